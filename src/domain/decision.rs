@@ -1,0 +1,91 @@
+//! What the trader gets back for a signal.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    id::{TradeId, VersionId},
+    number::Probability,
+};
+
+/// The score of an answer in which no model had a say.
+pub const NEUTRAL_SCORE: Probability = Probability::NEUTRAL;
+
+/// Which policy the trader is told to follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arm {
+    /// The primary strategy as it is, untouched.
+    Baseline,
+    /// The primary strategy, its confidence blended with a model's score.
+    Ml,
+}
+
+/// Why an answer is what it is. The first three let a model speak or hold it back on purpose; all others are the
+/// baseline because something was not right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// A model in production scored it.
+    Production,
+    /// A model in an A/B test scored it, or the test gave it to the baseline arm.
+    AbTest,
+    /// A model is in production and this trade belongs to the permanent holdback.
+    Holdback,
+    /// Models watch this symbol in shadow only.
+    Shadow,
+    /// There is no model for this symbol.
+    NoModel,
+    /// The symbol has no table in the configuration.
+    UnknownSymbol,
+    /// A feature the model cannot do without is missing.
+    MissingFeature,
+    /// The signal carries no confidence of the primary strategy to blend with.
+    NoConfidence,
+    /// The answer would have come after its deadline.
+    Deadline,
+    /// The guardian locked serving to the baseline.
+    Locked,
+    /// The journal cannot keep up or cannot write; a decision that cannot be recorded is not made by a model.
+    JournalUnavailable,
+    /// Too much work is waiting.
+    Overloaded,
+    /// The model gave a number that is not a probability.
+    InvalidScore,
+    /// A part of the daemon failed on this request and is being made anew.
+    InternalError,
+    /// The request itself was at fault; `error` says how.
+    InvalidRequest,
+    /// The daemon did not answer in time or could not be reached (said by clients, never by the daemon).
+    Unreachable,
+}
+
+/// An answer to a signal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The signal it answers.
+    pub trade_id: TradeId,
+    /// The policy to follow.
+    pub arm: Arm,
+    /// The confidence to trade on; in the baseline arm the strategy's own, unchanged.
+    pub confidence: Option<Probability>,
+    /// The model's score; [`NEUTRAL_SCORE`] in the baseline arm.
+    pub score: Probability,
+    /// Multiplier of the strategy's own size, at least 0; 1 in the baseline arm.
+    pub size: f64,
+    /// The model in production or under test for this symbol, if there is one.
+    pub model: Option<VersionId>,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl Decision {
+    /// The answer that changes nothing.
+    pub fn baseline(
+        trade_id: TradeId,
+        confidence: Option<Probability>,
+        model: Option<VersionId>,
+        reason: Reason,
+    ) -> Self {
+        Self { trade_id, arm: Arm::Baseline, confidence, score: NEUTRAL_SCORE, size: 1.0, model, reason }
+    }
+}

@@ -1,0 +1,124 @@
+//! Everything that happens besides signals and outcomes, as it is kept in the journal.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{id::VersionId, lifecycle::Transition, time::Timestamp};
+
+/// One entry of the event log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// When it happened, by the daemon's clock.
+    pub at: Timestamp,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// How urgent an alert is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the three usual levels")]
+pub enum Level {
+    Info,
+    Warning,
+    Critical,
+}
+
+/// Who ordered something: a person behind a uid, or a part of the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// A peer on the socket or the user of the command line.
+    Uid(u32),
+    /// A part of the daemon, by name.
+    Daemon(Box<str>),
+}
+
+/// What can happen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum EventKind {
+    /// The daemon began to serve.
+    Started {
+        /// Version of this program.
+        code_version: Box<str>,
+        /// BLAKE2b-8 of the configuration in force, hexadecimal.
+        config_hash: Box<str>,
+    },
+    /// The daemon stopped in good order.
+    Stopped,
+    /// A new configuration is in force, or was refused.
+    Reloaded {
+        /// BLAKE2b-8 of the configuration now in force, hexadecimal.
+        config_hash: Box<str>,
+        /// Keys that changed in the file and wait for a restart, or the errors that had it refused.
+        notes: Vec<String>,
+        /// Whether the new file was taken.
+        taken: bool,
+    },
+    /// A file of closed trades was imported.
+    Imported {
+        /// Name of the file.
+        file: String,
+        /// Lines read.
+        lines: u64,
+        /// Trades that were new.
+        stored: u64,
+        /// Lines refused.
+        rejected: u64,
+    },
+    /// A model was fitted and registered.
+    Trained {
+        /// Its name.
+        version: VersionId,
+        /// Figures of the fit.
+        evidence: BTreeMap<Box<str>, f64>,
+    },
+    /// A version moved on in its life.
+    Moved {
+        /// Which.
+        version: VersionId,
+        /// The step it took.
+        step: Transition,
+        /// In words.
+        reason: String,
+        /// Who ordered it.
+        by: By,
+        /// Whether a gate that had failed or had not been run was passed over on purpose.
+        overridden: bool,
+        /// Numbers it was decided on.
+        evidence: BTreeMap<Box<str>, f64>,
+    },
+    /// Serving was locked to the baseline.
+    Locked {
+        /// In words.
+        reason: String,
+        /// Who ordered it.
+        by: By,
+    },
+    /// A lock was lifted.
+    Resumed {
+        /// In words.
+        reason: String,
+        /// Who ordered it.
+        by: By,
+    },
+    /// An actor failed and was made anew.
+    Restarted {
+        /// Its name.
+        actor: Box<str>,
+        /// What the panic said.
+        panic: String,
+    },
+    /// Something a person should know.
+    Alert {
+        /// How urgent.
+        level: Level,
+        /// A stable word, such as `outcome_conflict`.
+        code: Box<str>,
+        /// What, since when, value against threshold, what was done, what to do.
+        message: String,
+    },
+}

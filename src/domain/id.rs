@@ -1,0 +1,183 @@
+//! Names of trades, symbols and model versions.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// A name that cannot be used, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {text:?} is not valid: {rule}")]
+pub struct InvalidId {
+    /// What kind of name it was meant to be.
+    pub what: &'static str,
+    /// The text as given, cut at 80 characters.
+    pub text: String,
+    /// The rule it breaks.
+    pub rule: &'static str,
+}
+
+fn invalid(what: &'static str, text: &str, rule: &'static str) -> InvalidId {
+    InvalidId { what, text: text.chars().take(80).collect(), rule }
+}
+
+/// The trader's own name of one signal and the trade it may become: `[A-Za-z0-9._:/-]{1,64}`, unique for ever.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Box<str>", into = "Box<str>")]
+pub struct TradeId(Box<str>);
+
+/// A traded instrument, such as `ES`: `[A-Z0-9._]{1,16}`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Box<str>", into = "Box<str>")]
+pub struct Symbol(Box<str>);
+
+/// One trained model: the symbol it serves and a number that only grows, written `ES/14`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Box<str>", into = "Box<str>")]
+pub struct VersionId {
+    /// The symbol whose signals this version scores.
+    pub symbol: Symbol,
+    /// Its number among the versions of that symbol, from 1.
+    pub number: u32,
+}
+
+const TRADE_ID_RULE: &str = "1 to 64 characters of A-Z a-z 0-9 . _ : / -";
+const SYMBOL_RULE: &str = "1 to 16 characters of A-Z 0-9 . _";
+const VERSION_RULE: &str = "a symbol, a slash and a number from 1, such as ES/14";
+
+impl TradeId {
+    /// Checks `text` against the rule of trade ids.
+    ///
+    /// # Errors
+    /// [`InvalidId`] when it is empty, longer than 64 bytes or has another character.
+    pub fn new(text: impl Into<Box<str>>) -> Result<Self, InvalidId> {
+        let text = text.into();
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'/' | b'-');
+        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text))
+        } else {
+            Err(invalid("trade_id", &text, TRADE_ID_RULE))
+        }
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Symbol {
+    /// Checks `text` against the rule of symbols.
+    ///
+    /// # Errors
+    /// [`InvalidId`] when it is empty, longer than 16 bytes or has another character.
+    pub fn new(text: impl Into<Box<str>>) -> Result<Self, InvalidId> {
+        let text = text.into();
+        let allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_');
+        if (1..=16).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text))
+        } else {
+            Err(invalid("symbol", &text, SYMBOL_RULE))
+        }
+    }
+
+    /// The symbol as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for VersionId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let refuse = || invalid("version", text, VERSION_RULE);
+        let (symbol, number) = text.rsplit_once('/').ok_or_else(refuse)?;
+        let symbol = Symbol::new(symbol).map_err(|_| refuse())?;
+        let canonical = !number.starts_with('0') && number.bytes().all(|b| b.is_ascii_digit());
+        match number.parse() {
+            Ok(number) if canonical => Ok(Self { symbol, number }),
+            _ => Err(refuse()),
+        }
+    }
+}
+
+impl fmt::Display for TradeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Symbol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for VersionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.symbol, self.number)
+    }
+}
+
+impl TryFrom<Box<str>> for TradeId {
+    type Error = InvalidId;
+    fn try_from(text: Box<str>) -> Result<Self, InvalidId> {
+        Self::new(text)
+    }
+}
+
+impl TryFrom<Box<str>> for Symbol {
+    type Error = InvalidId;
+    fn try_from(text: Box<str>) -> Result<Self, InvalidId> {
+        Self::new(text)
+    }
+}
+
+impl TryFrom<Box<str>> for VersionId {
+    type Error = InvalidId;
+    fn try_from(text: Box<str>) -> Result<Self, InvalidId> {
+        text.parse()
+    }
+}
+
+impl From<TradeId> for Box<str> {
+    fn from(id: TradeId) -> Self {
+        id.0
+    }
+}
+
+impl From<Symbol> for Box<str> {
+    fn from(symbol: Symbol) -> Self {
+        symbol.0
+    }
+}
+
+impl From<VersionId> for Box<str> {
+    fn from(id: VersionId) -> Self {
+        id.to_string().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trade_ids_are_restricted_to_a_safe_alphabet() {
+        for good in ["ES-20150105-001", "a", "A.b_c:d/e-f", &"x".repeat(64)] {
+            assert!(TradeId::new(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a b", "é", "a\n", "\"", &"x".repeat(65)] {
+            assert!(TradeId::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn versions_are_written_as_they_are_read() {
+        let id: VersionId = "ES/14".parse().unwrap();
+        assert_eq!((id.symbol.as_str(), id.number, id.to_string().as_str()), ("ES", 14, "ES/14"));
+        for bad in ["ES", "ES/", "/1", "ES/0", "ES/01", "ES/-1", "ES/+1", "es/1", "ES/4294967296"] {
+            assert!(bad.parse::<VersionId>().is_err(), "{bad}");
+        }
+    }
+}

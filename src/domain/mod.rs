@@ -1,0 +1,25 @@
+//! The words of the trade: ids, numbers with a range, times, signals, outcomes, decisions, the life of a model.
+//!
+//! Everything here is a value. Text is parsed once, at the edge, into these types; what holds one may trust it.
+//! Nothing here reads a clock, a file or a socket.
+
+pub mod decision;
+pub mod event;
+pub mod feature;
+pub mod id;
+pub mod lifecycle;
+pub mod number;
+pub mod outcome;
+pub mod signal;
+pub mod snapshot;
+pub mod time;
+
+pub use decision::{Arm, Decision, Reason};
+pub use event::{Event, EventKind};
+pub use feature::{FEATURES, Feature, FeatureVector};
+pub use id::{InvalidId, Symbol, TradeId, VersionId};
+pub use number::{Money, OutOfRange, Probability};
+pub use outcome::{Outcome, Skip};
+pub use signal::{Inputs, InvalidLine, Signal, SignalLine};
+pub use snapshot::{MarketSnapshot, Side};
+pub use time::{Timestamp, TradingCalendar, TradingDay};

@@ -1,0 +1,295 @@
+//! One line of JSON that carries a signal: a snapshot, or the twelve features themselves.
+//!
+//! The same parser reads a `score` request, a line of an import file and the request stored in the journal, so what was
+//! accepted once is read back the same for ever.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    feature::FeatureVector,
+    id::{Symbol, TradeId},
+    number::Probability,
+    outcome::Outcome,
+    snapshot::{Analysis, Execution, MarketSnapshot, MarketState, Number, Side, Structure},
+    time::Timestamp,
+};
+
+/// A line that could not be taken, with the name of the field at fault when one is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("{message}")]
+pub struct InvalidLine {
+    /// One of a few stable words: `invalid_json`, `unknown_field`, `missing_field`, `wrong_type`, `out_of_range`,
+    /// `duplicate_field`, `unexpected_field`.
+    pub code: &'static str,
+    /// What was wrong, where, and what is allowed.
+    pub message: String,
+    /// Dotted path of the field, such as `market_state.vwap.m15`.
+    pub field: Option<String>,
+}
+
+/// A signal of the primary strategy, as it stood when it fired.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Signal {
+    /// The trader's name for it.
+    pub trade_id: TradeId,
+    /// When it fired.
+    pub at: Timestamp,
+    /// What it would trade.
+    pub symbol: Symbol,
+    /// Long or short.
+    pub side: Side,
+    /// The primary strategy's own confidence.
+    pub confidence: Option<Probability>,
+    /// What a model may look at.
+    pub inputs: Inputs,
+    /// Further named features, declared in the configuration.
+    pub extra: BTreeMap<Box<str>, Number>,
+}
+
+/// The raw market around a signal, or the features that the trader computed from it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Inputs {
+    /// Everything; the features are computed here.
+    Snapshot(Box<MarketSnapshot>),
+    /// The twelve features only.
+    Features(FeatureVector),
+}
+
+/// What stands in one line: the signal, and what the line says beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SignalLine {
+    /// The signal itself.
+    pub signal: Signal,
+    /// What became of it, in files of closed trades.
+    pub outcome: Option<Outcome>,
+    /// In a request: how long the answer may take, in microseconds.
+    pub deadline_us: Option<u64>,
+}
+
+/// The line as written. All four sections or `features`, not both.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireLine<'a> {
+    #[serde(default, rename = "type", borrow)]
+    _kind: Option<std::borrow::Cow<'a, str>>,
+    #[serde(default, rename = "id", borrow)]
+    _id: Option<&'a serde_json::value::RawValue>,
+    #[serde(default)]
+    deadline_us: Option<u64>,
+    trade_id: TradeId,
+    at: Timestamp,
+    symbol: Symbol,
+    side: Side,
+    #[serde(default)]
+    confidence: Option<Probability>,
+    #[serde(default)]
+    market_state: Option<MarketState>,
+    #[serde(default)]
+    battle_navale_analysis: Option<Analysis>,
+    #[serde(default)]
+    market_structure: Option<Structure>,
+    #[serde(default)]
+    execution_context: Option<Execution>,
+    #[serde(default)]
+    outcome_metrics: Option<Outcome>,
+    #[serde(default)]
+    features: Option<FeatureVector>,
+    #[serde(default)]
+    extra: BTreeMap<Box<str>, Number>,
+}
+
+impl SignalLine {
+    /// Reads one line of JSON, at most one object, without its line end.
+    ///
+    /// # Errors
+    /// [`InvalidLine`], which names the field: not JSON, an unknown, duplicate or missing field, a wrong type, a number
+    /// out of its range, both or neither of snapshot and features.
+    pub fn parse(line: &[u8]) -> Result<Self, InvalidLine> {
+        let wire: WireLine<'_> = parse_json(line)?;
+        let inputs = Inputs::from_wire(
+            wire.market_state,
+            wire.battle_navale_analysis,
+            wire.market_structure,
+            wire.execution_context,
+            wire.features,
+        )?;
+        Ok(Self {
+            signal: Signal {
+                trade_id: wire.trade_id,
+                at: wire.at,
+                symbol: wire.symbol,
+                side: wire.side,
+                confidence: wire.confidence,
+                inputs,
+                extra: wire.extra,
+            },
+            outcome: wire.outcome_metrics,
+            deadline_us: wire.deadline_us,
+        })
+    }
+}
+
+impl Inputs {
+    fn from_wire(
+        market_state: Option<MarketState>,
+        analysis: Option<Analysis>,
+        structure: Option<Structure>,
+        execution: Option<Execution>,
+        features: Option<FeatureVector>,
+    ) -> Result<Self, InvalidLine> {
+        let any_section = market_state.is_some() || analysis.is_some() || structure.is_some() || execution.is_some();
+        if let Some(features) = features {
+            if any_section {
+                return Err(field_error(
+                    "unexpected_field",
+                    "features",
+                    "give either a snapshot or `features`, not both",
+                ));
+            }
+            return match features.out_of_range() {
+                None => Ok(Self::Features(features)),
+                Some((feature, value)) => {
+                    let path = format!("features.{}", feature.name());
+                    let message = format!("{value} is outside {} to 1", feature.lowest());
+                    Err(field_error("out_of_range", &path, &message))
+                }
+            };
+        }
+        let missing =
+            |name: &str| field_error("missing_field", name, "a snapshot needs all four sections (or give `features`)");
+        Ok(Self::Snapshot(Box::new(MarketSnapshot {
+            market_state: market_state.ok_or_else(|| missing("market_state"))?,
+            battle_navale_analysis: analysis.ok_or_else(|| missing("battle_navale_analysis"))?,
+            market_structure: structure.ok_or_else(|| missing("market_structure"))?,
+            execution_context: execution.ok_or_else(|| missing("execution_context"))?,
+        })))
+    }
+}
+
+fn field_error(code: &'static str, field: &str, why: &str) -> InvalidLine {
+    InvalidLine { code, message: format!("{field}: {why}"), field: Some(field.to_owned()) }
+}
+
+/// Reads exactly one JSON value of type `T` and says which field is at fault when it cannot.
+///
+/// # Errors
+/// [`InvalidLine`]; the field's path is worked out only then, by a second, slower read.
+pub fn parse_json<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, InvalidLine> {
+    serde_json::from_slice(line).map_err(|_| explain::<T>(line))
+}
+
+fn explain<'a, T: Deserialize<'a>>(line: &'a [u8]) -> InvalidLine {
+    let mut input = serde_json::Deserializer::from_slice(line);
+    let result: Result<T, _> = serde_path_to_error::deserialize(&mut input);
+    match result {
+        Err(error) => {
+            let path = error.path().to_string();
+            let inner = error.into_inner();
+            let text = strip_position(&inner.to_string());
+            if inner.classify() != serde_json::error::Category::Data {
+                let message = format!("not a JSON object: {text} at byte {}", inner.column());
+                return InvalidLine { code: "invalid_json", message, field: None };
+            }
+            let code = code_of(&text);
+            let field = match quoted_name(code, &text) {
+                Some(name) if path == "." => Some(name),
+                Some(name) if path.rsplit('.').next() != Some(name.as_str()) => Some(format!("{path}.{name}")),
+                _ if path == "." => None,
+                _ => Some(path),
+            };
+            let message = field.as_ref().map_or(text.clone(), |field| format!("{field}: {text}"));
+            InvalidLine { code, message, field }
+        }
+        Ok(_) => {
+            let message = "not a single JSON object: characters follow the end of it".to_owned();
+            InvalidLine { code: "invalid_json", message, field: None }
+        }
+    }
+}
+
+fn code_of(text: &str) -> &'static str {
+    let starts = [
+        ("unknown field", "unknown_field"),
+        ("missing field", "missing_field"),
+        ("duplicate field", "duplicate_field"),
+        ("invalid type", "wrong_type"),
+        ("unknown variant", "out_of_range"),
+        ("invalid length", "wrong_type"),
+    ];
+    starts.iter().find(|(start, _)| text.starts_with(start)).map_or("out_of_range", |(_, code)| code)
+}
+
+/// The name that serde puts between backquotes, for the errors that are about a name and not about a value.
+fn quoted_name(code: &str, text: &str) -> Option<String> {
+    let about_a_name = matches!(code, "unknown_field" | "missing_field" | "duplicate_field");
+    about_a_name.then(|| text.split('`').nth(1).map(str::to_owned)).flatten()
+}
+
+fn strip_position(text: &str) -> String {
+    text.rsplit_once(" at line ").map_or(text, |(before, _)| before).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: &str = r#"{"trade_id":"T-1","at":"2015-01-05T15:02:11Z","symbol":"ES","side":"long","confidence":0.62,"features":{"vwap_trend_signal":0.71}}"#;
+
+    fn error_of(line: &str) -> (&'static str, Option<String>) {
+        let error = SignalLine::parse(line.as_bytes()).unwrap_err();
+        (error.code, error.field)
+    }
+
+    #[test]
+    fn a_request_and_the_same_line_without_its_envelope_are_the_same_signal() {
+        let request = SHORT.replacen('{', r#"{"type":"score","id":7,"deadline_us":900,"#, 1);
+        let plain = SignalLine::parse(SHORT.as_bytes()).unwrap();
+        let request = SignalLine::parse(request.as_bytes()).unwrap();
+        assert_eq!(plain.signal, request.signal);
+        assert_eq!(request.deadline_us, Some(900));
+    }
+
+    #[test]
+    fn every_fault_names_its_field() {
+        let with = |from: &str, to: &str| error_of(&SHORT.replacen(from, to, 1));
+        let field = |name: &str| Some(name.to_owned());
+        assert_eq!(with("\"side\"", "\"sied\""), ("unknown_field", field("sied")));
+        assert_eq!(with("vwap_trend_signal", "vwap"), ("unknown_field", field("features.vwap")));
+        assert_eq!(with("\"side\":\"long\",", ""), ("missing_field", field("side")));
+        assert_eq!(with("0.62", "\"0.62\""), ("wrong_type", field("confidence")));
+        assert_eq!(with("0.62", "1.62"), ("out_of_range", field("confidence")));
+        assert_eq!(with("0.71", "-0.5"), ("out_of_range", field("features.vwap_trend_signal")));
+        assert_eq!(with("\"long\"", "\"up\""), ("out_of_range", field("side")));
+        assert_eq!(with("T-1", "T 1"), ("out_of_range", field("trade_id")));
+        assert_eq!(with("2015-01-05T", "2015-13-05T"), ("out_of_range", field("at")));
+        assert_eq!(
+            with("\"side\":\"long\"", "\"side\":\"long\",\"side\":\"short\""),
+            ("duplicate_field", field("side"))
+        );
+        assert_eq!(
+            with("\"features\":{\"vwap_trend_signal\":0.71}", "\"extra\":{}"),
+            ("missing_field", field("market_state"))
+        );
+    }
+
+    #[test]
+    fn what_is_not_one_finite_json_object_is_refused() {
+        for bad in [
+            "",
+            "{",
+            "nonsense",
+            "[]",
+            "1",
+            &SHORT.replace("0.62", "NaN"),
+            &SHORT.replace("0.62", "1e999"),
+            &format!("{SHORT}{SHORT}"),
+        ] {
+            let code = error_of(bad).0;
+            assert!(matches!(code, "invalid_json" | "wrong_type"), "{bad}: {code}");
+        }
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(error_of(&SHORT.replace("0.62", &deep)).0, "wrong_type");
+    }
+}

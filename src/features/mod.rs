@@ -1,0 +1,43 @@
+//! From a signal to the numbers a model sees: the twelve formulas, and the design matrix fitted on the training part.
+//!
+//! Pure: no clock, no file. What is missing stays missing until the design matrix fills it, and is then marked.
+
+use serde::{Deserialize, Serialize};
+
+/// What must be known of a traded instrument.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Instrument {
+    /// Smallest price step, in points, above 0.
+    pub tick: f64,
+    /// What one tick of one contract is worth, in account currency, above 0.
+    pub tick_value: f64,
+}
+
+/// How columns are put on one scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scaling {
+    /// Mean 0, standard deviation 1 on the training part.
+    Standardise,
+    /// 0 to 1 on the training part.
+    MinMax,
+}
+
+/// How a design matrix is made; the section `[features]` of the configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DesignOptions {
+    /// How columns are scaled.
+    pub scaling: Scaling,
+    /// Values beyond this training quantile on either side are clipped to it; 0 to below 0.5, 0 clips at the extremes.
+    pub clip_quantile: f64,
+    /// Share of missing values from which a column gets a missing indicator, 0 to 1.
+    pub indicator_min_missing: f64,
+    /// Share of missing values beyond which a column is dropped, 0 to 1.
+    pub max_missing: f64,
+    /// Age beyond which a known value is no longer carried forward, in hours, above 0.
+    pub fill_max_age_hours: f64,
+    /// Pairs of input names whose products become columns.
+    pub interactions: Vec<(String, String)>,
+    /// Names of further inputs that ride along under `extra`.
+    pub extra: Vec<String>,
+}

@@ -1,0 +1,13 @@
+//! **vigie**, the lookout beside an automated futures trader: it scores every signal of a rule-based strategy with a
+//! model that had to earn it, and steps aside the moment anything is not right.
+//!
+//! The modules stand in the order in which they may use each other, lowest first. See `ARCHITECTURE.md`.
+
+pub mod domain;
+
+pub mod features;
+pub mod rules;
+pub mod stats;
+
+pub mod clock;
+pub mod config;

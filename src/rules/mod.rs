@@ -1,0 +1,6 @@
+//! The decision rules: pure functions of state, event and thresholds.
+
+pub mod answer;
+pub mod roster;
+pub mod routing;
+pub mod sizing;

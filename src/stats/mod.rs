@@ -1,0 +1,3 @@
+//! Statistics: functions of numbers, checked against published values and reference libraries.
+
+pub mod normal;
