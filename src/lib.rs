@@ -11,3 +11,4 @@ pub mod stats;
 
 pub mod clock;
 pub mod config;
+pub mod protocol;

@@ -1,0 +1,283 @@
+//! Connections: their limits, their order and their end.
+//!
+//! Each connection is one task on the serving thread. Lines are answered strictly in the order in which they came. A run
+//! of outcomes is started together, so that they share a commit; anything else is begun only when all before it have
+//! been answered. A score is thus worked out at the moment it is its turn, never earlier, and what was true when it is
+//! written is true of it.
+#![deny(clippy::indexing_slicing)]
+
+use std::{cell::Cell, collections::VecDeque, future::Future, io, rc::Rc, time::Duration};
+
+use serde_json::value::RawValue;
+use tokio::{
+    io::AsyncReadExt,
+    net::{UnixListener, UnixStream, unix::UCred},
+    sync::watch,
+    task::JoinHandle,
+    time::{sleep, timeout, timeout_at},
+};
+
+use super::{
+    codec::{Frame, LineBuffer},
+    message::{self, Request, WireError},
+    peer::{AccessList, Peer, Role},
+};
+use crate::{clock::Stopwatch, config::Server as Limits};
+
+/// Bytes asked for in one read.
+const READ_BYTES: usize = 16 * 1024;
+/// Pause after the system refused to give a connection, so that a lack of file descriptors is not a busy loop.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What answers the requests of all connections.
+pub trait Service: Clone + 'static {
+    /// Answers anything that is not to be recorded: appends exactly one line to `out`. `line` is the request as it came,
+    /// `received` when it did.
+    fn answer(
+        &self,
+        peer: Peer,
+        envelope: message::Envelope<'_>,
+        line: &[u8],
+        received: Stopwatch,
+        out: &mut Vec<u8>,
+    ) -> impl Future<Output = ()>;
+
+    /// Starts to record an outcome or a skip; the answer, one line, is there when it is durable or has failed.
+    fn record(&self, peer: Peer, id: Option<Box<RawValue>>, request: Request) -> JoinHandle<Vec<u8>>;
+}
+
+/// Counters of the listener, shared with whoever reports them.
+#[derive(Debug, Default)]
+pub struct Connections {
+    /// Open now.
+    pub open: Cell<usize>,
+    /// Turned away since the start, for lack of room or of permission.
+    pub refused: Cell<u64>,
+}
+
+struct Open(Rc<Connections>);
+
+impl Open {
+    fn new(connections: &Rc<Connections>) -> Self {
+        connections.open.set(connections.open.get() + 1);
+        Self(Rc::clone(connections))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get() - 1);
+    }
+}
+
+/// Accepts connections until `stop` turns true; then lets each finish what it has been sent in full, and returns when all
+/// are closed or the drain time is over.
+pub async fn serve<S: Service>(
+    listener: UnixListener,
+    service: S,
+    access: watch::Receiver<AccessList>,
+    limits: Rc<Limits>,
+    connections: Rc<Connections>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut tasks = tokio::task::JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = tasks.join_next(), if !tasks.is_empty() => continue,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        match accepted {
+            Ok((stream, _)) => match admit(&stream, &access.borrow(), &limits, connections.open.get()) {
+                Ok(peer) => {
+                    let open = Open::new(&connections);
+                    let connection = Connection::new(stream, peer, service.clone(), Rc::clone(&limits), stop.clone());
+                    tasks.spawn_local(async move {
+                        let _open = open;
+                        connection.run().await;
+                    });
+                }
+                Err(error) => {
+                    connections.refused.set(connections.refused.get() + 1);
+                    refuse(&stream, &error);
+                }
+            },
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if timeout(limits.drain, all).await.is_err() {
+        tracing::warn!(open = connections.open.get(), "connections were cut off when the drain time was over");
+    }
+}
+
+fn admit(stream: &UnixStream, access: &AccessList, limits: &Limits, open: usize) -> Result<Peer, WireError> {
+    let forbidden = |uid: &dyn std::fmt::Display| {
+        let message = format!("uid {uid} may not talk to this daemon; see [access] in its configuration");
+        WireError::new("forbidden", message)
+    };
+    let credentials = stream.peer_cred().map_err(|error| forbidden(&error))?;
+    let uid = UCred::uid(&credentials);
+    let role = access.role_of(uid, credentials.gid()).ok_or_else(|| forbidden(&uid))?;
+    let reserved = if role == Role::Operator { 0 } else { limits.reserved_connections };
+    if open >= limits.max_connections.saturating_sub(reserved) {
+        let message = format!("{open} connections are open already; close one, or raise server.max_connections");
+        return Err(WireError::new("too_many_connections", message));
+    }
+    Ok(Peer { uid, role })
+}
+
+/// Says why, as far as the socket takes it at once.
+fn refuse(stream: &UnixStream, error: &WireError) {
+    let mut out = Vec::new();
+    message::write_error(&mut out, None, error);
+    let _best_effort = stream.try_write(&out);
+}
+
+struct Connection<S> {
+    stream: UnixStream,
+    peer: Peer,
+    service: S,
+    limits: Rc<Limits>,
+    stop: watch::Receiver<bool>,
+    out: Vec<u8>,
+    recording: VecDeque<JoinHandle<Vec<u8>>>,
+}
+
+enum Read {
+    Some,
+    End,
+    HalfLine,
+}
+
+impl<S: Service> Connection<S> {
+    fn new(stream: UnixStream, peer: Peer, service: S, limits: Rc<Limits>, stop: watch::Receiver<bool>) -> Self {
+        Self { stream, peer, service, limits, stop, out: Vec::with_capacity(512), recording: VecDeque::new() }
+    }
+
+    async fn run(mut self) {
+        let mut buffer = LineBuffer::new(self.limits.max_line_bytes);
+        let mut half_line_since: Option<Stopwatch> = None;
+        loop {
+            match self.read(&mut buffer, half_line_since).await {
+                Ok(Read::Some) => {}
+                Ok(Read::HalfLine) => {
+                    let error = WireError::new("half_line", "the rest of a line did not come in time");
+                    let _closing_anyway = self.say(&error).await;
+                    return;
+                }
+                Ok(Read::End) | Err(_) => return,
+            }
+            match self.answer_all(&mut buffer, Stopwatch::start()).await {
+                Ok(true) => {}
+                Ok(false) | Err(_) => return,
+            }
+            half_line_since = buffer.has_partial().then(|| half_line_since.unwrap_or_else(Stopwatch::start));
+        }
+    }
+
+    async fn read(&mut self, buffer: &mut LineBuffer, half_line_since: Option<Stopwatch>) -> io::Result<Read> {
+        let room = buffer.room(READ_BYTES);
+        let stop = &mut self.stop;
+        let read = async {
+            tokio::select! {
+                biased;
+                read = self.stream.read_buf(room) => Ok(if read? == 0 { Read::End } else { Read::Some }),
+                _ = stop.wait_for(|stop| *stop) => Ok(Read::End),
+            }
+        };
+        match half_line_since {
+            None => read.await,
+            Some(since) => {
+                let until = since.after(self.limits.half_line_timeout).into();
+                timeout_at(until, read).await.unwrap_or(Ok(Read::HalfLine))
+            }
+        }
+    }
+
+    /// Answers every whole line in the buffer, in order. False when the connection is to be closed.
+    async fn answer_all(&mut self, buffer: &mut LineBuffer, received: Stopwatch) -> io::Result<bool> {
+        loop {
+            let range = match buffer.next_frame() {
+                Frame::Line(range) => range,
+                Frame::Partial => {
+                    self.finish_recording().await?;
+                    return Ok(true);
+                }
+                Frame::TooLong => {
+                    self.finish_recording().await?;
+                    let limit = self.limits.max_line_bytes;
+                    let message = format!("a line may have {limit} bytes; the connection is closed");
+                    self.say(&WireError::new("line_too_long", message)).await?;
+                    return Ok(false);
+                }
+            };
+            let line = buffer.line(range);
+            let envelope = message::decode(line);
+            match envelope.body {
+                Ok(request @ (Request::Outcome(_) | Request::Skip(_))) => {
+                    if self.recording.len() >= self.limits.max_in_flight {
+                        self.finish_recording().await?;
+                    }
+                    let id = envelope.id.map(ToOwned::to_owned);
+                    self.recording.push_back(self.service.record(self.peer, id, request));
+                }
+                body => {
+                    self.finish_recording().await?;
+                    let envelope = message::Envelope { id: envelope.id, body };
+                    self.out.clear();
+                    self.service.answer(self.peer, envelope, line, received, &mut self.out).await;
+                    write(&self.stream, &self.out, self.limits.write_timeout).await?;
+                }
+            }
+        }
+    }
+
+    /// Waits for what is being recorded and writes the answers, in order.
+    async fn finish_recording(&mut self) -> io::Result<()> {
+        while let Some(recording) = self.recording.pop_front() {
+            let answer = match recording.await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    let mut out = Vec::new();
+                    message::write_error(
+                        &mut out,
+                        None,
+                        &WireError::new("retry", "recording it failed; send it again"),
+                    );
+                    out
+                }
+            };
+            write(&self.stream, &answer, self.limits.write_timeout).await?;
+        }
+        Ok(())
+    }
+
+    async fn say(&mut self, error: &WireError) -> io::Result<()> {
+        self.out.clear();
+        message::write_error(&mut self.out, None, error);
+        write(&self.stream, &self.out, self.limits.write_timeout).await
+    }
+}
+
+/// Writes all of it, without waiting when the socket takes it at once, as it nearly always does.
+async fn write(stream: &UnixStream, mut bytes: &[u8], patience: Duration) -> io::Result<()> {
+    loop {
+        match stream.try_write(bytes) {
+            Ok(count) => {
+                bytes = bytes.get(count..).unwrap_or_default();
+                if bytes.is_empty() {
+                    return Ok(());
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                timeout(patience, stream.writable()).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
