@@ -47,8 +47,6 @@ pub enum Reason {
     Locked,
     /// The journal cannot keep up or cannot write; a decision that cannot be recorded is not made by a model.
     JournalUnavailable,
-    /// Too much work is waiting.
-    Overloaded,
     /// The model gave a number that is not a probability.
     InvalidScore,
     /// A part of the daemon failed on this request and is being made anew.
@@ -78,6 +76,48 @@ pub struct Decision {
     pub reason: Reason,
 }
 
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::Production,
+        Self::AbTest,
+        Self::Holdback,
+        Self::Shadow,
+        Self::NoModel,
+        Self::UnknownSymbol,
+        Self::MissingFeature,
+        Self::NoConfidence,
+        Self::Deadline,
+        Self::Locked,
+        Self::JournalUnavailable,
+        Self::InvalidScore,
+        Self::InternalError,
+        Self::InvalidRequest,
+        Self::Unreachable,
+    ];
+
+    /// The word on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Production => "production",
+            Self::AbTest => "ab_test",
+            Self::Holdback => "holdback",
+            Self::Shadow => "shadow",
+            Self::NoModel => "no_model",
+            Self::UnknownSymbol => "unknown_symbol",
+            Self::MissingFeature => "missing_feature",
+            Self::NoConfidence => "no_confidence",
+            Self::Deadline => "deadline",
+            Self::Locked => "locked",
+            Self::JournalUnavailable => "journal_unavailable",
+            Self::InvalidScore => "invalid_score",
+            Self::InternalError => "internal_error",
+            Self::InvalidRequest => "invalid_request",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
 impl Decision {
     /// The answer that changes nothing.
     pub fn baseline(
@@ -87,5 +127,17 @@ impl Decision {
         reason: Reason,
     ) -> Self {
         Self { trade_id, arm: Arm::Baseline, confidence, score: NEUTRAL_SCORE, size: 1.0, model, reason }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_written_as_they_are_named() {
+        for reason in Reason::ALL {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.name());
+        }
     }
 }

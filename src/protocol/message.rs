@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::domain::{
-    Arm, Decision, InvalidLine, Outcome, Probability, Reason, SignalLine, Skip, TradeId, VersionId, signal::parse_json,
+    Arm, Decision, InvalidLine, Outcome, Probability, Reason, SignalLine, Skip, TradeId, VersionId, lifecycle::State, signal::parse_json,
 };
 
 /// Longest `id` that is echoed, in bytes as written.
@@ -58,6 +58,9 @@ pub enum Change {
         version: VersionId,
         /// Why, in the operator's words.
         reason: String,
+        /// How far; one step without it.
+        #[serde(default)]
+        to: Option<State>,
         /// Whether to pass over a gate that failed or was not run.
         #[serde(default, rename = "override")]
         overridden: bool,
@@ -147,8 +150,9 @@ pub struct Ack {
     pub trade_id: TradeId,
     /// Always true: what is not durable is not acknowledged.
     pub durable: bool,
-    /// Whether the trade was scored here or echoed its decision.
-    pub matched: bool,
+    /// Of a new outcome: whether the trade was scored here or echoed its decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matched: Option<bool>,
     /// Whether the same had been stored before.
     pub duplicate: bool,
 }

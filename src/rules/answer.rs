@@ -12,6 +12,8 @@ pub struct Policy {
     pub blend_weight: f64,
     /// Blended confidence below which the ML arm asks for no trade (size 0), 0 to 1.
     pub trade_threshold: f64,
+    /// Share of the signals that a version under test speaks to, 0 to 1.
+    pub ab_share: f64,
     /// Share of the signals that stay on the baseline while a model is in production, 0 to 1.
     pub holdback: f64,
     /// Size of the trades that are taken.
@@ -53,7 +55,7 @@ mod tests {
 
     fn policy(blend_weight: f64, trade_threshold: f64) -> Policy {
         let sizing = Sizing { rule: SizingRule::Unit, min: 0.0, max: 2.0, kelly_fraction: 0.5 };
-        Policy { blend_weight, trade_threshold, holdback: 0.1, sizing }
+        Policy { blend_weight, trade_threshold, ab_share: 0.5, holdback: 0.1, sizing }
     }
 
     fn answer(policy: Policy, confidence: f64, score: f64) -> Decision {

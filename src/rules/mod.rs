@@ -3,4 +3,5 @@
 pub mod answer;
 pub mod roster;
 pub mod routing;
+pub mod serving;
 pub mod sizing;

@@ -1,0 +1,267 @@
+//! Between the socket and the actors: who may ask what, and how each answer is written.
+#![deny(clippy::indexing_slicing)]
+
+use std::{cell::Cell, collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
+
+use actix::Addr;
+use arc_swap::ArcSwap;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use super::{
+    guardian::{Guardian, GuardianStatus, ObserveGuardian, Order, RecordOutcome, RecordSkip},
+    journal::{JournalHandle, JournalStatus},
+    scorer::{ObserveScorer, Score, Scorer, ScorerStatus},
+    supervision::Shell,
+};
+use crate::{
+    clock::{Clock, EventClock, Stopwatch},
+    config::Config,
+    domain::{Decision, FeatureVector, Inputs, Probability, Reason, Side, Signal, SignalLine, Timestamp, TradeId},
+    journal::{Counts, Write},
+    models::VersionSummary,
+    protocol::{
+        message::{self, Ack, Change, Envelope, Read, Request, WireError},
+        peer::{Peer, Role},
+        server::{Connections, Service},
+    },
+};
+
+/// A wish to read the configuration again, and where to say what came of it.
+pub type ReloadRequest = oneshot::Sender<Result<Vec<String>, String>>;
+
+/// Answers the requests of all connections.
+#[derive(Clone)]
+pub struct Gateway(Rc<Wiring>);
+
+/// What the gateway talks to.
+pub struct Wiring {
+    /// Scores.
+    pub scorer: Addr<Shell<Scorer>>,
+    /// Judges, records and changes.
+    pub guardian: Addr<Shell<Guardian>>,
+    /// Reads.
+    pub journal: JournalHandle,
+    /// The configuration in force.
+    pub config: Arc<ArcSwap<Config>>,
+    /// The daemon's clock.
+    pub clock: Arc<dyn Clock>,
+    /// Set when time comes from the messages.
+    pub event_clock: Option<Arc<EventClock>>,
+    /// Open connections.
+    pub connections: Rc<Connections>,
+    /// Where a reload is asked for.
+    pub reload: mpsc::Sender<ReloadRequest>,
+    /// Restarts survived since the start, by actor.
+    pub restarts: Rc<Cell<u64>>,
+    /// When the daemon began to serve.
+    pub started_at: Timestamp,
+    /// The same, to measure by.
+    pub started: Stopwatch,
+    /// Requests at fault since the start.
+    pub rejected: Cell<u64>,
+}
+
+/// The daemon's state: the answer to `status`.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// Version of the program.
+    pub version: &'static str,
+    /// When it began to serve, by its clock.
+    pub started_at: Timestamp,
+    /// Its clock now.
+    pub now: Timestamp,
+    /// Seconds since it began to serve.
+    pub uptime_s: f64,
+    /// BLAKE2b-8 of the configuration in force.
+    pub config_hash: String,
+    /// Connections open now.
+    pub connections: usize,
+    /// Connections turned away since the start.
+    pub refused: u64,
+    /// Requests at fault since the start.
+    pub rejected: u64,
+    /// Restarts of actors survived since the start.
+    pub restarts: u64,
+    /// What the journal holds; absent while it cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
+    /// The journal.
+    pub journal: JournalStatus,
+    /// The scorer; absent while it is made anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scorer: Option<ScorerStatus>,
+    /// The guardian; absent while it is made anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guardian: Option<GuardianStatus>,
+}
+
+impl Gateway {
+    /// A gateway to `wiring`.
+    pub fn new(wiring: Wiring) -> Self {
+        Self(Rc::new(wiring))
+    }
+
+    /// Sends a signal through the real scoring path and a record through the journal, leaving no trace but a heartbeat.
+    /// True when both answered within `patience`, a journal that says it cannot write included: a restart heals a frozen
+    /// daemon, not a full disk.
+    pub async fn probe(&self, patience: Duration) -> bool {
+        let probed = async {
+            let Some(request) = self.probe_signal() else { return false };
+            let scored = self.0.scorer.send(Score { request: Box::new(request), line: None, received: Stopwatch::start() });
+            let scored = scored.await.is_ok_and(|decision| decision.reason != Reason::InternalError);
+            let now = self.0.clock.now().to_string().into_bytes();
+            let _a_full_disk_is_an_answer = self.0.journal.write(vec![Write::Checkpoint { name: "heartbeat".to_owned(), bytes: now }]).await;
+            scored
+        };
+        tokio::time::timeout(patience, probed).await.unwrap_or(false)
+    }
+
+    fn probe_signal(&self) -> Option<SignalLine> {
+        let config = self.0.config.load();
+        let signal = Signal {
+            trade_id: TradeId::new("probe").ok()?,
+            at: self.0.clock.now(),
+            symbol: config.symbols.keys().next()?.clone(),
+            side: Side::Long,
+            confidence: Some(Probability::NEUTRAL),
+            inputs: Inputs::Features(FeatureVector::default()),
+            extra: BTreeMap::new(),
+        };
+        Some(SignalLine { signal, outcome: None, deadline_us: None })
+    }
+
+    async fn score(&self, request: Box<SignalLine>, line: &[u8], received: Stopwatch) -> Option<Decision> {
+        self.observe(request.signal.at);
+        let sent = self.0.scorer.send(Score { request, line: Some(line.to_vec()), received });
+        match sent.await {
+            Ok(decision) => Some(decision),
+            // the actor is gone, which ends the daemon; the trader gets the baseline all the same
+            Err(_) => SignalLine::parse(line).ok().map(|request| {
+                let Signal { trade_id, confidence, .. } = request.signal;
+                Decision::baseline(trade_id, confidence, None, Reason::InternalError)
+            }),
+        }
+    }
+
+    fn observe(&self, at: Timestamp) {
+        if let Some(clock) = &self.0.event_clock {
+            clock.observe(at);
+        }
+    }
+
+    async fn status(&self) -> Status {
+        let wiring = &*self.0;
+        let counts = match wiring.journal.read().await {
+            Ok(reader) => reader.counts().ok(),
+            Err(_) => None,
+        };
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            started_at: wiring.started_at,
+            now: wiring.clock.now(),
+            uptime_s: wiring.started.elapsed().as_secs_f64(),
+            config_hash: wiring.config.load().hash(),
+            connections: wiring.connections.open.get(),
+            refused: wiring.connections.refused.get(),
+            rejected: wiring.rejected.get(),
+            restarts: wiring.restarts.get(),
+            counts,
+            journal: wiring.journal.status(),
+            scorer: wiring.scorer.send(ObserveScorer).await.ok().flatten(),
+            guardian: wiring.guardian.send(ObserveGuardian).await.ok().flatten(),
+        }
+    }
+
+    async fn models(&self) -> Result<Vec<VersionSummary>, WireError> {
+        let guardian = self.0.guardian.send(ObserveGuardian).await.ok().flatten();
+        let guardian = guardian.ok_or_else(|| WireError::new("retry", "the guardian is being made anew"))?;
+        let reader = self.0.journal.read().await.map_err(|error| WireError::new("retry", error.to_string()))?;
+        let standings = guardian.versions.into_iter().map(|status| (status.version, status.standing)).collect();
+        let summaries = tokio::task::spawn_blocking(move || super::models::summaries(&reader, &standings)).await;
+        let summaries = summaries.map_err(|error| WireError::new("internal_error", error.to_string()))?;
+        summaries.map_err(|error| WireError::new("retry", error))
+    }
+
+    async fn change(&self, change: Change, peer: Peer, id: Option<&RawValue>, out: &mut Vec<u8>) {
+        if peer.role < Role::Operator {
+            let message = format!("uid {} may not change what is served; see access.operator_users", peer.uid);
+            return message::write_error(out, id, &WireError::new("forbidden", message));
+        }
+        if change == Change::Reload {
+            return match self.reload().await {
+                Ok(notes) => message::write_ok(out, id, &serde_json::json!({ "done": "the new configuration is in force", "notes": notes })),
+                Err(error) => message::write_error(out, id, &WireError::new("config", error)),
+            };
+        }
+        match self.0.guardian.send(Order { change, uid: peer.uid }).await {
+            Ok(Ok(done)) => message::write_ok(out, id, &done),
+            Ok(Err(error)) => message::write_error(out, id, &error),
+            Err(error) => message::write_error(out, id, &WireError::new("internal_error", error.to_string())),
+        }
+    }
+
+    async fn reload(&self) -> Result<Vec<String>, String> {
+        let (sender, receiver) = oneshot::channel();
+        let asked = self.0.reload.try_send(sender);
+        asked.map_err(|_| "another reload is under way".to_owned())?;
+        receiver.await.map_err(|_| "the daemon is stopping".to_owned())?
+    }
+}
+
+impl Service for Gateway {
+    async fn answer(&self, peer: Peer, envelope: Envelope<'_>, line: &[u8], received: Stopwatch, out: &mut Vec<u8>) {
+        let id = envelope.id;
+        match envelope.body {
+            Err(rejected) => {
+                self.0.rejected.set(self.0.rejected.get() + 1);
+                message::write_rejected(out, id, &rejected);
+            }
+            Ok(Request::Score(request)) => match self.score(request, line, received).await {
+                Some(decision) => message::write_decision(out, id, &decision),
+                None => message::write_error(out, id, &WireError::new("internal_error", "the scorer is gone")),
+            },
+            Ok(Request::Read(Read::Ping)) => message::write_ok(out, id, &serde_json::json!({ "version": env!("CARGO_PKG_VERSION") })),
+            Ok(Request::Read(Read::Status)) => {
+                message::write_ok(out, id, &serde_json::json!({ "status": self.status().await }));
+            }
+            Ok(Request::Read(Read::Models)) => match self.models().await {
+                Ok(models) => message::write_ok(out, id, &serde_json::json!({ "models": models })),
+                Err(error) => message::write_error(out, id, &error),
+            },
+            Ok(Request::Change(change)) => self.change(change, peer, id, out).await,
+            // the server hands these to `record`
+            Ok(request @ (Request::Outcome(_) | Request::Skip(_))) => {
+                let recorded = self.record(peer, id.map(ToOwned::to_owned), request).await;
+                out.extend(recorded.unwrap_or_default());
+            }
+        }
+    }
+
+    fn record(&self, _: Peer, id: Option<Box<RawValue>>, request: Request) -> JoinHandle<Vec<u8>> {
+        let guardian = self.0.guardian.clone();
+        if let Request::Outcome(request) = &request {
+            self.observe(request.outcome.exit_at);
+        }
+        actix::spawn(async move {
+            let recorded = match request {
+                Request::Outcome(request) => guardian.send(RecordOutcome(*request)).await,
+                Request::Skip(skip) => guardian.send(RecordSkip(skip)).await,
+                Request::Score(_) | Request::Read(_) | Request::Change(_) => {
+                    Ok(Err(WireError::new("internal_error", "this is not to be recorded")))
+                }
+            };
+            let answer: Result<Ack, WireError> = recorded.unwrap_or_else(|error| Err(WireError::new("retry", error.to_string())));
+            let mut out = Vec::new();
+            match answer {
+                Ok(ack) => message::write_ok(&mut out, id.as_deref(), &ack),
+                Err(error) => message::write_error(&mut out, id.as_deref(), &error),
+            }
+            out
+        })
+    }
+}

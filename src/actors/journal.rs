@@ -1,0 +1,386 @@
+//! The journal's thread: the only one that writes, and the only one that waits for the disk.
+//!
+//! Signals are written behind: they are handed over through a bounded queue and nobody waits for them. Outcomes, events
+//! and versions are acknowledged once they are durable. All that waits is committed together, as soon as the writer is
+//! idle. When the storage fails, what was to be acknowledged is answered `unavailable` at once, signals are kept as far
+//! as the queue's size allows, and the database is opened again until that works.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::supervision::{Failure, Tripwire, panic_text};
+use crate::{
+    config::Journal as Limits,
+    journal::{Applied, FailureKind, OpenError, Reader, Store, StoreError, Write},
+};
+
+/// The actor's name.
+pub const NAME: &str = "journal";
+
+/// Opens the store; called at the start and again after each failure. True asks for a full check of the file.
+pub type OpenStore = Box<dyn FnMut(bool) -> Result<Store, OpenError> + Send>;
+
+/// Why something is not in the journal. It may be tried again: everything is idempotent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the journal cannot be written now: {0}")]
+pub struct Unavailable(pub String);
+
+/// What the rest of the daemon knows of the journal. Reading it waits for nothing but the sentence about a failure.
+#[derive(Debug, Default)]
+pub struct Health {
+    failing: AtomicBool,
+    why: Mutex<String>,
+    waiting: AtomicUsize,
+    dropped: AtomicU64,
+    commits: AtomicU64,
+    reopened: AtomicU64,
+}
+
+/// The journal's state for `status`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct JournalStatus {
+    /// Whether it can be written now.
+    pub ok: bool,
+    /// What stands in the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Writes that wait for the disk.
+    pub waiting: usize,
+    /// Signals that could not be kept since the start. Their answers were the baseline.
+    pub dropped: u64,
+    /// Durable commits since the start.
+    pub commits: u64,
+    /// Times the database was opened again after a failure.
+    pub reopened: u64,
+}
+
+/// Hands work to the journal's thread.
+#[derive(Debug, Clone)]
+pub struct JournalHandle {
+    queue: SyncSender<Job>,
+    health: Arc<Health>,
+}
+
+/// What became of the writes of one job, or why they are not there.
+pub type Written = Result<Vec<Applied>, Unavailable>;
+
+#[derive(Debug)]
+enum Job {
+    Behind(Write),
+    Durable(Vec<Write>, oneshot::Sender<Written>),
+    Read(oneshot::Sender<Result<Reader, Unavailable>>),
+    Stop(oneshot::Sender<()>),
+}
+
+impl JournalHandle {
+    /// Whether a decision made now can be recorded. A model has no say while it cannot.
+    pub fn accepts(&self) -> bool {
+        !self.health.failing.load(Ordering::Acquire)
+    }
+
+    /// Hands over a write that nobody waits for.
+    ///
+    /// # Errors
+    /// The write itself, when the queue is full or the thread is gone.
+    pub fn write_behind(&self, write: Write) -> Result<(), Box<Write>> {
+        self.health.waiting.fetch_add(1, Ordering::Relaxed);
+        self.queue.try_send(Job::Behind(write)).map_err(|error| {
+            self.health.waiting.fetch_sub(1, Ordering::Relaxed);
+            let (TrySendError::Full(job) | TrySendError::Disconnected(job)) = error;
+            match job {
+                Job::Behind(write) => Box::new(write),
+                Job::Durable(..) | Job::Read(_) | Job::Stop(_) => unreachable!("the job that came back is the one sent"),
+            }
+        })
+    }
+
+    /// Counts a signal that could not be kept.
+    pub fn count_dropped(&self) {
+        self.health.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Hands over writes and gets, once they are durable, what became of each.
+    ///
+    /// # Errors
+    /// [`Unavailable`]; then none of them was acknowledged, and writing them again is safe.
+    pub fn write(&self, writes: Vec<Write>) -> impl Future<Output = Written> + 'static + use<> {
+        let (sender, receiver) = oneshot::channel();
+        let sent = self.send(Job::Durable(writes, sender));
+        async move {
+            sent?;
+            receiver.await.map_err(|_| Unavailable("its thread was interrupted".to_owned()))?
+        }
+    }
+
+    /// A snapshot of everything that was committed before, to be read on another thread.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub fn read(&self) -> impl Future<Output = Result<Reader, Unavailable>> + 'static + use<> {
+        let (sender, receiver) = oneshot::channel();
+        let sent = self.send(Job::Read(sender));
+        async move {
+            sent?;
+            receiver.await.map_err(|_| Unavailable("its thread was interrupted".to_owned()))?
+        }
+    }
+
+    /// Commits what waits and ends the thread.
+    pub async fn stop(&self) {
+        let (sender, receiver) = oneshot::channel();
+        if self.send(Job::Stop(sender)).is_ok() {
+            let _thread_is_gone = receiver.await;
+        }
+    }
+
+    /// Its state.
+    pub fn status(&self) -> JournalStatus {
+        let health = &self.health;
+        let ok = self.accepts();
+        let why = || health.why.lock().map(|why| why.clone()).unwrap_or_default();
+        JournalStatus {
+            ok,
+            error: (!ok).then(why),
+            waiting: health.waiting.load(Ordering::Relaxed),
+            dropped: health.dropped.load(Ordering::Relaxed),
+            commits: health.commits.load(Ordering::Relaxed),
+            reopened: health.reopened.load(Ordering::Relaxed),
+        }
+    }
+
+    fn send(&self, job: Job) -> Result<(), Unavailable> {
+        self.queue.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => Unavailable("too many writes wait for the disk".to_owned()),
+            TrySendError::Disconnected(_) => Unavailable("its thread has ended".to_owned()),
+        })
+    }
+}
+
+/// Starts the thread around a store that is open. Panics are reported to `failures` and survived.
+///
+/// # Errors
+/// What the system says when it gives no thread.
+pub fn start(
+    store: Store,
+    open: OpenStore,
+    limits: Limits,
+    failures: mpsc::Sender<Failure>,
+    tripwire: Tripwire,
+) -> std::io::Result<JournalHandle> {
+    let (queue, jobs) = sync_channel(limits.queue);
+    let health = Arc::new(Health::default());
+    let writer = Writer { store: Some(store), open, verify: false, limits, kept: VecDeque::new(), health: Arc::clone(&health), failures, tripwire };
+    thread::Builder::new().name(NAME.to_owned()).spawn(move || writer.run(&jobs))?;
+    Ok(JournalHandle { queue, health })
+}
+
+struct Writer {
+    store: Option<Store>,
+    open: OpenStore,
+    verify: bool,
+    limits: Limits,
+    /// Signals of failed commits, to be written again.
+    kept: VecDeque<Write>,
+    health: Arc<Health>,
+    failures: mpsc::Sender<Failure>,
+    tripwire: Tripwire,
+}
+
+/// What is committed together, and who waits for it.
+#[derive(Default)]
+struct Batch {
+    writes: Vec<Write>,
+    waiting: Vec<(std::ops::Range<usize>, oneshot::Sender<Written>)>,
+    readers: Vec<oneshot::Sender<Result<Reader, Unavailable>>>,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl Batch {
+    fn add(&mut self, job: Job, health: &Health) {
+        match job {
+            Job::Behind(write) => {
+                health.waiting.fetch_sub(1, Ordering::Relaxed);
+                self.writes.push(write);
+            }
+            Job::Durable(writes, sender) => {
+                let start = self.writes.len();
+                self.writes.extend(writes);
+                self.waiting.push((start..self.writes.len(), sender));
+            }
+            Job::Read(sender) => self.readers.push(sender),
+            Job::Stop(sender) => self.stop = Some(sender),
+        }
+    }
+}
+
+impl Writer {
+    fn run(mut self, jobs: &Receiver<Job>) {
+        while let Some(mut batch) = self.collect(jobs) {
+            self.reopen_if_due();
+            self.commit(&mut batch);
+            for reader in batch.readers.drain(..) {
+                let _asker_may_be_gone = reader.send(self.reader());
+            }
+            if let Some(stop) = batch.stop.take() {
+                self.store = None;
+                let _asker_may_be_gone = stop.send(());
+                return;
+            }
+        }
+    }
+
+    /// Waits for work, then takes all there is, up to the size of a batch. `None` when nobody can send any more.
+    fn collect(&mut self, jobs: &Receiver<Job>) -> Option<Batch> {
+        let mut batch = Batch::default();
+        let first = if self.store.is_some() {
+            jobs.recv().ok()
+        } else {
+            match jobs.recv_timeout(self.limits.retry) {
+                Ok(job) => Some(job),
+                Err(RecvTimeoutError::Timeout) => return Some(batch),
+                Err(RecvTimeoutError::Disconnected) => None,
+            }
+        };
+        batch.add(first?, &self.health);
+        while batch.writes.len() < self.limits.batch && batch.stop.is_none() {
+            match jobs.try_recv() {
+                Ok(job) => batch.add(job, &self.health),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            }
+        }
+        Some(batch)
+    }
+
+    fn commit(&mut self, batch: &mut Batch) {
+        if batch.writes.is_empty() {
+            return;
+        }
+        let result = self.apply(&batch.writes);
+        match result {
+            Ok(applied) => {
+                self.health.commits.fetch_add(1, Ordering::Relaxed);
+                for (range, sender) in batch.waiting.drain(..) {
+                    let mine = applied.get(range).map(<[Applied]>::to_vec).unwrap_or_default();
+                    let _asker_may_be_gone = sender.send(Ok(mine));
+                }
+            }
+            Err(unavailable) => {
+                let mut waited_for = vec![false; batch.writes.len()];
+                for (range, sender) in batch.waiting.drain(..) {
+                    waited_for.get_mut(range).unwrap_or_default().fill(true);
+                    let _asker_may_be_gone = sender.send(Err(unavailable.clone()));
+                }
+                let behind = batch.writes.drain(..).zip(waited_for).filter(|(_, waited_for)| !waited_for);
+                for (write, _) in behind {
+                    self.keep(write);
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self, writes: &[Write]) -> Written {
+        let Some(store) = self.store.as_mut() else {
+            return Err(Unavailable(self.health.why.lock().map(|why| why.clone()).unwrap_or_default()));
+        };
+        let tripwire = &self.tripwire;
+        let applied = catch_unwind(AssertUnwindSafe(|| {
+            tripwire.pass(NAME, "apply");
+            store.apply(writes)
+        }));
+        match applied {
+            Ok(Ok(applied)) => Ok(applied),
+            Ok(Err(error)) => {
+                self.verify = matches!(&error, StoreError::Storage(failure) if failure.kind == FailureKind::Corrupt);
+                Err(self.fail(error.to_string()))
+            }
+            Err(panic) => {
+                let panic = panic_text(&*panic);
+                let _already_fatal = self.failures.try_send(Failure { actor: NAME, panic: panic.clone() });
+                Err(self.fail(format!("its thread failed: {panic}")))
+            }
+        }
+    }
+
+    /// A handle that saw a failure takes no more writes: it is closed here and opened again later.
+    fn fail(&mut self, why: String) -> Unavailable {
+        tracing::error!(why, "the journal failed; models are silent until it can be written again");
+        self.store = None;
+        if let Ok(mut text) = self.health.why.lock() {
+            text.clone_from(&why);
+        }
+        self.health.failing.store(true, Ordering::Release);
+        Unavailable(why)
+    }
+
+    fn keep(&mut self, write: Write) {
+        if self.kept.len() < self.limits.queue {
+            self.kept.push_back(write);
+        } else {
+            self.health.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn reopen_if_due(&mut self) {
+        if self.store.is_some() {
+            return;
+        }
+        match (self.open)(self.verify) {
+            Ok(store) => {
+                self.store = Some(store);
+                if self.write_kept() {
+                    self.health.reopened.fetch_add(1, Ordering::Relaxed);
+                    self.health.failing.store(false, Ordering::Release);
+                    tracing::info!("the journal can be written again");
+                }
+            }
+            Err(error) => {
+                self.fail(error.to_string());
+            }
+        }
+    }
+
+    /// Writes again what a failed commit held. A failed commit may have reached the disk all the same: what did is left
+    /// out.
+    fn write_kept(&mut self) -> bool {
+        let kept: Vec<Write> = self.kept.drain(..).collect();
+        if kept.is_empty() {
+            return true;
+        }
+        let missing: Vec<Write> = match self.reader() {
+            Ok(reader) => kept.into_iter().filter(|write| !is_stored(&reader, write)).collect(),
+            Err(_) => kept,
+        };
+        if missing.is_empty() || self.apply(&missing).is_ok() {
+            return true;
+        }
+        self.kept.extend(missing);
+        false
+    }
+
+    fn reader(&mut self) -> Result<Reader, Unavailable> {
+        let why = || self.health.why.lock().map(|why| why.clone()).unwrap_or_default();
+        let store = self.store.as_ref().ok_or_else(|| Unavailable(why()))?;
+        store.reader().map_err(|error| Unavailable(error.to_string()))
+    }
+}
+
+fn is_stored(reader: &Reader, write: &Write) -> bool {
+    match write {
+        Write::Signal(record) => {
+            let stored = reader.signals_of(&record.trade_id).unwrap_or_default();
+            stored.iter().any(|signal| signal.record == *record)
+        }
+        _ => false,
+    }
+}

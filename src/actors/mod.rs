@@ -1,0 +1,11 @@
+//! The actors, thin shells around the pure core, and their wiring in `daemon`.
+//!
+//! The listener, the connections, the scorer and the guardian share one thread, so that a score costs no hop between
+//! threads; the journal has its own. What they know of each other are messages and the handles they were given.
+
+pub mod daemon;
+pub mod gateway;
+pub mod guardian;
+pub mod journal;
+pub mod scorer;
+pub mod supervision;

@@ -1,0 +1,198 @@
+//! The scorer: a signal in, a decision out.
+//!
+//! It waits for no disk and no lock. Whatever is not right, the answer is the baseline, with the reason.
+#![deny(clippy::indexing_slicing)]
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use actix::{Context, Handler, Message, MessageResult};
+use arc_swap::ArcSwap;
+use serde::Serialize;
+
+use super::{
+    journal::JournalHandle,
+    supervision::{Part, Shell},
+};
+use crate::{
+    clock::{Clock, Stopwatch},
+    config::Config,
+    domain::{Decision, Reason, SignalLine, Timestamp},
+    features::Pipeline,
+    journal::{SignalRecord, Source, Write},
+    rules::serving::{Scored, Serving},
+    stats::histogram::Histogram,
+};
+
+/// A signal to be scored.
+#[derive(Debug)]
+pub struct Score {
+    /// The request.
+    pub request: Box<SignalLine>,
+    /// The request as it came, for the journal. `None` for a probe, which leaves no trace.
+    pub line: Option<Vec<u8>>,
+    /// When it came.
+    pub received: Stopwatch,
+}
+
+/// Asks the scorer how it is.
+#[derive(Debug)]
+pub struct ObserveScorer;
+
+/// How the scorer is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct ScorerStatus {
+    /// Signals answered since the start.
+    pub answered: u64,
+    /// Answers by reason.
+    pub by_reason: BTreeMap<&'static str, u64>,
+    /// Time from the request's arrival to the decision, in microseconds: median.
+    pub p50_us: Option<f64>,
+    /// The same: 99th percentile.
+    pub p99_us: Option<f64>,
+    /// The same: longest.
+    pub max_us: Option<f64>,
+}
+
+/// The state of the scorer.
+pub struct Scorer {
+    pipeline: Pipeline,
+    row: Vec<f64>,
+    shared: Shared,
+    counters: Counters,
+}
+
+/// What the scorer reads, each waiting for nothing.
+#[derive(Clone)]
+pub struct Shared {
+    /// What may be served.
+    pub serving: Arc<ArcSwap<Serving>>,
+    /// The configuration in force.
+    pub config: Arc<ArcSwap<Config>>,
+    /// Where decisions are recorded.
+    pub journal: JournalHandle,
+    /// The daemon's clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+struct Counters {
+    by_reason: [u64; Reason::ALL.len()],
+    latency: Histogram,
+}
+
+impl Part for Scorer {
+    const NAME: &'static str = "scorer";
+}
+
+impl Message for Score {
+    type Result = Decision;
+}
+
+impl Message for ObserveScorer {
+    type Result = Option<ScorerStatus>;
+}
+
+impl Scorer {
+    /// A scorer that carries values forward as `pipeline` does.
+    pub fn new(pipeline: Pipeline, shared: Shared) -> Self {
+        let counters = Counters { by_reason: [0; Reason::ALL.len()], latency: Histogram::new() };
+        Self { pipeline, row: Vec::new(), shared, counters }
+    }
+
+    fn score(&mut self, message: &Score, now: Timestamp) -> (Scored, Duration) {
+        let config = self.shared.config.load();
+        let serving = self.shared.serving.load();
+        let request = &*message.request;
+        let deadline = request.deadline_us.map_or(config.server.deadline, Duration::from_micros);
+        let baseline = |reason| {
+            let signal = &request.signal;
+            let decision = Decision::baseline(signal.trade_id.clone(), signal.confidence, None, reason);
+            Scored { decision, shadows: Vec::new() }
+        };
+        let mut scored = match self.pipeline.inputs(&request.signal) {
+            Err(_) => baseline(Reason::UnknownSymbol),
+            Ok(inputs) => {
+                let late = message.received.elapsed() > deadline;
+                let silent = match (late, self.shared.journal.accepts()) {
+                    (true, _) => Some(Reason::Deadline),
+                    (_, false) => Some(Reason::JournalUnavailable),
+                    _ => None,
+                };
+                serving.answer(&config.policy, &request.signal, inputs, silent, &mut self.row)
+            }
+        };
+        let mut latency = message.received.elapsed();
+        if latency > deadline && scored.decision.arm == crate::domain::Arm::Ml {
+            scored.silence(&request.signal, Reason::Deadline);
+        }
+        if let Some(line) = &message.line {
+            record(&self.shared.journal, request, line, &mut scored, now, latency);
+            latency = message.received.elapsed();
+        }
+        (scored, latency)
+    }
+}
+
+/// Hands the decision to the journal. When it cannot be recorded it is not made: the answer becomes the baseline.
+fn record(journal: &JournalHandle, request: &SignalLine, line: &[u8], scored: &mut Scored, now: Timestamp, latency: Duration) {
+    let record = SignalRecord {
+        trade_id: request.signal.trade_id.clone(),
+        received_at: now,
+        source: Source::Live,
+        decision: Some(scored.decision.clone()),
+        shadows: scored.shadows.clone(),
+        latency_us: Some(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX)),
+        line: line.to_vec(),
+    };
+    if journal.write_behind(Write::Signal(record)).is_err() {
+        journal.count_dropped();
+        scored.silence(&request.signal, Reason::JournalUnavailable);
+    }
+}
+
+impl Handler<Score> for Shell<Scorer> {
+    type Result = MessageResult<Score>;
+
+    fn handle(&mut self, message: Score, context: &mut Context<Self>) -> Self::Result {
+        let decision = self.handle_with(context, "score", |scorer| {
+            let now = scorer.shared.clock.now();
+            let (scored, latency) = scorer.score(&message, now);
+            if message.line.is_some() {
+                scorer.counters.count(scored.decision.reason, latency);
+            }
+            scored.decision
+        });
+        MessageResult(decision.unwrap_or_else(|| {
+            let signal = &message.request.signal;
+            Decision::baseline(signal.trade_id.clone(), signal.confidence, None, Reason::InternalError)
+        }))
+    }
+}
+
+impl Handler<ObserveScorer> for Shell<Scorer> {
+    type Result = MessageResult<ObserveScorer>;
+
+    fn handle(&mut self, _: ObserveScorer, context: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.handle_with(context, "observe", |scorer| scorer.counters.status()))
+    }
+}
+
+impl Counters {
+    fn count(&mut self, reason: Reason, latency: Duration) {
+        let index = Reason::ALL.iter().position(|known| *known == reason);
+        if let Some(count) = index.and_then(|index| self.by_reason.get_mut(index)) {
+            *count += 1;
+        }
+        self.latency.add(latency.as_secs_f64() * 1e6);
+    }
+
+    fn status(&self) -> ScorerStatus {
+        let counted = Reason::ALL.into_iter().zip(self.by_reason).filter(|(_, count)| *count > 0);
+        ScorerStatus {
+            answered: self.by_reason.iter().sum(),
+            by_reason: counted.map(|(reason, count)| (reason.name(), count)).collect(),
+            p50_us: self.latency.quantile(0.5),
+            p99_us: self.latency.quantile(0.99),
+            max_us: self.latency.max(),
+        }
+    }
+}
