@@ -113,12 +113,8 @@ fn check_rows(schema: &Schema, rows: &[&[Option<f64>]]) -> Result<(), FitError> 
             return Err(FitError::Width { row, expected: schema.width(), found: values.len() });
         }
         for (name, value) in schema.names().zip(values.iter()) {
-            // written so that NaN is refused
-            match *value {
-                Some(value) if !(value.abs() <= LARGEST) => {
-                    return Err(FitError::Unusable { row, input: name.into(), value });
-                }
-                _ => {}
+            if let Some(value) = value.filter(|value| value.is_nan() || value.abs() > LARGEST) {
+                return Err(FitError::Unusable { row, input: name.into(), value });
             }
         }
     }

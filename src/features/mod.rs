@@ -8,6 +8,7 @@ pub mod fit;
 pub mod formulas;
 pub mod pipeline;
 pub mod quality;
+mod quality_report;
 pub mod ranges;
 pub mod row;
 
