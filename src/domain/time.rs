@@ -47,6 +47,13 @@ impl TradingCalendar {
     }
 }
 
+impl TradingDay {
+    /// The calendar date it is named by.
+    pub fn date(self) -> civil::Date {
+        self.0
+    }
+}
+
 impl fmt::Display for TradingDay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -2,6 +2,16 @@
 //!
 //! Pure: no clock, no file. What is missing stays missing until the design matrix fills it, and is then marked.
 
+pub mod design;
+pub mod fill;
+pub mod fit;
+pub mod formulas;
+pub mod pipeline;
+pub mod quality;
+mod quality_report;
+pub mod ranges;
+pub mod row;
+
 use serde::{Deserialize, Serialize};
 
 /// What must be known of a traded instrument.
