@@ -11,3 +11,5 @@ pub mod stats;
 
 pub mod clock;
 pub mod config;
+
+pub mod journal;
