@@ -5,10 +5,16 @@
 
 pub mod domain;
 
-pub mod features;
-pub mod rules;
 pub mod stats;
 
+pub mod features;
+
+pub mod rules;
+
 pub mod clock;
+
 pub mod config;
+
+pub mod journal;
+
 pub mod protocol;

@@ -1,0 +1,143 @@
+//! The file under the journal: how it comes to be, which file is trusted, where a damaged one goes.
+//!
+//! redb writes a new file in several steps, and a kill between them leaves one that never opens. So a new journal is
+//! made under the name `<name>.new` and takes its own name when it is complete and on disk. The folder is locked while
+//! that is done, so that two processes that start together do not take each other's half-made file for a leftover.
+#![deny(clippy::indexing_slicing)]
+
+use std::{
+    ffi::OsString,
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use nix::{fcntl::OFlag, unistd::geteuid};
+use redb::{Builder, backends::FileBackend};
+
+use super::{
+    error::{OpenError, guarded},
+    schema,
+};
+use crate::clock::{Clock, WallClock};
+
+/// Makes the journal at `path` if there is none, and clears away what a kill left of an earlier try.
+pub(super) fn ensure(path: &Path, builder: &Builder) -> Result<(), OpenError> {
+    let folder = lock_folder(path)?;
+    let half_made = with_suffix(path, ".new");
+    match fs::remove_file(&half_made) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(OpenError::io(&half_made, "removing a half-made journal", &error));
+        }
+        _ => {}
+    }
+    match fs::symlink_metadata(path) {
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(OpenError::io(path, "looking for the journal", &error)),
+    }
+    create(&half_made, builder)?;
+    fs::rename(&half_made, path).map_err(|error| OpenError::io(path, "naming a new journal", &error))?;
+    folder.sync_all().map_err(|error| OpenError::io(path, "making a new journal's name durable", &error))
+}
+
+/// Opens the journal's file for reading and writing, if it is one that nobody else can have put there.
+pub(super) fn open_own(path: &Path) -> Result<File, OpenError> {
+    let (file, metadata) = open_regular(path, true)?;
+    let (owner, me) = (metadata.uid(), geteuid().as_raw());
+    if owner != me {
+        let reason =
+            format!("it belongs to uid {owner}, and this is uid {me}; run as its owner, or give it to uid {me}");
+        return Err(OpenError::refused(path, reason));
+    }
+    let mode = metadata.mode() & 0o7777;
+    if mode & 0o022 != 0 {
+        let reason = format!("its mode is {mode:04o}, others may write to it; set it to 0600");
+        return Err(OpenError::refused(path, reason));
+    }
+    if metadata.len() == 0 {
+        return Err(OpenError::corrupt(path, "it is empty"));
+    }
+    Ok(file)
+}
+
+/// Opens the journal's file for reading.
+pub(super) fn open_to_read(path: &Path) -> Result<File, OpenError> {
+    match open_regular(path, false)? {
+        (_, metadata) if metadata.len() == 0 => Err(OpenError::corrupt(path, "it is empty")),
+        (file, _) => Ok(file),
+    }
+}
+
+/// Puts a damaged journal aside, as `<name>.corrupt-<n>` in the same folder, and says where it now is. Nothing is ever
+/// deleted; the next [`Store::open`](super::Store::open) begins a new journal.
+///
+/// # Errors
+/// [`OpenError::Storage`] when it could not be renamed.
+pub fn quarantine(path: &Path) -> Result<PathBuf, OpenError> {
+    let folder = lock_folder(path)?;
+    let failed = |error: &io::Error| OpenError::io(path, "putting a damaged journal aside", error);
+    for n in 1_u64.. {
+        let aside = with_suffix(path, &format!(".corrupt-{n}"));
+        match fs::symlink_metadata(&aside) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::rename(path, &aside).map_err(|error| failed(&error))?;
+                folder.sync_all().map_err(|error| failed(&error))?;
+                return Ok(aside);
+            }
+            Err(error) => return Err(failed(&error)),
+        }
+    }
+    Err(failed(&io::ErrorKind::AlreadyExists.into()))
+}
+
+fn create(path: &Path, builder: &Builder) -> Result<(), OpenError> {
+    let failed = |error: &io::Error| OpenError::io(path, "making a new journal", error);
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| failed(&error))?;
+    let to_sync = file.try_clone().map_err(|error| failed(&error))?;
+    guarded("making a new journal", || {
+        let database = builder.create_with_backend(FileBackend::new(file)?)?;
+        schema::create(&database, WallClock.now())?;
+        Ok(database.close()?)
+    })
+    .map_err(|failure| OpenError::Storage { path: path.to_owned(), failure })?;
+    to_sync.sync_all().map_err(|error| failed(&error))
+}
+
+fn open_regular(path: &Path, write: bool) -> Result<(File, fs::Metadata), OpenError> {
+    // without O_NONBLOCK a pipe at this place would stop the daemon
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let opened = OpenOptions::new().read(true).write(write).custom_flags(flags.bits()).open(path);
+    let file = opened.map_err(|error| match error.raw_os_error() {
+        Some(code) if code == nix::errno::Errno::ELOOP as i32 => {
+            OpenError::refused(path, "it is a symbolic link; put the journal itself there")
+        }
+        _ => OpenError::io(path, "opening the journal", &error),
+    })?;
+    let metadata = file.metadata().map_err(|error| OpenError::io(path, "opening the journal", &error))?;
+    if !metadata.is_file() {
+        return Err(OpenError::refused(path, "it is not a regular file"));
+    }
+    Ok((file, metadata))
+}
+
+/// The folder of `path`, locked against other processes that make or rename a journal in it, until it is dropped.
+fn lock_folder(path: &Path) -> Result<File, OpenError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let locked = File::open(folder).and_then(|folder| folder.lock().map(|()| folder));
+    locked.map_err(|error| OpenError::io(folder, "locking the journal's folder", &error))
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}

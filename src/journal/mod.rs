@@ -1,0 +1,29 @@
+//! The journal: everything that happened, in one redb file that survives kills, power cuts and full disks.
+//!
+//! A [`Store`] belongs to one thread and writes batches, each one durable transaction. A [`Reader`] is a snapshot that
+//! never moves; it may be sent to another thread, or opened by another process, while writing goes on. There are no
+//! threads, queues or retries here: the journal's actor has them.
+//!
+//! What holds for ever: a batch is stored whole or not at all; what [`Store::apply`] acknowledged is found again after
+//! any crash; nothing that was stored is ever changed or deleted, but checkpoints, which are replaced; a record is
+//! checked when it is read, and a bad one is reported by table and key and never served.
+
+mod batch;
+mod codec;
+mod error;
+mod file;
+mod reader;
+mod record;
+mod schema;
+mod store;
+mod tables;
+
+pub use error::{BadRecord, FailureKind, OpenError, StorageFailure, StoreError};
+pub use file::quarantine;
+pub use reader::{ClosedTrades, Counts, Reader};
+pub use record::{
+    Applied, Existing, OutcomeRecord, SignalRecord, SkipRecord, Source, StoredEvent, StoredOutcome, StoredSignal,
+    StoredSkip, StoredVersion, Write,
+};
+pub use schema::SCHEMA;
+pub use store::{Options, Store};

@@ -1,0 +1,181 @@
+//! What can be written, and what is read back.
+
+use crate::domain::{Decision, Event, Outcome, Probability, Signal, Skip, Timestamp, TradeId, VersionId};
+use serde::{Deserialize, Serialize};
+
+use super::error::BadRecord;
+
+/// Where a record came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The trader, over the socket, as it happened.
+    Live,
+    /// A file of past trades.
+    Import,
+}
+
+/// A signal as it came, and what was answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SignalRecord {
+    /// The trader's name for it; the same as in `line`.
+    pub trade_id: TradeId,
+    /// When it came, by the daemon's clock.
+    pub received_at: Timestamp,
+    /// Where it came from. [`Source::Live`] is appended whatever is there; [`Source::Import`] is stored once.
+    pub source: Source,
+    /// The answer, if it was scored. It must be for the same trade, its size finite.
+    pub decision: Option<Decision>,
+    /// Scores of the versions that watched.
+    pub shadows: Vec<(VersionId, Probability)>,
+    /// How long the answer took, in microseconds.
+    pub latency_us: Option<u64>,
+    /// The request line as received, without its line end; it has been parsed by
+    /// [`SignalLine::parse`](crate::domain::SignalLine::parse) and is parsed again when it is read.
+    pub line: Vec<u8>,
+}
+
+/// What became of a trade.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutcomeRecord {
+    /// The trade.
+    pub trade_id: TradeId,
+    /// When it came, by the daemon's clock.
+    pub received_at: Timestamp,
+    /// Where it came from.
+    pub source: Source,
+    /// The decision the trader says it acted on.
+    pub echo: Option<Decision>,
+    /// The closed trade.
+    pub outcome: Outcome,
+}
+
+/// A signal that was let go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SkipRecord {
+    /// When the trader said so, by the daemon's clock.
+    pub received_at: Timestamp,
+    /// Which, and why.
+    pub skip: Skip,
+}
+
+/// One thing to be stored.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write {
+    /// A live one is appended. An imported one is stored unless the trade is known: as the same signal it is
+    /// [`Applied::Duplicate`], else [`Applied::Conflict`].
+    Signal(SignalRecord),
+    /// Stored once per trade, known, skipped or not: the money is real. A repeat with the same outcome is
+    /// [`Applied::Duplicate`], with another [`Applied::Conflict`].
+    Outcome(OutcomeRecord),
+    /// An imported line, signal and outcome: both or neither. A half that is there and the same is left as it is.
+    Trade(SignalRecord, OutcomeRecord),
+    /// Stored once per trade; the first words stay. Of a trade that has an outcome it is [`Applied::Conflict`].
+    Skip(SkipRecord),
+    /// Appended.
+    Event(Event),
+    /// Stored once per version, for ever. The same body again is [`Applied::Duplicate`], another
+    /// [`Applied::Conflict`].
+    Version {
+        /// Its name.
+        id: VersionId,
+        /// The model, in the layout of the models module.
+        body: Vec<u8>,
+    },
+    /// Replaces what was stored under the name.
+    Checkpoint {
+        /// Its name.
+        name: String,
+        /// In the layout of its owner.
+        bytes: Vec<u8>,
+    },
+}
+
+/// What became of one write of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Applied {
+    /// It is stored, durably.
+    Stored {
+        /// Its number; of a trade, the number of its last part.
+        seq: u64,
+        /// Of an outcome: whether a signal of the trade was in the journal. `None` for everything else.
+        matched: Option<bool>,
+    },
+    /// It was there already. Nothing changed.
+    Duplicate,
+    /// Something else is there in its place. Nothing changed.
+    Conflict {
+        /// What is there.
+        existing: Box<Existing>,
+    },
+    /// It could not be read back, so it was not written: a number in it is not finite, or its parts speak of different
+    /// trades. Writing it again will not help.
+    Unwritable {
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// What stands in the way of a write.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Existing {
+    /// The latest signal of that trade, another one.
+    Signal(StoredSignal),
+    /// The outcome of that trade.
+    Outcome(StoredOutcome),
+    /// The version of that name, by the BLAKE2b-32 of its body.
+    Version([u8; 32]),
+    /// A record that can no longer be read; what was written cannot be compared with it.
+    Unreadable(BadRecord),
+}
+
+/// A signal read back and checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredSignal {
+    /// Its number in the journal.
+    pub seq: u64,
+    /// As it was written.
+    pub record: SignalRecord,
+    /// Its line, parsed.
+    pub signal: Signal,
+}
+
+/// An outcome read back and checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredOutcome {
+    /// Its number in the journal.
+    pub seq: u64,
+    /// Whether a signal of the trade was in the journal when it came.
+    pub matched: bool,
+    /// As it was written.
+    pub record: OutcomeRecord,
+}
+
+/// A skip read back and checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredSkip {
+    /// Its number in the journal.
+    pub seq: u64,
+    /// As it was written.
+    pub record: SkipRecord,
+}
+
+/// An event read back and checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredEvent {
+    /// Its number in the journal.
+    pub seq: u64,
+    /// As it was written.
+    pub event: Event,
+}
+
+/// A model read back, its body matching its checksum.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredVersion {
+    /// Its name.
+    pub id: VersionId,
+    /// BLAKE2b-32 of the body.
+    pub checksum: [u8; 32],
+    /// The model, in the layout of the models module.
+    pub body: Vec<u8>,
+}

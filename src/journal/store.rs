@@ -1,0 +1,165 @@
+//! The writing end of the journal.
+#![deny(clippy::indexing_slicing)]
+
+use std::path::Path;
+
+use redb::{Builder, ConcurrencyMode, Database, ReadableDatabase, StorageBackend, backends::FileBackend};
+
+use super::{
+    batch::Batch,
+    error::{OpenError, StoreError, catch_damage, guarded},
+    file,
+    reader::Reader,
+    record::{Applied, Write},
+    schema::{self, MIGRATIONS, SCHEMA, Standing},
+};
+use crate::clock::{Clock, WallClock};
+
+/// How to open a journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Memory for pages, in bytes.
+    pub cache_bytes: usize,
+    /// Read the whole file and check every page first. It takes seconds per gigabyte; it is for a journal whose last
+    /// failure was [`FailureKind::Corrupt`](super::FailureKind::Corrupt).
+    pub verify: bool,
+}
+
+/// The journal, open for writing. One process has one, on one thread.
+///
+/// After a [`StoreError::Storage`] it is of no use: drop it and open the journal again. The batch that failed may be
+/// stored nevertheless, whole; [`Store::last_seq`] of the new handle tells: greater than before the batch, it is.
+#[derive(Debug)]
+pub struct Store {
+    database: Database,
+}
+
+impl Store {
+    /// Opens the journal at `path`, made anew when there is none (mode 0600), recovered after a crash, and brought to
+    /// today's schema.
+    ///
+    /// # Errors
+    /// Every [`OpenError`] but those of readers. [`OpenError::Corrupt`] leaves the file where it is;
+    /// [`quarantine`](super::quarantine) puts it aside.
+    pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
+        let builder = shared_builder(options);
+        file::ensure(path, &builder)?;
+        refuse_newer(path)?;
+        let file = file::open_own(path)?;
+        let backend = FileBackend::new(file).map_err(|error| OpenError::from_redb(path, OPENING, &error.into()))?;
+        Self::open_with(path, &builder, backend)
+    }
+
+    /// Opens a journal on any storage, made anew when the storage is empty. A process alone may use it.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; the path in them is `(storage)`.
+    pub fn open_backend(backend: impl StorageBackend, options: Options) -> Result<Self, OpenError> {
+        let path = Path::new("(storage)");
+        let new = backend.len().map_err(|error| OpenError::io(path, OPENING, &error))? == 0;
+        let mut builder = shared_builder(options);
+        builder.set_concurrency_mode(ConcurrencyMode::ExclusiveWriter);
+        if !new {
+            return Self::open_with(path, &builder, backend);
+        }
+        let made = catch_damage(|| {
+            let database = builder.create_with_backend(backend)?;
+            schema::create(&database, WallClock.now())?;
+            Ok(Self { database })
+        });
+        flatten(path, made)
+    }
+
+    /// Stores a batch in one durable transaction and says of each write, in order, what became of it. When it returns
+    /// `Ok`, everything [`Applied::Stored`] or [`Applied::Duplicate`] is on disk. A batch that changes nothing touches
+    /// no disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Storage`] only: nothing is acknowledged, and the handle must be dropped.
+    pub fn apply(&mut self, writes: &[Write]) -> Result<Vec<Applied>, StoreError> {
+        let applied = guarded("writing a batch", || {
+            let transaction = schema::durable(&self.database)?;
+            let mut batch = Batch::open(&transaction)?;
+            let applied = writes.iter().map(|write| batch.write(write)).collect::<Result<Vec<_>, _>>()?;
+            if batch.finish()? {
+                transaction.commit()?
+            } else {
+                transaction.abort()?
+            }
+            Ok(applied)
+        });
+        Ok(applied?)
+    }
+
+    /// A snapshot of everything acknowledged so far. It keeps its pages in the file while it lives, so it should not
+    /// live for days; after the store is closed it answers [`StoreError::Storage`].
+    ///
+    /// # Errors
+    /// [`StoreError::Storage`].
+    pub fn reader(&self) -> Result<Reader, StoreError> {
+        Ok(guarded("beginning to read", || Reader::new(self.database.begin_read()?, None))?)
+    }
+
+    /// The number of the last record stored, 0 when there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Storage`].
+    pub fn last_seq(&self) -> Result<u64, StoreError> {
+        self.reader()?.last_seq()
+    }
+
+    /// Closes the journal in good order, as dropping it does, and says if that failed. Nothing acknowledged can be lost
+    /// by a failure here.
+    ///
+    /// # Errors
+    /// [`StoreError::Storage`].
+    pub fn close(self) -> Result<(), StoreError> {
+        Ok(guarded("closing the journal", || Ok(self.database.close()?))?)
+    }
+
+    fn open_with(path: &Path, builder: &Builder, backend: impl StorageBackend) -> Result<Self, OpenError> {
+        let opened = catch_damage(|| {
+            let database = builder.create_with_backend(backend)?;
+            let standing = schema::migrate(&database, MIGRATIONS)?;
+            Ok((database, standing))
+        });
+        match flatten(path, opened)? {
+            (database, Standing::Current) => Ok(Self { database }),
+            (_, Standing::Newer(found)) => Err(OpenError::Newer { path: path.to_owned(), found, supported: SCHEMA }),
+            (_, Standing::NotAJournal) => Err(OpenError::corrupt(path, "it is a database, and not of vigie")),
+        }
+    }
+}
+
+const OPENING: &str = "opening the journal";
+
+/// How every process opens a journal's file: one writes, any number may read beside it.
+pub(super) fn shared_builder(options: Options) -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .set_cache_size(options.cache_bytes)
+        .set_check_integrity_on_open(options.verify)
+        .set_concurrency_mode(ConcurrencyMode::SingleWriter);
+    builder
+}
+
+/// Opening for writing already changes a few bytes, so a file that must not be touched is found out by a reader. One
+/// that cannot be read is left to the writer to recover or to refuse.
+fn refuse_newer(path: &Path) -> Result<(), OpenError> {
+    let found = catch_damage(|| {
+        let backend = FileBackend::new(file::open_own(path).ok()?).ok()?;
+        let database = shared_builder(Options { cache_bytes: 1 << 20, verify: false });
+        schema::of(&database.open_read_only_with_backend(backend).ok()?).ok()?
+    });
+    match found {
+        Ok(Some(found)) if found > SCHEMA => Err(OpenError::Newer { path: path.to_owned(), found, supported: SCHEMA }),
+        _ => Ok(()),
+    }
+}
+
+/// One error from work that may fail, and may panic on a damaged page.
+pub(super) fn flatten<T>(path: &Path, outcome: Result<Result<T, redb::Error>, String>) -> Result<T, OpenError> {
+    outcome
+        .map_err(|panic| OpenError::corrupt(path, panic))?
+        .map_err(|error| OpenError::from_redb(path, OPENING, &error))
+}
