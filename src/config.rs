@@ -1,16 +1,56 @@
 //! The configuration: a file as written, checked as a whole, and turned into values that can be trusted.
+//!
+//! `config.toml` at the root of the repository is compiled in and is the only source of defaults; a user's file holds
+//! what differs. Keys, their ranges and the rules between them are in `keys`; everything else here serves any key.
+//! Nothing but this module reads TOML.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+#![deny(clippy::indexing_slicing)]
 
+mod document;
+mod error;
+mod keys;
+mod nearest;
+mod reader;
+mod section;
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::Read,
+    ops::Deref,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use blake2::{Blake2b, Digest, digest::consts::U8};
+
+use self::{document::Document, reader::Reader};
 use crate::{
     domain::{Symbol, TradingCalendar},
     features::{DesignOptions, Instrument},
     rules::answer::Policy,
 };
 
-/// Every threshold, checked.
+pub use error::{ConfigError, ConfigErrors, Fault, LoadError};
+
+/// The built-in configuration: every key with its default and what it means.
+pub const BUILTIN: &str = include_str!("../config.toml");
+
+/// The longest file that is taken for a configuration, in bytes.
+pub const MAX_BYTES: u64 = 1 << 20;
+
+/// Every threshold, checked. Its [`Sections`] are read as if they were its own fields; they cannot be changed, so that
+/// what [`Config::hash`] and [`Config::entries`] say is always what is in force.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
+    sections: Sections,
+    settings: Vec<Setting>,
+}
+
+/// The values of a [`Config`], section by section.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Sections {
     /// `[symbols.NAME]`: the instruments that may be scored.
     pub symbols: BTreeMap<Symbol, Instrument>,
     /// `[trading_day]`.
@@ -113,6 +153,178 @@ pub enum LogLevel {
     Trace,
 }
 
-/// Where the state folder is and what it holds.
+/// A key with its value in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StateDir(pub PathBuf);
+struct Setting {
+    /// Dotted path.
+    key: String,
+    /// As TOML, in the one form that equal values share.
+    value: String,
+    /// What is allowed, in words; the comment in the built-in file says the same.
+    allowed: String,
+    /// Whether a change waits for the next start.
+    at_restart: bool,
+}
+
+impl Config {
+    /// The configuration without any file.
+    ///
+    /// # Errors
+    /// None, unless the built-in file itself is at fault, which the tests rule out.
+    pub fn builtin() -> Result<Self, ConfigErrors> {
+        Self::parse("no file", "")
+    }
+
+    /// Reads the TOML `text`; what it leaves out is as in the built-in file, except that any table `[symbols.NAME]`
+    /// replaces all the built-in ones. `name` stands for it in messages.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at once.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ConfigErrors> {
+        let (given, builtin) = (Document::new(name, text), Document::new("built-in config.toml", BUILTIN));
+        let mut reader = Reader::new(&given, &builtin);
+        let sections = keys::read(&mut reader);
+        match reader.finish() {
+            Ok(settings) => Ok(Self { sections, settings }),
+            Err(errors) => Err(ConfigErrors::new(name, errors)),
+        }
+    }
+
+    /// Every key with its value as TOML, in the order of the built-in file. Values that mean the same are the same text.
+    pub fn entries(&self) -> Vec<(String, String)> {
+        self.settings.iter().map(|setting| (setting.key.clone(), setting.value.clone())).collect()
+    }
+
+    /// The entries as a TOML text, one per line, without comments. Parsing it gives an equal configuration.
+    pub fn to_toml(&self) -> String {
+        self.settings.iter().map(|setting| format!("{} = {}\n", setting.key, setting.value)).collect()
+    }
+
+    /// What identifies these values: BLAKE2b with an 8-byte digest over the lines of [`Config::to_toml`], sorted, as
+    /// 16 hexadecimal digits. Comments, order and spelling (`1` or `1.0`) do not matter.
+    pub fn hash(&self) -> String {
+        let mut lines: Vec<_> = self.settings.iter().map(|s| format!("{} = {}\n", s.key, s.value)).collect();
+        lines.sort_unstable();
+        let digest: [u8; 8] = Blake2b::<U8>::digest(lines.concat()).into();
+        format!("{:016x}", u64::from_be_bytes(digest))
+    }
+
+    /// The keys whose values differ in `new` and which cannot change while the daemon runs, in the order of the
+    /// built-in file.
+    pub fn frozen_changes(&self, new: &Config) -> Vec<String> {
+        let frozen = self.settings.iter().filter(|setting| setting.at_restart);
+        let changed = frozen.filter(|mine| new.setting(&mine.key).is_none_or(|other| other.value != mine.value));
+        changed.map(|setting| setting.key.clone()).collect()
+    }
+
+    /// What is in force after `self` was read while `running` was in force: its values, but those of `running` for the
+    /// keys that cannot change while the daemon runs.
+    #[must_use]
+    pub fn with_frozen_of(mut self, running: &Config) -> Config {
+        // the sections that `keys` reads with AtRestart; a test holds the two together
+        self.sections.calendar = running.calendar.clone();
+        self.sections.server = running.server.clone();
+        self.sections.journal = running.journal.clone();
+        self.sections.supervision = running.supervision.clone();
+        for mine in self.settings.iter_mut().filter(|setting| setting.at_restart) {
+            if let Some(theirs) = running.setting(&mine.key) {
+                mine.value.clone_from(&theirs.value);
+            }
+        }
+        self
+    }
+
+    fn setting(&self, key: &str) -> Option<&Setting> {
+        self.settings.iter().find(|setting| setting.key == key)
+    }
+}
+
+impl Deref for Config {
+    type Target = Sections;
+
+    fn deref(&self) -> &Sections {
+        &self.sections
+    }
+}
+
+/// Reads and checks the configuration file at `path`.
+///
+/// # Errors
+/// [`LoadError`] when it is missing, unreadable, no regular file, longer than [`MAX_BYTES`] or no UTF-8, and with all
+/// faults of its content at once.
+pub fn load(path: &Path) -> Result<Config, LoadError> {
+    let path_buf = || PathBuf::from(path);
+    let unreadable = |cause| LoadError::Unreadable { path: path_buf(), cause };
+    // asked first, because opening a pipe would wait for its other end
+    if !path.metadata().map_err(unreadable)?.is_file() {
+        return Err(LoadError::NotAFile { path: path_buf() });
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    // one byte more than allowed tells a file that is too long, even one that grows meanwhile
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(LoadError::TooLong { path: path_buf(), limit: MAX_BYTES });
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+        LoadError::NotUtf8 { path: path_buf(), line: 1 + valid.filter(|&&b| b == b'\n').count() }
+    })?;
+    Ok(Config::parse(&path.display().to_string(), &text)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each line of the built-in file that holds a key or a header, with the comment right above it as one line.
+    fn commented() -> Vec<(String, String)> {
+        let (mut lines, mut comment, mut section) = (Vec::new(), Vec::new(), String::new());
+        for line in BUILTIN.lines() {
+            if let Some(text) = line.strip_prefix('#') {
+                comment.push(text.trim());
+                continue;
+            }
+            let above = std::mem::take(&mut comment).join(" ");
+            if let Some(header) = line.strip_prefix('[') {
+                section = header.trim_end_matches(']').to_owned();
+                lines.push((section.clone(), above));
+            } else if let Some((key, _)) = line.split_once(" = ") {
+                lines.push((format!("{section}.{key}"), above));
+            }
+        }
+        lines
+    }
+
+    #[test]
+    fn every_key_stands_in_the_built_in_file_under_a_comment_that_tells_its_range_and_effect() {
+        let config = Config::parse("config.toml", BUILTIN).unwrap();
+        let commented = commented();
+        for setting in &config.settings {
+            let found = commented.iter().find(|(key, _)| *key == setting.key);
+            let (_, comment) = found.unwrap_or_else(|| panic!("{} is not in config.toml", setting.key));
+            if setting.key.starts_with("symbols.") && !setting.key.starts_with("symbols.ES.") {
+                continue; // explained at the first symbol
+            }
+            let allowed = format!("Allowed: {}. ", setting.allowed);
+            assert!(comment.contains(&allowed), "{}: the comment lacks {allowed:?}", setting.key);
+            let effect = comment.contains(" Raising it: ") || comment.contains(" Effect: ");
+            assert!(effect && comment.ends_with('.'), "{}: the comment lacks its effect", setting.key);
+        }
+        let keys = commented.iter().filter(|(key, _)| config.setting(key).is_some()).count();
+        let headers = commented.len() - keys;
+        assert_eq!((keys, headers), (config.settings.len(), 14), "a key or header is written in another way");
+    }
+
+    #[test]
+    fn every_section_has_a_comment_that_says_whether_it_waits_for_a_restart() {
+        let config = Config::builtin().unwrap();
+        for (section, comment) in commented().iter().filter(|(key, _)| config.setting(key).is_none()) {
+            assert!(!comment.is_empty(), "[{section}] has no comment");
+            let inside = config.settings.iter().filter(|s| s.key.rsplit_once('.').unwrap().0 == section);
+            let at_restart: Vec<_> = inside.map(|s| s.at_restart).collect();
+            let says_so = comment.contains("takes effect at a restart");
+            assert!(!at_restart.is_empty() && at_restart.iter().all(|&frozen| frozen == says_so), "[{section}]");
+        }
+    }
+}

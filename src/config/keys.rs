@@ -1,0 +1,281 @@
+//! The list of keys: for each its place in the configuration and what it may be.
+//!
+//! A new key is one line here, one field of its section, and its lines in `config.toml`, which hold its default.
+
+#![deny(clippy::indexing_slicing)]
+
+use std::{collections::BTreeMap, ops::Bound};
+
+use jiff::{civil, tz::TimeZone};
+use toml::de::DeValue;
+
+use super::{
+    Access, Journal, LogLevel, Sections, Server, Supervision, Training,
+    nearest::suggest,
+    reader::{
+        Effect::{AtReload, AtRestart},
+        Reader,
+    },
+    section::{ListForm, Refusal, Section, quoted},
+};
+use crate::{
+    domain::{Feature, InvalidId, Symbol, TradingCalendar},
+    features::{DesignOptions, Instrument, Scaling},
+    rules::{
+        answer::Policy,
+        sizing::{Sizing, SizingRule},
+    },
+};
+
+/// Reads every key, in the order of `config.toml`.
+pub(super) fn read(reader: &mut Reader<'_, '_>) -> Sections {
+    Sections {
+        symbols: symbols(reader),
+        calendar: trading_day(reader),
+        server: server(reader),
+        access: access(reader),
+        policy: policy(reader),
+        features: features(reader),
+        training: training(reader),
+        journal: journal(reader),
+        supervision: supervision(reader),
+        log_level: log_level(reader),
+    }
+}
+
+fn symbols(reader: &mut Reader<'_, '_>) -> BTreeMap<Symbol, Instrument> {
+    let mut symbols = BTreeMap::new();
+    reader.tables("symbols", AtReload, |name, mut at| {
+        let symbol = Symbol::new(name)?;
+        let instrument = Instrument {
+            tick: at.number("tick", above(0.0, 1e6)),
+            tick_value: at.number("tick_value", above(0.0, 1e6)),
+        };
+        symbols.insert(symbol, instrument);
+        Ok::<_, InvalidId>(())
+    });
+    symbols
+}
+
+fn trading_day(reader: &mut Reader<'_, '_>) -> TradingCalendar {
+    let mut at = reader.section("trading_day", AtRestart);
+    let zone = at.text("zone", "the name of a time zone, such as \"America/Chicago\"", |text| {
+        let zone = TimeZone::get(text).ok().filter(|zone| !zone.is_unknown()).ok_or(Refusal::Range(None))?;
+        let name = zone.iana_name().ok_or(Refusal::Range(None))?.to_owned();
+        Ok((zone, name))
+    });
+    let start = at.text("start", "a time of day from \"00:00\" to \"23:59\"", |text| {
+        let time = time_of_day(text).ok_or(Refusal::Range(None))?;
+        Ok((time, text.to_owned()))
+    });
+    TradingCalendar::new(zone.unwrap_or(TimeZone::UTC), start.unwrap_or_default())
+}
+
+fn server(reader: &mut Reader<'_, '_>) -> Server {
+    let mut at = reader.section("server", AtRestart);
+    let server = Server {
+        max_connections: at.count("max_connections", 1..=10_000),
+        reserved_connections: at.count("reserved_connections", 0..=100),
+        max_in_flight: at.count("max_in_flight", 1..=65_536),
+        max_line_bytes: at.count("max_line_bytes", 1_024..=1_048_576),
+        half_line_timeout: at.millis("half_line_timeout_ms", 10..=600_000),
+        write_timeout: at.millis("write_timeout_ms", 10..=600_000),
+        deadline: at.micros("deadline_us", 100..=1_000_000),
+        drain: at.millis("drain_ms", 0..=60_000),
+    };
+    let below = server.reserved_connections < server.max_connections;
+    reader.demand(below, ("server.reserved_connections", "must be below", "server.max_connections"));
+    server
+}
+
+fn access(reader: &mut Reader<'_, '_>) -> Access {
+    let mut at = reader.section("access", AtReload);
+    Access {
+        trader_users: accounts(&mut at, "trader_users"),
+        trader_groups: accounts(&mut at, "trader_groups"),
+        operator_users: accounts(&mut at, "operator_users"),
+    }
+}
+
+fn policy(reader: &mut Reader<'_, '_>) -> Policy {
+    let mut at = reader.section("scoring", AtReload);
+    let blend_weight = at.number("blend_weight", 0.0..=1.0);
+    let trade_threshold = at.number("trade_threshold", 0.0..=1.0);
+    let holdback = at.number("holdback", 0.0..=1.0);
+    Policy { blend_weight, trade_threshold, holdback, sizing: sizing(reader) }
+}
+
+fn sizing(reader: &mut Reader<'_, '_>) -> Sizing {
+    let rules = [("unit", SizingRule::Unit), ("bet", SizingRule::Bet), ("kelly", SizingRule::Kelly)];
+    let mut at = reader.section("sizing", AtReload);
+    let sizing = Sizing {
+        rule: at.choice("rule", SizingRule::Unit, &rules),
+        min: at.number("min", 0.0..=10.0),
+        max: at.number("max", 0.0..=10.0),
+        kelly_fraction: at.number("kelly_fraction", above(0.0, 1.0)),
+    };
+    reader.demand(sizing.min <= sizing.max, ("sizing.min", "must not be above", "sizing.max"));
+    sizing
+}
+
+fn features(reader: &mut Reader<'_, '_>) -> DesignOptions {
+    let scalings = [("standardise", Scaling::Standardise), ("min_max", Scaling::MinMax)];
+    let mut at = reader.section("features", AtReload);
+    let extra = extra_features(&mut at);
+    let options = DesignOptions {
+        scaling: at.choice("scaling", Scaling::Standardise, &scalings),
+        clip_quantile: at.number("clip_quantile", 0.0..0.5),
+        indicator_min_missing: at.number("indicator_min_missing", 0.0..=1.0),
+        max_missing: at.number("max_missing", 0.0..=1.0),
+        fill_max_age_hours: at.number("fill_max_age_hours", above(0.0, 168.0)),
+        interactions: interactions(&mut at, &extra),
+        extra,
+    };
+    let ordered = options.indicator_min_missing <= options.max_missing;
+    reader.demand(ordered, ("features.indicator_min_missing", "must not be above", "features.max_missing"));
+    options
+}
+
+fn training(reader: &mut Reader<'_, '_>) -> Training {
+    let mut at = reader.section("training", AtReload);
+    let training = Training {
+        min_trades: at.count("min_trades", 50..=1_000_000),
+        test_share: at.number("test_share", 0.05..=0.5),
+        min_test_trades: at.count("min_test_trades", 10..=1_000_000),
+        l2: at.number("l2", above(0.0, 1e6)),
+        seed: at.whole("seed", 0..=i64::MAX.unsigned_abs()),
+    };
+    let possible = training.min_test_trades <= training.min_trades;
+    reader.demand(possible, ("training.min_test_trades", "must not be above", "training.min_trades"));
+    training
+}
+
+fn journal(reader: &mut Reader<'_, '_>) -> Journal {
+    let mut at = reader.section("journal", AtRestart);
+    let journal = Journal {
+        queue: at.count("queue", 1..=1_048_576),
+        batch: at.count("batch", 1..=65_536),
+        cache_bytes: at.count("cache_mib", 1..=2_048).saturating_mul(1 << 20),
+        retry: at.millis("retry_ms", 10..=60_000),
+    };
+    reader.demand(journal.batch <= journal.queue, ("journal.batch", "must not be above", "journal.queue"));
+    journal
+}
+
+fn supervision(reader: &mut Reader<'_, '_>) -> Supervision {
+    let mut at = reader.section("supervision", AtRestart);
+    Supervision { max_restarts: at.count("max_restarts", 0..=100), window: at.seconds("window_s", 1..=86_400) }
+}
+
+fn log_level(reader: &mut Reader<'_, '_>) -> LogLevel {
+    let levels = [
+        ("error", LogLevel::Error),
+        ("warn", LogLevel::Warn),
+        ("info", LogLevel::Info),
+        ("debug", LogLevel::Debug),
+        ("trace", LogLevel::Trace),
+    ];
+    reader.section("log", AtReload).choice("level", LogLevel::Info, &levels)
+}
+
+/// Above `low`, and at most `high`.
+fn above(low: f64, high: f64) -> (Bound<f64>, Bound<f64>) {
+    (Bound::Excluded(low), Bound::Included(high))
+}
+
+/// A time of day written `HH:MM`.
+fn time_of_day(text: &str) -> Option<civil::Time> {
+    let (hour, minute) = text.split_once(':')?;
+    let two_digits = |s: &str| s.len() == 2 && s.bytes().all(|b| b.is_ascii_digit());
+    if !two_digits(hour) || !two_digits(minute) {
+        return None;
+    }
+    civil::Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
+}
+
+/// Names or numbers of users or groups. The one that stands for all that cannot be known is refused.
+fn accounts(at: &mut Section<'_, '_, '_>, key: &str) -> Vec<String> {
+    let form = ListForm {
+        most: 64,
+        item_kind: "text in quotes",
+        item_allowed: "a name of A-Z a-z 0-9 . _ @ - that does not begin with -, or a decimal id below 4294967295",
+    };
+    let take = |value: &DeValue<'_>, before: &[String]| {
+        let name = value.as_str().ok_or(Refusal::Type)?;
+        let id = name.parse::<u32>().ok();
+        let is_number = name.bytes().all(|b| b.is_ascii_digit());
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'@' | b'-');
+        let is_name = (1..=64).contains(&name.len()) && !name.starts_with('-') && name.bytes().all(allowed);
+        if !is_name || (is_number && id.is_none_or(|id| id == u32::MAX)) {
+            return Err(Refusal::Range(None));
+        }
+        if id == Some(65_534) || name == "nobody" || name == "nogroup" {
+            return Err(Refusal::Because("stands for all unknown accounts and may not be let in".to_owned()));
+        }
+        refuse_repeat(name, before)?;
+        Ok(name.to_owned())
+    };
+    at.list(key, &form, take, |name| quoted(name))
+}
+
+fn extra_features(at: &mut Section<'_, '_, '_>) -> Vec<String> {
+    let form = ListForm {
+        most: 64,
+        item_kind: "text in quotes",
+        item_allowed: "a name of a-z 0-9 _ that begins with a letter, at most 40 long",
+    };
+    let take = |value: &DeValue<'_>, before: &[String]| {
+        let name = value.as_str().ok_or(Refusal::Type)?;
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        let valid = name.len() <= 40 && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(allowed);
+        if !valid {
+            return Err(Refusal::Range(None));
+        }
+        if own_inputs().any(|own| own == name) {
+            return Err(Refusal::Because("is an input that every model has already".to_owned()));
+        }
+        refuse_repeat(name, before)?;
+        Ok(name.to_owned())
+    };
+    at.list("extra", &form, take, |name| quoted(name))
+}
+
+fn interactions(at: &mut Section<'_, '_, '_>, extra: &[String]) -> Vec<(String, String)> {
+    let form = ListForm {
+        most: 64,
+        item_kind: "a list",
+        item_allowed: "a pair of names among the twelve features, \"confidence\" and what is in extra",
+    };
+    let extra_is_known = at.is_read("extra");
+    let mut inputs: Vec<&str> = own_inputs().collect();
+    inputs.extend(extra.iter().map(String::as_str));
+    let input = |value: &DeValue<'_>| {
+        let name = value.as_str().ok_or(Refusal::Type)?;
+        // when `extra` is at fault itself, the name may have been meant to stand there
+        if inputs.contains(&name) || !extra_is_known {
+            return Ok(name.to_owned());
+        }
+        Err(Refusal::Range(suggest(name, inputs.iter().copied())))
+    };
+    let take = |value: &DeValue<'_>, before: &[(String, String)]| {
+        let pair: Vec<_> = value.as_array().ok_or(Refusal::Type)?.iter().collect();
+        let [first, second] = pair.as_slice() else { return Err(Refusal::Range(None)) };
+        let (first, second) = (input(first.get_ref())?, input(second.get_ref())?);
+        let same = |(a, b): &(String, String)| (a, b) == (&first, &second) || (a, b) == (&second, &first);
+        if before.iter().any(same) {
+            return Err(Refusal::Because("is given twice; their order does not matter".to_owned()));
+        }
+        Ok((first, second))
+    };
+    at.list("interactions", &form, take, |(a, b)| format!("[{}, {}]", quoted(a), quoted(b)))
+}
+
+/// The inputs that every model has: the twelve features and the strategy's own confidence.
+fn own_inputs() -> impl Iterator<Item = &'static str> {
+    Feature::ALL.into_iter().map(Feature::name).chain(["confidence"])
+}
+
+fn refuse_repeat(name: &str, before: &[String]) -> Result<(), Refusal> {
+    let repeated = before.iter().any(|other| other == name);
+    if repeated { Err(Refusal::Because("is given twice".to_owned())) } else { Ok(()) }
+}

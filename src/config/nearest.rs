@@ -1,0 +1,19 @@
+//! What somebody who mistyped a name probably meant.
+
+#![deny(clippy::indexing_slicing)]
+
+/// Likeness from which a name is worth suggesting: two wrong letters in six.
+const ALIKE: f64 = 0.6;
+
+/// Names longer than this are no typing errors, and are not compared.
+const LONGEST: usize = 64;
+
+/// A question that names the word of `known` most like `word`, if one is like it at all.
+pub(super) fn suggest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    if word.len() > LONGEST {
+        return None;
+    }
+    let likeness = |known: &'a str| (strsim::normalized_damerau_levenshtein(word, known), known);
+    let best = known.map(likeness).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (best.0 >= ALIKE).then(|| format!("did you mean {}?", best.1))
+}
