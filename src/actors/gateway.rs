@@ -15,6 +15,7 @@ use tokio::{
 use super::{
     guardian::{Guardian, GuardianStatus, ObserveGuardian, Order, RecordOutcome, RecordSkip},
     journal::{JournalHandle, JournalStatus},
+    models::{VersionSummary, summaries},
     scorer::{ObserveScorer, Score, Scorer, ScorerStatus},
     supervision::Shell,
 };
@@ -23,7 +24,6 @@ use crate::{
     config::Config,
     domain::{Decision, FeatureVector, Inputs, Probability, Reason, Side, Signal, SignalLine, Timestamp, TradeId},
     journal::{Counts, Write},
-    models::VersionSummary,
     protocol::{
         message::{self, Ack, Change, Envelope, Read, Request, WireError},
         peer::{Peer, Role},
@@ -182,7 +182,7 @@ impl Gateway {
         let guardian = guardian.ok_or_else(|| WireError::new("retry", "the guardian is being made anew"))?;
         let reader = self.0.journal.read().await.map_err(|error| WireError::new("retry", error.to_string()))?;
         let standings = guardian.versions.into_iter().map(|status| (status.version, status.standing)).collect();
-        let summaries = tokio::task::spawn_blocking(move || super::models::summaries(&reader, &standings)).await;
+        let summaries = tokio::task::spawn_blocking(move || summaries(&reader, &standings)).await;
         let summaries = summaries.map_err(|error| WireError::new("internal_error", error.to_string()))?;
         summaries.map_err(|error| WireError::new("retry", error))
     }

@@ -7,5 +7,6 @@ pub mod daemon;
 pub mod gateway;
 pub mod guardian;
 pub mod journal;
+pub mod models;
 pub mod scorer;
 pub mod supervision;

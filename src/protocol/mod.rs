@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod codec;
+pub mod listen;
 pub mod message;
 pub mod peer;
 pub mod server;

@@ -1,0 +1,427 @@
+//! The daemon: the wiring of the actors, from an open journal to the last answer. [`run`] is the only way to start it.
+
+use std::{
+    cell::{Cell, RefCell},
+    fs, io,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use actix::Actor;
+use arc_swap::ArcSwap;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+    time::{interval, timeout},
+};
+
+use super::{
+    gateway::{Gateway, ReloadRequest, Wiring},
+    guardian::{self, Guardian, LockNow},
+    journal::{self, JournalHandle, OpenStore},
+    scorer::{self, Scorer},
+    supervision::{Budget, Failure, Shell, Tripwire},
+};
+use crate::{
+    clock::{Clock, EventClock, Stopwatch, WallClock},
+    config::{self, Config},
+    domain::{
+        Event, EventKind,
+        event::{By, Level},
+    },
+    features::Pipeline,
+    journal::{OpenError, Options as StoreOptions, Store, Write, quarantine},
+    protocol::{
+        listen::{ListenError, listen},
+        peer::{AccessList, UnknownAccount},
+        server::{Connections, serve},
+    },
+    rules::serving::Serving,
+};
+
+/// Name of the journal's file in the state folder.
+pub const JOURNAL_FILE: &str = "vigie.redb";
+/// Name of the socket in the state folder, when none is given.
+pub const SOCKET_FILE: &str = "vigie.sock";
+/// How long the last events may take to reach the disk when the daemon ends.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Where the daemon's time comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Time {
+    /// The machine.
+    Wall,
+    /// The messages: replays and simulations, in which months pass in seconds.
+    Event,
+}
+
+/// What a daemon is started with.
+#[derive(Debug)]
+pub struct Options {
+    /// The configuration.
+    pub config: Config,
+    /// The file it came from, to be read again at a reload. `None`: the built-in one, which does not change.
+    pub config_path: Option<PathBuf>,
+    /// The state folder; made when it is not there.
+    pub state: PathBuf,
+    /// The socket.
+    pub socket: PathBuf,
+    /// Where time comes from.
+    pub time: Time,
+    /// Where tests make parts fail.
+    pub tripwire: Tripwire,
+}
+
+/// What a running daemon can be told from outside, besides its socket.
+#[derive(Debug)]
+pub enum Control {
+    /// Stop in good order.
+    Stop,
+    /// Read the configuration again.
+    Reload,
+    /// Lock to the baseline at once.
+    Lock,
+}
+
+/// How a daemon ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+    /// A part failed too often; serving is locked until an operator resumes it.
+    TooManyFailures(String),
+}
+
+/// Why a daemon could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The journal cannot be opened.
+    #[error(transparent)]
+    Journal(#[from] OpenError),
+    /// The socket cannot be made.
+    #[error(transparent)]
+    Socket(#[from] ListenError),
+    /// `[access]` names somebody this machine does not know.
+    #[error(transparent)]
+    Access(#[from] UnknownAccount),
+    /// The state folder cannot be used.
+    #[error("the state folder {path} cannot be made: {source}")]
+    State {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A part could not be made from the journal.
+    #[error("{part} could not be made: {error}")]
+    Part {
+        /// Its name.
+        part: &'static str,
+        /// Why.
+        error: String,
+    },
+}
+
+/// Runs a daemon until it is told to stop or cannot go on. `ready` is called with its gateway when it serves. Must be
+/// called inside an actix system.
+///
+/// # Errors
+/// [`StartError`] when it cannot start; nothing is left behind then.
+pub async fn run(
+    options: Options,
+    mut control: mpsc::Receiver<Control>,
+    ready: impl FnOnce(Gateway),
+) -> Result<Ended, StartError> {
+    let daemon = Daemon::start(options).await?;
+    let (stop, stopped) = watch::channel(false);
+    let Daemon { listener, socket_file, access, limits, gateway, parts, mut reloads, mut failures, mut supervision } = daemon;
+    let connections = Rc::clone(&parts.connections);
+    let server = actix::spawn(serve(listener, gateway.clone(), access.subscribe(), limits, connections, stopped));
+    parts.write_event(EventKind::Started {
+        code_version: env!("CARGO_PKG_VERSION").into(),
+        config_hash: parts.config.load().hash().into(),
+    });
+    ready(gateway.clone());
+    let ended = loop {
+        tokio::select! {
+            told = control.recv() => match told {
+                Some(Control::Reload) => drop(parts.reload(&access)),
+                Some(Control::Lock) => parts.lock("ordered by signal"),
+                Some(Control::Stop) | None => break Ended::Stopped,
+            },
+            Some(answer) = reloads.recv() => {
+                let _asker_may_be_gone = answer.send(parts.reload(&access));
+            }
+            Some(failure) = failures.recv() => if let Some(reason) = parts.survive(&mut supervision, &failure) {
+                break Ended::TooManyFailures(reason);
+            },
+        }
+    };
+    if let Ended::TooManyFailures(reason) = &ended {
+        parts.lock_for_good(reason).await;
+    }
+    drain(&stop, server).await;
+    drop(socket_file);
+    parts.last_words().await;
+    Ok(ended)
+}
+
+async fn drain(stop: &watch::Sender<bool>, server: JoinHandle<()>) {
+    let _the_server_may_be_gone = stop.send(true);
+    if let Err(error) = server.await {
+        tracing::error!(%error, "the server did not end in good order");
+    }
+}
+
+/// Everything that was started and not yet let loose.
+struct Daemon {
+    listener: tokio::net::UnixListener,
+    socket_file: crate::protocol::listen::SocketFile,
+    access: watch::Sender<AccessList>,
+    limits: Rc<config::Server>,
+    gateway: Gateway,
+    parts: Parts,
+    reloads: mpsc::Receiver<ReloadRequest>,
+    failures: mpsc::Receiver<Failure>,
+    supervision: Supervision,
+}
+
+struct Supervision {
+    budget: Budget,
+    started: Stopwatch,
+}
+
+/// What the daemon's own loop acts on.
+struct Parts {
+    config: Arc<ArcSwap<Config>>,
+    config_path: Option<PathBuf>,
+    serving: Arc<ArcSwap<Serving>>,
+    journal: JournalHandle,
+    clock: Arc<dyn Clock>,
+    guardian: actix::Addr<Shell<Guardian>>,
+    connections: Rc<Connections>,
+    restarts: Rc<Cell<u64>>,
+}
+
+impl Daemon {
+    async fn start(options: Options) -> Result<Self, StartError> {
+        let access = AccessList::resolve(&options.config.access)?;
+        let limits = Rc::new(options.config.server.clone());
+        make_folder(&options.state)?;
+        let path = options.state.join(JOURNAL_FILE);
+        let store_options = StoreOptions { cache_bytes: options.config.journal.cache_bytes, verify: false };
+        let (store, quarantined) = open_or_quarantine(&path, store_options)?;
+        let open: OpenStore = Box::new(move |verify| Store::open(&path, StoreOptions { verify, ..store_options }));
+        let (failed, failures) = mpsc::channel(64);
+        let journal_limits = options.config.journal.clone();
+        let journal = journal::start(store, open, journal_limits, failed.clone(), options.tripwire.clone());
+        let journal = journal.map_err(|error| part_error(journal::NAME, error.to_string()))?;
+        // everything that can still go wrong comes before anybody can connect
+        let event_clock = (options.time == Time::Event).then(|| Arc::new(EventClock::default()));
+        let clock: Arc<dyn Clock> = match &event_clock {
+            Some(clock) => Arc::clone(clock) as Arc<dyn Clock>,
+            None => Arc::new(WallClock),
+        };
+        let supervision = Supervision { budget: Budget::new(&options.config.supervision), started: Stopwatch::start() };
+        let mailbox = limits.max_connections + 16;
+        let config = Arc::new(ArcSwap::from_pointee(options.config));
+        let serving = Arc::new(ArcSwap::from_pointee(Serving::locked(0, "starting".to_owned())));
+        let guardian_shared = guardian::Shared {
+            serving: Arc::clone(&serving),
+            journal: journal.clone(),
+            clock: Arc::clone(&clock),
+            unsaved: Rc::new(RefCell::new(Vec::new())),
+        };
+        if let Some(message) = quarantined {
+            guardian::alert(&guardian_shared, Level::Critical, "journal_quarantined", message);
+        }
+        let scorer_shared = scorer::Shared {
+            serving: Arc::clone(&serving),
+            config: Arc::clone(&config),
+            journal: journal.clone(),
+            clock: Arc::clone(&clock),
+        };
+        let scorer = make_scorer(scorer_shared.clone()).await.map_err(|error| part_error("scorer", error))?;
+        let guardian = Guardian::from_journal(guardian_shared.clone()).await.map_err(|error| part_error("guardian", error))?;
+        let (listener, socket_file) = listen(&options.socket).await?;
+        let scorer = Shell::new(
+            scorer,
+            Rc::new(move || Box::pin(make_scorer(scorer_shared.clone()))),
+            failed.clone(),
+            || {},
+            options.tripwire.clone(),
+            mailbox,
+        )
+        .start();
+        let silenced = Arc::clone(&serving);
+        let guardian = Shell::new(
+            guardian,
+            Rc::new(move || Box::pin(Guardian::from_journal(guardian_shared.clone()))),
+            failed,
+            move || silence(&silenced, "the guardian is being made anew"),
+            options.tripwire,
+            mailbox.max(limits.max_connections * limits.max_in_flight),
+        )
+        .start();
+        let (reload, reloads) = mpsc::channel(1);
+        let connections = Rc::new(Connections::default());
+        let restarts = Rc::new(Cell::new(0));
+        let gateway = Gateway::new(Wiring {
+            scorer,
+            guardian: guardian.clone(),
+            journal: journal.clone(),
+            config: Arc::clone(&config),
+            clock: Arc::clone(&clock),
+            event_clock,
+            connections: Rc::clone(&connections),
+            reload,
+            restarts: Rc::clone(&restarts),
+            started_at: clock.now(),
+            started: Stopwatch::start(),
+            rejected: Cell::new(0),
+        });
+        let parts = Parts { config, config_path: options.config_path, serving, journal, clock, guardian, connections, restarts };
+        let access = watch::channel(access).0;
+        Ok(Self { listener, socket_file, access, limits, gateway, parts, reloads, failures, supervision })
+    }
+}
+
+impl Parts {
+    fn write_event(&self, kind: EventKind) {
+        let event = Event { at: self.clock.now(), kind };
+        if self.journal.write_behind(Write::Event(event)).is_err() {
+            tracing::warn!("an event found no room in the journal's queue");
+        }
+    }
+
+    /// Takes the configuration file as it is now, all or nothing. Says which changes wait for a restart.
+    fn reload(&self, access: &watch::Sender<AccessList>) -> Result<Vec<String>, String> {
+        let Some(path) = &self.config_path else {
+            return Err("the built-in configuration is in force, and there is no file to read; start with --config".to_owned());
+        };
+        let running = self.config.load_full();
+        let checked = config::load(path).map_err(|error| error.to_string()).and_then(|new| {
+            let resolved = AccessList::resolve(&new.access).map_err(|error| error.to_string())?;
+            Ok((new, resolved))
+        });
+        let (taken, notes, result) = match checked {
+            Ok((new, resolved)) => {
+                let waiting = running.frozen_changes(&new);
+                self.config.store(Arc::new(new.with_frozen_of(&running)));
+                access.send_replace(resolved);
+                tracing::info!(?waiting, "a new configuration is in force; what is named waits for a restart");
+                (true, waiting.clone(), Ok(waiting))
+            }
+            Err(errors) => {
+                tracing::error!("the new configuration is refused, the old one stays in force:\n{errors}");
+                (false, errors.lines().map(str::to_owned).collect(), Err(errors))
+            }
+        };
+        let config_hash = self.config.load().hash().into();
+        self.write_event(EventKind::Reloaded { config_hash, notes, taken });
+        result
+    }
+
+    fn lock(&self, reason: &str) {
+        silence(&self.serving, reason);
+        let lock = LockNow { reason: reason.to_owned(), by: By::Daemon("signal".into()) };
+        let guardian = self.guardian.clone();
+        actix::spawn(async move { guardian.send(lock).await });
+    }
+
+    /// Counts a restart. Says why the daemon must end, when it was one too many.
+    fn survive(&self, supervision: &mut Supervision, failure: &Failure) -> Option<String> {
+        self.restarts.set(self.restarts.get() + 1);
+        self.write_event(EventKind::Restarted { actor: failure.actor.into(), panic: failure.panic.clone() });
+        let survived = supervision.budget.restart(supervision.started.elapsed());
+        (!survived).then(|| format!("too many restarts, the last of the {}: {}", failure.actor, failure.panic))
+    }
+
+    async fn lock_for_good(&self, reason: &str) {
+        silence(&self.serving, reason);
+        tracing::error!(reason, "locked to the baseline; the daemon ends");
+        let kind = EventKind::Locked { reason: reason.to_owned(), by: By::Daemon("supervision".into()) };
+        let event = Event { at: self.clock.now(), kind };
+        if timeout(LAST_WORDS, self.journal.write(vec![Write::Event(event)])).await.is_err() {
+            tracing::error!("the lock did not reach the disk in time");
+        }
+    }
+
+    async fn last_words(&self) {
+        self.write_event(EventKind::Stopped);
+        if timeout(LAST_WORDS, self.journal.stop()).await.is_err() {
+            tracing::error!("the journal did not end in time; what was not acknowledged may be lost");
+        }
+    }
+}
+
+/// Serves nothing but the baseline from now on, until the guardian publishes again.
+fn silence(serving: &ArcSwap<Serving>, reason: &str) {
+    let epoch = serving.load().epoch + 1;
+    serving.store(Arc::new(Serving::locked(epoch, reason.to_owned())));
+}
+
+fn part_error(part: &'static str, error: String) -> StartError {
+    StartError::Part { part, error }
+}
+
+fn make_folder(path: &Path) -> Result<(), StartError> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| StartError::State { path: path.to_owned(), source })
+}
+
+/// Opens the journal; a damaged one is put aside and a new one begun, which serves nothing but the baseline.
+fn open_or_quarantine(path: &Path, options: StoreOptions) -> Result<(Store, Option<String>), StartError> {
+    match Store::open(path, options) {
+        Ok(store) => Ok((store, None)),
+        Err(error) if error.is_corrupt() => {
+            let aside = quarantine(path)?;
+            let message = format!(
+                "{error}; it was put aside as {} and a new one begun without models or history; restore a backup",
+                aside.display()
+            );
+            tracing::error!("{message}");
+            Ok((Store::open(path, options)?, Some(message)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A scorer that carries forward what the signals of the last hours knew.
+async fn make_scorer(shared: scorer::Shared) -> Result<Scorer, String> {
+    let config = shared.config.load_full();
+    let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features);
+    let mut pipeline = pipeline.map_err(|error| error.to_string())?;
+    let reader = shared.journal.read().await.map_err(|error| error.to_string())?;
+    let max_age_hours = config.features.fill_max_age_hours;
+    let warmed = tokio::task::spawn_blocking(move || {
+        let recent = super::history::recent_signals(&reader, max_age_hours)?;
+        for signal in recent {
+            let _of_a_symbol_no_longer_traded = pipeline.inputs(&signal);
+        }
+        Ok::<_, String>(pipeline)
+    });
+    let pipeline = warmed.await.map_err(|error| error.to_string())??;
+    Ok(Scorer::new(pipeline, shared))
+}
+
+/// Feeds the service manager's watchdog as long as a probe through the real scoring path and the journal comes back.
+pub async fn feed_watchdog(gateway: Gateway, period: Duration, feed: impl Fn()) {
+    let mut ticks = interval(period / 3);
+    loop {
+        ticks.tick().await;
+        if gateway.probe(period / 3).await {
+            feed();
+        } else {
+            tracing::error!("the probe through the scoring path and the journal did not come back");
+        }
+    }
+}
+
+/// Asks a running daemon's loop for a reload, as a signal does.
+pub fn reload_request() -> (ReloadRequest, oneshot::Receiver<Result<Vec<String>, String>>) {
+    oneshot::channel()
+}

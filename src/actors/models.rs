@@ -1,0 +1,88 @@
+//! The registered versions, as `models` lists them, from the running daemon or from a journal on disk.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    domain::{Timestamp, VersionId, lifecycle::State},
+    journal::Reader,
+    models::VersionRecord,
+    rules::roster::{Roster, Standing},
+};
+
+/// One version in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VersionSummary {
+    /// Its name.
+    pub version: VersionId,
+    /// Where it stands.
+    pub state: State,
+    /// Whether a gate was ever passed over for it.
+    pub overridden: bool,
+    /// When it was trained.
+    pub created_at: Option<Timestamp>,
+    /// Its kind, such as `logistic`.
+    pub kind: Option<String>,
+    /// What it predicts.
+    pub target: Option<String>,
+    /// Trades it was fitted on.
+    pub training_rows: Option<u64>,
+    /// Figures of its fit and its out-of-sample test.
+    pub metrics: BTreeMap<Box<str>, f64>,
+    /// Why its record cannot be used, if so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<String>,
+}
+
+/// Summaries of `standings`, in the order of their names.
+///
+/// # Errors
+/// When the journal cannot be read; a damaged record is an entry with its error.
+pub fn summaries(reader: &Reader, standings: &BTreeMap<VersionId, Standing>) -> Result<Vec<VersionSummary>, String> {
+    standings.iter().map(|(version, standing)| summary(reader, version, *standing)).collect()
+}
+
+/// The roster that the events of a journal make.
+///
+/// # Errors
+/// When an event cannot be read.
+pub fn roster(reader: &Reader) -> Result<Roster, String> {
+    let mut roster = Roster::default();
+    for stored in reader.events(0).map_err(|error| error.to_string())? {
+        roster.apply(&stored.map_err(|error| error.to_string())?.event.kind);
+    }
+    Ok(roster)
+}
+
+fn summary(reader: &Reader, version: &VersionId, standing: Standing) -> Result<VersionSummary, String> {
+    let Standing { state, overridden } = standing;
+    let stored = reader.version(version);
+    let record = match stored {
+        Ok(Some(stored)) => VersionRecord::from_bytes(&stored.body).map_err(|error| error.to_string()),
+        Ok(None) => Err("its record is missing".to_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    let blank = VersionSummary {
+        version: version.clone(),
+        state,
+        overridden,
+        created_at: None,
+        kind: None,
+        target: None,
+        training_rows: None,
+        metrics: BTreeMap::new(),
+        error: None,
+    };
+    Ok(match record {
+        Ok(record) => VersionSummary {
+            created_at: Some(record.created_at),
+            kind: Some(record.model.kind().to_owned()),
+            target: Some(record.target.to_string()),
+            training_rows: Some(record.training.rows),
+            metrics: record.metrics,
+            ..blank
+        },
+        Err(error) => VersionSummary { error: Some(error), ..blank },
+    })
+}
