@@ -6,8 +6,10 @@
 pub mod domain;
 
 pub mod features;
+pub mod models;
 pub mod rules;
 pub mod stats;
+pub mod validation;
 
 pub mod clock;
 pub mod config;
