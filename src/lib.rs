@@ -9,6 +9,10 @@ pub mod stats;
 
 pub mod features;
 
+pub mod models;
+
+pub mod validation;
+
 pub mod rules;
 
 pub mod clock;
@@ -18,3 +22,5 @@ pub mod config;
 pub mod journal;
 
 pub mod protocol;
+
+pub mod actors;

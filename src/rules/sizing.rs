@@ -59,7 +59,7 @@ mod tests {
         assert_eq!(size(SizingRule::Bet, 1.0), 1.0);
         assert_eq!(size(SizingRule::Bet, 0.0), 0.0);
         // SciPy: 2 * norm.cdf(0.25 / sqrt(0.1875)) - 1
-        assert!((size(SizingRule::Bet, 0.75) - 0.436_297_574_363_137_1).abs() < 1e-9);
+        assert!((size(SizingRule::Bet, 0.75) - 0.436_297_138_349_226_9).abs() < 1e-12);
         assert_eq!(size(SizingRule::Kelly, 0.75), 0.25);
     }
 }

@@ -1,0 +1,223 @@
+//! One trained version of a model, as it is stored.
+//!
+//! Its bytes are one JSON object: `format`, `checksum` (BLAKE2b-16 of the text of `version`, hexadecimal) and
+//! `version`. Everything is checked when it is read; what fails is never served.
+
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use blake2::{Blake2b128, Digest};
+use ndarray::ArrayView2;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::record::{ModelRecord, RecordError};
+use crate::domain::{Timestamp, VersionId};
+
+/// A trained version: the model, where it comes from, and how good it was.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VersionRecord {
+    /// Its name.
+    pub id: VersionId,
+    /// What its score is the probability of.
+    pub target: Target,
+    /// When it was trained.
+    pub created_at: Timestamp,
+    /// The model.
+    pub model: ModelRecord,
+    /// Signals it was fitted on: the training part, without validation and test.
+    pub training: TrainingSpan,
+    /// BLAKE2b-16 of what it was fitted on.
+    pub data_hash: DataHash,
+    /// Seed of everything random in the training.
+    pub seed: u64,
+    /// Version of the program that trained it.
+    pub code_version: Box<str>,
+    /// The version it is meant to replace.
+    pub parent: Option<VersionId>,
+    /// Figures of its training and validation by name; what is not defined is not there.
+    pub metrics: BTreeMap<Box<str>, f64>,
+    /// What a person should know about its data, in words.
+    pub warnings: Vec<String>,
+}
+
+/// What a model predicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// The trade reached its target, or made half of what it risked.
+    SignalQuality,
+    /// The trade made money after costs.
+    Profitability,
+}
+
+/// The rows a model was fitted on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingSpan {
+    /// Time of the first signal.
+    pub first: Timestamp,
+    /// Time of the last signal, not before `first`.
+    pub last: Timestamp,
+    /// Number of rows.
+    pub rows: u64,
+    /// Rows labelled yes, fewer than `rows` and at least 1.
+    pub wins: u64,
+}
+
+/// BLAKE2b-16 of a training set, written as 32 hexadecimal digits. Equal data, equal hash, on any machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Box<str>", into = "String")]
+pub struct DataHash([u8; 16]);
+
+/// Why the bytes of a version cannot be used, or would not be if they were written.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields are what the messages name")]
+pub enum VersionError {
+    /// Not the JSON that is written here.
+    #[error("the stored version cannot be read: {message}")]
+    Malformed { message: String },
+    /// Written by another program.
+    #[error("the stored version has format {found}, this program reads format {read}: use the program that wrote it")]
+    Format { found: u32, read: u32 },
+    /// Changed since it was written.
+    #[error("the checksum of the stored version does not match its content: restore it or train it again")]
+    Checksum,
+    /// Its model cannot be served.
+    #[error("version {id}: {error}")]
+    Model { id: VersionId, error: RecordError },
+    /// A figure that JSON cannot hold.
+    #[error("version {id}: metric {name:?} is {value}: leave out what is not defined")]
+    Metric { id: VersionId, name: Box<str>, value: f64 },
+    /// A span that no training has.
+    #[error("version {id}: {wins} wins in {rows} rows from {first} to {last} cannot be a training set")]
+    Training { id: VersionId, first: Timestamp, last: Timestamp, rows: u64, wins: u64 },
+    /// Not 32 hexadecimal digits.
+    #[error("data hash {text:?} is not 32 hexadecimal digits")]
+    DataHash { text: String },
+}
+
+/// What stands in every format, newer ones included.
+#[derive(Deserialize)]
+struct Head {
+    format: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope<'a> {
+    format: u32,
+    checksum: String,
+    #[serde(borrow)]
+    version: &'a RawValue,
+}
+
+impl VersionRecord {
+    /// The format that is written and read. It changes with any field, in here or in a model's own record.
+    pub const FORMAT: u32 = 1;
+
+    /// The bytes to store.
+    ///
+    /// # Errors
+    /// [`VersionError`] for a record that would not be read back.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, VersionError> {
+        self.check()?;
+        let version = serde_json::value::to_raw_value(self).map_err(malformed)?;
+        let checksum = checksum(version.get());
+        serde_json::to_vec(&Envelope { format: Self::FORMAT, checksum, version: &version }).map_err(malformed)
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote, and checks it as if anybody could have written it.
+    ///
+    /// # Errors
+    /// [`VersionError`] says what is wrong with it.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, VersionError> {
+        let Head { format } = serde_json::from_slice(bytes).map_err(malformed)?;
+        if format != Self::FORMAT {
+            return Err(VersionError::Format { found: format, read: Self::FORMAT });
+        }
+        let envelope: Envelope<'_> = serde_json::from_slice(bytes).map_err(malformed)?;
+        if envelope.checksum != checksum(envelope.version.get()) {
+            return Err(VersionError::Checksum);
+        }
+        let record: Self = serde_json::from_str(envelope.version.get()).map_err(malformed)?;
+        record.check()?;
+        Ok(record)
+    }
+
+    fn check(&self) -> Result<(), VersionError> {
+        let id = || self.id.clone();
+        self.model.compile().map_err(|error| VersionError::Model { id: id(), error })?;
+        if let Some((name, &value)) = self.metrics.iter().find(|(_, value)| !value.is_finite()) {
+            return Err(VersionError::Metric { id: id(), name: name.clone(), value });
+        }
+        let TrainingSpan { first, last, rows, wins } = self.training;
+        if first > last || wins == 0 || wins >= rows {
+            return Err(VersionError::Training { id: id(), first, last, rows, wins });
+        }
+        Ok(())
+    }
+}
+
+impl DataHash {
+    /// Hash of column names, matrix (n x k) and labels (n), in this order: the number of rows and of columns (8 bytes
+    /// each), each name as its length (8 bytes) and its UTF-8, the cells row by row (8 bytes each, -0 as 0), a byte 0
+    /// or 1 a label; all integers and floats little-endian.
+    pub fn of(columns: &[&str], x: ArrayView2<'_, f64>, y: &[bool]) -> Self {
+        let mut hash = Blake2b128::new();
+        let length = |n: usize| (n as u64).to_le_bytes();
+        hash.update(length(x.nrows()));
+        hash.update(length(x.ncols()));
+        for name in columns {
+            hash.update(length(name.len()));
+            hash.update(name);
+        }
+        for cell in x.iter() {
+            hash.update((cell + 0.0).to_le_bytes()); // -0 + 0 = 0
+        }
+        for &label in y {
+            hash.update([u8::from(label)]);
+        }
+        Self(hash.finalize().into())
+    }
+}
+
+impl fmt::Display for DataHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for DataHash {
+    type Err = VersionError;
+
+    fn from_str(text: &str) -> Result<Self, VersionError> {
+        let refuse = || VersionError::DataHash { text: text.chars().take(80).collect() };
+        // from_str_radix would take a sign
+        if text.len() != 32 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(refuse());
+        }
+        u128::from_str_radix(text, 16).map(|bits| Self(bits.to_be_bytes())).map_err(|_| refuse())
+    }
+}
+
+impl TryFrom<Box<str>> for DataHash {
+    type Error = VersionError;
+    fn try_from(text: Box<str>) -> Result<Self, VersionError> {
+        text.parse()
+    }
+}
+
+impl From<DataHash> for String {
+    fn from(hash: DataHash) -> Self {
+        hash.to_string()
+    }
+}
+
+fn checksum(text: &str) -> String {
+    DataHash(Blake2b128::digest(text).into()).to_string()
+}
+
+fn malformed(error: serde_json::Error) -> VersionError {
+    VersionError::Malformed { message: error.to_string() }
+}

@@ -1,0 +1,395 @@
+//! Logistic regression against scikit-learn (figures written by `tests/fixtures/models/make.py`), its two solvers
+//! against each other, its refusals, and what is stored of it.
+
+use ndarray::{Array2, ArrayView2};
+use rand::RngExt;
+use rand_pcg::Pcg64;
+use serde::Deserialize;
+use vigie::{
+    domain::{Probability, Timestamp},
+    models::{
+        ClassWeights, Compiled, DataHash, FitError, Logistic, ModelRecord, Options, RecordError, Solver, Target,
+        TrainingSpan, VersionError, VersionRecord, fit_logistic,
+    },
+};
+
+#[derive(Deserialize)]
+struct Set {
+    x: Vec<Vec<f64>>,
+    y: Vec<bool>,
+    fits: Vec<Reference>,
+}
+
+#[derive(Deserialize)]
+struct Reference {
+    name: String,
+    l2: f64,
+    balanced: bool,
+    sample_weights: Option<Vec<f64>>,
+    weights: Vec<f64>,
+    intercept: f64,
+    probabilities: Vec<f64>,
+}
+
+impl Reference {
+    fn options(&self, solver: Solver, tolerance: f64) -> Options<'_> {
+        let class_weights = if self.balanced { ClassWeights::Balanced } else { ClassWeights::None };
+        let sample_weights = self.sample_weights.as_deref();
+        Options { l2: self.l2, class_weights, sample_weights, tolerance, solver, ..Options::default() }
+    }
+
+    fn is_weighted(&self) -> bool {
+        self.balanced || self.sample_weights.is_some()
+    }
+
+    fn check(&self, fit: &Logistic, tolerance: f64) {
+        let theirs = self.weights.iter().chain([&self.intercept]);
+        for (ours, theirs) in fit.weights.iter().chain([&fit.intercept]).zip(theirs) {
+            let difference = (ours - theirs).abs() / theirs.abs().max(1.0);
+            assert!(difference <= tolerance, "{} by {:?}: {ours} is not {theirs}", self.name, fit.solver);
+        }
+    }
+
+    fn compile(&self) -> Compiled {
+        let model = Logistic {
+            weights: self.weights.clone(),
+            intercept: self.intercept,
+            l2: self.l2,
+            class_weights: ClassWeights::None,
+            solver: Solver::Newton,
+            iterations: None,
+            gradient: 0.0,
+        };
+        ModelRecord::Logistic(model).compile().unwrap_or_else(|error| unreachable!("{}: {error}", self.name))
+    }
+}
+
+fn reference() -> Vec<Set> {
+    serde_json::from_str(include_str!("fixtures/models/logistic.json")).unwrap_or_else(|error| {
+        unreachable!("the reference figures do not parse: {error}");
+    })
+}
+
+fn matrix(rows: &[Vec<f64>]) -> Array2<f64> {
+    Array2::from_shape_fn((rows.len(), rows.first().map_or(0, Vec::len)), |(i, j)| rows[i][j])
+}
+
+/// `n` rows of `k` columns with a weak signal in each.
+fn random(seed: u64, n: usize, k: usize) -> (Array2<f64>, Vec<bool>) {
+    let mut rng = Pcg64::new(seed.into(), 1);
+    let mut uniform = move || rng.random::<f64>();
+    let x = Array2::from_shape_simple_fn((n, k), || uniform() + uniform() + uniform() - 1.5);
+    let y = x.rows().into_iter().map(|row| row.sum() * 0.5 + 3.0 * (uniform() - 0.4) > 0.0).collect();
+    (x, y)
+}
+
+#[test]
+fn newton_finds_the_coefficients_of_scikit_learn() {
+    for set in reference() {
+        let x = matrix(&set.x);
+        for case in &set.fits {
+            let fit = fit_logistic(x.view(), &set.y, &case.options(Solver::Newton, 1e-13)).unwrap();
+            case.check(&fit, 1e-9);
+            assert!(fit.gradient <= 1e-13 && fit.iterations.is_some_and(|n| (1..=20).contains(&n)), "{fit:?}");
+        }
+    }
+}
+
+#[test]
+fn smartcore_finds_the_coefficients_of_scikit_learn() {
+    for set in reference() {
+        let x = matrix(&set.x);
+        for case in &set.fits {
+            let fit = fit_logistic(x.view(), &set.y, &case.options(Solver::Smartcore, 1e-6));
+            match fit {
+                Err(error) if case.is_weighted() => assert_eq!(error, FitError::WeightsUnsupported),
+                fit => case.check(&fit.unwrap(), 1e-6),
+            }
+        }
+    }
+}
+
+#[test]
+fn both_solvers_agree_on_random_data() {
+    for seed in 0..20 {
+        let (x, y) = random(seed, 300, 12);
+        for l2 in [1e-3, 1.0, 50.0] {
+            let fit = |solver, tolerance| {
+                fit_logistic(x.view(), &y, &Options { l2, solver, tolerance, ..Options::default() }).unwrap()
+            };
+            let (newton, smartcore) = (fit(Solver::Newton, 1e-13), fit(Solver::Smartcore, 1e-6));
+            for (a, b) in newton.weights.iter().zip(&smartcore.weights) {
+                assert!((a - b).abs() < 1e-6, "seed {seed}, l2 {l2}: {a} is not {b}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_compiled_score_is_the_probability_of_scikit_learn() {
+    for set in reference() {
+        for case in &set.fits {
+            let model = case.compile();
+            for (row, theirs) in set.x.iter().zip(&case.probabilities) {
+                let ours = model.score(row).unwrap().get();
+                assert!((ours - theirs).abs() <= 1e-12, "{}: {ours} is not {theirs}", case.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_compiled_score_decides_as_smartcore_does() {
+    use smartcore::linear::logistic_regression::{LogisticRegression, LogisticRegressionParameters};
+
+    let (x, y) = random(1, 400, 6);
+    let labels: Vec<u32> = y.iter().map(|&label| label.into()).collect();
+    let parameters = LogisticRegressionParameters::default().with_alpha(1.0);
+    let library = LogisticRegression::fit(&x, &labels, parameters).unwrap();
+    let decisions: Vec<u32> = library.predict(&x).unwrap();
+
+    let fit = fit_logistic(x.view(), &y, &Options { solver: Solver::Smartcore, ..Options::default() }).unwrap();
+    assert!(fit.weights.iter().eq(library.coefficients().iter()), "the coefficients are passed on as they are");
+    let model = ModelRecord::Logistic(fit).compile().unwrap();
+    for (row, decision) in x.rows().into_iter().zip(decisions) {
+        let log_odds = row.dot(&library.coefficients().row(0)) + library.intercept()[[0, 0]];
+        let score = model.score(&row.to_vec()).unwrap();
+        assert!((score.get() - 1.0 / (1.0 + (-log_odds).exp())).abs() <= 1e-12);
+        assert_eq!(score > Probability::NEUTRAL, decision == 1);
+    }
+}
+
+#[test]
+fn a_row_of_weight_two_counts_as_two_rows_and_one_of_weight_zero_as_none() {
+    let (x, y) = random(5, 80, 3);
+    let weights: Vec<f64> = (0..80).map(|i| f64::from(i % 3)).collect();
+    let copies: Vec<usize> = (0..80).flat_map(|i| vec![i; i % 3]).collect();
+    let repeated: Vec<bool> = copies.iter().map(|&i| y[i]).collect();
+    for class_weights in [ClassWeights::None, ClassWeights::Balanced] {
+        let options = Options { class_weights, tolerance: 1e-13, ..Options::default() };
+        let weighted = fit_logistic(x.view(), &y, &Options { sample_weights: Some(&weights), ..options }).unwrap();
+        let copied = fit_logistic(x.select(ndarray::Axis(0), &copies).view(), &repeated, &options).unwrap();
+        for (a, b) in weighted.weights.iter().zip(&copied.weights) {
+            assert!((a - b).abs() < 1e-12, "{class_weights:?}: {a} is not {b}");
+        }
+    }
+}
+
+#[test]
+fn the_same_input_gives_the_same_bits_and_the_layout_of_the_matrix_does_not_matter() {
+    let (x, y) = random(9, 200, 5);
+    let columns_first = x.t().as_standard_layout().into_owned().reversed_axes();
+    assert_eq!(x, columns_first);
+    for solver in [Solver::Newton, Solver::Smartcore] {
+        let fit = |x: ArrayView2<'_, f64>| fit_logistic(x, &y, &Options { solver, ..Options::default() }).unwrap();
+        assert_eq!(fit(x.view()), fit(x.view()));
+        assert_eq!(fit(x.view()), fit(columns_first.view()));
+    }
+}
+
+#[test]
+fn data_that_cannot_be_fitted_are_refused_with_the_place() {
+    let (x, y) = random(2, 30, 3);
+    let refusal = |x: &Array2<f64>, y: &[bool], options: Options<'_>| {
+        let newton = fit_logistic(x.view(), y, &options).unwrap_err();
+        // smartcore is behind the same checks
+        if options.sample_weights.is_none() {
+            let other = fit_logistic(x.view(), y, &Options { solver: Solver::Smartcore, ..options }).unwrap_err();
+            assert_eq!(other.to_string(), newton.to_string()); // as text, where NaN equals itself
+        }
+        newton
+    };
+    let plain = Options::default();
+    let with = |row: usize, column: usize, value: f64| {
+        let mut x = x.clone();
+        x[[row, column]] = value;
+        x
+    };
+    let empty = |rows, columns| refusal(&Array2::zeros((rows, columns)), &vec![true; rows], plain);
+    assert_eq!(empty(0, 3), FitError::Empty { rows: 0, columns: 3 });
+    assert_eq!(empty(5, 0), FitError::Empty { rows: 5, columns: 0 });
+    assert_eq!(empty(4, 3), FitError::TooFew { rows: 4, columns: 3, needed: 5 });
+    assert_eq!(refusal(&x, &y[1..], plain), FitError::LabelCount { rows: 30, labels: 29 });
+    for label in [true, false] {
+        assert_eq!(refusal(&x, &[label; 30], plain), FitError::SingleClass { label });
+    }
+    let cell = FitError::NonFiniteCell { row: 7, column: 2, value: f64::NEG_INFINITY };
+    assert_eq!(refusal(&with(7, 2, f64::NEG_INFINITY), &y, plain), cell);
+    let nan = refusal(&with(4, 1, f64::NAN), &y, plain);
+    assert!(matches!(nan, FitError::NonFiniteCell { row: 4, column: 1, .. }), "{nan}");
+    assert_eq!(refusal(&with(7, 2, 1e300), &y, plain), FitError::NonFiniteResult);
+
+    let weigh = |weights: &[f64]| refusal(&x, &y, Options { sample_weights: Some(weights), ..plain });
+    assert_eq!(weigh(&[1.0; 29]), FitError::SampleWeightCount { rows: 30, weights: 29 });
+    let mut weights = [1.0; 30];
+    weights[3] = -1.0;
+    assert_eq!(weigh(&weights), FitError::SampleWeight { row: 3, value: -1.0 });
+    weights[3] = f64::INFINITY;
+    assert_eq!(weigh(&weights), FitError::SampleWeight { row: 3, value: f64::INFINITY });
+    let only_wins: Vec<f64> = y.iter().map(|&label| f64::from(u8::from(label))).collect();
+    assert_eq!(weigh(&only_wins), FitError::SingleClass { label: true });
+
+    for (name, options) in [
+        ("l2", Options { l2: -1.0, ..plain }),
+        ("l2", Options { l2: f64::NAN, ..plain }),
+        ("tolerance", Options { tolerance: 0.0, ..plain }),
+        ("max_iterations", Options { max_iterations: 0, ..plain }),
+    ] {
+        let error = refusal(&x, &y, options);
+        assert!(matches!(error, FitError::Option { name: found, .. } if found == name), "{error}");
+    }
+    let error = fit_logistic(x.view(), &y, &Options { max_iterations: 1, ..plain }).unwrap_err();
+    assert!(matches!(error, FitError::NotConverged { .. }), "{error}");
+}
+
+#[test]
+fn without_a_penalty_separated_classes_and_collinear_columns_are_refused() {
+    let (x, y) = random(3, 60, 3);
+    let fit = |x: &Array2<f64>, y: &[bool], l2, solver| {
+        fit_logistic(x.view(), y, &Options { l2, solver, ..Options::default() })
+    };
+    let complete: Vec<bool> = x.column(1).iter().map(|value| *value > 0.2).collect();
+    // one column tells the classes apart except where it is 0, where both occur: infinite weights still fit best
+    let mut quasi = x.clone();
+    quasi.column_mut(2).iter_mut().zip(&y).enumerate().for_each(|(i, (cell, &label))| {
+        *cell = if i % 4 > 0 {
+            0.0
+        } else if label {
+            1.0
+        } else {
+            -1.0
+        };
+    });
+    let mut copy = x.clone();
+    copy.column_mut(2).assign(&x.column(0));
+    let mut constant = x.clone();
+    constant.column_mut(1).fill(3.0);
+    for solver in [Solver::Newton, Solver::Smartcore] {
+        assert_eq!(fit(&x, &complete, 0.0, solver), Err(FitError::Separated), "{solver:?}");
+        let error = fit(&quasi, &y, 0.0, solver).unwrap_err();
+        assert!(matches!(error, FitError::Separated | FitError::NotConverged { .. }), "{solver:?}: {error}");
+        assert_eq!(fit(&copy, &y, 0.0, solver), Err(FitError::Collinear { column: 2 }), "{solver:?}");
+        assert_eq!(fit(&constant, &y, 0.0, solver), Err(FitError::Collinear { column: 1 }), "{solver:?}");
+        // any penalty gives all of them a finite answer
+        for (x, y) in [(&x, &complete), (&quasi, &y), (&copy, &y), (&constant, &y)] {
+            let fit = fit(x, y, 0.1, solver).unwrap();
+            assert!(fit.weights.iter().all(|w| w.abs() < 100.0), "{fit:?}");
+        }
+    }
+    let copied = fit(&copy, &y, 0.1, Solver::Newton).unwrap();
+    assert!((copied.weights[0] - copied.weights[2]).abs() < 1e-9, "copies share a weight: {copied:?}");
+}
+
+#[test]
+fn a_planted_signal_is_found_within_its_standard_error() {
+    // columns of variance 1/4, log-odds 1.5 x0 - 0.8 x1 + 0.3; the information matrix is near n p (1 - p) var
+    let mut rng = Pcg64::new(17, 1);
+    let mut uniform = move || rng.random::<f64>();
+    let n = 20_000;
+    let x = Array2::from_shape_simple_fn((n, 2), || uniform() + uniform() + uniform() - 1.5);
+    let log_odds = |row: &[f64]| 1.5 * row[0] - 0.8 * row[1] + 0.3;
+    let y: Vec<bool> =
+        x.rows().into_iter().map(|row| uniform() < 1.0 / (1.0 + (-log_odds(&row.to_vec())).exp())).collect();
+    let fit = fit_logistic(x.view(), &y, &Options { l2: 0.0, ..Options::default() }).unwrap();
+    for (found, planted) in fit.weights.iter().chain([&fit.intercept]).zip([1.5, -0.8, 0.3]) {
+        assert!((found - planted).abs() < 4.0 * (n as f64 * 0.22 * 0.25).powf(-0.5), "{found} is not {planted}");
+    }
+}
+
+fn version() -> VersionRecord {
+    let (x, y) = random(8, 50, 2);
+    let model = fit_logistic(x.view(), &y, &Options::default()).unwrap_or_else(|error| unreachable!("{error}"));
+    let time = |text: &str| text.parse::<Timestamp>().unwrap_or_default();
+    VersionRecord {
+        id: "ES/2".parse().unwrap_or_else(|error| unreachable!("{error}")),
+        target: Target::SignalQuality,
+        created_at: time("2016-01-04T02:00:00Z"),
+        model: ModelRecord::Logistic(model),
+        training: TrainingSpan {
+            first: time("2015-01-05T15:02:11.123456789Z"),
+            last: time("2015-12-30T20:00:00Z"),
+            rows: 50,
+            wins: y.iter().filter(|label| **label).count() as u64,
+        },
+        data_hash: DataHash::of(&["a", "b"], x.view(), &y),
+        seed: u64::MAX,
+        code_version: "0.1.0".into(),
+        parent: "ES/1".parse().ok(),
+        metrics: [("test_auc".into(), 0.1 + 0.2)].into(),
+        warnings: vec!["vix is missing in all rows".to_owned()],
+    }
+}
+
+#[test]
+fn a_version_is_read_as_it_was_written() {
+    let version = version();
+    let bytes = version.to_bytes().unwrap();
+    assert_eq!(VersionRecord::from_bytes(&bytes).unwrap(), version);
+    assert_eq!(VersionRecord::from_bytes(&bytes).unwrap().to_bytes().unwrap(), bytes);
+}
+
+#[test]
+fn no_damaged_byte_of_a_stored_version_goes_unnoticed() {
+    let bytes = version().to_bytes().unwrap();
+    for place in 0..bytes.len() {
+        for flip in [1, 0x20, 0x80] {
+            let mut damaged = bytes.clone();
+            damaged[place] ^= flip;
+            assert!(VersionRecord::from_bytes(&damaged).is_err(), "byte {place} ^ {flip}");
+        }
+        assert!(VersionRecord::from_bytes(&bytes[..place]).is_err(), "cut at {place}");
+    }
+}
+
+#[test]
+fn a_version_that_could_not_be_served_is_neither_written_nor_read() {
+    let with = |change: &dyn Fn(&mut VersionRecord)| {
+        let mut version = version();
+        change(&mut version);
+        version.to_bytes().unwrap_err()
+    };
+    let model = |change: fn(&mut Logistic)| {
+        with(&|version| {
+            let ModelRecord::Logistic(model) = &mut version.model;
+            change(model);
+        })
+    };
+    let cause = |error: VersionError| match error {
+        VersionError::Model { error, .. } => error,
+        other => unreachable!("{other}"),
+    };
+    assert_eq!(cause(model(|m| m.weights.clear())), RecordError::NoWeights);
+    let infinite = RecordError::NonFinite { what: "weight 1".to_owned(), value: f64::INFINITY };
+    assert_eq!(cause(model(|m| m.weights[1] = f64::INFINITY)), infinite);
+    assert!(matches!(cause(model(|m| m.intercept = f64::NAN)), RecordError::NonFinite { .. }));
+    assert!(matches!(
+        with(&|v| {
+            v.metrics.insert("sharpe".into(), f64::NAN);
+        }),
+        VersionError::Metric { name, .. } if &*name == "sharpe"
+    ));
+    assert!(matches!(with(&|v| v.training.wins = v.training.rows), VersionError::Training { .. }));
+    assert!(matches!(with(&|v| v.training.last = Timestamp::UNIX_EPOCH), VersionError::Training { .. }));
+
+    let text = String::from_utf8(version().to_bytes().unwrap()).unwrap();
+    let newer = text.replacen("\"format\":1", "\"format\":2", 1).replacen("\"version\"", "\"content\"", 1);
+    assert_eq!(VersionRecord::from_bytes(newer.as_bytes()), Err(VersionError::Format { found: 2, read: 1 }));
+    let changed = text.replacen("ES/2", "ES/3", 1);
+    assert_eq!(VersionRecord::from_bytes(changed.as_bytes()), Err(VersionError::Checksum));
+}
+
+#[test]
+fn a_data_hash_can_be_recomputed_elsewhere_and_tells_data_apart() {
+    let x = ndarray::array![[1.0, -0.0], [0.5, 2.0]];
+    let hash = DataHash::of(&["a", "bc"], x.view(), &[true, false]);
+    // Python: h = hashlib.blake2b(digest_size=16); h.update(struct.pack("<QQQ1sQ2s4d2?", 2, 2, 1, b"a", 2, b"bc",
+    // 1.0, 0.0, 0.5, 2.0, True, False)); h.hexdigest()
+    assert_eq!(hash.to_string(), "568661f466c0dce3f5107c7f533e90e2");
+    assert_eq!(hash, "568661f466c0dce3f5107c7f533e90e2".parse().unwrap());
+    assert_eq!(hash, DataHash::of(&["a", "bc"], x.t().to_owned().t(), &[true, false]));
+    assert_ne!(hash, DataHash::of(&["ab", "c"], x.view(), &[true, false]));
+    assert_ne!(hash, DataHash::of(&["a", "bc"], x.view(), &[false, true]));
+    for bad in ["", "+0f6ee6d0f6ee6d00f6ee6d00f6ee6d0", "zz", &"0".repeat(33)] {
+        assert!(bad.parse::<DataHash>().is_err(), "{bad}");
+    }
+}
