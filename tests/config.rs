@@ -301,6 +301,11 @@ fn text_that_is_not_toml_is_told_by_line_and_the_rest_is_still_checked() {
 }
 
 #[test]
+fn a_key_is_not_called_missing_where_it_may_stand_in_text_that_is_not_toml() {
+    check("[symbols.CL]\ntick = 1\ntick_value 3\n", &["3: not TOML: key with no value, expected `=`"]);
+}
+
+#[test]
 fn what_is_given_twice_is_refused() {
     check(
         "[scoring]\nholdback = 0.1\nholdback = 0.2\n[log]\nlevel = \"info\"\n[scoring]\nblend_weight = 0.1\n",
