@@ -102,6 +102,7 @@ impl<'t> Document<'t> {
     pub(super) fn syntax_errors(&self) -> Vec<ConfigError> {
         let mut arrays = Vec::new();
         collect_arrays(&self.root, &mut arrays);
+        arrays.sort_unstable_by_key(|span| span.start);
         let (mut errors, mut quiet_until, mut last_line) = (Vec::new(), 0, 0);
         for broken in &self.syntax {
             let (start, line) = (broken.at.start, self.line(broken.at.start));
@@ -109,7 +110,8 @@ impl<'t> Document<'t> {
                 continue;
             }
             last_line = line;
-            quiet_until = arrays.iter().find(|span| span.contains(&start)).map_or(0, |span| span.end + 1);
+            let array = arrays.get(..arrays.partition_point(|span| span.start <= start)).and_then(<[_]>::last);
+            quiet_until = array.filter(|span| span.contains(&start)).map_or(0, |span| span.end + 1);
             errors.push(self.error(String::new(), broken.at.clone(), false, Fault::Syntax(self.explain(broken))));
         }
         errors

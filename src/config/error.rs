@@ -209,7 +209,8 @@ impl Diagnostic for ConfigError {
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let here = LabeledSpan::new_primary_with_span(Some(self.fault.to_string()), self.span.clone());
+        let text = self.other.is_some().then(|| "this".to_owned());
+        let here = LabeledSpan::new_primary_with_span(text, self.span.clone());
         let other = self.other.clone().map(|span| LabeledSpan::new_with_span(Some("and this".to_owned()), span));
         Some(Box::new(std::iter::once(here).chain(other)))
     }

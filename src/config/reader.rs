@@ -14,7 +14,7 @@ use super::{
     Setting,
     document::Document,
     error::{ConfigError, Fault, LISTED},
-    nearest::suggest,
+    nearest::{did_you_mean, nearest, suggest},
     section::Section,
 };
 
@@ -162,15 +162,16 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// What was meant by the unknown `path`: a name like it beside it, the same name in another section, or a name like
-    /// it in another section.
+    /// What was probably meant by the unknown `path`: a name like it beside it, or else one in another section.
     fn hint(&self, path: &[String]) -> Option<String> {
         let (word, parent) = path.split_last()?;
         let beside = self.asked.iter().filter(|known| known.starts_with(parent));
         let beside = beside.filter_map(|known| known.get(parent.len())).map(String::as_str);
         let elsewhere = || {
-            let leaf = |known: &&Vec<String>| known.last() == Some(word);
-            self.asked.iter().find(leaf).map(|known| format!("did you mean {}?", dotted(known)))
+            let leaves = self.asked.iter().filter_map(|known| known.last()).map(String::as_str);
+            let leaf = nearest(word, leaves)?;
+            let known = self.asked.iter().find(|known| known.last().is_some_and(|last| last == leaf))?;
+            Some(did_you_mean(&dotted(known)))
         };
         suggest(word, beside).or_else(elsewhere)
     }

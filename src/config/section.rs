@@ -58,8 +58,7 @@ impl Section<'_, '_, '_> {
         let form = Form { kind: "a whole number", allowed: format!("{} to {}", range.start(), range.end()) };
         let take = |value: &DeValue<'_>| {
             let DeValue::Integer(integer) = value else { return Err(Refusal::Type) };
-            let text = integer.as_str().trim_start_matches('+');
-            let number = u64::from_str_radix(text, integer.radix()).ok();
+            let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
             number.filter(|number| range.contains(number)).ok_or(Refusal::Range(None))
         };
         self.read(key, &form, take, u64::to_string).unwrap_or(*range.start())
@@ -101,8 +100,8 @@ impl Section<'_, '_, '_> {
         self.read(key, &form, take, |x| format!("{x:?}")).unwrap_or_default()
     }
 
-    /// One of the words of `choices`, which is not empty.
-    pub(super) fn choice<T: Copy>(&mut self, key: &str, first: T, choices: &[(&'static str, T)]) -> T {
+    /// One of the words of `choices`; `stand_in` goes on after a fault.
+    pub(super) fn choice<T: Copy>(&mut self, key: &str, stand_in: T, choices: &[(&'static str, T)]) -> T {
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
         let allowed = names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(" or ");
         let form = Form { kind: "one of the words", allowed };
@@ -111,7 +110,7 @@ impl Section<'_, '_, '_> {
             let choice = choices.iter().find(|(name, _)| *name == text);
             choice.copied().ok_or_else(|| Refusal::Range(nearest::suggest(text, names.iter().copied())))
         };
-        self.read(key, &form, take, |(name, _)| quoted(name)).map_or(first, |(_, choice)| choice)
+        self.read(key, &form, take, |(name, _)| quoted(name)).map_or(stand_in, |(_, choice)| choice)
     }
 
     /// A text that `take` turns into a value and its canonical form.
