@@ -29,6 +29,7 @@ use crate::{
     domain::{Symbol, TradingCalendar},
     features::{DesignOptions, Instrument},
     rules::answer::Policy,
+    validation::training::Training,
 };
 
 pub use error::{ConfigError, ConfigErrors, Fault, LoadError};
@@ -103,21 +104,6 @@ pub struct Access {
     pub trader_groups: Vec<String>,
     /// Users who may also change what is served.
     pub operator_users: Vec<String>,
-}
-
-/// How models are trained.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Training {
-    /// Closed trades below which nothing is trained.
-    pub min_trades: usize,
-    /// Share of the trades, the latest, kept for the out-of-sample test.
-    pub test_share: f64,
-    /// Trades the test part must have.
-    pub min_test_trades: usize,
-    /// Weight of the L2 penalty on the summed log loss.
-    pub l2: f64,
-    /// Seed of everything random.
-    pub seed: u64,
 }
 
 /// How the journal is written.

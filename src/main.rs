@@ -1,3 +1,26 @@
 //! The command line of vigie.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use vigie::commands::{self, Command, Vigie};
+
+fn main() -> ExitCode {
+    let Vigie { command } = Vigie::parse();
+    commands::exit_code(match command {
+        Command::Run(run) => run.run(),
+        Command::Check(check) => check.run(),
+        Command::Import(import) => import.run(),
+        Command::Features(features) => features.run(),
+        Command::Train(train) => train.run(),
+        Command::Score(score) => score.run(),
+        Command::Status(status) => status.run(),
+        Command::Models(models) => models.run(),
+        Command::Replay(replay) => replay.run(),
+        Command::Promote(promote) => promote.run(),
+        Command::Rollback(rollback) => rollback.run(),
+        Command::Lock(lock) => lock.run(),
+        Command::Resume(resume) => resume.run(),
+        Command::Reload(reload) => reload.run(),
+    })
+}

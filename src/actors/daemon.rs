@@ -13,16 +13,16 @@ use std::{
 use actix::Actor;
 use arc_swap::ArcSwap;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     task::JoinHandle,
-    time::{interval, timeout},
+    time::{interval, sleep, timeout},
 };
 
 use super::{
     gateway::{Gateway, ReloadRequest, Wiring},
-    guardian::{self, Guardian, LockNow},
+    guardian::{self, Guardian, LockNow, Reconfigured},
     journal::{self, JournalHandle, OpenStore},
-    scorer::{self, Scorer},
+    scorer::{self, Renew, Scorer},
     supervision::{Budget, Failure, Shell, Tripwire},
 };
 use crate::{
@@ -32,7 +32,7 @@ use crate::{
         Event, EventKind,
         event::{By, Level},
     },
-    features::Pipeline,
+    features::pipeline::Pipeline,
     journal::{OpenError, Options as StoreOptions, Store, Write, quarantine},
     protocol::{
         listen::{ListenError, listen},
@@ -48,6 +48,9 @@ pub const JOURNAL_FILE: &str = "vigie.redb";
 pub const SOCKET_FILE: &str = "vigie.sock";
 /// How long the last events may take to reach the disk when the daemon ends.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Pause before a guardian that is being made anew is told again to lock.
+const LOCK_RETRY: Duration = Duration::from_millis(10);
 
 /// Where the daemon's time comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +140,8 @@ pub async fn run(
 ) -> Result<Ended, StartError> {
     let daemon = Daemon::start(options).await?;
     let (stop, stopped) = watch::channel(false);
-    let Daemon { listener, socket_file, access, limits, gateway, parts, mut reloads, mut failures, mut supervision } = daemon;
+    let Daemon { listener, socket_file, access, limits, gateway, parts, mut reloads, mut failures, mut supervision } =
+        daemon;
     let connections = Rc::clone(&parts.connections);
     let server = actix::spawn(serve(listener, gateway.clone(), access.subscribe(), limits, connections, stopped));
     parts.write_event(EventKind::Started {
@@ -201,6 +205,7 @@ struct Parts {
     serving: Arc<ArcSwap<Serving>>,
     journal: JournalHandle,
     clock: Arc<dyn Clock>,
+    scorer: actix::Addr<Shell<Scorer>>,
     guardian: actix::Addr<Shell<Guardian>>,
     connections: Rc<Connections>,
     restarts: Rc<Cell<u64>>,
@@ -230,6 +235,7 @@ impl Daemon {
         let config = Arc::new(ArcSwap::from_pointee(options.config));
         let serving = Arc::new(ArcSwap::from_pointee(Serving::locked(0, "starting".to_owned())));
         let guardian_shared = guardian::Shared {
+            config: Arc::clone(&config),
             serving: Arc::clone(&serving),
             journal: journal.clone(),
             clock: Arc::clone(&clock),
@@ -243,9 +249,11 @@ impl Daemon {
             config: Arc::clone(&config),
             journal: journal.clone(),
             clock: Arc::clone(&clock),
+            counters: Rc::default(),
         };
         let scorer = make_scorer(scorer_shared.clone()).await.map_err(|error| part_error("scorer", error))?;
-        let guardian = Guardian::from_journal(guardian_shared.clone()).await.map_err(|error| part_error("guardian", error))?;
+        let guardian =
+            Guardian::from_journal(guardian_shared.clone()).await.map_err(|error| part_error("guardian", error))?;
         let (listener, socket_file) = listen(&options.socket).await?;
         let scorer = Shell::new(
             scorer,
@@ -270,7 +278,7 @@ impl Daemon {
         let connections = Rc::new(Connections::default());
         let restarts = Rc::new(Cell::new(0));
         let gateway = Gateway::new(Wiring {
-            scorer,
+            scorer: scorer.clone(),
             guardian: guardian.clone(),
             journal: journal.clone(),
             config: Arc::clone(&config),
@@ -283,7 +291,17 @@ impl Daemon {
             started: Stopwatch::start(),
             rejected: Cell::new(0),
         });
-        let parts = Parts { config, config_path: options.config_path, serving, journal, clock, guardian, connections, restarts };
+        let parts = Parts {
+            config,
+            config_path: options.config_path,
+            serving,
+            journal,
+            clock,
+            scorer,
+            guardian,
+            connections,
+            restarts,
+        };
         let access = watch::channel(access).0;
         Ok(Self { listener, socket_file, access, limits, gateway, parts, reloads, failures, supervision })
     }
@@ -300,7 +318,9 @@ impl Parts {
     /// Takes the configuration file as it is now, all or nothing. Says which changes wait for a restart.
     fn reload(&self, access: &watch::Sender<AccessList>) -> Result<Vec<String>, String> {
         let Some(path) = &self.config_path else {
-            return Err("the built-in configuration is in force, and there is no file to read; start with --config".to_owned());
+            return Err(
+                "the built-in configuration is in force, and there is no file to read; start with --config".to_owned()
+            );
         };
         let running = self.config.load_full();
         let checked = config::load(path).map_err(|error| error.to_string()).and_then(|new| {
@@ -312,6 +332,11 @@ impl Parts {
                 let waiting = running.frozen_changes(&new);
                 self.config.store(Arc::new(new.with_frozen_of(&running)));
                 access.send_replace(resolved);
+                // their mailboxes have room, or the daemon is past helping
+                let told = (self.scorer.try_send(Renew), self.guardian.try_send(Reconfigured));
+                if let (Err(_), _) | (_, Err(_)) = told {
+                    tracing::error!("an actor could not be told of the new configuration");
+                }
                 tracing::info!(?waiting, "a new configuration is in force; what is named waits for a restart");
                 (true, waiting.clone(), Ok(waiting))
             }
@@ -326,10 +351,16 @@ impl Parts {
     }
 
     fn lock(&self, reason: &str) {
-        silence(&self.serving, reason);
-        let lock = LockNow { reason: reason.to_owned(), by: By::Daemon("signal".into()) };
-        let guardian = self.guardian.clone();
-        actix::spawn(async move { guardian.send(lock).await });
+        let reason = reason.to_owned();
+        silence(&self.serving, &reason);
+        let lock = LockNow { reason: reason.clone(), by: By::Daemon("signal".into()) };
+        let (guardian, serving) = (self.guardian.clone(), Arc::clone(&self.serving));
+        actix::spawn(async move {
+            while guardian.send(lock.clone()).await != Ok(true) {
+                silence(&serving, &reason);
+                sleep(LOCK_RETRY).await;
+            }
+        });
     }
 
     /// Counts a restart. Says why the daemon must end, when it was one too many.
@@ -419,9 +450,4 @@ pub async fn feed_watchdog(gateway: Gateway, period: Duration, feed: impl Fn()) 
             tracing::error!("the probe through the scoring path and the journal did not come back");
         }
     }
-}
-
-/// Asks a running daemon's loop for a reload, as a signal does.
-pub fn reload_request() -> (ReloadRequest, oneshot::Receiver<Result<Vec<String>, String>>) {
-    oneshot::channel()
 }

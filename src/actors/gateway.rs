@@ -112,10 +112,12 @@ impl Gateway {
     pub async fn probe(&self, patience: Duration) -> bool {
         let probed = async {
             let Some(request) = self.probe_signal() else { return false };
-            let scored = self.0.scorer.send(Score { request: Box::new(request), line: None, received: Stopwatch::start() });
+            let scored =
+                self.0.scorer.send(Score { request: Box::new(request), line: None, received: Stopwatch::start() });
             let scored = scored.await.is_ok_and(|decision| decision.reason != Reason::InternalError);
             let now = self.0.clock.now().to_string().into_bytes();
-            let _a_full_disk_is_an_answer = self.0.journal.write(vec![Write::Checkpoint { name: "heartbeat".to_owned(), bytes: now }]).await;
+            let _a_full_disk_is_an_answer =
+                self.0.journal.write(vec![Write::Checkpoint { name: "heartbeat".to_owned(), bytes: now }]).await;
             scored
         };
         tokio::time::timeout(patience, probed).await.unwrap_or(false)
@@ -194,7 +196,11 @@ impl Gateway {
         }
         if change == Change::Reload {
             return match self.reload().await {
-                Ok(notes) => message::write_ok(out, id, &serde_json::json!({ "done": "the new configuration is in force", "notes": notes })),
+                Ok(notes) => message::write_ok(
+                    out,
+                    id,
+                    &serde_json::json!({ "done": "the new configuration is in force", "notes": notes }),
+                ),
                 Err(error) => message::write_error(out, id, &WireError::new("config", error)),
             };
         }
@@ -225,7 +231,9 @@ impl Service for Gateway {
                 Some(decision) => message::write_decision(out, id, &decision),
                 None => message::write_error(out, id, &WireError::new("internal_error", "the scorer is gone")),
             },
-            Ok(Request::Read(Read::Ping)) => message::write_ok(out, id, &serde_json::json!({ "version": env!("CARGO_PKG_VERSION") })),
+            Ok(Request::Read(Read::Ping)) => {
+                message::write_ok(out, id, &serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }))
+            }
             Ok(Request::Read(Read::Status)) => {
                 message::write_ok(out, id, &serde_json::json!({ "status": self.status().await }));
             }
@@ -255,7 +263,8 @@ impl Service for Gateway {
                     Ok(Err(WireError::new("internal_error", "this is not to be recorded")))
                 }
             };
-            let answer: Result<Ack, WireError> = recorded.unwrap_or_else(|error| Err(WireError::new("retry", error.to_string())));
+            let answer: Result<Ack, WireError> =
+                recorded.unwrap_or_else(|error| Err(WireError::new("retry", error.to_string())));
             let mut out = Vec::new();
             match answer {
                 Ok(ack) => message::write_ok(&mut out, id.as_deref(), &ack),

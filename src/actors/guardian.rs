@@ -16,11 +16,13 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    config::Config,
     domain::{
         Event, EventKind, Skip, TradeId, VersionId,
         event::{By, Level},
         lifecycle::State,
     },
+    features::row::Schema,
     journal::{Applied, OutcomeRecord, Reader, SkipRecord, Source, Write},
     models::VersionRecord,
     protocol::message::{Ack, Change, OutcomeRequest, WireError},
@@ -50,8 +52,12 @@ pub struct Order {
     pub uid: u32,
 }
 
-/// Serve nothing but the baseline, at once.
+/// A new configuration is in force.
 #[derive(Debug)]
+pub struct Reconfigured;
+
+/// Serve nothing but the baseline, at once. False when the guardian is being made anew and has to be told again.
+#[derive(Debug, Clone)]
 pub struct LockNow {
     /// Why.
     pub reason: String,
@@ -115,8 +121,11 @@ impl Message for RecordSkip {
 impl Message for Order {
     type Result = Answer<Done>;
 }
-impl Message for LockNow {
+impl Message for Reconfigured {
     type Result = ();
+}
+impl Message for LockNow {
+    type Result = bool;
 }
 impl Message for ObserveGuardian {
     type Result = Option<GuardianStatus>;
@@ -136,9 +145,11 @@ pub struct Guardian {
     shared: Shared,
 }
 
-/// What the guardian writes to.
+/// What the guardian reads and writes.
 #[derive(Clone)]
 pub struct Shared {
+    /// The configuration in force.
+    pub config: Arc<ArcSwap<Config>>,
     /// What may be served; the guardian alone stores into it.
     pub serving: Arc<ArcSwap<Serving>>,
     /// Where events go.
@@ -150,29 +161,40 @@ pub struct Shared {
     pub unsaved: Rc<RefCell<Vec<Event>>>,
 }
 
+impl Shared {
+    fn schema(&self) -> Result<Schema, String> {
+        Schema::new(&self.config.load().features.extra).map_err(|error| error.to_string())
+    }
+}
+
 impl Part for Guardian {
     const NAME: &'static str = "guardian";
+
+    fn installed(&mut self) {
+        self.publish();
+    }
 }
 
 impl Guardian {
-    /// The guardian that the journal's events make: folds them, loads what they put in service and publishes it.
+    /// The guardian that the journal's events make: folds them and loads what they put in service. It is published when the guardian takes its place.
     ///
     /// # Errors
     /// When the journal cannot be read. A version whose record is damaged is left out with an alert; the rest is served.
     pub async fn from_journal(shared: Shared) -> Result<Self, String> {
         // taken before the journal is read: what is saved meanwhile is in neither, or in both, which does no harm
         let unsaved = shared.unsaved.borrow().clone();
+        let schema = shared.schema()?;
         let reader = shared.journal.read().await.map_err(|error| error.to_string())?;
-        let folded = tokio::task::spawn_blocking(move || fold(&reader)).await.map_err(|error| error.to_string())?;
+        let folded =
+            tokio::task::spawn_blocking(move || fold(&reader, &schema)).await.map_err(|error| error.to_string())?;
         let (mut roster, loaded, damaged) = folded?;
         unsaved.iter().for_each(|event| roster.apply(&event.kind));
         for (version, error) in damaged {
-            let message = format!("{version} is in service and cannot be loaded: {error}; it does not score, train it again");
+            let message =
+                format!("{version} is in service and cannot be loaded: {error}; it does not score, train it again");
             alert(&shared, Level::Critical, "model_damaged", message);
         }
-        let guardian = Self { roster, loaded, ordering: false, shared };
-        guardian.publish();
-        Ok(guardian)
+        Ok(Self { roster, loaded, ordering: false, shared })
     }
 
     /// Makes what the roster says the one thing that is served.
@@ -197,6 +219,24 @@ impl Guardian {
 
     fn take(&mut self, events: &[Event]) {
         events.iter().for_each(|event| self.roster.apply(&event.kind));
+        self.publish();
+    }
+
+    /// Reads the inputs of the loaded versions by the configuration now in force. A version that uses an input which is
+    /// no longer declared does not score any more.
+    fn reconfigured(&mut self) {
+        let shared = self.shared.clone();
+        let Ok(schema) = shared.schema() else { return };
+        self.loaded.retain(|version, served| match served.for_schema(&schema) {
+            Ok(remapped) => {
+                *served = Arc::new(remapped);
+                true
+            }
+            Err(error) => {
+                alert(&shared, Level::Critical, "input_gone", format!("{version} does not score any more: {error}"));
+                false
+            }
+        });
         self.publish();
     }
 
@@ -227,7 +267,12 @@ impl Guardian {
         let shared = self.shared.clone();
         Box::pin(async move {
             let applied = written.await.map_err(|error| retry(&error))?.pop();
-            let ack = |matched: Option<bool>, duplicate| Ack { trade_id: trade_id.clone(), durable: true, matched, duplicate };
+            let ack = |matched: Option<bool>, duplicate| Ack {
+                trade_id: trade_id.clone(),
+                durable: true,
+                matched,
+                duplicate,
+            };
             match applied {
                 Some(Applied::Stored { matched, .. }) => Ok(ack(matched.map(|matched| matched || echoed), false)),
                 Some(Applied::Duplicate) => Ok(ack(None, true)),
@@ -295,7 +340,8 @@ impl Guardian {
                 let events = vec![self.event(EventKind::Resumed { reason: reason.clone(), by })];
                 self.commit(events, Vec::new(), "the lock is lifted".to_owned(), address)
             }
-            Change::Promote { version, reason, to, overridden } => match self.roster.promote(version, *to, *overridden) {
+            Change::Promote { version, reason, to, overridden } => match self.roster.promote(version, *to, *overridden)
+            {
                 Err(refusal) => refused(refusal.to_string()),
                 Ok(steps) => {
                     let state = steps.last().map_or(State::Trained, |(_, step)| step.edge().1);
@@ -309,17 +355,27 @@ impl Guardian {
     }
 
     /// Gives a model a say: loads it, records the events, and only then lets them take effect. One order at a time.
-    fn commit(&mut self, events: Vec<Event>, load: Vec<VersionId>, done: String, address: Addr<Shell<Self>>) -> ResponseFuture<Answer<Done>> {
+    fn commit(
+        &mut self,
+        events: Vec<Event>,
+        load: Vec<VersionId>,
+        done: String,
+        address: Addr<Shell<Self>>,
+    ) -> ResponseFuture<Answer<Done>> {
         if self.ordering {
             return refused("another order is being carried out; try again".to_owned());
         }
         self.ordering = true;
         let journal = self.shared.journal.clone();
+        let schema = self.shared.schema();
         Box::pin(async move {
             let committed = async {
+                let schema = schema.map_err(|error| WireError::new("config", error))?;
                 let reader = journal.read().await.map_err(|error| retry(&error))?;
                 let loaded = tokio::task::spawn_blocking(move || {
-                    load.iter().map(|id| Ok((id.clone(), load_version(&reader, id)?))).collect::<Result<_, String>>()
+                    load.iter()
+                        .map(|id| Ok((id.clone(), load_version(&reader, id, &schema)?)))
+                        .collect::<Result<_, String>>()
                 });
                 let loaded = loaded.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
                 let loaded = loaded.map_err(|error| WireError::new("model_damaged", error))?;
@@ -352,7 +408,13 @@ impl Guardian {
     }
 }
 
-fn moved(version: &VersionId, step: crate::domain::lifecycle::Transition, reason: &str, by: By, overridden: bool) -> EventKind {
+fn moved(
+    version: &VersionId,
+    step: crate::domain::lifecycle::Transition,
+    reason: &str,
+    by: By,
+    overridden: bool,
+) -> EventKind {
     let (version, reason) = (version.clone(), reason.to_owned());
     EventKind::Moved { version, step, reason, by, overridden, evidence: BTreeMap::new() }
 }
@@ -374,7 +436,7 @@ pub fn alert(shared: &Shared, level: Level, code: &str, message: String) {
 
 type Folded = (Roster, BTreeMap<VersionId, Arc<Served>>, Vec<(VersionId, String)>);
 
-fn fold(reader: &Reader) -> Result<Folded, String> {
+fn fold(reader: &Reader, schema: &Schema) -> Result<Folded, String> {
     let mut roster = Roster::default();
     for stored in reader.events(0).map_err(|error| error.to_string())? {
         match stored {
@@ -389,7 +451,7 @@ fn fold(reader: &Reader) -> Result<Folded, String> {
     let (mut loaded, mut damaged) = (BTreeMap::new(), Vec::new());
     for plan in roster.plan().into_values() {
         for version in plan.production.into_iter().chain(plan.test).chain(plan.shadows) {
-            match load_version(reader, &version) {
+            match load_version(reader, &version, schema) {
                 Ok(served) => drop(loaded.insert(version, served)),
                 Err(error) => damaged.push((version, error)),
             }
@@ -398,12 +460,13 @@ fn fold(reader: &Reader) -> Result<Folded, String> {
     Ok((roster, loaded, damaged))
 }
 
-fn load_version(reader: &Reader, id: &VersionId) -> Result<Arc<Served>, String> {
+fn load_version(reader: &Reader, id: &VersionId, schema: &Schema) -> Result<Arc<Served>, String> {
     let stored = reader.version(id).map_err(|error| error.to_string())?;
     let stored = stored.ok_or_else(|| format!("the journal has no record of {id}"))?;
     let record = VersionRecord::from_bytes(&stored.body).map_err(|error| error.to_string())?;
     let model = record.model.compile().map_err(|error| error.to_string())?;
-    Ok(Arc::new(Served::new(id.clone(), record.design, model)))
+    let design = record.design.for_schema(schema).map_err(|error| error.to_string())?;
+    Ok(Arc::new(Served::new(id.clone(), design, model)))
 }
 
 /// What is answered while the guardian is being made anew.
@@ -439,16 +502,27 @@ impl Handler<Order> for Shell<Guardian> {
     }
 }
 
+impl Handler<Reconfigured> for Shell<Guardian> {
+    type Result = ();
+
+    fn handle(&mut self, _: Reconfigured, context: &mut Context<Self>) {
+        self.handle_with(context, "reconfigured", Guardian::reconfigured);
+    }
+}
+
 impl Handler<LockNow> for Shell<Guardian> {
-    type Result = ResponseFuture<()>;
+    type Result = ResponseFuture<bool>;
 
     fn handle(&mut self, message: LockNow, context: &mut Context<Self>) -> Self::Result {
         let LockNow { reason, by } = message;
-        let saved = self.handle_with(context, "lock", |guardian| guardian.silence(vec![EventKind::Locked { reason, by }]));
+        let saved =
+            self.handle_with(context, "lock", |guardian| guardian.silence(vec![EventKind::Locked { reason, by }]));
         Box::pin(async move {
+            let handled = saved.is_some();
             if let Some(saved) = saved {
                 saved.await;
             }
+            handled
         })
     }
 }
@@ -465,11 +539,14 @@ impl Handler<Committed> for Shell<Guardian> {
     type Result = ();
 
     fn handle(&mut self, message: Committed, context: &mut Context<Self>) {
-        self.handle_with(context, "committed", |guardian| {
+        let taken = self.handle_with(context, "committed", |guardian| {
             guardian.ordering = false;
             guardian.loaded.extend(message.loaded);
             guardian.take(&message.events);
         });
+        if taken.is_none() {
+            self.miss();
+        }
     }
 }
 

@@ -14,7 +14,6 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel},
     },
     thread,
-    time::Duration,
 };
 
 use tokio::sync::{mpsc, oneshot};
@@ -100,7 +99,9 @@ impl JournalHandle {
             let (TrySendError::Full(job) | TrySendError::Disconnected(job)) = error;
             match job {
                 Job::Behind(write) => Box::new(write),
-                Job::Durable(..) | Job::Read(_) | Job::Stop(_) => unreachable!("the job that came back is the one sent"),
+                Job::Durable(..) | Job::Read(_) | Job::Stop(_) => {
+                    unreachable!("the job that came back is the one sent")
+                }
             }
         })
     }
@@ -180,7 +181,16 @@ pub fn start(
 ) -> std::io::Result<JournalHandle> {
     let (queue, jobs) = sync_channel(limits.queue);
     let health = Arc::new(Health::default());
-    let writer = Writer { store: Some(store), open, verify: false, limits, kept: VecDeque::new(), health: Arc::clone(&health), failures, tripwire };
+    let writer = Writer {
+        store: Some(store),
+        open,
+        verify: false,
+        limits,
+        kept: VecDeque::new(),
+        health: Arc::clone(&health),
+        failures,
+        tripwire,
+    };
     thread::Builder::new().name(NAME.to_owned()).spawn(move || writer.run(&jobs))?;
     Ok(JournalHandle { queue, health })
 }
@@ -378,8 +388,8 @@ impl Writer {
 fn is_stored(reader: &Reader, write: &Write) -> bool {
     match write {
         Write::Signal(record) => {
-            let stored = reader.signals_of(&record.trade_id).unwrap_or_default();
-            stored.iter().any(|signal| signal.record == *record)
+            let Ok(mut stored) = reader.signals_of(&record.trade_id) else { return false };
+            stored.any(|signal| signal.is_ok_and(|signal| signal.record == *record))
         }
         _ => false,
     }

@@ -6,6 +6,7 @@
 pub mod daemon;
 pub mod gateway;
 pub mod guardian;
+pub mod history;
 pub mod journal;
 pub mod models;
 pub mod scorer;

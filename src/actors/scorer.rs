@@ -3,7 +3,7 @@
 //! It waits for no disk and no lock. Whatever is not right, the answer is the baseline, with the reason.
 #![deny(clippy::indexing_slicing)]
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
 
 use actix::{Context, Handler, Message, MessageResult};
 use arc_swap::ArcSwap;
@@ -17,7 +17,7 @@ use crate::{
     clock::{Clock, Stopwatch},
     config::Config,
     domain::{Decision, Reason, SignalLine, Timestamp},
-    features::Pipeline,
+    features::pipeline::Pipeline,
     journal::{SignalRecord, Source, Write},
     rules::serving::{Scored, Serving},
     stats::histogram::Histogram,
@@ -33,6 +33,10 @@ pub struct Score {
     /// When it came.
     pub received: Stopwatch,
 }
+
+/// A new configuration is in force: read signals by it from now on.
+#[derive(Debug)]
+pub struct Renew;
 
 /// Asks the scorer how it is.
 #[derive(Debug)]
@@ -58,7 +62,6 @@ pub struct Scorer {
     pipeline: Pipeline,
     row: Vec<f64>,
     shared: Shared,
-    counters: Counters,
 }
 
 /// What the scorer reads, each waiting for nothing.
@@ -72,9 +75,13 @@ pub struct Shared {
     pub journal: JournalHandle,
     /// The daemon's clock.
     pub clock: Arc<dyn Clock>,
+    /// What was counted so far; it outlives a scorer that failed.
+    pub counters: Rc<RefCell<Counters>>,
 }
 
-struct Counters {
+/// Answers by reason, and how long they took.
+#[derive(Debug, Default)]
+pub struct Counters {
     by_reason: [u64; Reason::ALL.len()],
     latency: Histogram,
 }
@@ -87,6 +94,10 @@ impl Message for Score {
     type Result = Decision;
 }
 
+impl Message for Renew {
+    type Result = ();
+}
+
 impl Message for ObserveScorer {
     type Result = Option<ScorerStatus>;
 }
@@ -94,8 +105,7 @@ impl Message for ObserveScorer {
 impl Scorer {
     /// A scorer that carries values forward as `pipeline` does.
     pub fn new(pipeline: Pipeline, shared: Shared) -> Self {
-        let counters = Counters { by_reason: [0; Reason::ALL.len()], latency: Histogram::new() };
-        Self { pipeline, row: Vec::new(), shared, counters }
+        Self { pipeline, row: Vec::new(), shared }
     }
 
     fn score(&mut self, message: &Score, now: Timestamp) -> (Scored, Duration) {
@@ -133,7 +143,14 @@ impl Scorer {
 }
 
 /// Hands the decision to the journal. When it cannot be recorded it is not made: the answer becomes the baseline.
-fn record(journal: &JournalHandle, request: &SignalLine, line: &[u8], scored: &mut Scored, now: Timestamp, latency: Duration) {
+fn record(
+    journal: &JournalHandle,
+    request: &SignalLine,
+    line: &[u8],
+    scored: &mut Scored,
+    now: Timestamp,
+    latency: Duration,
+) {
     let record = SignalRecord {
         trade_id: request.signal.trade_id.clone(),
         received_at: now,
@@ -157,7 +174,7 @@ impl Handler<Score> for Shell<Scorer> {
             let now = scorer.shared.clock.now();
             let (scored, latency) = scorer.score(&message, now);
             if message.line.is_some() {
-                scorer.counters.count(scored.decision.reason, latency);
+                scorer.shared.counters.borrow_mut().count(scored.decision.reason, latency);
             }
             scored.decision
         });
@@ -168,11 +185,19 @@ impl Handler<Score> for Shell<Scorer> {
     }
 }
 
+impl Handler<Renew> for Shell<Scorer> {
+    type Result = ();
+
+    fn handle(&mut self, _: Renew, context: &mut Context<Self>) {
+        self.renew(context);
+    }
+}
+
 impl Handler<ObserveScorer> for Shell<Scorer> {
     type Result = MessageResult<ObserveScorer>;
 
     fn handle(&mut self, _: ObserveScorer, context: &mut Context<Self>) -> Self::Result {
-        MessageResult(self.handle_with(context, "observe", |scorer| scorer.counters.status()))
+        MessageResult(self.handle_with(context, "observe", |scorer| scorer.shared.counters.borrow().status()))
     }
 }
 

@@ -47,9 +47,12 @@ pub struct Budget {
 pub struct Tripwire(Option<Arc<dyn Fn(&'static str, &'static str) + Send + Sync>>);
 
 /// What an actor is made of: state and the functions on it.
-pub trait Part: Sized + 'static {
+pub trait Part: Sized + Unpin + 'static {
     /// The actor's name, as in the log and in `status`.
     const NAME: &'static str;
+
+    /// Called each time a part takes its place in the shell, the first time too.
+    fn installed(&mut self) {}
 }
 
 /// Makes a part from what the journal holds.
@@ -58,6 +61,8 @@ pub type Factory<P> = Rc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<P, Strin
 /// The actor around a part.
 pub struct Shell<P> {
     part: Option<P>,
+    /// Something happened while there was no part, so the one being made may not know of it.
+    missed: bool,
     factory: Factory<P>,
     failures: mpsc::Sender<Failure>,
     on_failure: Box<dyn Fn()>,
@@ -111,12 +116,17 @@ impl<P: Part> Shell<P> {
         tripwire: Tripwire,
         mailbox: usize,
     ) -> Self {
-        Self { part: Some(part), factory, failures, on_failure: Box::new(on_failure), tripwire, mailbox }
+        Self { part: Some(part), missed: false, factory, failures, on_failure: Box::new(on_failure), tripwire, mailbox }
     }
 
     /// Lets the part handle a message. `None` when it panicked over it or is being made anew: the caller gives the safe
     /// answer.
-    pub fn handle_with<R>(&mut self, context: &mut Context<Self>, message: &'static str, handler: impl FnOnce(&mut P) -> R) -> Option<R> {
+    pub fn handle_with<R>(
+        &mut self,
+        context: &mut Context<Self>,
+        message: &'static str,
+        handler: impl FnOnce(&mut P) -> R,
+    ) -> Option<R> {
         let part = self.part.as_mut()?;
         let tripwire = &self.tripwire;
         let handled = catch_unwind(AssertUnwindSafe(|| {
@@ -132,6 +142,23 @@ impl<P: Part> Shell<P> {
         }
     }
 
+    /// Says that something was not handled that the part must learn from the journal.
+    pub fn miss(&mut self) {
+        self.missed = true;
+    }
+
+    /// Makes the part anew while the present one goes on, and then puts it in its place.
+    pub fn renew(&mut self, context: &mut Context<Self>) {
+        if self.part.is_some() {
+            self.rebuild(context);
+        }
+    }
+
+    fn install(&mut self, mut part: P) {
+        part.installed();
+        self.part = Some(part);
+    }
+
     fn fail(&mut self, context: &mut Context<Self>, panic: String) {
         self.part = None;
         (self.on_failure)();
@@ -143,7 +170,11 @@ impl<P: Part> Shell<P> {
 
     fn rebuild(&mut self, context: &mut Context<Self>) {
         let made = (self.factory)().into_actor(self).map(|made, shell, context| match made {
-            Ok(part) => shell.part = Some(part),
+            Ok(_) if shell.missed => {
+                shell.missed = false;
+                shell.rebuild(context);
+            }
+            Ok(part) => shell.install(part),
             Err(error) => {
                 tracing::error!(actor = P::NAME, error, "an actor could not be made anew; trying again");
                 context.run_later(FACTORY_RETRY, |shell, context| shell.rebuild(context));
@@ -158,6 +189,9 @@ impl<P: Part> Actor for Shell<P> {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(self.mailbox);
+        if let Some(part) = &mut self.part {
+            part.installed();
+        }
     }
 }
 

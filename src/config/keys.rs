@@ -10,7 +10,7 @@ use jiff::{civil, tz::TimeZone};
 use toml::de::DeValue;
 
 use super::{
-    Access, Journal, LogLevel, Sections, Server, Supervision, Training,
+    Access, Journal, LogLevel, Sections, Server, Supervision,
     nearest::suggest,
     reader::{
         Effect::{AtReload, AtRestart},
@@ -21,10 +21,12 @@ use super::{
 use crate::{
     domain::{Feature, InvalidId, Symbol, TradingCalendar},
     features::{DesignOptions, Instrument, Scaling},
+    models::Solver,
     rules::{
         answer::Policy,
         sizing::{Sizing, SizingRule},
     },
+    validation::training::Training,
 };
 
 /// Reads every key, in the order of `config.toml`.
@@ -101,8 +103,9 @@ fn policy(reader: &mut Reader<'_, '_>) -> Policy {
     let mut at = reader.section("scoring", AtReload);
     let blend_weight = at.number("blend_weight", 0.0..=1.0);
     let trade_threshold = at.number("trade_threshold", 0.0..=1.0);
+    let ab_share = at.number("ab_share", 0.0..=1.0);
     let holdback = at.number("holdback", 0.0..=1.0);
-    Policy { blend_weight, trade_threshold, holdback, sizing: sizing(reader) }
+    Policy { blend_weight, trade_threshold, ab_share, holdback, sizing: sizing(reader) }
 }
 
 fn sizing(reader: &mut Reader<'_, '_>) -> Sizing {
@@ -137,12 +140,14 @@ fn features(reader: &mut Reader<'_, '_>) -> DesignOptions {
 }
 
 fn training(reader: &mut Reader<'_, '_>) -> Training {
+    let solvers = [("smartcore", Solver::Smartcore), ("newton", Solver::Newton)];
     let mut at = reader.section("training", AtReload);
     let training = Training {
         min_trades: at.count("min_trades", 50..=1_000_000),
         test_share: at.number("test_share", 0.05..=0.5),
         min_test_trades: at.count("min_test_trades", 10..=1_000_000),
         l2: at.number("l2", above(0.0, 1e6)),
+        solver: at.choice("solver", Solver::Smartcore, &solvers),
         seed: at.whole("seed", 0..=i64::MAX.unsigned_abs()),
     };
     let possible = training.min_test_trades <= training.min_trades;

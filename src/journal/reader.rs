@@ -7,6 +7,7 @@ use redb::{
     AccessGuard, Key, Range, ReadOnlyDatabase, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable,
     ReadableTableMetadata, backends::FileBackend,
 };
+use serde::{Deserialize, Serialize};
 
 use super::{
     codec,
@@ -40,7 +41,7 @@ pub struct Reader {
 }
 
 /// How many records there are. Counting does not read them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "one per table")]
 pub struct Counts {
     /// Every record of a signal; one that was scored twice counts twice.

@@ -26,6 +26,13 @@ pub enum RecordError {
 }
 
 impl ModelRecord {
+    /// Its kind in one word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Logistic(_) => "logistic",
+        }
+    }
+
     /// Number of columns it was fitted on.
     pub fn width(&self) -> usize {
         match self {

@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::record::{ModelRecord, RecordError};
-use crate::domain::{Timestamp, VersionId};
+use crate::{
+    domain::{Timestamp, VersionId},
+    features::design::{DesignMatrix, InvalidDesign},
+};
 
 /// A trained version: the model, where it comes from, and how good it was.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +40,8 @@ pub struct VersionRecord {
     pub parent: Option<VersionId>,
     /// Figures of its training and validation by name; what is not defined is not there.
     pub metrics: BTreeMap<Box<str>, f64>,
+    /// How signals become its columns.
+    pub design: DesignMatrix,
     /// What a person should know about its data, in words.
     pub warnings: Vec<String>,
 }
@@ -86,6 +91,12 @@ pub enum VersionError {
     /// Its model cannot be served.
     #[error("version {id}: {error}")]
     Model { id: VersionId, error: RecordError },
+    /// Its design matrix cannot be used.
+    #[error("version {id}: {error}")]
+    Design { id: VersionId, error: InvalidDesign },
+    /// Its model takes other columns than its design makes.
+    #[error("version {id}: the model takes {model} columns and its design makes {design}: train it again")]
+    Width { id: VersionId, model: usize, design: usize },
     /// A figure that JSON cannot hold.
     #[error("version {id}: metric {name:?} is {value}: leave out what is not defined")]
     Metric { id: VersionId, name: Box<str>, value: f64 },
@@ -148,6 +159,11 @@ impl VersionRecord {
     fn check(&self) -> Result<(), VersionError> {
         let id = || self.id.clone();
         self.model.compile().map_err(|error| VersionError::Model { id: id(), error })?;
+        self.design.check().map_err(|error| VersionError::Design { id: id(), error })?;
+        let (model, design) = (self.model.width(), self.design.width());
+        if model != design {
+            return Err(VersionError::Width { id: id(), model, design });
+        }
         if let Some((name, &value)) = self.metrics.iter().find(|(_, value)| !value.is_finite()) {
             return Err(VersionError::Metric { id: id(), name: name.clone(), value });
         }
@@ -179,6 +195,15 @@ impl DataHash {
             hash.update([u8::from(label)]);
         }
         Self(hash.finalize().into())
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SignalQuality => "signal_quality",
+            Self::Profitability => "profitability",
+        })
     }
 }
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::domain::{
-    Arm, Decision, InvalidLine, Outcome, Probability, Reason, SignalLine, Skip, TradeId, VersionId, lifecycle::State, signal::parse_json,
+    Arm, Decision, InvalidLine, Outcome, Probability, Reason, SignalLine, Skip, TradeId, VersionId, lifecycle::State,
+    signal::parse_json,
 };
 
 /// Longest `id` that is echoed, in bytes as written.

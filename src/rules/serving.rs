@@ -9,7 +9,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{answer::Policy, routing::Salt};
 use crate::{
     domain::{Arm, Decision, Probability, Reason, Signal, Symbol, VersionId},
-    features::DesignMatrix,
+    features::{
+        design::{DesignMatrix, InvalidDesign},
+        row::Schema,
+    },
     models::Compiled,
 };
 
@@ -65,6 +68,15 @@ impl Served {
         let test_salt = Salt::new(&format!("test:{version}"));
         let holdback_salt = Salt::new(&format!("holdback:{version}"));
         Self { version, design, model, test_salt, holdback_salt }
+    }
+
+    /// The same, reading its inputs from rows of `schema`.
+    ///
+    /// # Errors
+    /// [`InvalidDesign`] when it uses an input that `schema` does not have.
+    pub fn for_schema(&self, schema: &Schema) -> Result<Self, InvalidDesign> {
+        let design = self.design.for_schema(schema)?;
+        Ok(Self::new(self.version.clone(), design, self.model.clone()))
     }
 
     /// Its name.
@@ -133,7 +145,14 @@ impl Serving {
 
     /// The answer to a signal whose inputs are `inputs`. When `silent` is set no model may speak, for that reason; those
     /// that watch still do.
-    pub fn answer(&self, policy: &Policy, signal: &Signal, inputs: &[Option<f64>], silent: Option<Reason>, row: &mut Vec<f64>) -> Scored {
+    pub fn answer(
+        &self,
+        policy: &Policy,
+        signal: &Signal,
+        inputs: &[Option<f64>],
+        silent: Option<Reason>,
+        row: &mut Vec<f64>,
+    ) -> Scored {
         let silent = if self.lock.is_some() { Some(Reason::Locked) } else { silent };
         let listen = |model: Option<&VersionId>, reason| {
             Decision::baseline(signal.trade_id.clone(), signal.confidence, model.cloned(), reason)

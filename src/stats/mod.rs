@@ -2,7 +2,7 @@
 
 pub mod binary;
 pub mod describe;
-pub mod logit;
 pub mod histogram;
+pub mod logit;
 pub mod normal;
 pub mod risk;

@@ -4,6 +4,7 @@
 
 pub mod holdout;
 pub mod splits;
+pub mod training;
 
 pub use holdout::Holdout;
 pub use splits::{Life, Lives, Split, SplitError};

@@ -1,0 +1,69 @@
+//! `vigie features`: the twelve features of each snapshot.
+
+use std::{io::Write, path::PathBuf};
+
+use clap::Args;
+
+use super::{
+    ConfigArgs, Failed, Outcome,
+    files::{Line, Lines, bytes_bar},
+};
+use crate::{domain::SignalLine, features::formulas};
+
+const EXAMPLES: &str = "\
+Examples:
+  vigie features examples/signals.jsonl.gz | head -3
+  vigie features --with-id snapshots.jsonl > features.jsonl";
+
+/// Print the twelve features of each snapshot, one JSON object a line, null where missing
+///
+/// They are the raw features, before anything is carried forward or turned to the side of the trade.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Features {
+    /// Snapshots, one JSON object a line, plain or gzipped; `-` for standard input
+    file: PathBuf,
+    /// Put the trade's id before the features
+    #[arg(long)]
+    with_id: bool,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+impl Features {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When the file cannot be read; lines that are at fault are named on standard error.
+    pub fn run(self) -> Outcome {
+        let config = self.config.load()?;
+        let mut lines = Lines::open(&self.file, &bytes_bar([]))?;
+        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+        let mut refused = false;
+        while let Some((number, line)) = lines.next()? {
+            let parsed = match line {
+                Line::Text(text) => SignalLine::parse(text).map_err(|error| error.to_string()),
+                Line::TooLong => Err("the line is too long".to_owned()),
+            };
+            let computed = parsed.and_then(|line| {
+                let instrument = config.symbols.get(&line.signal.symbol);
+                let unknown = || format!("symbol {} has no table in the configuration", line.signal.symbol);
+                let vector = formulas::compute(&line.signal, *instrument.ok_or_else(unknown)?, &config.calendar);
+                Ok((line.signal.trade_id, vector))
+            });
+            match computed {
+                Err(error) => {
+                    eprintln!("vigie: {}:{number}: {error}", self.file.display());
+                    refused = true;
+                }
+                Ok((trade_id, vector)) if self.with_id => {
+                    let features = serde_json::to_string(&vector)?;
+                    writeln!(out, "{{\"trade_id\":\"{trade_id}\",{}", features.trim_start_matches('{'))?;
+                }
+                Ok((_, vector)) => writeln!(out, "{}", serde_json::to_string(&vector)?)?,
+            }
+        }
+        out.flush()?;
+        if refused { Err(Failed::Refused) } else { Ok(()) }
+    }
+}

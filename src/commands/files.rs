@@ -1,0 +1,102 @@
+//! Files of JSON lines, plain or gzipped, or standard input, read line by line with a bar that shows how far.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, IsTerminal, Read},
+    path::Path,
+};
+
+use anyhow::Context;
+use flate2::bufread::MultiGzDecoder;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Longest line that is read, in bytes.
+const MAX_LINE_BYTES: u64 = 1 << 20;
+/// First bytes of a gzip file.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// The lines of one file.
+pub(super) struct Lines {
+    reader: Box<dyn BufRead>,
+    line: Vec<u8>,
+    number: u64,
+    name: String,
+}
+
+/// A line that could not be had.
+pub(super) enum Line<'a> {
+    /// Without its line end.
+    Text(&'a [u8]),
+    /// Longer than is read.
+    TooLong,
+}
+
+impl Lines {
+    /// Opens `path`; `-` is standard input.
+    pub(super) fn open(path: &Path, bar: &ProgressBar) -> anyhow::Result<Self> {
+        let name = path.display().to_string();
+        let raw: Box<dyn Read> = if name == "-" {
+            Box::new(io::stdin())
+        } else {
+            let file = File::open(path).with_context(|| format!("{name} cannot be opened"))?;
+            if file.metadata().with_context(|| name.clone())?.is_dir() {
+                anyhow::bail!("{name} is a folder");
+            }
+            Box::new(bar.wrap_read(file))
+        };
+        let mut buffered = BufReader::with_capacity(1 << 16, raw);
+        let is_gzip = buffered.fill_buf().with_context(|| format!("{name} cannot be read"))?.starts_with(&GZIP);
+        let reader: Box<dyn BufRead> =
+            if is_gzip { Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(buffered))) } else { Box::new(buffered) };
+        Ok(Self { reader, line: Vec::new(), number: 0, name })
+    }
+
+    /// The next line that is not blank, with its number from 1.
+    pub(super) fn next(&mut self) -> anyhow::Result<Option<(u64, Line<'_>)>> {
+        loop {
+            self.line.clear();
+            self.number += 1;
+            let limited = (&mut self.reader).take(MAX_LINE_BYTES + 1).read_until(b'\n', &mut self.line);
+            let read = limited.with_context(|| format!("{} cannot be read at line {}", self.name, self.number))?;
+            if read == 0 {
+                return Ok(None);
+            }
+            let whole = self.line.last() == Some(&b'\n');
+            if !whole && read as u64 > MAX_LINE_BYTES {
+                self.skip_rest()?;
+                return Ok(Some((self.number, Line::TooLong)));
+            }
+            let end = self.line.trim_ascii_end().len();
+            self.line.truncate(end);
+            if !self.line.trim_ascii_start().is_empty() {
+                return Ok(Some((self.number, Line::Text(&self.line))));
+            }
+        }
+    }
+
+    fn skip_rest(&mut self) -> anyhow::Result<()> {
+        loop {
+            self.line.clear();
+            let read = (&mut self.reader).take(MAX_LINE_BYTES).read_until(b'\n', &mut self.line)?;
+            if read == 0 || self.line.last() == Some(&b'\n') {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// A bar over the bytes of `paths`, on a terminal only.
+pub(super) fn bytes_bar<'a>(paths: impl IntoIterator<Item = &'a Path>) -> ProgressBar {
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let total = paths.into_iter().map(size).sum();
+    bar(total, "{bar:40} {percent:>3} %  {msg}")
+}
+
+/// A bar of `total` steps, on a terminal only.
+pub(super) fn bar(total: u64, template: &str) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(total).with_style(style)
+}

@@ -1,0 +1,214 @@
+//! One file per subcommand. They may read clocks and files and print; nothing they do is needed by the daemon.
+
+mod change;
+mod check;
+mod features;
+mod files;
+mod import;
+mod log;
+mod models;
+mod replay;
+mod run;
+mod score;
+mod status;
+mod terminal;
+mod train;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    actors::daemon::{JOURNAL_FILE, SOCKET_FILE},
+    config::{self, Config},
+    journal::{Reader, StoreError},
+    protocol::client::{Client, ClientError},
+};
+
+pub use change::{Lock, Promote, Reload, Resume, Rollback};
+
+/// The state folder when none is given.
+const DEFAULT_STATE: &str = "vigie-state";
+/// How long a command waits for the daemon.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done
+  1   it failed; the message says why
+  2   the command line is wrong
+  3   the configuration is wrong
+  4   no daemon answers
+  5   done, but some input was refused; the summary says which
+  70  a part of the daemon failed too often; it is locked to the baseline until `vigie resume`";
+
+/// The lookout beside an automated futures trader: scores every signal of a rule-based strategy with a model that had
+/// to earn it, and steps aside the moment anything is not right.
+#[derive(Debug, Parser)]
+#[command(name = "vigie", version, arg_required_else_help = true, subcommand_required = true, after_help = EXIT_CODES)]
+pub struct Vigie {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "each is documented where it is defined, and that text is its help")]
+pub enum Command {
+    Run(run::Run),
+    Check(check::Check),
+    Import(import::Import),
+    Features(features::Features),
+    Train(train::Train),
+    Score(score::Score),
+    Status(status::Status),
+    Models(models::Models),
+    Replay(replay::Replay),
+    Promote(Promote),
+    Rollback(Rollback),
+    Lock(Lock),
+    Resume(Resume),
+    Reload(Reload),
+}
+
+/// How a command ended, when it did not simply succeed.
+#[derive(Debug)]
+pub enum Failed {
+    /// It failed.
+    Error(anyhow::Error),
+    /// The configuration is wrong; what is wrong has been drawn.
+    Config(miette::Report),
+    /// No daemon answers.
+    NoDaemon(ClientError),
+    /// It is done, but some input was refused; a summary has been printed.
+    Refused,
+    /// The daemon gave up.
+    GaveUp(String),
+}
+
+/// What every command returns.
+pub type Outcome = Result<(), Failed>;
+
+impl<E: Into<anyhow::Error>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        match error.downcast::<ClientError>() {
+            Ok(error @ ClientError::Unreachable { .. }) => Self::NoDaemon(error),
+            Ok(error) => Self::Error(error.into()),
+            Err(error) => Self::Error(error),
+        }
+    }
+}
+
+/// Says what went wrong, and how the process ends.
+pub fn exit_code(outcome: Outcome) -> ExitCode {
+    let Err(failed) = outcome else { return ExitCode::SUCCESS };
+    match failed {
+        // what reads our output has gone away: nothing is left to say
+        Failed::Error(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Failed::Error(error) => {
+            eprintln!("vigie: {error:#}");
+            ExitCode::from(1)
+        }
+        Failed::Config(report) => {
+            eprintln!("{report:?}");
+            ExitCode::from(3)
+        }
+        Failed::NoDaemon(error) => {
+            eprintln!("vigie: {error}");
+            ExitCode::from(4)
+        }
+        Failed::Refused => ExitCode::from(5),
+        Failed::GaveUp(reason) => {
+            eprintln!("vigie: {reason}");
+            ExitCode::from(70)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Where the daemon's socket is.
+#[derive(Debug, Clone, Args)]
+struct SocketArgs {
+    /// Socket of the daemon [default: vigie-state/vigie.sock, or /run/vigie/vigie.sock if only that exists]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+impl SocketArgs {
+    fn path(&self) -> PathBuf {
+        self.socket.clone().unwrap_or_else(|| {
+            let (local, service) = (Path::new(DEFAULT_STATE).join(SOCKET_FILE), PathBuf::from("/run/vigie/vigie.sock"));
+            if !local.exists() && service.exists() { service } else { local }
+        })
+    }
+
+    fn client(&self) -> Client {
+        Client::new(self.path(), PATIENCE)
+    }
+}
+
+/// Which configuration to use.
+#[derive(Debug, Clone, Args)]
+struct ConfigArgs {
+    /// Configuration file; what it leaves out, and without it everything, is as built in
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigArgs {
+    fn load(&self) -> Result<Config, Failed> {
+        match &self.config {
+            Some(path) => load_config(path),
+            None => Config::builtin().map_err(|errors| Failed::Config(errors.into())),
+        }
+    }
+}
+
+/// Where the state is.
+#[derive(Debug, Clone, Args)]
+struct StateArgs {
+    /// State folder
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE)]
+    state: PathBuf,
+}
+
+impl StateArgs {
+    fn journal(&self) -> PathBuf {
+        self.state.join(JOURNAL_FILE)
+    }
+
+    /// The journal, to be read; a daemon may be writing to it.
+    fn reader(&self, config: &Config) -> anyhow::Result<Reader> {
+        let path = self.journal();
+        if !path.exists() {
+            anyhow::bail!("{}: there is no journal; name its folder with --state, or begin one with `vigie import`", path.display());
+        }
+        Ok(Reader::open_path(&path, config.journal.cache_bytes)?)
+    }
+}
+
+fn load_config(path: &Path) -> Result<Config, Failed> {
+    config::load(path).map_err(|error| Failed::Config(error.into()))
+}
+
+/// A damaged record is reported and passed over; a failure of the storage ends the command.
+fn note_damage<T>(result: Result<T, StoreError>) -> anyhow::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(StoreError::BadRecord(bad)) => {
+            eprintln!("vigie: {bad}");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,34 @@
+//! Plain tables for people.
+
+use std::fmt::Write;
+
+/// Lines up the columns of `rows`; the first row is the head.
+pub(super) fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let _a_string_takes_it = write!(line, "{cell:width$}  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// A figure to four digits after the point, or a dash.
+pub(super) fn figure(value: Option<&f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn columns_line_up_and_lines_do_not_trail() {
+        let rows = [vec!["a".to_owned(), "bc".to_owned()], vec!["def".to_owned(), "é".to_owned()]];
+        assert_eq!(super::table(&rows), "a    bc\ndef  é\n");
+    }
+}
