@@ -405,17 +405,29 @@ class ScoreTest(unittest.TestCase):
             self.assertEqual(mixed, [])
 
     def test_an_outcome_that_waits_does_not_delay_a_signal(self):
+        waiting, failures = threading.Event(), []
+
         def behave(server, connection, file, _number):
             while (request := server.read(file)) is not None:
                 if request["type"] == "score":
                     connection.sendall(decision_for(request))
+                else:
+                    waiting.set()
+
+        def report(client):
+            try:
+                client.outcome("T-1", METRICS, timeout=2.0)
+            except vigie.NotAcknowledged as error:
+                failures.append(error.code)
 
         with Server(behave) as server, vigie.Client(server.path) as client:
-            outcome = threading.Thread(target=lambda: self.assertRaises(
-                vigie.NotAcknowledged, client.outcome, "T-1", METRICS, None, 1.0))
+            outcome = threading.Thread(target=report, args=(client,))
             outcome.start()
-            self.assertTrue(self.timed(client, deadline=0.5)[0].ok)
+            self.assertTrue(waiting.wait(5.0))
+            self.assertTrue(self.timed(client, deadline=1.0)[0].ok)
+            self.assertTrue(outcome.is_alive())
             outcome.join()
+            self.assertEqual((failures, len(server.connections)), (["deadline"], 2))
 
 
 class RecordTest(unittest.TestCase):
