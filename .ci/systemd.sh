@@ -1,0 +1,56 @@
+#!/bin/sh
+# Checks what is in systemd/ without a running systemd: .ci/systemd.sh PATH-OF-A-BUILT-VIGIE
+#   1. the unit is valid and all it runs exists            (systemd-analyze verify in a scratch root)
+#   2. its sandbox is exposed to 0.5 at most               (systemd-analyze security; the threshold counts tenths)
+#   3. the user, group and folders come out as meant       (systemd-sysusers and systemd-tmpfiles in the scratch root)
+set -eu
+
+fail() {
+    echo "systemd: $*" >&2
+    exit 1
+}
+
+[ $# -eq 1 ] || fail "usage: .ci/systemd.sh PATH-OF-A-BUILT-VIGIE"
+binary=$1
+[ -f "$binary" ] && [ -x "$binary" ] || fail "$binary is not an executable file; build vigie first"
+for tool in systemd-analyze systemd-sysusers systemd-tmpfiles; do
+    command -v "$tool" >/dev/null || fail "$tool is missing; install systemd"
+done
+units=$(dirname "$0")/../systemd
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+trap 'exit 1' HUP INT TERM
+
+mkdir -p "$root/usr/bin" "$root/usr/lib/systemd" "$root/etc/systemd/system" "$root/etc/vigie" "$root/run" "$root/var/lib"
+ln -s usr/bin "$root/bin"
+cp -r /usr/lib/systemd/system "$root/usr/lib/systemd/"
+cp "$binary" "$root/usr/bin/vigie"
+cp /bin/kill "$root/usr/bin/kill"
+cp "$units/vigie.service" "$root/etc/systemd/system/"
+# verify exits with 0 on a setting it does not know, so what it prints is what counts
+said=$(systemd-analyze verify --man=no --root="$root" vigie.service 2>&1) || fail "vigie.service is not valid:
+$said"
+said=$(printf '%s\n' "$said" | grep -F vigie || true)
+[ -z "$said" ] || fail "vigie.service draws warnings:
+$said"
+
+said=$(systemd-analyze security --offline=true --no-pager --threshold=5 "$units/vigie.service" 2>&1) || fail "the sandbox \
+of vigie.service is too open:
+$(printf '%s\n' "$said" | grep -v '^✓')"
+printf '%s\n' "$said" | grep -F "Overall exposure level"
+
+mkdir -p "$root/usr/lib/sysusers.d" "$root/usr/lib/tmpfiles.d"
+cp "$units/vigie.sysusers" "$root/usr/lib/sysusers.d/vigie.conf"
+cp "$units/vigie.tmpfiles" "$root/usr/lib/tmpfiles.d/vigie.conf"
+systemd-sysusers --root="$root" vigie.conf || fail "vigie.sysusers is not valid"
+grep -q '^vigie:.*:/var/lib/vigie:/usr/sbin/nologin$' "$root/etc/passwd" || fail "vigie.sysusers makes no user vigie"
+group=$(sed -n 's/^vigie:[^:]*:\([0-9]*\):.*/\1/p' "$root/etc/group")
+[ -n "$group" ] || fail "vigie.sysusers makes no group vigie"
+
+touch "$root/etc/vigie/config.toml"
+systemd-tmpfiles --create --root="$root" vigie.conf || fail "vigie.tmpfiles is not valid"
+if [ "$(id -u)" -eq 0 ]; then
+    owners=$(stat -c '%a %u %g' "$root/etc/vigie" "$root/etc/vigie/config.toml" | tr '\n' ' ')
+    [ "$owners" = "750 0 $group 640 0 $group " ] || fail "vigie.tmpfiles leaves modes and owners $owners"
+fi
+echo "systemd: unit, sandbox, user and folders are in order"
