@@ -183,7 +183,6 @@ fn check_places(record: &Record) -> Result<(), InvalidDesign> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
     use crate::features::design::DesignMatrix;
 
     fn stored() -> Value {
