@@ -6,7 +6,8 @@
 
 use super::{
     DesignOptions, Scaling,
-    design::{Column, Degenerate, DesignMatrix, Dropped, FORMAT, InputFit, InvalidDesign, LARGEST, Record, Source},
+    design::{Degenerate, DesignMatrix, Dropped, FORMAT, InvalidDesign, LARGEST},
+    record::{Column, InputFit, Record, Source},
     row::Schema,
 };
 
@@ -221,4 +222,163 @@ fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
     let share = place.fract();
     // from the nearer end, so that the result never leaves the two; as NumPy does
     Some(if share < 0.5 { below + (above - below) * share } else { above - (above - below) * (1.0 - share) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::{design::InvalidRow, row::BUILT_IN};
+
+    fn options() -> DesignOptions {
+        DesignOptions {
+            scaling: Scaling::MinMax,
+            clip_quantile: 0.0,
+            indicator_min_missing: 0.01,
+            max_missing: 0.99,
+            fill_max_age_hours: 23.0,
+            interactions: Vec::new(),
+            extra: vec!["x".to_owned(), "y".to_owned()],
+        }
+    }
+
+    fn pair(left: &str, right: &str) -> (String, String) {
+        (left.to_owned(), right.to_owned())
+    }
+
+    /// Rows in which only the extras x and y may be known.
+    fn rows(pairs: &[(Option<f64>, Option<f64>)]) -> Vec<Vec<Option<f64>>> {
+        pairs.iter().map(|(x, y)| [vec![None; BUILT_IN], vec![*x, *y]].concat()).collect()
+    }
+
+    fn fitted(pairs: &[(Option<f64>, Option<f64>)], options: &DesignOptions) -> Result<DesignMatrix, FitError> {
+        let rows = rows(pairs);
+        let rows: Vec<&[Option<f64>]> = rows.iter().map(Vec::as_slice).collect();
+        fit(&Schema::new(&options.extra).unwrap(), &rows, options)
+    }
+
+    fn names(design: &DesignMatrix) -> Vec<&str> {
+        design.names().collect()
+    }
+
+    fn transformed(design: &DesignMatrix, x: Option<f64>, y: Option<f64>) -> Vec<f64> {
+        let mut columns = Vec::new();
+        design.transform(&rows(&[(x, y)])[0], &mut columns).unwrap();
+        columns
+    }
+
+    /// `missing` rows of a hundred lack x; y is always known.
+    fn hundred(missing: usize) -> Vec<(Option<f64>, Option<f64>)> {
+        (0..100).map(|i| ((i >= missing).then_some(i as f64), Some(i as f64))).collect()
+    }
+
+    #[test]
+    fn an_indicator_is_added_from_one_per_cent_and_a_column_dropped_beyond_ninety_nine() {
+        let columns = |missing| {
+            let mut rows = hundred(missing);
+            rows[99].0 = rows[99].0.map(|_| -1.0); // so that two known values differ
+            names(&fitted(&rows, &options()).unwrap()).join(" ")
+        };
+        assert_eq!(columns(0), "x y");
+        assert_eq!(columns(1), "x y missing:x");
+        assert_eq!(columns(98), "x y missing:x");
+        assert_eq!(columns(99), "y missing:x"); // known once, so constant; that it is known still says something
+        assert_eq!(columns(100), "y");
+        let mut strict = options();
+        (strict.indicator_min_missing, strict.max_missing) = (0.02, 0.5);
+        assert_eq!(names(&fitted(&hundred(1), &strict).unwrap()), ["x", "y"]);
+        assert_eq!(names(&fitted(&hundred(50), &strict).unwrap()), ["x", "y", "missing:x"]);
+        assert_eq!(names(&fitted(&hundred(51), &strict).unwrap()), ["y"]);
+    }
+
+    #[test]
+    fn what_is_dropped_is_named_with_its_reason() {
+        let mut options = options();
+        options.interactions = vec![pair("y", "x"), pair("y", "y"), pair("y", "y"), pair("session_time", "y")];
+        let design = fitted(&[(Some(3.0), Some(1.0)), (Some(3.0), Some(2.0))], &options).unwrap();
+        assert_eq!(names(&design), ["y", "y*y"]);
+        let warnings: Vec<String> = design.dropped().iter().skip(BUILT_IN).map(ToString::to_string).collect();
+        assert_eq!(
+            warnings,
+            [
+                "column x is dropped: it is 3 in all training rows",
+                "column y*x is dropped: its part x was dropped",
+                "column y*y is dropped: the same interaction is declared twice",
+                "column session_time*y is dropped: its part session_time was dropped",
+            ]
+        );
+        let missing = design.dropped()[0].to_string();
+        let expected =
+            "column vwap_trend_signal is dropped: it is missing in 100.0 % of the training rows, at most 99.0 % may be";
+        assert_eq!(missing, expected);
+        assert_eq!(design.inputs().collect::<Vec<_>>(), ["y"]);
+    }
+
+    #[test]
+    fn a_column_that_only_an_outlier_moves_is_constant_once_clipped() {
+        let mut rows = vec![(Some(1.0), Some(0.0)); 1000];
+        (rows[0].0, rows[1].1) = (Some(1e9), Some(1.0));
+        rows[2].1 = Some(1.0);
+        let clipped = DesignOptions { clip_quantile: 0.0015, ..options() };
+        assert_eq!(names(&fitted(&rows, &clipped).unwrap()), ["y"]);
+        assert_eq!(names(&fitted(&rows, &options()).unwrap()), ["x", "y"]);
+    }
+
+    #[test]
+    fn rounding_noise_around_a_constant_is_no_column() {
+        let noise = [0.1 + 0.2, 0.3, 0.3].map(|x| (Some(x), None));
+        assert!(
+            matches!(fitted(&noise, &options()), Err(FitError::NothingLeft { rows: 3, dropped }) if dropped.len() == 15)
+        );
+    }
+
+    #[test]
+    fn missing_becomes_the_median_and_outliers_the_bounds() {
+        let rows: Vec<_> = [Some(0.0), Some(1.0), Some(10.0), None].map(|x| (x, Some(0.0))).to_vec();
+        let mut rows = rows;
+        rows[3].1 = Some(1.0);
+        let design = fitted(&rows, &options()).unwrap();
+        assert_eq!(names(&design), ["x", "y", "missing:x"]);
+        assert_eq!(transformed(&design, None, Some(0.5)), [0.1, 0.5, 1.0]);
+        assert_eq!(transformed(&design, Some(1e300), Some(-7.0)), [1.0, 0.0, 0.0]);
+        assert_eq!(transformed(&design, Some(f64::NAN), Some(0.0)), [0.1, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn rows_that_cannot_be_used_are_refused_by_name() {
+        assert_eq!(fitted(&[], &options()), Err(FitError::NoRows));
+        for bad in [f64::NAN, f64::INFINITY, -1e61] {
+            let error = fitted(&[(Some(1.0), None), (Some(2.0), Some(bad))], &options()).unwrap_err();
+            assert!(matches!(&error, FitError::Unusable { row: 1, input, .. } if &**input == "y"), "{error}");
+        }
+        let schema = Schema::new(&[]).unwrap();
+        let width = fit(&schema, &[&[None; BUILT_IN], &[None; 3]], &options());
+        assert_eq!(width, Err(FitError::Width { row: 1, expected: BUILT_IN, found: 3 }));
+        let unknown = DesignOptions { interactions: vec![pair("x", "vwap")], ..options() };
+        let error = fitted(&[(Some(1.0), None), (Some(2.0), None)], &unknown).unwrap_err();
+        assert!(error.to_string().contains("x*vwap: vwap is neither"), "{error}");
+    }
+
+    #[test]
+    fn a_row_that_knows_nothing_but_its_confidence_is_refused() {
+        let mut train = rows(&[(Some(1.0), None), (Some(2.0), None), (None, None)]);
+        train.iter_mut().zip([0.5, 0.6, 0.7]).for_each(|(row, confidence)| row[12] = Some(confidence));
+        let slices: Vec<&[Option<f64>]> = train.iter().map(Vec::as_slice).collect();
+        let design = fit(&Schema::new(&options().extra).unwrap(), &slices, &options()).unwrap();
+        assert_eq!(names(&design), ["confidence", "x", "missing:x"]);
+        let mut columns = vec![1.0];
+        let nothing = design.transform(slices[2], &mut columns);
+        assert_eq!((nothing, columns.len()), (Err(InvalidRow::NothingKnown { inputs: 1 }), 0));
+        assert_eq!(design.transform(slices[1], &mut columns), Ok(()));
+    }
+
+    #[test]
+    fn quantiles_are_those_of_numpy() {
+        let sorted = [1.0, 2.0, 4.0, 8.0];
+        // numpy.quantile([1, 2, 4, 8], [0, .1, .5, .9, .999, 1])
+        let expected = [1.0, 1.3, 3.0, 6.8, 7.988, 8.0];
+        for (q, expected) in [0.0, 0.1, 0.5, 0.9, 0.999, 1.0].into_iter().zip(expected) {
+            assert!((quantile(&sorted, q).unwrap() - expected).abs() < 1e-14, "{q}");
+        }
+        assert_eq!((quantile(&[], 0.5), quantile(&[3.0], 0.999)), (None, Some(3.0)));
+    }
 }

@@ -10,6 +10,7 @@ pub mod pipeline;
 pub mod quality;
 mod quality_report;
 pub mod ranges;
+mod record;
 pub mod row;
 
 use serde::{Deserialize, Serialize};

@@ -82,3 +82,78 @@ impl Pipeline {
         Ok(Row { at: signal.at, symbol: signal.symbol.clone(), side: signal.side, values })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::{civil::time, tz::TimeZone};
+
+    use super::*;
+    use crate::{domain::SignalLine, features::Scaling};
+
+    fn pipeline() -> Pipeline {
+        let symbols = BTreeMap::from([(Symbol::new("ES").unwrap(), Instrument { tick: 0.25, tick_value: 12.5 })]);
+        let options = DesignOptions {
+            scaling: Scaling::Standardise,
+            clip_quantile: 0.001,
+            indicator_min_missing: 0.01,
+            max_missing: 0.99,
+            fill_max_age_hours: 23.0,
+            interactions: Vec::new(),
+            extra: vec!["tape".to_owned()],
+        };
+        let calendar = TradingCalendar::new(TimeZone::get("America/Chicago").unwrap(), time(17, 0, 0, 0));
+        Pipeline::new(symbols, calendar, &options).unwrap()
+    }
+
+    /// A signal at `hour` of a day in January, with these features and extras.
+    fn signal(hour: u32, side: &str, features: &str, extra: &str) -> Signal {
+        let (day, hour) = (5 + hour / 24, hour % 24);
+        let line = format!(
+            r#"{{"trade_id":"T","at":"2015-01-{day:02}T{hour:02}:00:00Z","symbol":"ES","side":"{side}","confidence":0.6,
+                "features":{{{features}}},"extra":{{{extra}}}}}"#
+        );
+        SignalLine::parse(line.as_bytes()).unwrap().signal
+    }
+
+    #[test]
+    fn a_short_sees_what_a_long_left_behind_from_its_own_side() {
+        let mut pipeline = pipeline();
+        let known = signal(
+            1,
+            "long",
+            r#""vwap_trend_signal":0.75,"recent_momentum":0.5,"session_time":0.25"#,
+            r#""tape":3,"undeclared":1"#,
+        );
+        let long = [Some(0.5), Some(0.5), Some(0.25), Some(0.6), Some(3.0)];
+        let short = [Some(-0.5), Some(-0.5), Some(0.25), Some(0.6), Some(3.0)];
+        let places = [0, 11, 9, 12, 13];
+        let row = pipeline.row(&known).unwrap();
+        assert_eq!((places.map(|i| row.values[i]), row.values.len()), (long, 14));
+        for (side, expected) in [("short", short), ("long", long)] {
+            let row = pipeline.row(&signal(2, side, "", "")).unwrap();
+            assert_eq!(places.map(|i| row.values[i]), expected, "{side}");
+        }
+    }
+
+    #[test]
+    fn a_pipeline_brought_back_from_the_last_session_goes_on_as_before() {
+        let signals: Vec<_> = (0..60)
+            .map(|hour| {
+                let value = f64::from(hour) / 100.0;
+                let features = ["session_time", "level_proximity", "bid_ask_spread"][hour as usize % 3];
+                let features = if hour % 10 == 0 { format!(r#""{features}":{value}"#) } else { String::new() };
+                signal(hour, "long", &features, "")
+            })
+            .collect();
+        let mut whole = pipeline();
+        let kept: Vec<_> = signals.iter().map(|signal| whole.row(signal).unwrap()).collect();
+        let mut back = pipeline();
+        // stopped after the signal of hour 49: those of the 23 hours before are sent again
+        for signal in &signals[27..50] {
+            back.inputs(signal).unwrap();
+        }
+        let after: Vec<_> = signals[50..].iter().map(|signal| back.row(signal).unwrap()).collect();
+        assert_eq!(after, kept[50..]);
+        assert!(after.iter().any(|row| row.values[4].is_some()) && after.iter().any(|row| row.values[9].is_none()));
+    }
+}

@@ -20,8 +20,10 @@ pub struct QualityReport {
     pub accepted: u64,
     /// Lines that were refused, by the code of the error.
     pub rejected: BTreeMap<&'static str, Fault>,
-    /// Lines whose trade id had been seen before; the first one counts.
+    /// Lines that repeat an earlier signal: the same trade id, time and side; the first one counts.
     pub duplicates: Fault,
+    /// Lines with the trade id of an earlier signal that are another signal; the first one counts.
+    pub conflicts: Fault,
     /// Time of the first and of the last signal.
     pub span: Option<(Timestamp, Timestamp)>,
     /// Signals of each symbol.
@@ -153,8 +155,10 @@ impl fmt::Display for QualityReport {
         for (code, fault) in &self.rejected {
             write_fault(f, code, fault)?;
         }
-        if self.duplicates.count > 0 {
-            write_fault(f, "duplicate", &self.duplicates)?;
+        for (name, fault) in [("duplicate", &self.duplicates), ("conflict", &self.conflicts)] {
+            if fault.count > 0 {
+                write_fault(f, name, fault)?;
+            }
         }
         if let Some((first, last)) = self.span {
             writeln!(f, "time        {first} to {last}")?;
