@@ -24,3 +24,5 @@ pub mod journal;
 pub mod protocol;
 
 pub mod actors;
+
+pub mod commands;

@@ -61,8 +61,10 @@ pub enum Time {
     Event,
 }
 
+/// Told of each new configuration that is taken.
+pub type OnReload = Box<dyn Fn(&Config)>;
+
 /// What a daemon is started with.
-#[derive(Debug)]
 pub struct Options {
     /// The configuration.
     pub config: Config,
@@ -76,6 +78,8 @@ pub struct Options {
     pub time: Time,
     /// Where tests make parts fail.
     pub tripwire: Tripwire,
+    /// Called with each new configuration that is taken.
+    pub on_reload: Option<OnReload>,
 }
 
 /// What a running daemon can be told from outside, besides its socket.
@@ -209,6 +213,7 @@ struct Parts {
     guardian: actix::Addr<Shell<Guardian>>,
     connections: Rc<Connections>,
     restarts: Rc<Cell<u64>>,
+    on_reload: Option<OnReload>,
 }
 
 impl Daemon {
@@ -301,6 +306,7 @@ impl Daemon {
             guardian,
             connections,
             restarts,
+            on_reload: options.on_reload,
         };
         let access = watch::channel(access).0;
         Ok(Self { listener, socket_file, access, limits, gateway, parts, reloads, failures, supervision })
@@ -330,7 +336,11 @@ impl Parts {
         let (taken, notes, result) = match checked {
             Ok((new, resolved)) => {
                 let waiting = running.frozen_changes(&new);
-                self.config.store(Arc::new(new.with_frozen_of(&running)));
+                let new = Arc::new(new.with_frozen_of(&running));
+                self.config.store(Arc::clone(&new));
+                if let Some(told) = &self.on_reload {
+                    told(&new);
+                }
                 access.send_replace(resolved);
                 // their mailboxes have room, or the daemon is past helping
                 let told = (self.scorer.try_send(Renew), self.guardian.try_send(Reconfigured));

@@ -37,7 +37,13 @@ impl Check {
                 config.entries().into_iter().map(|(key, value)| (key, value.into())).collect();
             writeln!(out, "{}", serde_json::json!({ "hash": config.hash(), "values": values }))?;
         } else {
-            writeln!(out, "{}: in order, {} values, hash {}", self.file.display(), config.entries().len(), config.hash())?;
+            writeln!(
+                out,
+                "{}: in order, {} values, hash {}",
+                self.file.display(),
+                config.entries().len(),
+                config.hash()
+            )?;
         }
         Ok(())
     }

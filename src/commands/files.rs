@@ -46,8 +46,11 @@ impl Lines {
         };
         let mut buffered = BufReader::with_capacity(1 << 16, raw);
         let is_gzip = buffered.fill_buf().with_context(|| format!("{name} cannot be read"))?.starts_with(&GZIP);
-        let reader: Box<dyn BufRead> =
-            if is_gzip { Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(buffered))) } else { Box::new(buffered) };
+        let reader: Box<dyn BufRead> = if is_gzip {
+            Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(buffered)))
+        } else {
+            Box::new(buffered)
+        };
         Ok(Self { reader, line: Vec::new(), number: 0, name })
     }
 

@@ -79,7 +79,10 @@ impl Summary {
     }
 
     fn print(&self) {
-        println!("{} lines: {} new, {} known already, {} refused", self.lines, self.stored, self.duplicates, self.rejected);
+        println!(
+            "{} lines: {} new, {} known already, {} refused",
+            self.lines, self.stored, self.duplicates, self.rejected
+        );
         for (code, fault) in &self.faults {
             println!("  {code}: {}", fault.count);
             fault.examples.iter().for_each(|example| println!("    {example}"));
@@ -99,7 +102,8 @@ impl Import {
     pub fn run(self) -> Outcome {
         let config = self.config.load()?;
         let path = self.state.journal();
-        std::fs::create_dir_all(&self.state.state).with_context(|| format!("{} cannot be made", self.state.state.display()))?;
+        std::fs::create_dir_all(&self.state.state)
+            .with_context(|| format!("{} cannot be made", self.state.state.display()))?;
         let options = Options { cache_bytes: config.journal.cache_bytes, verify: false };
         let mut store = Store::open(&path, options).map_err(|error| match error {
             in_use @ OpenError::InUse { .. } => anyhow::Error::new(in_use).context("nothing was imported"),

@@ -25,7 +25,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     actors::daemon::{JOURNAL_FILE, SOCKET_FILE},
     config::{self, Config},
-    journal::{Reader, StoreError},
+    journal::Reader,
     protocol::client::{Client, ClientError},
 };
 
@@ -191,7 +191,10 @@ impl StateArgs {
     fn reader(&self, config: &Config) -> anyhow::Result<Reader> {
         let path = self.journal();
         if !path.exists() {
-            anyhow::bail!("{}: there is no journal; name its folder with --state, or begin one with `vigie import`", path.display());
+            anyhow::bail!(
+                "{}: there is no journal; name its folder with --state, or begin one with `vigie import`",
+                path.display()
+            );
         }
         Ok(Reader::open_path(&path, config.journal.cache_bytes)?)
     }
@@ -199,16 +202,4 @@ impl StateArgs {
 
 fn load_config(path: &Path) -> Result<Config, Failed> {
     config::load(path).map_err(|error| Failed::Config(error.into()))
-}
-
-/// A damaged record is reported and passed over; a failure of the storage ends the command.
-fn note_damage<T>(result: Result<T, StoreError>) -> anyhow::Result<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(StoreError::BadRecord(bad)) => {
-            eprintln!("vigie: {bad}");
-            Ok(None)
-        }
-        Err(error) => Err(error.into()),
-    }
 }

@@ -60,7 +60,8 @@ impl Train {
         let history = history::read(&reader).map_err(anyhow::Error::msg)?;
         let number = versions.next_number(&self.symbol);
         let parent = versions.plan().remove(&self.symbol).and_then(|plan| plan.production);
-        let birth = Birth { id: VersionId { symbol: self.symbol.clone(), number }, created_at: WallClock.now(), parent };
+        let birth =
+            Birth { id: VersionId { symbol: self.symbol.clone(), number }, created_at: WallClock.now(), parent };
         let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features)?;
         let record = train(birth, &history, pipeline, &config.features, &config.training)?;
         drop(reader);
@@ -92,7 +93,10 @@ fn register(store: &mut Store, record: &VersionRecord) -> anyhow::Result<()> {
 fn print(record: &VersionRecord, dry_run: bool) {
     let VersionRecord { id, model, target, training, metrics, warnings, design, .. } = record;
     println!("{id}: {} regression on {target}, {} columns", model.kind(), design.width());
-    println!("  trained on {} trades, {} of them won, {} to {}", training.rows, training.wins, training.first, training.last);
+    println!(
+        "  trained on {} trades, {} of them won, {} to {}",
+        training.rows, training.wins, training.first, training.last
+    );
     let cell = |name: &str| terminal::figure(metrics.get(name));
     let row = |title: &str, prefix: &str| -> Vec<String> {
         let names = ["accuracy", "auc", "brier", "log_loss"];

@@ -14,7 +14,7 @@ use nix::{
     errno::Errno,
     sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::message::WireError;
@@ -61,7 +61,7 @@ pub enum ClientError {
 }
 
 /// An answer to a signal, as the trader sees it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// Whether the request was in order.
     pub ok: bool,

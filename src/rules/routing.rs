@@ -5,7 +5,7 @@
 
 use blake2::{
     Blake2bMac,
-    digest::{KeyInit, Mac, consts::U8},
+    digest::{Mac, consts::U8},
 };
 
 use crate::domain::TradeId;
@@ -22,12 +22,32 @@ impl Salt {
 
     /// Where `trade_id` falls in [0, 1): uniform over ids, the same for ever.
     pub fn position(&self, trade_id: &TradeId) -> f64 {
-        let Ok(mut mac) = Blake2bMac::<U8>::new_from_slice(&self.0) else {
+        // `new_from_slice` would hash a block of zeros for an empty key, which is not the unkeyed hash
+        let key = (!self.0.is_empty()).then_some(&*self.0);
+        let Ok(mut mac) = Blake2bMac::<U8>::new_with_salt_and_personal(key, &[], &[]) else {
             return 0.0; // cannot happen: the key is cut to the size that is allowed
         };
         mac.update(trade_id.as_str().as_bytes());
         let digest: [u8; 8] = mac.finalize().into_bytes().into();
         // the top 53 bits, so that the division is exact and the result stays below 1
         (u64::from_be_bytes(digest) >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_those_that_hashlib_gives() {
+        let golden: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/fixtures/golden/assignment.json")).unwrap();
+        let cases = golden["cases"].as_array().unwrap();
+        assert!(cases.len() >= 40);
+        for case in cases {
+            let text = |key: &str| case[key].as_str().unwrap();
+            let position = Salt::new(text("salt")).position(&TradeId::new(text("trade_id")).unwrap());
+            assert_eq!(position, case["position"].as_f64().unwrap(), "{case}");
+        }
     }
 }

@@ -1,0 +1,158 @@
+//! Commands that change what is served. Each goes through the socket, is carried out by the guardian and is kept in the
+//! journal with the uid and the reason.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{Outcome, PATIENCE, SocketArgs};
+use crate::domain::VersionId;
+
+/// What every change has.
+#[derive(Debug, Args)]
+struct Ordered {
+    /// Why, in your words; it is kept for ever
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Print the answer as one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    socket: SocketArgs,
+}
+
+/// Move a version one step forward, or on to a state: validated, staging, ab_test, production
+///
+/// Every step has a gate. Without --override a gate that failed or was not run is not passed; with it the version is
+/// marked for ever.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  vigie promote ES/1 --to production --override --reason 'paper account, trying it out'"
+)]
+pub struct Promote {
+    /// The version, such as ES/14
+    version: VersionId,
+    /// How far
+    #[arg(long, value_name = "STATE", value_parser = ["validated", "staging", "ab_test", "production"])]
+    to: Option<String>,
+    /// Pass gates that failed or were not run
+    #[arg(long = "override")]
+    overridden: bool,
+    #[command(flatten)]
+    ordered: Ordered,
+}
+
+/// Take a version out of service, at once
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  vigie rollback ES/1 --reason 'slippage looks wrong since the open'")]
+pub struct Rollback {
+    /// The version, such as ES/14
+    version: VersionId,
+    #[command(flatten)]
+    ordered: Ordered,
+}
+
+/// Serve nothing but the baseline, at once and until `vigie resume`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  vigie lock --reason 'news in five minutes'")]
+pub struct Lock {
+    #[command(flatten)]
+    ordered: Ordered,
+}
+
+/// Lift a lock
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  vigie resume --reason 'the news is out, spreads are normal'")]
+pub struct Resume {
+    #[command(flatten)]
+    ordered: Ordered,
+}
+
+/// Have the daemon read its configuration again, all or nothing (as SIGHUP does)
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  vigie reload")]
+pub struct Reload {
+    /// Print the answer as one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    socket: SocketArgs,
+}
+
+impl Promote {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When no daemon answers or it refuses.
+    pub fn run(self) -> Outcome {
+        let Self { version, to, overridden, ordered } = self;
+        let mut request =
+            json!({ "type": "promote", "version": version, "reason": ordered.reason, "override": overridden });
+        if let (Some(to), Value::Object(fields)) = (to, &mut request) {
+            fields.insert("to".to_owned(), to.into());
+        }
+        order(&ordered.socket, &request, ordered.json)
+    }
+}
+
+impl Rollback {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When no daemon answers or it refuses.
+    pub fn run(self) -> Outcome {
+        let Self { version, ordered } = self;
+        order(
+            &ordered.socket,
+            &json!({ "type": "rollback", "version": version, "reason": ordered.reason }),
+            ordered.json,
+        )
+    }
+}
+
+impl Lock {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When no daemon answers or it refuses.
+    pub fn run(self) -> Outcome {
+        let Ordered { reason, json, socket } = self.ordered;
+        order(&socket, &json!({ "type": "lock", "reason": reason }), json)
+    }
+}
+
+impl Resume {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When no daemon answers or it refuses.
+    pub fn run(self) -> Outcome {
+        let Ordered { reason, json, socket } = self.ordered;
+        order(&socket, &json!({ "type": "resume", "reason": reason }), json)
+    }
+}
+
+impl Reload {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When no daemon answers or the new configuration is refused.
+    pub fn run(self) -> Outcome {
+        order(&self.socket, &json!({ "type": "reload" }), self.json)
+    }
+}
+
+fn order(socket: &SocketArgs, request: &Value, as_json: bool) -> Outcome {
+    let answer = socket.client().request(request, PATIENCE)?;
+    if as_json {
+        println!("{}", Value::Object(answer));
+        return Ok(());
+    }
+    println!("{}", answer.get("done").and_then(Value::as_str).unwrap_or("done"));
+    if answer.get("durable") == Some(&Value::Bool(false)) {
+        println!("it is in force, but not on disk yet: the journal cannot be written; the daemon keeps trying");
+    }
+    for note in answer.get("notes").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        println!("  waits for a restart: {note}");
+    }
+    Ok(())
+}

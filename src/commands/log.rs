@@ -1,0 +1,146 @@
+//! Where log lines go: standard error, through a thread of their own. Who logs never waits: when the sink does not keep
+//! up, lines are dropped and counted.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+};
+
+use tracing::{Event, Level, Subscriber, level_filters::LevelFilter};
+use tracing_subscriber::{
+    Layer, Registry,
+    fmt::{
+        FmtContext, FormatEvent, FormatFields, MakeWriter,
+        format::{DefaultFields, Format, Writer},
+    },
+    layer::SubscriberExt,
+    registry::LookupSpan,
+    reload,
+    util::SubscriberInitExt,
+};
+
+use crate::config::LogLevel;
+
+/// Lines that may wait for the sink.
+const QUEUE: usize = 1024;
+
+/// Changes the level while the daemon runs.
+pub(super) type LevelHandle = reload::Handle<LevelFilter, Registry>;
+
+/// Starts logging. Under a service manager each line begins with its priority and has no time, since the manager's
+/// journal keeps both; on a terminal it has a time and colours.
+pub(super) fn start(level: LogLevel) -> anyhow::Result<LevelHandle> {
+    let (sender, lines) = sync_channel(QUEUE);
+    let dropped = Arc::new(AtomicU64::new(0));
+    let sink = Sink { sender, dropped: Arc::clone(&dropped) };
+    thread::Builder::new().name("log".to_owned()).spawn(move || drain(&lines, &dropped))?;
+    let (filter, handle) = reload::Layer::new(filter(level));
+    let managed = std::env::var_os("JOURNAL_STREAM").is_some();
+    let layer = tracing_subscriber::fmt::layer().with_writer(sink).with_ansi(!managed && io::stderr().is_terminal());
+    let layer: Box<dyn Layer<Registry> + Send + Sync> = if managed {
+        layer
+            .with_ansi(false)
+            .event_format(Prioritised(Format::default().without_time().with_level(false)))
+            .with_filter(filter)
+            .boxed()
+    } else {
+        layer.with_target(false).with_filter(filter).boxed()
+    };
+    tracing_subscriber::registry().with(layer).init();
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!(thread = thread::current().name().unwrap_or("unnamed"), "{panic}");
+    }));
+    Ok(handle)
+}
+
+/// The filter of a configured level.
+pub(super) fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
+}
+
+fn drain(lines: &Receiver<Vec<u8>>, dropped: &AtomicU64) {
+    while let Ok(line) = lines.recv() {
+        let _nobody_listens = io::stderr().write_all(&line);
+        let lost = dropped.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let _nobody_listens =
+                writeln!(io::stderr(), "<4>{lost} log lines were dropped because this sink did not keep up");
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Sink {
+    sender: SyncSender<Vec<u8>>,
+    dropped: Arc<AtomicU64>,
+}
+
+/// One line on its way; handed over when it is dropped.
+struct Line<'a> {
+    sink: &'a Sink,
+    bytes: Vec<u8>,
+}
+
+impl<'a> MakeWriter<'a> for Sink {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line { sink: self, bytes: Vec::new() }
+    }
+}
+
+impl Write for Line<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        if self.sink.sender.try_send(std::mem::take(&mut self.bytes)).is_err() {
+            self.sink.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Puts the priority of syslog before each line, as service managers read it.
+struct Prioritised<F>(F);
+
+impl<S, F> FormatEvent<S, DefaultFields> for Prioritised<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    F: FormatEvent<S, DefaultFields>,
+    DefaultFields: for<'w> FormatFields<'w>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, DefaultFields>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        let priority = match *event.metadata().level() {
+            Level::ERROR => 3,
+            Level::WARN => 4,
+            Level::INFO => 6,
+            Level::DEBUG | Level::TRACE => 7,
+        };
+        write!(writer, "<{priority}>")?;
+        self.0.format_event(context, writer, event)
+    }
+}

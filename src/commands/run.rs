@@ -1,0 +1,124 @@
+//! `vigie run`: the daemon.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::{Args, ValueEnum};
+use futures_util::StreamExt;
+use sd_notify::NotifyState;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook_tokio::Signals;
+use tokio::sync::mpsc;
+
+use super::{ConfigArgs, DEFAULT_STATE, Failed, Outcome, log};
+use crate::{
+    actors::{
+        daemon::{self, Control, Ended, Options, SOCKET_FILE, Time},
+        gateway::Gateway,
+        supervision::Tripwire,
+    },
+    config::Config,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  vigie run                              built-in configuration, state in ./vigie-state
+  vigie run --config my.toml --state /var/lib/vigie --socket /run/vigie/vigie.sock
+
+Signals:
+  SIGTERM, SIGINT  answer what was asked, then stop (within server.drain_ms)
+  SIGHUP           read the configuration again, all or nothing
+  SIGUSR1          lock to the baseline at once, until `vigie resume`";
+
+/// Run the daemon
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Run {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// State folder, made if it is not there
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE)]
+    state: PathBuf,
+    /// Socket to listen on [default: vigie.sock in the state folder]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Where time comes from: this machine, or the messages (replays)
+    #[arg(long, value_enum, default_value = "wall")]
+    clock: ClockArg,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ClockArg {
+    Wall,
+    Event,
+}
+
+impl Run {
+    /// Runs the command until the daemon ends.
+    ///
+    /// # Errors
+    /// When the daemon cannot start, or had to give up.
+    pub fn run(self) -> Outcome {
+        let config = self.config.load()?;
+        let level = log::start(config.log_level)?;
+        let socket = self.socket.clone().unwrap_or_else(|| self.state.join(SOCKET_FILE));
+        let options = Options {
+            config,
+            config_path: self.config.config.clone(),
+            state: self.state.clone(),
+            socket: socket.clone(),
+            time: match self.clock {
+                ClockArg::Wall => Time::Wall,
+                ClockArg::Event => Time::Event,
+            },
+            tripwire: Tripwire::default(),
+            on_reload: Some(Box::new(move |config: &Config| {
+                if let Err(error) = level.reload(log::filter(config.log_level)) {
+                    tracing::warn!(%error, "the log level stays as it is");
+                }
+            })),
+        };
+        let system = actix::System::new();
+        let ended = system.block_on(async {
+            let (control, controlled) = mpsc::channel(16);
+            let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1]).map_err(anyhow::Error::from)?;
+            actix::spawn(forward(signals, control));
+            let ended = daemon::run(options, controlled, |gateway| ready(gateway, &socket)).await;
+            let _no_manager = sd_notify::notify(&[NotifyState::Stopping]);
+            ended.map_err(anyhow::Error::from)
+        })?;
+        match ended {
+            Ended::Stopped => {
+                tracing::info!("stopped");
+                Ok(())
+            }
+            Ended::TooManyFailures(reason) => Err(Failed::GaveUp(reason)),
+        }
+    }
+}
+
+async fn forward(mut signals: Signals, control: mpsc::Sender<Control>) {
+    while let Some(signal) = signals.next().await {
+        let told = match signal {
+            SIGHUP => Control::Reload,
+            SIGUSR1 => Control::Lock,
+            _ => Control::Stop,
+        };
+        if control.send(told).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn ready(gateway: Gateway, socket: &Path) {
+    tracing::info!(socket = %socket.display(), version = env!("CARGO_PKG_VERSION"), "ready");
+    let status = format!("answering at {}", socket.display());
+    let _no_manager = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
+    if let Some(period) = sd_notify::watchdog_enabled() {
+        actix::spawn(daemon::feed_watchdog(gateway, period.max(Duration::from_millis(300)), || {
+            let _no_manager = sd_notify::notify(&[NotifyState::Watchdog]);
+        }));
+    }
+}
