@@ -1,4 +1,5 @@
 //! The journal as a file: how it is made, which file is trusted, what a reader sees, what becomes of damage.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what the tests share may fail loudly as well")]
 
 #[path = "common/samples.rs"]
 mod samples;
@@ -6,11 +7,8 @@ mod samples;
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufRead, BufReader, Read},
     os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::Duration,
 };
 
 use nix::unistd::geteuid;
@@ -20,7 +18,6 @@ use redb::{Database, TableDefinition};
 use samples::{Model, OPTIONS, at, decision, event, line, outcome, signal, skip, trade, write_of};
 use tempfile::TempDir;
 use vigie::{
-    clock::Stopwatch,
     domain::{Event, EventKind, SignalLine, Symbol},
     journal::{
         Applied, Counts, Existing, FailureKind, OpenError, Options, Reader, SCHEMA, Source, Store, StoreError, Write,
@@ -114,23 +111,6 @@ fn only_a_private_regular_file_of_ones_own_is_opened() {
     let pipe = folder.path().join("pipe");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
     assert!(refusal(&pipe).contains("regular"));
-    open(&path);
-}
-
-#[test]
-fn a_second_writer_is_turned_away_and_the_first_goes_on() {
-    let (_folder, path) = place();
-    let mut store = open(&path);
-    assert_eq!(Store::open(&path, OPTIONS).unwrap_err(), OpenError::InUse { path: path.clone() });
-    store.apply(&[Write::Event(event(1))]).unwrap();
-    drop(store);
-    let mut child = spawn_writer(&path);
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    await_line(&mut output, "acked 0");
-    assert_eq!(Store::open(&path, OPTIONS).unwrap_err(), OpenError::InUse { path: path.clone() });
-    assert!(Reader::open_path(&path, 1 << 20).unwrap().counts().unwrap().outcomes >= 1);
-    child.kill().unwrap();
-    child.wait().unwrap();
     open(&path);
 }
 
@@ -380,60 +360,4 @@ fn a_reader_left_over_from_a_closed_journal_keeps_nobody_from_opening_it_again()
     let error = left_over.counts().and_then(|_| left_over.events(0)?.collect::<Result<Vec<_>, _>>());
     assert!(matches!(error, Err(StoreError::Storage(failure)) if failure.kind == FailureKind::Closed));
     assert_eq!(again.reader().unwrap().counts().unwrap().events, 1);
-}
-
-#[test]
-fn a_kill_at_any_moment_of_the_first_start_leaves_a_journal_that_opens() {
-    let mut rng = Pcg64::seed_from_u64(3);
-    for kill in 0..50 {
-        let (folder, path) = place();
-        let mut acknowledged = 0;
-        // the second round meets what the first left
-        for round in 0..2 {
-            let mut child = spawn_writer(&path);
-            let mut output = BufReader::new(child.stdout.take().unwrap());
-            await_line(&mut output, "begin");
-            let life = Duration::from_micros(rng.random_range(0..12_000));
-            let watch = Stopwatch::start();
-            while watch.elapsed() < life {
-                std::hint::spin_loop();
-            }
-            child.kill().unwrap();
-            child.wait().unwrap();
-            let mut rest = String::new();
-            output.read_to_string(&mut rest).unwrap();
-            acknowledged = acknowledged.max(rest.lines().filter(|line| line.starts_with("acked ")).count());
-            let store = Store::open(&path, OPTIONS).unwrap_or_else(|error| panic!("kill {kill}.{round}: {error}"));
-            let outcomes = store.reader().unwrap().outcomes().unwrap().map(Result::unwrap).count();
-            assert!(outcomes >= acknowledged, "kill {kill}.{round}: {outcomes} of {acknowledged}");
-            assert_eq!(files(&folder), ["vigie.redb"]);
-        }
-    }
-}
-
-const CHILD: &str = "VIGIE_TEST_JOURNAL";
-
-/// Not a test of its own: the process that the tests above start and kill. It writes outcomes, and says so.
-#[test]
-fn child_process_that_writes_until_it_is_killed() {
-    let Some(path) = std::env::var_os(CHILD) else { return };
-    println!("\nbegin");
-    let mut store = open(Path::new(&path));
-    for n in 0..=u8::MAX {
-        store.apply(&[Write::Outcome(outcome(n, 0, Source::Live))]).unwrap();
-        println!("acked {n}");
-    }
-    loop {
-        std::thread::park();
-    }
-}
-
-fn spawn_writer(path: &Path) -> Child {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "child_process_that_writes_until_it_is_killed", "--nocapture"]);
-    command.env(CHILD, path).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
-}
-
-fn await_line(output: &mut impl BufRead, wanted: &str) {
-    assert!(output.lines().any(|line| line.unwrap() == wanted), "the child process ended before it said {wanted:?}");
 }

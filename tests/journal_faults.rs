@@ -1,22 +1,38 @@
 //! The journal on a disk that fails and loses power. What was acknowledged is there, whole batches or nothing.
 //!
 //! `VIGIE_LONG=1` runs many more cases.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what the tests share may fail loudly as well")]
 
 #[path = "common/disk.rs"]
 mod disk;
 #[path = "common/samples.rs"]
 mod samples;
 
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
 use disk::{Disk, Fault};
 use nix::errno::Errno;
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
-use samples::{Answer, Model, OPTIONS, write_of};
-use vigie::journal::{Applied, OpenError, Store, StoreError, Write};
+use samples::{Answer, Model, OPTIONS, event, outcome, write_of};
+use vigie::{
+    clock::Stopwatch,
+    journal::{Applied, OpenError, Reader, Source, Store, StoreError, Write},
+};
 
-fn cases(short: u64, long: u64) -> u64 {
-    if std::env::var_os("VIGIE_LONG").is_some_and(|value| value == "1") { long } else { short }
+fn long() -> bool {
+    std::env::var_os("VIGIE_LONG").is_some_and(|value| value == "1")
+}
+
+fn cases(short: u64, many: u64) -> u64 {
+    if long() { many } else { short }
 }
 
 fn script(rng: &mut Pcg64, batches: usize) -> Vec<Vec<Write>> {
@@ -132,9 +148,10 @@ fn any_failure_at_any_operation_loses_nothing_and_heals() {
     let last = disk.operations();
     assert!(last > first + 100, "a script of {} operations shows little", last - first);
     for at in first..=last + 1 {
-        for (for_good, errno) in [(false, Errno::EIO), (true, Errno::EIO), (false, Errno::ENOSPC), (true, Errno::EROFS)]
-        {
-            let fault = Fault { at, for_good, error: errno as i32, sync_forgets: at % 2 == 0 };
+        let kinds = [(false, Errno::EIO), (true, Errno::EIO), (false, Errno::ENOSPC), (true, Errno::EROFS)];
+        let here = kinds.into_iter().enumerate().filter(|(kind, _)| long() || at % 2 == (kind % 2) as u64);
+        for (_, (for_good, errno)) in here {
+            let fault = Fault { at, for_good, error: errno as i32, sync_forgets: at % 3 == 0 };
             let context = format!("{fault:?}");
             let (disk, mut client) = (made(), Client::default());
             disk.fail(fault);
@@ -202,6 +219,81 @@ fn the_power_cuts_find_out_a_disk_that_lies_about_syncs() {
         opened.is_ok_and(|store| Model::read(&store.reader().unwrap()) == client.acknowledged)
     });
     assert_eq!(unharmed.count(), 0);
+}
+
+#[test]
+fn a_second_writer_is_turned_away_and_the_first_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vigie.redb");
+    let mut store = Store::open(&path, OPTIONS).unwrap();
+    assert_eq!(Store::open(&path, OPTIONS).unwrap_err(), OpenError::InUse { path: path.clone() });
+    store.apply(&[Write::Event(event(1))]).unwrap();
+    drop(store);
+    let mut child = spawn_writer(&path);
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    await_line(&mut output, "acked 0");
+    assert_eq!(Store::open(&path, OPTIONS).unwrap_err(), OpenError::InUse { path: path.clone() });
+    assert!(Reader::open_path(&path, 1 << 20).unwrap().counts().unwrap().outcomes >= 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    Store::open(&path, OPTIONS).unwrap();
+}
+
+#[test]
+fn a_kill_at_any_moment_of_the_first_start_leaves_a_journal_that_opens() {
+    let mut rng = Pcg64::seed_from_u64(3);
+    for kill in 0..50 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vigie.redb");
+        let mut acknowledged = 0;
+        // the second round meets what the first left
+        for round in 0..2 {
+            let mut child = spawn_writer(&path);
+            let mut output = BufReader::new(child.stdout.take().unwrap());
+            await_line(&mut output, "begin");
+            let life = Duration::from_micros(rng.random_range(0..12_000));
+            let watch = Stopwatch::start();
+            while watch.elapsed() < life {
+                std::hint::spin_loop();
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let mut rest = String::new();
+            output.read_to_string(&mut rest).unwrap();
+            acknowledged = acknowledged.max(rest.lines().filter(|line| line.starts_with("acked ")).count());
+            let store = Store::open(&path, OPTIONS).unwrap_or_else(|error| panic!("kill {kill}.{round}: {error}"));
+            let outcomes = store.reader().unwrap().outcomes().unwrap().map(Result::unwrap).count();
+            assert!(outcomes >= acknowledged, "kill {kill}.{round}: {outcomes} of {acknowledged}");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "kill {kill}.{round}: something is left over");
+        }
+    }
+}
+
+const CHILD: &str = "VIGIE_TEST_JOURNAL";
+
+/// Not a test of its own: the process that the tests above start and kill. It writes outcomes, and says so.
+#[test]
+fn child_process_that_writes_until_it_is_killed() {
+    let Some(path) = std::env::var_os(CHILD) else { return };
+    println!("\nbegin");
+    let mut store = Store::open(Path::new(&path), OPTIONS).unwrap();
+    for n in 0..=u8::MAX {
+        store.apply(&[Write::Outcome(outcome(n, 0, Source::Live))]).unwrap();
+        println!("acked {n}");
+    }
+    loop {
+        std::thread::park();
+    }
+}
+
+fn spawn_writer(path: &Path) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "child_process_that_writes_until_it_is_killed", "--nocapture"]);
+    command.env(CHILD, path).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn await_line(output: &mut impl BufRead, wanted: &str) {
+    assert!(output.lines().any(|line| line.unwrap() == wanted), "the child process ended before it said {wanted:?}");
 }
 
 proptest! {
