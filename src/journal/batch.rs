@@ -6,6 +6,7 @@ use redb::{ReadableTable, Table, WriteTransaction};
 use super::{
     codec,
     record::{Applied, Existing, OutcomeRecord, SignalRecord, SkipRecord, Source, Write},
+    schema,
     tables::{CHECKPOINTS, EVENTS, META, META_DECISIONS, META_LAST_SEQ, OUTCOMES, SIGNALS, SKIPS, VERSIONS},
 };
 use crate::domain::{Event, Signal, SignalLine, TradeId, VersionId};
@@ -20,7 +21,7 @@ pub(super) struct Batch<'t> {
     events: Table<'t, u64, Bytes>,
     versions: Table<'t, &'static str, Bytes>,
     checkpoints: Table<'t, &'static str, Bytes>,
-    meta: Table<'t, &'static str, u64>,
+    meta: Table<'t, &'static str, (u64, u32)>,
     first_seq: u64,
     seq: u64,
     decisions: u64,
@@ -37,8 +38,8 @@ enum Known {
 impl<'t> Batch<'t> {
     pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, redb::Error> {
         let meta = transaction.open_table(META)?;
-        let number = |name| Ok::<_, redb::Error>(meta.get(name)?.map_or(0, |guard| guard.value()));
-        let (seq, decisions) = (number(META_LAST_SEQ)?, number(META_DECISIONS)?);
+        let seq = schema::number(&meta, META_LAST_SEQ)?;
+        let decisions = schema::number(&meta, META_DECISIONS)?;
         Ok(Self {
             signals: transaction.open_table(SIGNALS)?,
             outcomes: transaction.open_table(OUTCOMES)?,
@@ -72,8 +73,8 @@ impl<'t> Batch<'t> {
         if self.seq == self.first_seq {
             return Ok(false);
         }
-        self.meta.insert(META_LAST_SEQ, self.seq)?;
-        self.meta.insert(META_DECISIONS, self.decisions)?;
+        self.meta.insert(META_LAST_SEQ, codec::encode_number(META_LAST_SEQ, self.seq))?;
+        self.meta.insert(META_DECISIONS, codec::encode_number(META_DECISIONS, self.decisions))?;
         Ok(true)
     }
 

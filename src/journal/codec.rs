@@ -190,6 +190,17 @@ pub(super) fn decode_checkpoint(name: &str, value: &[u8]) -> Result<Vec<u8>, Bad
     bytes.map_err(|what| bad("checkpoints", name.to_owned(), what))
 }
 
+pub(super) fn encode_number(name: &str, number: u64) -> (u64, u32) {
+    (number, crc(&[name.as_bytes()], &number.to_le_bytes()))
+}
+
+pub(super) fn decode_number(name: &str, value: (u64, u32)) -> Result<u64, BadRecord> {
+    match value {
+        (number, _) if encode_number(name, number) == value => Ok(number),
+        _ => Err(bad("meta", name.to_owned(), "it does not match its checksum".to_owned())),
+    }
+}
+
 /// BLAKE2b with a digest of 32 bytes.
 pub(super) fn checksum(body: &[u8]) -> [u8; 32] {
     Blake2b256::digest(body).into()

@@ -35,7 +35,7 @@ pub struct Reader {
     events: ReadOnlyTable<u64, Bytes>,
     versions: ReadOnlyTable<&'static str, Bytes>,
     checkpoints: ReadOnlyTable<&'static str, Bytes>,
-    meta: ReadOnlyTable<&'static str, u64>,
+    meta: ReadOnlyTable<&'static str, (u64, u32)>,
     /// Of a reader that opened the file itself. Its locks last as long as this.
     _database: Option<ReadOnlyDatabase>,
 }
@@ -259,8 +259,7 @@ impl Reader {
     }
 
     fn number(&self, name: &'static str) -> Result<u64, StoreError> {
-        let number = guarded(READING, || Ok(self.meta.get(name)?.map(|guard| guard.value())))?;
-        number.ok_or_else(|| BadRecord { table: "meta", key: name.to_owned(), what: "it is missing".to_owned() }.into())
+        Ok(guarded(READING, || schema::number(&self.meta, name))?)
     }
 }
 

@@ -4,11 +4,14 @@
 //! the middle leaves the file as it was. There is one schema so far, and therefore no step; the tests run invented ones.
 #![deny(clippy::indexing_slicing)]
 
-use redb::{Database, Durability, ReadableDatabase, TableError, WriteTransaction};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableError, WriteTransaction};
 
-use super::tables::{
-    CHECKPOINTS, EVENTS, META, META_CREATED_AT, META_DECISIONS, META_LAST_SEQ, META_SCHEMA, OUTCOMES, SIGNALS, SKIPS,
-    VERSIONS,
+use super::{
+    codec,
+    tables::{
+        CHECKPOINTS, EVENTS, META, META_CREATED_AT, META_DECISIONS, META_LAST_SEQ, META_SCHEMA, OUTCOMES, SIGNALS,
+        SKIPS, VERSIONS,
+    },
 };
 use crate::domain::Timestamp;
 
@@ -43,10 +46,11 @@ pub(super) fn create(database: &Database, now: Timestamp) -> Result<(), redb::Er
         transaction.open_table(VERSIONS)?;
         transaction.open_table(CHECKPOINTS)?;
         let mut meta = transaction.open_table(META)?;
-        meta.insert(META_SCHEMA, SCHEMA)?;
-        meta.insert(META_CREATED_AT, u64::try_from(now.as_microsecond()).unwrap_or(0))?;
-        meta.insert(META_LAST_SEQ, 0)?;
-        meta.insert(META_DECISIONS, 0)?;
+        let created_at = u64::try_from(now.as_microsecond()).unwrap_or(0);
+        let numbers = [(META_SCHEMA, SCHEMA), (META_CREATED_AT, created_at), (META_LAST_SEQ, 0), (META_DECISIONS, 0)];
+        for (name, number) in numbers {
+            meta.insert(name, codec::encode_number(name, number))?;
+        }
     }
     Ok(transaction.commit()?)
 }
@@ -55,9 +59,23 @@ pub(super) fn create(database: &Database, now: Timestamp) -> Result<(), redb::Er
 pub(super) fn of(database: &impl ReadableDatabase) -> Result<Option<u64>, redb::Error> {
     let transaction = database.begin_read()?;
     match transaction.open_table(META) {
-        Ok(meta) => Ok(meta.get(META_SCHEMA)?.map(|guard| guard.value())),
+        Ok(meta) if meta.get(META_SCHEMA)?.is_none() => Ok(None),
+        Ok(meta) => Ok(Some(number(&meta, META_SCHEMA)?)),
         Err(TableError::TableDoesNotExist(_)) => Ok(None),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// A number in `meta`. A file without it, or with a damaged one, is no journal that can be written to.
+pub(super) fn number(
+    meta: &impl ReadableTable<&'static str, (u64, u32)>,
+    name: &'static str,
+) -> Result<u64, redb::Error> {
+    let found = meta.get(name)?.map(|guard| codec::decode_number(name, guard.value()));
+    match found {
+        Some(Ok(number)) => Ok(number),
+        Some(Err(bad)) => Err(redb::Error::Corrupted(bad.to_string())),
+        None => Err(redb::Error::Corrupted(format!("journal table meta has no {name}"))),
     }
 }
 
@@ -78,7 +96,7 @@ pub(super) fn migrate(database: &Database, steps: &[Step]) -> Result<Standing, r
     for step in needed {
         step(&transaction)?;
     }
-    transaction.open_table(META)?.insert(META_SCHEMA, newest as u64)?;
+    transaction.open_table(META)?.insert(META_SCHEMA, codec::encode_number(META_SCHEMA, newest as u64))?;
     transaction.commit()?;
     Ok(Standing::Current)
 }
@@ -93,7 +111,7 @@ pub(super) fn durable(database: &Database) -> Result<WriteTransaction, redb::Err
 
 #[cfg(test)]
 mod tests {
-    use redb::{ReadableTable, TableDefinition, backends::InMemoryBackend};
+    use redb::{TableDefinition, backends::InMemoryBackend};
 
     use super::*;
 

@@ -7,7 +7,7 @@ use redb::{Builder, ConcurrencyMode, Database, ReadableDatabase, StorageBackend,
 
 use super::{
     batch::Batch,
-    error::{OpenError, StoreError, catch_damage, guarded},
+    error::{OpenError, StorageFailure, StoreError, catch_damage, guarded},
     file,
     reader::Reader,
     record::{Applied, Write},
@@ -31,7 +31,8 @@ pub struct Options {
 /// stored nevertheless, whole; [`Store::last_seq`] of the new handle tells: greater than before the batch, it is.
 #[derive(Debug)]
 pub struct Store {
-    database: Database,
+    /// `None` only while it is being closed.
+    database: Option<Database>,
 }
 
 impl Store {
@@ -64,8 +65,9 @@ impl Store {
         }
         let made = catch_damage(|| {
             let database = builder.create_with_backend(backend)?;
-            schema::create(&database, WallClock.now())?;
-            Ok(Self { database })
+            let store = Self { database: Some(database) };
+            schema::create(store.database()?, WallClock.now())?;
+            Ok(store)
         });
         flatten(path, made)
     }
@@ -78,7 +80,7 @@ impl Store {
     /// [`StoreError::Storage`] only: nothing is acknowledged, and the handle must be dropped.
     pub fn apply(&mut self, writes: &[Write]) -> Result<Vec<Applied>, StoreError> {
         let applied = guarded("writing a batch", || {
-            let transaction = schema::durable(&self.database)?;
+            let transaction = schema::durable(self.database()?)?;
             let mut batch = Batch::open(&transaction)?;
             let applied = writes.iter().map(|write| batch.write(write)).collect::<Result<Vec<_>, _>>()?;
             if batch.finish()? {
@@ -97,7 +99,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Storage`].
     pub fn reader(&self) -> Result<Reader, StoreError> {
-        Ok(guarded("beginning to read", || Reader::new(self.database.begin_read()?, None))?)
+        Ok(guarded("beginning to read", || Reader::new(self.database()?.begin_read()?, None))?)
     }
 
     /// The number of the last record stored, 0 when there is none.
@@ -113,21 +115,39 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Storage`].
-    pub fn close(self) -> Result<(), StoreError> {
-        Ok(guarded("closing the journal", || Ok(self.database.close()?))?)
+    pub fn close(mut self) -> Result<(), StoreError> {
+        Ok(self.close_database()?)
+    }
+
+    fn database(&self) -> Result<&Database, redb::Error> {
+        self.database.as_ref().ok_or(redb::Error::DatabaseClosed)
+    }
+
+    fn close_database(&mut self) -> Result<(), StorageFailure> {
+        guarded("closing the journal", || match self.database.take() {
+            Some(database) => Ok(database.close()?),
+            None => Ok(()),
+        })
     }
 
     fn open_with(path: &Path, builder: &Builder, backend: impl StorageBackend) -> Result<Self, OpenError> {
         let opened = catch_damage(|| {
-            let database = builder.create_with_backend(backend)?;
-            let standing = schema::migrate(&database, MIGRATIONS)?;
-            Ok((database, standing))
+            let store = Self { database: Some(builder.create_with_backend(backend)?) };
+            let standing = schema::migrate(store.database()?, MIGRATIONS)?;
+            Ok((store, standing))
         });
         match flatten(path, opened)? {
-            (database, Standing::Current) => Ok(Self { database }),
+            (store, Standing::Current) => Ok(store),
             (_, Standing::Newer(found)) => Err(OpenError::Newer { path: path.to_owned(), found, supported: SCHEMA }),
             (_, Standing::NotAJournal) => Err(OpenError::corrupt(path, "it is a database, and not of vigie")),
         }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // redb closes what is dropped, and may panic over damage then as well; nothing is lost by a failure here
+        let _closed = self.close_database();
     }
 }
 

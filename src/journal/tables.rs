@@ -35,8 +35,9 @@ pub(super) const VERSIONS: Table<&str> = TableDefinition::new("versions");
 /// layout. Replaced by whoever owns the name.
 pub(super) const CHECKPOINTS: Table<&str> = TableDefinition::new("checkpoints");
 
-/// Numbers about the file, under the names below. Written with every batch.
-pub(super) const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
+/// Numbers about the file. Key: one of the names below. Value: the number, and the CRC-32 of key and number. Written
+/// with every batch. This table stays as it is in every schema, so that an older program can tell a newer file.
+pub(super) const META: TableDefinition<'static, &str, (u64, u32)> = TableDefinition::new("meta");
 
 /// In `meta`: the layout of the file, from 1.
 pub(super) const META_SCHEMA: &str = "schema";
