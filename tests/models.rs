@@ -257,6 +257,24 @@ fn data_that_cannot_be_fitted_are_refused_with_the_place() {
 }
 
 #[test]
+fn a_panic_inside_smartcore_is_a_refusal() {
+    // its line search gives up on these; Newton, free of scale, sees that they have no solution
+    let x = ndarray::array![
+        [-7.271235310144496e100, 2.7180634876316753e100, -1.2130542938322535e101],
+        [-1.7206533419445492e101, 6.4756270355074136e100, 8.891288703273975e99],
+        [2.9546663387064837e100, -1.077386199942505e100, 1.3743144330047487e99],
+        [1.3235168573573937e101, 5.616314844962997e100, 1.0000408662800417e100],
+        [-6.963626322246183e100, 7.178873901068184e99, -2.5263844668110867e101],
+        [-8.54623396078933e100, 1.0220730429227117e100, -4.928106766698465e99],
+    ];
+    let y = [false, true, true, false, false, true];
+    let fit = |solver| fit_logistic(x.view(), &y, &Options { l2: 0.0, solver, ..Options::default() });
+    let error = fit(Solver::Smartcore).unwrap_err();
+    assert!(matches!(error, FitError::Library { .. }), "{error}");
+    assert_eq!(fit(Solver::Newton), Err(FitError::Separated));
+}
+
+#[test]
 fn without_a_penalty_separated_classes_and_collinear_columns_are_refused() {
     let (x, y) = random(3, 60, 3);
     let fit = |x: &Array2<f64>, y: &[bool], l2, solver| {
