@@ -160,6 +160,20 @@ fn a_compiled_score_decides_as_smartcore_does() {
 }
 
 #[test]
+fn a_full_newton_step_that_raises_the_loss_is_shortened() {
+    // with full steps the loss goes from 0.22 to 0.77 at the seventh, and from 0.007 to 3.7 at the ninth
+    let six = [[-5.4, -3.4], [-1.5, -75.5], [8.5, 1.9], [-2.8, 0.3], [6.8, 6.0], [-1.0, -29.6]];
+    let six_labels = [false, true, true, false, false, true];
+    let seven = [[-0.9, -1.9], [22.7, -0.3], [-0.8, 0.8], [0.1, -0.2], [-1.0, 0.5], [-0.4, -0.4], [-0.5, 0.0]];
+    let seven_labels = [false, false, true, false, true, false, true];
+    for (rows, labels, l2) in [(&six[..], &six_labels[..], 0.1), (&seven, &seven_labels, 1e-6)] {
+        let x = Array2::from_shape_fn((rows.len(), 2), |(i, j)| rows[i][j]);
+        let fit = fit_logistic(x.view(), labels, &Options { l2, tolerance: 1e-9, ..Options::default() }).unwrap();
+        assert!(fit.gradient <= 1e-9, "{fit:?}");
+    }
+}
+
+#[test]
 fn a_row_of_weight_two_counts_as_two_rows_and_one_of_weight_zero_as_none() {
     let (x, y) = random(5, 80, 3);
     let weights: Vec<f64> = (0..80).map(|i| f64::from(i % 3)).collect();
@@ -240,6 +254,24 @@ fn data_that_cannot_be_fitted_are_refused_with_the_place() {
     }
     let error = fit_logistic(x.view(), &y, &Options { max_iterations: 1, ..plain }).unwrap_err();
     assert!(matches!(error, FitError::NotConverged { .. }), "{error}");
+}
+
+#[test]
+fn a_panic_inside_smartcore_is_a_refusal() {
+    // its line search gives up on these; Newton, free of scale, sees that they have no solution
+    let x = ndarray::array![
+        [-7.271235310144496e100, 2.7180634876316753e100, -1.2130542938322535e101],
+        [-1.7206533419445492e101, 6.4756270355074136e100, 8.891288703273975e99],
+        [2.9546663387064837e100, -1.077386199942505e100, 1.3743144330047487e99],
+        [1.3235168573573937e101, 5.616314844962997e100, 1.0000408662800417e100],
+        [-6.963626322246183e100, 7.178873901068184e99, -2.5263844668110867e101],
+        [-8.54623396078933e100, 1.0220730429227117e100, -4.928106766698465e99],
+    ];
+    let y = [false, true, true, false, false, true];
+    let fit = |solver| fit_logistic(x.view(), &y, &Options { l2: 0.0, solver, ..Options::default() });
+    let error = fit(Solver::Smartcore).unwrap_err();
+    assert!(matches!(error, FitError::Library { .. }), "{error}");
+    assert_eq!(fit(Solver::Newton), Err(FitError::Separated));
 }
 
 #[test]

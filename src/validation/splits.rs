@@ -5,7 +5,7 @@
 //! from what is learned from. The **embargo** does the same to trades that begin shortly after a judged one ended,
 //! whose features still remember it.
 
-use std::ops::Range;
+use std::{ops::Range, slice::from_ref};
 
 use jiff::SignedDuration;
 
@@ -124,9 +124,10 @@ impl Lives {
         let rows_of = |share: f64| (share * n as f64).round() as usize;
         let test_start = n.saturating_sub(rows_of(test_share));
         let validation_start = test_start.saturating_sub(rows_of(validation_share));
-        let test: Vec<usize> = (test_start..n).collect();
-        let validation = self.purged(validation_start..test_start, &[test_start..n], SignedDuration::ZERO);
-        let train = self.purged(0..validation_start, &[validation_start..n], SignedDuration::ZERO);
+        let (last, later) = (test_start..n, validation_start..n);
+        let train = self.purged(0..validation_start, from_ref(&later), SignedDuration::ZERO);
+        let validation = self.purged(validation_start..test_start, from_ref(&last), SignedDuration::ZERO);
+        let test: Vec<usize> = last.collect();
         for (part, rows, needed) in
             [("training", &train, true), ("validation", &validation, validation_share > 0.0), ("test", &test, true)]
         {
