@@ -184,7 +184,9 @@ struct Player<'a> {
 
 impl Player<'_> {
     fn play(&mut self, steps: &[Step], window: usize, progress: &ProgressBar) -> anyhow::Result<()> {
-        for steps in steps.chunks(window) {
+        // answers come in order, so a score sent behind an outcome would wait for the disk: it is sent after the answer
+        let runs = steps.chunk_by(|step, next| step.is_score || !next.is_score);
+        for steps in runs.flat_map(|run| run.chunks(window)) {
             self.exchange(steps)?;
             progress.inc(steps.len() as u64);
         }
