@@ -464,6 +464,9 @@ fn load_version(reader: &Reader, id: &VersionId, schema: &Schema) -> Result<Arc<
     let stored = reader.version(id).map_err(|error| error.to_string())?;
     let stored = stored.ok_or_else(|| format!("the journal has no record of {id}"))?;
     let record = VersionRecord::from_bytes(&stored.body).map_err(|error| error.to_string())?;
+    if record.id != *id {
+        return Err(format!("the record under its name is that of {}; restore a backup", record.id));
+    }
     let model = record.model.compile().map_err(|error| error.to_string())?;
     let design = record.design.for_schema(schema).map_err(|error| error.to_string())?;
     Ok(Arc::new(Served::new(id.clone(), design, model)))
