@@ -308,10 +308,11 @@ fn as_user(uid: u32, socket: &Path, count: usize, meanwhile: impl FnOnce()) -> V
     command.args(["--exact", "child_process_that_connects_as_another_user", "--nocapture"]);
     command.env(CHILD_SOCKET, socket).env("VIGIE_TEST_COUNT", count.to_string());
     let mut child = command.uid(uid).gid(0).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let told: Vec<String> = lines.take_while(|line| line != "done").collect();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let told: Vec<String> = lines.by_ref().take_while(|line| line != "done").collect();
     meanwhile();
     drop(child.stdin.take());
+    lines.for_each(drop);
     assert!(child.wait().unwrap().success());
     told.into_iter().filter_map(|line| line.strip_prefix("told ").map(str::to_owned)).collect()
 }
