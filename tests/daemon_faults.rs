@@ -158,7 +158,8 @@ fn a_lock_by_signal_while_there_is_no_guardian_never_lets_a_model_speak_again() 
             });
         });
         assert!(!heard, "round {round}");
-        wire.ask_ok(RESUME);
+        // refused as long as the lock is not on disk
+        until("a resume", || (wire.ask(RESUME)["ok"] == true).then_some(()));
     }
     daemon.stop();
 }
