@@ -207,6 +207,8 @@ struct Parts {
     config: Arc<ArcSwap<Config>>,
     config_path: Option<PathBuf>,
     serving: Arc<ArcSwap<Serving>>,
+    /// What a guardian that takes its place must know, whatever the journal said when it was made.
+    unsaved: Rc<RefCell<Vec<Event>>>,
     journal: JournalHandle,
     clock: Arc<dyn Clock>,
     scorer: actix::Addr<Shell<Scorer>>,
@@ -245,7 +247,9 @@ impl Daemon {
             journal: journal.clone(),
             clock: Arc::clone(&clock),
             unsaved: Rc::new(RefCell::new(Vec::new())),
+            turn: Arc::default(),
         };
+        let unsaved = Rc::clone(&guardian_shared.unsaved);
         if let Some(message) = quarantined {
             guardian::alert(&guardian_shared, Level::Critical, "journal_quarantined", message);
         }
@@ -300,6 +304,7 @@ impl Daemon {
             config,
             config_path: options.config_path,
             serving,
+            unsaved,
             journal,
             clock,
             scorer,
@@ -361,16 +366,25 @@ impl Parts {
     }
 
     fn lock(&self, reason: &str) {
-        let reason = reason.to_owned();
-        silence(&self.serving, &reason);
-        let lock = LockNow { reason: reason.clone(), by: By::Daemon("signal".into()) };
-        let (guardian, serving) = (self.guardian.clone(), Arc::clone(&self.serving));
+        let by = By::Daemon("signal".into());
+        let event = self.lock_at_once(reason, &by);
+        let lock = LockNow { reason: reason.to_owned(), by };
+        let (guardian, unsaved) = (self.guardian.clone(), Rc::clone(&self.unsaved));
         actix::spawn(async move {
             while guardian.send(lock.clone()).await != Ok(true) {
-                silence(&serving, &reason);
                 sleep(LOCK_RETRY).await;
             }
+            unsaved.borrow_mut().retain(|other| *other != event);
         });
+    }
+
+    /// Serves nothing but the baseline, also when a guardian that was made without knowing takes its place.
+    fn lock_at_once(&self, reason: &str, by: &By) -> Event {
+        silence(&self.serving, reason);
+        let kind = EventKind::Locked { reason: reason.to_owned(), by: by.clone() };
+        let event = Event { at: self.clock.now(), kind };
+        self.unsaved.borrow_mut().push(event.clone());
+        event
     }
 
     /// Counts a restart. Says why the daemon must end, when it was one too many.
@@ -382,11 +396,14 @@ impl Parts {
     }
 
     async fn lock_for_good(&self, reason: &str) {
-        silence(&self.serving, reason);
+        let event = self.lock_at_once(reason, &By::Daemon("supervision".into()));
         tracing::error!(reason, "locked to the baseline; the daemon ends");
-        let kind = EventKind::Locked { reason: reason.to_owned(), by: By::Daemon("supervision".into()) };
-        let event = Event { at: self.clock.now(), kind };
-        if timeout(LAST_WORDS, self.journal.write(vec![Write::Event(event)])).await.is_err() {
+        let saved = async {
+            while self.journal.write(vec![Write::Event(event.clone())]).await.is_err() {
+                sleep(LOCK_RETRY).await;
+            }
+        };
+        if timeout(LAST_WORDS, saved).await.is_err() {
             tracing::error!("the lock did not reach the disk in time");
         }
     }

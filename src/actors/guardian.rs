@@ -8,7 +8,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc, time::Duratio
 use actix::{Addr, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture};
 use arc_swap::ArcSwap;
 use serde::Serialize;
-use tokio::time::sleep;
+use tokio::{sync::Mutex, time::sleep};
 
 use super::{
     journal::{JournalHandle, Unavailable},
@@ -107,9 +107,6 @@ struct Committed {
     loaded: BTreeMap<VersionId, Arc<Served>>,
 }
 
-/// An order that failed on its way to the disk.
-struct Abandoned;
-
 type Answer<T> = Result<T, WireError>;
 
 impl Message for RecordOutcome {
@@ -133,15 +130,11 @@ impl Message for ObserveGuardian {
 impl Message for Committed {
     type Result = ();
 }
-impl Message for Abandoned {
-    type Result = ();
-}
 
 /// The state of the guardian.
 pub struct Guardian {
     roster: Roster,
     loaded: BTreeMap<VersionId, Arc<Served>>,
-    ordering: bool,
     shared: Shared,
 }
 
@@ -159,6 +152,9 @@ pub struct Shared {
     /// What took a model's word away and is not on disk yet. It outlives the guardian, so that one made anew from the
     /// journal does not give the word back.
     pub unsaved: Rc<RefCell<Vec<Event>>>,
+    /// Held by an order that gives a model a say, until it is in force. What takes the word away meanwhile is recorded
+    /// behind it, so that the log has the last word last.
+    pub turn: Arc<Mutex<()>>,
 }
 
 impl Shared {
@@ -194,11 +190,13 @@ impl Guardian {
                 format!("{version} is in service and cannot be loaded: {error}; it does not score, train it again");
             alert(&shared, Level::Critical, "model_damaged", message);
         }
-        Ok(Self { roster, loaded, ordering: false, shared })
+        Ok(Self { roster, loaded, shared })
     }
 
-    /// Makes what the roster says the one thing that is served.
-    fn publish(&self) {
+    /// Makes what the roster says the one thing that is served. What is not on disk yet is in force all the same, over
+    /// anything that came from there.
+    fn publish(&mut self) {
+        self.shared.unsaved.borrow().iter().for_each(|event| self.roster.apply(&event.kind));
         let epoch = self.shared.serving.load().epoch + 1;
         let serving = match self.roster.lock() {
             Some(reason) => Serving::locked(epoch, reason.to_owned()),
@@ -294,11 +292,13 @@ impl Guardian {
         let events: Vec<Event> = kinds.into_iter().map(|kind| self.event(kind)).collect();
         self.take(&events);
         let writes: Vec<Write> = events.iter().cloned().map(Write::Event).collect();
-        let Shared { journal, unsaved, .. } = self.shared.clone();
+        let Shared { journal, unsaved, turn, .. } = self.shared.clone();
         unsaved.borrow_mut().extend(events.iter().cloned());
         let saved = move || unsaved.borrow_mut().retain(|event| !events.contains(event));
-        let first = journal.write(writes.clone());
         Box::pin(async move {
+            let order_under_way = turn.lock().await;
+            let first = journal.write(writes.clone());
+            drop(order_under_way);
             let durable = first.await.is_ok();
             if durable {
                 saved();
@@ -362,10 +362,13 @@ impl Guardian {
         done: String,
         address: Addr<Shell<Self>>,
     ) -> ResponseFuture<Answer<Done>> {
-        if self.ordering {
+        let Ok(turn) = Arc::clone(&self.shared.turn).try_lock_owned() else {
             return refused("another order is being carried out; try again".to_owned());
+        };
+        if !self.shared.unsaved.borrow().is_empty() {
+            let error = WireError::new("retry", "an earlier lock or rollback is not on disk yet; try again when it is");
+            return Box::pin(std::future::ready(Err(error)));
         }
-        self.ordering = true;
         let journal = self.shared.journal.clone();
         let schema = self.shared.schema();
         Box::pin(async move {
@@ -383,17 +386,11 @@ impl Guardian {
                 journal.write(writes).await.map_err(|error| retry(&error))?;
                 Ok(Committed { events, loaded })
             };
-            match committed.await {
-                Ok(committed) => {
-                    let delivered = address.send(committed).await;
-                    delivered.map_err(|error| WireError::new("internal_error", error.to_string()))?;
-                    Ok(Done { done, durable: true })
-                }
-                Err(error) => {
-                    let _the_guardian_may_be_gone = address.send(Abandoned).await;
-                    Err(error)
-                }
-            }
+            let committed: Answer<Committed> = committed.await;
+            let delivered = address.send(committed?).await;
+            drop(turn);
+            delivered.map_err(|error| WireError::new("internal_error", error.to_string()))?;
+            Ok(Done { done, durable: true })
         })
     }
 
@@ -464,6 +461,9 @@ fn load_version(reader: &Reader, id: &VersionId, schema: &Schema) -> Result<Arc<
     let stored = reader.version(id).map_err(|error| error.to_string())?;
     let stored = stored.ok_or_else(|| format!("the journal has no record of {id}"))?;
     let record = VersionRecord::from_bytes(&stored.body).map_err(|error| error.to_string())?;
+    if record.id != *id {
+        return Err(format!("the record under its name is that of {}; restore a backup", record.id));
+    }
     let model = record.model.compile().map_err(|error| error.to_string())?;
     let design = record.design.for_schema(schema).map_err(|error| error.to_string())?;
     Ok(Arc::new(Served::new(id.clone(), design, model)))
@@ -506,7 +506,9 @@ impl Handler<Reconfigured> for Shell<Guardian> {
     type Result = ();
 
     fn handle(&mut self, _: Reconfigured, context: &mut Context<Self>) {
-        self.handle_with(context, "reconfigured", Guardian::reconfigured);
+        if self.handle_with(context, "reconfigured", Guardian::reconfigured).is_none() {
+            self.miss();
+        }
     }
 }
 
@@ -540,20 +542,11 @@ impl Handler<Committed> for Shell<Guardian> {
 
     fn handle(&mut self, message: Committed, context: &mut Context<Self>) {
         let taken = self.handle_with(context, "committed", |guardian| {
-            guardian.ordering = false;
             guardian.loaded.extend(message.loaded);
             guardian.take(&message.events);
         });
         if taken.is_none() {
             self.miss();
         }
-    }
-}
-
-impl Handler<Abandoned> for Shell<Guardian> {
-    type Result = ();
-
-    fn handle(&mut self, _: Abandoned, context: &mut Context<Self>) {
-        self.handle_with(context, "abandoned", |guardian| guardian.ordering = false);
     }
 }

@@ -147,11 +147,10 @@ impl<P: Part> Shell<P> {
         self.missed = true;
     }
 
-    /// Makes the part anew while the present one goes on, and then puts it in its place.
+    /// Makes the part anew while the present one goes on, and then puts it in its place. One that is being made already
+    /// is made once more, since it may have begun with what is out of date now.
     pub fn renew(&mut self, context: &mut Context<Self>) {
-        if self.part.is_some() {
-            self.rebuild(context);
-        }
+        if self.part.is_some() { self.rebuild(context) } else { self.miss() }
     }
 
     fn install(&mut self, mut part: P) {

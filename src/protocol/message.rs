@@ -1,9 +1,12 @@
 //! The wire's own types: what may be asked, and how it is answered.
 #![deny(clippy::indexing_slicing)]
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use crate::domain::{
@@ -192,13 +195,54 @@ struct Head<'a> {
     id: Option<&'a RawValue>,
 }
 
-/// The salvage of a faulty `score`.
-#[derive(Deserialize)]
+/// What could be read of a faulty line before its fault. A field that came twice says nothing.
+#[derive(Debug, Default)]
 struct Salvage<'a> {
-    #[serde(default, borrow)]
-    trade_id: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    confidence: Option<&'a RawValue>,
+    kind: Field<'a>,
+    id: Field<'a>,
+    trade_id: Field<'a>,
+    confidence: Field<'a>,
+}
+
+/// The value of a field, as often as it came.
+type Field<'a> = Vec<&'a RawValue>;
+
+impl<'a> Salvage<'a> {
+    fn of(line: &'a [u8]) -> Self {
+        let mut salvage = Self::default();
+        // it ends in an error in most cases; what was read by then stays
+        let _faulty = serde_json::Deserializer::from_slice(line).deserialize_map(&mut salvage);
+        salvage
+    }
+
+    /// The one value of `field`, if it is one that can be taken.
+    fn read<T: Deserialize<'a>>(field: &Field<'a>) -> Option<T> {
+        match field.as_slice() {
+            [raw] => serde_json::from_str(raw.get()).ok(),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Visitor<'a> for &mut Salvage<'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "type" => self.kind.push(map.next_value()?),
+                "id" => self.id.push(map.next_value()?),
+                "trade_id" => self.trade_id.push(map.next_value()?),
+                "confidence" => self.confidence.push(map.next_value()?),
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
 }
 
 #[derive(Deserialize)]
@@ -221,7 +265,7 @@ struct EchoWire {
     #[serde(default, rename = "ok")]
     _ok: bool,
     #[serde(default, rename = "id")]
-    _id: serde::de::IgnoredAny,
+    _id: IgnoredAny,
     #[serde(default)]
     trade_id: Option<TradeId>,
     arm: Arm,
@@ -231,7 +275,7 @@ struct EchoWire {
     model: Option<VersionId>,
     reason: Reason,
     #[serde(default, rename = "error")]
-    _error: serde::de::IgnoredAny,
+    _error: IgnoredAny,
 }
 
 #[derive(Deserialize)]
@@ -258,7 +302,15 @@ struct BareWire<'a> {
 pub fn decode(line: &[u8]) -> Envelope<'_> {
     let head: Head<'_> = match parse_json(line) {
         Ok(head) => head,
-        Err(error) => return Envelope { id: None, body: Err(Rejected { error, score: None }) },
+        Err(error) => {
+            let salvage = Salvage::of(line);
+            let id = match salvage.id.as_slice() {
+                [id] if refuse_id(Some(id)).is_none() => Some(*id),
+                _ => None,
+            };
+            let kind: Option<String> = Salvage::read(&salvage.kind);
+            return Envelope { id, body: Err(reject(kind.as_deref(), error, line)) };
+        }
     };
     if let Some(error) = refuse_id(head.id) {
         return Envelope { id: None, body: Err(reject(head.kind.as_deref(), error, line)) };
@@ -332,7 +384,8 @@ fn decode_change(line: &[u8]) -> Result<Request, InvalidLine> {
         } else {
             "wrong_type"
         };
-        let field = message.split('`').nth(1).map(str::to_owned);
+        // about a value, what stands between backquotes is no field
+        let field = message.split('`').nth(1).filter(|_| code != "wrong_type").map(str::to_owned);
         InvalidLine { code, message, field }
     })?;
     Ok(Request::Change(change))
@@ -355,14 +408,8 @@ fn refuse_id(id: Option<&RawValue>) -> Option<InvalidLine> {
 
 fn reject(kind: Option<&str>, error: InvalidLine, line: &[u8]) -> Rejected {
     let score = (kind == Some("score")).then(|| {
-        let salvage: Option<Salvage<'_>> = serde_json::from_slice(line).ok();
-        fn read<T: serde::de::DeserializeOwned>(raw: Option<&RawValue>) -> Option<T> {
-            serde_json::from_str(raw?.get()).ok()
-        }
-        RejectedScore {
-            trade_id: salvage.as_ref().and_then(|s| read(s.trade_id)),
-            confidence: salvage.as_ref().and_then(|s| read(s.confidence)),
-        }
+        let salvage = Salvage::of(line);
+        RejectedScore { trade_id: Salvage::read(&salvage.trade_id), confidence: Salvage::read(&salvage.confidence) }
     });
     Rejected { error, score }
 }
@@ -463,6 +510,21 @@ mod tests {
     fn a_faulty_score_gets_an_answer_that_the_trader_can_use() {
         let line = FEATURES.replace("\"side\":\"long\"", "\"sied\":\"long\"");
         insta::assert_snapshot!(answer(&line), @r#"{"ok":false,"id":7,"trade_id":"T-1","arm":"baseline","confidence":0.62,"score":0.5,"size":1.0,"model":null,"reason":"invalid_request","error":{"code":"unknown_field","message":"sied: unknown field `sied`, expected one of `type`, `id`, `deadline_us`, `trade_id`, `at`, `symbol`, `side`, `confidence`, `market_state`, `battle_navale_analysis`, `market_structure`, `execution_context`, `outcome_metrics`, `features`, `extra`","field":"sied"}}"#);
+    }
+
+    #[test]
+    fn a_score_that_is_no_json_still_gets_what_stood_before_its_fault() {
+        let cut = &FEATURES[..FEATURES.len() - 5];
+        for line in [FEATURES.replace("{}", "{\"vix\":NaN}"), format!("{FEATURES}{FEATURES}"), cut.to_owned()] {
+            let answer = answer(&line);
+            let start = r#"{"ok":false,"id":7,"trade_id":"T-1","arm":"baseline","confidence":0.62,"#;
+            assert!(answer.starts_with(start) && answer.contains("invalid_json"), "{line}: {answer}");
+        }
+        // what comes after the fault or twice is not guessed at
+        let late = answer(&FEATURES.replace("\"T-1\"", "NaN"));
+        assert!(late.starts_with(r#"{"ok":false,"id":7,"arm":"baseline","confidence":null,"#), "{late}");
+        let twice = answer(&FEATURES.replace("\"side\"", "\"confidence\":0.9,\"side\""));
+        assert!(twice.contains(r#""trade_id":"T-1","arm":"baseline","confidence":null"#), "{twice}");
     }
 
     #[test]

@@ -73,16 +73,20 @@ pub enum Refusal {
 }
 
 impl Roster {
-    /// Takes in the next event of the log. Events that concern no version change nothing; a step that does not start
-    /// where its version stands is passed over (the log is checked where it is written).
+    /// Takes in the next event of the log. Events that concern no version change nothing; a step forward that does not
+    /// start where its version stands is passed over (the log is checked where it is written).
     pub fn apply(&mut self, event: &EventKind) {
         match event {
             EventKind::Trained { version, .. } => {
                 self.versions.insert(version.clone(), Standing { state: State::Trained, overridden: false });
             }
             EventKind::Moved { version, step, overridden, .. } => {
+                let Some(standing) = self.versions.get_mut(version) else { return };
                 let (from, to) = step.edge();
-                if let Some(standing) = self.versions.get_mut(version).filter(|standing| standing.state == from) {
+                // a step out of service also holds for a version that a step forward, on its way at the time, had
+                // brought further by then
+                let withdrawn = matches!(to, State::RolledBack | State::Archived);
+                if standing.state == from || (withdrawn && standing.state.out_of_service().is_some()) {
                     standing.state = to;
                     standing.overridden |= *overridden;
                 }
@@ -250,5 +254,20 @@ mod tests {
         assert_eq!(roster.standing(&id("ES/1")).unwrap().state, State::RolledBack);
         assert!(matches!(roster.promote(&id("ES/1"), None, true), Err(Refusal::NoWay { .. })));
         assert!(matches!(roster.roll_back(&id("ES/1")), Err(Refusal::NoWay { .. })));
+    }
+
+    #[test]
+    fn a_step_out_of_service_holds_wherever_the_version_stands_by_then() {
+        for withdrawal in [Transition::RollBackTest, Transition::ArchiveStaging] {
+            let mut roster = trained(&["ES/1"]);
+            promote(&mut roster, "ES/1", State::Production);
+            take(&mut roster, vec![(id("ES/1"), withdrawal)]);
+            assert_eq!(roster.plan().remove(&id("ES/1").symbol).unwrap().production, None, "{withdrawal:?}");
+            // and the step forward that comes after it is passed over
+            let mut roster = trained(&["ES/1"]);
+            promote(&mut roster, "ES/1", withdrawal.edge().0);
+            take(&mut roster, vec![(id("ES/1"), withdrawal), (id("ES/1"), Transition::Promote)]);
+            assert_eq!(roster.standing(&id("ES/1")).unwrap().state, withdrawal.edge().1);
+        }
     }
 }

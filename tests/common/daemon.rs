@@ -1,0 +1,179 @@
+//! A daemon in this process, on a thread of its own, and a tripwire to make its parts fail or stand still.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
+    thread::{self, JoinHandle},
+};
+
+use tokio::sync::mpsc::Sender;
+use vigie::{
+    actors::{
+        daemon::{self, Control, Ended, Options, StartError, Time},
+        supervision::Tripwire,
+    },
+    config::{self, Config},
+};
+
+use super::{
+    place::{CONFIG, Place},
+    wait::PATIENCE,
+    wire::Wire,
+};
+
+/// How a daemon is to be started.
+pub struct Setup {
+    /// The configuration, unless there is a file.
+    pub config: String,
+    pub config_path: Option<PathBuf>,
+    pub socket: Option<PathBuf>,
+    pub time: Time,
+    pub trap: Trap,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { config: CONFIG.to_owned(), config_path: None, socket: None, time: Time::Wall, trap: Trap::default() }
+    }
+}
+
+/// A daemon that runs.
+pub struct Daemon {
+    control: Sender<Control>,
+    thread: JoinHandle<Result<Ended, StartError>>,
+    socket: PathBuf,
+}
+
+impl Daemon {
+    /// Starts a daemon with [`CONFIG`] and waits until it answers.
+    pub fn start(place: &Place) -> Self {
+        Self::start_with(place, Setup::default())
+    }
+
+    pub fn start_with(place: &Place, setup: Setup) -> Self {
+        Self::try_start(place, setup).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub fn try_start(place: &Place, setup: Setup) -> Result<Self, StartError> {
+        let config = match &setup.config_path {
+            Some(path) => config::load(path).unwrap(),
+            None => Config::parse("test", &setup.config).unwrap(),
+        };
+        let (state, socket) = (place.state(), setup.socket.unwrap_or_else(|| place.socket()));
+        let (control, controlled) = tokio::sync::mpsc::channel(4);
+        let (ready, readied) = mpsc::channel();
+        let own_socket = socket.clone();
+        let thread = thread::spawn(move || {
+            let options = Options {
+                config,
+                config_path: setup.config_path,
+                state,
+                socket: own_socket,
+                time: setup.time,
+                tripwire: setup.trap.wire(),
+                on_reload: None,
+            };
+            actix::System::new().block_on(daemon::run(options, controlled, move |_| {
+                let _nobody_waits_any_more = ready.send(());
+            }))
+        });
+        match readied.recv_timeout(PATIENCE) {
+            Ok(()) => Ok(Self { control, thread, socket }),
+            Err(_) => match thread.join().unwrap() {
+                Err(error) => Err(error),
+                Ok(ended) => panic!("it ended without serving: {ended:?}"),
+            },
+        }
+    }
+
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    pub fn connect(&self) -> Wire {
+        Wire::connect(&self.socket)
+    }
+
+    pub fn tell(&self, control: Control) {
+        self.control.blocking_send(control).unwrap();
+    }
+
+    /// Waits for the end of a daemon that ends by itself.
+    pub fn ended(self) -> Ended {
+        self.thread.join().unwrap().unwrap()
+    }
+
+    /// Stops it in good order.
+    pub fn stop(self) {
+        self.tell(Control::Stop);
+        assert_eq!(self.ended(), Ended::Stopped);
+    }
+}
+
+/// What a test holds to make parts of a daemon fail.
+#[derive(Clone, Default)]
+pub struct Trap(Arc<(Mutex<State>, Condvar)>);
+
+#[derive(Default)]
+struct State {
+    panics: Vec<(&'static str, &'static str, usize)>,
+    hold: bool,
+    held: bool,
+}
+
+impl Trap {
+    /// `actor` panics over the next `times` messages of the name `message`.
+    pub fn panic_over(&self, actor: &'static str, message: &'static str, times: usize) {
+        self.state().panics.push((actor, message, times));
+    }
+
+    /// Panics that have not happened yet.
+    pub fn left(&self) -> usize {
+        self.state().panics.iter().map(|(_, _, left)| left).sum()
+    }
+
+    /// The journal's thread stands still before its next commit, as on a disk that hangs.
+    pub fn hold_journal(&self) {
+        self.state().hold = true;
+    }
+
+    /// Waits until the journal's thread stands still.
+    pub fn await_held(&self) {
+        let (_, changed) = &*self.0;
+        let waited = changed.wait_timeout_while(self.state(), PATIENCE, |state| !state.held);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        assert!(state.held, "the journal was not written to");
+    }
+
+    /// Lets the journal go on.
+    pub fn release(&self) {
+        self.state().hold = false;
+        self.0.1.notify_all();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wire(&self) -> Tripwire {
+        let trap = self.clone();
+        Tripwire::new(move |actor, message| trap.pass(actor, message))
+    }
+
+    fn pass(&self, actor: &str, message: &str) {
+        let mut state = self.state();
+        if actor == "journal" && state.hold {
+            state.held = true;
+            let (_, changed) = &*self.0;
+            changed.notify_all();
+            state = changed.wait_while(state, |state| state.hold).unwrap_or_else(PoisonError::into_inner);
+            state.held = false;
+        }
+        let due = state.panics.iter_mut().find(|(a, m, left)| *a == actor && *m == message && *left > 0);
+        if let Some((_, _, left)) = due {
+            *left -= 1;
+            drop(state);
+            panic!("on purpose, over {message}");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! What tests of the running daemon share.
+#![allow(dead_code, reason = "not every file of tests needs all of it")]
+
+pub mod daemon;
+pub mod place;
+pub mod process;
+pub mod wait;
+pub mod wire;

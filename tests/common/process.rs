@@ -1,0 +1,112 @@
+//! The real binary.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+};
+
+use super::{
+    place::{CONFIG, Place},
+    wait::until,
+    wire::Wire,
+};
+
+/// `vigie` with these arguments, in the folder of `place`.
+pub fn vigie(place: &Place, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vigie"));
+    command.current_dir(place.folder()).args(arguments).env_remove("JOURNAL_STREAM").env_remove("NOTIFY_SOCKET");
+    command
+}
+
+/// Runs `vigie` to its end; it must succeed.
+pub fn succeed(place: &Place, arguments: &[&str]) -> Output {
+    let output = vigie(place, arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    output
+}
+
+/// `vigie run`, alive.
+pub struct Process {
+    child: Child,
+    socket: PathBuf,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `vigie run` on the state of `place` with the configuration `config.toml` in its folder, which is made of
+    /// [`CONFIG`] when it is not there, and waits until it answers.
+    pub fn start(place: &Place, arguments: &[&str]) -> Self {
+        let mut process = Self::spawn(place, arguments);
+        until("a daemon that listens", || {
+            if let Some(status) = process.child.try_wait().unwrap() {
+                panic!("{status}: {}", process.log());
+            }
+            std::os::unix::net::UnixStream::connect(&process.socket).ok()
+        });
+        process
+    }
+
+    /// As [`Self::start`], without waiting.
+    pub fn spawn(place: &Place, arguments: &[&str]) -> Self {
+        let config = place.folder().join("config.toml");
+        if !config.exists() {
+            fs::write(&config, CONFIG).unwrap();
+        }
+        let log = place.folder().join("log");
+        let file = fs::File::options().create(true).append(true).open(&log).unwrap();
+        let child = vigie(place, &["run", "--state", "state", "--config", "config.toml"])
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn()
+            .unwrap();
+        Self { child, socket: place.socket(), log }
+    }
+
+    pub fn connect(&self) -> Wire {
+        Wire::connect(&self.socket)
+    }
+
+    /// Sends a signal, such as `HUP`.
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {}", self.child.id())]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// As `kill -9` does.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// What it wrote to standard error.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// How it ended, or `None` while it runs.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        until("the end of the daemon", || self.child.try_wait().unwrap())
+    }
+
+    /// Stops it in good order.
+    pub fn stop(mut self) {
+        self.signal("TERM");
+        let status = self.wait();
+        assert!(status.success(), "{status}: {}", self.log());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // a test that failed leaves nothing running behind
+        let _already_gone = self.child.kill();
+        let _status = self.child.wait();
+    }
+}

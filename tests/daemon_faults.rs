@@ -1,0 +1,376 @@
+//! Parts that fail while the daemon runs: what is answered meanwhile, what survives, and when it gives up.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
+
+mod common;
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use common::{
+    daemon::{Daemon, Setup, Trap},
+    place::{CONFIG, Place, model},
+    wait::until,
+    wire::{LOCK, RESUME, Wire, arm_of, baseline, ml, outcome, promote, rollback, score, skip},
+};
+use vigie::{
+    actors::daemon::{Control, Ended},
+    domain::{EventKind, TradeId, lifecycle::State},
+};
+
+/// A daemon with a model in production that may fail as often as it likes, and what makes it fail.
+fn daemon(place: &Place) -> (Daemon, Trap) {
+    let trap = Trap::default();
+    let config = format!("{CONFIG}supervision.max_restarts = 100\n");
+    (Daemon::start_with(place, Setup { config, trap: trap.clone(), ..Setup::default() }), trap)
+}
+
+/// As [`daemon`], with the built-in patience of three restarts.
+fn impatient_daemon(place: &Place) -> (Daemon, Trap) {
+    let trap = Trap::default();
+    (Daemon::start_with(place, Setup { trap: trap.clone(), ..Setup::default() }), trap)
+}
+
+fn restarts(wire: &mut Wire) -> u64 {
+    wire.status()["restarts"].as_u64().unwrap()
+}
+
+fn await_model(wire: &mut Wire, id: &str) {
+    until("the model's word", || (wire.arm(id) == ml()).then_some(()));
+}
+
+fn code(answer: &serde_json::Value) -> &str {
+    answer["error"]["code"].as_str().unwrap_or("none")
+}
+
+#[test]
+fn a_scorer_that_panics_answers_with_the_baseline_and_is_made_anew() {
+    let place = Place::with_model(State::Production);
+    let (daemon, trap) = daemon(&place);
+    let mut wire = daemon.connect();
+    for round in 1..=3 {
+        trap.panic_over("scorer", "score", 1);
+        let answer = wire.ask_ok(score("T-1"));
+        assert_eq!((arm_of(&answer), &answer["confidence"]), (baseline("internal_error"), &0.6.into()));
+        await_model(&mut wire, "T-2");
+        assert_eq!(restarts(&mut wire), round);
+    }
+    daemon.stop();
+    let failed = |kind: &EventKind| matches!(kind, EventKind::Restarted { actor, .. } if &**actor == "scorer");
+    assert_eq!(place.events().iter().filter(|kind| failed(kind)).count(), 3);
+}
+
+#[test]
+fn a_scorer_that_was_made_anew_remembers_what_it_carries_forward() {
+    let place = Place::with_model(State::Production);
+    let (daemon, trap) = daemon(&place);
+    let mut wire = daemon.connect();
+    let later = |id: &str| score(id).replace("15:00:00", "15:30:00").replace(common::wire::FEATURES, "{}");
+    wire.ask_ok(score("T-1"));
+    let before = wire.ask_ok(later("T-2"))["score"].take();
+    assert_ne!(before, 0.5);
+    trap.panic_over("scorer", "score", 1);
+    wire.ask_ok(later("T-3"));
+    let after = until("a scorer", || Some(wire.ask_ok(later("T-4"))).filter(|answer| answer["arm"] == "ml"));
+    assert_eq!(after["score"], before);
+    daemon.stop();
+}
+
+#[test]
+fn while_the_guardian_is_made_anew_no_model_speaks_and_outcomes_are_to_be_sent_again() {
+    let place = Place::with_model(State::Production);
+    let (daemon, trap) = daemon(&place);
+    let mut wire = daemon.connect();
+    for (round, line) in [outcome("T-1", 1.0), skip("T-2")].into_iter().enumerate() {
+        let message = if round == 0 { "outcome" } else { "skip" };
+        await_model(&mut wire, "T-0");
+        // its journal stands still, so that it cannot be made anew before this test says so
+        trap.hold_journal();
+        wire.ask_ok(score("T-3"));
+        trap.await_held();
+        trap.panic_over("guardian", message, 1);
+        assert_eq!(code(&wire.ask(&line)), "retry");
+        assert_eq!(wire.arm("T-4"), baseline("locked"));
+        assert_eq!(code(&wire.ask(&line)), "retry", "there is none yet");
+        assert_eq!(code(&wire.ask(LOCK)), "retry", "an order that was not carried out says so");
+        assert_eq!(wire.arm("T-5"), baseline("locked"));
+        trap.release();
+        await_model(&mut wire, "T-6");
+        assert_eq!(wire.ask_ok(&line)["durable"], true);
+        assert_eq!(restarts(&mut wire), round as u64 + 1);
+    }
+    daemon.stop();
+    assert_eq!(place.reader().counts().unwrap().outcomes, 1);
+}
+
+#[test]
+fn a_lock_survives_a_guardian_that_panics_after_it_or_over_it() {
+    let place = Place::with_model(State::Production);
+    let (daemon, trap) = daemon(&place);
+    let mut wire = daemon.connect();
+    wire.ask_ok(LOCK);
+    trap.panic_over("guardian", "observe", 1);
+    assert!(wire.status()["guardian"].is_null(), "it panicked over this");
+    until("a guardian", || wire.status()["guardian"].is_object().then_some(()));
+    assert_eq!(wire.arm("T-1"), baseline("locked"));
+    wire.ask_ok(RESUME);
+    trap.panic_over("guardian", "order", 1);
+    assert_eq!(code(&wire.ask(LOCK)), "retry", "it was not taken, and says so");
+    await_model(&mut wire, "T-2");
+    daemon.stop();
+}
+
+/// Keeps asking for scores on a connection of its own while `work` runs, and says whether a model ever spoke.
+fn heard_meanwhile(daemon: &Daemon, work: impl FnOnce()) -> bool {
+    let (mut wire, over) = (daemon.connect(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let mut heard = false;
+            while !over.load(Ordering::Acquire) {
+                heard |= wire.arm("meanwhile").0 == "ml";
+            }
+            heard
+        });
+        work();
+        over.store(true, Ordering::Release);
+        asking.join().unwrap()
+    })
+}
+
+#[test]
+fn a_lock_by_signal_while_there_is_no_guardian_never_lets_a_model_speak_again() {
+    let place = Place::with_model(State::Production);
+    let (daemon, trap) = daemon(&place);
+    let mut wire = daemon.connect();
+    for round in 0..10 {
+        await_model(&mut wire, "T-0");
+        trap.hold_journal();
+        wire.ask_ok(score("T-1"));
+        trap.await_held();
+        trap.panic_over("guardian", "outcome", 1);
+        assert_eq!(code(&wire.ask(outcome("T-1", 1.0))), "retry");
+        daemon.tell(Control::Lock);
+        let heard = heard_meanwhile(&daemon, || {
+            trap.release();
+            until("a guardian that is locked", || {
+                (wire.status()["guardian"]["lock"] == "ordered by signal").then_some(())
+            });
+        });
+        assert!(!heard, "round {round}");
+        // refused as long as the lock is not on disk
+        until("a resume", || (wire.ask(RESUME)["ok"] == true).then_some(()));
+    }
+    daemon.stop();
+}
+
+#[test]
+fn a_lock_and_a_rollback_that_are_not_on_disk_yet_survive_a_guardian_that_panics() {
+    for (order, reason) in [(LOCK.to_owned(), "locked"), (rollback("ES/1"), "no_model")] {
+        let place = Place::with_model(State::Production);
+        let (daemon, trap) = daemon(&place);
+        let mut wire = daemon.connect();
+        assert_eq!(wire.arm("T-1"), ml());
+        // the disk fails under the order, again and again
+        trap.panic_over("journal", "apply", 20);
+        let answer = wire.ask_ok(&order);
+        assert_eq!(answer["durable"], false, "in force, and not on disk");
+        trap.panic_over("guardian", "observe", 1);
+        wire.status();
+        let heard = heard_meanwhile(&daemon, || {
+            until("a journal that is whole again", || {
+                wire.ask(outcome("T-1", 1.0));
+                (trap.left() == 0 && wire.status()["journal"]["ok"] == true).then_some(())
+            });
+            until("a guardian", || wire.status()["guardian"].is_object().then_some(()));
+        });
+        assert!(!heard, "{order}");
+        assert_eq!(wire.arm("T-2"), baseline(reason));
+        until("the order on disk", || {
+            let silenced = |kind: &EventKind| {
+                matches!(kind, EventKind::Locked { .. })
+                    || matches!(kind, EventKind::Moved { step, .. } if step.edge().1 == State::RolledBack)
+            };
+            place.events().iter().any(silenced).then_some(())
+        });
+        daemon.stop();
+        let daemon = Daemon::start(&place);
+        assert_eq!(daemon.connect().arm("T-3"), baseline(reason), "after a restart");
+        daemon.stop();
+    }
+}
+
+#[test]
+fn a_rollback_wins_over_a_promotion_that_is_under_way_also_after_a_restart() {
+    let place = Place::with_model(State::AbTest);
+    let (daemon, trap) = daemon(&place);
+    let (mut first, mut second) = (daemon.connect(), daemon.connect());
+    trap.hold_journal();
+    first.send(format!("{}\n", promote("ES/1")));
+    trap.await_held();
+    second.send(format!("{}\n", rollback("ES/1")));
+    let mut trader = daemon.connect();
+    until("the rollback in force", || (trader.arm("T-1") == baseline("no_model")).then_some(()));
+    trap.release();
+    first.answer();
+    assert_eq!(second.answer()["durable"], true);
+    assert_eq!(trader.arm("T-2"), baseline("no_model"));
+    daemon.stop();
+    let daemon = Daemon::start(&place);
+    assert_eq!(daemon.connect().arm("T-3"), baseline("no_model"), "after a restart");
+    assert_eq!(daemon.connect().status()["guardian"]["versions"][0]["state"], "rolled_back");
+    daemon.stop();
+}
+
+#[test]
+fn a_lock_wins_over_a_resume_that_is_under_way_also_after_a_restart() {
+    let place = Place::with_model(State::Production);
+    let (daemon, trap) = daemon(&place);
+    let (mut first, mut second) = (daemon.connect(), daemon.connect());
+    first.ask_ok(LOCK);
+    trap.hold_journal();
+    first.send(format!("{RESUME}\n"));
+    trap.await_held();
+    second.send(format!("{LOCK}\n"));
+    let mut trader = daemon.connect();
+    // the guardian takes orders one by one: when it has answered this, it has taken the lock
+    until("the lock", || (code(&trader.ask(promote("ES/9"))) == "refused").then_some(()));
+    trap.release();
+    assert_eq!(second.answer()["durable"], true);
+    first.answer();
+    assert_eq!(trader.arm("T-2"), baseline("locked"));
+    daemon.stop();
+    let daemon = Daemon::start(&place);
+    assert_eq!(daemon.connect().arm("T-3"), baseline("locked"), "after a restart");
+    daemon.stop();
+}
+
+#[test]
+fn a_journal_that_fails_silences_the_models_and_loses_nothing_acknowledged() {
+    let place = Place::with_model(State::Production);
+    let (daemon, trap) = daemon(&place);
+    let mut wire = daemon.connect();
+    let mut acknowledged = Vec::new();
+    for round in 0..5 {
+        await_model(&mut wire, &format!("before-{round}"));
+        trap.panic_over("journal", "apply", 3);
+        let id = format!("T-{round}");
+        assert_eq!(code(&wire.ask(outcome(&id, 1.0))), "retry");
+        assert_eq!(wire.arm(&format!("during-{round}")), baseline("journal_unavailable"));
+        let status = wire.status();
+        assert!(status["journal"]["ok"] == true || status["journal"]["error"].is_string(), "{status}");
+        until("an acknowledgement", || (wire.ask(outcome(&id, 1.0))["durable"] == true).then_some(()));
+        acknowledged.push(id);
+        assert_eq!(trap.left(), 0);
+    }
+    await_model(&mut wire, "after");
+    let status = wire.status();
+    assert!(status["journal"]["reopened"].as_u64().unwrap() >= 5, "{status}");
+    assert_eq!((&status["journal"]["ok"], &status["journal"]["dropped"]), (&true.into(), &0.into()), "{status}");
+    let answered = status["scorer"]["answered"].as_u64().unwrap();
+    daemon.stop();
+    let reader = place.reader();
+    for id in acknowledged {
+        assert!(reader.outcome(&TradeId::new(id.as_str()).unwrap()).unwrap().is_some(), "{id}");
+    }
+    assert_eq!(reader.counts().unwrap().decisions, answered, "every decision is kept, each once");
+}
+
+#[test]
+fn a_journal_that_stands_still_delays_acknowledgements_and_no_score() {
+    let place = Place::with_model(State::Production);
+    let (daemon, trap) = daemon(&place);
+    let (mut trader, mut other) = (daemon.connect(), daemon.connect());
+    trap.hold_journal();
+    other.send(outcome("T-1", 1.0) + "\n");
+    trap.await_held();
+    for n in 0..100 {
+        assert_eq!(trader.arm(&format!("S-{n}")), ml(), "its decision waits in the queue");
+    }
+    assert_eq!(place.reader().counts().unwrap().outcomes, 0);
+    trap.release();
+    assert_eq!(other.answer()["durable"], true);
+    daemon.stop();
+    assert_eq!(place.reader().counts().unwrap().decisions, 100);
+}
+
+#[test]
+fn when_the_queue_is_full_answers_are_the_baseline_and_outcomes_are_pushed_back() {
+    let place = Place::with_model(State::Production);
+    let trap = Trap::default();
+    let config = format!("{CONFIG}journal.queue = 16\njournal.batch = 16\n");
+    let daemon = Daemon::start_with(&place, Setup { config, trap: trap.clone(), ..Setup::default() });
+    let (mut trader, mut other) = (daemon.connect(), daemon.connect());
+    trap.hold_journal();
+    other.send(outcome("T-1", 1.0) + "\n");
+    trap.await_held();
+    let arms: Vec<_> = (0..30).map(|n| trader.arm(&format!("S-{n}"))).collect();
+    assert!(arms[..16].iter().all(|arm| *arm == ml()), "{arms:?}");
+    assert!(arms[16..].iter().all(|arm| *arm == baseline("journal_unavailable")), "{arms:?}");
+    assert_eq!(code(&trader.ask(outcome("T-2", 1.0))), "retry");
+    trap.release();
+    assert_eq!(other.answer()["durable"], true);
+    assert_eq!(trader.status()["journal"]["dropped"], 14);
+    await_model(&mut trader, "after");
+    daemon.stop();
+}
+
+#[test]
+fn four_failures_within_a_minute_end_the_daemon_locked_until_an_operator_resumes() {
+    for (actor, message) in [("scorer", "score"), ("guardian", "outcome"), ("journal", "apply")] {
+        let place = Place::with_model(State::Production);
+        let (daemon, trap) = impatient_daemon(&place);
+        let mut wire = daemon.connect();
+        trap.panic_over(actor, message, 4);
+        until("four failures", || {
+            let before = trap.left();
+            let answer = wire.ask(if actor == "scorer" { score("T-1") } else { outcome("T-1", 1.0) });
+            if trap.left() < before {
+                assert!(answer["arm"] == "baseline" || code(&answer) == "retry", "{actor}: {answer}");
+            }
+            (trap.left() == 0).then_some(())
+        });
+        let Ended::TooManyFailures(reason) = daemon.ended() else { panic!("{actor}: it must give up") };
+        assert!(reason.contains(actor) && reason.contains("on purpose"), "{reason}");
+        let locked = |kind: &EventKind| matches!(kind, EventKind::Locked { .. });
+        assert!(place.events().iter().any(locked), "{actor}");
+        assert!(!place.socket().exists(), "{actor}");
+        let daemon = Daemon::start(&place);
+        let mut wire = daemon.connect();
+        assert_eq!(wire.arm("T-2"), baseline("locked"), "{actor}");
+        wire.ask_ok(RESUME);
+        assert_eq!(wire.arm("T-3"), ml(), "{actor}");
+        daemon.stop();
+    }
+}
+
+#[test]
+fn no_model_speaks_while_a_daemon_that_gave_up_drains() {
+    let place = Place::with_model(State::Production);
+    let (daemon, trap) = impatient_daemon(&place);
+    let mut wire = daemon.connect();
+    trap.panic_over("guardian", "outcome", 4);
+    until("four failures", || {
+        wire.ask(outcome("T-1", 1.0));
+        (trap.left() == 0).then_some(())
+    });
+    // signals already on their way are answered, and none by the model
+    wire.send((0..200).map(|n| score(&format!("S-{n}")) + "\n").collect::<String>());
+    while let Some(line) = wire.line() {
+        assert!(!line.contains("\"arm\":\"ml\""), "{line}");
+    }
+    assert!(matches!(daemon.ended(), Ended::TooManyFailures(_)));
+}
+
+#[test]
+fn a_version_promoted_while_the_guardian_fails_is_served_by_the_next_one() {
+    let place = Place::with_model(State::Trained);
+    let (daemon, trap) = daemon(&place);
+    let mut wire = daemon.connect();
+    trap.panic_over("guardian", "committed", 1);
+    // it is on disk by then, so it holds
+    wire.ask(promote("ES/1"));
+    await_model(&mut wire, "T-1");
+    assert_eq!(wire.ask_ok(score("T-2"))["model"], model().id.to_string());
+    daemon.stop();
+}

@@ -1,0 +1,188 @@
+//! The daemon as a process: from an empty folder to a model in production and back, signals, and the end.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
+
+mod common;
+
+use std::{collections::BTreeSet, fs, time::Duration};
+
+use common::{
+    place::{CONFIG, Place},
+    process::{Process, succeed, vigie},
+    wait::until,
+    wire::{RESUME, arm_of, baseline, ml, outcome, score},
+};
+use serde_json::Value;
+use vigie::{
+    clock::Stopwatch,
+    domain::{EventKind, lifecycle::State},
+};
+
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
+const SIGNAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signal.json");
+
+fn json(place: &Place, arguments: &[&str]) -> Value {
+    serde_json::from_slice(&succeed(place, arguments).stdout).unwrap()
+}
+
+#[test]
+fn from_past_trades_to_a_model_in_production_and_back() {
+    let place = Place::new();
+    place.file("config.toml", CONFIG);
+    let imported = json(&place, &["import", "--state", "state", "--json", EXAMPLES]);
+    assert_eq!((imported["stored"].as_u64(), imported["rejected"].as_u64()), (Some(600), Some(0)));
+    let trained = json(&place, &["train", "--state", "state", "--config", "config.toml", "--json"]);
+    assert_eq!((&trained["version"], &trained["registered"]), (&"ES/1".into(), &true.into()));
+    let daemon = Process::start(&place, &[]);
+    let socket = place.socket();
+    let socket = socket.to_str().unwrap();
+    let scored = || json(&place, &["score", "--json", "--deadline-ms", "10000", "--socket", socket, SIGNAL]);
+    assert_eq!(arm_of(&scored()), baseline("no_model"));
+    let refused =
+        vigie(&place, &["promote", "ES/1", "--to", "production", "--reason", "x", "--socket", socket]).output();
+    assert!(String::from_utf8(refused.unwrap().stderr).unwrap().contains("--override"), "a gate was not run");
+    succeed(&place, &["promote", "ES/1", "--to", "production", "--override", "--reason", "x", "--socket", socket]);
+    let answer = scored();
+    let number = |name: &str| answer[name].as_f64().unwrap();
+    assert_eq!((arm_of(&answer), &answer["model"]), (ml(), &"ES/1".into()));
+    assert!((number("confidence") - 0.5 * (0.6094 + number("score"))).abs() < 1e-12, "{answer}");
+    let replayed = json(&place, &["replay", "--json", "--socket", socket, EXAMPLES]);
+    let count = |name: &str| replayed[name].as_u64().unwrap();
+    assert_eq!((count("scored"), count("acknowledged"), count("duplicates")), (600, 600, 600));
+    assert_eq!(replayed["arms"]["ml"], 600, "{replayed}");
+    succeed(&place, &["rollback", "ES/1", "--reason", "x", "--socket", socket]);
+    assert_eq!(arm_of(&scored()), baseline("no_model"));
+    let models = json(&place, &["models", "--json", "--socket", socket]);
+    assert_eq!((&models[0]["state"], &models[0]["overridden"]), (&"rolled_back".into(), &true.into()));
+    let status = json(&place, &["status", "--json", "--socket", socket]);
+    assert_eq!((&status["counts"]["decisions"], &status["counts"]["outcomes"]), (&603.into(), &600.into()));
+    daemon.stop();
+    let offline = json(&place, &["models", "--json", "--offline", "--state", "state"]);
+    assert_eq!(offline, models, "the journal tells the same as the daemon");
+}
+
+#[test]
+fn sighup_takes_a_good_file_and_refuses_a_bad_one_with_file_and_line() {
+    let place = Place::with_model(State::Production);
+    let daemon = Process::start(&place, &[]);
+    let mut wire = daemon.connect();
+    let hash = wire.status()["config_hash"].take();
+    place.file("config.toml", &format!("{CONFIG}scoring.blend_weight = 0\nserver.drain_ms = 7\n"));
+    daemon.signal("HUP");
+    let new = until("a reload", || Some(wire.status()["config_hash"].take()).filter(|now| *now != hash));
+    assert_eq!(wire.ask_ok(score("T-1"))["confidence"], 0.6);
+    assert!(daemon.log().contains("server.drain_ms"), "what waits for a restart is named: {}", daemon.log());
+    place.file("config.toml", &format!("{CONFIG}scoring.blend_weight = 3\n"));
+    daemon.signal("HUP");
+    until("a refusal in the log", || daemon.log().contains("config.toml:5: scoring.blend_weight = 3").then_some(()));
+    assert_eq!(wire.status()["config_hash"], new);
+    assert_eq!(wire.ask_ok(score("T-2"))["confidence"], 0.6);
+    // a storm of them is survived
+    (0..50).for_each(|_| daemon.signal("HUP"));
+    place.file("config.toml", CONFIG);
+    until("the last file", || {
+        daemon.signal("HUP");
+        (wire.status()["config_hash"] == hash).then_some(())
+    });
+    daemon.stop();
+}
+
+#[test]
+fn sigusr1_locks_until_an_operator_resumes_whatever_is_reloaded() {
+    let place = Place::with_model(State::Production);
+    let daemon = Process::start(&place, &[]);
+    let mut wire = daemon.connect();
+    assert_eq!(wire.arm("T-1"), ml());
+    daemon.signal("USR1");
+    until("the lock", || (wire.arm("T-2") == baseline("locked")).then_some(()));
+    daemon.signal("HUP");
+    let reloaded = |kind: &EventKind| matches!(kind, EventKind::Reloaded { .. });
+    until("a reload", || place.events().iter().any(reloaded).then_some(()));
+    assert_eq!(wire.arm("T-3"), baseline("locked"));
+    daemon.stop();
+    let daemon = Process::start(&place, &[]);
+    let mut wire = daemon.connect();
+    assert_eq!(wire.arm("T-4"), baseline("locked"));
+    wire.ask_ok(RESUME);
+    assert_eq!(wire.arm("T-5"), ml());
+    daemon.stop();
+}
+
+#[test]
+fn sigterm_answers_what_is_under_way_and_ends_within_a_second() {
+    let place = Place::with_model(State::Production);
+    let mut daemon = Process::start(&place, &[]);
+    let mut wires: Vec<_> = (0..4).map(|_| daemon.connect()).collect();
+    let mut idle = daemon.connect();
+    idle.ask_ok(r#"{"type":"ping"}"#);
+    for (n, wire) in wires.iter_mut().enumerate() {
+        wire.ask_ok(r#"{"type":"ping"}"#);
+        let line = |k: usize| {
+            if k % 2 == 0 { score(&format!("T-{n}-{k}")) } else { outcome(&format!("T-{n}-{}", k - 1), 1.0) }
+        };
+        wire.send((0..40).map(|k| line(k) + "\n").collect::<String>());
+    }
+    let watch = Stopwatch::start();
+    daemon.signal("TERM");
+    let status = daemon.wait();
+    let took = watch.elapsed();
+    assert!(status.success(), "{status}: {}", daemon.log());
+    assert!(took < Duration::from_millis(2500), "1 s to drain and two halves for the last words: {took:?}");
+    let mut acknowledged = BTreeSet::new();
+    for wire in &mut wires {
+        let answers: Vec<Value> =
+            std::iter::from_fn(|| wire.line()).map(|line| serde_json::from_str(&line).unwrap()).collect();
+        assert_eq!(answers.len(), 40, "every request that was there is answered: {:?}", answers.last());
+        let durable = answers.iter().filter(|answer| answer["durable"] == true);
+        acknowledged.extend(durable.map(|answer| answer["trade_id"].as_str().unwrap().to_owned()));
+    }
+    assert_eq!(acknowledged.len(), 80);
+    let stored: BTreeSet<String> =
+        place.reader().outcomes().unwrap().map(|outcome| outcome.unwrap().record.trade_id.to_string()).collect();
+    assert_eq!(stored, acknowledged);
+    assert_eq!(place.events().last(), Some(&EventKind::Stopped));
+    assert!(!place.socket().exists());
+}
+
+#[test]
+fn a_second_process_on_the_same_state_is_refused_and_the_first_goes_on() {
+    let place = Place::new();
+    let daemon = Process::start(&place, &[]);
+    let mut second = Process::spawn(&place, &["--socket", "other.sock"]);
+    assert_eq!(second.wait().code(), Some(1));
+    assert!(second.log().contains("another process has this journal open"), "{}", second.log());
+    daemon.connect().ask_ok(r#"{"type":"ping"}"#);
+    daemon.stop();
+}
+
+#[test]
+fn a_daemon_that_was_killed_leaves_nothing_in_the_way_of_the_next() {
+    let place = Place::with_model(State::Production);
+    let mut daemon = Process::start(&place, &[]);
+    let mut wire = daemon.connect();
+    wire.ask_ok(outcome("T-1", 1.0));
+    daemon.kill();
+    assert!(place.socket().exists(), "left behind");
+    let daemon = Process::start(&place, &[]);
+    let mut wire = daemon.connect();
+    assert_eq!(wire.ask_ok(outcome("T-1", 1.0))["duplicate"], true);
+    assert_eq!(wire.arm("T-2"), ml());
+    daemon.stop();
+}
+
+#[test]
+fn a_daemon_that_cannot_start_says_why() {
+    let place = Place::new();
+    place.file("config.toml", "scoring.blend_weight = 3\n");
+    let mut daemon = Process::spawn(&place, &[]);
+    assert_eq!(daemon.wait().code(), Some(3));
+    assert!(daemon.log().contains("blend_weight"), "{}", daemon.log());
+    place.file("config.toml", "access.trader_users = [\"no-such-user-here\"]\n");
+    let mut daemon = Process::spawn(&place, &[]);
+    assert_eq!(daemon.wait().code(), Some(1));
+    assert!(daemon.log().contains("no-such-user-here"), "{}", daemon.log());
+    place.file("config.toml", CONFIG);
+    fs::write(place.state(), "a file").unwrap();
+    let mut daemon = Process::spawn(&place, &[]);
+    assert_eq!(daemon.wait().code(), Some(1));
+    assert!(daemon.log().contains("state folder"), "{}", daemon.log());
+}

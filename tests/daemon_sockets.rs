@@ -1,0 +1,340 @@
+//! Limits of the socket, other daemons and other files in the way, and damage found at the start.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
+
+mod common;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    os::unix::{
+        fs::{FileTypeExt, PermissionsExt, symlink},
+        net::{UnixListener, UnixStream},
+        process::CommandExt,
+    },
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use common::{
+    daemon::{Daemon, Setup},
+    place::{CONFIG, Place, model},
+    wait::until,
+    wire::{LOCK, Wire, baseline, ml, outcome, promote, score},
+};
+use redb::{ReadableTable, TableDefinition};
+use vigie::{
+    actors::daemon::StartError,
+    clock::Stopwatch,
+    domain::{EventKind, lifecycle::State},
+    protocol::listen::ListenError,
+};
+
+const PING: &str = r#"{"type":"ping"}"#;
+
+fn with_config(more: &str) -> Setup {
+    Setup { config: format!("{CONFIG}{more}"), ..Setup::default() }
+}
+
+#[test]
+fn the_connection_after_the_last_is_refused_with_the_reason_and_room_is_made_again() {
+    let place = Place::new();
+    let daemon = Daemon::start_with(&place, with_config("server.reserved_connections = 0\n"));
+    let mut open: Vec<Wire> = (0..64).map(|_| daemon.connect()).collect();
+    open.iter_mut().for_each(|wire| drop(wire.ask_ok(PING)));
+    let mut late = daemon.connect();
+    assert_eq!(late.answer()["error"]["code"], "too_many_connections");
+    assert_eq!(late.line(), None, "closed");
+    assert_eq!(open[0].status()["refused"], 1);
+    open.truncate(1);
+    until("room for another", || {
+        let mut wire = daemon.connect();
+        wire.send(format!("{PING}\n"));
+        wire.line().filter(|line| line.contains("\"ok\":true"))
+    });
+    daemon.stop();
+}
+
+#[test]
+fn half_a_line_that_stays_half_is_closed_and_nobody_else_notices() {
+    let place = Place::new();
+    let daemon = Daemon::start_with(&place, with_config("server.half_line_timeout_ms = 50\n"));
+    let (mut half, mut other, mut idle) = (daemon.connect(), daemon.connect(), daemon.connect());
+    half.send(&score("T-1")[..40]);
+    assert_eq!(half.answer()["error"]["code"], "half_line");
+    assert_eq!(half.line(), None, "closed");
+    other.ask_ok(PING);
+    idle.ask_ok(PING);
+    daemon.stop();
+}
+
+#[test]
+fn dripping_bytes_do_not_keep_half_a_line_open() {
+    let place = Place::new();
+    let daemon = Daemon::start_with(&place, with_config("server.half_line_timeout_ms = 100\n"));
+    let stream = UnixStream::connect(daemon.socket()).unwrap();
+    let mut answers = BufReader::new(stream.try_clone().unwrap());
+    stream.set_nonblocking(true).unwrap();
+    let said = until("the end of a connection that drips", || {
+        // each byte is progress, and still the line as a whole is late
+        let _closed_by_then = (&stream).write(b"x");
+        let mut line = String::new();
+        answers.read_line(&mut line).is_ok().then_some(line)
+    });
+    assert!(said.contains("half_line"), "{said}");
+    daemon.stop();
+}
+
+#[test]
+fn a_line_over_the_limit_gets_one_error_and_closes_its_own_connection_only() {
+    let place = Place::new();
+    let daemon = Daemon::start(&place);
+    let mut other = daemon.connect();
+    let mut wire = daemon.connect();
+    let _closed_before_it_was_all_sent = wire.send_what_fits(&vec![b'a'; 70_000]);
+    assert_eq!(wire.answer()["error"]["code"], "line_too_long");
+    assert_eq!(wire.line(), None, "closed");
+    // what stood before it is answered, and a line at the limit passes
+    let mut wire = daemon.connect();
+    let padding = " ".repeat(65_536 - PING.len());
+    assert_eq!(wire.ask_ok(format!("{PING}{padding}"))["ok"], true);
+    wire.send(format!("{PING}\n{PING}{padding} \n"));
+    assert_eq!((wire.answer()["ok"].clone(), wire.answer()["ok"].clone()), (true.into(), false.into()));
+    assert_eq!(wire.line(), None, "closed");
+    other.ask_ok(PING);
+    daemon.stop();
+}
+
+#[test]
+fn a_client_that_never_reads_is_cut_off_and_disturbs_nobody() {
+    let place = Place::new();
+    let daemon = Daemon::start_with(&place, with_config("server.write_timeout_ms = 300\n"));
+    let mut silent = daemon.connect();
+    let flood = format!("{}\n", r#"{"type":"status"}"#).repeat(20_000);
+    let mut sent = silent.send_what_fits(flood.as_bytes());
+    let mut other = daemon.connect();
+    let watch = Stopwatch::start();
+    other.ask_ok(score("T-1"));
+    other.ask_ok(outcome("T-1", 1.0));
+    assert!(watch.elapsed() < Duration::from_secs(2), "{:?}", watch.elapsed());
+    until("the end of a client that never reads", || {
+        // it goes on sending as long as it may
+        if other.status()["connections"] == 1 {
+            return Some(());
+        }
+        let rest = flood.as_bytes().get(sent..).unwrap_or_default();
+        sent += silent.send_what_fits(rest);
+        None
+    });
+    daemon.stop();
+}
+
+#[test]
+fn a_connection_that_ends_within_a_line_leaves_no_trace() {
+    let place = Place::new();
+    let daemon = Daemon::start(&place);
+    let mut wire = daemon.connect();
+    wire.send(&score("T-1")[..100]);
+    drop(wire);
+    let mut wire = daemon.connect();
+    until("the end of the other", || (wire.status()["connections"] == 1).then_some(()));
+    assert_eq!(wire.status()["counts"]["signals"], 0);
+    daemon.stop();
+}
+
+#[test]
+fn a_second_daemon_on_the_same_state_or_socket_is_refused_and_the_first_goes_on() {
+    let (place, other) = (Place::with_model(State::Production), Place::new());
+    let daemon = Daemon::start(&place);
+    let elsewhere = Setup { socket: Some(place.folder().join("other.sock")), ..Setup::default() };
+    let refused = Daemon::try_start(&place, elsewhere).err().expect("the same state");
+    assert!(refused.to_string().contains("another process has this journal open"), "{refused}");
+    let taken = Setup { socket: Some(place.socket()), ..Setup::default() };
+    let refused = Daemon::try_start(&other, taken).err().expect("the same socket");
+    assert!(matches!(refused, StartError::Socket(ListenError::InUse { .. })), "{refused}");
+    assert_eq!(daemon.connect().arm("T-1"), ml());
+    daemon.stop();
+    Daemon::start(&other).stop();
+}
+
+#[test]
+fn a_socket_left_behind_is_replaced_and_the_new_one_is_private() {
+    let place = Place::new();
+    fs::create_dir_all(place.state()).unwrap();
+    drop(UnixListener::bind(place.socket()).unwrap());
+    let daemon = Daemon::start(&place);
+    daemon.connect().ask_ok(PING);
+    let metadata = fs::symlink_metadata(place.socket()).unwrap();
+    assert!(metadata.file_type().is_socket());
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o660);
+    daemon.stop();
+    assert!(!place.socket().exists(), "removed at the end");
+}
+
+#[test]
+fn a_link_or_a_file_in_the_place_of_the_socket_is_left_alone() {
+    let files = Place::new();
+    let precious = files.file("precious", "precious");
+    let link = files.folder().join("link");
+    symlink(&precious, &link).unwrap();
+    for path in [&link, &precious] {
+        let place = Place::new();
+        let setup = Setup { socket: Some(path.clone()), ..Setup::default() };
+        let refused = Daemon::try_start(&place, setup).err().expect("something is in the way");
+        assert!(matches!(refused, StartError::Socket(ListenError::InTheWay { .. })), "{refused}");
+    }
+    assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+}
+
+#[test]
+fn a_damaged_journal_is_put_aside_whole_and_the_baseline_is_served() {
+    let place = Place::with_model(State::Production);
+    let damaged = vec![0xA5; 50_000];
+    fs::write(place.journal(), &damaged).unwrap();
+    let daemon = Daemon::start(&place);
+    let mut wire = daemon.connect();
+    assert_eq!(wire.arm("T-1"), baseline("no_model"));
+    wire.ask_ok(outcome("T-1", 1.0));
+    daemon.stop();
+    assert_eq!(fs::read(place.state().join("vigie.redb.corrupt-1")).unwrap(), damaged);
+    let alerts = place.alerts("journal_quarantined");
+    assert!(alerts[0].contains("vigie.redb.corrupt-1"), "{alerts:?}");
+    // and it is no loop
+    Daemon::start(&place).stop();
+    assert!(!place.state().join("vigie.redb.corrupt-2").exists());
+}
+
+/// A record of ES/1 changed in its text, with a checksum that fits again.
+fn poisoned(from: &str, to: &str) -> Vec<u8> {
+    let whole: serde_json::Value = serde_json::from_slice(&model().to_bytes().unwrap()).unwrap();
+    let version = serde_json::to_string(&whole["version"]).unwrap();
+    assert!(version.contains(from), "{from} is not in {version}");
+    let version = version.replacen(from, to, 1);
+    let digest = <blake2::Blake2b128 as blake2::Digest>::digest(&version);
+    let checksum: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(r#"{{"format":1,"checksum":"{checksum}","version":{version}}}"#).into_bytes()
+}
+
+#[test]
+fn a_damaged_or_poisoned_model_is_never_served() {
+    let good = model().to_bytes().unwrap();
+    let flipped: Vec<u8> = String::from_utf8(good.clone()).unwrap().replacen("\"seed\":7", "\"seed\":8", 1).into();
+    assert_ne!(flipped, good);
+    let weights = serde_json::to_string(&serde_json::to_value(model()).unwrap()["model"]["weights"]).unwrap();
+    let bodies = [
+        ("no record at all", b"nonsense".to_vec()),
+        ("cut short", good[..good.len() / 2].to_vec()),
+        ("a changed byte", flipped),
+        ("a newer format", b"{\"format\":2}".to_vec()),
+        ("a weight that is no number", poisoned(&weights, "[null]")),
+        ("a weight too few", poisoned(&weights, &weights.replacen("[", "[1.0,", 1))),
+        ("an infinite weight", poisoned(&weights, &weights.replacen("[", "[1e999,", 1))),
+        ("the record of another version", poisoned("\"ES/1\"", "\"NQ/1\"")),
+    ];
+    // the poison is in the numbers, not in how this test writes them
+    let unharmed = Place::new();
+    unharmed.register("ES/1", poisoned("\"seed\":7", "\"seed\":9"), State::Production);
+    let daemon = Daemon::start(&unharmed);
+    assert_eq!(daemon.connect().arm("T-1"), ml());
+    daemon.stop();
+    for (what, body) in bodies {
+        for state in [State::Production, State::Trained] {
+            let place = Place::new();
+            place.register("ES/1", body.clone(), state);
+            let daemon = Daemon::start(&place);
+            let mut wire = daemon.connect();
+            if state == State::Trained {
+                assert_eq!(wire.ask(promote("ES/1"))["error"]["code"], "model_damaged", "{what}");
+            }
+            assert_eq!(wire.arm("T-1"), baseline("no_model"), "{what}, {state}");
+            let version = wire.status()["guardian"]["versions"][0].take();
+            assert_eq!(
+                (version["scoring"].as_bool(), version["state"].as_str()),
+                (Some(false), Some(&*state.to_string()))
+            );
+            daemon.stop();
+            let alerts = place.alerts("model_damaged").len();
+            assert_eq!(alerts, usize::from(state == State::Production), "{what}, {state}");
+        }
+    }
+}
+
+#[test]
+fn a_model_whose_bytes_rot_on_the_disk_is_never_served() {
+    let place = Place::with_model(State::Production);
+    let table = TableDefinition::<&str, &[u8]>::new("versions");
+    let database = redb::Database::open(place.journal()).unwrap();
+    let transaction = database.begin_write().unwrap();
+    {
+        let mut versions = transaction.open_table(table).unwrap();
+        let mut value = versions.get("ES/1").unwrap().unwrap().value().to_vec();
+        *value.last_mut().unwrap() ^= 1;
+        versions.insert("ES/1", value.as_slice()).unwrap();
+    }
+    transaction.commit().unwrap();
+    drop(database);
+    let daemon = Daemon::start(&place);
+    assert_eq!(daemon.connect().arm("T-1"), baseline("no_model"));
+    let models = daemon.connect().ask_ok(r#"{"type":"models"}"#)["models"].take();
+    assert!(models[0]["error"].is_string(), "{models}");
+    daemon.stop();
+    assert_eq!(place.alerts("model_damaged").len(), 1);
+}
+
+const CHILD_SOCKET: &str = "VIGIE_TEST_SOCKET";
+
+/// Not a test of its own: run as another user, it holds connections until its input ends, and says what it was told.
+#[test]
+fn child_process_that_connects_as_another_user() {
+    let Some(socket) = std::env::var_os(CHILD_SOCKET) else { return };
+    let count: usize = std::env::var("VIGIE_TEST_COUNT").unwrap().parse().unwrap();
+    println!();
+    let mut open = Vec::new();
+    for _ in 0..count {
+        let mut wire = Wire::connect(Path::new(&socket));
+        // who is turned away may be so before it has said anything
+        wire.send_what_fits(format!("{LOCK}\n").as_bytes());
+        println!("told {}", wire.line().unwrap());
+        open.push(wire);
+    }
+    println!("done");
+    std::io::stdin().lines().for_each(drop);
+}
+
+/// Opens `count` connections as `uid`, runs `meanwhile`, and gives back what each was told.
+fn as_user(uid: u32, socket: &Path, count: usize, meanwhile: impl FnOnce()) -> Vec<String> {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "child_process_that_connects_as_another_user", "--nocapture"]);
+    command.env(CHILD_SOCKET, socket).env("VIGIE_TEST_COUNT", count.to_string());
+    let mut child = command.uid(uid).gid(0).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let told: Vec<String> = lines.by_ref().take_while(|line| line != "done").collect();
+    meanwhile();
+    drop(child.stdin.take());
+    lines.for_each(drop);
+    assert!(child.wait().unwrap().success());
+    told.into_iter().filter_map(|line| line.strip_prefix("told ").map(str::to_owned)).collect()
+}
+
+#[test]
+fn a_trader_cannot_take_the_operators_place_nor_change_anything_and_a_stranger_gets_nothing() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root can connect as somebody else");
+        return;
+    }
+    let place = Place::with_model(State::Production);
+    fs::set_permissions(place.folder(), fs::Permissions::from_mode(0o755)).unwrap();
+    let socket = place.folder().join("open.sock");
+    let setup = with_config("access.trader_users = [\"12345\"]\nserver.max_connections = 5\n");
+    let daemon = Daemon::start_with(&place, Setup { socket: Some(socket.clone()), ..setup });
+    let told = as_user(54_321, &socket, 1, || {});
+    assert!(told[0].contains("\"forbidden\"") && told[0].contains("54321"), "{told:?}");
+    let told = as_user(12_345, &socket, 5, || {
+        assert_eq!(daemon.connect().arm("T-1"), ml(), "the operator gets in, and no lock was taken");
+    });
+    assert!(told[..4].iter().all(|line| line.contains("\"forbidden\"")), "{told:?}");
+    assert!(told[4].contains("\"too_many_connections\""), "{told:?}");
+    daemon.stop();
+    assert!(!place.events().iter().any(|kind| matches!(kind, EventKind::Locked { .. })));
+}
