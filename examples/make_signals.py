@@ -17,7 +17,7 @@ import random
 from datetime import date, datetime, timedelta, timezone
 
 SEED = 20250106
-TRADES = 600
+TRADES = 1100
 FIRST_DAY = date(2025, 1, 6)
 TICK = 0.25
 TICK_VALUE = 12.5
@@ -354,7 +354,7 @@ def make_trades(rng):
         number = 0
         while (bar := market.next_bar()) is not None:
             quiet = len(market.bars) < 15 or bar.minute > SESSION_MINUTES - 30
-            if quiet or rng.random() > 0.10 * activity(bar.minute):
+            if quiet or rng.random() > 0.21 * activity(bar.minute):
                 continue
             number += 1
             signal, side = make_signal(market, rng, day, number)

@@ -113,6 +113,8 @@ pub struct Journal {
     pub queue: usize,
     /// Most writes in one commit.
     pub batch: usize,
+    /// How long writes that nobody waits for let others join them.
+    pub linger: Duration,
     /// Cache of the database, in bytes.
     pub cache_bytes: usize,
     /// Pause before a failed database is opened again.

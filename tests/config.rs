@@ -58,6 +58,7 @@ seed = 11
 [journal]
 queue = 4096
 batch = 512
+linger_ms = 11
 cache_mib = 32
 retry_ms = 100
 [supervision]

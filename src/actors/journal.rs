@@ -1,28 +1,34 @@
 //! The journal's thread: the only one that writes, and the only one that waits for the disk.
 //!
 //! Signals are written behind: they are handed over through a bounded queue and nobody waits for them. Outcomes, events
-//! and versions are acknowledged once they are durable. All that waits is committed together, as soon as the writer is
-//! idle. When the storage fails, what was to be acknowledged is answered `unavailable` at once, signals are kept as far
+//! and versions are acknowledged once they are durable. All that waits is committed together: at once when somebody
+//! waits for it, else after a short linger that lets more come in, since a commit costs far more than a record. Handing
+//! over a signal does not wake the thread while it lingers or works, so scoring pays for no context switch. When the storage fails, what was to be acknowledged is answered `unavailable` at once, signals are kept as far
 //! as the queue's size allows, and the database is opened again until that works.
 
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel},
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence},
+        mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel},
     },
-    thread,
+    thread::{self, Thread},
+    time::Duration,
 };
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::supervision::{Failure, Tripwire, panic_text};
 use crate::{
+    clock::Stopwatch,
     config::Journal as Limits,
     journal::{Applied, FailureKind, OpenError, Reader, Store, StoreError, Write},
 };
+
+/// How long the thread sleeps before it looks whether anybody is left who could give it work.
+const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 
 /// The actor's name.
 pub const NAME: &str = "journal";
@@ -34,6 +40,11 @@ pub type OpenStore = Box<dyn FnMut(bool) -> Result<Store, OpenError> + Send>;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the journal cannot be written now: {0}")]
 pub struct Unavailable(pub String);
+
+/// The queue is full, or the thread has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many writes wait for the disk")]
+pub struct NoRoom;
 
 /// What the rest of the daemon knows of the journal. Reading it waits for nothing but the sentence about a failure.
 #[derive(Debug, Default)]
@@ -69,6 +80,34 @@ pub struct JournalStatus {
 pub struct JournalHandle {
     queue: SyncSender<Job>,
     health: Arc<Health>,
+    bell: Arc<Bell>,
+}
+
+/// Wakes the thread, when that is needed.
+#[derive(Debug, Default)]
+struct Bell {
+    thread: OnceLock<Thread>,
+    /// The thread sleeps until it is woken.
+    asleep: AtomicBool,
+    /// Waiting writes from which a lingering thread is woken.
+    crowd: usize,
+}
+
+impl Bell {
+    fn ring(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+
+    /// Wakes the thread if it sleeps. The fence stands between what was queued and the look at the sleeper, as another
+    /// one stands between the sleeper's sign and its last look at the queue: one of the two sees the other.
+    fn ring_if_asleep(&self) {
+        fence(Ordering::SeqCst);
+        if self.asleep.load(Ordering::Relaxed) {
+            self.ring();
+        }
+    }
 }
 
 /// What became of the writes of one job, or why they are not there.
@@ -91,19 +130,19 @@ impl JournalHandle {
     /// Hands over a write that nobody waits for.
     ///
     /// # Errors
-    /// The write itself, when the queue is full or the thread is gone.
-    pub fn write_behind(&self, write: Write) -> Result<(), Box<Write>> {
-        self.health.waiting.fetch_add(1, Ordering::Relaxed);
-        self.queue.try_send(Job::Behind(write)).map_err(|error| {
+    /// [`NoRoom`]; the write is gone.
+    pub fn write_behind(&self, write: Write) -> Result<(), NoRoom> {
+        let waiting = self.health.waiting.fetch_add(1, Ordering::Relaxed);
+        let sent = self.queue.try_send(Job::Behind(write)).map_err(|_| {
             self.health.waiting.fetch_sub(1, Ordering::Relaxed);
-            let (TrySendError::Full(job) | TrySendError::Disconnected(job)) = error;
-            match job {
-                Job::Behind(write) => Box::new(write),
-                Job::Durable(..) | Job::Read(_) | Job::Stop(_) => {
-                    unreachable!("the job that came back is the one sent")
-                }
-            }
-        })
+            NoRoom
+        });
+        if waiting >= self.bell.crowd {
+            self.bell.ring();
+        } else {
+            self.bell.ring_if_asleep();
+        }
+        sent
     }
 
     /// Counts a signal that could not be kept.
@@ -161,10 +200,12 @@ impl JournalHandle {
     }
 
     fn send(&self, job: Job) -> Result<(), Unavailable> {
-        self.queue.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => Unavailable("too many writes wait for the disk".to_owned()),
+        let sent = self.queue.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => Unavailable(NoRoom.to_string()),
             TrySendError::Disconnected(_) => Unavailable("its thread has ended".to_owned()),
-        })
+        });
+        self.bell.ring();
+        sent
     }
 }
 
@@ -181,28 +222,35 @@ pub fn start(
 ) -> std::io::Result<JournalHandle> {
     let (queue, jobs) = sync_channel(limits.queue);
     let health = Arc::new(Health::default());
+    let bell = Arc::new(Bell { crowd: limits.batch.min(limits.queue / 2), ..Bell::default() });
     let writer = Writer {
+        bell: Arc::clone(&bell),
         store: Some(store),
         open,
         verify: false,
+        failed: None,
         limits,
         kept: VecDeque::new(),
         health: Arc::clone(&health),
         failures,
         tripwire,
     };
-    thread::Builder::new().name(NAME.to_owned()).spawn(move || writer.run(&jobs))?;
-    Ok(JournalHandle { queue, health })
+    let thread = thread::Builder::new().name(NAME.to_owned()).spawn(move || writer.run(&jobs))?;
+    let _set_once = bell.thread.set(thread.thread().clone());
+    Ok(JournalHandle { queue, health, bell })
 }
 
 struct Writer {
     store: Option<Store>,
     open: OpenStore,
     verify: bool,
+    /// When the storage failed last, or failed to open.
+    failed: Option<Stopwatch>,
     limits: Limits,
     /// Signals of failed commits, to be written again.
     kept: VecDeque<Write>,
     health: Arc<Health>,
+    bell: Arc<Bell>,
     failures: mpsc::Sender<Failure>,
     tripwire: Tripwire,
 }
@@ -234,6 +282,17 @@ impl Batch {
     }
 }
 
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.writes.is_empty() && !self.is_urgent()
+    }
+
+    /// Somebody waits for it, or there is nothing to wait for.
+    fn is_urgent(&self) -> bool {
+        !self.waiting.is_empty() || !self.readers.is_empty() || self.stop.is_some()
+    }
+}
+
 impl Writer {
     fn run(mut self, jobs: &Receiver<Job>) {
         while let Some(mut batch) = self.collect(jobs) {
@@ -253,23 +312,46 @@ impl Writer {
     /// Waits for work, then takes all there is, up to the size of a batch. `None` when nobody can send any more.
     fn collect(&mut self, jobs: &Receiver<Job>) -> Option<Batch> {
         let mut batch = Batch::default();
-        let first = if self.store.is_some() {
-            jobs.recv().ok()
-        } else {
-            match jobs.recv_timeout(self.limits.retry) {
-                Ok(job) => Some(job),
-                Err(RecvTimeoutError::Timeout) => return Some(batch),
-                Err(RecvTimeoutError::Disconnected) => None,
+        self.take(jobs, &mut batch).ok()?;
+        if batch.is_empty() {
+            self.sleep(jobs, &mut batch)?;
+        }
+        let watch = Stopwatch::start();
+        while !batch.is_urgent() && batch.writes.len() < self.limits.batch {
+            let left = self.limits.linger.saturating_sub(watch.elapsed());
+            if left.is_zero() {
+                break;
             }
-        };
-        batch.add(first?, &self.health);
+            thread::park_timeout(left);
+            self.take(jobs, &mut batch).ok()?;
+        }
+        Some(batch)
+    }
+
+    /// Sleeps until there is work; without a store, no longer than until it is to be opened again.
+    fn sleep(&mut self, jobs: &Receiver<Job>, batch: &mut Batch) -> Option<()> {
+        self.bell.asleep.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let looked = self.take(jobs, batch);
+        if batch.is_empty() && looked.is_ok() {
+            // a handle that goes away rings no bell
+            let longest = if self.store.is_some() { LONGEST_SLEEP } else { self.limits.retry };
+            thread::park_timeout(longest);
+        }
+        self.bell.asleep.store(false, Ordering::Relaxed);
+        looked.ok()
+    }
+
+    fn take(&self, jobs: &Receiver<Job>, batch: &mut Batch) -> Result<(), TryRecvError> {
         while batch.writes.len() < self.limits.batch && batch.stop.is_none() {
             match jobs.try_recv() {
                 Ok(job) => batch.add(job, &self.health),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Disconnected) if batch.is_empty() => return Err(TryRecvError::Disconnected),
+                Err(TryRecvError::Disconnected) => return Ok(()),
             }
         }
-        Some(batch)
+        Ok(())
     }
 
     fn commit(&mut self, batch: &mut Batch) {
@@ -326,6 +408,7 @@ impl Writer {
     fn fail(&mut self, why: String) -> Unavailable {
         tracing::error!(why, "the journal failed; models are silent until it can be written again");
         self.store = None;
+        self.failed = Some(Stopwatch::start());
         if let Ok(mut text) = self.health.why.lock() {
             text.clone_from(&why);
         }
@@ -342,7 +425,8 @@ impl Writer {
     }
 
     fn reopen_if_due(&mut self) {
-        if self.store.is_some() {
+        let paused = self.failed.is_some_and(|failed| failed.elapsed() < self.limits.retry);
+        if self.store.is_some() || paused {
             return;
         }
         match (self.open)(self.verify) {

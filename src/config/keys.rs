@@ -160,6 +160,7 @@ fn journal(reader: &mut Reader<'_, '_>) -> Journal {
     let journal = Journal {
         queue: at.count("queue", 1..=1_048_576),
         batch: at.count("batch", 1..=65_536),
+        linger: at.millis("linger_ms", 0..=1_000),
         cache_bytes: at.count("cache_mib", 1..=2_048).saturating_mul(1 << 20),
         retry: at.millis("retry_ms", 10..=60_000),
     };

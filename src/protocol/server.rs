@@ -6,11 +6,19 @@
 //! written is true of it.
 #![deny(clippy::indexing_slicing)]
 
-use std::{cell::Cell, collections::VecDeque, future::Future, io, rc::Rc, time::Duration};
+use std::{
+    cell::Cell,
+    collections::VecDeque,
+    future::Future,
+    io::{self, Read as _, Write as _},
+    os::unix::net::UnixStream as Socket,
+    rc::Rc,
+    time::Duration,
+};
 
 use serde_json::value::RawValue;
 use tokio::{
-    io::AsyncReadExt,
+    io::{Interest, unix::AsyncFd},
     net::{UnixListener, UnixStream, unix::UCred},
     sync::watch,
     task::JoinHandle,
@@ -91,11 +99,13 @@ pub async fn serve<S: Service>(
             Ok((stream, _)) => match admit(&stream, &access.borrow(), &limits, connections.open.get()) {
                 Ok(peer) => {
                     let open = Open::new(&connections);
-                    let connection = Connection::new(stream, peer, service.clone(), Rc::clone(&limits), stop.clone());
-                    tasks.spawn_local(async move {
-                        let _open = open;
-                        connection.run().await;
-                    });
+                    match Connection::new(stream, peer, service.clone(), Rc::clone(&limits), stop.clone()) {
+                        Ok(connection) => drop(tasks.spawn_local(async move {
+                            let _open = open;
+                            connection.run().await;
+                        })),
+                        Err(error) => tracing::warn!(%error, "a connection could not be watched"),
+                    }
                 }
                 Err(error) => {
                     connections.refused.set(connections.refused.get() + 1);
@@ -139,11 +149,14 @@ fn refuse(stream: &UnixStream, error: &WireError) {
 }
 
 struct Connection<S> {
-    stream: UnixStream,
+    /// Watched for input only. A socket that is also watched for room to write wakes its task each time the client reads
+    /// an answer, which would cost a context switch a request.
+    stream: AsyncFd<Socket>,
     peer: Peer,
     service: S,
     limits: Rc<Limits>,
     stop: watch::Receiver<bool>,
+    scratch: Box<[u8]>,
     out: Vec<u8>,
     recording: VecDeque<JoinHandle<Vec<u8>>>,
 }
@@ -155,8 +168,11 @@ enum Read {
 }
 
 impl<S: Service> Connection<S> {
-    fn new(stream: UnixStream, peer: Peer, service: S, limits: Rc<Limits>, stop: watch::Receiver<bool>) -> Self {
-        Self { stream, peer, service, limits, stop, out: Vec::with_capacity(512), recording: VecDeque::new() }
+    fn new(stream: UnixStream, peer: Peer, service: S, limits: Rc<Limits>, stop: watch::Receiver<bool>) -> io::Result<Self> {
+        let stream = watch_for(stream.into_std()?, Interest::READABLE)?;
+        let scratch = vec![0; READ_BYTES].into_boxed_slice();
+        let (out, recording) = (Vec::with_capacity(512), VecDeque::new());
+        Ok(Self { stream, peer, service, limits, stop, scratch, out, recording })
     }
 
     async fn run(mut self) {
@@ -186,7 +202,7 @@ impl<S: Service> Connection<S> {
         let read = async {
             tokio::select! {
                 biased;
-                read = self.stream.read_buf(room) => Ok(if read? == 0 { Read::End } else { Read::Some }),
+                read = read_some(&self.stream, &mut self.scratch, room) => Ok(if read? == 0 { Read::End } else { Read::Some }),
                 _ = stop.wait_for(|stop| *stop) => Ok(Read::End),
             }
         };
@@ -264,10 +280,41 @@ impl<S: Service> Connection<S> {
     }
 }
 
-/// Writes all of it, without waiting when the socket takes it at once, as it nearly always does.
-async fn write(stream: &UnixStream, mut bytes: &[u8], patience: Duration) -> io::Result<()> {
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe and asks the caller to promise that the descriptor lives as long as its owner, \
+              which the type given here ensures"
+)]
+fn watch_for(socket: Socket, interest: Interest) -> io::Result<AsyncFd<Socket>> {
+    AsyncFd::with_interest(socket, interest)
+}
+
+/// Waits for input and appends what is there, as far as `scratch` holds it. 0 at the end of input.
+async fn read_some(stream: &AsyncFd<Socket>, scratch: &mut [u8], into: &mut Vec<u8>) -> io::Result<usize> {
     loop {
-        match stream.try_write(bytes) {
+        let mut ready = stream.readable().await?;
+        match ready.try_io(|socket| socket.get_ref().read(scratch)) {
+            Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(Err(error)) => return Err(error),
+            Ok(Ok(count)) => {
+                if (1..scratch.len()).contains(&count) {
+                    // the socket is empty: the next look would only say so
+                    ready.clear_ready();
+                }
+                into.extend_from_slice(scratch.get(..count).unwrap_or_default());
+                return Ok(count);
+            }
+            Err(_would_block) => {}
+        }
+    }
+}
+
+/// Writes all of it, without waiting when the socket takes it at once, as it nearly always does.
+async fn write(stream: &AsyncFd<Socket>, mut bytes: &[u8], patience: Duration) -> io::Result<()> {
+    loop {
+        let mut socket = stream.get_ref();
+        match socket.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(count) => {
                 bytes = bytes.get(count..).unwrap_or_default();
                 if bytes.is_empty() {
@@ -275,8 +322,11 @@ async fn write(stream: &UnixStream, mut bytes: &[u8], patience: Duration) -> io:
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                timeout(patience, stream.writable()).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+                let room = watch_for(socket.try_clone()?, Interest::WRITABLE)?;
+                let waited = timeout(patience, room.writable()).await;
+                drop(waited.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??);
             }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }

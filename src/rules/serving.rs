@@ -84,7 +84,7 @@ impl Served {
         &self.version
     }
 
-    /// The score of a row of inputs, which [`crate::features::Pipeline`] made. `row` is used to work in.
+    /// The score of a row of inputs, which [`Pipeline`](crate::features::pipeline::Pipeline) made. `row` is used to work in.
     ///
     /// # Errors
     /// The reason for which it has no score: an input it cannot do without is missing, or what came out is no

@@ -1,0 +1,246 @@
+//! Round trips through the socket against a bare blocking echo, in one run: two server processes, this one the client.
+//!
+//! `cargo bench --bench round_trip` prints, for both servers, the median and the 99th percentile of a round trip and the
+//! CPU time a request costs the server, and then the ratios; then how many requests a second eight connections get.
+//! Put `taskset -c 0` before it to pin everything to one core: an idle virtual core takes longer to wake up than a
+//! request takes.
+
+use std::{
+    error::Error,
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    os::unix::net::{UnixListener, UnixStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+const VIGIE: &str = env!("CARGO_BIN_EXE_vigie");
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
+/// Blocks are taken in turn, so that a machine that slows down slows down both.
+const BLOCKS: usize = 10;
+const REQUESTS_PER_BLOCK: usize = 5_000;
+const CONNECTIONS: usize = 8;
+const REQUESTS_PER_CONNECTION: usize = 10_000;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+struct Server {
+    child: Child,
+    socket: PathBuf,
+}
+
+#[derive(Default)]
+struct Figures {
+    micros: Vec<f64>,
+    cpu_ns: u64,
+    requests: usize,
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, echo, socket, reply_bytes] = arguments.as_slice()
+        && echo == "--echo"
+    {
+        return echo_forever(Path::new(socket), reply_bytes.parse()?);
+    }
+    let folder = std::env::temp_dir().join(format!("vigie-round-trip-{}", std::process::id()));
+    fs::create_dir_all(&folder)?;
+    let result = measure(&folder);
+    fs::remove_dir_all(&folder)?;
+    result
+}
+
+fn measure(folder: &Path) -> Result<()> {
+    let vigie = start_vigie(folder)?;
+    let (request_bytes, reply_bytes) = sizes(&vigie.socket)?;
+    let echo = start_echo(folder, reply_bytes)?;
+    println!("request {request_bytes} bytes, reply {reply_bytes} bytes, {} round trips each", BLOCKS * REQUESTS_PER_BLOCK);
+    let (mut of_echo, mut of_vigie) = (Figures::default(), Figures::default());
+    let mut serial = 0;
+    for _ in 0..BLOCKS {
+        block(&echo, &mut of_echo, &mut serial)?;
+        block(&vigie, &mut of_vigie, &mut serial)?;
+    }
+    let (echo_figures, vigie_figures) = (of_echo.print("echo"), of_vigie.print("vigie"));
+    let names = ["p50", "p99", "CPU per request"];
+    for ((name, echo), vigie) in names.into_iter().zip(echo_figures).zip(vigie_figures) {
+        println!("ratio of {name}: {:.2}", vigie / echo);
+    }
+    for server in [(&echo, "echo"), (&vigie, "vigie")] {
+        println!("{}: {:.0} requests a second on {CONNECTIONS} connections", server.1, throughput(server.0)?);
+    }
+    Ok(())
+}
+
+fn start_vigie(folder: &Path) -> Result<Server> {
+    let state = folder.join("state");
+    let socket = folder.join("vigie.sock");
+    let vigie = |arguments: &[&str]| -> Result<()> {
+        let status = Command::new(VIGIE).args(arguments).stdout(Stdio::null()).status()?;
+        status.success().then_some(()).ok_or_else(|| format!("vigie {arguments:?} failed").into())
+    };
+    let (state_text, socket_text) = (state.to_string_lossy(), socket.to_string_lossy());
+    let config = folder.join("config.toml");
+    fs::write(&config, "[training]\nmin_trades = 100\nmin_test_trades = 50\n[scoring]\nholdback = 0\n")?;
+    vigie(&["import", "--state", &state_text, EXAMPLES])?;
+    vigie(&["train", "--state", &state_text, "--config", &config.to_string_lossy()])?;
+    let child = Command::new(VIGIE)
+        .args(["run", "--state", &state_text, "--socket", &socket_text, "--config", &config.to_string_lossy()])
+        .stderr(Stdio::null())
+        .spawn()?;
+    let server = Server { child, socket: socket.clone() };
+    wait_for(&server.socket)?;
+    vigie(&["promote", "ES/1", "--to", "production", "--override", "--reason", "bench", "--socket", &socket_text])?;
+    Ok(server)
+}
+
+fn start_echo(folder: &Path, reply_bytes: usize) -> Result<Server> {
+    let socket = folder.join("echo.sock");
+    let this = std::env::current_exe()?;
+    let child = Command::new(this).args(["--echo", &socket.to_string_lossy(), &reply_bytes.to_string()]).spawn()?;
+    wait_for(&socket)?;
+    Ok(Server { child, socket })
+}
+
+fn wait_for(socket: &Path) -> Result<()> {
+    let start = Instant::now();
+    while UnixStream::connect(socket).is_err() {
+        if start.elapsed() > Duration::from_secs(10) {
+            return Err(format!("nobody listens at {}", socket.display()).into());
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+/// Reads lines and answers each with as many bytes as vigie's answer has.
+fn echo_forever(socket: &Path, reply_bytes: usize) -> Result<()> {
+    for stream in UnixListener::bind(socket)?.incoming() {
+        let mut stream = stream?;
+        thread::spawn(move || {
+            let mut reply = vec![b'x'; reply_bytes - 1];
+            reply.push(b'\n');
+            let mut buffer = [0; 4096];
+            let mut line_open = 0;
+            while let Ok(count @ 1..) = stream.read(&mut buffer) {
+                line_open += count;
+                if buffer[count - 1] == b'\n' && line_open > 0 {
+                    line_open = 0;
+                    if stream.write_all(&reply).is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+    }
+    Ok(())
+}
+
+fn request(serial: usize) -> String {
+    format!(
+        "{{\"type\":\"score\",\"id\":{serial},\"trade_id\":\"BENCH-{serial:09}\",\"at\":\"2026-01-05T15:02:11Z\",\"symbol\":\"ES\",\
+         \"side\":\"long\",\"confidence\":0.62,\"features\":{{\"vwap_trend_signal\":0.71,\"sierra_pattern_strength\":0.4,\
+         \"dow_trend_regime\":1,\"gamma_levels_proximity\":0.31,\"level_proximity\":0.22,\"es_nq_correlation\":0.93,\
+         \"volume_confirmation\":0.55,\"options_flow_bias\":0.1,\"market_volatility\":0.2,\"session_time\":0.64,\
+         \"bid_ask_spread\":0.0,\"recent_momentum\":0.35}}}}\n"
+    )
+}
+
+struct Connection {
+    reader: BufReader<UnixStream>,
+    answer: String,
+}
+
+impl Connection {
+    fn open(socket: &Path) -> Result<Self> {
+        Ok(Self { reader: BufReader::new(UnixStream::connect(socket)?), answer: String::new() })
+    }
+
+    fn ask(&mut self, request: &str) -> Result<&str> {
+        self.reader.get_mut().write_all(request.as_bytes())?;
+        self.answer.clear();
+        self.reader.read_line(&mut self.answer)?;
+        Ok(&self.answer)
+    }
+}
+
+fn sizes(socket: &Path) -> Result<(usize, usize)> {
+    let mut connection = Connection::open(socket)?;
+    let request = request(0);
+    let answer = connection.ask(&request)?;
+    if !answer.contains("\"arm\":\"ml\"") {
+        return Err(format!("the model does not speak: {answer}").into());
+    }
+    println!("{}{answer}", request);
+    Ok((request.len(), answer.len()))
+}
+
+fn block(server: &Server, figures: &mut Figures, serial: &mut usize) -> Result<()> {
+    let mut connection = Connection::open(&server.socket)?;
+    let warm_up = 200;
+    for _ in 0..warm_up {
+        *serial += 1;
+        connection.ask(&request(*serial))?;
+    }
+    let cpu_before = server.cpu_ns()?;
+    for _ in 0..REQUESTS_PER_BLOCK {
+        *serial += 1;
+        let line = request(*serial);
+        let start = Instant::now();
+        connection.ask(&line)?;
+        figures.micros.push(start.elapsed().as_secs_f64() * 1e6);
+    }
+    figures.cpu_ns += server.cpu_ns()? - cpu_before;
+    figures.requests += REQUESTS_PER_BLOCK;
+    Ok(())
+}
+
+fn throughput(server: &Server) -> Result<f64> {
+    let start = Instant::now();
+    let clients: Vec<_> = (0..CONNECTIONS)
+        .map(|client| {
+            let socket = server.socket.clone();
+            thread::spawn(move || {
+                let Ok(mut connection) = Connection::open(&socket) else { return false };
+                (0..REQUESTS_PER_CONNECTION).all(|n| connection.ask(&request((client + 1) * 10_000_000 + n)).is_ok())
+            })
+        })
+        .collect();
+    for client in clients {
+        if !client.join().unwrap_or(false) {
+            return Err("a connection broke".into());
+        }
+    }
+    Ok((CONNECTIONS * REQUESTS_PER_CONNECTION) as f64 / start.elapsed().as_secs_f64())
+}
+
+impl Server {
+    /// Time all threads of the server spent on a processor, by the scheduler's count.
+    fn cpu_ns(&self) -> Result<u64> {
+        let mut total = 0;
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let text = fs::read_to_string(task?.path().join("schedstat"))?;
+            total += text.split(' ').next().unwrap_or("0").parse::<u64>()?;
+        }
+        Ok(total)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _already_gone = self.child.kill();
+        let _already_reaped = self.child.wait();
+    }
+}
+
+impl Figures {
+    fn print(mut self, name: &str) -> [f64; 3] {
+        self.micros.sort_by(f64::total_cmp);
+        let at = |share: f64| self.micros[((self.micros.len() - 1) as f64 * share) as usize];
+        let figures = [at(0.5), at(0.99), self.cpu_ns as f64 / self.requests as f64 / 1e3];
+        println!("{name}: p50 {:.1} us, p99 {:.1} us, CPU {:.1} us a request", figures[0], figures[1], figures[2]);
+        figures
+    }
+}

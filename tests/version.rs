@@ -1,0 +1,139 @@
+//! What is stored of a trained version: read as it was written, and never served once damaged.
+
+use ndarray::{Array2, ArrayView1};
+use rand::RngExt;
+use rand_pcg::Pcg64;
+use vigie::{
+    domain::Timestamp,
+    features::{
+        DesignOptions, Scaling,
+        design::DesignMatrix,
+        fit::fit,
+        row::{BUILT_IN, Schema},
+    },
+    models::{
+        DataHash, Logistic, ModelRecord, Options, RecordError, Target, TrainingSpan, VersionError, VersionRecord,
+        fit_logistic,
+    },
+};
+
+fn design(x: &Array2<f64>, options: &DesignOptions) -> DesignMatrix {
+    // the built-in inputs are missing in all rows and so are dropped
+    let row = |row: ArrayView1<'_, f64>| [vec![None; BUILT_IN], row.iter().copied().map(Some).collect()].concat();
+    let rows: Vec<Vec<Option<f64>>> = x.rows().into_iter().map(row).collect();
+    let rows: Vec<&[Option<f64>]> = rows.iter().map(Vec::as_slice).collect();
+    let schema = Schema::new(&options.extra).unwrap_or_else(|error| unreachable!("{error}"));
+    fit(&schema, &rows, options).unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+fn version() -> VersionRecord {
+    let mut rng = Pcg64::new(8, 1);
+    let x = Array2::from_shape_simple_fn((50, 2), || rng.random::<f64>());
+    let y: Vec<bool> = x.rows().into_iter().map(|row| row.sum() + rng.random::<f64>() > 1.5).collect();
+    let options = DesignOptions {
+        scaling: Scaling::Standardise,
+        clip_quantile: 0.0,
+        indicator_min_missing: 0.01,
+        max_missing: 0.99,
+        fill_max_age_hours: 23.0,
+        interactions: Vec::new(),
+        extra: vec!["a".to_owned(), "b".to_owned()],
+    };
+    let model = fit_logistic(x.view(), &y, &Options::default()).unwrap_or_else(|error| unreachable!("{error}"));
+    let time = |text: &str| text.parse::<Timestamp>().unwrap_or_else(|error| unreachable!("{error}"));
+    VersionRecord {
+        id: "ES/2".parse().unwrap_or_else(|error| unreachable!("{error}")),
+        target: Target::SignalQuality,
+        created_at: time("2016-01-04T02:00:00Z"),
+        model: ModelRecord::Logistic(model),
+        training: TrainingSpan {
+            first: time("2015-01-05T15:02:11.123456789Z"),
+            last: time("2015-12-30T20:00:00Z"),
+            rows: 50,
+            wins: y.iter().filter(|label| **label).count() as u64,
+        },
+        data_hash: DataHash::of(&["a", "b"], x.view(), &y),
+        seed: u64::MAX,
+        code_version: "0.1.0".into(),
+        parent: "ES/1".parse().ok(),
+        metrics: [("test_auc".into(), 0.1 + 0.2)].into(),
+        design: design(&x, &options),
+        warnings: vec!["vix is missing in all rows".to_owned()],
+    }
+}
+
+#[test]
+fn a_version_is_read_as_it_was_written() {
+    let version = version();
+    let bytes = version.to_bytes().unwrap();
+    assert_eq!(VersionRecord::from_bytes(&bytes).unwrap(), version);
+    assert_eq!(VersionRecord::from_bytes(&bytes).unwrap().to_bytes().unwrap(), bytes);
+}
+
+#[test]
+fn no_damaged_byte_of_a_stored_version_goes_unnoticed() {
+    let bytes = version().to_bytes().unwrap();
+    for place in 0..bytes.len() {
+        for flip in [1, 0x20, 0x80] {
+            let mut damaged = bytes.clone();
+            damaged[place] ^= flip;
+            assert!(VersionRecord::from_bytes(&damaged).is_err(), "byte {place} ^ {flip}");
+        }
+        assert!(VersionRecord::from_bytes(&bytes[..place]).is_err(), "cut at {place}");
+    }
+}
+
+#[test]
+fn a_version_that_could_not_be_served_is_neither_written_nor_read() {
+    let with = |change: &dyn Fn(&mut VersionRecord)| {
+        let mut version = version();
+        change(&mut version);
+        version.to_bytes().unwrap_err()
+    };
+    let model = |change: fn(&mut Logistic)| {
+        with(&|version| {
+            let ModelRecord::Logistic(model) = &mut version.model;
+            change(model);
+        })
+    };
+    let cause = |error: VersionError| match error {
+        VersionError::Model { error, .. } => error,
+        other => unreachable!("{other}"),
+    };
+    let narrow = model(|m| m.weights.truncate(1));
+    assert!(matches!(narrow, VersionError::Width { model: 1, design: 2, .. }), "{narrow}");
+    assert_eq!(cause(model(|m| m.weights.clear())), RecordError::NoWeights);
+    let infinite = RecordError::NonFinite { what: "weight 1".to_owned(), value: f64::INFINITY };
+    assert_eq!(cause(model(|m| m.weights[1] = f64::INFINITY)), infinite);
+    assert!(matches!(cause(model(|m| m.intercept = f64::NAN)), RecordError::NonFinite { .. }));
+    assert!(matches!(
+        with(&|v| {
+            v.metrics.insert("sharpe".into(), f64::NAN);
+        }),
+        VersionError::Metric { name, .. } if &*name == "sharpe"
+    ));
+    assert!(matches!(with(&|v| v.training.wins = v.training.rows), VersionError::Training { .. }));
+    assert!(matches!(with(&|v| v.training.last = Timestamp::UNIX_EPOCH), VersionError::Training { .. }));
+
+    let text = String::from_utf8(version().to_bytes().unwrap()).unwrap();
+    let newer = text.replacen("\"format\":1", "\"format\":2", 1).replacen("\"version\"", "\"content\"", 1);
+    assert_eq!(VersionRecord::from_bytes(newer.as_bytes()), Err(VersionError::Format { found: 2, read: 1 }));
+    let changed = text.replacen("ES/2", "ES/3", 1);
+    assert_eq!(VersionRecord::from_bytes(changed.as_bytes()), Err(VersionError::Checksum));
+}
+
+#[test]
+fn a_data_hash_can_be_recomputed_elsewhere_and_tells_data_apart() {
+    let x = ndarray::array![[1.0, -0.0], [0.5, 2.0]];
+    let hash = DataHash::of(&["a", "bc"], x.view(), &[true, false]);
+    // Python: h = hashlib.blake2b(digest_size=16); h.update(struct.pack("<QQQ1sQ2s4d2?", 2, 2, 1, b"a", 2, b"bc",
+    // 1.0, 0.0, 0.5, 2.0, True, False)); h.hexdigest()
+    assert_eq!(hash.to_string(), "568661f466c0dce3f5107c7f533e90e2");
+    assert_eq!(hash, "568661f466c0dce3f5107c7f533e90e2".parse().unwrap());
+    assert_eq!(hash, DataHash::of(&["a", "bc"], x.t().to_owned().t(), &[true, false]));
+    assert_ne!(hash, DataHash::of(&["ab", "c"], x.view(), &[true, false]));
+    assert_ne!(hash, DataHash::of(&["a", "bc"], x.view(), &[false, true]));
+    for bad in ["", "+0f6ee6d0f6ee6d00f6ee6d00f6ee6d0", "zz", &"0".repeat(33)] {
+        assert!(bad.parse::<DataHash>().is_err(), "{bad}");
+    }
+}
