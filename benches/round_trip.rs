@@ -56,7 +56,10 @@ fn measure(folder: &Path) -> Result<()> {
     let vigie = start_vigie(folder)?;
     let (request_bytes, reply_bytes) = sizes(&vigie.socket)?;
     let echo = start_echo(folder, reply_bytes)?;
-    println!("request {request_bytes} bytes, reply {reply_bytes} bytes, {} round trips each", BLOCKS * REQUESTS_PER_BLOCK);
+    println!(
+        "request {request_bytes} bytes, reply {reply_bytes} bytes, {} round trips each",
+        BLOCKS * REQUESTS_PER_BLOCK
+    );
     let (mut of_echo, mut of_vigie) = (Figures::default(), Figures::default());
     let mut serial = 0;
     for _ in 0..BLOCKS {
