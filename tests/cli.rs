@@ -11,7 +11,7 @@ use std::{
 
 use assert_cmd::assert::OutputAssertExt;
 use common::{
-    place::{CONFIG, Place, examples},
+    place::{CONFIG, Place, example_confidence, examples},
     process::{Process, vigie},
 };
 use serde_json::Value;
@@ -138,7 +138,7 @@ fn a_score_without_a_daemon_prints_the_neutral_answer_and_ends_with_4() {
     let answer = json(&ends_with(&place, &["score", "--json", signal], 4));
     assert_eq!(
         (&answer["arm"], &answer["confidence"], &answer["size"]),
-        (&"baseline".into(), &0.6094.into(), &1.0.into())
+        (&"baseline".into(), &example_confidence().into(), &1.0.into())
     );
     assert_eq!(answer["reason"], "unreachable");
     ends_with(&place, &["score", "no-such-file"], 1);
@@ -147,12 +147,13 @@ fn a_score_without_a_daemon_prints_the_neutral_answer_and_ends_with_4() {
 #[test]
 fn importing_the_same_again_changes_nothing() {
     let place = Place::new();
+    let all = Value::from(examples().len());
     let first = json(&ends_with(&place, &["import", "--json", "--state", "state", EXAMPLES], 0));
-    assert_eq!((&first["lines"], &first["stored"], &first["duplicates"]), (&600.into(), &600.into(), &0.into()));
+    assert_eq!((&first["lines"], &first["stored"], &first["duplicates"]), (&all, &all, &0.into()));
     let held = |place: &Place| (place.reader().counts().unwrap(), place.reader().last_seq().unwrap());
     let before = held(&place);
     let again = json(&ends_with(&place, &["import", "--json", "--state", "state", EXAMPLES], 0));
-    assert_eq!((&again["stored"], &again["duplicates"]), (&0.into(), &600.into()));
+    assert_eq!((&again["stored"], &again["duplicates"]), (&0.into(), &all));
     assert_eq!(held(&place), before);
 }
 
@@ -184,8 +185,8 @@ fn a_broken_gz_is_an_error_that_names_the_line_and_keeps_what_came_before() {
     ends_with(&place, &["import", "--state", "state", "damaged.gz"], 1);
     // the whole file completes what the broken ones began
     let summary = json(&ends_with(&place, &["import", "--json", "--state", "state", EXAMPLES], 0));
-    assert_eq!(summary["stored"].as_u64().unwrap() + summary["duplicates"].as_u64().unwrap(), 600);
-    assert_eq!(place.reader().counts().unwrap().outcomes, 600);
+    assert_eq!(summary["stored"].as_u64().unwrap() + summary["duplicates"].as_u64().unwrap(), examples().len() as u64);
+    assert_eq!(place.reader().counts().unwrap().outcomes, examples().len() as u64);
 }
 
 #[test]
@@ -199,7 +200,7 @@ fn standard_input_plain_or_gzipped_is_read_as_a_file_is() {
             .unwrap();
         child.stdin.take().unwrap().write_all(&text).unwrap();
         let output = child.wait_with_output().unwrap();
-        assert_eq!(json(&output)["stored"], 600, "{input}");
+        assert_eq!(json(&output)["stored"], examples().len(), "{input}");
     }
 }
 
@@ -208,7 +209,7 @@ fn features_are_printed_one_object_a_line_with_null_where_missing() {
     let place = Place::new();
     let features = stdout(&ends_with(&place, &["features", EXAMPLES], 0));
     let with_id = stdout(&ends_with(&place, &["features", "--with-id", EXAMPLES], 0));
-    assert_eq!((features.lines().count(), with_id.lines().count()), (600, 600));
+    assert_eq!((features.lines().count(), with_id.lines().count()), (examples().len(), examples().len()));
     let mut missing = 0;
     for ((line, with_id), snapshot) in features.lines().zip(with_id.lines()).zip(examples()) {
         let line: Value = serde_json::from_str(line).unwrap();
@@ -259,7 +260,7 @@ fn every_json_output_is_one_object_or_array() {
     assert_eq!(ask(&["lock", "--reason", "x"])["durable"], true);
     assert_eq!(ask(&["resume", "--reason", "x"])["durable"], true);
     assert_eq!(ask(&["reload"])["notes"], Value::Array(Vec::new()));
-    assert_eq!(ask(&["replay", EXAMPLES])["scored"], 600);
+    assert_eq!(ask(&["replay", EXAMPLES])["scored"], examples().len());
     daemon.stop();
 }
 
@@ -280,8 +281,29 @@ fn texts_for_people_say_what_scripts_read() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
-    let place = Place::new();
-    for arguments in [&["features", EXAMPLES][..], &["import", "--json", EXAMPLES], &["--help"]] {
+    let place = Place::with_model(State::Production);
+    let config = place.file("config.toml", CONFIG);
+    let config = config.to_str().unwrap();
+    let daemon = Process::start(&place, &[]);
+    let socket = place.socket();
+    let socket = socket.to_str().unwrap();
+    let signal = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signal.json");
+    for arguments in [
+        &["--help"][..],
+        &["features", EXAMPLES],
+        &["check", config],
+        &["check", config, "--json"],
+        &["import", EXAMPLES],
+        &["import", "--json", EXAMPLES],
+        &["train", "--config", config],
+        &["models", "--offline", "--state", "state"],
+        &["models", "--socket", socket, "--json"],
+        &["status", "--socket", socket],
+        &["score", "--socket", socket, "--deadline-ms", "10000", signal],
+        &["lock", "--reason", "x", "--socket", socket],
+        &["replay", "--socket", socket, "few.jsonl"],
+    ] {
+        place.file("few.jsonl", &examples()[..3].join("\n"));
         let mut child = vigie(&place, arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
         let mut said = String::new();
@@ -289,4 +311,14 @@ fn a_reader_that_goes_away_is_no_error() {
         assert!(child.wait().unwrap().success(), "{arguments:?}: {said}");
         assert_eq!(said, "", "{arguments:?}");
     }
+    daemon.stop();
+}
+
+#[test]
+fn a_full_disk_under_the_output_is_an_error_and_no_panic() {
+    let place = Place::new();
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = vigie(&place, &["import", EXAMPLES]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(stderr(&output).starts_with("vigie: "), "{output:?}");
 }
