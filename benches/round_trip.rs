@@ -13,8 +13,10 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use vigie::clock::Stopwatch;
 
 const VIGIE: &str = env!("CARGO_BIN_EXE_vigie");
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
@@ -56,7 +58,10 @@ fn measure(folder: &Path) -> Result<()> {
     let vigie = start_vigie(folder)?;
     let (request_bytes, reply_bytes) = sizes(&vigie.socket)?;
     let echo = start_echo(folder, reply_bytes)?;
-    println!("request {request_bytes} bytes, reply {reply_bytes} bytes, {} round trips each", BLOCKS * REQUESTS_PER_BLOCK);
+    println!(
+        "request {request_bytes} bytes, reply {reply_bytes} bytes, {} round trips each",
+        BLOCKS * REQUESTS_PER_BLOCK
+    );
     let (mut of_echo, mut of_vigie) = (Figures::default(), Figures::default());
     let mut serial = 0;
     for _ in 0..BLOCKS {
@@ -105,7 +110,7 @@ fn start_echo(folder: &Path, reply_bytes: usize) -> Result<Server> {
 }
 
 fn wait_for(socket: &Path) -> Result<()> {
-    let start = Instant::now();
+    let start = Stopwatch::start();
     while UnixStream::connect(socket).is_err() {
         if start.elapsed() > Duration::from_secs(10) {
             return Err(format!("nobody listens at {}", socket.display()).into());
@@ -188,7 +193,7 @@ fn block(server: &Server, figures: &mut Figures, serial: &mut usize) -> Result<(
     for _ in 0..REQUESTS_PER_BLOCK {
         *serial += 1;
         let line = request(*serial);
-        let start = Instant::now();
+        let start = Stopwatch::start();
         connection.ask(&line)?;
         figures.micros.push(start.elapsed().as_secs_f64() * 1e6);
     }
@@ -198,7 +203,7 @@ fn block(server: &Server, figures: &mut Figures, serial: &mut usize) -> Result<(
 }
 
 fn throughput(server: &Server) -> Result<f64> {
-    let start = Instant::now();
+    let start = Stopwatch::start();
     let clients: Vec<_> = (0..CONNECTIONS)
         .map(|client| {
             let socket = server.socket.clone();

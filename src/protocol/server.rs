@@ -168,7 +168,13 @@ enum Read {
 }
 
 impl<S: Service> Connection<S> {
-    fn new(stream: UnixStream, peer: Peer, service: S, limits: Rc<Limits>, stop: watch::Receiver<bool>) -> io::Result<Self> {
+    fn new(
+        stream: UnixStream,
+        peer: Peer,
+        service: S,
+        limits: Rc<Limits>,
+        stop: watch::Receiver<bool>,
+    ) -> io::Result<Self> {
         let stream = watch_for(stream.into_std()?, Interest::READABLE)?;
         let scratch = vec![0; READ_BYTES].into_boxed_slice();
         let (out, recording) = (Vec::with_capacity(512), VecDeque::new());
