@@ -13,8 +13,10 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use vigie::clock::Stopwatch;
 
 const VIGIE: &str = env!("CARGO_BIN_EXE_vigie");
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
@@ -108,7 +110,7 @@ fn start_echo(folder: &Path, reply_bytes: usize) -> Result<Server> {
 }
 
 fn wait_for(socket: &Path) -> Result<()> {
-    let start = Instant::now();
+    let start = Stopwatch::start();
     while UnixStream::connect(socket).is_err() {
         if start.elapsed() > Duration::from_secs(10) {
             return Err(format!("nobody listens at {}", socket.display()).into());
@@ -191,7 +193,7 @@ fn block(server: &Server, figures: &mut Figures, serial: &mut usize) -> Result<(
     for _ in 0..REQUESTS_PER_BLOCK {
         *serial += 1;
         let line = request(*serial);
-        let start = Instant::now();
+        let start = Stopwatch::start();
         connection.ask(&line)?;
         figures.micros.push(start.elapsed().as_secs_f64() * 1e6);
     }
@@ -201,7 +203,7 @@ fn block(server: &Server, figures: &mut Figures, serial: &mut usize) -> Result<(
 }
 
 fn throughput(server: &Server) -> Result<f64> {
-    let start = Instant::now();
+    let start = Stopwatch::start();
     let clients: Vec<_> = (0..CONNECTIONS)
         .map(|client| {
             let socket = server.socket.clone();

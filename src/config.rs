@@ -91,6 +91,8 @@ pub struct Server {
     pub write_timeout: Duration,
     /// Time an answer may take when the request names no deadline.
     pub deadline: Duration,
+    /// How far a signal's time may lie ahead of the daemon's clock.
+    pub max_ahead: Duration,
     /// How long a stop may take before what is left is cut off.
     pub drain: Duration,
 }

@@ -27,6 +27,7 @@ max_line_bytes = 32768
 half_line_timeout_ms = 4000
 write_timeout_ms = 3000
 deadline_us = 9000
+max_ahead_ms = 100
 drain_ms = 500
 [access]
 trader_users = ["trader", "1001"]
@@ -35,6 +36,7 @@ operator_users = ["ops"]
 [scoring]
 blend_weight = 0.25
 trade_threshold = 0.6
+ab_share = 0.4
 holdback = 0
 [sizing]
 rule = "kelly"
@@ -54,6 +56,7 @@ min_trades = 600
 test_share = 0.25
 min_test_trades = 300
 l2 = 0.5
+solver = "newton"
 seed = 11
 [journal]
 queue = 4096

@@ -5,6 +5,7 @@ use std::{cell::Cell, collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
 
 use actix::Addr;
 use arc_swap::ArcSwap;
+use jiff::SignedDuration;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::{
@@ -22,10 +23,12 @@ use super::{
 use crate::{
     clock::{Clock, EventClock, Stopwatch},
     config::Config,
-    domain::{Decision, FeatureVector, Inputs, Probability, Reason, Side, Signal, SignalLine, Timestamp, TradeId},
-    journal::{Counts, Write},
+    domain::{
+        Decision, FeatureVector, Inputs, InvalidLine, Probability, Reason, Side, Signal, SignalLine, Timestamp, TradeId,
+    },
+    journal::{Counts, SignalRecord, Source, Write},
     protocol::{
-        message::{self, Ack, Change, Envelope, Read, Request, WireError},
+        message::{self, Ack, Change, Envelope, Read, Rejected, RejectedScore, Request, WireError},
         peer::{Peer, Role},
         server::{Connections, Service},
     },
@@ -140,14 +143,46 @@ impl Gateway {
     async fn score(&self, request: Box<SignalLine>, line: &[u8], received: Stopwatch) -> Option<Decision> {
         self.observe(request.signal.at);
         let sent = self.0.scorer.send(Score { request, line: Some(line.to_vec()), received });
-        match sent.await {
-            Ok(decision) => Some(decision),
+        let decision = match sent.await {
+            Ok(decision) if decision.reason != Reason::InternalError => return Some(decision),
+            Ok(decision) => decision,
             // the actor is gone, which ends the daemon; the trader gets the baseline all the same
-            Err(_) => SignalLine::parse(line).ok().map(|request| {
-                let Signal { trade_id, confidence, .. } = request.signal;
+            Err(_) => {
+                let Signal { trade_id, confidence, .. } = SignalLine::parse(line).ok()?.signal;
                 Decision::baseline(trade_id, confidence, None, Reason::InternalError)
-            }),
+            }
+        };
+        self.record_failure(&decision, line);
+        Some(decision)
+    }
+
+    /// The scorer records what it answers; where it failed, its answer is recorded here: it counts like any other.
+    fn record_failure(&self, decision: &Decision, line: &[u8]) {
+        let record = SignalRecord {
+            trade_id: decision.trade_id.clone(),
+            received_at: self.0.clock.now(),
+            source: Source::Live,
+            decision: Some(decision.clone()),
+            shadows: Vec::new(),
+            latency_us: None,
+            line: line.to_vec(),
+        };
+        if self.0.journal.write_behind(Write::Signal(record)).is_err() {
+            self.0.journal.count_dropped();
         }
+    }
+
+    /// Why a signal's time cannot be right, if so. One from the future would keep what later signals know from being
+    /// carried forward.
+    fn refuse_time(&self, at: Timestamp) -> Option<InvalidLine> {
+        let (now, ahead) = (self.0.clock.now(), self.0.config.load().server.max_ahead);
+        let in_the_future =
+            self.0.event_clock.is_none() && at.duration_since(now) > SignedDuration::try_from(ahead).ok()?;
+        in_the_future.then(|| InvalidLine {
+            code: "out_of_range",
+            message: format!("at: {at} lies ahead of the daemon's clock, {now}, by more than server.max_ahead_ms"),
+            field: Some("at".to_owned()),
+        })
     }
 
     fn observe(&self, at: Timestamp) {
@@ -227,10 +262,18 @@ impl Service for Gateway {
                 self.0.rejected.set(self.0.rejected.get() + 1);
                 message::write_rejected(out, id, &rejected);
             }
-            Ok(Request::Score(request)) => match self.score(request, line, received).await {
-                Some(decision) => message::write_decision(out, id, &decision),
-                None => message::write_error(out, id, &WireError::new("internal_error", "the scorer is gone")),
-            },
+            Ok(Request::Score(request)) => {
+                if let Some(error) = self.refuse_time(request.signal.at) {
+                    let Signal { trade_id, confidence, .. } = request.signal;
+                    let score = Some(RejectedScore { trade_id: Some(trade_id), confidence });
+                    self.0.rejected.set(self.0.rejected.get() + 1);
+                    return message::write_rejected(out, id, &Rejected { error, score });
+                }
+                match self.score(request, line, received).await {
+                    Some(decision) => message::write_decision(out, id, &decision),
+                    None => message::write_error(out, id, &WireError::new("internal_error", "the scorer is gone")),
+                }
+            }
             Ok(Request::Read(Read::Ping)) => {
                 message::write_ok(out, id, &serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }))
             }

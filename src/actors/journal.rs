@@ -114,6 +114,10 @@ impl Bell {
 pub type Written = Result<Vec<Applied>, Unavailable>;
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all jobs are of the large kind, and a box would be an allocation a score"
+)]
 enum Job {
     Behind(Write),
     Durable(Vec<Write>, oneshot::Sender<Written>),

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     clock::{Clock, Stopwatch},
     config::Config,
-    domain::{Decision, Reason, SignalLine, Timestamp},
+    domain::{Arm, Decision, Reason, SignalLine, Timestamp},
     features::pipeline::Pipeline,
     journal::{SignalRecord, Source, Write},
     rules::serving::{Scored, Serving},
@@ -108,7 +108,7 @@ impl Scorer {
         Self { pipeline, row: Vec::new(), shared }
     }
 
-    fn score(&mut self, message: &Score, now: Timestamp) -> (Scored, Duration) {
+    fn score(&mut self, message: &Score, line: Option<Vec<u8>>, now: Timestamp) -> Decision {
         let config = self.shared.config.load();
         let serving = self.shared.serving.load();
         let request = &*message.request;
@@ -130,15 +130,15 @@ impl Scorer {
                 serving.answer(&config.policy, &request.signal, inputs, silent, &mut self.row)
             }
         };
-        let mut latency = message.received.elapsed();
-        if latency > deadline && scored.decision.arm == crate::domain::Arm::Ml {
+        let latency = message.received.elapsed();
+        if latency > deadline && scored.decision.arm == Arm::Ml {
             scored.silence(&request.signal, Reason::Deadline);
         }
-        if let Some(line) = &message.line {
+        if let Some(line) = line {
             record(&self.shared.journal, request, line, &mut scored, now, latency);
-            latency = message.received.elapsed();
+            self.shared.counters.borrow_mut().count(scored.decision.reason, latency);
         }
-        (scored, latency)
+        scored.decision
     }
 }
 
@@ -146,7 +146,7 @@ impl Scorer {
 fn record(
     journal: &JournalHandle,
     request: &SignalLine,
-    line: &[u8],
+    line: Vec<u8>,
     scored: &mut Scored,
     now: Timestamp,
     latency: Duration,
@@ -156,9 +156,9 @@ fn record(
         received_at: now,
         source: Source::Live,
         decision: Some(scored.decision.clone()),
-        shadows: scored.shadows.clone(),
+        shadows: std::mem::take(&mut scored.shadows),
         latency_us: Some(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX)),
-        line: line.to_vec(),
+        line,
     };
     if journal.write_behind(Write::Signal(record)).is_err() {
         journal.count_dropped();
@@ -169,14 +169,11 @@ fn record(
 impl Handler<Score> for Shell<Scorer> {
     type Result = MessageResult<Score>;
 
-    fn handle(&mut self, message: Score, context: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, mut message: Score, context: &mut Context<Self>) -> Self::Result {
+        let line = message.line.take();
         let decision = self.handle_with(context, "score", |scorer| {
             let now = scorer.shared.clock.now();
-            let (scored, latency) = scorer.score(&message, now);
-            if message.line.is_some() {
-                scorer.shared.counters.borrow_mut().count(scored.decision.reason, latency);
-            }
-            scored.decision
+            scorer.score(&message, line, now)
         });
         MessageResult(decision.unwrap_or_else(|| {
             let signal = &message.request.signal;

@@ -83,6 +83,7 @@ fn server(reader: &mut Reader<'_, '_>) -> Server {
         half_line_timeout: at.millis("half_line_timeout_ms", 10..=600_000),
         write_timeout: at.millis("write_timeout_ms", 10..=600_000),
         deadline: at.micros("deadline_us", 100..=1_000_000),
+        max_ahead: at.millis("max_ahead_ms", 0..=86_400_000),
         drain: at.millis("drain_ms", 0..=60_000),
     };
     let below = server.reserved_connections < server.max_connections;
