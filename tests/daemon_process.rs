@@ -117,7 +117,7 @@ fn sigterm_answers_what_is_under_way_and_ends_within_a_second() {
     for (n, wire) in wires.iter_mut().enumerate() {
         wire.ask_ok(r#"{"type":"ping"}"#);
         let line = |k: usize| {
-            if k % 2 == 0 { score(&format!("T-{n}-{k}")) } else { outcome(&format!("T-{n}-{}", k - 1), 1.0) }
+            if k.is_multiple_of(2) { score(&format!("T-{n}-{k}")) } else { outcome(&format!("T-{n}-{}", k - 1), 1.0) }
         };
         wire.send((0..40).map(|k| line(k) + "\n").collect::<String>());
     }
