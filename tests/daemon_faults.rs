@@ -248,19 +248,21 @@ fn a_lock_wins_over_a_resume_that_is_under_way_also_after_a_restart() {
 #[test]
 fn a_journal_that_fails_silences_the_models_and_loses_nothing_acknowledged() {
     let place = Place::with_model(State::Production);
-    let (daemon, trap) = daemon(&place);
+    let trap = Trap::default();
+    let config = CONFIG.replace("retry_ms = 10", "retry_ms = 200") + "supervision.max_restarts = 100\n";
+    let daemon = Daemon::start_with(&place, Setup { config, trap: trap.clone(), ..Setup::default() });
     let mut wire = daemon.connect();
-    let mut acknowledged = Vec::new();
-    for round in 0..5 {
-        await_model(&mut wire, &format!("before-{round}"));
-        trap.panic_over("journal", "apply", 3);
-        let id = format!("T-{round}");
-        assert_eq!(code(&wire.ask(outcome(&id, 1.0))), "retry");
-        assert_eq!(wire.arm(&format!("during-{round}")), baseline("journal_unavailable"));
-        let status = wire.status();
-        assert!(status["journal"]["ok"] == true || status["journal"]["error"].is_string(), "{status}");
-        until("an acknowledgement", || (wire.ask(outcome(&id, 1.0))["durable"] == true).then_some(()));
-        acknowledged.push(id);
+    let ids: Vec<String> = (0..5).map(|round| format!("T-{round}")).collect();
+    for id in &ids {
+        await_model(&mut wire, "before");
+        // on a slow machine the journal may be whole again before the signal comes: then it fails once more
+        until("a baseline while the journal fails", || {
+            trap.panic_over("journal", "apply", 1);
+            let answer = wire.ask(outcome(id, 1.0));
+            assert_eq!(code(&answer), "retry", "{answer}");
+            (wire.arm("during") == baseline("journal_unavailable")).then_some(())
+        });
+        until("an acknowledgement", || (wire.ask(outcome(id, 1.0))["durable"] == true).then_some(()));
         assert_eq!(trap.left(), 0);
     }
     await_model(&mut wire, "after");
@@ -270,10 +272,23 @@ fn a_journal_that_fails_silences_the_models_and_loses_nothing_acknowledged() {
     let answered = status["scorer"]["answered"].as_u64().unwrap();
     daemon.stop();
     let reader = place.reader();
-    for id in acknowledged {
+    for id in &ids {
         assert!(reader.outcome(&TradeId::new(id.as_str()).unwrap()).unwrap().is_some(), "{id}");
     }
     assert_eq!(reader.counts().unwrap().decisions, answered, "every decision is kept, each once");
+}
+
+#[test]
+fn a_journal_that_failed_heals_by_itself_and_writes_what_it_kept() {
+    let place = Place::with_model(State::Production);
+    let (daemon, trap) = daemon(&place);
+    let mut wire = daemon.connect();
+    trap.panic_over("journal", "apply", 3);
+    assert_eq!(wire.arm("T-1"), ml());
+    // nothing more is asked of the daemon; this looks at its file from outside
+    until("the decision on disk", || (place.reader().counts().unwrap().decisions == 1).then_some(()));
+    assert_eq!(trap.left(), 0);
+    daemon.stop();
 }
 
 #[test]
@@ -325,7 +340,8 @@ fn four_failures_within_a_minute_end_the_daemon_locked_until_an_operator_resumes
         until("four failures", || {
             let before = trap.left();
             let answer = wire.ask(if actor == "scorer" { score("T-1") } else { outcome("T-1", 1.0) });
-            if trap.left() < before {
+            // the journal may have failed over an event of its own
+            if trap.left() < before && actor != "journal" {
                 assert!(answer["arm"] == "baseline" || code(&answer) == "retry", "{actor}: {answer}");
             }
             (trap.left() == 0).then_some(())

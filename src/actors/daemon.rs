@@ -263,7 +263,14 @@ impl Daemon {
         let scorer = make_scorer(scorer_shared.clone()).await.map_err(|error| part_error("scorer", error))?;
         let guardian =
             Guardian::from_journal(guardian_shared.clone()).await.map_err(|error| part_error("guardian", error))?;
-        let (listener, socket_file) = listen(&options.socket).await?;
+        let (listener, socket_file) = match listen(&options.socket).await {
+            Ok(listening) => listening,
+            Err(error) => {
+                // nothing is left behind: the next start finds the journal closed
+                journal.stop().await;
+                return Err(error.into());
+            }
+        };
         let scorer = Shell::new(
             scorer,
             Rc::new(move || Box::pin(make_scorer(scorer_shared.clone()))),

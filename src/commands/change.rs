@@ -4,7 +4,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Outcome, PATIENCE, SocketArgs};
+use super::{Outcome, PATIENCE, SocketArgs, terminal::tell};
 use crate::domain::VersionId;
 
 /// What every change has.
@@ -144,15 +144,15 @@ impl Reload {
 fn order(socket: &SocketArgs, request: &Value, as_json: bool) -> Outcome {
     let answer = socket.client().request(request, PATIENCE)?;
     if as_json {
-        println!("{}", Value::Object(answer));
+        tell(Value::Object(answer))?;
         return Ok(());
     }
-    println!("{}", answer.get("done").and_then(Value::as_str).unwrap_or("done"));
+    tell(answer.get("done").and_then(Value::as_str).unwrap_or("done"))?;
     if answer.get("durable") == Some(&Value::Bool(false)) {
-        println!("it is in force, but not on disk yet: the journal cannot be written; the daemon keeps trying");
+        tell("it is in force, but not on disk yet: the journal cannot be written; the daemon keeps trying")?;
     }
     for note in answer.get("notes").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-        println!("  waits for a restart: {note}");
+        tell(format_args!("  waits for a restart: {note}"))?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::Write as _,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::{
     ConfigArgs, Failed, Outcome, StateArgs,
     files::{Line, Lines, bytes_bar},
+    terminal::tell,
 };
 use crate::{
     clock::{Clock, WallClock},
@@ -78,19 +79,20 @@ impl Summary {
         }
     }
 
-    fn print(&self) {
-        println!(
+    fn print(&self) -> io::Result<()> {
+        tell(format_args!(
             "{} lines: {} new, {} known already, {} refused",
             self.lines, self.stored, self.duplicates, self.rejected
-        );
+        ))?;
         for (code, fault) in &self.faults {
-            println!("  {code}: {}", fault.count);
-            fault.examples.iter().for_each(|example| println!("    {example}"));
+            tell(format_args!("  {code}: {}", fault.count))?;
+            fault.examples.iter().try_for_each(|example| tell(format_args!("    {example}")))?;
             let more = fault.count - fault.examples.len() as u64;
             if more > 0 {
-                println!("    and {more} more");
+                tell(format_args!("    and {more} more"))?;
             }
         }
+        Ok(())
     }
 }
 
@@ -117,9 +119,9 @@ impl Import {
         bar.finish_and_clear();
         store.close()?;
         if self.json {
-            writeln!(std::io::stdout(), "{}", serde_json::to_string(&summary)?)?;
+            tell(serde_json::to_string(&summary)?)?;
         } else {
-            summary.print();
+            summary.print()?;
         }
         if summary.rejected > 0 { Err(Failed::Refused) } else { Ok(()) }
     }

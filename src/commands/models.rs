@@ -3,7 +3,10 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{ConfigArgs, Outcome, PATIENCE, SocketArgs, StateArgs, terminal};
+use super::{
+    ConfigArgs, Outcome, PATIENCE, SocketArgs, StateArgs,
+    terminal::{self, tell},
+};
 use crate::actors::models::{VersionSummary, roster, summaries};
 
 const EXAMPLES: &str = "\
@@ -46,11 +49,11 @@ impl Models {
             serde_json::from_value(answer.get("models").cloned().unwrap_or_default())?
         };
         if self.json {
-            println!("{}", serde_json::to_string(&models)?);
+            tell(serde_json::to_string(&models)?)?;
         } else if models.is_empty() {
-            println!("no model was trained yet; see `vigie train --help`");
+            tell("no model was trained yet; see `vigie train --help`")?;
         } else {
-            print!("{}", describe(&models));
+            tell(describe(&models).trim_end())?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -15,6 +16,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Failed, Outcome, PATIENCE, SocketArgs,
     files::{Line, Lines, bar, bytes_bar},
+    terminal::tell,
 };
 use crate::{
     clock::Stopwatch,
@@ -125,9 +127,9 @@ impl Replay {
             summary.score_p99_us = crate::stats::describe::quantile(&round_trips, 0.99);
         }
         if self.json {
-            println!("{}", serde_json::to_string(&summary)?);
+            tell(serde_json::to_string(&summary)?)?;
         } else {
-            summary.print();
+            summary.print()?;
         }
         played?;
         if summary.unreadable > 0 || !summary.refused.is_empty() { Err(Failed::Refused) } else { Ok(()) }
@@ -253,24 +255,37 @@ impl Summary {
         }
     }
 
-    fn print(&self) {
+    fn print(&self) -> io::Result<()> {
         let list = |counts: &BTreeMap<String, u64>| {
             let parts: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
             if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
         };
         let rate = self.sent as f64 / self.seconds.max(1e-9);
-        println!("{} lines, {} requests in {:.2} s ({rate:.0} a second)", self.lines, self.sent, self.seconds);
-        println!("signals   {} answered; arms: {}; reasons: {}", self.scored, list(&self.arms), list(&self.reasons));
-        println!(
+        tell(format_args!(
+            "{} lines, {} requests in {:.2} s ({rate:.0} a second)",
+            self.lines, self.sent, self.seconds
+        ))?;
+        tell(format_args!(
+            "signals   {} answered; arms: {}; reasons: {}",
+            self.scored,
+            list(&self.arms),
+            list(&self.reasons)
+        ))?;
+        tell(format_args!(
             "outcomes  {} acknowledged, {} of them known before, {} matched",
             self.acknowledged, self.duplicates, self.matched
-        );
+        ))?;
         if let (Some(p50), Some(p99)) = (self.score_p50_us, self.score_p99_us) {
-            println!("scores    round trip p50 {p50:.0} us, p99 {p99:.0} us");
+            tell(format_args!("scores    round trip p50 {p50:.0} us, p99 {p99:.0} us"))?;
         }
         if self.unreadable > 0 || !self.refused.is_empty() {
-            println!("refused   {} unreadable lines; by the daemon: {}", self.unreadable, list(&self.refused));
-            self.errors.iter().for_each(|error| println!("  {error}"));
+            tell(format_args!(
+                "refused   {} unreadable lines; by the daemon: {}",
+                self.unreadable,
+                list(&self.refused)
+            ))?;
+            self.errors.iter().try_for_each(|error| tell(format_args!("  {error}")))?;
         }
+        Ok(())
     }
 }

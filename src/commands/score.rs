@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::{Failed, Outcome, SocketArgs};
+use super::{Failed, Outcome, SocketArgs, terminal::tell};
 use crate::{
     domain::Reason,
     protocol::client::{Client, DEFAULT_DEADLINE},
@@ -54,16 +54,16 @@ impl Score {
         let answer = client.score(&Value::Object(signal).to_string());
         let confidence = answer.confidence.map(f64::from);
         if self.json {
-            println!("{}", serde_json::to_string(&answer)?);
+            tell(serde_json::to_string(&answer)?)?;
         } else {
             let model = answer.model.as_deref().unwrap_or("none");
             let confidence = confidence.map_or_else(|| "unknown".to_owned(), |value| format!("{value:.4}"));
-            println!("arm         {}", if answer.arm == crate::domain::Arm::Ml { "ml" } else { "baseline" });
-            println!("confidence  {confidence}");
-            println!("score       {:.4}", answer.score.get());
-            println!("size        {:.4}", answer.size);
-            println!("model       {model}");
-            println!("reason      {}", answer.reason.name());
+            tell(format_args!("arm         {}", if answer.arm == crate::domain::Arm::Ml { "ml" } else { "baseline" }))?;
+            tell(format_args!("confidence  {confidence}"))?;
+            tell(format_args!("score       {:.4}", answer.score.get()))?;
+            tell(format_args!("size        {:.4}", answer.size))?;
+            tell(format_args!("model       {model}"))?;
+            tell(format_args!("reason      {}", answer.reason.name()))?;
         }
         match (answer.error, answer.reason) {
             (Some(error), _) => Err(anyhow::anyhow!("the daemon refused the signal: {error}").into()),

@@ -3,7 +3,10 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Outcome, PATIENCE, SocketArgs, terminal};
+use super::{
+    Outcome, PATIENCE, SocketArgs,
+    terminal::{self, tell},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,9 +33,9 @@ impl Status {
         let answer = self.socket.client().request(&json!({ "type": "status" }), PATIENCE)?;
         let status = answer.get("status").cloned().unwrap_or_default();
         if self.json {
-            println!("{status}");
+            tell(&status)?;
         } else {
-            print!("{}", describe(&status));
+            tell(describe(&status).trim_end())?;
         }
         Ok(())
     }

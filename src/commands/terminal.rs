@@ -1,6 +1,20 @@
-//! Plain tables for people.
+//! What is printed for people and scripts.
 
-use std::fmt::Write;
+use std::{
+    fmt::{Display, Write as _},
+    io::{self, Write as _},
+};
+
+/// Prints a line on standard output. When what reads it has gone away nothing is wrong, and nothing is left to say.
+///
+/// # Errors
+/// When it cannot be written, to a full disk for example.
+pub(super) fn tell(line: impl Display) -> io::Result<()> {
+    match writeln!(io::stdout().lock(), "{line}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
 
 /// Lines up the columns of `rows`; the first row is the head.
 pub(super) fn table(rows: &[Vec<String>]) -> String {

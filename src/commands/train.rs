@@ -1,10 +1,13 @@
 //! `vigie train`: a new version from what the journal holds.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io};
 
 use clap::Args;
 
-use super::{ConfigArgs, Outcome, StateArgs, terminal};
+use super::{
+    ConfigArgs, Outcome, StateArgs,
+    terminal::{self, tell},
+};
 use crate::{
     actors::{history, models::roster},
     clock::{Clock, WallClock},
@@ -74,9 +77,9 @@ impl Train {
                 "version": record.id, "registered": !self.dry_run, "kind": record.model.kind(), "target": record.target,
                 "training": record.training, "data_hash": record.data_hash, "metrics": record.metrics, "warnings": record.warnings,
             });
-            println!("{version}");
+            tell(&version)?;
         } else {
-            print(&record, self.dry_run);
+            print(&record, self.dry_run)?;
         }
         Ok(())
     }
@@ -90,13 +93,13 @@ fn register(store: &mut Store, record: &VersionRecord) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print(record: &VersionRecord, dry_run: bool) {
+fn print(record: &VersionRecord, dry_run: bool) -> io::Result<()> {
     let VersionRecord { id, model, target, training, metrics, warnings, design, .. } = record;
-    println!("{id}: {} regression on {target}, {} columns", model.kind(), design.width());
-    println!(
+    tell(format_args!("{id}: {} regression on {target}, {} columns", model.kind(), design.width()))?;
+    tell(format_args!(
         "  trained on {} trades, {} of them won, {} to {}",
         training.rows, training.wins, training.first, training.last
-    );
+    ))?;
     let cell = |name: &str| terminal::figure(metrics.get(name));
     let row = |title: &str, prefix: &str| -> Vec<String> {
         let names = ["accuracy", "auc", "brier", "log_loss"];
@@ -104,13 +107,14 @@ fn print(record: &VersionRecord, dry_run: bool) {
     };
     let head = ["", "accuracy", "AUC", "Brier", "log loss"].map(str::to_owned).to_vec();
     let rows = [head, row("  training", "train"), row("  test", "test"), row("  always the majority", "majority")];
-    print!("{}", terminal::table(&rows));
+    tell(terminal::table(&rows).trim_end())?;
     let test_rows = metrics.get("test_rows").copied().unwrap_or_default();
-    println!("  the test part is the latest {test_rows:.0} trades, which the model has never seen");
-    warnings.iter().for_each(|warning| println!("  note: {warning}"));
+    tell(format_args!("  the test part is the latest {test_rows:.0} trades, which the model has never seen"))?;
+    warnings.iter().try_for_each(|warning| tell(format_args!("  note: {warning}")))?;
     if dry_run {
-        println!("nothing was registered (--dry-run)");
+        tell("nothing was registered (--dry-run)")?;
     } else {
-        println!("registered as {id}, state trained; it influences nothing until it is promoted");
+        tell(format_args!("registered as {id}, state trained; it influences nothing until it is promoted"))?;
     }
+    Ok(())
 }

@@ -108,6 +108,12 @@ pub fn examples() -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
+/// The strategy's own confidence in the single example signal.
+pub fn example_confidence() -> f64 {
+    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signal.json")).unwrap();
+    SignalLine::parse(text.as_bytes()).unwrap().signal.confidence.unwrap().get()
+}
+
 /// ES/1, trained on the example signals.
 pub fn model() -> &'static VersionRecord {
     static MODEL: OnceLock<VersionRecord> = OnceLock::new();

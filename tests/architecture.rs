@@ -1,0 +1,290 @@
+//! The rules of the code's own shape: who may use whom, where each heavy crate lives, and that the map names what exists.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Modules from this one on may read clocks and files; those before it are functions of values.
+const FIRST_IMPURE: &str = "clock";
+/// What the pure modules may not name.
+const IMPURE: [&str; 10] = [
+    "std::time",
+    "std::fs",
+    "std::net",
+    "std::thread",
+    "std::process",
+    "std::env",
+    "tokio",
+    "actix",
+    "redb",
+    "tracing",
+];
+/// Where each heavy crate may be named: modules, or single files.
+const HOMES: [(&str, &[&str]); 8] = [
+    ("statrs", &["stats"]),
+    ("smartcore", &["models"]),
+    ("ndarray", &["models", "validation"]),
+    ("redb", &["journal"]),
+    ("toml", &["config"]),
+    ("clap", &["commands", "main.rs"]),
+    ("actix", &["actors", "commands/run.rs"]),
+    // the journal asks who owns its file
+    ("nix", &["protocol", "journal"]),
+];
+const MOST_LINES: usize = 420;
+/// Files that are longer, the most they may have, and why they are not split.
+const LONGER: [(&str, usize, &str); 4] = [
+    ("actors/daemon.rs", 500, "the wiring, to be read in one place"),
+    ("actors/guardian.rs", 600, "the one writer of what is served; each of its messages is short"),
+    ("actors/journal.rs", 520, "the thread and the handle to it share their types"),
+    ("protocol/message.rs", 600, "a third of it are tests of the wire's types"),
+];
+
+/// Each file of `src` by its path in there.
+fn sources() -> BTreeMap<String, String> {
+    fn collect(folder: &Path, root: &Path, found: &mut BTreeMap<String, String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(&path, root, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+                found.insert(name, fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    let (root, mut found) = (root().join("src"), BTreeMap::new());
+    collect(&root, &root, &mut found);
+    assert!(found.len() > 50, "{} files found", found.len());
+    found
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The modules of the library, lowest first.
+fn order(sources: &BTreeMap<String, String>) -> Vec<String> {
+    let declared = sources["lib.rs"].lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    declared.map(str::to_owned).collect()
+}
+
+fn module_of(file: &str) -> &str {
+    file.split('/').next().unwrap().trim_end_matches(".rs")
+}
+
+/// The code without its comments and without its unit tests, which stand at the end.
+fn code(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    text.lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n")
+}
+
+/// The first two parts of each path in `code` that begins with `root`: `root::next`, those in braces too.
+fn paths(code: &str, root: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices(&format!("{root}::")) {
+        let before = code[..at].chars().next_back();
+        if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':') {
+            continue;
+        }
+        let rest = &code[at + root.len() + 2..];
+        match rest.strip_prefix('{') {
+            Some(list) => found.extend(items(list).iter().map(|item| format!("{root}::{}", word(item)))),
+            None => found.push(format!("{root}::{}", word(rest))),
+        }
+    }
+    found
+}
+
+/// The parts between the commas of a list whose opening brace was just read.
+fn items(list: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut found) = (0, 0, Vec::new());
+    for (at, c) in list.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => {
+                found.push(list[start..at].trim());
+                break;
+            }
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                found.push(list[start..at].trim());
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    found.retain(|item| !item.is_empty());
+    found
+}
+
+fn word(text: &str) -> &str {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap()
+}
+
+/// Whether `code` names a crate, or a module of one, as the start of a path.
+fn names(code: &str, wanted: &str) -> bool {
+    match wanted.split_once("::") {
+        Some((root, _)) => paths(code, root).iter().any(|path| path == wanted),
+        None => !paths(code, wanted).is_empty(),
+    }
+}
+
+fn wrong_directions(file: &str, text: &str, order: &[String]) -> Vec<String> {
+    let rank = |module: &str| order.iter().position(|known| known == module);
+    let Some(own) = rank(module_of(file)) else { return Vec::new() };
+    let used = paths(&code(text), "crate");
+    let upwards = used.iter().filter(|path| rank(path.trim_start_matches("crate::")).is_none_or(|used| used > own));
+    upwards.map(|path| format!("src/{file} uses {path}, which does not stand before it in lib.rs")).collect()
+}
+
+fn impurities(file: &str, text: &str, order: &[String]) -> Vec<String> {
+    let bar = order.iter().position(|module| module == FIRST_IMPURE).expect("the bar is in lib.rs");
+    if !order[..bar].iter().any(|module| module == module_of(file)) {
+        return Vec::new();
+    }
+    let code = code(text);
+    IMPURE
+        .iter()
+        .filter(|wanted| names(&code, wanted))
+        .map(|name| format!("src/{file} is pure and names {name}"))
+        .collect()
+}
+
+fn strays(file: &str, text: &str) -> Vec<String> {
+    let code = code(text);
+    let away = |homes: &[&str]| !homes.iter().any(|home| file == *home || module_of(file) == *home);
+    let stray = HOMES.iter().filter(|(name, homes)| away(homes) && names(&code, name));
+    stray.map(|(name, homes)| format!("src/{file} names {name}, whose home is {homes:?}")).collect()
+}
+
+fn assert_none(violations: Vec<String>) {
+    assert!(violations.is_empty(), "\n{}", violations.join("\n"));
+}
+
+#[test]
+fn modules_use_only_what_stands_before_them() {
+    let sources = sources();
+    let order = order(&sources);
+    assert!(order.len() >= 12 && order[0] == "domain", "{order:?}");
+    assert_none(sources.iter().flat_map(|(file, text)| wrong_directions(file, text, &order)).collect());
+}
+
+#[test]
+fn the_core_reads_no_clock_no_file_and_knows_no_actor() {
+    let sources = sources();
+    let order = order(&sources);
+    assert_none(sources.iter().flat_map(|(file, text)| impurities(file, text, &order)).collect());
+}
+
+#[test]
+fn every_heavy_crate_has_one_home() {
+    let sources = sources();
+    assert_none(sources.iter().flat_map(|(file, text)| strays(file, text)).collect());
+    for (name, homes) in HOMES {
+        let used = sources.iter().any(|(_, text)| names(&code(text), name));
+        assert!(used, "{name} is used nowhere; its home {homes:?} may be forgotten");
+    }
+}
+
+#[test]
+fn planted_violations_are_found() {
+    let order: Vec<String> = ["domain", "stats", "clock", "actors"].map(str::to_owned).into();
+    let directions = [
+        ("domain/id.rs", "use crate::stats::normal;", 1),
+        ("domain/id.rs", "use crate::{domain::time, stats::{self, normal}, clock};", 2),
+        ("stats/logit.rs", "fn f() -> crate::actors::Gateway {}", 1),
+        ("stats/logit.rs", "use crate::nowhere::X;", 1),
+        ("stats/logit.rs", "use crate::{domain::{Probability, clock}, stats::x};", 0),
+        (
+            "stats/logit.rs",
+            "// see crate::actors\nuse crate::domain::X;\n#[cfg(test)]\nmod tests { use crate::actors; }",
+            0,
+        ),
+        ("main.rs", "use crate::actors;", 0),
+    ];
+    for (file, text, violations) in directions {
+        assert_eq!(wrong_directions(file, text, &order).len(), violations, "{file}: {text}");
+    }
+    let impure = [
+        ("domain/id.rs", "use std::{collections::BTreeMap, time::Duration};", 1),
+        ("stats/logit.rs", "let t = std::time::Instant::now(); tracing::info!(); tokio::spawn(x);", 3),
+        ("stats/logit.rs", "use std::collections::BTreeMap; use super::std_time; use my_tokio::x;", 0),
+        ("actors/scorer.rs", "use std::time::Duration;", 0),
+    ];
+    for (file, text, violations) in impure {
+        assert_eq!(impurities(file, text, &order).len(), violations, "{file}: {text}");
+    }
+    assert_eq!(strays("config/keys.rs", "use redb::Database; use toml::Value;").len(), 1);
+    assert_eq!(strays("commands/score.rs", "fn f() { actix::System::new() }").len(), 1);
+    assert_eq!(strays("commands/run.rs", "fn f() { actix::System::new() }").len(), 0);
+}
+
+#[test]
+fn every_file_says_why_it_is_there_and_none_is_too_long() {
+    let mut violations = Vec::new();
+    for (file, text) in sources() {
+        if !text.starts_with("//! ") {
+            violations.push(format!("src/{file} does not begin with a line of //! that says why it exists"));
+        }
+        let most = LONGER.iter().find(|(longer, ..)| *longer == file).map_or(MOST_LINES, |(_, most, _)| *most);
+        let lines = text.lines().count();
+        if lines > most {
+            violations.push(format!("src/{file} has {lines} lines, at most {most} are meant: split it by idea"));
+        }
+    }
+    assert_none(violations);
+}
+
+#[test]
+fn no_lint_is_silenced_without_a_reason() {
+    let mut violations = Vec::new();
+    for (file, text) in sources() {
+        for kind in ["#[allow(", "#![allow(", "#[expect(", "#![expect("] {
+            for (at, _) in text.match_indices(kind) {
+                let attribute = text[at..].split(")]").next().unwrap();
+                if !attribute.contains("reason = ") {
+                    violations.push(format!("src/{file}: {attribute})]"));
+                }
+            }
+        }
+    }
+    assert_none(violations);
+}
+
+/// What stands between backquotes in a text.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn the_map_names_only_what_exists() {
+    let Ok(map) = fs::read_to_string(root().join("ARCHITECTURE.md")) else {
+        eprintln!("skipped: there is no ARCHITECTURE.md");
+        return;
+    };
+    let (mut violations, mut tests) = (Vec::new(), 0);
+    for name in quoted(&map).filter(|name| name.starts_with("tests/") || name.starts_with("src/")) {
+        let (file, test) = name.split_once("::").map_or((name, None), |(file, test)| (file, Some(test)));
+        if file.contains('*') {
+            continue;
+        }
+        if !root().join(file).exists() {
+            violations.push(format!("there is no {file}"));
+        } else if let Some(test) = test {
+            tests += 1;
+            let text = fs::read_to_string(root().join(file)).unwrap();
+            let found = text
+                .split_once(&format!("fn {test}("))
+                .is_some_and(|(before, _)| before.trim_end().ends_with("#[test]"));
+            if !found {
+                violations.push(format!("there is no test {test} in {file}"));
+            }
+        }
+    }
+    assert_none(violations);
+    assert!(tests > 20, "only {tests} tests are named");
+}

@@ -1,0 +1,324 @@
+//! The command line as people and scripts meet it: help, exit codes, what is printed and what is not.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
+
+mod common;
+
+use std::{
+    fs,
+    io::{Read, Write},
+    process::{Output, Stdio},
+};
+
+use assert_cmd::assert::OutputAssertExt;
+use common::{
+    place::{CONFIG, Place, example_confidence, examples},
+    process::{Process, vigie},
+};
+use serde_json::Value;
+use vigie::domain::lifecycle::State;
+
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
+const COMMANDS: [&str; 14] = [
+    "run", "check", "import", "features", "train", "score", "status", "models", "replay", "promote", "rollback",
+    "lock", "resume", "reload",
+];
+
+fn run(place: &Place, arguments: &[&str]) -> Output {
+    vigie(place, arguments).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The output of a command that must end with `code`.
+fn ends_with(place: &Place, arguments: &[&str], code: i32) -> Output {
+    let output = run(place, arguments);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
+    output
+}
+
+fn json(output: &Output) -> Value {
+    let text = stdout(output);
+    assert_eq!(text.lines().count(), 1, "one object on one line: {text}");
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn without_arguments_it_says_what_it_can_do_and_what_its_exit_codes_mean() {
+    let place = Place::new();
+    let output = ends_with(&place, &[], 2);
+    let said = stdout(&output) + &stderr(&output);
+    for part in COMMANDS.iter().chain(&["Usage: vigie", "Exit codes:", "4   no daemon answers"]) {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+    let listed = said
+        .lines()
+        .filter(|line| line.starts_with("  ") && line.trim_start().starts_with(|c: char| c.is_ascii_lowercase()));
+    let commands = listed.filter(|line| !line.starts_with("   ") && !line.trim_start().starts_with("help")).count();
+    assert_eq!(commands, COMMANDS.len(), "a command is missing in this test: {said}");
+}
+
+#[test]
+fn every_command_shows_an_example_of_its_use() {
+    let place = Place::new();
+    for command in COMMANDS {
+        let help = stdout(&ends_with(&place, &[command, "--help"], 0));
+        let (_, examples) = help.split_once("Example").unwrap_or_else(|| panic!("{command}: {help}"));
+        assert!(examples.contains(&format!("vigie {command}")), "{command}: {help}");
+    }
+    vigie(&place, &["--version"]).assert().success();
+}
+
+#[test]
+fn every_example_is_understood() {
+    let place = Place::new();
+    let mut checked = 0;
+    for command in COMMANDS {
+        let help = stdout(&ends_with(&place, &[command, "--help"], 0));
+        let examples = help.split_once("Example").unwrap().1;
+        for line in examples.lines().filter_map(|line| line.trim().strip_prefix("vigie ")) {
+            // up to a pipe, a redirection or the words that explain it
+            let line = line.split(['|', '>']).next().unwrap().split("   ").next().unwrap();
+            let mut words: Vec<String> = Vec::new();
+            for (index, part) in line.split('\'').enumerate() {
+                if index % 2 == 1 {
+                    words.push(part.to_owned())
+                } else {
+                    words.extend(part.split_whitespace().map(str::to_owned))
+                }
+            }
+            if command == "run" {
+                continue; // it would run
+            }
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let code = run(&place, &words).status.code();
+            assert!(code.is_some_and(|code| code != 2), "{line}: {code:?}");
+            checked += 1;
+        }
+    }
+    assert!(checked > COMMANDS.len(), "{checked}");
+}
+
+#[test]
+fn exit_codes_tell_what_happened() {
+    let place = Place::new();
+    place.file("good.toml", "scoring.holdback = 0.2\n");
+    place.file("bad.toml", "scoring.holdback = 2\n");
+    place.file("half.jsonl", &format!("{}\nnonsense\n", examples()[0]));
+    ends_with(&place, &["check", "good.toml"], 0);
+    let failed = ends_with(&place, &["train"], 1);
+    assert!(stderr(&failed).contains("vigie import"), "it says what to do: {failed:?}");
+    ends_with(&place, &["import", "no-such-file"], 1);
+    ends_with(&place, &["import"], 2);
+    ends_with(&place, &["promote", "ES"], 2);
+    ends_with(&place, &["lock"], 2);
+    ends_with(&place, &["check", "bad.toml"], 3);
+    ends_with(&place, &["check", "no-such-file.toml"], 3);
+    ends_with(&place, &["import", "--config", "bad.toml", EXAMPLES], 3);
+    for command in ["status", "models", "reload"] {
+        let absent = ends_with(&place, &[command], 4);
+        assert!(stderr(&absent).contains("vigie run"), "{command}: {absent:?}");
+    }
+    ends_with(&place, &["lock", "--reason", "x"], 4);
+    ends_with(&place, &["replay", "half.jsonl"], 4);
+    let refused = ends_with(&place, &["import", "half.jsonl"], 5);
+    assert!(stdout(&refused).contains("half.jsonl:2"), "{refused:?}");
+    ends_with(&place, &["features", "half.jsonl"], 5);
+}
+
+#[test]
+fn a_score_without_a_daemon_prints_the_neutral_answer_and_ends_with_4() {
+    let place = Place::new();
+    let signal = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signal.json");
+    let answer = json(&ends_with(&place, &["score", "--json", signal], 4));
+    assert_eq!(
+        (&answer["arm"], &answer["confidence"], &answer["size"]),
+        (&"baseline".into(), &example_confidence().into(), &1.0.into())
+    );
+    assert_eq!(answer["reason"], "unreachable");
+    ends_with(&place, &["score", "no-such-file"], 1);
+}
+
+#[test]
+fn importing_the_same_again_changes_nothing() {
+    let place = Place::new();
+    let all = Value::from(examples().len());
+    let first = json(&ends_with(&place, &["import", "--json", "--state", "state", EXAMPLES], 0));
+    assert_eq!((&first["lines"], &first["stored"], &first["duplicates"]), (&all, &all, &0.into()));
+    let held = |place: &Place| (place.reader().counts().unwrap(), place.reader().last_seq().unwrap());
+    let before = held(&place);
+    let again = json(&ends_with(&place, &["import", "--json", "--state", "state", EXAMPLES], 0));
+    assert_eq!((&again["stored"], &again["duplicates"]), (&0.into(), &all));
+    assert_eq!(held(&place), before);
+}
+
+#[test]
+fn a_trade_that_contradicts_is_refused_and_what_is_known_stays() {
+    let place = Place::new();
+    let line = examples().swap_remove(0);
+    let changed = line.replace("\"pnl\":570.5", "\"pnl\":-570.5");
+    assert_ne!(line, changed);
+    place.file("trades.jsonl", &format!("{line}\n{changed}\n{line}\n"));
+    let summary = json(&ends_with(&place, &["import", "--json", "--state", "state", "trades.jsonl"], 5));
+    let number = |name: &str| summary[name].as_u64().unwrap();
+    assert_eq!((number("stored"), number("duplicates"), number("rejected")), (1, 1, 1));
+    assert!(summary["faults"]["conflict"]["examples"][0].as_str().unwrap().starts_with("trades.jsonl:2"), "{summary}");
+    let stored = place.reader().outcomes().unwrap().next().unwrap().unwrap();
+    assert_eq!(stored.record.outcome.pnl.unwrap().get(), 570.5);
+}
+
+#[test]
+fn a_broken_gz_is_an_error_that_names_the_line_and_keeps_what_came_before() {
+    let place = Place::new();
+    let whole = fs::read(EXAMPLES).unwrap();
+    fs::write(place.folder().join("cut.gz"), &whole[..whole.len() / 2]).unwrap();
+    let failed = ends_with(&place, &["import", "--state", "state", "cut.gz"], 1);
+    assert!(stderr(&failed).contains("cut.gz cannot be read at line"), "{failed:?}");
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2..][..64].fill(0xFF);
+    fs::write(place.folder().join("damaged.gz"), &damaged).unwrap();
+    ends_with(&place, &["import", "--state", "state", "damaged.gz"], 1);
+    // the whole file completes what the broken ones began
+    let summary = json(&ends_with(&place, &["import", "--json", "--state", "state", EXAMPLES], 0));
+    assert_eq!(summary["stored"].as_u64().unwrap() + summary["duplicates"].as_u64().unwrap(), examples().len() as u64);
+    assert_eq!(place.reader().counts().unwrap().outcomes, examples().len() as u64);
+}
+
+#[test]
+fn standard_input_plain_or_gzipped_is_read_as_a_file_is() {
+    let place = Place::new();
+    for (input, text) in [("plain", examples().join("\n").into_bytes()), ("gzipped", fs::read(EXAMPLES).unwrap())] {
+        let mut child = vigie(&place, &["import", "--json", "--state", input, "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(&text).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(json(&output)["stored"], examples().len(), "{input}");
+    }
+}
+
+#[test]
+fn features_are_printed_one_object_a_line_with_null_where_missing() {
+    let place = Place::new();
+    let features = stdout(&ends_with(&place, &["features", EXAMPLES], 0));
+    let with_id = stdout(&ends_with(&place, &["features", "--with-id", EXAMPLES], 0));
+    assert_eq!((features.lines().count(), with_id.lines().count()), (examples().len(), examples().len()));
+    let mut missing = 0;
+    for ((line, with_id), snapshot) in features.lines().zip(with_id.lines()).zip(examples()) {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let mut with_id: Value = serde_json::from_str(with_id).unwrap();
+        let snapshot: Value = serde_json::from_str(&snapshot).unwrap();
+        assert_eq!(with_id.as_object_mut().unwrap().remove("trade_id").as_ref(), Some(&snapshot["trade_id"]));
+        assert_eq!(line, with_id);
+        assert_eq!(line.as_object().unwrap().len(), 12);
+        missing += line.as_object().unwrap().values().filter(|value| value.is_null()).count();
+    }
+    assert!(missing > 0, "the examples have gaps");
+}
+
+#[test]
+fn check_draws_every_line_at_fault() {
+    let place = Place::new();
+    place.file("my.toml", "[scoring]\nblend_weight = 1.5\n\n[sizing]\nrul = \"bet\"\n");
+    let output = ends_with(&place, &["check", "my.toml"], 3);
+    let drawn = stderr(&output);
+    for part in ["my.toml:2", "blend_weight = 1.5", "my.toml:5", "rul = \"bet\"", "did you mean"] {
+        assert!(drawn.contains(part), "{part} is not in {drawn}");
+    }
+    place.file("my.toml", "scoring.blend_weight = 0.25\n");
+    let values = json(&ends_with(&place, &["check", "--json", "my.toml"], 0));
+    assert_eq!(values["values"]["scoring.blend_weight"], "0.25");
+    assert!(values["hash"].as_str().unwrap().len() == 16, "{values}");
+}
+
+#[test]
+fn every_json_output_is_one_object_or_array() {
+    let place = Place::new();
+    let config = place.file("config.toml", CONFIG);
+    let config = config.to_str().unwrap();
+    json(&ends_with(&place, &["import", "--json", "--state", "state", EXAMPLES], 0));
+    let dry = json(&ends_with(&place, &["train", "--json", "--dry-run", "--state", "state", "--config", config], 0));
+    assert_eq!(dry["registered"], false);
+    assert_eq!(place.reader().counts().unwrap().versions, 0, "a dry run keeps nothing");
+    json(&ends_with(&place, &["train", "--json", "--state", "state", "--config", config], 0));
+    let daemon = Process::start(&place, &[]);
+    let socket = place.socket();
+    let socket = ["--json", "--socket", socket.to_str().unwrap()];
+    let ask = |arguments: &[&str]| json(&ends_with(&place, &[arguments, &socket].concat(), 0));
+    assert!(ask(&["status"])["version"].is_string());
+    assert!(ask(&["models"]).is_array());
+    assert_eq!(ask(&["promote", "ES/1", "--override", "--reason", "x"])["done"], "ES/1 is validated");
+    assert_eq!(ask(&["promote", "ES/1", "--to", "staging", "--override", "--reason", "x"])["done"], "ES/1 is staging");
+    assert_eq!(ask(&["rollback", "ES/1", "--reason", "x"])["done"], "ES/1 is archived");
+    assert_eq!(ask(&["lock", "--reason", "x"])["durable"], true);
+    assert_eq!(ask(&["resume", "--reason", "x"])["durable"], true);
+    assert_eq!(ask(&["reload"])["notes"], Value::Array(Vec::new()));
+    assert_eq!(ask(&["replay", EXAMPLES])["scored"], examples().len());
+    daemon.stop();
+}
+
+#[test]
+fn texts_for_people_say_what_scripts_read() {
+    let place = Place::with_model(State::Production);
+    let daemon = Process::start(&place, &[]);
+    let socket = place.socket();
+    let socket = ["--socket", socket.to_str().unwrap()];
+    let ask = |arguments: &[&str]| stdout(&ends_with(&place, &[arguments, &socket].concat(), 0));
+    assert!(ask(&["models"]).contains("ES/1"));
+    ask(&["lock", "--reason", "the news"]);
+    assert!(ask(&["status"]).contains("LOCKED to the baseline: the news"));
+    let refused = ends_with(&place, &[&["rollback", "ES/7", "--reason", "x"][..], &socket].concat(), 1);
+    assert!(stderr(&refused).contains("there is no version ES/7"), "{refused:?}");
+    daemon.stop();
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let place = Place::with_model(State::Production);
+    let config = place.file("config.toml", CONFIG);
+    let config = config.to_str().unwrap();
+    let daemon = Process::start(&place, &[]);
+    let socket = place.socket();
+    let socket = socket.to_str().unwrap();
+    let signal = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signal.json");
+    for arguments in [
+        &["--help"][..],
+        &["features", EXAMPLES],
+        &["check", config],
+        &["check", config, "--json"],
+        &["import", EXAMPLES],
+        &["import", "--json", EXAMPLES],
+        &["train", "--config", config],
+        &["models", "--offline", "--state", "state"],
+        &["models", "--socket", socket, "--json"],
+        &["status", "--socket", socket],
+        &["score", "--socket", socket, "--deadline-ms", "10000", signal],
+        &["lock", "--reason", "x", "--socket", socket],
+        &["replay", "--socket", socket, "few.jsonl"],
+    ] {
+        place.file("few.jsonl", &examples()[..3].join("\n"));
+        let mut child = vigie(&place, arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(child.wait().unwrap().success(), "{arguments:?}: {said}");
+        assert_eq!(said, "", "{arguments:?}");
+    }
+    daemon.stop();
+}
+
+#[test]
+fn a_full_disk_under_the_output_is_an_error_and_no_panic() {
+    let place = Place::new();
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = vigie(&place, &["import", EXAMPLES]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(stderr(&output).starts_with("vigie: "), "{output:?}");
+}
