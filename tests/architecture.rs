@@ -1,5 +1,5 @@
 //! The rules of the code's own shape: who may use whom, where each heavy crate lives, and that the map names what exists.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what the tests share may fail loudly")]
 
 use std::{
     collections::BTreeMap,
