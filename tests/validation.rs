@@ -13,7 +13,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use planted::{STRONG, calendar, design, logistic, planted, shuffled};
+use planted::{STRONG, calendar, design, logistic, planted};
+use rand::seq::SliceRandom;
+use rand_pcg::Pcg64;
 use vigie::{
     clock::Stopwatch,
     domain::{SignalLine, Symbol},
@@ -32,7 +34,24 @@ use vigie::{
 
 /// As many repeats as the gates need to say anything.
 fn quick() -> Options {
-    Options { effort: Effort { bootstrap: 10, null: 30, importance: 5, blocks: 10 }, ..Options::default() }
+    let mut options = Options {
+        effort: Effort { bootstrap: 10, null: 20, importance: 5, blocks: 10 },
+        strengths: vec![0.1, 1.0, 10.0, 100.0, 1000.0],
+        ..Options::default()
+    };
+    options.splits.groups = 5;
+    options
+}
+
+/// The same trades with what became of them dealt out anew.
+fn shuffled(goal: Goal, seed: u64, n: usize, coefficients: &[f64]) -> Examples {
+    let mut rows = planted::rows(seed, n, coefficients);
+    let mut results: Vec<(f64, f64)> = rows.iter().map(|row| (row.truth, row.pnl)).collect();
+    results.shuffle(&mut Pcg64::new(seed.into(), 12));
+    for (row, (truth, pnl)) in rows.iter_mut().zip(results) {
+        (row.truth, row.pnl) = (truth, pnl);
+    }
+    planted::examples(goal, rows)
 }
 
 fn is_long() -> bool {
@@ -63,7 +82,11 @@ fn a_strong_planted_signal_passes_every_gate() {
 
 #[test]
 fn shuffled_outcomes_never_pass() {
-    let (seeds, rows, options) = if is_long() { (200, 1600, Options::default()) } else { (20, 1050, quick()) };
+    let (seeds, rows, options) = if is_long() {
+        (200, 1600, Options::default())
+    } else {
+        (20, 1050, Options { strengths: vec![1.0, 30.0, 1000.0], ..quick() })
+    };
     let (mut skills, mut overall, mut significant) = (Vec::new(), 0.0_f64, 0);
     for seed in 0..seeds {
         let report = run(&shuffled(Goal::Profitability, seed, rows, &STRONG), &Options { seed, ..options.clone() });
@@ -84,7 +107,7 @@ fn shuffled_outcomes_never_pass() {
 
 #[test]
 fn a_weak_signal_in_few_trades_is_told_how_many_more_would_help() {
-    let report = run(&planted(Goal::Profitability, 3, 600, &[0.5, 0.3]), &quick());
+    let report = run(&planted(Goal::Profitability, 4, 600, &[0.5, 0.3]), &quick());
     println!("{report}");
     assert_eq!(report.verdict, Verdict::Insufficient);
     let trades = report.checks.iter().find(|check| check.part == Part::TestTrades).unwrap();
@@ -140,7 +163,7 @@ fn what_cannot_be_fitted_or_asked_is_an_error_and_what_merely_is_missing_a_note(
 #[test]
 fn a_regression_is_judged_by_its_correlation_with_the_pnl() {
     let mut rows = planted::rows(9, 1200, &STRONG);
-    let mut rng = rand_pcg::Pcg64::new(9, 9);
+    let mut rng = Pcg64::new(9, 9);
     for row in &mut rows {
         let signal: f64 = STRONG.iter().zip(&row.values).map(|(w, x)| w * x.unwrap()).sum();
         row.pnl = 50.0 * (signal + planted::normal(&mut rng));

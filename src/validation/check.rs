@@ -13,6 +13,10 @@ use super::{
     stability::Group,
 };
 
+/// Most that a part which failed adds to the overall score. With more, results of chance that fail many parts by little
+/// come out above 0.8.
+const FAILED_CREDIT: f64 = 0.5;
+
 /// One part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -112,7 +116,8 @@ pub struct Check {
     pub outcome: Outcome,
     /// Whether nothing is deployed without it.
     pub hard: bool,
-    /// What it adds to the overall score: 1 within the limit, falling in a line to 0 at a value that means nothing at all.
+    /// What it adds to the overall score: 1 within the limit; beyond it at most 1/2, falling in a line to 0 at a value
+    /// that means nothing at all.
     pub credit: f64,
     /// What would help, where it did not pass.
     pub help: Option<String>,
@@ -282,8 +287,8 @@ fn check(part: Part, value: Option<f64>, limit: Limit, worthless: f64) -> Check 
         None => (Outcome::Undefined, 0.0),
         Some(value) if limit.holds(value) => (Outcome::Pass, 1.0),
         Some(value) => {
-            let credit = (value - worthless) / (limit.number() - worthless);
-            (Outcome::Fail, if credit.is_finite() { credit.clamp(0.0, 1.0) } else { 0.0 })
+            let credit = FAILED_CREDIT * (value - worthless) / (limit.number() - worthless);
+            (Outcome::Fail, if credit.is_finite() { credit.clamp(0.0, FAILED_CREDIT) } else { 0.0 })
         }
     };
     let (area, hard) = part.area();
@@ -356,13 +361,13 @@ mod tests {
         let precision = |value| check(Part::Precision, value, Limit::Above(0.65), 0.5);
         assert_eq!((precision(Some(0.66)).outcome, precision(Some(0.66)).credit), (Outcome::Pass, 1.0));
         let at_limit = precision(Some(0.65));
-        assert_eq!((at_limit.outcome, at_limit.credit), (Outcome::Fail, 1.0));
-        assert!((precision(Some(0.575)).credit - 0.5).abs() < 1e-12);
+        assert_eq!((at_limit.outcome, at_limit.credit), (Outcome::Fail, 0.5));
+        assert!((precision(Some(0.575)).credit - 0.25).abs() < 1e-12);
         assert_eq!((precision(Some(0.4)).credit, precision(None).credit), (0.0, 0.0));
         assert_eq!(precision(None).outcome, Outcome::Undefined);
         let gap = |value| twice(Part::Gap, Some(value), 0.1);
         assert_eq!((gap(-0.3).outcome, gap(0.1).outcome, gap(0.2).credit), (Outcome::Pass, Outcome::Pass, 0.0));
-        assert!((gap(0.15).credit - 0.5).abs() < 1e-12);
+        assert!((gap(0.15).credit - 0.25).abs() < 1e-12);
         // a limit that allows nothing at all divides by 0
         assert_eq!(twice(Part::Gap, Some(0.01), 0.0).credit, 0.0);
     }
@@ -388,7 +393,7 @@ mod tests {
         let weights =
             Overall { min_score: 0.7, performance_weight: 0.6, overfitting_weight: 0.2, stability_weight: 0.2 };
         let found = overall(&[good, bad, stable, data], &weights);
-        assert!((found - (0.6 * 0.5 + 0.2 * 0.5) / 0.8).abs() < 1e-12, "{found}");
+        assert!((found - (0.6 * 0.5 + 0.2 * 0.25) / 0.8).abs() < 1e-12, "{found}");
     }
 
     #[test]

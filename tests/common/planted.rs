@@ -1,7 +1,7 @@
 //! Trades with a planted truth: what a model should find in them, and how well, is known.
 
 use jiff::{SignedDuration, civil, tz::TimeZone};
-use rand::{RngExt, seq::SliceRandom};
+use rand::RngExt;
 use rand_pcg::Pcg64;
 use vigie::{
     domain::{
@@ -69,17 +69,6 @@ pub fn rows(seed: u64, n: usize, coefficients: &[f64]) -> Vec<Example> {
 
 pub fn planted(goal: Goal, seed: u64, n: usize, coefficients: &[f64]) -> Examples {
     examples(goal, rows(seed, n, coefficients))
-}
-
-/// The same trades with what became of them dealt out anew.
-pub fn shuffled(goal: Goal, seed: u64, n: usize, coefficients: &[f64]) -> Examples {
-    let mut rows = rows(seed, n, coefficients);
-    let mut results: Vec<(f64, f64)> = rows.iter().map(|row| (row.truth, row.pnl)).collect();
-    results.shuffle(&mut Pcg64::new(seed.into(), 12));
-    for (row, (truth, pnl)) in rows.iter_mut().zip(results) {
-        (row.truth, row.pnl) = (truth, pnl);
-    }
-    examples(goal, rows)
 }
 
 pub fn examples(goal: Goal, rows: Vec<Example>) -> Examples {
