@@ -216,9 +216,9 @@ pub(super) fn feature_stability(folds: &[Vec<(Box<str>, f64)>], top: usize) -> O
     let leading = top_of(&means, top, f64::abs);
     let agreement = folds.iter().map(|fold| {
         let own = top_of(fold, top, f64::abs);
-        let agrees = |name: &&Box<str>| {
-            let here = fold.iter().find(|(other, _)| other == *name).map(|(_, effect)| effect.signum());
-            own.contains(name) && here == sums.get(&***name).map(|sum| sum.signum())
+        let agrees = |name: &str| {
+            let here = fold.iter().find(|(other, _)| **other == *name).map(|(_, effect)| effect.signum());
+            own.iter().any(|other| **other == *name) && here == sums.get(name).map(|sum| sum.signum())
         };
         leading.iter().filter(|name| agrees(name)).count() as f64 / leading.len() as f64
     });
