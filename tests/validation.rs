@@ -77,6 +77,11 @@ fn a_strong_planted_signal_passes_every_gate() {
         assert_eq!(report.failed_gates().map(|check| check.part).collect::<Vec<_>>(), []);
         assert!(report.overall > 0.7 && report.verdict == Verdict::Deployable, "{}", report.overall);
         assert!(report.evidence.notes.is_empty(), "{:?}", report.evidence.notes);
+        // five groups of which two are judged: each is judged four times
+        assert_eq!(
+            (report.evidence.paths.len(), report.evidence.folds.len(), report.evidence.rolling.len()),
+            (4, 5, 10)
+        );
         assert!(report.checks.iter().all(|check| check.outcome != Outcome::Undefined));
         assert_eq!(report.checks.iter().any(|check| check.part == Part::F1), goal == Goal::SignalQuality);
     }

@@ -224,3 +224,62 @@ pub fn daily_pnl(offered: &[&Example], taken: &[bool]) -> Vec<f64> {
 pub(super) fn labels(truth: &[f64]) -> Vec<bool> {
     truth.iter().map(|truth| *truth >= 0.5).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::{civil, tz::TimeZone};
+
+    use super::*;
+    use crate::{
+        domain::{Timestamp, TradingCalendar},
+        validation::Life,
+    };
+
+    /// A trade that ends `hours` after the first evening.
+    fn trade(hours: i64, pnl: f64) -> Example {
+        let at = Timestamp::from_second(hours * 3600).unwrap();
+        let calendar = TradingCalendar::new(TimeZone::UTC, civil::time(0, 0, 0, 0));
+        let life = Life { at: Timestamp::UNIX_EPOCH, exit_at: at };
+        let day = calendar.day_of(at);
+        Example { values: Vec::new(), life, truth: 1.0, pnl, confidence: None, volatility: None, trend: None, day }
+    }
+
+    #[test]
+    fn a_policy_is_judged_by_its_days_and_a_day_without_a_trade_counts_nothing() {
+        // days 0, 1 and 2; the order of the exits is not that of the signals
+        let trades = [trade(30, -50.0), trade(1, 100.0), trade(2, 20.0), trade(50, -30.0), trade(60, 70.0)];
+        let offered: Vec<&Example> = trades.iter().collect();
+        let taken = [false, true, true, true, true];
+        assert_eq!(daily_pnl(&offered, &taken), [120.0, 0.0, 40.0]);
+        let found = PolicyFigures::of(&offered, &taken).unwrap();
+        assert_eq!((found.taken, found.offered, found.total), (4, 5, 160.0));
+        assert_eq!((found.expectancy, found.max_drawdown), (Some(40.0), Some(30.0)));
+        // NumPy: 160 / 3 / np.std([120, 0, 40], ddof=1) * np.sqrt(252)
+        assert!((found.sharpe.unwrap() - 13.856_406_460_551_02).abs() < 1e-9, "{:?}", found.sharpe);
+        let every = PolicyFigures::of(&offered, &[true; 5]).unwrap();
+        assert_eq!((every.max_drawdown, every.total), (Some(80.0), 110.0));
+        let none = PolicyFigures::of(&offered, &[false; 5]).unwrap();
+        assert_eq!((none.expectancy, none.sharpe, none.max_drawdown), (None, None, None));
+        assert_eq!(PolicyFigures::of(&offered, &[true]), None);
+    }
+
+    #[test]
+    fn a_trade_is_taken_from_the_threshold_on_and_without_a_confidence_always() {
+        let policy = TradePolicy { blend_weight: 0.5, trade_threshold: 0.5 };
+        assert!(policy.takes(Some(0.25), 0.75) && !policy.takes(Some(0.25), 0.7));
+        assert!(policy.takes(None, 0.0));
+        assert!(!policy.at(0.6).takes(Some(0.5), 0.6));
+    }
+
+    #[test]
+    fn what_is_not_defined_has_no_figures() {
+        let one = trade(1, 5.0);
+        assert_eq!(Figures::of(Goal::Profitability, &[], &[]), None);
+        assert_eq!(Figures::of(Goal::Profitability, &[&one], &[1.5]), None);
+        assert_eq!(Figures::of(Goal::Pnl, &[&one], &[f64::NAN]), None);
+        let Some(Figures::Real(figures)) = Figures::of(Goal::Pnl, &[&one], &[4.0]) else { unreachable!() };
+        assert_eq!((figures.r_squared, figures.correlation, figures.pnl_correlation), (None, None, None));
+        assert_eq!((Goal::Profitability.skill(&[1.0, 1.0], &[0.1, 0.9]), Goal::Pnl.loss(&[], &[])), (None, None));
+        assert_eq!(Goal::Pnl.loss(&[1.0, 3.0], &[2.0, 5.0]), Some(2.5));
+    }
+}
