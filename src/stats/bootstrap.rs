@@ -34,10 +34,10 @@ pub struct Replicates {
 
 /// The mean block length that estimates the variance of the mean best: Politis and White (2004) with the correction of
 /// Patton, Politis and White (2009), for the stationary bootstrap; at least 1. Agrees with the Python package `arch`
-/// where that gives at least 1. `None` below 9 values, or when they do not vary.
+/// where that gives at least 1. `None` below 11 values, or when they do not vary.
 pub fn block_length(series: &[f64]) -> Option<f64> {
     let n = series.len();
-    if n < 9 {
+    if n < 11 {
         return None;
     }
     let centre = mean(series)?;

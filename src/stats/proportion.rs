@@ -1,6 +1,6 @@
 //! Shares: how sure one is, and whether two differ.
 
-use statrs::distribution::{Discrete, Hypergeometric};
+use statrs::function::factorial::ln_binomial;
 
 use super::{
     interval::{Interval, Test, two_sided_z},
@@ -78,10 +78,12 @@ pub fn fisher_exact(successes: [u64; 2], trials: [u64; 2]) -> Option<f64> {
         return None;
     }
     let all = xa.checked_add(xb)?;
-    let table = Hypergeometric::new(na.checked_add(nb)?, all, na).ok()?;
-    let limit = table.pmf(xa) * (1.0 + 1e-7);
+    let total = ln_binomial(na.checked_add(nb)?, all);
+    // statrs' own hypergeometric distribution overflows from about a thousand trials
+    let chance = |x: u64| (ln_binomial(na, x) + ln_binomial(nb, all - x) - total).exp();
+    let limit = chance(xa) * (1.0 + 1e-7);
     let possible = all.saturating_sub(nb)..=all.min(na);
-    let p: f64 = possible.map(|x| table.pmf(x)).filter(|chance| *chance <= limit).sum();
+    let p: f64 = possible.map(chance).filter(|chance| *chance <= limit).sum();
     Some(p.min(1.0))
 }
 

@@ -12,7 +12,7 @@ use super::normal;
 /// Shape of the harm boundary: 0 is O'Brien and Fleming's, 1/2 Pocock's.
 pub const HARM_SHAPE: f64 = 0.25;
 /// Distance of the grid points on which the density is carried from look to look, in standard deviations of one session.
-const STEP: f64 = 0.2;
+const STEP: f64 = 0.1;
 /// Standard deviations beyond which a normal density counts as 0.
 const REACH: f64 = 7.5;
 /// Most sessions that can be planned; what [`wang_tsiatis`] costs grows with the square.
