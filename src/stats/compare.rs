@@ -20,7 +20,7 @@ pub fn welch(a: &[f64], b: &[f64], level: f64) -> Option<Comparison> {
 
 /// `difference` with standard error `error`, by Student's t. `None` unless `error` and `freedom` are above 0 and
 /// 0 < `level` < 1.
-pub(super) fn with_error(difference: f64, error: f64, freedom: f64, level: f64) -> Option<Comparison> {
+pub fn with_error(difference: f64, error: f64, freedom: f64, level: f64) -> Option<Comparison> {
     (error > 0.0).then_some(())?;
     let statistic = difference / error;
     let interval = Interval::around(difference, student::two_sided_quantile(level, freedom)? * error)?;

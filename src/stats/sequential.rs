@@ -12,7 +12,7 @@ use super::normal;
 /// Shape of the harm boundary: 0 is O'Brien and Fleming's, 1/2 Pocock's.
 pub const HARM_SHAPE: f64 = 0.25;
 /// Distance of the grid points on which the density is carried from look to look, in standard deviations of one session.
-const STEP: f64 = 0.1;
+const STEP: f64 = 0.2;
 /// Standard deviations beyond which a normal density counts as 0.
 const REACH: f64 = 7.5;
 /// Most sessions that can be planned; what [`wang_tsiatis`] costs grows with the square.
@@ -153,9 +153,10 @@ pub fn crossing_probability(plan: Plan, boundary: impl Fn(f64) -> f64) -> f64 {
     crossed
 }
 
-/// Turns densities into masses: the rule of Gregory at the edge, where the density ends abruptly.
+/// Turns densities into masses: the rule of Gregory to fourth differences at the edge, where the density
+/// ends abruptly.
 fn weigh(density: &mut [f64]) {
-    let edge = [3.0 / 8.0, 7.0 / 6.0, 23.0 / 24.0];
+    let edge = [95.0 / 288.0, 317.0 / 240.0, 23.0 / 30.0, 793.0 / 720.0, 157.0 / 160.0];
     for (i, value) in density.iter_mut().enumerate() {
         *value *= STEP * edge.get(i).copied().unwrap_or(1.0);
     }
