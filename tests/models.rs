@@ -7,6 +7,7 @@ use rand_pcg::Pcg64;
 use serde::Deserialize;
 use vigie::{
     domain::{Probability, Timestamp},
+    features::{DesignOptions, Scaling, design::DesignMatrix, row::Schema},
     models::{
         ClassWeights, Compiled, DataHash, FitError, Logistic, ModelRecord, Options, RecordError, Solver, Target,
         TrainingSpan, VersionError, VersionRecord, fit_logistic,
@@ -328,6 +329,25 @@ fn a_planted_signal_is_found_within_its_standard_error() {
     }
 }
 
+/// A design of two columns, one for each of two extra inputs.
+fn design() -> DesignMatrix {
+    let extra = ["a", "b"].map(str::to_owned).to_vec();
+    let options = DesignOptions {
+        scaling: Scaling::Standardise,
+        clip_quantile: 0.0,
+        indicator_min_missing: 0.01,
+        max_missing: 0.99,
+        fill_max_age_hours: 23.0,
+        interactions: Vec::new(),
+        extra: extra.clone(),
+    };
+    let schema = Schema::new(&extra).unwrap_or_else(|error| unreachable!("{error}"));
+    let row = |a, b| [vec![None; schema.width() - 2], vec![Some(a), Some(b)]].concat();
+    let rows = [row(1.0, 3.0), row(2.0, 5.0), row(4.0, 4.0)];
+    let rows: Vec<&[Option<f64>]> = rows.iter().map(Vec::as_slice).collect();
+    vigie::features::fit::fit(&schema, &rows, &options).unwrap_or_else(|error| unreachable!("{error}"))
+}
+
 fn version() -> VersionRecord {
     let (x, y) = random(8, 50, 2);
     let model = fit_logistic(x.view(), &y, &Options::default()).unwrap_or_else(|error| unreachable!("{error}"));
@@ -348,6 +368,7 @@ fn version() -> VersionRecord {
         code_version: "0.1.0".into(),
         parent: "ES/1".parse().ok(),
         metrics: [("test_auc".into(), 0.1 + 0.2)].into(),
+        design: design(),
         warnings: vec!["vix is missing in all rows".to_owned()],
     }
 }
@@ -382,7 +403,7 @@ fn a_version_that_could_not_be_served_is_neither_written_nor_read() {
     };
     let model = |change: fn(&mut Logistic)| {
         with(&|version| {
-            let ModelRecord::Logistic(model) = &mut version.model;
+            let ModelRecord::Logistic(model) = &mut version.model else { unreachable!() };
             change(model);
         })
     };
