@@ -257,3 +257,88 @@ fn breadth_first(nodes: &[Node], scale: f64) -> Tree {
     }
     tree
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+
+    use super::*;
+    use crate::models::walk::Trees;
+
+    const PLAIN: Limits<'_> = Limits {
+        max_leaves: None,
+        max_depth: MAX_DEPTH,
+        min_leaf: 1,
+        min_curvature: 0.0,
+        l2: 0.0,
+        columns_per_split: usize::MAX,
+        random_cuts: false,
+        monotone: &[],
+    };
+
+    /// Values with ties, and a target of its own for each row.
+    fn data(seed: u64, n: usize, k: usize) -> (Array2<f64>, Rows) {
+        let mut rng = Pcg64::new(seed.into(), 1);
+        let x = Array2::from_shape_simple_fn((n, k), || f64::from(rng.random_range(0..40_u8)) / 8.0);
+        let slopes = (0..n).map(|_| [rng.random::<f64>() - 0.5, 0.1 + rng.random::<f64>()]).collect();
+        (x, Rows { rows: (0..n as u32).collect(), slopes })
+    }
+
+    #[test]
+    fn the_first_split_is_the_best_of_all_that_could_be_made() {
+        for seed in 0..30 {
+            let (x, mut rows) = data(seed, 60, 3);
+            let limits = Limits { max_leaves: Some(2), min_leaf: 7, l2: 0.3, ..PLAIN };
+            let merit = |side: &[[f64; 2]]| {
+                let (g, h) = side.iter().fold((0.0, 0.0), |(g, h), s| (g + s[0], h + s[1]));
+                g * g / (h + limits.l2)
+            };
+            let mut best = 0.0_f64;
+            for column in x.columns() {
+                for cut in column.iter() {
+                    let side = |left: bool| -> Vec<[f64; 2]> {
+                        column.iter().zip(&rows.slopes).filter(|(x, _)| (*x <= cut) == left).map(|(_, s)| *s).collect()
+                    };
+                    let (left, right) = (side(true), side(false));
+                    if left.len() >= 7 && right.len() >= 7 {
+                        best = best.max(merit(&left) + merit(&right) - merit(&rows.slopes));
+                    }
+                }
+            }
+            let bins = Bins::new(x.view());
+            let mut grower = Grower::new(&bins, limits);
+            let tree = grower.grow(&mut rows, 1.0, &mut Pcg64::new(1, 1)).tree;
+            assert_eq!(tree.splits(), 1);
+            assert!((grower.gains.iter().sum::<f64>() - best).abs() < 1e-12, "seed {seed}: {:?} {best}", grower.gains);
+        }
+    }
+
+    #[test]
+    fn rows_lie_in_the_leaves_that_a_walk_finds_and_no_limit_is_broken() {
+        for (seed, limits) in [
+            (1, PLAIN),
+            (2, Limits { columns_per_split: 2, random_cuts: true, ..PLAIN }),
+            (3, Limits { max_leaves: Some(9), min_leaf: 4, l2: 1.0, ..PLAIN }),
+            (4, Limits { max_depth: 3, min_curvature: 2.0, columns_per_split: 1, ..PLAIN }),
+        ] {
+            let (x, mut rows) = data(seed, 300, 4);
+            let bins = Bins::new(x.view());
+            let grown = Grower::new(&bins, limits).grow(&mut rows, 0.5, &mut Pcg64::new(1, 1));
+            let shape = grown.tree.check(4).unwrap();
+            assert!(shape.depth <= limits.max_depth && grown.tree.splits() > 3);
+            assert!(limits.max_leaves.is_none_or(|most| grown.leaves.len() <= most as usize));
+            let trees = Trees::new(&[grown.tree], 4).unwrap();
+            let mut seen = 0;
+            for (range, value) in grown.leaves {
+                seen += range.len();
+                let (g, h) = rows.slopes[range.clone()].iter().fold((0.0, 0.0), |(g, h), s| (g + s[0], h + s[1]));
+                assert!(range.len() >= limits.min_leaf as usize && h >= limits.min_curvature - 1e-9);
+                assert!((value - 0.5 * -g / (h + limits.l2)).abs() < 1e-9, "{value}");
+                for row in &rows.rows[range] {
+                    assert_eq!(trees.sum(&x.row(*row as usize).to_vec(), 0.0), Some(value));
+                }
+            }
+            assert_eq!(seen, 300);
+        }
+    }
+}

@@ -254,7 +254,8 @@ mod tests {
     #[test]
     fn every_condition_alone_closes_its_level() {
         assert!(Level::ALL.into_iter().all(|level| is_open(level, &facts())));
-        let close: [(Level, fn(&mut Facts)); 9] = [
+        type Change = fn(&mut Facts);
+        let close: [(Level, Change); 9] = [
             (Level::Linear, |f| f.closed_trades = 499),
             (Level::RandomForest, |f| f.closed_trades = 499),
             (Level::RandomForest, |f| f.linear_scores = vec![0.5, 0.51, 0.5101]),
