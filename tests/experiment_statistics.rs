@@ -1,5 +1,6 @@
 //! The inference of the A/B test against SciPy, statsmodels and arch, whose figures `tests/fixtures/abstats/make.py`
 //! wrote down.
+#![expect(clippy::unwrap_used, reason = "a fixture that cannot be read may fail loudly")]
 
 use serde_json::Value;
 use vigie::stats::{

@@ -1,9 +1,9 @@
 //! `vigie import`: past trades into the journal.
 
 use std::{
-    os::unix::fs::DirBuilderExt as _,
     collections::BTreeMap,
     io,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 

@@ -215,7 +215,8 @@ mod tests {
         assert_eq!(examples(Goal::Profitability, |_| ()).unwrap().len(), 2);
         let error = examples(Goal::Profitability, |row| row.values.truncate(5)).unwrap_err();
         assert_eq!(error, InvalidExamples::Width { row: 1, expected: 13, found: 5 });
-        let cases: [(&str, fn(&mut Example)); 5] = [
+        type Case = (&'static str, fn(&mut Example));
+        let cases: [Case; 5] = [
             ("0.5 for its truth: it must be 0 for no or 1 for yes", |row| row.truth = 0.5),
             ("inf for its truth", |row| row.truth = f64::INFINITY),
             ("NaN for its pnl", |row| row.pnl = f64::NAN),

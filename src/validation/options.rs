@@ -318,7 +318,8 @@ mod tests {
     #[test]
     fn the_defaults_pass_and_what_is_out_of_range_is_named() {
         Options::default().check().unwrap();
-        let cases: [(&str, fn(&mut Options)); 10] = [
+        type Case = (&'static str, fn(&mut Options));
+        let cases: [Case; 10] = [
             ("validation_share", |o| o.splits.validation_share = 0.0),
             ("test_share", |o| o.splits.test_share = f64::NAN),
             ("test_share", |o| (o.splits.validation_share, o.splits.test_share) = (0.5, 0.5)),

@@ -335,7 +335,7 @@ mod tests {
         // at most half of the columns can be on top, or all of them would always agree
         assert_eq!(feature_stability(&[steady.clone(), effects([0.0, 0.1, -2.0, 3.0])], 9), Some(0.5));
         assert_eq!(
-            (feature_stability(&[steady.clone()], 2), feature_stability(&[steady, Vec::new()], 2)),
+            (feature_stability(std::slice::from_ref(&steady), 2), feature_stability(&[steady, Vec::new()], 2)),
             (None, None)
         );
     }

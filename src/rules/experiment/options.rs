@@ -150,7 +150,7 @@ impl Criteria {
         if let Some((_, key, problem)) = checks.into_iter().find(|(holds, ..)| !holds) {
             return refuse(key, problem);
         }
-        debug_assert!(MOST_SESSIONS == 500, "the message below names it");
+        const { assert!(MOST_SESSIONS == 500, "the message below names it") };
         let Some(plan) = Plan::new(options.planned_sessions, options.first_look) else {
             return refuse("planned_sessions", "must be from first_look to 500");
         };

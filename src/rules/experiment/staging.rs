@@ -98,7 +98,7 @@ mod tests {
     /// Wins and losses in turn, the policy sizing the losses by `loss_size`.
     fn trades(n: usize, loss_size: f64) -> Vec<ShadowTrade> {
         let trade = |i: usize| {
-            let won = i % 2 == 0;
+            let won = i.is_multiple_of(2);
             ShadowTrade { pnl: if won { 100.0 } else { -90.0 }, ml_size: if won { 1.0 } else { loss_size } }
         };
         (0..n).map(trade).collect()
