@@ -1,8 +1,8 @@
-//! The whole validation on trades whose truth is known: a model worth having passes every gate, one of shuffled outcomes
-//! never does, and real trades are not good enough.
+//! The whole validation on trades whose truth is known: a model worth having passes every gate, one of shuffled
+//! outcomes never does, and real trades are not good enough.
 //!
-//! `VIGIE_LONG=1` takes 200 seeds of shuffled outcomes with the full effort (in release: a few minutes) instead of 20 with
-//! a small one.
+//! `VIGIE_LONG=1` takes 200 seeds of shuffled outcomes with the full effort (in release: a few minutes) instead of 20
+//! with a small one.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its input ends here")]
 

@@ -47,8 +47,8 @@ fn memory(place: usize) -> impl Fn(&TrainingSet<'_>) -> Result<Fitted, NoFit> {
     }
 }
 
-/// Trades in runs of 120 that all stay open until the run ends and then win or lose together; the first input is the time
-/// of that exit, known only then. With `hidden` the lives are cut to their signals, so that no purge can see them.
+/// Trades in runs of 120 that all stay open until the run ends and then win or lose together; the first input is the
+/// time of that exit, known only then. With `hidden` the lives are cut to their signals, so that no purge can see them.
 fn open_together(hidden: bool) -> Examples {
     let mut rng = Pcg64::new(4, 4);
     let mut trades = rows(4, 1200, &[]);

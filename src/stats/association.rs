@@ -2,8 +2,8 @@
 
 use super::describe::mean;
 
-/// Correlation of Pearson, -1 to 1. `None` when the lengths differ, below two pairs, when one side does not vary, or when
-/// a number is not finite.
+/// Correlation of Pearson, -1 to 1. `None` when the lengths differ, below two pairs, when one side does not vary, or
+/// when a number is not finite.
 pub fn correlation(x: &[f64], y: &[f64]) -> Option<f64> {
     if x.len() != y.len() || is_constant(x) || is_constant(y) {
         return None;
@@ -21,8 +21,8 @@ pub fn correlation(x: &[f64], y: &[f64]) -> Option<f64> {
     ratio.is_finite().then(|| ratio.clamp(-1.0, 1.0))
 }
 
-/// Coefficient of determination of `predictions` of `truth`: 1 - squared errors / squared deviations of the truth from its
-/// mean. 1 is perfect, 0 what always predicting the mean reaches, below 0 is worse than that. `None` as for
+/// Coefficient of determination of `predictions` of `truth`: 1 - squared errors / squared deviations of the truth from
+/// its mean. 1 is perfect, 0 what always predicting the mean reaches, below 0 is worse than that. `None` as for
 /// [`correlation`], except that predictions need not vary.
 pub fn r_squared(truth: &[f64], predictions: &[f64]) -> Option<f64> {
     if truth.len() != predictions.len() || is_constant(truth) {

@@ -27,7 +27,8 @@ pub struct TrackRecord {
 /// What combinatorially symmetric cross-validation found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Overfitting {
-    /// Share of the splits in which the trial that was best on one half was no better than the median trial on the other.
+    /// Share of the splits in which the trial that was best on one half was no better than the median trial on the
+    /// other.
     pub probability: f64,
     /// Number of splits.
     pub splits: usize,
@@ -53,16 +54,16 @@ impl TrackRecord {
     }
 }
 
-/// Probability that the true Sharpe ratio is above `benchmark` (Bailey and Lopez de Prado 2012, the probabilistic Sharpe
-/// ratio). `None` below two periods or where the moments contradict each other.
+/// Probability that the true Sharpe ratio is above `benchmark` (Bailey and Lopez de Prado 2012, the probabilistic
+/// Sharpe ratio). `None` below two periods or where the moments contradict each other.
 pub fn probabilistic_sharpe(record: &TrackRecord, benchmark: f64) -> Option<f64> {
     let free = record.periods.checked_sub(1).filter(|free| *free > 0)?;
     let z = (record.sharpe - benchmark) * (free as f64).sqrt() / record.spread()?;
     (!z.is_nan()).then(|| normal::cdf(z))
 }
 
-/// The Sharpe ratio that the best of `trials` worthless ones is expected to show, where their ratios have this `variance`
-/// (Bailey and Lopez de Prado 2014); 0 for one trial. `None` without trials or for a variance below 0.
+/// The Sharpe ratio that the best of `trials` worthless ones is expected to show, where their ratios have this
+/// `variance` (Bailey and Lopez de Prado 2014); 0 for one trial. `None` without trials or for a variance below 0.
 pub fn expected_max_sharpe(variance: f64, trials: usize) -> Option<f64> {
     if !(variance >= 0.0 && variance.is_finite()) || trials == 0 {
         return None;
@@ -75,17 +76,17 @@ pub fn expected_max_sharpe(variance: f64, trials: usize) -> Option<f64> {
     Some(variance.sqrt() * ((1.0 - EULER_GAMMA) * one_in_n + EULER_GAMMA * one_in_ne))
 }
 
-/// Probability that the true Sharpe ratio is above what the best of `trials` worthless ones would show (Bailey and Lopez
-/// de Prado 2014, the deflated Sharpe ratio). `None` as for its two parts.
+/// Probability that the true Sharpe ratio is above what the best of `trials` worthless ones would show (Bailey and
+/// Lopez de Prado 2014, the deflated Sharpe ratio). `None` as for its two parts.
 pub fn deflated_sharpe(record: &TrackRecord, variance: f64, trials: usize) -> Option<f64> {
     probabilistic_sharpe(record, expected_max_sharpe(variance, trials)?)
 }
 
-/// Probability of backtest overfitting by combinatorially symmetric cross-validation (Bailey, Borwein, Lopez de Prado and
-/// Zhu 2017). `trials` are the returns of each configuration tried, over the same periods. These are cut into `blocks`
-/// runs; for every choice of half of them, the trial with the best Sharpe ratio there is looked up in the ranking on the
-/// other half. Its relative rank is r / (trials + 1), ties at their midrank; at 1/2 or below the choice was overfit. A
-/// trial that does not vary on a half has a Sharpe ratio of 0 there.
+/// Probability of backtest overfitting by combinatorially symmetric cross-validation (Bailey, Borwein, Lopez de Prado
+/// and Zhu 2017). `trials` are the returns of each configuration tried, over the same periods. These are cut into
+/// `blocks` runs; for every choice of half of them, the trial with the best Sharpe ratio there is looked up in the
+/// ranking on the other half. Its relative rank is r / (trials + 1), ties at their midrank; at 1/2 or below the choice
+/// was overfit. A trial that does not vary on a half has a Sharpe ratio of 0 there.
 ///
 /// `None` unless there are two trials of one length, an even number of blocks from 2 to 20, two periods a block, and
 /// nothing but finite returns.

@@ -96,8 +96,8 @@ pub struct PolicyFigures {
 }
 
 impl Figures {
-    /// Judges `scores` by what came to be. `None` without rows, when lengths differ, or when a score is not what the goal
-    /// asks for.
+    /// Judges `scores` by what came to be. `None` without rows, when lengths differ, or when a score is not what the
+    /// goal asks for.
     pub fn of(goal: Goal, examples: &[&Example], scores: &[f64]) -> Option<Self> {
         let truth: Vec<f64> = examples.iter().map(|example| example.truth).collect();
         if goal.is_class() {
@@ -177,7 +177,8 @@ impl Goal {
 }
 
 impl TradePolicy {
-    /// Whether a trade is taken. Without a confidence of the strategy's own it is: the service leaves it to the strategy.
+    /// Whether a trade is taken. Without a confidence of the strategy's own it is: the service leaves it to the
+    /// strategy.
     pub fn takes(&self, confidence: Option<f64>, score: f64) -> bool {
         let blend = |confidence| (1.0 - self.blend_weight) * confidence + self.blend_weight * score;
         confidence.is_none_or(|confidence| blend(confidence) >= self.trade_threshold)

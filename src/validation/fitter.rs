@@ -40,9 +40,9 @@ pub struct TrainingSet<'a> {
 pub struct Fitted {
     /// Its scores.
     pub score: Box<Score>,
-    /// Per column by name how much it says, on one scale, signed: above 0 where higher values speak for a higher score. A
-    /// model that knows no sign (a forest) gives importances of at least 0. Empty if it cannot tell; its stability
-    /// cannot be shown then.
+    /// Per column by name how much it says, on one scale, signed: above 0 where higher values speak for a higher
+    /// score. A model that knows no sign (a forest) gives importances of at least 0. Empty if it cannot tell; its
+    /// stability cannot be shown then.
     pub effects: Vec<(Box<str>, f64)>,
 }
 

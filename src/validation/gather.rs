@@ -14,8 +14,8 @@ use crate::{
 };
 
 /// The closed trades of `symbol` with a known pnl, each with the inputs that the service would have seen, and what was
-/// left out, in words. `truth` says what is to be foretold of a trade (1 or 0 where the goal is a class), or `None` where
-/// that is not known.
+/// left out, in words. `truth` says what is to be foretold of a trade (1 or 0 where the goal is a class), or `None`
+/// where that is not known.
 ///
 /// Every signal goes through the pipeline, so that values are carried forward as in service.
 ///

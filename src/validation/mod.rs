@@ -1,8 +1,8 @@
 //! What a model must survive before anyone trades on it.
 //!
-//! Pure. Everything is split by time: no row that a model learns from may know anything of the rows it is judged on. What is
-//! validated is a [`fitter::Fitter`], a way to make a model from trades, so that any kind of model goes through the same
-//! mill: [`validate`].
+//! Pure. Everything is split by time: no row that a model learns from may know anything of the rows it is judged on.
+//! What is validated is a [`fitter::Fitter`], a way to make a model from trades, so that any kind of model goes
+//! through the same mill: [`validate`].
 
 mod advice;
 mod backtest;

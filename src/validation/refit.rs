@@ -163,8 +163,8 @@ impl Refit<'_> {
         Ok(walk)
     }
 
-    /// Combinatorial purged cross-validation of `rows`: the policy's Sharpe ratio on each path through all of them (Lopez de
-    /// Prado 2018, section 12.4).
+    /// Combinatorial purged cross-validation of `rows`: the policy's Sharpe ratio on each path through all of them
+    /// (Lopez de Prado 2018, section 12.4).
     pub fn paths(
         &self,
         rows: &[usize],

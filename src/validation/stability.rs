@@ -144,8 +144,8 @@ impl Refit<'_> {
         summary().ok_or_else(|| Missing("the skill of models of shuffled labels is not defined".to_owned()))
     }
 
-    /// Permutation importance (Breiman 2001) of every input on `test`, most important first, and how stable the `top` are:
-    /// the share of them that is on top in a single repeat, averaged over the repeats.
+    /// Permutation importance (Breiman 2001) of every input on `test`, most important first, and how stable the `top`
+    /// are: the share of them that is on top in a single repeat, averaged over the repeats.
     pub fn importance(
         &self,
         model: &Fitted,
@@ -202,8 +202,8 @@ impl Refit<'_> {
     }
 }
 
-/// Whether the folds agree on what matters: the share of the `top` columns (largest mean effect) that have the same sign in a
-/// fold and are among its own top ones, averaged over the folds. `None` without effects.
+/// Whether the folds agree on what matters: the share of the `top` columns (largest mean effect) that have the same
+/// sign in a fold and are among its own top ones, averaged over the folds. `None` without effects.
 pub(super) fn feature_stability(folds: &[Vec<(Box<str>, f64)>], top: usize) -> Option<f64> {
     if folds.len() < 2 || folds.iter().any(Vec::is_empty) {
         return None;
@@ -257,7 +257,8 @@ pub(super) fn by_regime(examples: &Examples, rows: &[usize], scores: &[f64]) -> 
     groups
 }
 
-/// The input with the most skill of its own over `rows`, in either direction: one that reaches too much knows the outcome.
+/// The input with the most skill of its own over `rows`, in either direction: one that reaches too much knows the
+/// outcome.
 pub(super) fn strongest_input(examples: &Examples, rows: &[usize]) -> Option<(Box<str>, f64)> {
     let (goal, chance) = (examples.goal(), examples.goal().chance());
     let alone = |(place, name): (usize, &str)| {

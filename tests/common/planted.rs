@@ -36,8 +36,8 @@ pub fn calendar() -> TradingCalendar {
     TradingCalendar::new(TimeZone::get("America/Chicago").unwrap(), civil::time(17, 0, 0, 0))
 }
 
-/// `n` trades, four a day of 45 minutes each: twelve standard normal inputs, a confidence that says nothing, and a win with
-/// the log-odds that `coefficients` give. A win or a loss is 50 to 150.
+/// `n` trades, four a day of 45 minutes each: twelve standard normal inputs, a confidence that says nothing, and a win
+/// with the log-odds that `coefficients` give. A win or a loss is 50 to 150.
 pub fn rows(seed: u64, n: usize, coefficients: &[f64]) -> Vec<Example> {
     let mut rng = Pcg64::new(seed.into(), 11);
     let calendar = calendar();
