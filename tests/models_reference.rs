@@ -138,7 +138,7 @@ fn forests_and_boosting_tell_classes_apart_as_well_as_scikit_learn_and_lightgbm(
 }
 
 #[test]
-fn forests_and_boosting_predict_real_values_as_well_as_the_reference_libraries() {
+fn forests_and_boosting_predict_real_values_as_well_as_scikit_learn() {
     let figures = zoo().trees;
     let (train, test) = (data(1, 3_000), data(2, 8_000));
     for (spec, theirs) in [
@@ -148,7 +148,7 @@ fn forests_and_boosting_predict_real_values_as_well_as_the_reference_libraries()
         let model = fit(&spec, train.x.view(), Values::Reals(&train.z), None, None, 0).unwrap();
         let ours = correlation(&values(&model, &test.x), &test.z);
         println!("correlation {ours:.4}, theirs {theirs:.4}");
-        assert!((ours - theirs).abs() < 0.01, "{ours} is not {theirs}");
+        assert!((ours - theirs).abs() < 0.005, "{ours} is not {theirs}");
         assert_eq!((model.output(), model.compile().unwrap().output()), (Output::Real, Output::Real));
     }
 }
