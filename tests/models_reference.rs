@@ -115,7 +115,7 @@ fn calibrations_are_those_of_scikit_learn() {
 #[test]
 fn forests_and_boosting_tell_classes_apart_as_well_as_scikit_learn_and_lightgbm() {
     let figures = zoo().trees;
-    let (train, test) = (data(1, 3_000), data(2, 20_000));
+    let (train, test) = (data(1, 3_000), data(2, 8_000));
     let wins = train.y.iter().filter(|y| **y).count();
     assert_eq!((train.x[[0, 0]], train.x[[2_999, 11]], wins), (figures.checks.0, figures.checks.1, figures.checks.2));
     let auc = |spec: &ModelSpec, seeds: u64| {
@@ -128,8 +128,8 @@ fn forests_and_boosting_tell_classes_apart_as_well_as_scikit_learn_and_lightgbm(
     let best = roc_auc(&test.y, &test.z).unwrap();
     assert!((best - figures.best_auc).abs() < 1e-9, "{best}");
     for (ours, theirs) in [
-        (auc(&ModelSpec::RandomForest(ForestSpec::default()), 3), figures.random_forest_auc),
-        (auc(&ModelSpec::ExtraTrees(ForestSpec::default()), 3), figures.extra_trees_auc),
+        (auc(&ModelSpec::RandomForest(ForestSpec::default()), 2), figures.random_forest_auc),
+        (auc(&ModelSpec::ExtraTrees(ForestSpec::default()), 2), figures.extra_trees_auc),
         (auc(&ModelSpec::Boosting(BoostingSpec::default()), 1), figures.boosting_auc),
     ] {
         println!("AUC {ours:.4}, theirs {theirs:.4}");
@@ -138,9 +138,9 @@ fn forests_and_boosting_tell_classes_apart_as_well_as_scikit_learn_and_lightgbm(
 }
 
 #[test]
-fn forests_and_boosting_predict_real_values_as_well_as_the_reference_libraries() {
+fn forests_and_boosting_predict_real_values_as_well_as_scikit_learn() {
     let figures = zoo().trees;
-    let (train, test) = (data(1, 3_000), data(2, 20_000));
+    let (train, test) = (data(1, 3_000), data(2, 8_000));
     for (spec, theirs) in [
         (ModelSpec::RandomForest(ForestSpec::default()), figures.forest_regression_correlation),
         (ModelSpec::Boosting(BoostingSpec::default()), figures.boosting_regression_correlation),
@@ -148,7 +148,7 @@ fn forests_and_boosting_predict_real_values_as_well_as_the_reference_libraries()
         let model = fit(&spec, train.x.view(), Values::Reals(&train.z), None, None, 0).unwrap();
         let ours = correlation(&values(&model, &test.x), &test.z);
         println!("correlation {ours:.4}, theirs {theirs:.4}");
-        assert!((ours - theirs).abs() < 0.01, "{ours} is not {theirs}");
+        assert!((ours - theirs).abs() < 0.005, "{ours} is not {theirs}");
         assert_eq!((model.output(), model.compile().unwrap().output()), (Output::Real, Output::Real));
     }
 }

@@ -65,11 +65,11 @@ fn a_row_of_weight_two_counts_as_two_rows_and_one_of_weight_zero_as_none() {
             assert!((a - b).abs() < 1e-9, "{}: {a} is not {b}", spec.kind());
         }
     }
-    // a forest draws rows, so weights show in what it predicts: where the losses weigh nothing all is won
-    let only: Vec<f64> = y.iter().map(|&y| if y { 1.0 } else { 1e-9 }).collect();
+    // a forest draws rows, so weights show in what it predicts: where the losses weigh next to nothing all is won
+    let only: Vec<f64> = y.iter().map(|&y| if y { 1.0 } else { 1e-3 }).collect();
     let spec = ModelSpec::RandomForest(ForestSpec { min_leaf: 20, ..ForestSpec::default() });
     let model = fit(&spec, x.view(), Values::Classes(&y), Some(&only), None, 0).unwrap();
-    assert!(values(&model, &x).iter().all(|p| *p > 0.999));
+    assert!(values(&model, &x).iter().all(|p| *p > 0.95));
 }
 
 #[test]
