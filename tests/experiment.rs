@@ -1,4 +1,5 @@
 //! The A/B test: what counts, when it counts, and what follows.
+#![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly as well")]
 
 #[path = "common/trades.rs"]
 mod trades;
@@ -14,6 +15,9 @@ use vigie::{
     },
     stats::interval::Test,
 };
+
+/// The name of what is at fault, and how it comes about.
+type Spoiled<T> = (&'static str, fn(&mut T));
 
 /// Options whose boundaries are quick to compute.
 fn options() -> Options {
@@ -208,7 +212,7 @@ fn a_version_ships_only_when_every_condition_holds() {
     let criteria = Criteria::new(options()).unwrap();
     let ruling = criteria.decide(&good(), None);
     assert!(matches!(ruling.verdict, Verdict::Ship(_)), "{ruling}");
-    let spoiled: [(&str, fn(&mut Standing)); 9] = [
+    let spoiled: [Spoiled<Standing>; 9] = [
         ("days", |s| s.days = 6.9),
         ("trades", |s| s.trades = 99),
         ("win_rate_gain", |s| s.win_rate_gain = Some(0.029)),
@@ -259,7 +263,7 @@ fn it_is_futile_at_the_planned_end_or_when_the_gain_cannot_be_reached_any_more()
 
 #[test]
 fn options_that_make_no_sense_are_refused_by_name() {
-    let spoiled: [(&str, fn(&mut Options)); 8] = [
+    let spoiled: [Spoiled<Options>; 8] = [
         ("level", |o| o.level = f64::NAN),
         ("harm_level", |o| o.harm_level = 0.0),
         ("metrics", |o| o.metrics.clear()),

@@ -1,6 +1,7 @@
 //! The A/B test on simulated trades whose truth is known. Pnl is t-distributed with 4 degrees of freedom and correlated
 //! within a session; the ML policy lets 30 % of the trades go. `VIGIE_LONG=1` runs as many experiments as it takes to
 //! tell the figures that docs/statistics.md quotes; without it, enough to notice that something is broken.
+#![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly as well")]
 
 #[path = "common/trades.rs"]
 mod trades;

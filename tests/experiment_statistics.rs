@@ -1,5 +1,6 @@
 //! The inference of the A/B test against SciPy, statsmodels and arch, whose figures `tests/fixtures/abstats/make.py`
 //! wrote down.
+#![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly as well")]
 
 use serde_json::Value;
 use vigie::stats::{

@@ -67,7 +67,7 @@ impl Resampling {
     /// `statistic` of each resample of a series of `n`, given as places in it. `None` for an empty series, without
     /// resamples, or when the block is not at least 1.
     pub fn replicate(&self, n: usize, mut statistic: impl FnMut(&[usize]) -> Option<f64>) -> Option<Replicates> {
-        if n == 0 || self.resamples == 0 || !(self.block >= 1.0) {
+        if n == 0 || self.resamples == 0 || self.block.is_nan() || self.block < 1.0 {
             return None;
         }
         let mut rng = Pcg64::seed_from_u64(self.seed);
