@@ -1,6 +1,6 @@
 //! The inference of the A/B test against SciPy, statsmodels and arch, whose figures `tests/fixtures/abstats/make.py`
 //! wrote down.
-#![expect(clippy::unwrap_used, reason = "a fixture that cannot be read may fail loudly")]
+#![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly as well")]
 
 use serde_json::Value;
 use vigie::stats::{

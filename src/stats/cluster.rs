@@ -90,14 +90,14 @@ impl Sums {
 
     /// All differences that [`statistic`](Self::statistic), taken around them, does not put beyond `q`: the interval
     /// that belongs to the test, so that it holds 0 exactly when the test is not significant. `None` while it is
-    /// unbounded, with too few sessions for `q`.
+    /// unbounded, with too few sessions for `q`, and when all differences are 0.
     pub fn inverted_interval(&self, q: f64) -> Option<Interval> {
         // (S - d N)^2 <= q^2 (V - 2 d C + d^2 M), a quadratic in d
         let q2 = q * q;
         let a = self.weight * self.weight - q2 * self.weight_squares;
         let b = self.difference * self.weight - q2 * self.cross;
         let c = self.difference * self.difference - q2 * self.squares;
-        (a > 0.0).then_some(())?;
+        (a > 0.0 && self.squares > 0.0).then_some(())?;
         let root = (b * b - a * c).max(0.0).sqrt();
         Interval::new((b - root) / a, (b + root) / a)
     }

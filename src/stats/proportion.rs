@@ -91,9 +91,7 @@ pub fn fisher_exact(successes: [u64; 2], trials: [u64; 2]) -> Option<f64> {
 /// the chance p_i of it. `expected` is the sum of the p_i, `variance` that of p_i (1 - p_i); for one common p this is
 /// Pearson's statistic. `None` unless the variance is above 0.
 pub fn sample_ratio(in_a: f64, expected: f64, variance: f64) -> Option<Test> {
-    if variance.is_nan() || variance <= 0.0 || !(in_a - expected).is_finite() {
-        return None;
-    }
+    (variance > 0.0 && (in_a - expected).is_finite()).then_some(())?;
     let chi_square = (in_a - expected).powi(2) / variance;
     Some(Test { statistic: chi_square, p: 2.0 * normal::cdf(-chi_square.sqrt()) })
 }

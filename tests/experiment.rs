@@ -1,0 +1,363 @@
+//! The A/B test: what counts, when it counts, and what follows.
+#![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly as well")]
+
+#[path = "common/trades.rs"]
+mod trades;
+
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+use trades::{day, opening, outcome, trade_id};
+use vigie::{
+    domain::{Arm, Outcome, TradeId},
+    rules::experiment::{
+        Assignment, Criteria, Evidence, EvidenceMetric, Experiment, HarmStanding, Horizon, Measure, MetricStanding,
+        Noted, Options, Report, Standing, Verdict, View,
+    },
+    stats::interval::Test,
+};
+
+/// The name of what is at fault, and how it comes about.
+type Spoiled<T> = (&'static str, fn(&mut T));
+
+/// Options whose boundaries are quick to compute.
+fn options() -> Options {
+    Options { planned_sessions: 20, resamples: 200, ..Options::default() }
+}
+
+fn assignment(session: usize, n: usize, arm: Arm, ml_size: f64) -> Assignment {
+    Assignment {
+        trade_id: trade_id(session, n),
+        at: opening(session),
+        day: day(session),
+        arm,
+        allocation: 0.5,
+        ml_size,
+    }
+}
+
+fn closed(sessions: &[Vec<(Arm, f64, Option<f64>)>]) -> Experiment {
+    let mut experiment = Experiment::new(opening(0));
+    for (session, rows) in sessions.iter().enumerate() {
+        for (n, (arm, ml_size, pnl)) in rows.iter().enumerate() {
+            experiment.assign(assignment(session, n, *arm, *ml_size));
+            match pnl {
+                Some(pnl) => experiment.outcome(&trade_id(session, n), &outcome(*pnl, 0.0)),
+                None => experiment.skip(&trade_id(session, n)),
+            };
+        }
+        assert!(experiment.close_next(day(session + 1), 5).is_some());
+    }
+    experiment
+}
+
+#[test]
+fn a_session_closes_when_it_is_over_and_every_trade_is_resolved_and_never_before_an_earlier_one() {
+    let mut experiment = Experiment::new(opening(0));
+    for session in 0..2 {
+        experiment.assign(assignment(session, 0, Arm::Baseline, 1.0));
+    }
+    experiment.outcome(&trade_id(1, 0), &outcome(5.0, 0.0));
+    assert!(experiment.close_next(day(2), 5).is_none(), "the first waits for its trade, the second for the first");
+    experiment.outcome(&trade_id(0, 0), &outcome(5.0, 0.0));
+    assert!(experiment.close_next(day(0), 5).is_none(), "its day is not over");
+    assert_eq!(experiment.close_next(day(1), 5).map(|session| session.day), Some(day(0)));
+    assert!(experiment.close_next(day(1), 5).is_none());
+    assert_eq!(experiment.close_next(day(2), 5).map(|session| session.day), Some(day(1)));
+    assert_eq!((experiment.trades(), experiment.open_trades()), (2, 0));
+}
+
+#[test]
+fn what_is_never_heard_of_again_counts_as_not_traded_and_comes_too_late_afterwards() {
+    let mut experiment = Experiment::new(opening(0));
+    experiment.assign(assignment(0, 0, Arm::Baseline, 1.0));
+    assert!(experiment.close_next(day(5), 5).is_none());
+    assert!(experiment.close_next(day(6), 5).is_some());
+    assert_eq!(experiment.outcome(&trade_id(0, 0), &outcome(9.0, 0.0)), Noted::Late);
+    assert_eq!(experiment.assign(assignment(0, 1, Arm::Ml, 1.0)), Noted::Late);
+    let evidence = Evidence::of(View::Paired, experiment.sessions());
+    assert_eq!((experiment.late(), evidence.baseline.signals, evidence.baseline.taken), (2, 1, 0));
+}
+
+#[test]
+fn repeats_and_strangers_change_nothing() {
+    let mut experiment = Experiment::new(opening(0));
+    let first = assignment(0, 0, Arm::Ml, 1.0);
+    assert_eq!(experiment.assign(first.clone()), Noted::Counted);
+    assert_eq!(experiment.assign(Assignment { arm: Arm::Baseline, ..first }), Noted::Duplicate);
+    assert_eq!(experiment.outcome(&trade_id(0, 0), &outcome(1.0, 0.0)), Noted::Counted);
+    let before = experiment.clone();
+    assert_eq!(experiment.outcome(&trade_id(0, 0), &outcome(2.0, 0.0)), Noted::Duplicate);
+    assert_eq!(experiment.skip(&trade_id(0, 0)), Noted::Duplicate);
+    assert_eq!(experiment.outcome(&TradeId::new("X").unwrap(), &outcome(2.0, 0.0)), Noted::Unknown);
+    assert_eq!(experiment, before);
+    experiment.close_next(day(1), 5);
+    assert_eq!(experiment.outcome(&trade_id(0, 0), &outcome(2.0, 0.0)), Noted::Duplicate);
+}
+
+#[test]
+fn the_order_of_outcomes_does_not_matter_and_the_state_survives_being_stored() {
+    let run = |order: &[usize]| {
+        let mut experiment = Experiment::new(opening(0));
+        for n in 0..6 {
+            experiment.assign(assignment(n / 3, n, if n % 2 == 0 { Arm::Ml } else { Arm::Baseline }, 1.0));
+        }
+        for n in order {
+            experiment.outcome(&trade_id(n / 3, *n), &outcome(*n as f64 - 2.0, 0.0));
+            while experiment.close_next(day(1), 5).is_some() {}
+        }
+        while experiment.close_next(day(2), 5).is_some() {}
+        experiment
+    };
+    let in_order = run(&[0, 1, 2, 3, 4, 5]);
+    assert_eq!(in_order.sessions().len(), 2);
+    assert_eq!(run(&[5, 3, 1, 4, 2, 0]), in_order);
+    let stored = serde_json::to_string(&in_order).unwrap();
+    assert_eq!(serde_json::from_str::<Experiment>(&stored).unwrap(), in_order);
+}
+
+#[test]
+fn a_signal_that_the_ml_arm_lets_go_is_not_waited_for_and_counts_zero() {
+    let mut experiment = Experiment::new(opening(0));
+    experiment.assign(assignment(0, 0, Arm::Ml, 0.0));
+    experiment.assign(assignment(0, 1, Arm::Ml, 1.0));
+    experiment.outcome(&trade_id(0, 1), &outcome(10.0, 0.0));
+    assert!(experiment.close_next(day(1), 5).is_some());
+    let ml = Evidence::of(View::Randomised, experiment.sessions()).ml;
+    assert_eq!((ml.signals, ml.taken, ml.per_signal(), ml.per_taken()), (2, 1, Some(5.0), Some(10.0)));
+}
+
+#[test]
+fn what_was_traded_against_the_advice_counts_in_the_arm_it_was_assigned_to() {
+    let mut experiment = Experiment::new(opening(0));
+    experiment.assign(assignment(0, 0, Arm::Ml, 0.0));
+    experiment.outcome(&trade_id(0, 0), &outcome(-4.0, 0.0));
+    experiment.close_next(day(1), 5);
+    let ml = Evidence::of(View::Randomised, experiment.sessions()).ml;
+    assert_eq!((ml.taken, ml.pnl), (1, -4.0));
+}
+
+#[test]
+fn the_paired_view_trades_the_baselines_trades_as_the_policy_would_have() {
+    let base = Arm::Baseline;
+    let experiment = closed(&[
+        vec![(base, 0.0, Some(-10.0)), (base, 0.5, Some(8.0)), (base, 2.0, Some(3.0)), (Arm::Ml, 1.0, Some(99.0))],
+        vec![(base, 0.0, None), (base, 1.0, Some(-1.0))],
+    ]);
+    let evidence = Evidence::of(View::Paired, experiment.sessions());
+    assert_eq!(evidence.days(), (vec![10.0, -1.0], vec![1.0, -1.0]));
+    assert_eq!((evidence.ml.signals, evidence.ml.taken, evidence.ml.wins), (5, 3, 2));
+    assert_eq!((evidence.baseline.signals, evidence.baseline.taken, evidence.baseline.wins), (5, 4, 2));
+    let gain = evidence.win_rate_gain().unwrap();
+    assert!((gain - (2.0 / 3.0 - 0.5)).abs() < 1e-15);
+    assert!((evidence.win_rate.unwrap().estimate().unwrap() - gain).abs() < 1e-12);
+    assert!((evidence.mean_pnl.unwrap().estimate().unwrap() - 9.0 / 5.0).abs() < 1e-12);
+    assert_eq!(evidence.drawdown_ratio(), Some(0.1));
+}
+
+#[test]
+fn the_sums_over_sessions_estimate_the_plain_difference_of_the_arms() {
+    let mut rng = Pcg64::seed_from_u64(5);
+    let mut row = || {
+        let arm = if rng.random::<f64>() < 0.3 { Arm::Ml } else { Arm::Baseline };
+        (arm, 1.0, (rng.random::<f64>() < 0.8).then(|| rng.random::<f64>() - 0.4))
+    };
+    let sessions: Vec<Vec<_>> = (0..6).map(|_| (0..9).map(|_| row()).collect()).collect();
+    let evidence = Evidence::of(View::Randomised, closed(&sessions).sessions());
+    let plain = evidence.ml.per_signal().unwrap() - evidence.baseline.per_signal().unwrap();
+    assert!((evidence.mean_pnl.unwrap().estimate().unwrap() - plain).abs() < 1e-12);
+    let wins = evidence.win_rate_gain().unwrap();
+    assert!((evidence.win_rate.unwrap().estimate().unwrap() - wins).abs() < 1e-12);
+}
+
+#[test]
+fn a_change_of_the_allocation_over_time_is_not_mistaken_for_an_effect() {
+    // the ML arm grows from a quarter to three quarters just when every trade gets better by 100
+    let mut experiment = Experiment::new(opening(0));
+    for session in 0..20 {
+        let late = session >= 10;
+        for n in 0..8 {
+            let arm = if (n < 2) != late { Arm::Ml } else { Arm::Baseline };
+            let allocation = if late { 0.75 } else { 0.25 };
+            experiment.assign(Assignment { allocation, ..assignment(session, n, arm, 1.0) });
+            let pnl = if late { 100.0 } else { 0.0 } + f64::from(u8::from(n % 2 == 0));
+            experiment.outcome(&trade_id(session, n), &outcome(pnl, 0.0));
+        }
+        experiment.close_next(day(session + 1), 5);
+    }
+    let evidence = Evidence::of(View::Randomised, experiment.sessions());
+    assert!((evidence.ml.per_signal().unwrap() - evidence.baseline.per_signal().unwrap()) > 40.0);
+    assert!(evidence.mean_pnl.unwrap().estimate().unwrap().abs() < 1e-9);
+}
+
+/// A standing in which every condition of shipping holds, half-way.
+fn good() -> Standing {
+    let metric = |metric| MetricStanding { metric, z: Some(4.0), p: 0.01 };
+    let harm = |view| HarmStanding { view, z: Some(1.0), boundary: Some(-2.5) };
+    Standing {
+        sessions: 12,
+        trades: 240,
+        days: 16.0,
+        sample_ratio: Some(Test { statistic: 0.1, p: 0.75 }),
+        metrics: vec![metric(EvidenceMetric::MeanPnl), metric(EvidenceMetric::WinRate)],
+        harm: vec![harm(View::Paired), harm(View::Randomised)],
+        win_rate_gain: Some(0.05),
+        win_rate_upper: Some(0.09),
+        sharpe_gain: Some(0.4),
+        drawdown_ratio: Some(0.8),
+    }
+}
+
+#[test]
+fn a_version_ships_only_when_every_condition_holds() {
+    let criteria = Criteria::new(options()).unwrap();
+    let ruling = criteria.decide(&good(), None);
+    assert!(matches!(ruling.verdict, Verdict::Ship(_)), "{ruling}");
+    let spoiled: [Spoiled<Standing>; 9] = [
+        ("days", |s| s.days = 6.9),
+        ("trades", |s| s.trades = 99),
+        ("win_rate_gain", |s| s.win_rate_gain = Some(0.029)),
+        ("win_rate_gain", |s| s.win_rate_gain = None),
+        ("sharpe_gain", |s| s.sharpe_gain = Some(0.09)),
+        ("drawdown_ratio", |s| s.drawdown_ratio = Some(1.01)),
+        ("evidence", |s| s.metrics.iter_mut().for_each(|metric| metric.p = 0.06)),
+        ("evidence", |s| s.metrics.iter_mut().for_each(|metric| metric.z = Some(-4.0))),
+        ("evidence", |s| s.metrics[1].z = Some(-4.0)), // one better, one worse
+    ];
+    for (name, spoil) in spoiled {
+        let mut standing = good();
+        spoil(&mut standing);
+        let ruling = criteria.decide(&standing, None);
+        assert!(matches!(ruling.verdict, Verdict::Continue(_)), "{name}: {ruling}");
+        let failed: Vec<_> = ruling.checks.iter().filter(|check| !check.passed).map(|check| check.name).collect();
+        assert_eq!(failed, [name]);
+    }
+}
+
+#[test]
+fn an_emergency_comes_before_all_else_then_a_wrong_sample_ratio_then_harm() {
+    let criteria = Criteria::new(options()).unwrap();
+    let mut standing = good();
+    standing.harm[1].z = Some(-2.6);
+    assert!(matches!(criteria.decide(&standing, None).verdict, Verdict::StopForHarm(_)));
+    standing.sample_ratio = Some(Test { statistic: 12.0, p: 0.0005 });
+    assert!(matches!(criteria.decide(&standing, None).verdict, Verdict::Invalid(_)));
+    let ruling = criteria.decide(&standing, Some("loss_streak"));
+    assert!(matches!(&ruling.verdict, Verdict::StopForHarm(why) if why.contains("loss_streak")), "{ruling}");
+}
+
+#[test]
+fn it_is_futile_at_the_planned_end_or_when_the_gain_cannot_be_reached_any_more() {
+    let criteria = Criteria::new(options()).unwrap();
+    let unproven = || {
+        let mut standing = good();
+        standing.metrics.iter_mut().for_each(|metric| metric.p = 0.5);
+        standing
+    };
+    assert!(matches!(criteria.decide(&unproven(), None).verdict, Verdict::Continue(_)));
+    let ended = Standing { sessions: 20, ..unproven() };
+    assert!(matches!(criteria.decide(&ended, None).verdict, Verdict::Futile(_)));
+    let hopeless = Standing { win_rate_upper: Some(0.02), ..unproven() };
+    assert!(matches!(criteria.decide(&hopeless, None).verdict, Verdict::Futile(_)));
+    assert!(matches!(criteria.decide(&Standing { sessions: 20, ..good() }, None).verdict, Verdict::Ship(_)));
+}
+
+#[test]
+fn options_that_make_no_sense_are_refused_by_name() {
+    let spoiled: [Spoiled<Options>; 8] = [
+        ("level", |o| o.level = f64::NAN),
+        ("harm_level", |o| o.harm_level = 0.0),
+        ("metrics", |o| o.metrics.clear()),
+        ("metrics", |o| o.metrics = vec![EvidenceMetric::MeanPnl; 2]),
+        ("planned_sessions", |o| o.planned_sessions = 5),
+        ("planned_sessions", |o| o.planned_sessions = 501),
+        ("first_look", |o| o.first_look = 1),
+        ("power", |o| o.power = 1.0),
+    ];
+    for (key, spoil) in spoiled {
+        let mut options = options();
+        spoil(&mut options);
+        assert_eq!(Criteria::new(options).map_err(|error| error.key), Err(key));
+    }
+}
+
+/// Sessions in which the policy lets most losses and few wins go.
+fn skilled(sessions: usize) -> Experiment {
+    let mut rng = Pcg64::seed_from_u64(11);
+    let mut row = || {
+        let won = rng.random::<f64>() < 0.5;
+        let pnl = if won { 110.0 } else { -100.0 } * (0.5 + rng.random::<f64>());
+        let skips = rng.random::<f64>() < if won { 0.1 } else { 0.5 };
+        let arm = if rng.random::<f64>() < 0.5 { Arm::Ml } else { Arm::Baseline };
+        let size = if skips { 0.0 } else { 1.0 };
+        (arm, size, (arm == Arm::Baseline || !skips).then_some(pnl))
+    };
+    closed(&(0..sessions).map(|_| (0..20).map(|_| row()).collect()).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_skilled_version_ships_and_its_report_says_what_each_figure_is_good_for() {
+    let criteria = Criteria::new(options()).unwrap();
+    let experiment = skilled(18);
+    let report = Report::of(&criteria, &experiment, opening(18), None);
+    assert!(matches!(report.ruling.verdict, Verdict::Ship(_)), "{report}");
+    assert_eq!(report.standing, criteria.assess(&experiment, opening(18)));
+    assert_eq!(report, Report::of(&criteria, &experiment, opening(18), None));
+    let [paired, randomised] = report.views.as_slice() else { panic!("two views") };
+    for view in [paired, randomised] {
+        for measure in [Measure::WinRate, Measure::PnlPerSignal] {
+            let horizon = |horizon| view.metrics.iter().find(|m| m.measure == measure && m.horizon == horizon).unwrap();
+            let (fixed, sequential) = (horizon(Horizon::Fixed), horizon(Horizon::Sequential));
+            assert!((fixed.difference.unwrap() - sequential.difference.unwrap()).abs() < 1e-9);
+            // both rest on the same session sums only here
+            if (view.view, measure) == (View::Paired, Measure::PnlPerSignal) {
+                assert!(sequential.interval.unwrap().width() > fixed.interval.unwrap().width());
+            }
+        }
+        let needed = |place: usize| view.power[place].trades_needed;
+        assert!(needed(0) > needed(1), "looking at every session costs trades");
+    }
+    let text = report.to_string();
+    for line in ["18 of 20 sessions closed, 360 trades", "paired view, which decides", "every look: repeated interval"]
+    {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!((&json["ruling"]["verdict"], &json["views"][0]["view"]), (&"ship".into(), &"paired".into()));
+}
+
+#[test]
+fn an_experiment_that_has_hardly_begun_says_nothing_and_claims_nothing() {
+    let criteria = Criteria::new(options()).unwrap();
+    for sessions in [0, 1, 2] {
+        let report = Report::of(&criteria, &skilled(sessions), opening(sessions), None);
+        assert!(matches!(report.ruling.verdict, Verdict::Continue(_)), "{report}");
+        let claims = |metric: &&vigie::rules::experiment::Metric| metric.horizon != Horizon::Fixed;
+        let metrics = report.views.iter().flat_map(|view| view.metrics.iter().filter(claims));
+        assert!(metrics.map(|metric| (metric.interval, metric.p)).all(|claim| claim == (None, None)));
+        assert!(!report.to_string().contains("NaN"), "{report}");
+    }
+}
+
+#[test]
+fn a_policy_that_does_what_the_baseline_does_is_never_told_apart() {
+    let row = |arm, pnl| (arm, 1.0, Some(pnl));
+    let day =
+        |n| vec![row(Arm::Baseline, f64::from(n) - 8.0), row(Arm::Baseline, 3.0), row(Arm::Ml, 1.0), row(Arm::Ml, 1.0)];
+    let experiment = closed(&(0..20).map(day).collect::<Vec<_>>());
+    let criteria = Criteria::new(options()).unwrap();
+    let report = Report::of(&criteria, &experiment, opening(20), None);
+    assert!(matches!(report.ruling.verdict, Verdict::Futile(_)), "{report}");
+    assert_eq!(report.standing.drawdown_ratio, Some(1.0));
+    assert!(report.standing.metrics.iter().all(|metric| (metric.z, metric.p) == (None, 1.0)));
+}
+
+#[test]
+fn an_outcome_without_a_pnl_is_not_a_trade_of_zero() {
+    let mut experiment = Experiment::new(opening(0));
+    experiment.assign(assignment(0, 0, Arm::Baseline, 1.0));
+    let unpriced = Outcome { pnl: None, ..outcome(0.0, 0.0) };
+    assert_eq!(experiment.outcome(&trade_id(0, 0), &unpriced), Noted::Counted);
+    assert!(experiment.close_next(day(1), 5).is_some());
+    let evidence = Evidence::of(View::Paired, experiment.sessions());
+    assert_eq!((experiment.unpriced(), evidence.baseline.taken), (1, 0));
+}
