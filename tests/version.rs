@@ -92,7 +92,7 @@ fn a_version_that_could_not_be_served_is_neither_written_nor_read() {
     };
     let model = |change: fn(&mut Logistic)| {
         with(&|version| {
-            let ModelRecord::Logistic(model) = &mut version.model;
+            let ModelRecord::Logistic(model) = &mut version.model else { panic!("a logistic model") };
             change(model);
         })
     };

@@ -156,7 +156,9 @@ pub async fn run(
     let ended = loop {
         tokio::select! {
             told = control.recv() => match told {
-                Some(Control::Reload) => drop(parts.reload(&access)),
+                Some(Control::Reload) => if let Err(error) = parts.reload(&access) {
+                    tracing::error!("nothing was reloaded: {}", error.lines().next().unwrap_or_default());
+                },
                 Some(Control::Lock) => parts.lock("ordered by signal"),
                 Some(Control::Stop) | None => break Ended::Stopped,
             },

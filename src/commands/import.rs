@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     io,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
@@ -104,7 +105,10 @@ impl Import {
     pub fn run(self) -> Outcome {
         let config = self.config.load()?;
         let path = self.state.journal();
-        std::fs::create_dir_all(&self.state.state)
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.state.state)
             .with_context(|| format!("{} cannot be made", self.state.state.display()))?;
         let options = Options { cache_bytes: config.journal.cache_bytes, verify: false };
         let mut store = Store::open(&path, options).map_err(|error| match error {

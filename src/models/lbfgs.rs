@@ -10,7 +10,7 @@ use ndarray::{Array2, ArrayView2};
 use smartcore::linear::logistic_regression::{LogisticRegression, LogisticRegressionParameters};
 
 use super::{
-    logistic::FitError,
+    error::FitError,
     problem::{Problem, Solution},
 };
 

@@ -3,7 +3,7 @@
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
-use super::{lbfgs, newton, problem::Problem};
+use super::{error::FitError, lbfgs, newton, problem::Problem};
 
 /// A fitted logistic regression: P(yes) = sigmoid(intercept + weights . x). This is also what is stored of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,58 +65,6 @@ pub enum Solver {
     Newton,
     /// The L-BFGS of smartcore: knows no weights.
     Smartcore,
-}
-
-/// Why there is no model.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[expect(missing_docs, reason = "the fields are what the messages name")]
-pub enum FitError {
-    /// The matrix has no cell.
-    #[error("nothing to fit: {rows} rows of {columns} columns")]
-    Empty { rows: usize, columns: usize },
-    /// Not more rows than numbers to be found.
-    #[error("{rows} rows are too few for {columns} columns: at least {needed} are needed")]
-    TooFew { rows: usize, columns: usize, needed: usize },
-    /// Labels and rows do not pair up.
-    #[error("{labels} labels for {rows} rows: there must be one each")]
-    LabelCount { rows: usize, labels: usize },
-    /// Sample weights and rows do not pair up.
-    #[error("{weights} sample weights for {rows} rows: there must be one each")]
-    SampleWeightCount { rows: usize, weights: usize },
-    /// A sample weight that cannot be used.
-    #[error("sample weight of row {row} is {value}: it must be finite and at least 0")]
-    SampleWeight { row: usize, value: f64 },
-    /// One of the two classes does not occur, or only with weight 0.
-    #[error("all rows that count are labelled {label}: a model needs both wins and losses")]
-    SingleClass { label: bool },
-    /// NaN or infinity in the matrix.
-    #[error("cell at row {row}, column {column} is {value}: fill or drop it before fitting")]
-    NonFiniteCell { row: usize, column: usize, value: f64 },
-    /// An option out of its range.
-    #[error("option {name} is {value}: it must be {range}")]
-    Option { name: &'static str, value: f64, range: &'static str },
-    /// A solver was asked for what it cannot do.
-    #[error("the solver smartcore knows no class or sample weights: leave them out or use the solver newton")]
-    WeightsUnsupported,
-    /// A column that the columns before it already contain.
-    #[error(
-        "column {column} is constant or a combination of the columns before it: drop it or set l2 above 0 (or higher)"
-    )]
-    Collinear { column: usize },
-    /// The columns tell the classes apart, so that the best weights are infinite.
-    #[error("the columns tell wins and losses apart without error, so that no finite weights fit best: set l2 above 0")]
-    Separated,
-    /// The search ended before the gradient was small enough.
-    #[error(
-        "did not converge: the relative gradient is {gradient:e}, above the tolerance {tolerance:e}; scale the columns, raise l2 or the number of iterations"
-    )]
-    NotConverged { gradient: f64, tolerance: f64 },
-    /// Numbers grew beyond what can be represented.
-    #[error("the fit gave numbers that are not finite: scale the columns")]
-    NonFiniteResult,
-    /// The library refused.
-    #[error("smartcore refused: {message}")]
-    Library { message: String },
 }
 
 impl Default for Options<'_> {

@@ -1,19 +1,44 @@
-//! Models: how they are fitted, what is stored of them, and how they score.
+//! Models: what they predict, how they are fitted, what is stored of them, and how they score.
 //!
-//! A fit gives one of our own records ([`ModelRecord`]), never a library's struct, so that upgrading a library
+//! [`fit`] gives one of our own records ([`ModelRecord`]), never a library's struct, so that upgrading a library
 //! invalidates nothing that is stored. Serving uses [`Compiled`], which a record gives only after it has been checked.
-//! Pure: no clock, no file; the same input gives the same model.
+//! Pure: no clock, no file; the same input and seed give the same model, to the byte.
 
+mod bins;
+mod boosting;
+mod calibration;
 mod cholesky;
 mod compiled;
+mod ensemble;
+mod error;
+mod forest;
+mod grow;
+mod input;
 mod lbfgs;
+pub mod levels;
+mod linear;
 mod logistic;
 mod newton;
 mod problem;
 mod record;
+mod spec;
+mod split;
+pub mod targets;
+mod tree;
 mod version;
+mod walk;
 
+pub use boosting::{Boosting, BoostingSpec, Stop};
+pub use calibration::{Calibration, Method};
 pub use compiled::Compiled;
-pub use logistic::{ClassWeights, FitError, Logistic, Options, Solver, fit_logistic};
+pub use ensemble::{Average, Calibrated, Stack, average, calibrated, stack};
+pub use error::FitError;
+pub use forest::{Forest, ForestSpec, Output};
+pub use input::{Held, Values};
+pub use linear::{Linear, LinearSpec};
+pub use logistic::{ClassWeights, Logistic, Options, Solver, fit_logistic};
 pub use record::{ModelRecord, RecordError};
-pub use version::{DataHash, Target, TrainingSpan, VersionError, VersionRecord};
+pub use spec::{AverageSpec, LogisticSpec, ModelSpec, fit};
+pub use targets::{Labeller, Target, TargetKind, TargetValue};
+pub use tree::{MAX_DEPTH, Tree, TreeError};
+pub use version::{DataHash, TrainingSpan, VersionError, VersionRecord};

@@ -2,7 +2,7 @@
 //! quadratic approximation (Hastie, Tibshirani and Friedman 2009, section 4.4.1).
 
 use super::{
-    logistic::FitError,
+    error::FitError,
     problem::{Problem, Solution, Step},
 };
 

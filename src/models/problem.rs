@@ -4,7 +4,9 @@ use ndarray::{Array2, ArrayView2};
 
 use super::{
     cholesky,
-    logistic::{ClassWeights, FitError, Options, Solver},
+    error::FitError,
+    input::{self, in_range},
+    logistic::{ClassWeights, Options, Solver},
 };
 use crate::stats::logit::{sigmoid, softplus};
 
@@ -50,7 +52,7 @@ impl Problem {
     /// Checks data and options, and applies the weights.
     pub fn new(x: ArrayView2<'_, f64>, y: &[bool], options: &Options<'_>) -> Result<Self, FitError> {
         check_options(options)?;
-        check_data(x, y)?;
+        input::check_matrix(x, y.len(), x.ncols() + 2)?;
         let weights = row_weights(y, options)?;
         let width = x.ncols() + 1;
         let rows: Vec<f64> = x.rows().into_iter().flat_map(|row| [1.0].into_iter().chain(row.to_vec())).collect();
@@ -157,8 +159,6 @@ impl Problem {
 }
 
 fn check_options(options: &Options<'_>) -> Result<(), FitError> {
-    let in_range =
-        |ok: bool, name, value, range| if ok { Ok(()) } else { Err(FitError::Option { name, value, range }) };
     in_range(options.l2 >= 0.0 && options.l2.is_finite(), "l2", options.l2, "finite and at least 0")?;
     let tolerance = options.tolerance;
     in_range(tolerance > 0.0 && tolerance < 1.0, "tolerance", tolerance, "above 0 and below 1")?;
@@ -168,41 +168,10 @@ fn check_options(options: &Options<'_>) -> Result<(), FitError> {
     if options.solver == Solver::Smartcore && weighted { Err(FitError::WeightsUnsupported) } else { Ok(()) }
 }
 
-fn check_data(x: ArrayView2<'_, f64>, y: &[bool]) -> Result<(), FitError> {
-    let (rows, columns) = x.dim();
-    if rows == 0 || columns == 0 {
-        return Err(FitError::Empty { rows, columns });
-    }
-    if y.len() != rows {
-        return Err(FitError::LabelCount { rows, labels: y.len() });
-    }
-    let needed = columns + 2;
-    if rows < needed {
-        return Err(FitError::TooFew { rows, columns, needed });
-    }
-    match x.indexed_iter().find(|(_, value)| !value.is_finite()) {
-        Some(((row, column), &value)) => Err(FitError::NonFiniteCell { row, column, value }),
-        None => Ok(()),
-    }
-}
-
 /// Sample weights times class weights. Balanced: total / (2 x weight of the class), as scikit-learn has it.
 fn row_weights(y: &[bool], options: &Options<'_>) -> Result<Vec<f64>, FitError> {
-    let mut weights = match options.sample_weights {
-        None => vec![1.0; y.len()],
-        Some(given) if given.len() != y.len() => {
-            return Err(FitError::SampleWeightCount { rows: y.len(), weights: given.len() });
-        }
-        Some(given) => given.to_vec(),
-    };
-    if let Some((row, &value)) = weights.iter().enumerate().find(|(_, w)| !(w.is_finite() && **w >= 0.0)) {
-        return Err(FitError::SampleWeight { row, value });
-    }
-    let of = |class: bool| -> f64 { weights.iter().zip(y).filter(|(_, label)| **label == class).map(|(w, _)| w).sum() };
-    let (yes, no) = (of(true), of(false));
-    if yes == 0.0 || no == 0.0 {
-        return Err(FitError::SingleClass { label: yes > 0.0 });
-    }
+    let mut weights = input::weights(y.len(), options.sample_weights)?;
+    let (yes, no) = input::class_totals(y, &weights)?;
     if options.class_weights == ClassWeights::Balanced {
         let half = (yes + no) / 2.0;
         weights.iter_mut().zip(y).for_each(|(w, &label)| *w *= half / if label { yes } else { no });

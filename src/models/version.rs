@@ -10,7 +10,11 @@ use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::record::{ModelRecord, RecordError};
+use super::{
+    input::Values,
+    record::{ModelRecord, RecordError},
+    targets::Target,
+};
 use crate::{
     domain::{Timestamp, VersionId},
     features::design::{DesignMatrix, InvalidDesign},
@@ -44,16 +48,6 @@ pub struct VersionRecord {
     pub design: DesignMatrix,
     /// What a person should know about its data, in words.
     pub warnings: Vec<String>,
-}
-
-/// What a model predicts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Target {
-    /// The trade reached its target, or made half of what it risked.
-    SignalQuality,
-    /// The trade made money after costs.
-    Profitability,
 }
 
 /// The rows a model was fitted on.
@@ -176,10 +170,15 @@ impl VersionRecord {
 }
 
 impl DataHash {
-    /// Hash of column names, matrix (n x k) and labels (n), in this order: the number of rows and of columns (8 bytes
-    /// each), each name as its length (8 bytes) and its UTF-8, the cells row by row (8 bytes each, -0 as 0), a byte 0
-    /// or 1 a label; all integers and floats little-endian.
+    /// Hash of column names, matrix (n x k) and labels (n), see [`Self::of_values`].
     pub fn of(columns: &[&str], x: ArrayView2<'_, f64>, y: &[bool]) -> Self {
+        Self::of_values(columns, x, Values::Classes(y))
+    }
+
+    /// Hash of column names, matrix (n x k) and values (n), in this order: the number of rows and of columns (8 bytes
+    /// each), each name as its length (8 bytes) and its UTF-8, the cells row by row (8 bytes each, -0 as 0), a byte 0
+    /// or 1 a label or 8 bytes a real value; all integers and floats little-endian.
+    pub fn of_values(columns: &[&str], x: ArrayView2<'_, f64>, y: Values<'_>) -> Self {
         let mut hash = Blake2b128::new();
         let length = |n: usize| (n as u64).to_le_bytes();
         hash.update(length(x.nrows()));
@@ -191,19 +190,11 @@ impl DataHash {
         for cell in x.iter() {
             hash.update((cell + 0.0).to_le_bytes()); // -0 + 0 = 0
         }
-        for &label in y {
-            hash.update([u8::from(label)]);
+        match y {
+            Values::Classes(labels) => labels.iter().for_each(|&label| hash.update([u8::from(label)])),
+            Values::Reals(values) => values.iter().for_each(|value| hash.update((value + 0.0).to_le_bytes())),
         }
         Self(hash.finalize().into())
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::SignalQuality => "signal_quality",
-            Self::Profitability => "profitability",
-        })
     }
 }
 

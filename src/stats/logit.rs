@@ -15,9 +15,28 @@ pub fn softplus(x: f64) -> f64 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
+/// Share beyond which [`clipped_logit`] tells probabilities no longer apart.
+const CLIP: f64 = 1e-6;
+
+/// ln(p / (1 - p)) of a probability, which is first brought between 1e-6 and 1 - 1e-6, so that one certain score does not
+/// outweigh all others.
+pub fn clipped_logit(p: f64) -> f64 {
+    let p = p.clamp(CLIP, 1.0 - CLIP);
+    p.ln() - (-p).ln_1p()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_logit_is_the_inverse_of_the_sigmoid_as_far_as_it_is_not_clipped() {
+        for x in [-13.0, -1.5, -1e-9, 0.0, 0.3, 12.0] {
+            assert!((clipped_logit(sigmoid(x)) - x).abs() < 1e-9, "{x}");
+        }
+        assert_eq!(clipped_logit(0.0), clipped_logit(1e-7));
+        assert!(clipped_logit(1.0).is_finite() && clipped_logit(f64::NAN).is_nan());
+    }
 
     #[test]
     fn the_ends_are_reached_without_overflow() {

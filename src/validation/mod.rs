@@ -1,10 +1,31 @@
 //! What a model must survive before anyone trades on it.
 //!
 //! Pure. Everything is split by time: no row that a model learns from may know anything of the rows it is judged on.
+//! What is validated is a [`fitter::Fitter`], a way to make a model from trades, so that any kind of model goes
+//! through the same mill: [`validate`].
 
+mod advice;
+mod backtest;
+pub mod check;
+pub mod example;
+pub mod figures;
+pub mod fitter;
+pub mod gather;
 pub mod holdout;
+pub mod options;
+mod progress;
+mod refit;
+pub mod report;
 pub mod splits;
+pub mod stability;
+mod suite;
+mod table;
 pub mod training;
 
+pub use example::{Example, Examples, Goal};
 pub use holdout::Holdout;
+pub use options::Options;
+pub use progress::Stage;
+pub use report::{Report, Verdict};
 pub use splits::{Life, Lives, Split, SplitError};
+pub use suite::{ValidationError, validate};

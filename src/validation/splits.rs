@@ -250,7 +250,7 @@ fn check_embargo(embargo: SignedDuration) -> Result<(), SplitError> {
 }
 
 /// `rows` in `count` (at least 1) blocks that differ by one row at most, the longer ones first.
-fn blocks(rows: Range<usize>, count: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn blocks(rows: Range<usize>, count: usize) -> impl Iterator<Item = Range<usize>> {
     let (each, longer) = (rows.len() / count, rows.len() % count);
     let start = move |block: usize| rows.start + block * each + block.min(longer);
     (0..count).map(move |block| start(block)..start(block + 1))

@@ -1,0 +1,148 @@
+//! What a model may predict, and what a closed trade says about it.
+//!
+//! A trade that lacks an input of a target has no value for it: the row is left out, never filled.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    domain::{Inputs, Outcome, Signal},
+    features::Instrument,
+    stats::{describe::quantile, logit::sigmoid},
+};
+
+/// Share of what a trade risks that it must make to count as a good signal.
+const GOOD_SHARE: f64 = 0.5;
+/// The `exit_reason` of a trade that reached its target.
+const REACHED_TARGET: &str = "take_profit";
+
+/// What a model predicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// Yes: the trade reached its target, or made half of what it risked, after costs.
+    SignalQuality,
+    /// Yes: the trade made money after costs.
+    Profitability,
+    /// Yes: the pnl is at or above the upper tercile of the training part.
+    SignalStrengthClass,
+    /// sigmoid(pnl / R), 0 to 1; judged by its correlation with the pnl.
+    SignalStrength,
+    /// The pnl after costs, in account currency.
+    Pnl,
+    /// The calibrated probability that the trade makes money: learnt from the labels of `Profitability`.
+    ConfidenceScore,
+    /// Bars until the trade is best left, at least 0: the bars it was held, as outcomes do not say when it stood best.
+    ExitTiming,
+}
+
+/// What a target's values look like, and so which models can learn them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetKind {
+    /// Yes or no.
+    Class,
+    /// Yes or no, and the model must end in a [`super::Calibration`].
+    CalibratedClass,
+    /// A real number.
+    Real,
+}
+
+/// The value of one trade.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum TargetValue {
+    /// Yes or no.
+    Class(bool),
+    /// A finite number.
+    Real(f64),
+}
+
+/// A target with what it needs to know of the training part.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Labeller {
+    target: Target,
+    /// Upper tercile of the training part's pnl, for `SignalStrengthClass`.
+    tercile: Option<f64>,
+}
+
+impl Target {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::SignalQuality,
+        Self::Profitability,
+        Self::SignalStrengthClass,
+        Self::SignalStrength,
+        Self::Pnl,
+        Self::ConfidenceScore,
+        Self::ExitTiming,
+    ];
+
+    /// What its values look like.
+    pub fn kind(self) -> TargetKind {
+        match self {
+            Self::SignalQuality | Self::Profitability | Self::SignalStrengthClass => TargetKind::Class,
+            Self::ConfidenceScore => TargetKind::CalibratedClass,
+            Self::SignalStrength | Self::Pnl | Self::ExitTiming => TargetKind::Real,
+        }
+    }
+
+    /// Its name, as it is configured and stored.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SignalQuality => "signal_quality",
+            Self::Profitability => "profitability",
+            Self::SignalStrengthClass => "signal_strength_class",
+            Self::SignalStrength => "signal_strength",
+            Self::Pnl => "pnl",
+            Self::ConfidenceScore => "confidence_score",
+            Self::ExitTiming => "exit_timing",
+        }
+    }
+}
+
+impl Labeller {
+    /// Learns from the pnl (account currency) of the training part, and of nothing else, what the target needs to know.
+    /// A signal of strength has no value where the training part is empty.
+    pub fn fit(target: Target, training_pnl: &[f64]) -> Self {
+        let tercile = (target == Target::SignalStrengthClass).then(|| quantile(training_pnl, 2.0 / 3.0)).flatten();
+        Self { target, tercile }
+    }
+
+    /// The target.
+    pub fn target(&self) -> Target {
+        self.target
+    }
+
+    /// The value of one closed trade. `None` where an input is missing or cannot be: the row is not usable.
+    pub fn value(&self, signal: &Signal, outcome: &Outcome, instrument: Instrument) -> Option<TargetValue> {
+        let pnl = outcome.pnl.map(|pnl| pnl.get());
+        let class = |yes| Some(TargetValue::Class(yes));
+        match self.target {
+            Target::SignalQuality if &*outcome.exit_reason == REACHED_TARGET => class(true),
+            Target::SignalQuality => class(pnl? >= GOOD_SHARE * risk(signal, instrument)?),
+            Target::Profitability | Target::ConfidenceScore => class(pnl? > 0.0),
+            Target::SignalStrengthClass => class(pnl? >= self.tercile?),
+            Target::SignalStrength => real(sigmoid(pnl? / risk(signal, instrument)?)),
+            Target::Pnl => real(pnl?),
+            Target::ExitTiming => real(outcome.bars_held.filter(|bars| *bars >= 0.0)?),
+        }
+    }
+}
+
+/// R: what the trade loses where its stop is hit, in account currency, above 0. `None` where the signal does not say.
+pub fn risk(signal: &Signal, instrument: Instrument) -> Option<f64> {
+    let Inputs::Snapshot(snapshot) = &signal.inputs else { return None };
+    let parameters = &snapshot.execution_context.risk_parameters;
+    let risk = parameters.stop_ticks? * instrument.tick_value * parameters.contracts?;
+    (risk > 0.0 && risk.is_finite()).then_some(risk)
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+fn real(value: f64) -> Option<TargetValue> {
+    value.is_finite().then_some(TargetValue::Real(value))
+}

@@ -1,0 +1,250 @@
+//! Two views of the same sessions, boiled down to what inference needs.
+
+use std::collections::BTreeMap;
+
+use super::{DAYS_PER_YEAR, options::View, state::Session, state::Trade};
+use crate::{
+    domain::Arm,
+    stats::{
+        cluster::{SessionSum, Sums},
+        risk::{max_drawdown, sharpe},
+    },
+};
+
+/// What a policy earned in one session, signal by signal; 0 for one that was not traded.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SessionPnl {
+    /// The ML policy.
+    pub ml: Vec<f64>,
+    /// The strategy alone.
+    pub baseline: Vec<f64>,
+    /// How many of each were traded, ML first.
+    pub taken: [usize; 2],
+}
+
+/// Counts and totals of one policy.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct PolicyFigures {
+    /// Signals it was given.
+    pub signals: usize,
+    /// Those that were traded.
+    pub taken: usize,
+    /// Those that won, pnl > 0.
+    pub wins: usize,
+    /// Sum of the pnl.
+    pub pnl: f64,
+}
+
+/// One view of the closed sessions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evidence {
+    /// Which.
+    pub view: View,
+    /// The ML policy.
+    pub ml: PolicyFigures,
+    /// The strategy alone.
+    pub baseline: PolicyFigures,
+    /// Difference of the pnl per signal, by session. `None` when a sum is not finite.
+    pub mean_pnl: Option<Sums>,
+    /// Difference of the win rates of the trades taken, by session.
+    pub win_rate: Option<Sums>,
+    /// Every closed session in order.
+    pub sessions: Vec<SessionPnl>,
+}
+
+impl PolicyFigures {
+    /// Share of the trades taken that won. `None` when none was taken.
+    pub fn win_rate(&self) -> Option<f64> {
+        (self.taken > 0).then(|| self.wins as f64 / self.taken as f64)
+    }
+
+    /// Mean pnl per signal. `None` without signals.
+    pub fn per_signal(&self) -> Option<f64> {
+        (self.signals > 0).then(|| self.pnl / self.signals as f64)
+    }
+
+    /// Mean pnl per trade taken. `None` when none was taken.
+    pub fn per_taken(&self) -> Option<f64> {
+        (self.taken > 0).then(|| self.pnl / self.taken as f64)
+    }
+
+    fn add(&mut self, pnl: Option<f64>) {
+        self.signals += 1;
+        if let Some(pnl) = pnl {
+            self.taken += 1;
+            self.wins += usize::from(pnl > 0.0);
+            self.pnl += pnl;
+        }
+    }
+}
+
+impl SessionPnl {
+    fn add_ml(&mut self, pnl: Option<f64>) {
+        self.ml.push(pnl.unwrap_or(0.0));
+        self.taken[0] += usize::from(pnl.is_some());
+    }
+
+    fn add_baseline(&mut self, pnl: Option<f64>) {
+        self.baseline.push(pnl.unwrap_or(0.0));
+        self.taken[1] += usize::from(pnl.is_some());
+    }
+}
+
+impl Evidence {
+    /// `view` of the closed sessions.
+    pub fn of(view: View, sessions: &[Session]) -> Self {
+        let mut evidence = Self {
+            view,
+            ml: PolicyFigures::default(),
+            baseline: PolicyFigures::default(),
+            mean_pnl: None,
+            win_rate: None,
+            sessions: Vec::with_capacity(sessions.len()),
+        };
+        for session in sessions {
+            let mut pnl = SessionPnl::default();
+            for trade in &session.trades {
+                evidence.add(trade, &mut pnl);
+            }
+            evidence.sessions.push(pnl);
+        }
+        (evidence.mean_pnl, evidence.win_rate) = match view {
+            View::Paired => (evidence.paired_pnl(), evidence.paired_wins(sessions)),
+            View::Randomised => (
+                stratified(sessions, |trade| Some(trade.pnl.unwrap_or(0.0))),
+                stratified(sessions, |trade| trade.pnl.map(win)),
+            ),
+        };
+        evidence
+    }
+
+    /// Difference of the win rates of the trades taken.
+    pub fn win_rate_gain(&self) -> Option<f64> {
+        Some(self.ml.win_rate()? - self.baseline.win_rate()?)
+    }
+
+    /// Daily pnl of the ML policy and of the strategy alone.
+    pub fn days(&self) -> (Vec<f64>, Vec<f64>) {
+        self.sessions.iter().map(|day| (day.ml.iter().sum::<f64>(), day.baseline.iter().sum::<f64>())).unzip()
+    }
+
+    /// Annualised Sharpe ratios of the daily pnl, ML first.
+    pub fn sharpe(&self) -> [Option<f64>; 2] {
+        let (ml, baseline) = self.days();
+        [sharpe(&ml, DAYS_PER_YEAR), sharpe(&baseline, DAYS_PER_YEAR)]
+    }
+
+    /// Difference of the annualised Sharpe ratios.
+    pub fn sharpe_gain(&self) -> Option<f64> {
+        let [ml, baseline] = self.sharpe();
+        Some(ml? - baseline?)
+    }
+
+    /// Maximum drawdown per signal, ML first.
+    pub fn drawdowns(&self) -> [Option<f64>; 2] {
+        let drawdown = |side: fn(&SessionPnl) -> &[f64]| {
+            let series: Vec<f64> = self.sessions.iter().flat_map(side).copied().collect();
+            Some(max_drawdown(&series)? / series.len() as f64)
+        };
+        [drawdown(|day| &day.ml), drawdown(|day| &day.baseline)]
+    }
+
+    /// Drawdown per signal of the ML policy over that of the strategy alone; 1 when neither has any.
+    pub fn drawdown_ratio(&self) -> Option<f64> {
+        let [ml, baseline] = self.drawdowns();
+        ratio(ml?, baseline?)
+    }
+
+    fn add(&mut self, trade: &Trade, session: &mut SessionPnl) {
+        let pnl = trade.pnl;
+        let random = trade.assignment.is_random();
+        match (self.view, trade.assignment.arm) {
+            (View::Paired, Arm::Baseline) => {
+                let size = trade.assignment.ml_size;
+                let kept = pnl.filter(|_| size > 0.0).map(|pnl| size * pnl);
+                self.ml.add(kept);
+                session.add_ml(kept);
+                self.baseline.add(pnl);
+                session.add_baseline(pnl);
+            }
+            (View::Randomised, Arm::Ml) if random => {
+                self.ml.add(pnl);
+                session.add_ml(pnl);
+            }
+            (View::Randomised, Arm::Baseline) if random => {
+                self.baseline.add(pnl);
+                session.add_baseline(pnl);
+            }
+            _ => {}
+        }
+    }
+
+    fn paired_pnl(&self) -> Option<Sums> {
+        let session = |day: &SessionPnl| SessionSum {
+            difference: day.ml.iter().zip(&day.baseline).map(|(ml, baseline)| ml - baseline).sum(),
+            weight: day.ml.len() as f64,
+        };
+        Sums::of(&self.sessions.iter().map(session).collect::<Vec<_>>())
+    }
+
+    /// The trades that are kept are among all trades, so what tells the two win rates apart is whether keeping goes with
+    /// winning: the covariance of the two, session by session.
+    fn paired_wins(&self, sessions: &[Session]) -> Option<Sums> {
+        let rate = self.baseline.win_rate()?;
+        let kept_share = self.ml.taken as f64 / self.baseline.taken as f64;
+        let session = |session: &Session| {
+            let mut sum = SessionSum::default();
+            for trade in session.trades.iter().filter(|trade| trade.assignment.arm == Arm::Baseline) {
+                let Some(pnl) = trade.pnl else { continue };
+                let kept = f64::from(u8::from(trade.assignment.ml_size > 0.0));
+                sum.difference += (kept - kept_share) * (win(pnl) - rate);
+                sum.weight += kept;
+            }
+            sum
+        };
+        Sums::of(&sessions.iter().map(session).collect::<Vec<_>>())
+    }
+}
+
+/// `ml` over `baseline`; 1 when both are 0, `None` when only the baseline is.
+pub(super) fn ratio(ml: f64, baseline: f64) -> Option<f64> {
+    if ml == 0.0 && baseline == 0.0 {
+        return Some(1.0);
+    }
+    Some(ml / baseline).filter(|ratio| ratio.is_finite())
+}
+
+fn win(pnl: f64) -> f64 {
+    f64::from(u8::from(pnl > 0.0))
+}
+
+/// Difference of the two arms' means of `value` by session: the regression of the value on the arm. Trades that had
+/// different chances of the ML arm are compared only with their like, so that a change of the allocation over time is
+/// not mistaken for an effect.
+fn stratified(sessions: &[Session], value: impl Fn(&Trade) -> Option<f64>) -> Option<Sums> {
+    let rows = |session: &Session| {
+        let random = session.trades.iter().filter(|trade| trade.assignment.is_random());
+        let row = |trade: &Trade| {
+            let in_ml = f64::from(u8::from(trade.assignment.arm == Arm::Ml));
+            Some((trade.assignment.allocation.to_bits(), in_ml, value(trade)?))
+        };
+        random.filter_map(row).collect::<Vec<_>>()
+    };
+    let sessions: Vec<Vec<(u64, f64, f64)>> = sessions.iter().map(rows).collect();
+    let mut strata: BTreeMap<u64, [f64; 3]> = BTreeMap::new();
+    for (stratum, in_ml, value) in sessions.iter().flatten() {
+        let [n, arm, total] = strata.entry(*stratum).or_default();
+        (*n, *arm, *total) = (*n + 1.0, *arm + in_ml, *total + value);
+    }
+    let session = |rows: &Vec<(u64, f64, f64)>| {
+        let mut sum = SessionSum::default();
+        for (stratum, in_ml, value) in rows {
+            let Some([n, arm, total]) = strata.get(stratum) else { continue };
+            let chosen = in_ml - arm / n;
+            sum.difference += chosen * (value - total / n);
+            sum.weight += chosen * chosen;
+        }
+        sum
+    };
+    Sums::of(&sessions.iter().map(session).collect::<Vec<_>>())
+}

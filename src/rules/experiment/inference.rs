@@ -1,0 +1,258 @@
+//! The metrics of one view, each with its interval and its test.
+
+use super::{
+    DAYS_PER_YEAR,
+    evidence::{Evidence, PolicyFigures, SessionPnl, ratio},
+    options::{Criteria, EvidenceMetric, View},
+    report::{Horizon, Measure, Metric},
+    state::Session,
+};
+use crate::{
+    domain::Arm,
+    stats::{
+        bootstrap::{Resampling, block_length},
+        cluster::{SessionSum, Sums},
+        compare::{welch, with_error},
+        confseq::ConfidenceSequence,
+        describe::mean,
+        interval::Comparison,
+        proportion::{Share, fisher_exact, newcombe, smallest_expected, two_proportion_z},
+        rank::mann_whitney,
+        risk::{max_drawdown, sharpe},
+        sharpe::sharpe_difference,
+    },
+};
+
+/// Expected count under which the normal approximation gives way to the exact test.
+const LEAST_EXPECTED: f64 = 5.0;
+
+/// All metrics of `evidence`, which is a view of `sessions`.
+pub(super) fn metrics(criteria: &Criteria, evidence: &Evidence, sessions: &[Session]) -> Vec<Metric> {
+    let mut metrics = vec![win_rate(criteria, evidence)];
+    metrics.extend(sequential(criteria, evidence, EvidenceMetric::WinRate));
+    metrics.push(per_signal(criteria, evidence));
+    metrics.extend(sequential(criteria, evidence, EvidenceMetric::MeanPnl));
+    metrics.push(open_ended(criteria, evidence));
+    metrics.push(per_taken(criteria, evidence));
+    metrics.extend(sharpe_ratios(criteria, evidence));
+    metrics.push(drawdown(criteria, evidence));
+    if evidence.view == View::Randomised {
+        metrics.push(slippage(criteria, sessions));
+    }
+    metrics
+}
+
+fn confidence(criteria: &Criteria) -> f64 {
+    1.0 - criteria.options.level
+}
+
+fn blank(measure: Measure, horizon: Horizon, method: &str) -> Metric {
+    Metric {
+        measure,
+        horizon,
+        method: method.to_owned(),
+        ml: None,
+        baseline: None,
+        difference: None,
+        interval: None,
+        p: None,
+        chance_worse: None,
+    }
+}
+
+fn compared(metric: Metric, comparison: Option<Comparison>) -> Metric {
+    Metric { interval: comparison.map(|c| c.interval), p: comparison.map(|c| c.test.p), ..metric }
+}
+
+/// Both figures and their difference.
+fn with_figures(metric: Metric, ml: Option<f64>, baseline: Option<f64>) -> Metric {
+    let difference = ml.zip(baseline).map(|(ml, baseline)| ml - baseline);
+    Metric { ml, baseline, difference, ..metric }
+}
+
+fn win_rate(criteria: &Criteria, evidence: &Evidence) -> Metric {
+    let method = "Newcombe interval, two-proportion z";
+    let metric = blank(Measure::WinRate, Horizon::Fixed, method);
+    let metric = with_figures(metric, evidence.ml.win_rate(), evidence.baseline.win_rate());
+    let compared = match evidence.view {
+        View::Randomised => of_counts(criteria, evidence.ml, evidence.baseline, 1.0),
+        // of trades that are among all trades, those kept against those let go: p_kept - p_all is the share let go times
+        // p_kept - p_gone. Both share their sessions' fate, which the design effect makes up for
+        View::Paired => {
+            let PolicyFigures { signals, taken, wins, .. } = evidence.baseline;
+            let gone = PolicyFigures {
+                signals,
+                taken: taken.saturating_sub(evidence.ml.taken),
+                wins: wins.saturating_sub(evidence.ml.wins),
+                pnl: 0.0,
+            };
+            let share = gone.taken as f64 / taken as f64;
+            of_counts(criteria, evidence.ml, gone, session_effect(evidence).unwrap_or(1.0))
+                .map(|metric| Metric { interval: metric.interval.and_then(|interval| interval.times(share)), ..metric })
+        }
+    };
+    match compared {
+        Some(found) => Metric { interval: found.interval, p: found.p, method: found.method, ..metric },
+        None => metric,
+    }
+}
+
+/// How much more the covariance of keeping and winning varies by session than it would by trade; at least 1.
+fn session_effect(evidence: &Evidence) -> Option<f64> {
+    let n = evidence.baseline.taken as f64;
+    let (rate, kept) = (evidence.baseline.win_rate()?, evidence.ml.taken as f64 / n);
+    let by_trade = n * rate * (1.0 - rate) * kept * (1.0 - kept) / evidence.ml.taken as f64 / evidence.ml.taken as f64;
+    let by_session = evidence.win_rate?.standard_error()?.powi(2);
+    Some((by_session / by_trade).max(1.0)).filter(|effect| effect.is_finite())
+}
+
+fn of_counts(criteria: &Criteria, a: PolicyFigures, b: PolicyFigures, effect: f64) -> Option<Metric> {
+    let shrunk = |figures: PolicyFigures| Share::new(figures.wins as f64 / effect, figures.taken as f64 / effect);
+    let (share_a, share_b) = (shrunk(a)?, shrunk(b)?);
+    let exact = smallest_expected(share_a, share_b) < LEAST_EXPECTED;
+    let (test, p) = if exact {
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        ("Fisher exact", fisher_exact([count(a.wins), count(b.wins)], [count(a.taken), count(b.taken)]))
+    } else {
+        ("two-proportion z", two_proportion_z(share_a, share_b).map(|test| test.p))
+    };
+    let metric = blank(Measure::WinRate, Horizon::Fixed, &format!("Newcombe interval, {test}"));
+    Some(Metric { interval: newcombe(share_a, share_b, confidence(criteria)), p, ..metric })
+}
+
+fn sequential(criteria: &Criteria, evidence: &Evidence, metric: EvidenceMetric) -> Option<Metric> {
+    let (measure, sums, ml, baseline) = match metric {
+        EvidenceMetric::WinRate => {
+            (Measure::WinRate, evidence.win_rate, evidence.ml.win_rate(), evidence.baseline.win_rate())
+        }
+        EvidenceMetric::MeanPnl => {
+            (Measure::PnlPerSignal, evidence.mean_pnl, evidence.ml.per_signal(), evidence.baseline.per_signal())
+        }
+    };
+    let sums = sums?;
+    let critical = criteria.plan.critical(sums.sessions, criteria.options.level);
+    let p = sums.statistic().and_then(|z| criteria.plan.p_value(sums.sessions, z));
+    let metric = blank(measure, Horizon::Sequential, "repeated interval, session sums on the constant boundary");
+    let interval = critical.and_then(|critical| sums.inverted_interval(critical));
+    Some(Metric { difference: sums.estimate(), interval, p, ml, baseline, ..metric })
+}
+
+fn open_ended(criteria: &Criteria, evidence: &Evidence) -> Metric {
+    let metric = blank(Measure::PnlPerSignal, Horizon::OpenEnded, "asymptotic confidence sequence");
+    let metric = with_figures(metric, evidence.ml.per_signal(), evidence.baseline.per_signal());
+    let looked_at = evidence.mean_pnl.filter(|sums| sums.sessions >= criteria.plan.first_look());
+    let sequence = ConfidenceSequence::tuned(criteria.plan.sessions(), criteria.options.level);
+    let interval = sequence.zip(looked_at).and_then(|(sequence, sums)| sequence.interval(&sums));
+    Metric { interval, ..metric }
+}
+
+fn per_signal(criteria: &Criteria, evidence: &Evidence) -> Metric {
+    let (method, comparison) = match evidence.view {
+        View::Paired => {
+            ("Student t over sessions", evidence.mean_pnl.and_then(|sums| sums.fixed_horizon(confidence(criteria))))
+        }
+        View::Randomised => {
+            let all = |side: fn(&SessionPnl) -> &[f64]| -> Vec<f64> {
+                evidence.sessions.iter().flat_map(side).copied().collect()
+            };
+            ("Welch t", welch(&all(|day| &day.ml), &all(|day| &day.baseline), confidence(criteria)))
+        }
+    };
+    let metric = blank(Measure::PnlPerSignal, Horizon::Fixed, method);
+    let metric = with_figures(metric, evidence.ml.per_signal(), evidence.baseline.per_signal());
+    compared(metric, comparison)
+}
+
+/// The strategy's own metric. Both policies' means are ratios, so each session adds how far its trades lie from them.
+fn per_taken(criteria: &Criteria, evidence: &Evidence) -> Metric {
+    let metric = blank(Measure::PnlPerTaken, Horizon::Fixed, "Student t over sessions");
+    let (ml, baseline) = (evidence.ml.per_taken(), evidence.baseline.per_taken());
+    let metric = with_figures(metric, ml, baseline);
+    let Some((ml, baseline)) = ml.zip(baseline) else { return metric };
+    let influence = |pnl: &[f64], traded: usize, figures: PolicyFigures, mean: f64| {
+        (pnl.iter().sum::<f64>() - traded as f64 * mean) / figures.taken as f64
+    };
+    let session = |day: &SessionPnl| {
+        let [ml_taken, baseline_taken] = day.taken;
+        let ml = influence(&day.ml, ml_taken, evidence.ml, ml);
+        let baseline = influence(&day.baseline, baseline_taken, evidence.baseline, baseline);
+        SessionSum { difference: ml - baseline, weight: 1.0 }
+    };
+    let sums = Sums::of(&evidence.sessions.iter().map(session).collect::<Vec<_>>());
+    let comparison = sums.and_then(|sums| {
+        let k = sums.sessions as f64;
+        // the influences add up to 0; their spread is the difference's own
+        with_error(ml - baseline, sums.standard_error()? * k, k - 1.0, confidence(criteria))
+    });
+    compared(metric, comparison)
+}
+
+fn sharpe_ratios(criteria: &Criteria, evidence: &Evidence) -> [Metric; 2] {
+    let [ml, baseline] = evidence.sharpe();
+    let (ml_days, baseline_days) = evidence.days();
+    let closed_form = blank(Measure::Sharpe, Horizon::Fixed, "Jobson-Korkie with Memmel's correction, paired days");
+    let closed_form = with_figures(closed_form, ml, baseline);
+    let year = DAYS_PER_YEAR.sqrt();
+    let test = sharpe_difference(&ml_days, &baseline_days, confidence(criteria));
+    let interval = test.and_then(|test| test.interval.times(year));
+    let closed_form = Metric { interval, p: test.map(|test| test.test.p), ..closed_form };
+
+    let resampled = blank(Measure::Sharpe, Horizon::Fixed, "stationary block bootstrap over sessions");
+    let resampled = with_figures(resampled, ml, baseline);
+    let pick = |days: &[f64], places: &[usize]| -> Vec<f64> {
+        places.iter().filter_map(|place| days.get(*place)).copied().collect()
+    };
+    let gain = |places: &[usize]| {
+        let of = |days: &[f64]| sharpe(&pick(days, places), DAYS_PER_YEAR);
+        Some(of(&ml_days)? - of(&baseline_days)?)
+    };
+    let replicates = resampling(criteria, evidence).replicate(ml_days.len(), gain);
+    let interval = replicates.and_then(|replicates| replicates.interval(confidence(criteria)));
+    [closed_form, Metric { interval, ..resampled }]
+}
+
+fn drawdown(criteria: &Criteria, evidence: &Evidence) -> Metric {
+    let metric = blank(Measure::DrawdownRatio, Horizon::Fixed, "stationary block bootstrap over sessions");
+    let [ml, baseline] = evidence.drawdowns();
+    let per_signal = |days: &[&SessionPnl], side: fn(&SessionPnl) -> &[f64]| {
+        let series: Vec<f64> = days.iter().flat_map(|day| side(day)).copied().collect();
+        Some(max_drawdown(&series)? / series.len() as f64)
+    };
+    let both = |places: &[usize]| {
+        let days: Vec<&SessionPnl> = places.iter().filter_map(|place| evidence.sessions.get(*place)).collect();
+        per_signal(&days, |day| &day.ml).zip(per_signal(&days, |day| &day.baseline))
+    };
+    let (resampling, n) = (resampling(criteria, evidence), evidence.sessions.len());
+    let ratios = resampling.replicate(n, |places| both(places).and_then(|(a, b)| ratio(a, b)));
+    let excess = resampling.replicate(n, |places| both(places).map(|(ml, baseline)| ml - baseline));
+    Metric {
+        ml,
+        baseline,
+        difference: evidence.drawdown_ratio(),
+        interval: ratios.and_then(|ratios| ratios.interval(confidence(criteria))),
+        chance_worse: excess.and_then(|excess| excess.share_above(0.0)),
+        ..metric
+    }
+}
+
+fn slippage(criteria: &Criteria, sessions: &[Session]) -> Metric {
+    let of = |arm: Arm| -> Vec<f64> {
+        let trades = sessions.iter().flat_map(|session| &session.trades);
+        let random = trades.filter(|trade| trade.assignment.arm == arm && trade.assignment.is_random());
+        random.filter_map(|trade| trade.slippage_ticks).collect()
+    };
+    let (ml, baseline) = (of(Arm::Ml), of(Arm::Baseline));
+    let metric = blank(Measure::Slippage, Horizon::Fixed, "Welch interval, Mann-Whitney");
+    let metric = with_figures(metric, mean(&ml), mean(&baseline));
+    let interval = welch(&ml, &baseline, confidence(criteria)).map(|comparison| comparison.interval);
+    Metric { interval, p: mann_whitney(&ml, &baseline).map(|test| test.p), ..metric }
+}
+
+/// Blocks as long as the daily differences ask for.
+fn resampling(criteria: &Criteria, evidence: &Evidence) -> Resampling {
+    let (ml, baseline) = evidence.days();
+    let differences: Vec<f64> = ml.iter().zip(&baseline).map(|(ml, baseline)| ml - baseline).collect();
+    let of = |days: &[f64]| block_length(days).unwrap_or(1.0);
+    let block = of(&differences).max(of(&ml)).max(of(&baseline));
+    Resampling { block, resamples: criteria.options.resamples, seed: criteria.options.seed }
+}

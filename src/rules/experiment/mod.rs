@@ -1,0 +1,25 @@
+//! The A/B test of a version: what was assigned and what became of it, what that says, and what follows from it.
+//!
+//! An [`Experiment`] is a fold over assignments and outcomes. [`Criteria`] judge it whenever a session closes; a
+//! [`Report`] shows all there is to know, for people. Nothing here reads a clock: `now` and the trading day are
+//! arguments.
+#![deny(clippy::indexing_slicing)]
+
+mod decide;
+mod display;
+mod evidence;
+mod inference;
+mod options;
+mod report;
+mod staging;
+mod state;
+
+pub use decide::{Check, HarmStanding, MetricStanding, Ruling, Standing, Verdict};
+pub use evidence::{Evidence, PolicyFigures, SessionPnl};
+pub use options::{Criteria, EvidenceMetric, InvalidOptions, Options, View};
+pub use report::{Horizon, Measure, Metric, PowerLine, Report, ViewReport};
+pub use staging::{ShadowTrade, StagingOptions, StagingRuling, staging_gate};
+pub use state::{Assignment, Experiment, Noted, Session, Trade};
+
+/// Trading days of a year, which annualise a daily Sharpe ratio.
+pub const DAYS_PER_YEAR: f64 = 252.0;

@@ -1,0 +1,178 @@
+//! Every threshold of the A/B test, and the constants that follow from them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::stats::sequential::{HARM_SHAPE, MOST_SESSIONS, Plan, wang_tsiatis};
+
+/// Which trades are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum View {
+    /// The trades of the baseline arm, as they went and as the ML policy would have sized them: the same trades twice.
+    Paired,
+    /// The trades of the ML arm against those of the baseline arm: independent trades.
+    Randomised,
+}
+
+/// What a claim of success may rest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidenceMetric {
+    /// Mean pnl per signal; a signal that is not traded counts 0.
+    MeanPnl,
+    /// Win rate of the trades that are taken.
+    WinRate,
+}
+
+/// The section `[experiment]` of the configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Options {
+    /// The view that decides.
+    pub evidence: View,
+    /// What in it may prove success; Holm's correction is over these. At least one, none twice.
+    pub metrics: Vec<EvidenceMetric>,
+    /// Two-sided error rate of the claim over all looks together, above 0 to 0.5.
+    pub level: f64,
+    /// Sessions after which the experiment ends.
+    pub planned_sessions: usize,
+    /// Closed sessions before which nothing is claimed, at least 2.
+    pub first_look: usize,
+    /// Days before which nothing is shipped.
+    pub min_days: f64,
+    /// Trades in closed sessions before which nothing is shipped.
+    pub min_trades: usize,
+    /// Least gain of win rate, 0.03 for 3 points.
+    pub min_win_rate_gain: f64,
+    /// Least gain of the annualised daily Sharpe ratio.
+    pub min_sharpe_gain: f64,
+    /// Largest drawdown per signal of the ML policy, as a multiple of the baseline's.
+    pub max_drawdown_ratio: f64,
+    /// Error rate of stopping a harmless version for harm, over all looks and both views together, above 0 to 0.5.
+    pub harm_level: f64,
+    /// The p-value of the sample-ratio test under which the experiment is invalid.
+    pub sample_ratio_level: f64,
+    /// Days after its own after which a session no longer waits for outcomes.
+    pub outcome_wait_days: u32,
+    /// The power that the report plans for, above `level`, below 1.
+    pub power: f64,
+    /// Resamples of the report's bootstrap, at least 100.
+    pub resamples: usize,
+    /// Seed of the report's bootstrap.
+    pub seed: u64,
+}
+
+/// Options that contradict each other or are out of range, by the name of the key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("experiment.{key} {problem}")]
+pub struct InvalidOptions {
+    /// The key.
+    pub key: &'static str,
+    /// What it must be.
+    pub problem: &'static str,
+}
+
+/// Checked options with the boundaries they give. Making one takes some milliseconds; keep it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Criteria {
+    pub(super) options: Options,
+    pub(super) plan: Plan,
+    /// The constant of the harm boundary, each view having half of the error rate.
+    pub(super) harm: f64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            evidence: View::Paired,
+            metrics: vec![EvidenceMetric::MeanPnl, EvidenceMetric::WinRate],
+            level: 0.05,
+            planned_sessions: 60,
+            first_look: 10,
+            min_days: 7.0,
+            min_trades: 100,
+            min_win_rate_gain: 0.03,
+            min_sharpe_gain: 0.1,
+            max_drawdown_ratio: 1.0,
+            harm_level: 0.05,
+            sample_ratio_level: 0.001,
+            outcome_wait_days: 5,
+            power: 0.8,
+            resamples: 1000,
+            seed: 7,
+        }
+    }
+}
+
+impl View {
+    /// The word in the configuration and on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Paired => "paired",
+            Self::Randomised => "randomised",
+        }
+    }
+}
+
+impl EvidenceMetric {
+    /// The word in the configuration and on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MeanPnl => "mean_pnl",
+            Self::WinRate => "win_rate",
+        }
+    }
+}
+
+impl Criteria {
+    /// Checks `options` and computes the boundaries.
+    ///
+    /// # Errors
+    /// [`InvalidOptions`], which names the first key at fault.
+    pub fn new(options: Options) -> Result<Self, InvalidOptions> {
+        let refuse = |key, problem| Err(InvalidOptions { key, problem });
+        let share = |x: f64, most: f64| x > 0.0 && x <= most;
+        let repeated = |metric| options.metrics.iter().filter(|other| *other == metric).count() > 1;
+        let floor = |x: f64| x.is_finite() && x >= 0.0;
+        let checks = [
+            (share(options.level, 0.5), "level", "must be above 0 and at most 0.5"),
+            (share(options.harm_level, 0.5), "harm_level", "must be above 0 and at most 0.5"),
+            (share(options.sample_ratio_level, 0.5), "sample_ratio_level", "must be above 0 and at most 0.5"),
+            (options.power > options.level && options.power < 1.0, "power", "must be above level and below 1"),
+            (!options.metrics.is_empty(), "metrics", "must name at least one metric"),
+            (!options.metrics.iter().any(repeated), "metrics", "must not name a metric twice"),
+            (options.first_look >= 2, "first_look", "must be at least 2"),
+            (floor(options.min_days), "min_days", "must be at least 0"),
+            (options.min_win_rate_gain.is_finite(), "min_win_rate_gain", "must be finite"),
+            (options.min_sharpe_gain.is_finite(), "min_sharpe_gain", "must be finite"),
+            (floor(options.max_drawdown_ratio), "max_drawdown_ratio", "must be at least 0"),
+            (options.resamples >= 100, "resamples", "must be at least 100"),
+        ];
+        if let Some((_, key, problem)) = checks.into_iter().find(|(holds, ..)| !holds) {
+            return refuse(key, problem);
+        }
+        const { assert!(MOST_SESSIONS == 500, "the message below names it") };
+        let Some(plan) = Plan::new(options.planned_sessions, options.first_look) else {
+            return refuse("planned_sessions", "must be from first_look to 500");
+        };
+        let Some(harm) = wang_tsiatis(plan, HARM_SHAPE, options.harm_level / 2.0) else {
+            return refuse("harm_level", "gives no boundary");
+        };
+        Ok(Self { options, plan, harm })
+    }
+
+    /// The options as given.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The planned length.
+    pub fn plan(&self) -> Plan {
+        self.plan
+    }
+
+    /// The z statistic at or under which a version does harm, after `closed` sessions. `None` before the first look
+    /// and after the planned end.
+    pub fn harm_boundary(&self, closed: usize) -> Option<f64> {
+        Some(-self.harm * self.plan.fraction(closed)?.powf(HARM_SHAPE - 0.5))
+    }
+}

@@ -1,0 +1,219 @@
+//! All there is to know about an experiment, for people.
+
+use serde::Serialize;
+
+use super::{
+    decide::{Ruling, Standing},
+    evidence::Evidence,
+    inference,
+    options::{Criteria, View},
+    state::Experiment,
+};
+use crate::{
+    domain::{Arm, Timestamp},
+    stats::{
+        cluster::{DesignEffect, Sums},
+        interval::{Interval, Test},
+        power::Reading,
+    },
+};
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// Share of the trades taken that won.
+    WinRate,
+    /// Mean pnl per signal, in account currency.
+    PnlPerSignal,
+    /// Mean pnl per trade taken, in account currency.
+    PnlPerTaken,
+    /// Sharpe ratio of the daily pnl, annualised.
+    Sharpe,
+    /// Maximum drawdown per signal; the difference is the ratio of the two.
+    DrawdownRatio,
+    /// Mean slippage, in ticks.
+    Slippage,
+}
+
+/// What an interval and a p-value promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Horizon {
+    /// They hold for one look at a time that was fixed before; looked at again and again they deceive.
+    Fixed,
+    /// They hold at all looks together, up to the planned end.
+    Sequential,
+    /// They hold at all times, for ever.
+    OpenEnded,
+}
+
+/// One comparison of the two policies.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Metric {
+    /// What.
+    pub measure: Measure,
+    /// What its interval and p-value promise.
+    pub horizon: Horizon,
+    /// How they were computed.
+    pub method: String,
+    /// Of the ML policy.
+    pub ml: Option<f64>,
+    /// Of the strategy alone.
+    pub baseline: Option<f64>,
+    /// ML minus baseline; of the drawdown, ML over baseline.
+    pub difference: Option<f64>,
+    /// Of the difference.
+    pub interval: Option<Interval>,
+    /// Of no difference, two-sided.
+    pub p: Option<f64>,
+    /// Of the drawdown: share of the resamples in which the ML policy's is deeper.
+    pub chance_worse: Option<f64>,
+}
+
+/// One view.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ViewReport {
+    /// Which.
+    pub view: View,
+    /// Signals of the ML policy and of the strategy alone.
+    pub signals: [usize; 2],
+    /// Those of them that were traded.
+    pub taken: [usize; 2],
+    /// Every metric.
+    pub metrics: Vec<Metric>,
+    /// What it can find, read sequentially and once at the planned end.
+    pub power: Vec<PowerLine>,
+}
+
+/// What a view can find, as far as its sessions tell how much it varies.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct PowerLine {
+    /// Read at every session, or once.
+    pub sequential: bool,
+    /// Chance that the least gain of win rate that is asked for is found by the planned end.
+    pub power_at_end: f64,
+    /// Trades of the experiment, both arms, at which that chance is what the options ask for.
+    pub trades_needed: f64,
+    /// Those still to come.
+    pub trades_missing: f64,
+    /// Weeks they take at five sessions a week and the rate so far.
+    pub weeks_missing: f64,
+    /// The difference of the mean pnl per signal that is found with that chance by the planned end.
+    pub detectable_pnl: Option<f64>,
+}
+
+/// The whole report.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Sessions closed.
+    pub sessions: usize,
+    /// Sessions planned.
+    pub planned_sessions: usize,
+    /// Days since the beginning.
+    pub days: f64,
+    /// Trades of closed sessions.
+    pub trades: usize,
+    /// Trades of open sessions.
+    pub open_trades: usize,
+    /// What came after its session had closed.
+    pub late: usize,
+    /// Trades in the ML arm among those left to chance, open ones included.
+    pub in_ml: f64,
+    /// How many should be there.
+    pub expected_in_ml: f64,
+    /// Whether that is too far off.
+    pub sample_ratio: Option<Test>,
+    /// How much less than independent ones the baseline's trades of a session tell.
+    pub design_effect: Option<DesignEffect>,
+    /// Coverage of every interval.
+    pub confidence: f64,
+    /// Error rate at which a claim is made.
+    pub level: f64,
+    /// The least gain of win rate that is asked for.
+    pub min_win_rate_gain: f64,
+    /// The power asked for.
+    pub power: f64,
+    /// The view that decides.
+    pub evidence: View,
+    /// Paired, then randomised.
+    pub views: Vec<ViewReport>,
+    /// How the experiment stands.
+    pub standing: Standing,
+    /// What follows.
+    pub ruling: Ruling,
+}
+
+impl Report {
+    /// The report on `experiment` at `now`. Takes some tens of milliseconds for the bootstrap: not on the serving
+    /// thread. `emergency` as for [`Criteria::decide`].
+    pub fn of(criteria: &Criteria, experiment: &Experiment, now: Timestamp, emergency: Option<&str>) -> Self {
+        let evidence = [View::Paired, View::Randomised].map(|view| Evidence::of(view, experiment.sessions()));
+        let [paired, randomised] = &evidence;
+        let standing = criteria.standing(experiment, now, paired, randomised);
+        let ruling = criteria.decide(&standing, emergency);
+        let options = criteria.options();
+        let (in_ml, expected_in_ml, _) = experiment.sample_ratio();
+        Self {
+            sessions: standing.sessions,
+            planned_sessions: criteria.plan.sessions(),
+            days: standing.days,
+            trades: standing.trades,
+            open_trades: experiment.open_trades(),
+            late: experiment.late(),
+            in_ml,
+            expected_in_ml,
+            sample_ratio: standing.sample_ratio,
+            design_effect: design_effect(experiment),
+            confidence: 1.0 - options.level,
+            level: options.level,
+            min_win_rate_gain: options.min_win_rate_gain,
+            power: options.power,
+            evidence: options.evidence,
+            views: evidence.iter().map(|evidence| view(criteria, experiment, evidence)).collect(),
+            standing,
+            ruling,
+        }
+    }
+}
+
+fn view(criteria: &Criteria, experiment: &Experiment, evidence: &Evidence) -> ViewReport {
+    let lines = [Reading::Sequential, Reading::FixedHorizon];
+    ViewReport {
+        view: evidence.view,
+        signals: [evidence.ml.signals, evidence.baseline.signals],
+        taken: [evidence.ml.taken, evidence.baseline.taken],
+        metrics: inference::metrics(criteria, evidence, experiment.sessions()),
+        power: lines.into_iter().filter_map(|reading| power(criteria, experiment, evidence, reading)).collect(),
+    }
+}
+
+fn power(criteria: &Criteria, experiment: &Experiment, evidence: &Evidence, reading: Reading) -> Option<PowerLine> {
+    let options = criteria.options();
+    let (closed, trades) = (experiment.sessions().len() as f64, experiment.trades() as f64);
+    // the standard error falls with the root of the sessions
+    let to_end = (criteria.plan.sessions() as f64 / closed).sqrt();
+    let now = options.min_win_rate_gain / evidence.win_rate?.standard_error()?;
+    let wanted = reading.drift(options.power, options.level)?;
+    let detectable = |sums: Sums| Some(wanted * sums.standard_error()? / to_end);
+    let trades_needed = trades * (wanted / now).powi(2);
+    let trades_missing = (trades_needed - trades).max(0.0);
+    let line = PowerLine {
+        sequential: reading == Reading::Sequential,
+        power_at_end: reading.power(now * to_end, options.level)?,
+        trades_needed,
+        trades_missing,
+        weeks_missing: trades_missing / (5.0 * trades / closed),
+        detectable_pnl: evidence.mean_pnl.and_then(detectable),
+    };
+    line.weeks_missing.is_finite().then_some(line)
+}
+
+fn design_effect(experiment: &Experiment) -> Option<DesignEffect> {
+    let baseline = experiment.sessions().iter().map(|session| {
+        let trades = session.trades.iter().filter(|trade| trade.assignment.arm == Arm::Baseline);
+        trades.filter_map(|trade| trade.pnl).collect::<Vec<f64>>()
+    });
+    let sessions: Vec<Vec<f64>> = baseline.collect();
+    DesignEffect::of(sessions.iter().map(Vec::as_slice))
+}

@@ -1,0 +1,240 @@
+//! What was assigned and what became of it.
+//!
+//! Trades overlap and their outcomes come in any order, the quick ones first. Counting what happens to be closed would
+//! favour quick trades, so a trade counts when its whole **session** (the trading day of its signal) has closed: the
+//! day is over, every session before it has closed, and each of its trades has an outcome, was let go, or has been
+//! waited for long enough. Until then an outcome waits. A trade stays in the arm it was assigned to, whatever was done
+//! with it (intention to treat); one that was not traded counts 0.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Arm, Outcome, Timestamp, TradeId, TradingDay};
+
+/// A signal that takes part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// The trader's name for it.
+    pub trade_id: TradeId,
+    /// When it fired.
+    pub at: Timestamp,
+    /// The trading day it fired on.
+    pub day: TradingDay,
+    /// The arm that the salt gave it, even if the answer fell back to the baseline.
+    pub arm: Arm,
+    /// The chance it had of the ML arm. Outside 0 to 1 exclusive it was not left to chance, and only the paired view
+    /// uses it.
+    pub allocation: f64,
+    /// The multiple of the strategy's own size that the ML policy gives it, at least 0; 0 lets it go, 1 where the policy
+    /// has nothing to say. In the baseline arm from the shadow score.
+    pub ml_size: f64,
+}
+
+/// A signal and what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trade {
+    /// As it was assigned.
+    pub assignment: Assignment,
+    /// After costs, at the size that was traded; `None` when it was not traded or its pnl is not known.
+    pub pnl: Option<f64>,
+    /// Of the entry, in ticks, where known.
+    pub slippage_ticks: Option<f64>,
+    /// Nothing more is expected of it.
+    resolved: bool,
+}
+
+/// A closed session: nothing in it changes any more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// Its day.
+    pub day: TradingDay,
+    /// Its trades in the order of their signals.
+    pub trades: Vec<Trade>,
+}
+
+/// What became of something that was told to an experiment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noted {
+    /// It counts.
+    Counted,
+    /// The same was known already, and the first word stays.
+    Duplicate,
+    /// The trade takes no part.
+    Unknown,
+    /// Its session has closed without it; it is counted among the late ones and nowhere else.
+    Late,
+}
+
+/// The state of one experiment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Experiment {
+    since: Timestamp,
+    open: BTreeMap<TradingDay, Vec<Trade>>,
+    sessions: Vec<Session>,
+    days: BTreeMap<TradeId, TradingDay>,
+    late: usize,
+    unpriced: usize,
+    /// Over the trades that were left to chance: how many went to the ML arm, how many should have, and the variance.
+    in_ml: f64,
+    expected: f64,
+    variance: f64,
+}
+
+impl Assignment {
+    /// Whether chance chose its arm.
+    pub fn is_random(&self) -> bool {
+        self.allocation > 0.0 && self.allocation < 1.0
+    }
+}
+
+impl Trade {
+    /// Whether something was traded.
+    pub fn is_taken(&self) -> bool {
+        self.pnl.is_some()
+    }
+}
+
+impl Experiment {
+    /// One that began at `since`.
+    pub fn new(since: Timestamp) -> Self {
+        Self {
+            since,
+            open: BTreeMap::new(),
+            sessions: Vec::new(),
+            days: BTreeMap::new(),
+            late: 0,
+            unpriced: 0,
+            in_ml: 0.0,
+            expected: 0.0,
+            variance: 0.0,
+        }
+    }
+
+    /// When it began.
+    pub fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    /// The closed sessions, in order.
+    pub fn sessions(&self) -> &[Session] {
+        &self.sessions
+    }
+
+    /// Trades of closed sessions.
+    pub fn trades(&self) -> usize {
+        self.sessions.iter().map(|session| session.trades.len()).sum()
+    }
+
+    /// Trades of sessions that are still open.
+    pub fn open_trades(&self) -> usize {
+        self.open.values().map(Vec::len).sum()
+    }
+
+    /// Assignments and outcomes that came after their session had closed.
+    pub fn late(&self) -> usize {
+        self.late
+    }
+
+    /// Outcomes without a pnl, which count as not traded.
+    pub fn unpriced(&self) -> usize {
+        self.unpriced
+    }
+
+    /// Of all trades left to chance, open ones included: how many went to the ML arm, how many were to be expected
+    /// there, and the variance of that number.
+    pub fn sample_ratio(&self) -> (f64, f64, f64) {
+        (self.in_ml, self.expected, self.variance)
+    }
+
+    /// A signal takes part. Of a trade that is assigned more than once the first counts. A size that is not a number of
+    /// at least 0 is taken for 1.
+    pub fn assign(&mut self, mut assignment: Assignment) -> Noted {
+        if self.days.contains_key(&assignment.trade_id) {
+            return Noted::Duplicate;
+        }
+        if self.sessions.last().is_some_and(|last| assignment.day <= last.day) {
+            self.late += 1;
+            return Noted::Late;
+        }
+        if !(assignment.ml_size >= 0.0 && assignment.ml_size.is_finite()) {
+            assignment.ml_size = 1.0;
+        }
+        if assignment.is_random() {
+            self.in_ml += f64::from(u8::from(assignment.arm == Arm::Ml));
+            self.expected += assignment.allocation;
+            self.variance += assignment.allocation * (1.0 - assignment.allocation);
+        }
+        self.days.insert(assignment.trade_id.clone(), assignment.day);
+        // the ML arm was told to let it go: no outcome is waited for, but if one comes in time it counts
+        let resolved = assignment.arm == Arm::Ml && assignment.ml_size == 0.0;
+        let trade = Trade { assignment, pnl: None, slippage_ticks: None, resolved };
+        self.open.entry(trade.assignment.day).or_default().push(trade);
+        Noted::Counted
+    }
+
+    /// A trade was closed.
+    pub fn outcome(&mut self, trade_id: &TradeId, outcome: &Outcome) -> Noted {
+        let Some(day) = self.days.get(trade_id) else { return Noted::Unknown };
+        let Some(trade) = pending(&mut self.open, *day, trade_id) else {
+            return match closed(&self.sessions, *day, trade_id) {
+                Some(trade) if trade.is_taken() => Noted::Duplicate,
+                _ => {
+                    self.late += 1;
+                    Noted::Late
+                }
+            };
+        };
+        if trade.is_taken() {
+            return Noted::Duplicate;
+        }
+        trade.resolved = true;
+        trade.pnl = outcome.pnl.map(|pnl| pnl.get());
+        trade.slippage_ticks = outcome.slippage_ticks.filter(|ticks| ticks.is_finite());
+        self.unpriced += usize::from(trade.pnl.is_none());
+        Noted::Counted
+    }
+
+    /// A signal was let go.
+    pub fn skip(&mut self, trade_id: &TradeId) -> Noted {
+        let Some(day) = self.days.get(trade_id) else { return Noted::Unknown };
+        match pending(&mut self.open, *day, trade_id) {
+            Some(trade) if trade.is_taken() => Noted::Duplicate,
+            Some(trade) => {
+                trade.resolved = true;
+                Noted::Counted
+            }
+            None => Noted::Duplicate, // it counted as not traded
+        }
+    }
+
+    /// Closes the next session if it is due on the trading day `today`, and gives it back. Call it until it gives none,
+    /// and judge the experiment after each. A session is no longer waited for `wait_days` days after its own.
+    pub fn close_next(&mut self, today: TradingDay, wait_days: u32) -> Option<&Session> {
+        let entry = self.open.first_entry()?;
+        let day = *entry.key();
+        let age = (today.date() - day.date()).get_days();
+        let waited = age > i32::try_from(wait_days).unwrap_or(i32::MAX);
+        if age <= 0 || !(waited || entry.get().iter().all(|trade| trade.resolved)) {
+            return None;
+        }
+        let mut trades = entry.remove();
+        let key = |trade: &Trade| (trade.assignment.at, trade.assignment.trade_id.clone());
+        trades.sort_by_cached_key(key);
+        self.sessions.push(Session { day, trades });
+        self.sessions.last()
+    }
+}
+
+fn pending<'a>(
+    open: &'a mut BTreeMap<TradingDay, Vec<Trade>>,
+    day: TradingDay,
+    trade_id: &TradeId,
+) -> Option<&'a mut Trade> {
+    open.get_mut(&day)?.iter_mut().find(|trade| trade.assignment.trade_id == *trade_id)
+}
+
+fn closed<'a>(sessions: &'a [Session], day: TradingDay, trade_id: &TradeId) -> Option<&'a Trade> {
+    let place = sessions.binary_search_by_key(&day, |session| session.day).ok()?;
+    sessions.get(place)?.trades.iter().find(|trade| trade.assignment.trade_id == *trade_id)
+}

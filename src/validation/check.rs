@@ -1,0 +1,407 @@
+//! The parts of a verdict: what each one looks at, what it asks for, and what would help.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    advice,
+    example::Goal,
+    figures::Figures,
+    options::{Options, Overall},
+    report::{Evidence, Verdict},
+    stability::Group,
+};
+
+/// Most that a part which failed adds to the overall score. With more, results of chance that fail many parts by little
+/// come out above 0.8.
+const FAILED_CREDIT: f64 = 0.5;
+
+/// One part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Number of test trades.
+    TestTrades,
+    /// Skill of the strongest input alone: too much of it means that it knows the outcome.
+    SingleInput,
+    /// Accuracy on the test part.
+    Accuracy,
+    /// F1 on the test part.
+    F1,
+    /// Precision on the test part.
+    Precision,
+    /// Correlation with the pnl really made, on the test part.
+    PnlCorrelation,
+    /// Loss saved against the majority guess, as a share of it.
+    LossSaved,
+    /// Sharpe ratio of the policy less that of taking every trade.
+    SharpeGained,
+    /// Training score less test score.
+    Gap,
+    /// Standard deviation of the score over the folds.
+    CvDeviation,
+    /// Range of the score over neighbouring strengths.
+    CurveStep,
+    /// Agreement of the top columns over the folds.
+    FeatureStability,
+    /// Probability of backtest overfitting.
+    Overfitting,
+    /// Deflated Sharpe ratio.
+    DeflatedSharpe,
+    /// p-value against shuffled labels.
+    PValue,
+    /// Standard deviation of the test skill over bootstrap refits.
+    BootstrapDeviation,
+    /// Agreement of the most important inputs over repeats.
+    ImportanceStability,
+    /// Share of months better than chance.
+    GoodMonths,
+    /// Skill in the worst regime.
+    WorstRegime,
+    /// Share of the combinatorial paths better than taking every trade.
+    GoodPaths,
+}
+
+/// What a part belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Area {
+    /// What everything else rests on; not part of the overall score.
+    Data,
+    /// How good it is.
+    Performance,
+    /// Whether that can be believed.
+    Overfitting,
+    /// Whether it holds elsewhere.
+    Stability,
+}
+
+/// What a value must be.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// This or more.
+    AtLeast(f64),
+    /// More than this.
+    Above(f64),
+    /// This or less.
+    AtMost(f64),
+}
+
+/// How a part ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Within the limit.
+    Pass,
+    /// Beyond it.
+    Fail,
+    /// Its value could not be found out; for a hard part as bad as a failure.
+    Undefined,
+}
+
+/// One part of a verdict.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// Which.
+    pub part: Part,
+    /// What it belongs to.
+    pub area: Area,
+    /// What was found; `None` where it is not defined.
+    pub value: Option<f64>,
+    /// What it must be.
+    pub limit: Limit,
+    /// Whether it is.
+    pub outcome: Outcome,
+    /// Whether nothing is deployed without it.
+    pub hard: bool,
+    /// What it adds to the overall score: 1 within the limit; beyond it at most 1/2, falling in a line to 0 at a value
+    /// that means nothing at all.
+    pub credit: f64,
+    /// What would help, where it did not pass.
+    pub help: Option<String>,
+    /// About how many more closed trades would help, where that is known.
+    pub more_trades: Option<usize>,
+}
+
+impl Limit {
+    /// The bare number.
+    pub fn number(self) -> f64 {
+        match self {
+            Self::AtLeast(x) | Self::Above(x) | Self::AtMost(x) => x,
+        }
+    }
+
+    fn holds(self, value: f64) -> bool {
+        match self {
+            Self::AtLeast(x) => value >= x,
+            Self::Above(x) => value > x,
+            Self::AtMost(x) => value <= x,
+        }
+    }
+}
+
+/// All parts of `evidence`.
+pub(super) fn checks(evidence: &Evidence, options: &Options, goal: Goal) -> Vec<Check> {
+    let mut checks = data(evidence, options, goal);
+    checks.extend(performance(evidence, options, goal));
+    checks.extend(overfitting(evidence, options));
+    checks.extend(stability(evidence, options, goal));
+    for check in checks.iter_mut().filter(|check| check.outcome != Outcome::Pass) {
+        let advice = advice::advice(check, evidence, options);
+        (check.help, check.more_trades) = (Some(advice.help), advice.more_trades);
+    }
+    checks
+}
+
+/// The weighted mean of the areas' mean credits, 0 to 1; an area without parts does not count.
+pub(super) fn overall(checks: &[Check], overall: &Overall) -> f64 {
+    let areas = [
+        (Area::Performance, overall.performance_weight),
+        (Area::Overfitting, overall.overfitting_weight),
+        (Area::Stability, overall.stability_weight),
+    ];
+    let (mut sum, mut weights) = (0.0, 0.0);
+    for (area, weight) in areas {
+        let credits: Vec<f64> = checks.iter().filter(|check| check.area == area).map(|check| check.credit).collect();
+        if !credits.is_empty() {
+            sum += weight * credits.iter().sum::<f64>() / credits.len() as f64;
+            weights += weight;
+        }
+    }
+    if weights > 0.0 { sum / weights } else { 0.0 }
+}
+
+/// What follows from the parts.
+pub(super) fn verdict(checks: &[Check], overall: f64, min_overall: f64) -> Verdict {
+    let failed = |check: &&Check| check.hard && check.outcome != Outcome::Pass;
+    if checks.iter().filter(failed).any(|check| check.part == Part::TestTrades) {
+        return Verdict::Insufficient;
+    }
+    let deployable = overall > min_overall && !checks.iter().any(|check| failed(&check));
+    if deployable { Verdict::Deployable } else { Verdict::NotDeployable }
+}
+
+fn data(evidence: &Evidence, options: &Options, goal: Goal) -> Vec<Check> {
+    let trades = Limit::AtLeast(options.splits.min_test_trades as f64);
+    let alone = evidence.strongest_input.as_ref().map(|(_, skill)| *skill);
+    let most = Limit::AtMost(options.gates.max_single_skill.max(goal.chance()));
+    vec![
+        check(Part::TestTrades, Some(evidence.parts.test as f64), trades, 0.0),
+        check(Part::SingleInput, alone, most, 1.0),
+    ]
+}
+
+fn performance(evidence: &Evidence, options: &Options, goal: Goal) -> Vec<Check> {
+    let targets = &options.targets;
+    let of_goal = match (goal, &evidence.test) {
+        (Goal::SignalQuality, Figures::Class(test)) => vec![
+            check(Part::Accuracy, Some(test.accuracy), Limit::Above(targets.accuracy), 0.5),
+            check(Part::F1, test.f1, Limit::Above(targets.f1), 0.0),
+        ],
+        (Goal::Profitability, Figures::Class(test)) => {
+            vec![check(Part::Precision, test.precision, Limit::Above(targets.precision), 0.5)]
+        }
+        (Goal::SignalStrength, Figures::Real(test)) => {
+            vec![check(Part::PnlCorrelation, test.pnl_correlation, Limit::Above(targets.correlation), 0.0)]
+        }
+        _ => Vec::new(),
+    };
+    let saved = match (&evidence.test, &evidence.majority) {
+        (Figures::Class(test), Figures::Class(majority)) if majority.log_loss > 0.0 => {
+            Some(1.0 - test.log_loss / majority.log_loss)
+        }
+        // the coefficient of determination is that already, against the mean of the test part
+        (Figures::Real(test), _) => test.r_squared,
+        _ => None,
+    };
+    let sharpe = |figures: Option<super::figures::PolicyFigures>| figures.and_then(|figures| figures.sharpe);
+    let gained = sharpe(evidence.policy).zip(sharpe(evidence.every_trade)).map(|(model, every)| model - every);
+    let baselines = [
+        check(Part::LossSaved, saved, Limit::Above(0.0), -0.1),
+        check(Part::SharpeGained, gained, Limit::AtLeast(0.0), -1.0),
+    ];
+    of_goal.into_iter().chain(baselines).collect()
+}
+
+fn overfitting(evidence: &Evidence, options: &Options) -> Vec<Check> {
+    let gates = &options.gates;
+    let gap = evidence.train.hit().zip(evidence.test.hit()).map(|(train, test)| train - test);
+    let deviation = crate::stats::describe::standard_deviation(&evidence.folds);
+    let stability = Limit::AtLeast(gates.min_feature_stability);
+    let deflated = evidence.deflated.map(|deflated| deflated.deflated);
+    let p_value = evidence.null.as_ref().map(|null| null.p_value);
+    vec![
+        twice(Part::Gap, gap, gates.max_gap),
+        twice(Part::CvDeviation, deviation, gates.max_cv_deviation),
+        twice(Part::CurveStep, curve_step(&evidence.curve, evidence.strength), gates.max_curve_step),
+        check(Part::FeatureStability, evidence.feature_stability, stability, 0.0),
+        check(Part::Overfitting, evidence.overfitting, Limit::AtMost(gates.max_overfitting), 1.0),
+        check(Part::DeflatedSharpe, deflated, Limit::AtLeast(gates.min_deflated_sharpe), 0.0),
+        check(Part::PValue, p_value, Limit::AtMost(gates.max_p_value), 0.5),
+    ]
+}
+
+fn stability(evidence: &Evidence, options: &Options, goal: Goal) -> Vec<Check> {
+    let limits = &options.stability;
+    let spread = evidence.bootstrap.as_ref().map(|bootstrap| bootstrap.deviation);
+    let months: Vec<f64> = counted(&evidence.months, limits.min_month_trades).map(|(_, skill)| skill).collect();
+    let good_months = share(months.len(), months.iter().filter(|skill| **skill > goal.chance()).count());
+    let regimes = counted(&evidence.regimes, limits.min_regime_trades).map(|(_, skill)| skill);
+    let worst = goal.chance() - limits.regime_slack;
+    let better = |every: f64| evidence.paths.iter().filter(|path| **path > every).count();
+    let good_paths = evidence.paths_every_trade.and_then(|every| share(evidence.paths.len(), better(every)));
+    let important = Limit::AtLeast(limits.min_importance_stability);
+    vec![
+        twice(Part::BootstrapDeviation, spread, limits.max_bootstrap_deviation),
+        check(Part::ImportanceStability, evidence.importance_stability, important, 0.0),
+        check(Part::GoodMonths, good_months, Limit::AtLeast(limits.min_good_months), 0.3),
+        check(Part::WorstRegime, regimes.min_by(f64::total_cmp), Limit::AtLeast(worst), worst - 0.1),
+        check(Part::GoodPaths, good_paths, Limit::AtLeast(limits.min_good_paths), 0.0),
+    ]
+}
+
+/// Groups that are large enough and have a skill.
+pub(super) fn counted(groups: &[Group], least: usize) -> impl Iterator<Item = (&Group, f64)> {
+    groups.iter().filter(move |group| group.trades >= least).filter_map(|group| Some((group, group.skill?)))
+}
+
+/// Range of the score over the chosen strength and its neighbours.
+fn curve_step(curve: &[(f64, f64)], chosen: f64) -> Option<f64> {
+    let place = curve.iter().position(|(strength, _)| *strength == chosen)?;
+    let near = curve.get(place.saturating_sub(1)..(place + 2).min(curve.len()))?;
+    let scores = || near.iter().map(|(_, score)| *score);
+    let range = scores().fold(f64::NEG_INFINITY, f64::max) - scores().fold(f64::INFINITY, f64::min);
+    (near.len() >= 2).then_some(range)
+}
+
+/// A part that may be at most `limit`, and means nothing from twice that on.
+fn twice(part: Part, value: Option<f64>, limit: f64) -> Check {
+    check(part, value, Limit::AtMost(limit), 2.0 * limit)
+}
+
+/// A part with the value that is worth nothing.
+fn check(part: Part, value: Option<f64>, limit: Limit, worthless: f64) -> Check {
+    let (outcome, credit) = match value {
+        None => (Outcome::Undefined, 0.0),
+        Some(value) if limit.holds(value) => (Outcome::Pass, 1.0),
+        Some(value) => {
+            let credit = FAILED_CREDIT * (value - worthless) / (limit.number() - worthless);
+            (Outcome::Fail, if credit.is_finite() { credit.clamp(0.0, FAILED_CREDIT) } else { 0.0 })
+        }
+    };
+    let (area, hard) = part.area();
+    Check { part, area, value, limit, outcome, hard, credit, help: None, more_trades: None }
+}
+
+fn share(of: usize, part: usize) -> Option<f64> {
+    (of > 0).then(|| part as f64 / of as f64)
+}
+
+impl Part {
+    /// What it belongs to, and whether it is hard.
+    fn area(self) -> (Area, bool) {
+        match self {
+            Self::TestTrades | Self::SingleInput => (Area::Data, true),
+            Self::Accuracy | Self::F1 | Self::Precision | Self::PnlCorrelation => (Area::Performance, true),
+            Self::LossSaved | Self::SharpeGained => (Area::Performance, false),
+            Self::Gap | Self::CvDeviation | Self::CurveStep | Self::FeatureStability => (Area::Overfitting, true),
+            Self::Overfitting | Self::DeflatedSharpe | Self::PValue => (Area::Overfitting, true),
+            Self::BootstrapDeviation | Self::ImportanceStability | Self::GoodMonths => (Area::Stability, false),
+            Self::WorstRegime | Self::GoodPaths => (Area::Stability, false),
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::TestTrades => "test trades",
+            Self::SingleInput => "skill of one input alone",
+            Self::Accuracy => "accuracy",
+            Self::F1 => "F1",
+            Self::Precision => "precision",
+            Self::PnlCorrelation => "correlation with the pnl",
+            Self::LossSaved => "loss saved against a guess",
+            Self::SharpeGained => "Sharpe ratio gained",
+            Self::Gap => "train-test gap",
+            Self::CvDeviation => "deviation over folds",
+            Self::CurveStep => "step of the validation curve",
+            Self::FeatureStability => "feature stability",
+            Self::Overfitting => "probability of overfitting",
+            Self::DeflatedSharpe => "deflated Sharpe ratio",
+            Self::PValue => "p-value, shuffled labels",
+            Self::BootstrapDeviation => "deviation over bootstraps",
+            Self::ImportanceStability => "importance stability",
+            Self::GoodMonths => "months better than chance",
+            Self::WorstRegime => "skill in the worst regime",
+            Self::GoodPaths => "paths better than every trade",
+        })
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = match self {
+            Self::AtLeast(_) => ">=",
+            Self::Above(_) => ">",
+            Self::AtMost(_) => "<=",
+        };
+        f.pad(&format!("{sign} {}", self.number()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credit_falls_from_the_limit_to_what_is_worth_nothing() {
+        let precision = |value| check(Part::Precision, value, Limit::Above(0.65), 0.5);
+        assert_eq!((precision(Some(0.66)).outcome, precision(Some(0.66)).credit), (Outcome::Pass, 1.0));
+        let at_limit = precision(Some(0.65));
+        assert_eq!((at_limit.outcome, at_limit.credit), (Outcome::Fail, 0.5));
+        assert!((precision(Some(0.575)).credit - 0.25).abs() < 1e-12);
+        assert_eq!((precision(Some(0.4)).credit, precision(None).credit), (0.0, 0.0));
+        assert_eq!(precision(None).outcome, Outcome::Undefined);
+        let gap = |value| twice(Part::Gap, Some(value), 0.1);
+        assert_eq!((gap(-0.3).outcome, gap(0.1).outcome, gap(0.2).credit), (Outcome::Pass, Outcome::Pass, 0.0));
+        assert!((gap(0.15).credit - 0.25).abs() < 1e-12);
+        // a limit that allows nothing at all divides by 0
+        assert_eq!(twice(Part::Gap, Some(0.01), 0.0).credit, 0.0);
+    }
+
+    #[test]
+    fn one_hard_part_that_is_undefined_prevents_a_deployment_and_a_soft_one_does_not() {
+        let pass = check(Part::Accuracy, Some(0.9), Limit::Above(0.7), 0.5);
+        let soft = check(Part::GoodPaths, None, Limit::AtLeast(0.5), 0.0);
+        let hard = check(Part::PValue, None, Limit::AtMost(0.05), 0.5);
+        let few = check(Part::TestTrades, Some(199.0), Limit::AtLeast(200.0), 0.0);
+        assert_eq!(verdict(&[pass.clone(), soft.clone()], 0.8, 0.7), Verdict::Deployable);
+        assert_eq!(verdict(&[pass.clone(), soft], 0.7, 0.7), Verdict::NotDeployable);
+        assert_eq!(verdict(&[pass.clone(), hard.clone()], 0.9, 0.7), Verdict::NotDeployable);
+        assert_eq!(verdict(&[pass, hard, few], 0.9, 0.7), Verdict::Insufficient);
+    }
+
+    #[test]
+    fn the_overall_score_is_the_weighted_mean_of_the_areas_that_have_parts() {
+        let good = check(Part::Accuracy, Some(0.9), Limit::Above(0.7), 0.5);
+        let bad = check(Part::F1, Some(0.0), Limit::Above(0.6), 0.0);
+        let stable = check(Part::GoodPaths, Some(0.25), Limit::AtLeast(0.5), 0.0);
+        let data = check(Part::TestTrades, Some(0.0), Limit::AtLeast(200.0), 0.0);
+        let weights =
+            Overall { min_score: 0.7, performance_weight: 0.6, overfitting_weight: 0.2, stability_weight: 0.2 };
+        let found = overall(&[good, bad, stable, data], &weights);
+        assert!((found - (0.6 * 0.5 + 0.2 * 0.25) / 0.8).abs() < 1e-12, "{found}");
+    }
+
+    #[test]
+    fn a_cliff_beside_the_chosen_strength_is_seen_and_one_far_away_is_not() {
+        let curve = [(0.1, 0.60), (1.0, 0.61), (10.0, 0.60), (100.0, 0.5)];
+        assert!((curve_step(&curve, 1.0).unwrap() - 0.01).abs() < 1e-12);
+        assert!((curve_step(&curve, 0.1).unwrap() - 0.01).abs() < 1e-12);
+        assert!((curve_step(&curve, 100.0).unwrap() - 0.1).abs() < 1e-12);
+        assert_eq!((curve_step(&curve, 3.0), curve_step(&[(1.0, 0.5)], 1.0)), (None, None));
+    }
+}

@@ -1,0 +1,232 @@
+//! Closed trades as a model learns from them and is judged on them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::splits::{Life, Lives, SplitError};
+use crate::{
+    domain::{
+        TradingDay,
+        snapshot::{TrendRegime, VolatilityRegime},
+    },
+    features::row::Schema,
+};
+
+/// What a model is meant to foretell, and with it how it is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Goal {
+    /// Yes or no: the trade reached its target, or made half of what it risked.
+    SignalQuality,
+    /// Yes or no: the trade made money after costs.
+    Profitability,
+    /// Yes or no: the pnl is in the upper third of the training part's.
+    SignalStrengthClass,
+    /// 0 to 1: pnl over risk, squashed.
+    SignalStrength,
+    /// Pnl in account currency.
+    Pnl,
+    /// 0 to 1: the calibrated probability of profitability.
+    ConfidenceScore,
+    /// Bars held at the best price.
+    ExitTiming,
+}
+
+/// One closed trade.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Example {
+    /// One value per input of the schema.
+    pub values: Vec<Option<f64>>,
+    /// From signal to exit.
+    pub life: Life,
+    /// What is to be foretold: 1 for yes and 0 for no where the goal is a class.
+    pub truth: f64,
+    /// Profit or loss after costs, in account currency.
+    pub pnl: f64,
+    /// The primary strategy's own confidence in it, 0 to 1.
+    pub confidence: Option<f64>,
+    /// How wide the market swung.
+    pub volatility: Option<VolatilityRegime>,
+    /// The trend after Dow.
+    pub trend: Option<TrendRegime>,
+    /// The trading day on which its pnl is booked; its month is the trade's.
+    pub day: TradingDay,
+}
+
+/// Closed trades in the order of their signals, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Examples {
+    goal: Goal,
+    schema: Schema,
+    rows: Vec<Example>,
+    lives: Lives,
+}
+
+/// Trades that nothing can be learnt from.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields are what the messages name")]
+pub enum InvalidExamples {
+    /// A row of another schema.
+    #[error("trade {row} has {found} inputs, the schema has {expected}")]
+    Width { row: usize, expected: usize, found: usize },
+    /// A number that cannot be.
+    #[error("trade {row} has {value} for its {what}: it must be {range}")]
+    Number { row: usize, what: &'static str, value: f64, range: &'static str },
+    /// Out of order, or a life that ends before it begins.
+    #[error(transparent)]
+    Lives(#[from] SplitError),
+}
+
+impl Goal {
+    /// Whether it is a yes or no.
+    pub fn is_class(self) -> bool {
+        matches!(self, Self::SignalQuality | Self::Profitability | Self::SignalStrengthClass)
+    }
+
+    /// Whether a score lies from 0 to 1, so that it can be blended with a confidence.
+    pub fn is_share(self) -> bool {
+        self.is_class() || matches!(self, Self::SignalStrength | Self::ConfidenceScore)
+    }
+}
+
+impl Examples {
+    /// Takes closed trades sorted by the time of their signal, each with the inputs of `schema`.
+    ///
+    /// # Errors
+    /// [`InvalidExamples`] names the first row at fault.
+    pub fn new(goal: Goal, schema: Schema, rows: Vec<Example>) -> Result<Self, InvalidExamples> {
+        for (row, example) in rows.iter().enumerate() {
+            check(row, example, goal, schema.width())?;
+        }
+        let lives = Lives::new(rows.iter().map(|example| example.life).collect())?;
+        Ok(Self { goal, schema, rows, lives })
+    }
+
+    /// What is to be foretold.
+    pub fn goal(&self) -> Goal {
+        self.goal
+    }
+
+    /// The inputs of every row.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// All of them, in order.
+    pub fn as_slice(&self) -> &[Example] {
+        &self.rows
+    }
+
+    /// Their lives, in order.
+    pub fn lives(&self) -> &Lives {
+        &self.lives
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Those of the row numbers `rows` that exist.
+    pub fn pick<'a>(&'a self, rows: &'a [usize]) -> impl Iterator<Item = &'a Example> {
+        rows.iter().filter_map(|row| self.rows.get(*row))
+    }
+
+    /// What is to be foretold of `rows`.
+    pub fn truth(&self, rows: &[usize]) -> Vec<f64> {
+        self.pick(rows).map(|example| example.truth).collect()
+    }
+
+    /// The inputs of `rows`.
+    pub fn values<'a>(&'a self, rows: &'a [usize]) -> Vec<&'a [Option<f64>]> {
+        self.pick(rows).map(|example| example.values.as_slice()).collect()
+    }
+}
+
+fn check(row: usize, example: &Example, goal: Goal, width: usize) -> Result<(), InvalidExamples> {
+    let found = example.values.len();
+    if found != width {
+        return Err(InvalidExamples::Width { row, expected: width, found });
+    }
+    let confidence = example.confidence.unwrap_or(0.0);
+    let truth = example.truth;
+    let class = !goal.is_class() || truth == 0.0 || truth == 1.0;
+    let rules = [
+        (class, "truth", truth, "0 for no or 1 for yes"),
+        (truth.is_finite(), "truth", truth, "finite"),
+        (example.pnl.is_finite(), "pnl", example.pnl, "finite"),
+        ((0.0..=1.0).contains(&confidence), "confidence", confidence, "0 to 1"),
+    ];
+    match rules.into_iter().find(|(holds, ..)| !holds) {
+        Some((_, what, value, range)) => Err(InvalidExamples::Number { row, what, value, range }),
+        None => Ok(()),
+    }
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SignalQuality => "signal_quality",
+            Self::Profitability => "profitability",
+            Self::SignalStrengthClass => "signal_strength_class",
+            Self::SignalStrength => "signal_strength",
+            Self::Pnl => "pnl",
+            Self::ConfidenceScore => "confidence_score",
+            Self::ExitTiming => "exit_timing",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Timestamp, TradingCalendar};
+    use jiff::{civil, tz::TimeZone};
+
+    fn example() -> Example {
+        let at = Timestamp::UNIX_EPOCH;
+        let calendar = TradingCalendar::new(TimeZone::UTC, civil::time(17, 0, 0, 0));
+        Example {
+            values: vec![None; 13],
+            life: Life { at, exit_at: at },
+            truth: 1.0,
+            pnl: -3.0,
+            confidence: Some(0.5),
+            volatility: None,
+            trend: None,
+            day: calendar.day_of(at),
+        }
+    }
+
+    fn examples(goal: Goal, change: impl Fn(&mut Example)) -> Result<Examples, InvalidExamples> {
+        let mut changed = example();
+        change(&mut changed);
+        Examples::new(goal, Schema::new(&[]).unwrap(), vec![example(), changed])
+    }
+
+    #[test]
+    fn a_trade_that_cannot_be_is_named() {
+        assert_eq!(examples(Goal::Profitability, |_| ()).unwrap().len(), 2);
+        let error = examples(Goal::Profitability, |row| row.values.truncate(5)).unwrap_err();
+        assert_eq!(error, InvalidExamples::Width { row: 1, expected: 13, found: 5 });
+        type Case = (&'static str, fn(&mut Example));
+        let cases: [Case; 5] = [
+            ("0.5 for its truth: it must be 0 for no or 1 for yes", |row| row.truth = 0.5),
+            ("inf for its truth", |row| row.truth = f64::INFINITY),
+            ("NaN for its pnl", |row| row.pnl = f64::NAN),
+            ("1.5 for its confidence", |row| row.confidence = Some(1.5)),
+            ("exits at", |row| row.life.exit_at = Timestamp::MIN),
+        ];
+        for (message, change) in cases {
+            let error = examples(Goal::Profitability, change).unwrap_err().to_string();
+            assert!(error.contains(message) && error.starts_with("trade 1"), "{error}");
+        }
+        assert!(examples(Goal::Pnl, |row| row.truth = -70.5).is_ok());
+    }
+}

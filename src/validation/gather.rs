@@ -1,0 +1,75 @@
+//! From everything that happened to the trades that a model may learn from.
+
+use super::{
+    example::{Example, Examples, Goal, InvalidExamples},
+    splits::Life,
+    training::History,
+};
+use crate::{
+    domain::{
+        Inputs, Outcome, Signal, Symbol, TradingCalendar,
+        snapshot::{TrendRegime, VolatilityRegime},
+    },
+    features::pipeline::Pipeline,
+};
+
+/// The closed trades of `symbol` with a known pnl, each with the inputs that the service would have seen, and what was
+/// left out, in words. `truth` says what is to be foretold of a trade (1 or 0 where the goal is a class), or `None`
+/// where that is not known.
+///
+/// Every signal goes through the pipeline, so that values are carried forward as in service.
+///
+/// # Errors
+/// [`InvalidExamples`] when `history` is not in the order of the signals, or `truth` is not what the goal asks for.
+pub fn gather(
+    history: &History,
+    symbol: &Symbol,
+    mut pipeline: Pipeline,
+    calendar: &TradingCalendar,
+    goal: Goal,
+    truth: &dyn Fn(&Signal, &Outcome) -> Option<f64>,
+) -> Result<(Examples, Vec<String>), InvalidExamples> {
+    let schema = pipeline.schema().clone();
+    let (mut rows, mut without_pnl, mut without_truth) = (Vec::new(), 0, 0);
+    for signal in &history.signals {
+        let Ok(row) = pipeline.row(signal) else { continue };
+        let outcome = history.outcomes.get(&signal.trade_id).filter(|_| signal.symbol == *symbol);
+        let Some(outcome) = outcome else { continue };
+        let Some(pnl) = outcome.pnl else {
+            without_pnl += 1;
+            continue;
+        };
+        let Some(truth) = truth(signal, outcome) else {
+            without_truth += 1;
+            continue;
+        };
+        let life = Life { at: signal.at, exit_at: outcome.exit_at.max(signal.at) };
+        let (volatility, trend) = regimes(&signal.inputs);
+        rows.push(Example {
+            values: row.values,
+            life,
+            truth,
+            pnl: pnl.get(),
+            confidence: signal.confidence.map(|confidence| confidence.get()),
+            volatility,
+            trend,
+            day: calendar.day_of(life.exit_at),
+        });
+    }
+    let left_out = [
+        (without_pnl, "closed trades have no pnl and were left out".to_owned()),
+        (without_truth, format!("closed trades do not say what {goal} is and were left out")),
+        (history.damaged.len(), "records of the journal could not be read and were left out".to_owned()),
+    ];
+    let warnings = left_out.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+    Ok((Examples::new(goal, schema, rows)?, warnings.collect()))
+}
+
+fn regimes(inputs: &Inputs) -> (Option<VolatilityRegime>, Option<TrendRegime>) {
+    match inputs {
+        Inputs::Snapshot(market) => {
+            (Some(market.execution_context.volatility_regime), Some(market.battle_navale_analysis.trend_regime))
+        }
+        Inputs::Features(_) => (None, None),
+    }
+}

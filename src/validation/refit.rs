@@ -1,0 +1,214 @@
+//! Refitting the model on parts of the trades, and judging each refit on trades it has not seen.
+
+use jiff::SignedDuration;
+
+use super::{
+    example::Examples,
+    figures::PolicyFigures,
+    fitter::{Fitted, Fitter, NoFit, TrainingSet},
+    options::Options,
+    progress::{Progress, Stage},
+    splits::{Life, Lives, Split, SplitError, TimeSplit, Window, blocks},
+};
+
+/// Why a part of the validation could not be done, in words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Missing(pub String);
+
+/// What is refitted.
+pub(super) struct Refit<'a> {
+    pub examples: &'a Examples,
+    pub fitter: &'a Fitter<'a>,
+    pub options: &'a Options,
+}
+
+/// Cross-validation at several strengths, over the same folds.
+pub(super) struct CrossValidation {
+    /// Per strength, the score of every row by the model that had not seen it, in the order of the rows.
+    pub scores: Vec<Vec<f64>>,
+    /// Per fold, accuracy or correlation at the chosen strength; what is not defined is not there.
+    pub folds: Vec<f64>,
+    /// Per fold, what the columns say at the chosen strength.
+    pub effects: Vec<Vec<(Box<str>, f64)>>,
+}
+
+/// A walk through the trades in the order of time.
+pub(super) struct Walk {
+    /// Per step, accuracy or correlation; what is not defined is not there.
+    pub steps: Vec<f64>,
+    /// The rows judged, ascending.
+    pub rows: Vec<usize>,
+    /// Their scores.
+    pub scores: Vec<f64>,
+}
+
+impl From<NoFit> for Missing {
+    fn from(error: NoFit) -> Self {
+        Self(error.0)
+    }
+}
+
+impl From<SplitError> for Missing {
+    fn from(error: SplitError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl Refit<'_> {
+    /// A model of `rows`.
+    pub fn fit(&self, rows: &[usize], strength: f64) -> Result<Fitted, NoFit> {
+        self.fit_to(rows, &self.examples.truth(rows), strength)
+    }
+
+    /// A model of `rows`, told that this is their `truth`.
+    pub fn fit_to(&self, rows: &[usize], truth: &[f64], strength: f64) -> Result<Fitted, NoFit> {
+        (self.fitter)(&TrainingSet { examples: self.examples, rows, truth, strength })
+    }
+
+    /// Scores of `rows`, checked: one each, finite, and from 0 to 1 where the goal asks for that. What a regression
+    /// predicts beyond 0 and 1 is cut there.
+    pub fn score(&self, model: &Fitted, rows: &[usize]) -> Result<Vec<f64>, NoFit> {
+        self.score_values(model, &self.examples.values(rows))
+    }
+
+    /// The same for rows of inputs.
+    pub fn score_values(&self, model: &Fitted, rows: &[&[Option<f64>]]) -> Result<Vec<f64>, NoFit> {
+        let goal = self.examples.goal();
+        let mut scores = (model.score)(rows)?;
+        if scores.len() != rows.len() {
+            return Err(NoFit(format!("the model gave {} scores for {} rows", scores.len(), rows.len())));
+        }
+        if goal.is_share() && !goal.is_class() {
+            scores.iter_mut().for_each(|score| *score = score.clamp(0.0, 1.0));
+        }
+        let usable = |score: &f64| if goal.is_class() { (0.0..=1.0).contains(score) } else { score.is_finite() };
+        match scores.iter().find(|score| !usable(score)) {
+            Some(score) => Err(NoFit(format!("the model scored a row {score}"))),
+            None => Ok(scores),
+        }
+    }
+
+    fn embargo(&self) -> SignedDuration {
+        // checked with the options
+        SignedDuration::try_from_secs_f64(self.options.splits.embargo_hours * 3600.0).unwrap_or_default()
+    }
+
+    /// Lives of `rows`; row numbers of its splits are places in `rows`.
+    fn lives(&self, rows: &[usize]) -> Result<Lives, SplitError> {
+        let lives: Vec<Life> = self.examples.pick(rows).map(|example| example.life).collect();
+        Lives::new(lives)
+    }
+
+    /// The strength with the lowest loss on the validation part, the larger one of equals, and the loss of each.
+    pub fn choose_strength(
+        &self,
+        split: &TimeSplit,
+        progress: &mut Progress<'_>,
+    ) -> Result<(f64, Vec<(f64, f64)>), NoFit> {
+        let truth = self.examples.truth(&split.validation);
+        let mut losses = Vec::new();
+        for &strength in &self.options.strengths {
+            progress.tick(Stage::Choice);
+            let scores = self.score(&self.fit(&split.train, strength)?, &split.validation)?;
+            losses.extend(self.examples.goal().loss(&truth, &scores).map(|loss| (strength, loss)));
+        }
+        let best = losses.iter().rev().min_by(|a, b| a.1.total_cmp(&b.1));
+        match self.options.strength.or(best.map(|(strength, _)| *strength)) {
+            Some(strength) => Ok((strength, losses)),
+            None => Err(NoFit("the validation part is empty: no strength can be chosen".to_owned())),
+        }
+    }
+
+    /// Judges every row of `rows` once, by purged folds.
+    pub fn cross_validate(
+        &self,
+        rows: &[usize],
+        strengths: &[f64],
+        chosen: f64,
+        progress: &mut Progress<'_>,
+    ) -> Result<CrossValidation, Missing> {
+        let goal = self.examples.goal();
+        let folds = self.lives(rows)?.purged_k_fold(self.options.splits.folds, self.embargo())?;
+        let mut result =
+            CrossValidation { scores: vec![Vec::new(); strengths.len()], folds: Vec::new(), effects: Vec::new() };
+        for fold in folds {
+            let fold = within(rows, &fold);
+            for (&strength, out) in strengths.iter().zip(&mut result.scores) {
+                progress.tick(Stage::CrossValidation);
+                let model = self.fit(&fold.train, strength)?;
+                let scores = self.score(&model, &fold.test)?;
+                if strength == chosen {
+                    result.folds.extend(goal.hit(&self.examples.truth(&fold.test), &scores));
+                    result.effects.push(model.effects);
+                }
+                out.extend(scores);
+            }
+        }
+        Ok(result)
+    }
+
+    /// Walks through all trades, each step judged by a model of what came before.
+    pub fn walk_forward(&self, window: Window, strength: f64, progress: &mut Progress<'_>) -> Result<Walk, Missing> {
+        let splits = &self.options.splits;
+        let first = (self.examples.len() as f64 * splits.first_step_share).round() as usize;
+        let mut walk = Walk { steps: Vec::new(), rows: Vec::new(), scores: Vec::new() };
+        for Split { train, test } in self.examples.lives().walk_forward(first, splits.steps, window)? {
+            progress.tick(Stage::WalkForward);
+            let scores = self.score(&self.fit(&train, strength)?, &test)?;
+            walk.steps.extend(self.examples.goal().hit(&self.examples.truth(&test), &scores));
+            walk.rows.extend(test);
+            walk.scores.extend(scores);
+        }
+        Ok(walk)
+    }
+
+    /// Combinatorial purged cross-validation of `rows`: the policy's Sharpe ratio on each path through all of them
+    /// (Lopez de Prado 2018, section 12.4).
+    pub fn paths(
+        &self,
+        rows: &[usize],
+        strength: f64,
+        progress: &mut Progress<'_>,
+    ) -> Result<Vec<Option<f64>>, Missing> {
+        let splits = &self.options.splits;
+        let lives = self.lives(rows)?;
+        let groups: Vec<usize> = blocks(0..rows.len(), splits.groups).map(|block| block.len()).collect();
+        let mut scores: Vec<Vec<Vec<f64>>> = vec![Vec::new(); splits.groups];
+        for combination in lives.combinatorial(splits.groups, splits.judged_groups, self.embargo())? {
+            progress.tick(Stage::Paths);
+            let split = within(rows, &combination.split);
+            let all = self.score(&self.fit(&split.train, strength)?, &split.test)?;
+            let mut rest = all.as_slice();
+            for group in combination.groups {
+                let (own, others) = rest.split_at(groups.get(group).copied().unwrap_or_default().min(rest.len()));
+                scores.get_mut(group).into_iter().for_each(|of_group| of_group.push(own.to_vec()));
+                rest = others;
+            }
+        }
+        let count = scores.iter().map(Vec::len).min().unwrap_or_default();
+        let path = |path: usize| -> Vec<f64> {
+            scores.iter().filter_map(|group| group.get(path)).flatten().copied().collect()
+        };
+        Ok((0..count).map(|number| self.policy(rows, &path(number)).and_then(|figures| figures.sharpe)).collect())
+    }
+
+    /// Which of `rows` the policy takes at these scores.
+    pub fn taken(&self, rows: &[usize], scores: &[f64], threshold: f64) -> Vec<bool> {
+        let policy = self.options.policy.at(threshold);
+        self.examples.pick(rows).zip(scores).map(|(example, &score)| policy.takes(example.confidence, score)).collect()
+    }
+
+    /// What the policy earns on `rows`; `None` for goals whose scores cannot be blended.
+    pub fn policy(&self, rows: &[usize], scores: &[f64]) -> Option<PolicyFigures> {
+        let offered: Vec<_> = self.examples.pick(rows).collect();
+        let taken = self.taken(rows, scores, self.options.policy.trade_threshold);
+        self.examples.goal().is_share().then(|| PolicyFigures::of(&offered, &taken)).flatten()
+    }
+}
+
+/// From places in `rows` to row numbers.
+fn within(rows: &[usize], split: &Split) -> Split {
+    let map = |places: &[usize]| places.iter().filter_map(|place| rows.get(*place).copied()).collect();
+    Split { train: map(&split.train), test: map(&split.test) }
+}

@@ -1,0 +1,151 @@
+//! What a validation found, as it is kept with the model.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    check::{Check, Outcome},
+    example::Goal,
+    figures::{Figures, PolicyFigures},
+    stability::{Bootstrap, Group, Importance, Null},
+};
+use crate::domain::Timestamp;
+
+/// Everything a validation found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// What the model is meant to foretell.
+    pub goal: Goal,
+    /// Whether it may be deployed.
+    pub verdict: Verdict,
+    /// The overall score, 0 to 1.
+    pub overall: f64,
+    /// What the overall score must exceed.
+    pub min_overall: f64,
+    /// Every part with its value, its limit and whether it passed.
+    pub checks: Vec<Check>,
+    /// What the parts rest on.
+    pub evidence: Evidence,
+}
+
+/// Whether a model may be deployed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The overall score suffices and every hard gate was passed.
+    Deployable,
+    /// It does not, or one was not.
+    NotDeployable,
+    /// Too few test trades for a verdict; not deployable either.
+    Insufficient,
+}
+
+/// What the parts of a report rest on. What could not be found out is empty or `None`, with the reason in `notes`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// How the trades were divided.
+    pub parts: Parts,
+    /// Strength of regularisation of the model.
+    pub strength: f64,
+    /// Loss on the validation part by strength.
+    pub losses: Vec<(f64, f64)>,
+    /// The model on the part it learnt from, the validation part included.
+    pub train: Figures,
+    /// The model on the test part.
+    pub test: Figures,
+    /// A guess that knows only how often training won (or the mean of its truth), on the test part.
+    pub majority: Figures,
+    /// The primary strategy's confidence as the score, on the test trades that have one.
+    pub primary: Option<Figures>,
+    /// What the policy earned on the test part.
+    pub policy: Option<PolicyFigures>,
+    /// What taking every trade of the test part earned.
+    pub every_trade: Option<PolicyFigures>,
+    /// Skill on the test part: ROC AUC, or correlation.
+    pub skill: Option<f64>,
+    /// Accuracy or correlation by fold of the cross-validation.
+    pub folds: Vec<f64>,
+    /// Accuracy or correlation in cross-validation by strength.
+    pub curve: Vec<(f64, f64)>,
+    /// Accuracy or correlation by step of the walk-forward that learns from all before.
+    pub expanding: Vec<f64>,
+    /// The same with a window of constant length.
+    pub rolling: Vec<f64>,
+    /// Sharpe ratio of the policy on each path of the combinatorial cross-validation; what is not defined is not there.
+    pub paths: Vec<f64>,
+    /// Sharpe ratio of taking every trade, on the same trades as the paths.
+    pub paths_every_trade: Option<f64>,
+    /// Agreement of the top columns over the folds.
+    pub feature_stability: Option<f64>,
+    /// The input that reaches most on its own, and its skill.
+    pub strongest_input: Option<(Box<str>, f64)>,
+    /// Probability of backtest overfitting.
+    pub overfitting: Option<f64>,
+    /// The doubt about the policy's Sharpe ratio.
+    pub deflated: Option<Deflated>,
+    /// Shuffled labels.
+    pub null: Option<Null>,
+    /// Refits on bootstrap samples.
+    pub bootstrap: Option<Bootstrap>,
+    /// Importance of the inputs, most important first.
+    pub importance: Vec<Importance>,
+    /// Agreement of the most important inputs over repeats.
+    pub importance_stability: Option<f64>,
+    /// Skill by month, on the trades judged by the expanding walk-forward.
+    pub months: Vec<Group>,
+    /// Skill by regime, on the same trades.
+    pub regimes: Vec<Group>,
+    /// What could not be found out, and why.
+    pub notes: Vec<String>,
+}
+
+/// How the trades were divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parts {
+    /// Trades there are.
+    pub trades: usize,
+    /// Trades the model learnt from, those of the choice of strength included.
+    pub learnt: usize,
+    /// Trades on which the strength was chosen.
+    pub chosen_on: usize,
+    /// Trades of the test part.
+    pub test: usize,
+    /// Trades left out because they were open when the test part began.
+    pub purged: usize,
+    /// Time of the first test signal.
+    pub test_from: Option<Timestamp>,
+    /// Time of the last test signal.
+    pub test_to: Option<Timestamp>,
+    /// Trading days of the test part.
+    pub test_days: usize,
+}
+
+/// How far a Sharpe ratio can be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Deflated {
+    /// Sharpe ratio a day on the test part.
+    pub sharpe: f64,
+    /// Days it was measured on.
+    pub days: usize,
+    /// Configurations tried.
+    pub trials: usize,
+    /// The Sharpe ratio a day that the best of so many worthless ones would show.
+    pub benchmark: f64,
+    /// Standard error of the Sharpe ratio times the square root of the days less one.
+    pub spread: f64,
+    /// Probability that it is truly above 0 (the probabilistic Sharpe ratio).
+    pub probabilistic: f64,
+    /// Probability that it is truly above the benchmark (the deflated Sharpe ratio).
+    pub deflated: f64,
+}
+
+impl Report {
+    /// Whether the model may be deployed to staging.
+    pub fn is_deployable(&self) -> bool {
+        self.verdict == Verdict::Deployable
+    }
+
+    /// The hard parts that were not passed.
+    pub fn failed_gates(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter().filter(|check| check.hard && check.outcome != Outcome::Pass)
+    }
+}

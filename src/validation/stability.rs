@@ -1,0 +1,343 @@
+//! Whether a model says the same about other draws of the same trades, other months and other regimes.
+
+use std::collections::BTreeMap;
+
+use rand::{RngExt, seq::SliceRandom};
+use rand_pcg::Pcg64;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    example::{Example, Examples},
+    fitter::{Fitted, NoFit},
+    progress::{Progress, Stage},
+    refit::{Missing, Refit},
+};
+use crate::{
+    domain::snapshot::{TrendRegime, VolatilityRegime},
+    stats::describe::{mean, quantile, standard_deviation},
+};
+
+/// Share of refits that may fail before their spread says nothing.
+const MAX_FAILED: f64 = 0.1;
+/// Known values that an input needs to be looked at alone.
+const MIN_KNOWN: usize = 50;
+
+/// Test skill over refits on bootstrap samples of the rows learnt from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Bootstrap {
+    /// Refits that gave a model.
+    pub refits: usize,
+    /// Mean test skill.
+    pub mean: f64,
+    /// Standard deviation of the test skill.
+    pub deviation: f64,
+    /// 5 % and 95 % quantile of the test skill.
+    pub range: (f64, f64),
+    /// Standard deviation of a test row's score, averaged over the rows.
+    pub score_deviation: f64,
+}
+
+/// Test skill of models of shuffled labels, judged by shuffled labels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Null {
+    /// Refits that gave a model.
+    pub refits: usize,
+    /// Mean test skill.
+    pub mean: f64,
+    /// Its standard deviation.
+    pub deviation: f64,
+    /// Share of the shuffles, the real labels counted as one, that do at least as well as the real labels.
+    pub p_value: f64,
+}
+
+/// How much of the test skill is lost when an input is shuffled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Importance {
+    /// Name of the input.
+    pub input: Box<str>,
+    /// Mean loss of skill over the repeats; below 0 the input does harm.
+    pub loss: f64,
+    /// Its standard deviation over the repeats.
+    pub deviation: f64,
+}
+
+/// Skill on the trades of one month or one regime, all judged by models that had not seen them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// Its name, such as `2016-03` or `volatility high`.
+    pub name: Box<str>,
+    /// Trades in it.
+    pub trades: usize,
+    /// Skill there; `None` where it is not defined.
+    pub skill: Option<f64>,
+}
+
+impl Refit<'_> {
+    /// Refits on samples of `rows` with replacement, each judged on `test`.
+    pub fn bootstrap(
+        &self,
+        rows: &[usize],
+        test: &[usize],
+        strength: f64,
+        progress: &mut Progress<'_>,
+    ) -> Result<Bootstrap, Missing> {
+        let mut rng = self.random(1);
+        let truth = self.examples.truth(test);
+        let (mut skills, mut failed) = (Vec::new(), Vec::new());
+        let mut of_row = vec![(0.0, 0.0); test.len()];
+        for _ in 0..self.options.effort.bootstrap {
+            progress.tick(Stage::Bootstrap);
+            let mut sample: Vec<usize> =
+                rows.iter().filter_map(|_| rows.get(rng.random_range(0..rows.len())).copied()).collect();
+            sample.sort_unstable();
+            match self.fit(&sample, strength).and_then(|model| self.score(&model, test)) {
+                Ok(scores) => {
+                    for ((sum, squares), score) in of_row.iter_mut().zip(&scores) {
+                        *sum += score;
+                        *squares += score * score;
+                    }
+                    skills.extend(self.examples.goal().skill(&truth, &scores));
+                }
+                Err(error) => failed.push(error),
+            }
+        }
+        check_failures(&failed, self.options.effort.bootstrap)?;
+        let n = (self.options.effort.bootstrap - failed.len()) as f64;
+        let deviations = of_row.iter().map(|(sum, squares)| ((squares - sum * sum / n) / (n - 1.0)).max(0.0).sqrt());
+        let score_deviation = mean(&deviations.collect::<Vec<f64>>());
+        let summary = || {
+            let range = (quantile(&skills, 0.05)?, quantile(&skills, 0.95)?);
+            let (mean, deviation) = (mean(&skills)?, standard_deviation(&skills)?);
+            Some(Bootstrap { refits: skills.len(), mean, deviation, range, score_deviation: score_deviation? })
+        };
+        summary().ok_or_else(|| Missing("the skill of the refits is not defined".to_owned()))
+    }
+
+    /// The whole way from fit to judgement on shuffled labels: what `observed` must be told from.
+    pub fn null(
+        &self,
+        rows: &[usize],
+        test: &[usize],
+        strength: f64,
+        observed: f64,
+        progress: &mut Progress<'_>,
+    ) -> Result<Null, Missing> {
+        let mut rng = self.random(2);
+        let (mut learnt, mut judged) = (self.examples.truth(rows), self.examples.truth(test));
+        let (mut skills, mut failed) = (Vec::new(), Vec::new());
+        for _ in 0..self.options.effort.null {
+            progress.tick(Stage::Null);
+            learnt.shuffle(&mut rng);
+            judged.shuffle(&mut rng);
+            match self.fit_to(rows, &learnt, strength).and_then(|model| self.score(&model, test)) {
+                Ok(scores) => skills.extend(self.examples.goal().skill(&judged, &scores)),
+                Err(error) => failed.push(error),
+            }
+        }
+        check_failures(&failed, self.options.effort.null)?;
+        let at_least = skills.iter().filter(|skill| **skill >= observed).count();
+        let summary = || {
+            let (mean, deviation) = (mean(&skills)?, standard_deviation(&skills)?);
+            let p_value = (at_least + 1) as f64 / (skills.len() + 1) as f64;
+            Some(Null { refits: skills.len(), mean, deviation, p_value })
+        };
+        summary().ok_or_else(|| Missing("the skill of models of shuffled labels is not defined".to_owned()))
+    }
+
+    /// Permutation importance (Breiman 2001) of every input on `test`, most important first, and how stable the `top`
+    /// are: the share of them that is on top in a single repeat, averaged over the repeats.
+    pub fn importance(
+        &self,
+        model: &Fitted,
+        test: &[usize],
+        observed: f64,
+        progress: &mut Progress<'_>,
+    ) -> Result<(Vec<Importance>, Option<f64>), Missing> {
+        let mut rng = self.random(3);
+        let truth = self.examples.truth(test);
+        let mut rows: Vec<Vec<Option<f64>>> = self.examples.pick(test).map(|example| example.values.clone()).collect();
+        let mut losses: Vec<(Box<str>, Vec<f64>)> = Vec::new();
+        for (place, name) in self.examples.schema().names().enumerate() {
+            progress.tick(Stage::Importance);
+            let own: Vec<Option<f64>> = rows.iter().filter_map(|row| row.get(place).copied()).collect();
+            let mut shuffled = own.clone();
+            let mut of_input = Vec::new();
+            let is_known = own.iter().any(Option::is_some);
+            for _ in 0..self.options.effort.importance {
+                if is_known {
+                    shuffled.shuffle(&mut rng);
+                    set_column(&mut rows, place, &shuffled);
+                }
+                let views: Vec<&[Option<f64>]> = rows.iter().map(Vec::as_slice).collect();
+                let scores = self.score_values(model, &views)?;
+                of_input.extend(self.examples.goal().skill(&truth, &scores).map(|skill| observed - skill));
+            }
+            set_column(&mut rows, place, &own);
+            losses.push((name.into(), of_input));
+        }
+        let agreement = self.importance_agreement(&losses);
+        let mut found: Vec<Importance> =
+            losses.into_iter().filter_map(|(input, losses)| summary(input, &losses)).collect();
+        found.sort_by(|a, b| b.loss.total_cmp(&a.loss).then_with(|| a.input.cmp(&b.input)));
+        Ok((found, agreement))
+    }
+
+    fn importance_agreement(&self, losses: &[(Box<str>, Vec<f64>)]) -> Option<f64> {
+        let repeats = losses.iter().map(|(_, losses)| losses.len()).min()?;
+        let in_repeat = |repeat: usize| -> Vec<(Box<str>, f64)> {
+            losses.iter().filter_map(|(name, losses)| Some((name.clone(), *losses.get(repeat)?))).collect()
+        };
+        let means: Vec<(Box<str>, f64)> =
+            losses.iter().filter_map(|(name, losses)| Some((name.clone(), mean(losses)?))).collect();
+        let top = top_of(&means, self.options.gates.top_features, |loss| loss);
+        let shares = (0..repeats).map(|repeat| {
+            let own = top_of(&in_repeat(repeat), self.options.gates.top_features, |loss| loss);
+            top.iter().filter(|name| own.contains(name)).count() as f64 / top.len() as f64
+        });
+        mean(&shares.collect::<Vec<f64>>())
+    }
+
+    fn random(&self, stream: u128) -> Pcg64 {
+        Pcg64::new(self.options.seed.into(), stream)
+    }
+}
+
+/// Whether the folds agree on what matters: the share of the `top` columns (largest mean effect) that have the same
+/// sign in a fold and are among its own top ones, averaged over the folds. `None` without effects.
+pub(super) fn feature_stability(folds: &[Vec<(Box<str>, f64)>], top: usize) -> Option<f64> {
+    if folds.len() < 2 || folds.iter().any(Vec::is_empty) {
+        return None;
+    }
+    let mut sums: BTreeMap<&str, f64> = BTreeMap::new();
+    for (name, effect) in folds.iter().flatten() {
+        *sums.entry(name).or_default() += effect;
+    }
+    let means: Vec<(Box<str>, f64)> = sums.iter().map(|(name, sum)| ((*name).into(), *sum)).collect();
+    let leading = top_of(&means, top, f64::abs);
+    let agreement = folds.iter().map(|fold| {
+        let own = top_of(fold, top, f64::abs);
+        let agrees = |name: &str| {
+            let here = fold.iter().find(|(other, _)| **other == *name).map(|(_, effect)| effect.signum());
+            own.iter().any(|other| **other == *name) && here == sums.get(name).map(|sum| sum.signum())
+        };
+        leading.iter().filter(|name| agrees(name)).count() as f64 / leading.len() as f64
+    });
+    mean(&agreement.collect::<Vec<f64>>())
+}
+
+/// Skill by calendar month, in order; `scores` belong to `rows`.
+pub(super) fn by_month(examples: &Examples, rows: &[usize], scores: &[f64]) -> Vec<Group> {
+    by(examples, rows, scores, |example| {
+        let date = example.day.date();
+        Some(format!("{:04}-{:02}", date.year(), date.month()))
+    })
+}
+
+/// Skill by regime: each volatility, then each trend.
+pub(super) fn by_regime(examples: &Examples, rows: &[usize], scores: &[f64]) -> Vec<Group> {
+    let volatility = |example: &Example| {
+        let name = match example.volatility? {
+            VolatilityRegime::Low => "low",
+            VolatilityRegime::Normal => "normal",
+            VolatilityRegime::High => "high",
+            VolatilityRegime::Extreme => "extreme",
+        };
+        Some(format!("volatility {name}"))
+    };
+    let trend = |example: &Example| {
+        let name = match example.trend? {
+            TrendRegime::TrendUp => "up",
+            TrendRegime::TrendDown => "down",
+            TrendRegime::Range => "range",
+        };
+        Some(format!("trend {name}"))
+    };
+    let mut groups = by(examples, rows, scores, volatility);
+    groups.extend(by(examples, rows, scores, trend));
+    groups
+}
+
+/// The input with the most skill of its own over `rows`, in either direction: one that reaches too much knows the
+/// outcome.
+pub(super) fn strongest_input(examples: &Examples, rows: &[usize]) -> Option<(Box<str>, f64)> {
+    let (goal, chance) = (examples.goal(), examples.goal().chance());
+    let alone = |(place, name): (usize, &str)| {
+        let known =
+            examples.pick(rows).filter_map(|example| Some((example.truth, example.values.get(place).copied()??)));
+        let (truth, values): (Vec<f64>, Vec<f64>) = known.unzip();
+        let skill = goal.skill(&truth, &values).filter(|_| values.len() >= MIN_KNOWN)?;
+        Some((name.into(), chance + (skill - chance).abs()))
+    };
+    examples.schema().names().enumerate().filter_map(alone).max_by(|a, b| a.1.total_cmp(&b.1))
+}
+
+fn by(examples: &Examples, rows: &[usize], scores: &[f64], key: impl Fn(&Example) -> Option<String>) -> Vec<Group> {
+    let mut groups: BTreeMap<String, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
+    for (example, score) in examples.pick(rows).zip(scores) {
+        let Some(key) = key(example) else { continue };
+        let (truth, scores) = groups.entry(key).or_default();
+        truth.push(example.truth);
+        scores.push(*score);
+    }
+    let group = |(name, (truth, scores)): (String, (Vec<f64>, Vec<f64>))| Group {
+        name: name.into(),
+        trades: truth.len(),
+        skill: examples.goal().skill(&truth, &scores),
+    };
+    groups.into_iter().map(group).collect()
+}
+
+/// Names of the `top` largest by `size`, at most half of all, at least one.
+fn top_of(items: &[(Box<str>, f64)], top: usize, size: impl Fn(f64) -> f64) -> Vec<Box<str>> {
+    let mut sorted: Vec<&(Box<str>, f64)> = items.iter().collect();
+    sorted.sort_by(|a, b| size(b.1).total_cmp(&size(a.1)).then_with(|| a.0.cmp(&b.0)));
+    sorted.into_iter().take(top.min(items.len() / 2).max(1)).map(|(name, _)| name.clone()).collect()
+}
+
+fn summary(input: Box<str>, losses: &[f64]) -> Option<Importance> {
+    Some(Importance { input, loss: mean(losses)?, deviation: standard_deviation(losses)? })
+}
+
+fn set_column(rows: &mut [Vec<Option<f64>>], place: usize, values: &[Option<f64>]) {
+    for (row, value) in rows.iter_mut().zip(values) {
+        row.get_mut(place).into_iter().for_each(|cell| *cell = *value);
+    }
+}
+
+fn check_failures(failed: &[NoFit], of: usize) -> Result<(), Missing> {
+    match failed.last() {
+        Some(error) if failed.len() as f64 > MAX_FAILED * of as f64 => {
+            Err(Missing(format!("{} of {of} refits failed, the last one because {error}", failed.len())))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn effects(values: [f64; 4]) -> Vec<(Box<str>, f64)> {
+        ["a", "b", "c", "d"].into_iter().map(Box::from).zip(values).collect()
+    }
+
+    #[test]
+    fn columns_that_change_sign_or_rank_between_folds_are_not_stable() {
+        let steady = effects([3.0, -2.0, 0.1, 0.0]);
+        assert_eq!(feature_stability(&[steady.clone(), steady.clone()], 2), Some(1.0));
+        // a keeps its place in all; b turns its sign in one fold of four
+        let turned = effects([3.0, 2.0, 0.1, 0.0]);
+        let folds = [steady.clone(), steady.clone(), steady.clone(), turned];
+        assert_eq!(feature_stability(&folds, 2), Some(7.0 / 8.0));
+        // b falls behind c in one fold of four
+        let behind = effects([3.0, -0.2, 0.5, 0.0]);
+        let folds = [steady.clone(), steady.clone(), steady.clone(), behind];
+        assert_eq!(feature_stability(&folds, 2), Some(7.0 / 8.0));
+        // at most half of the columns can be on top, or all of them would always agree
+        assert_eq!(feature_stability(&[steady.clone(), effects([0.0, 0.1, -2.0, 3.0])], 9), Some(0.5));
+        assert_eq!(
+            (feature_stability(std::slice::from_ref(&steady), 2), feature_stability(&[steady, Vec::new()], 2)),
+            (None, None)
+        );
+    }
+}

@@ -1,0 +1,249 @@
+//! The whole validation: every part in its order, one report.
+
+use std::collections::BTreeSet;
+
+use super::{
+    backtest, check,
+    example::{Example, Examples},
+    figures::{Figures, PolicyFigures},
+    fitter::{Fitted, Fitter, NoFit},
+    options::{InvalidOption, Options},
+    progress::{Progress, Stage},
+    refit::{Missing, Refit},
+    report::{Evidence, Parts, Report},
+    splits::{SplitError, TimeSplit, Window},
+    stability,
+};
+use crate::stats::{describe::mean, overfit::backtest_overfitting};
+
+/// Why there is no report at all.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ValidationError {
+    /// An option out of its range.
+    #[error(transparent)]
+    Option(#[from] InvalidOption),
+    /// The trades cannot be split into parts.
+    #[error("the trades cannot be split for validation: {0}")]
+    Split(#[from] SplitError),
+    /// Even the model itself cannot be fitted or judged.
+    #[error("the model could not be fitted for validation: {0}")]
+    Fit(#[from] NoFit),
+    /// Scores and trades do not go together.
+    #[error("the model's figures on the {part} part are not defined")]
+    Figures {
+        /// Which part.
+        part: &'static str,
+    },
+}
+
+/// Validates what `fitter` makes of `examples`. `progress` is told the share done, 0 to 1, and the stage.
+///
+/// The same input gives the same report. A part that cannot be found out (too few trades for its splits, say) is
+/// undefined in the report, with the reason in its notes; only what nothing can do without is an error.
+///
+/// # Errors
+/// [`ValidationError`] for options out of range, and when the trades do not suffice for one fit and one test.
+pub fn validate(
+    examples: &Examples,
+    fitter: &Fitter<'_>,
+    options: &Options,
+    progress: &mut dyn FnMut(f64, Stage),
+) -> Result<Report, ValidationError> {
+    options.check()?;
+    let goal = examples.goal();
+    let refit = Refit { examples, fitter, options };
+    let mut progress = Progress::new(progress, steps(options, examples.schema().width()));
+    let evidence = gather(&refit, &mut progress)?;
+    progress.finish();
+    let checks = check::checks(&evidence, options, goal);
+    let overall = check::overall(&checks, &options.overall);
+    let min_overall = options.overall.min_score;
+    let verdict = check::verdict(&checks, overall, min_overall);
+    Ok(Report { goal, verdict, overall, min_overall, checks, evidence })
+}
+
+/// About how many fits there will be.
+fn steps(options: &Options, inputs: usize) -> usize {
+    let (splits, effort, strengths) = (&options.splits, &options.effort, options.strengths.len());
+    let choices = (1..=splits.judged_groups).fold(1, |n, k| n * (splits.groups + 1 - k) / k);
+    strengths * (splits.folds + 1) + 1 + 2 * splits.steps + choices + effort.null + effort.bootstrap + inputs
+}
+
+/// What is known once the model is fitted, and what everything after it needs.
+struct Judged {
+    evidence: Evidence,
+    model: Fitted,
+    learnt: Vec<usize>,
+    test: Vec<usize>,
+    scores: Vec<f64>,
+    notes: Vec<String>,
+}
+
+fn gather(refit: &Refit<'_>, progress: &mut Progress<'_>) -> Result<Evidence, ValidationError> {
+    let Refit { examples, options, .. } = *refit;
+    let split = examples.lives().time_split(options.splits.validation_share, options.splits.test_share)?;
+    let (strength, losses) = refit.choose_strength(&split, progress)?;
+    let mut judged = fit_and_judge(refit, split, strength, progress)?;
+    judged.evidence.losses = losses;
+    judged.add_backtests(refit, progress);
+    judged.add_walks(refit, progress);
+    judged.add_resampling(refit, progress);
+    let Judged { evidence, notes, .. } = judged;
+    Ok(Evidence { notes, ..evidence })
+}
+
+/// Fits the model on everything before the test part and judges it there; the rest of the evidence is left empty.
+fn fit_and_judge(
+    refit: &Refit<'_>,
+    split: TimeSplit,
+    strength: f64,
+    progress: &mut Progress<'_>,
+) -> Result<Judged, ValidationError> {
+    progress.tick(Stage::Fit);
+    let (examples, goal) = (refit.examples, refit.examples.goal());
+    let learnt = examples.lives().time_split(0.0, refit.options.splits.test_share)?.train;
+    let model = refit.fit(&learnt, strength)?;
+    let (own, scores) = (refit.score(&model, &learnt)?, refit.score(&model, &split.test)?);
+    let figures = |part, rows: &[usize], scores: &[f64]| {
+        let picked: Vec<&Example> = examples.pick(rows).collect();
+        Figures::of(goal, &picked, scores).ok_or(ValidationError::Figures { part })
+    };
+    let guess = mean(&examples.truth(&learnt)).unwrap_or_default();
+    let evidence = Evidence {
+        parts: parts(examples, &split, &learnt),
+        strength,
+        losses: Vec::new(),
+        train: figures("training", &learnt, &own)?,
+        test: figures("test", &split.test, &scores)?,
+        majority: figures("test", &split.test, &vec![guess; split.test.len()])?,
+        primary: primary(examples, &split.test),
+        policy: refit.policy(&split.test, &scores),
+        every_trade: every_trade(examples, &split.test),
+        skill: goal.skill(&examples.truth(&split.test), &scores),
+        folds: Vec::new(),
+        curve: Vec::new(),
+        expanding: Vec::new(),
+        rolling: Vec::new(),
+        paths: Vec::new(),
+        paths_every_trade: None,
+        feature_stability: None,
+        strongest_input: stability::strongest_input(examples, &learnt),
+        overfitting: None,
+        deflated: None,
+        null: None,
+        bootstrap: None,
+        importance: Vec::new(),
+        importance_stability: None,
+        months: Vec::new(),
+        regimes: Vec::new(),
+        notes: Vec::new(),
+    };
+    Ok(Judged { evidence, model, learnt, test: split.test, scores, notes: Vec::new() })
+}
+
+impl Judged {
+    /// Cross-validation, and what follows from it for the policy.
+    fn add_backtests(&mut self, refit: &Refit<'_>, progress: &mut Progress<'_>) {
+        let (goal, strength) = (refit.examples.goal(), self.evidence.strength);
+        let strengths = strengths_with(&refit.options.strengths, strength);
+        let cross = refit.cross_validate(&self.learnt, &strengths, strength, progress);
+        let mut trials = Vec::new();
+        if let Some(cross) = self.keep("cross-validation", cross) {
+            let truth = refit.examples.truth(&self.learnt);
+            let scored = strengths.iter().zip(&cross.scores);
+            let curve = scored.filter_map(|(strength, scores)| Some((*strength, goal.hit(&truth, scores)?)));
+            self.evidence.curve = curve.collect();
+            self.evidence.folds = cross.folds;
+            let top = refit.options.gates.top_features;
+            self.evidence.feature_stability = stability::feature_stability(&cross.effects, top);
+            trials = backtest::trials(refit, &self.learnt, &cross.scores);
+        }
+        if !goal.is_share() {
+            return self.notes.push(format!("a score of {goal} cannot be blended with a confidence: it has no policy"));
+        }
+        let overfitting = backtest_overfitting(&trials, refit.options.effort.blocks);
+        self.evidence.overfitting = overfitting.map(|found| found.probability);
+        if overfitting.is_none() {
+            let days = 2 * refit.options.effort.blocks;
+            self.notes
+                .push(format!("probability of overfitting: it needs at least {days} trading days before the test"));
+        }
+        self.evidence.deflated = backtest::deflate(refit, &self.test, &self.scores, &trials);
+        let paths = refit.paths(&self.learnt, strength, progress);
+        self.evidence.paths =
+            self.keep("combinatorial paths", paths).unwrap_or_default().into_iter().flatten().collect();
+        self.evidence.paths_every_trade = every_trade(refit.examples, &self.learnt).and_then(|figures| figures.sharpe);
+    }
+
+    /// Walk-forward, by step, month and regime.
+    fn add_walks(&mut self, refit: &Refit<'_>, progress: &mut Progress<'_>) {
+        let strength = self.evidence.strength;
+        let expanding = refit.walk_forward(Window::Expanding, strength, progress);
+        if let Some(walk) = self.keep("expanding walk-forward", expanding) {
+            self.evidence.months = stability::by_month(refit.examples, &walk.rows, &walk.scores);
+            self.evidence.regimes = stability::by_regime(refit.examples, &walk.rows, &walk.scores);
+            self.evidence.expanding = walk.steps;
+        }
+        let rolling = refit.walk_forward(Window::Rolling, strength, progress);
+        self.evidence.rolling = self.keep("rolling walk-forward", rolling).map(|walk| walk.steps).unwrap_or_default();
+    }
+
+    /// Shuffled labels, bootstrap and importance.
+    fn add_resampling(&mut self, refit: &Refit<'_>, progress: &mut Progress<'_>) {
+        let strength = self.evidence.strength;
+        let Some(skill) = self.evidence.skill else {
+            return self
+                .notes
+                .push("the skill on the test part is not defined: there is nothing to compare".to_owned());
+        };
+        let null = refit.null(&self.learnt, &self.test, strength, skill, progress);
+        self.evidence.null = self.keep("shuffled labels", null);
+        let bootstrap = refit.bootstrap(&self.learnt, &self.test, strength, progress);
+        self.evidence.bootstrap = self.keep("bootstrap", bootstrap);
+        let importance = refit.importance(&self.model, &self.test, skill, progress);
+        (self.evidence.importance, self.evidence.importance_stability) =
+            self.keep("importance", importance).unwrap_or_default();
+    }
+
+    /// What was found, or a note why it was not.
+    fn keep<T>(&mut self, what: &str, found: Result<T, Missing>) -> Option<T> {
+        found.map_err(|missing| self.notes.push(format!("{what}: {missing}"))).ok()
+    }
+}
+
+fn parts(examples: &Examples, split: &TimeSplit, learnt: &[usize]) -> Parts {
+    let days: BTreeSet<_> = examples.pick(&split.test).map(|example| example.day).collect();
+    let at = |row: Option<&usize>| row.and_then(|row| examples.as_slice().get(*row)).map(|example| example.life.at);
+    Parts {
+        trades: examples.len(),
+        learnt: learnt.len(),
+        chosen_on: split.validation.len(),
+        test: split.test.len(),
+        purged: examples.len() - learnt.len() - split.test.len(),
+        test_from: at(split.test.first()),
+        test_to: at(split.test.last()),
+        test_days: days.len(),
+    }
+}
+
+/// The strategy's own confidence as a score, where it is known.
+fn primary(examples: &Examples, rows: &[usize]) -> Option<Figures> {
+    let known = examples.pick(rows).filter_map(|example| Some((example, example.confidence?)));
+    let (rows, confidence): (Vec<&Example>, Vec<f64>) = known.unzip();
+    Figures::of(examples.goal(), &rows, &confidence)
+}
+
+fn every_trade(examples: &Examples, rows: &[usize]) -> Option<PolicyFigures> {
+    let offered: Vec<&Example> = examples.pick(rows).collect();
+    PolicyFigures::of(&offered, &vec![true; offered.len()])
+}
+
+/// The strengths to try with the chosen one among them, ascending.
+fn strengths_with(strengths: &[f64], chosen: f64) -> Vec<f64> {
+    let mut all = strengths.to_vec();
+    if !all.contains(&chosen) {
+        all.push(chosen);
+        all.sort_by(f64::total_cmp);
+    }
+    all
+}

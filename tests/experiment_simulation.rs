@@ -1,0 +1,436 @@
+//! The A/B test on simulated trades whose truth is known. Pnl is t-distributed with 4 degrees of freedom and correlated
+//! within a session; the ML policy lets 30 % of the trades go. `VIGIE_LONG=1` runs as many experiments as it takes to
+//! tell the figures that docs/statistics.md quotes; without it, enough to notice that something is broken.
+#![expect(clippy::unwrap_used, reason = "what a simulation is made of is valid, or it may fail loudly")]
+
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+use vigie::{
+    domain::{Arm, Money, Outcome, Timestamp, TradeId, TradingCalendar, TradingDay},
+    rules::experiment::{
+        Assignment, Criteria, Evidence, EvidenceMetric, Experiment, Horizon, Measure, Options, Report, Standing,
+        Verdict, View,
+    },
+    stats::{
+        compare::welch,
+        sequential::{HARM_SHAPE, Plan, wang_tsiatis},
+    },
+};
+
+const SESSIONS: usize = 100;
+const PER_SESSION: usize = 20;
+const SKIPPED: f64 = 0.3;
+
+fn long() -> bool {
+    std::env::var_os("VIGIE_LONG").is_some()
+}
+
+fn experiments(short: usize, full: usize) -> usize {
+    if long() { full } else { short }
+}
+
+/// What the policy is worth, and whether trades of the ML arm get lost.
+#[derive(Clone, Copy)]
+struct World {
+    /// True gain of win rate.
+    gain: f64,
+    /// Chance that a signal of the ML arm is never recorded.
+    lost: f64,
+}
+
+const NULL: World = World { gain: 0.0, lost: 0.0 };
+
+struct Market {
+    rng: Pcg64,
+    world: World,
+}
+
+impl Market {
+    fn new(world: World, seed: u64) -> Self {
+        Self { rng: Pcg64::seed_from_u64(seed), world }
+    }
+
+    fn uniform(&mut self) -> f64 {
+        self.rng.random::<f64>()
+    }
+
+    fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+
+    /// t with 4 degrees of freedom, variance 2.
+    fn heavy(&mut self) -> f64 {
+        let squares: f64 = (0..4).map(|_| self.normal().powi(2)).sum();
+        self.normal() / (squares / 4.0).sqrt()
+    }
+
+    /// Pnl of one trade at the strategy's size, and the ML policy's size.
+    fn trade(&mut self, session: f64) -> (f64, f64) {
+        let pnl = 100.0 * (session + self.heavy());
+        let win_if_skipped = 0.5 - self.world.gain * (1.0 - SKIPPED) / SKIPPED;
+        let skip = 2.0 * SKIPPED * if pnl > 0.0 { win_if_skipped } else { 1.0 - win_if_skipped };
+        let size = if self.uniform() < skip { 0.0 } else { 1.0 };
+        (pnl, size)
+    }
+}
+
+fn criteria(metrics: &[EvidenceMetric], evidence: View) -> Criteria {
+    let options = Options {
+        planned_sessions: SESSIONS,
+        metrics: metrics.to_vec(),
+        evidence,
+        resamples: 400,
+        ..Options::default()
+    };
+    Criteria::new(options).unwrap()
+}
+
+fn opening(session: usize) -> Timestamp {
+    Timestamp::from_second(1_420_459_200 + 86_400 * session as i64).unwrap()
+}
+
+fn day(session: usize) -> TradingDay {
+    TradingCalendar::new(jiff::tz::TimeZone::UTC, jiff::civil::Time::midnight()).day_of(opening(session))
+}
+
+fn outcome(at: Timestamp, pnl: f64, slippage: f64) -> Outcome {
+    Outcome {
+        exit_at: at,
+        entry_price: None,
+        exit_price: None,
+        pnl: Some(Money::new(pnl).unwrap()),
+        slippage_ticks: Some(slippage),
+        exit_reason: "signal".into(),
+        bars_held: None,
+        mfe_ticks: None,
+        mae_ticks: None,
+    }
+}
+
+/// Trades `SESSIONS` sessions and calls `look` when each closes.
+fn run(world: World, seed: u64, mut look: impl FnMut(&Experiment, Timestamp)) -> Experiment {
+    let mut market = Market::new(world, seed);
+    let mut experiment = Experiment::new(opening(0));
+    for session in 0..SESSIONS {
+        let shared = 0.3 * market.normal();
+        for n in 0..PER_SESSION {
+            let trade_id = TradeId::new(format!("{session}-{n}")).unwrap();
+            let (pnl, ml_size) = market.trade(shared);
+            let arm = if market.uniform() < 0.5 { Arm::Ml } else { Arm::Baseline };
+            if arm == Arm::Ml && market.uniform() < market.world.lost {
+                continue;
+            }
+            let (at, day) = (opening(session), day(session));
+            let assignment = Assignment { trade_id: trade_id.clone(), at, day, arm, allocation: 0.5, ml_size };
+            experiment.assign(assignment);
+            let slippage = market.normal().round();
+            if arm == Arm::Baseline || ml_size > 0.0 {
+                experiment.outcome(&trade_id, &outcome(at, pnl, slippage));
+            }
+        }
+        while experiment.close_next(day(session + 1), 5).is_some() {}
+        look(&experiment, opening(session + 1));
+    }
+    experiment
+}
+
+fn share(of: usize, all: usize) -> (f64, f64) {
+    let p = of as f64 / all as f64;
+    (p, (p * (1.0 - p) / all as f64).sqrt())
+}
+
+fn shown(name: &str, (p, error): (f64, f64)) {
+    println!("{name:<72} {:6.2} % ± {:.2}", 100.0 * p, 100.0 * error);
+}
+
+/// Whether a share is at most `limit`, give or take the noise of the number of experiments.
+fn at_most((p, _): (f64, f64), limit: f64, all: usize) -> bool {
+    p <= limit + 3.0 * (limit * (1.0 - limit) / all as f64).sqrt()
+}
+
+fn proven(standing: &Standing, level: f64) -> bool {
+    standing.metrics.iter().any(|metric| metric.p <= level)
+}
+
+#[test]
+fn without_an_effect_looking_at_every_close_claims_one_in_at_most_five_per_cent() {
+    let n = experiments(16, 2000);
+    let both = [EvidenceMetric::MeanPnl, EvidenceMetric::WinRate];
+    let judges = [criteria(&both, View::Paired), criteria(&both, View::Randomised)];
+    let (mut claimed, mut shipped, mut naive) = ([0; 2], [0; 2], [0; 2]);
+    let (mut harmed, mut invalid, mut futile) = (0, 0, 0);
+    for seed in 0..n {
+        let (mut claims, mut ships, mut naives) = ([false; 2], [false; 2], [false; 2]);
+        let (mut harm, mut srm, mut futility) = (false, false, false);
+        run(NULL, seed as u64, |experiment, now| {
+            for (place, judge) in judges.iter().enumerate() {
+                let standing = judge.assess(experiment, now);
+                claims[place] |= proven(&standing, 0.05);
+                match judge.decide(&standing, None).verdict {
+                    Verdict::Ship(_) => ships[place] = true,
+                    Verdict::StopForHarm(_) => harm = true,
+                    Verdict::Invalid(_) => srm = true,
+                    Verdict::Futile(_) => futility |= place == 0 && standing.sessions < SESSIONS,
+                    Verdict::Continue(_) => {}
+                }
+            }
+            if experiment.sessions().len() >= 10 {
+                let paired = Evidence::of(View::Paired, experiment.sessions()).mean_pnl.unwrap();
+                naives[0] |= paired.fixed_horizon(0.95).is_some_and(|found| found.test.p < 0.05);
+                let arms = Evidence::of(View::Randomised, experiment.sessions()).sessions;
+                let all = |ml: bool| -> Vec<f64> {
+                    arms.iter().flat_map(|day| if ml { &day.ml } else { &day.baseline }).copied().collect()
+                };
+                naives[1] |= welch(&all(true), &all(false), 0.95).is_some_and(|found| found.test.p < 0.05);
+            }
+        });
+        for place in 0..2 {
+            claimed[place] += usize::from(claims[place]);
+            shipped[place] += usize::from(ships[place]);
+            naive[place] += usize::from(naives[place]);
+        }
+        harmed += usize::from(harm);
+        invalid += usize::from(srm);
+        futile += usize::from(futility);
+    }
+    println!("{n} experiments without an effect, {SESSIONS} sessions of {PER_SESSION} trades, judged at every close");
+    for (place, view) in ["paired", "randomised"].iter().enumerate() {
+        shown(&format!("{view}: significant either way, Holm over two metrics"), share(claimed[place], n));
+        shown(&format!("{view}: shipped"), share(shipped[place], n));
+        shown(&format!("{view}: a fixed-horizon test looked at every close is significant"), share(naive[place], n));
+        assert!(at_most(share(claimed[place], n), 0.05, n), "{view}: {} of {n}", claimed[place]);
+        assert!(at_most(share(shipped[place], n), 0.025, n), "{view}: {} of {n}", shipped[place]);
+        assert!(share(naive[place], n).0 > 0.12, "{view}: {} of {n}", naive[place]);
+    }
+    shown("stopped for harm that is none", share(harmed, n));
+    shown("sample-ratio alarm at any close", share(invalid, n));
+    shown("paired: futile before the planned end", share(futile, n));
+    assert!(at_most(share(harmed, n), 0.05, n), "{harmed} of {n}");
+    assert!(at_most(share(invalid, n), 0.02, n), "{invalid} of {n}");
+}
+
+/// The true differences of a world, from a sample so large that its error does not matter.
+fn truth(world: World) -> [f64; 4] {
+    let sessions = if long() { 200_000 } else { 20_000 };
+    let mut market = Market::new(world, 999_983);
+    let (mut days, mut totals, mut kept) = (Vec::new(), [0.0; 2], 0.0);
+    let trades = sessions * PER_SESSION;
+    for _ in 0..sessions {
+        let shared = 0.3 * market.normal();
+        let mut today = [0.0; 2];
+        for _ in 0..PER_SESSION {
+            let (pnl, size) = market.trade(shared);
+            // half the trades of a session are in one arm
+            if market.uniform() < 0.5 {
+                today[0] += pnl * size;
+                today[1] += pnl;
+            }
+            totals[0] += pnl * size;
+            totals[1] += pnl;
+            kept += size;
+        }
+        days.push(today);
+    }
+    let sharpe = |place: usize| {
+        let series: Vec<f64> = days.iter().map(|day| day[place]).collect();
+        vigie::stats::risk::sharpe(&series, 252.0).unwrap()
+    };
+    if world.gain == 0.0 {
+        return [0.0; 4];
+    }
+    let per_signal = (totals[0] - totals[1]) / trades as f64;
+    [world.gain, per_signal, totals[0] / kept - totals[1] / trades as f64, sharpe(0) - sharpe(1)]
+}
+
+#[test]
+fn intervals_hold_the_truth_as_often_as_they_say() {
+    let n = experiments(16, 2000);
+    let worlds = [World { gain: 0.05, lost: 0.0 }, NULL];
+    for world in if long() { &worlds[..] } else { &worlds[..1] } {
+        let world = *world;
+        let [win_rate, per_signal, per_taken, sharpe] = truth(world);
+        println!(
+            "{n} experiments, true gain of win rate {}; share of the 95 % intervals that hold the truth",
+            world.gain
+        );
+        let judge = criteria(&[EvidenceMetric::MeanPnl], View::Paired);
+        let mut held: std::collections::BTreeMap<String, (usize, usize)> = Default::default();
+        let (mut repeated, mut for_ever) = ([0; 4], [0; 2]);
+        let (mut widths, mut sequence_widths) = (Vec::new(), Vec::new());
+        for seed in 0..n {
+            let (mut always, mut ever) = ([true; 4], [true; 2]);
+            let experiment = run(world, 50_000 + seed as u64, |experiment, _| {
+                let closed = experiment.sessions().len();
+                let Some(critical) = judge.plan().critical(closed, 0.05) else { return };
+                let sequence = vigie::stats::confseq::ConfidenceSequence::tuned(SESSIONS, 0.05).unwrap();
+                for (place, view) in [View::Paired, View::Randomised].into_iter().enumerate() {
+                    let evidence = Evidence::of(view, experiment.sessions());
+                    for (metric, (sums, truth)) in
+                        [(evidence.mean_pnl, per_signal), (evidence.win_rate, win_rate)].into_iter().enumerate()
+                    {
+                        let interval = sums.unwrap().inverted_interval(critical);
+                        always[2 * place + metric] &= interval.is_none_or(|interval| interval.contains(truth));
+                    }
+                    ever[place] &= sequence.interval(&evidence.mean_pnl.unwrap()).unwrap().contains(per_signal);
+                }
+            });
+            (0..4).for_each(|place| repeated[place] += usize::from(always[place]));
+            (0..2).for_each(|place| for_ever[place] += usize::from(ever[place]));
+            let report = Report::of(&judge, &experiment, opening(SESSIONS), None);
+            for view in &report.views {
+                for metric in &view.metrics {
+                    let truth = match metric.measure {
+                        Measure::WinRate => win_rate,
+                        Measure::PnlPerSignal => per_signal,
+                        Measure::PnlPerTaken => per_taken,
+                        Measure::Sharpe => sharpe,
+                        Measure::Slippage => 0.0,
+                        Measure::DrawdownRatio => continue,
+                    };
+                    // tables with a small cell would be named apart, and there are none
+                    let name = format!("{}: {:?}, {}", view.view.name(), metric.measure, metric.method);
+                    let entry = held.entry(name).or_default();
+                    entry.0 += usize::from(metric.interval.is_some_and(|interval| interval.contains(truth)));
+                    entry.1 += 1;
+                }
+                let width = |horizon: Horizon| {
+                    let of = |m: &&vigie::rules::experiment::Metric| {
+                        m.measure == Measure::PnlPerSignal && m.horizon == horizon
+                    };
+                    view.metrics.iter().find(of).and_then(|metric| metric.interval).unwrap().width()
+                };
+                if view.view == View::Paired {
+                    widths.push(width(Horizon::Sequential) / width(Horizon::Fixed));
+                    sequence_widths.push(width(Horizon::OpenEnded) / width(Horizon::Fixed));
+                }
+            }
+        }
+        for (name, (inside, all)) in &held {
+            shown(name, share(*inside, *all));
+            assert!(at_most(share(all - inside, *all), 0.07, *all), "{name}: {inside} of {all}");
+        }
+        for (place, name) in
+            ["paired pnl", "paired win rate", "randomised pnl", "randomised win rate"].iter().enumerate()
+        {
+            shown(&format!("{name}: repeated intervals, all closes together"), share(repeated[place], n));
+            assert!(at_most(share(n - repeated[place], n), 0.05, n), "{name}: {} of {n}", repeated[place]);
+        }
+        for (place, name) in ["paired", "randomised"].iter().enumerate() {
+            shown(&format!("{name}: confidence sequence from 10 sessions on"), share(for_ever[place], n));
+            assert!(at_most(share(n - for_ever[place], n), 0.06, n), "{name}: {} of {n}", for_ever[place]);
+        }
+        let mean = |all: &[f64]| all.iter().sum::<f64>() / all.len() as f64;
+        let (repeated, sequence) = (mean(&widths), mean(&sequence_widths));
+        println!(
+            "width at the planned end against one look: repeated {repeated:.3}, confidence sequence {sequence:.3}"
+        );
+        assert!(repeated <= 1.2 && sequence <= 1.6, "{repeated} {sequence}");
+    }
+}
+
+#[test]
+fn the_paired_view_finds_what_the_randomised_one_cannot() {
+    let n = experiments(5, 1000);
+    let judges = [View::Paired, View::Randomised].map(|view| criteria(&[EvidenceMetric::WinRate], view));
+    let decider = criteria(&[EvidenceMetric::MeanPnl, EvidenceMetric::WinRate], View::Paired);
+    let mut found_at_10 = [0; 2];
+    let gains = [0.10, 0.05, 0.03];
+    for gain in if long() { &gains[..] } else { &gains[..1] } {
+        let gain = *gain;
+        let (mut found, mut shipped, mut sessions) = ([0; 2], 0, 0);
+        let mut needed = [0.0; 2];
+        for seed in 0..n {
+            let mut finds = [false; 2];
+            let mut ship = None;
+            let experiment = run(World { gain, lost: 0.0 }, 90_000 + seed as u64, |experiment, now| {
+                for (place, judge) in judges.iter().enumerate() {
+                    finds[place] |= judge.assess(experiment, now).metrics[0].p <= 0.05;
+                }
+                let ruling = decider.decide(&decider.assess(experiment, now), None);
+                if matches!(ruling.verdict, Verdict::Ship(_)) && ship.is_none() {
+                    ship = Some(experiment.sessions().len());
+                }
+            });
+            (0..2).for_each(|place| found[place] += usize::from(finds[place]));
+            shipped += usize::from(ship.is_some());
+            sessions += ship.unwrap_or(0);
+            for (place, view) in Report::of(&judges[0], &experiment, opening(SESSIONS), None).views.iter().enumerate() {
+                needed[place] += view.power[0].trades_needed / n as f64;
+            }
+        }
+        let points = 100.0 * gain;
+        shown(&format!("+{points:.0} points: paired evidence of the win rate"), share(found[0], n));
+        shown(&format!("+{points:.0} points: randomised evidence of the win rate"), share(found[1], n));
+        shown(&format!("+{points:.0} points: shipped on paired evidence"), share(shipped, n));
+        println!("    after {:.0} sessions on average", sessions as f64 / shipped.max(1) as f64);
+        println!("    trades for +3 points at 80 %: paired {:.0}, randomised {:.0}", needed[0], needed[1]);
+        assert!(needed[0] * 3.0 <= needed[1], "{needed:?}");
+        if gain == gains[0] {
+            found_at_10 = found;
+        }
+    }
+    // with +10 points both find it by 2,000 trades
+    assert!(found_at_10[0] * 10 >= n * 9, "{found_at_10:?} of {n}");
+}
+
+#[test]
+fn harm_is_stopped_early_and_lost_trades_make_the_experiment_invalid() {
+    let n = experiments(6, 500);
+    let judge = criteria(&[EvidenceMetric::MeanPnl], View::Paired);
+    let first = |world: World, seed: u64, wanted: fn(&Verdict) -> bool| {
+        let mut at = None;
+        run(world, seed, |experiment, now| {
+            let verdict = judge.decide(&judge.assess(experiment, now), None).verdict;
+            if wanted(&verdict) && at.is_none() {
+                at = Some(experiment.sessions().len());
+            }
+        });
+        at
+    };
+    for (name, world, wanted) in [
+        ("-10 points stopped for harm", World { gain: -0.10, lost: 0.0 }, harmful as fn(&Verdict) -> bool),
+        ("15 % of the ML arm's signals lost: invalid", World { gain: 0.0, lost: 0.15 }, invalid),
+    ] {
+        let found: Vec<usize> = (0..n).filter_map(|seed| first(world, 130_000 + seed as u64, wanted)).collect();
+        shown(name, share(found.len(), n));
+        println!("    after {:.0} sessions on average", found.iter().sum::<usize>() as f64 / found.len().max(1) as f64);
+        assert!(found.len() * 10 >= n * 7, "{name}: {} of {n}", found.len());
+    }
+}
+
+fn harmful(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::StopForHarm(_))
+}
+
+fn invalid(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Invalid(_))
+}
+
+#[test]
+fn the_harm_boundary_is_crossed_by_chance_as_often_as_it_says() {
+    let n = experiments(3000, 100_000);
+    let plan = Plan::new(60, 10).unwrap();
+    for alpha in [0.025, 0.05] {
+        let constant = wang_tsiatis(plan, HARM_SHAPE, alpha).unwrap();
+        let mut market = Market::new(NULL, 17);
+        let mut crossed = 0;
+        for _ in 0..n {
+            let mut sum = 0.0;
+            let mut out = false;
+            for k in 1..=60 {
+                sum += market.normal();
+                let t = k as f64 / 60.0;
+                out |= k >= 10 && sum / (k as f64).sqrt() <= -constant * t.powf(HARM_SHAPE - 0.5);
+            }
+            crossed += usize::from(out);
+        }
+        let (p, _) = share(crossed, n);
+        shown(
+            &format!("harm boundary of {alpha} with constant {constant:.4}, normal sessions"),
+            (p, share(crossed, n).1),
+        );
+        let error = (alpha * (1.0 - alpha) / n as f64).sqrt();
+        assert!((p - alpha).abs() < 3.5 * error, "{p} is not {alpha}");
+    }
+}

@@ -1,0 +1,272 @@
+//! The whole validation on trades whose truth is known: a model worth having passes every gate, one of shuffled
+//! outcomes never does, and real trades are not good enough.
+//!
+//! `VIGIE_LONG=1` takes 200 seeds of shuffled outcomes with the full effort (in release: a few minutes) instead of 20
+//! with a small one.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its input ends here")]
+
+#[path = "common/planted.rs"]
+mod planted;
+
+use std::{
+    collections::BTreeMap,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use planted::{STRONG, calendar, design, logistic, planted};
+use rand::seq::SliceRandom;
+use rand_pcg::Pcg64;
+use vigie::{
+    clock::Stopwatch,
+    domain::{SignalLine, Symbol},
+    features::{Instrument, pipeline::Pipeline},
+    validation::{
+        Examples, Goal, Options, Report, Stage, ValidationError, Verdict,
+        check::{Area, Outcome, Part},
+        figures::Figures,
+        fitter::{Fitted, NoFit, TrainingSet},
+        gather::gather,
+        options::Effort,
+        training::History,
+        validate,
+    },
+};
+
+/// As many repeats as the gates need to say anything.
+fn quick() -> Options {
+    let mut options = Options {
+        effort: Effort { bootstrap: 10, null: 20, importance: 5, blocks: 10 },
+        strengths: vec![0.1, 1.0, 10.0, 100.0, 1000.0],
+        ..Options::default()
+    };
+    options.splits.groups = 5;
+    options
+}
+
+/// The same trades with what became of them dealt out anew.
+fn shuffled(goal: Goal, seed: u64, n: usize, coefficients: &[f64]) -> Examples {
+    let mut rows = planted::rows(seed, n, coefficients);
+    let mut results: Vec<(f64, f64)> = rows.iter().map(|row| (row.truth, row.pnl)).collect();
+    results.shuffle(&mut Pcg64::new(seed.into(), 12));
+    for (row, (truth, pnl)) in rows.iter_mut().zip(results) {
+        (row.truth, row.pnl) = (truth, pnl);
+    }
+    planted::examples(goal, rows)
+}
+
+fn is_long() -> bool {
+    std::env::var_os("VIGIE_LONG").is_some()
+}
+
+fn run(examples: &Examples, options: &Options) -> Report {
+    let design = design();
+    validate(examples, &logistic(&design), options, &mut |_, _| ()).unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+fn value(report: &Report, part: Part) -> Option<f64> {
+    report.checks.iter().find(|check| check.part == part).and_then(|check| check.value)
+}
+
+#[test]
+fn a_strong_planted_signal_passes_every_gate() {
+    for goal in [Goal::SignalQuality, Goal::Profitability] {
+        let report = run(&planted(goal, 1, 1600, &STRONG), &quick());
+        println!("{report}");
+        assert_eq!(report.failed_gates().map(|check| check.part).collect::<Vec<_>>(), []);
+        assert!(report.overall > 0.7 && report.verdict == Verdict::Deployable, "{}", report.overall);
+        assert!(report.evidence.notes.is_empty(), "{:?}", report.evidence.notes);
+        // five groups of which two are judged: each is judged four times
+        assert_eq!(
+            (report.evidence.paths.len(), report.evidence.folds.len(), report.evidence.rolling.len()),
+            (4, 5, 10)
+        );
+        assert!(report.checks.iter().all(|check| check.outcome != Outcome::Undefined));
+        assert_eq!(report.checks.iter().any(|check| check.part == Part::F1), goal == Goal::SignalQuality);
+    }
+}
+
+#[test]
+fn shuffled_outcomes_never_pass() {
+    let (seeds, rows, options) = if is_long() {
+        (200, 1600, Options::default())
+    } else {
+        (20, 1050, Options { strengths: vec![1.0, 30.0, 1000.0], ..quick() })
+    };
+    let (mut skills, mut overall, mut significant) = (Vec::new(), 0.0_f64, 0);
+    for seed in 0..seeds {
+        let report = run(&shuffled(Goal::Profitability, seed, rows, &STRONG), &Options { seed, ..options.clone() });
+        assert_eq!(report.verdict, Verdict::NotDeployable, "seed {seed}\n{report}");
+        assert!(report.failed_gates().count() >= 2, "seed {seed}\n{report}");
+        skills.extend(report.evidence.skill);
+        overall = overall.max(report.overall);
+        significant += usize::from(value(&report, Part::PValue).is_some_and(|p| p <= 0.05));
+    }
+    // no better than chance: the mean AUC is within three standard errors of one half
+    let n = skills.len() as f64;
+    let mean = skills.iter().sum::<f64>() / n;
+    let deviation = (skills.iter().map(|skill| (skill - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
+    println!("{n} seeds: AUC {mean:.4} +- {deviation:.4}, highest overall {overall:.3}, {significant} with p <= 0.05");
+    assert!((mean - 0.5).abs() < 3.0 * deviation / n.sqrt(), "{mean} +- {deviation}");
+    assert!(significant as f64 <= 0.05 * n + 3.0 * (0.05 * 0.95 * n).sqrt(), "{significant} of {n}");
+}
+
+#[test]
+fn a_weak_signal_in_few_trades_is_told_how_many_more_would_help() {
+    let report = run(&planted(Goal::Profitability, 29, 600, &[0.5, 0.3]), &quick());
+    println!("{report}");
+    assert_eq!(report.verdict, Verdict::Insufficient);
+    let trades = report.checks.iter().find(|check| check.part == Part::TestTrades).unwrap();
+    // 80 more test trades at a share of one fifth
+    assert_eq!((trades.value, trades.more_trades), (Some(120.0), Some(400)));
+    let open: Vec<_> = report.checks.iter().filter(|check| check.outcome != Outcome::Pass).collect();
+    assert!(open.iter().all(|check| check.help.is_some()), "{open:?}");
+    let deflated = open.iter().find(|check| check.part == Part::DeflatedSharpe).unwrap();
+    assert!(deflated.more_trades.is_some_and(|more| more > 50), "{deflated:?}");
+}
+
+#[test]
+fn a_report_is_the_same_every_time_and_survives_storage() {
+    let examples = planted(Goal::SignalQuality, 5, 500, &STRONG);
+    let report = run(&examples, &quick());
+    assert_eq!(run(&examples, &quick()), report);
+    let other = run(&examples, &Options { seed: 8, ..quick() });
+    assert_ne!(other.evidence.bootstrap, report.evidence.bootstrap);
+    assert_eq!(other.evidence.folds, report.evidence.folds);
+    let text = serde_json::to_string(&report).unwrap();
+    assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+}
+
+#[test]
+fn progress_rises_from_0_to_1() {
+    let (design, mut told) = (design(), Vec::new());
+    let examples = planted(Goal::SignalQuality, 5, 300, &STRONG);
+    validate(&examples, &logistic(&design), &quick(), &mut |share, stage| told.push((share, stage))).unwrap();
+    assert!(told.windows(2).all(|pair| pair[0].0 < pair[1].0), "{told:?}");
+    assert_eq!((told[0], told[told.len() - 1]), ((0.0, Stage::Choice), (1.0, Stage::Done)));
+    assert!(told[told.len() - 2].0 > 0.98, "{told:?}");
+}
+
+#[test]
+fn what_cannot_be_fitted_or_asked_is_an_error_and_what_merely_is_missing_a_note() {
+    let (design, mut none) = (design(), |_: f64, _: Stage| ());
+    let examples = planted(Goal::SignalQuality, 5, 300, &STRONG);
+    let refuse = |_: &TrainingSet<'_>| -> Result<Fitted, NoFit> { Err(NoFit("no".to_owned())) };
+    let error = validate(&examples, &refuse, &quick(), &mut none).unwrap_err();
+    assert_eq!(error, ValidationError::Fit(NoFit("no".to_owned())));
+    let bad = Options { strengths: Vec::new(), ..quick() };
+    assert!(matches!(validate(&examples, &logistic(&design), &bad, &mut none), Err(ValidationError::Option(_))));
+    let empty = planted(Goal::SignalQuality, 5, 0, &STRONG);
+    assert!(matches!(validate(&empty, &logistic(&design), &quick(), &mut none), Err(ValidationError::Split(_))));
+    // more steps than there are trades to walk through
+    let mut options = quick();
+    options.splits.steps = 500;
+    let report = run(&examples, &options);
+    assert!(report.evidence.notes.iter().any(|note| note.starts_with("expanding walk-forward: number of")));
+    assert_eq!((value(&report, Part::GoodMonths), report.verdict), (None, Verdict::Insufficient));
+}
+
+#[test]
+fn a_regression_is_judged_by_its_correlation_with_the_pnl() {
+    let mut rows = planted::rows(9, 1200, &STRONG);
+    let mut rng = Pcg64::new(9, 9);
+    for row in &mut rows {
+        let signal: f64 = STRONG.iter().zip(&row.values).map(|(w, x)| w * x.unwrap()).sum();
+        row.pnl = 50.0 * (signal + planted::normal(&mut rng));
+        row.truth = 1.0 / (1.0 + (-row.pnl / 100.0).exp());
+    }
+    // least squares on the first five inputs, straight from the normal equations by gradient descent
+    let fit = |set: &TrainingSet<'_>| -> Result<Fitted, NoFit> {
+        let rows: Vec<Vec<f64>> =
+            set.values().iter().map(|row| row[..5].iter().map(|x| x.unwrap()).collect()).collect();
+        let (n, mut weights, mut mean) = (rows.len() as f64, vec![0.0; 5], 0.0);
+        for _ in 0..60 {
+            let errors: Vec<f64> = (rows.iter().zip(set.truth))
+                .map(|(row, truth)| mean + row.iter().zip(&weights).map(|(x, w)| x * w).sum::<f64>() - truth)
+                .collect();
+            mean -= 0.5 * errors.iter().sum::<f64>() / n;
+            for (j, weight) in weights.iter_mut().enumerate() {
+                let slope: f64 = rows.iter().zip(&errors).map(|(row, error)| row[j] * error).sum();
+                *weight -= 0.5 * (slope + set.strength * *weight) / (n + set.strength);
+            }
+        }
+        let effects = weights.iter().enumerate().map(|(j, w)| (format!("x{j}").into(), *w)).collect();
+        let score = move |rows: &[&[Option<f64>]]| {
+            Ok(rows
+                .iter()
+                .map(|row| mean + weights.iter().zip(*row).map(|(w, x)| w * x.unwrap()).sum::<f64>())
+                .collect())
+        };
+        Ok(Fitted { score: Box::new(score), effects })
+    };
+    let examples = planted::examples(Goal::SignalStrength, rows);
+    let report = validate(&examples, &fit, &quick(), &mut |_, _| ()).unwrap();
+    println!("{report}");
+    let Figures::Real(test) = report.evidence.test else { unreachable!("a regression has figures of one") };
+    assert!(test.r_squared.unwrap() > 0.5 && test.pnl_correlation.unwrap() > 0.7, "{test:?}");
+    assert_eq!(report.checks.iter().filter(|check| check.part == Part::PnlCorrelation).count(), 1);
+    assert_eq!(report.failed_gates().count(), 0, "{report}");
+}
+
+fn real_trades() -> Option<Examples> {
+    let folder = std::env::var_os("VIGIE_DATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
+    let path = folder.join("es-2015-2016.jsonl.gz");
+    let Ok(file) = std::fs::File::open(&path) else {
+        println!("skipped: there is no {}", path.display());
+        return None;
+    };
+    let mut text = String::new();
+    flate2::read::MultiGzDecoder::new(file).read_to_string(&mut text).unwrap();
+    let mut history = History::default();
+    for line in text.lines().map(|line| SignalLine::parse(line.as_bytes()).unwrap()) {
+        // two different trades of one day have one id: the first counts
+        if !history.outcomes.contains_key(&line.signal.trade_id) {
+            history.outcomes.extend(line.outcome.map(|outcome| (line.signal.trade_id.clone(), outcome)));
+            history.signals.push(line.signal);
+        }
+    }
+    history.signals.sort_by_key(|signal| signal.at);
+    let es = Symbol::new("ES").unwrap();
+    let symbols = BTreeMap::from([(es.clone(), Instrument { tick: 0.25, tick_value: 12.5 })]);
+    let pipeline = Pipeline::new(symbols, calendar(), &design()).unwrap();
+    let won = |_: &_, outcome: &vigie::domain::Outcome| Some(f64::from(u8::from(outcome.pnl?.get() > 0.0)));
+    let (examples, warnings) = gather(&history, &es, pipeline, &calendar(), Goal::Profitability, &won).unwrap();
+    assert_eq!((examples.len(), warnings), (2839, Vec::new()));
+    Some(examples)
+}
+
+#[test]
+fn real_trades_are_not_good_enough() {
+    let Some(examples) = real_trades() else { return };
+    let options = if is_long() { Options::default() } else { quick() };
+    let report = run(&examples, &options);
+    println!("{report}");
+    assert_eq!(report.verdict, Verdict::NotDeployable);
+    let auc = report.evidence.skill.unwrap();
+    assert!((0.48..0.56).contains(&auc), "an AUC of {auc} on these trades would be a leak");
+    let overfitting = report.failed_gates().filter(|check| check.area == Area::Overfitting).count();
+    assert!(overfitting >= 1 && value(&report, Part::TestTrades) == Some(568.0));
+    assert!(report.evidence.regimes.len() >= 5 && report.evidence.months.len() >= 10);
+}
+
+#[test]
+fn the_suite_is_quick_enough_to_run_with_every_training() {
+    if !is_long() {
+        return println!("skipped: VIGIE_LONG=1 measures it");
+    }
+    let examples = planted(Goal::Profitability, 2, 2000, &[0.4, -0.3, 0.2]);
+    let mut options = Options::default();
+    let watch = Stopwatch::start();
+    let report = run(&examples, &options);
+    println!("everything: {:?}", watch.elapsed());
+    // what scikit-learn was measured on: cross-validation, ten steps, 200 bootstraps, 30 shuffles of each input
+    options.strengths = vec![1.0, 2.0];
+    options.effort.null = 20;
+    options.splits.groups = 3;
+    let watch = Stopwatch::start();
+    run(&examples, &options);
+    println!("the scripted suite and some more: {:?}", watch.elapsed());
+    assert_eq!(report.evidence.bootstrap.unwrap().refits, 200);
+}
