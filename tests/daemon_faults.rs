@@ -121,6 +121,15 @@ fn a_lock_survives_a_guardian_that_panics_after_it_or_over_it() {
     daemon.stop();
 }
 
+/// Says that it is over when it is dropped, also by a test that fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 /// Keeps asking for scores on a connection of its own while `work` runs, and says whether a model ever spoke.
 fn heard_meanwhile(daemon: &Daemon, work: impl FnOnce()) -> bool {
     let (mut wire, over) = (daemon.connect(), AtomicBool::new(false));
@@ -132,8 +141,9 @@ fn heard_meanwhile(daemon: &Daemon, work: impl FnOnce()) -> bool {
             }
             heard
         });
+        let ending = Over(&over);
         work();
-        over.store(true, Ordering::Release);
+        drop(ending);
         asking.join().unwrap()
     })
 }
