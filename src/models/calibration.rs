@@ -85,7 +85,7 @@ impl Calibration {
         }
     }
 
-    /// The probability behind a score from 0 to 1. `None` for a calibration that [`Self::fault`] would refuse. Does not
+    /// The probability behind a score from 0 to 1. `None` for a calibration that its check would refuse. Does not
     /// allocate.
     pub fn apply(&self, score: f64) -> Option<f64> {
         match self {
