@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{id::VersionId, lifecycle::Transition, time::Timestamp};
+use super::{
+    id::{Symbol, VersionId},
+    lifecycle::Transition,
+    time::Timestamp,
+};
 
 /// One entry of the event log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +38,34 @@ pub enum By {
     Uid(u32),
     /// A part of the daemon, by name.
     Daemon(Box<str>),
+}
+
+/// Configurations that were fitted to the trades of this journal, whatever came of them: an entry of the trial ledger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Whose trades.
+    pub symbol: Symbol,
+    /// What was to be foretold.
+    pub target: Box<str>,
+    /// The kind of model.
+    pub model: Box<str>,
+    /// Hash of the data it was fitted on.
+    pub data_hash: Box<str>,
+    /// The columns it was given.
+    pub columns: Vec<Box<str>>,
+    /// Each strength of regularisation that was tried, and its loss on the validation part where it is defined.
+    pub fits: Vec<(f64, Option<f64>)>,
+    /// The strength that was chosen.
+    pub strength: f64,
+    /// Configurations that count: each strength at each threshold, those of the models it had to beat, and taking every
+    /// trade.
+    pub configurations: u64,
+    /// Skill of the chosen one on the test part: ROC AUC, or correlation.
+    pub skill: Option<f64>,
+    /// One-sided p-value of its skill against that of a linear model on the same test trades, where it is not linear.
+    pub beats_linear_p: Option<f64>,
+    /// The version that was registered, if one was.
+    pub version: Option<VersionId>,
 }
 
 /// What can happen.
@@ -76,6 +108,8 @@ pub enum EventKind {
         /// Figures of the fit.
         evidence: BTreeMap<Box<str>, f64>,
     },
+    /// Models were fitted, registered or not. They count in the doubt about whatever is deployed.
+    Tried(Box<Trial>),
     /// A version moved on in its life.
     Moved {
         /// Which.

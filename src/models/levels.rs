@@ -137,32 +137,17 @@ pub fn judge(level: Level, facts: &Facts, thresholds: &Thresholds) -> Verdict {
     Verdict { level, go: conditions.iter().all(|condition| condition.met), conditions }
 }
 
-/// Whether a model of `level` has earned its place over the one below: its out-of-sample Sharpe ratio against that of the
-/// level below, on the same trades. `None` for the lowest level, which has nothing to beat.
-pub fn beats_level_below(
-    level: Level,
-    sharpe: Option<f64>,
-    below: Option<f64>,
-    thresholds: &Thresholds,
-) -> Option<Condition> {
+/// What a model of `level` must reach out of sample to be registered over the best of the levels below, which reached
+/// `below` on the same trades: as much and its level's gain more, as a share of it, and more than 0. `None` for the lowest
+/// level, which has nothing to beat, and where what is below is not known.
+pub fn bar(level: Level, below: Option<f64>, thresholds: &Thresholds) -> Option<f64> {
     let gain = match level {
         Level::Linear => return None,
         Level::RandomForest => thresholds.forest_gain,
         Level::GradientBoosting | Level::NeuralNetwork => thresholds.boosting_gain,
     };
     // below 0 a share of it would ask for less than it has
-    let bar = below.filter(|sharpe| sharpe.is_finite()).map(|sharpe| sharpe + gain * sharpe.abs());
-    let met = sharpe.zip(bar).is_some_and(|(sharpe, bar)| sharpe > 0.0 && sharpe >= bar);
-    Some(Condition {
-        what: "out-of-sample Sharpe ratio against the level below",
-        found: sharpe,
-        needed: bar.map_or_else(
-            || "the level below, judged on the same trades".to_owned(),
-            |bar| format!(">= {bar:.3} and > 0"),
-        ),
-        met,
-        help: (!met).then(|| "keep the simpler model".to_owned()),
-    })
+    below.filter(|score| score.is_finite()).map(|score| (score + gain * score.abs()).max(0.0))
 }
 
 fn trades(what: &'static str, found: u64, needed: u64, relation: &str, met: bool) -> Condition {
@@ -291,13 +276,11 @@ mod tests {
 
     #[test]
     fn a_higher_level_must_beat_the_one_below_by_its_margin() {
-        let thresholds = Thresholds::default();
-        let met = |level, sharpe, below| beats_level_below(level, sharpe, below, &thresholds).map(|c| c.met);
-        assert_eq!(met(Level::Linear, Some(1.0), None), None);
-        assert_eq!(met(Level::RandomForest, Some(1.06), Some(1.0)), Some(true));
-        assert_eq!(met(Level::GradientBoosting, Some(1.06), Some(1.0)), Some(false));
-        assert_eq!(met(Level::GradientBoosting, Some(-0.9), Some(-1.0)), Some(false), "better, but it loses");
-        assert_eq!(met(Level::RandomForest, None, Some(1.0)), Some(false));
-        assert_eq!(met(Level::RandomForest, Some(2.0), None), Some(false));
+        let bar = |level, below| bar(level, below, &Thresholds::default());
+        assert_eq!(bar(Level::Linear, Some(1.0)), None);
+        assert_eq!(bar(Level::RandomForest, Some(1.0)), Some(1.05));
+        assert_eq!(bar(Level::GradientBoosting, Some(1.0)), Some(1.1));
+        assert_eq!(bar(Level::GradientBoosting, Some(-1.0)), Some(0.0), "better is not enough where it loses");
+        assert_eq!((bar(Level::RandomForest, None), bar(Level::RandomForest, Some(f64::NAN))), (None, None));
     }
 }

@@ -1,7 +1,8 @@
 //! One trained version of a model, as it is stored.
 //!
 //! Its bytes are one JSON object: `format`, `checksum` (BLAKE2b-16 of the text of `version`, hexadecimal) and
-//! `version`. Everything is checked when it is read; what fails is never served.
+//! `version`. Everything is checked when it is read; what fails is never served. Format 1 had none of the fields from
+//! `kind` on, and is still read.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -12,12 +13,14 @@ use serde_json::value::RawValue;
 
 use super::{
     input::Values,
+    kind::Kind,
     record::{ModelRecord, RecordError},
-    targets::Target,
+    targets::{Target, TargetKind},
 };
 use crate::{
     domain::{Timestamp, VersionId},
     features::design::{DesignMatrix, InvalidDesign},
+    stats::reference::Reference,
 };
 
 /// A trained version: the model, where it comes from, and how good it was.
@@ -32,7 +35,7 @@ pub struct VersionRecord {
     pub created_at: Timestamp,
     /// The model.
     pub model: ModelRecord,
-    /// Signals it was fitted on: the training part, without validation and test.
+    /// Trades it was fitted on: all before the test part.
     pub training: TrainingSpan,
     /// BLAKE2b-16 of what it was fitted on.
     pub data_hash: DataHash,
@@ -48,6 +51,47 @@ pub struct VersionRecord {
     pub design: DesignMatrix,
     /// What a person should know about its data, in words.
     pub warnings: Vec<String>,
+    /// The kind that was asked for.
+    #[serde(default)]
+    pub kind: Option<Kind>,
+    /// Hyper-parameters by name: the strength that was chosen, and those that were tried.
+    #[serde(default)]
+    pub hyper: BTreeMap<Box<str>, Vec<f64>>,
+    /// Share of each column in what the model says, in the order of the columns; empty where nothing matters.
+    #[serde(default)]
+    pub importance: Vec<(Box<str>, f64)>,
+    /// What its inputs and its score looked like when it was made.
+    #[serde(default)]
+    pub reference: References,
+    /// How far its probabilities can be taken at their word, on the test part; empty for real values.
+    #[serde(default)]
+    pub reliability: Vec<ReliabilityBin>,
+    /// The report of the validation it went through when it was made, in the layout of the validation module.
+    #[serde(default)]
+    pub validation: Option<serde_json::Value>,
+}
+
+/// What drift is measured against.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct References {
+    /// Each input that a column uses, over the training rows, as the service sees it: carried forward and turned to the
+    /// side of the trade, not yet filled or scaled. One that was never known is not there.
+    pub inputs: BTreeMap<Box<str>, Reference>,
+    /// The score, over the test rows, which the model had not seen.
+    pub score: Option<Reference>,
+}
+
+/// Test rows whose probabilities are near each other.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReliabilityBin {
+    /// Rows, at least 1.
+    pub rows: u64,
+    /// Mean of the probabilities.
+    pub foretold: f64,
+    /// Share of the rows that came true.
+    pub observed: f64,
 }
 
 /// The rows a model was fitted on.
@@ -60,7 +104,7 @@ pub struct TrainingSpan {
     pub last: Timestamp,
     /// Number of rows.
     pub rows: u64,
-    /// Rows labelled yes, fewer than `rows` and at least 1.
+    /// Rows labelled yes, fewer than `rows` and at least 1; of real values those that made money, any number.
     pub wins: u64,
 }
 
@@ -77,7 +121,7 @@ pub enum VersionError {
     #[error("the stored version cannot be read: {message}")]
     Malformed { message: String },
     /// Written by another program.
-    #[error("the stored version has format {found}, this program reads format {read}: use the program that wrote it")]
+    #[error("the stored version has format {found}, this program reads up to format {read}: use the program that wrote it")]
     Format { found: u32, read: u32 },
     /// Changed since it was written.
     #[error("the checksum of the stored version does not match its content: restore it or train it again")]
@@ -118,8 +162,10 @@ struct Envelope<'a> {
 }
 
 impl VersionRecord {
-    /// The format that is written and read. It changes with any field, in here or in a model's own record.
-    pub const FORMAT: u32 = 1;
+    /// The format that is written. It changes with any field, in here or in a model's own record.
+    pub const FORMAT: u32 = 2;
+    /// The oldest format that is read.
+    pub const OLDEST: u32 = 1;
 
     /// The bytes to store.
     ///
@@ -138,7 +184,7 @@ impl VersionRecord {
     /// [`VersionError`] says what is wrong with it.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, VersionError> {
         let Head { format } = serde_json::from_slice(bytes).map_err(malformed)?;
-        if format != Self::FORMAT {
+        if !(Self::OLDEST..=Self::FORMAT).contains(&format) {
             return Err(VersionError::Format { found: format, read: Self::FORMAT });
         }
         let envelope: Envelope<'_> = serde_json::from_slice(bytes).map_err(malformed)?;
@@ -158,11 +204,14 @@ impl VersionRecord {
         if model != design {
             return Err(VersionError::Width { id: id(), model, design });
         }
-        if let Some((name, &value)) = self.metrics.iter().find(|(_, value)| !value.is_finite()) {
+        let hyper = self.hyper.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+        let shares = self.importance.iter().map(|(name, share)| (name, share));
+        if let Some((name, &value)) = self.metrics.iter().chain(hyper).chain(shares).find(|(_, v)| !v.is_finite()) {
             return Err(VersionError::Metric { id: id(), name: name.clone(), value });
         }
         let TrainingSpan { first, last, rows, wins } = self.training;
-        if first > last || wins == 0 || wins >= rows {
+        let both = self.target.kind() == TargetKind::Real || (wins > 0 && wins < rows);
+        if first > last || wins > rows || rows == 0 || !both {
             return Err(VersionError::Training { id: id(), first, last, rows, wins });
         }
         Ok(())

@@ -49,6 +49,7 @@ fn words(check: &Check, evidence: &Evidence, options: &Options) -> String {
         }
         Part::LossSaved => "its probabilities are worse than a guess: calibrate, regularise or leave it".to_owned(),
         Part::SharpeGained => "taking every trade earned more for its risk: another threshold or no model".to_owned(),
+        Part::LevelBelow => "a simpler model does as well: keep the simpler one".to_owned(),
         Part::Gap => "it learnt its trades by heart: more regularisation, fewer columns or more trades".to_owned(),
         Part::CurveStep => "a cliff beside the chosen strength: a finer grid or a stronger regularisation".to_owned(),
         Part::FeatureStability => "the folds disagree on what matters: fewer columns or more trades".to_owned(),

@@ -23,17 +23,23 @@ pub(super) fn trials(refit: &Refit<'_>, rows: &[usize], scores: &[Vec<f64>]) -> 
     trials
 }
 
-/// The policy's Sharpe ratio on `rows`, deflated for the number of configurations tried: those of the ledger, or the
-/// `trials` of this run if they are more.
+/// The policy's Sharpe ratio on `rows`, deflated for the number of configurations tried: those of earlier runs and the
+/// `configurations` of this one.
 ///
 /// The variance of the trials' ratios under chance comes from their spread in cross-validation, which is small where
 /// trials are alike and so not really many. It is scaled from the days of the trials to those of the test, and a spread
 /// beyond what chance allows for independent trials does not count: trials that differ in skill differ by more.
-pub(super) fn deflate(refit: &Refit<'_>, rows: &[usize], scores: &[f64], trials: &[Vec<f64>]) -> Option<Deflated> {
+pub(super) fn deflate(
+    refit: &Refit<'_>,
+    rows: &[usize],
+    scores: &[f64],
+    trials: &[Vec<f64>],
+    configurations: usize,
+) -> Option<Deflated> {
     let offered: Vec<&Example> = refit.examples.pick(rows).collect();
     let taken = refit.taken(rows, scores, refit.options.policy.trade_threshold);
     let record = TrackRecord::of(&daily_pnl(&offered, &taken))?;
-    let count = refit.options.trials.max(trials.len()).max(1);
+    let count = refit.options.trials.saturating_add(configurations).max(1);
     let ratios: Vec<f64> = trials.iter().filter_map(|trial| sharpe(trial, 1.0)).collect();
     let trial_days = trials.first().map_or(0, Vec::len).saturating_sub(1) as f64;
     let unlike = standard_deviation(&ratios).map_or(1.0, |deviation| (deviation.powi(2) * trial_days).min(1.0));

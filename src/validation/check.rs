@@ -37,6 +37,8 @@ pub enum Part {
     LossSaved,
     /// Sharpe ratio of the policy less that of taking every trade.
     SharpeGained,
+    /// Sharpe ratio of the policy (or skill) against the best of the lower levels and the gain asked for.
+    LevelBelow,
     /// Training score less test score.
     Gap,
     /// Standard deviation of the score over the folds.
@@ -222,7 +224,13 @@ fn performance(evidence: &Evidence, options: &Options, goal: Goal) -> Vec<Check>
         check(Part::LossSaved, saved, Limit::Above(0.0), -0.1),
         check(Part::SharpeGained, gained, Limit::AtLeast(0.0), -1.0),
     ];
-    of_goal.into_iter().chain(baselines).collect()
+    let below = evidence.has_rivals.then(|| {
+        let standing = evidence.rivals.as_ref();
+        let bar = standing.and_then(|standing| standing.bar);
+        let own = bar.and_then(|_| standing?.own);
+        check(Part::LevelBelow, own, Limit::AtLeast(bar.unwrap_or_default()), bar.unwrap_or_default() - 1.0)
+    });
+    of_goal.into_iter().chain(baselines).chain(below).collect()
 }
 
 fn overfitting(evidence: &Evidence, options: &Options) -> Vec<Check> {
@@ -300,11 +308,17 @@ fn share(of: usize, part: usize) -> Option<f64> {
 }
 
 impl Part {
+    /// Its name as it is stored.
+    pub fn name(self) -> String {
+        serde_json::to_value(self).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default()
+    }
+
     /// What it belongs to, and whether it is hard.
     fn area(self) -> (Area, bool) {
         match self {
             Self::TestTrades | Self::SingleInput => (Area::Data, true),
             Self::Accuracy | Self::F1 | Self::Precision | Self::PnlCorrelation => (Area::Performance, true),
+            Self::LevelBelow => (Area::Performance, true),
             Self::LossSaved | Self::SharpeGained => (Area::Performance, false),
             Self::Gap | Self::CvDeviation | Self::CurveStep | Self::FeatureStability => (Area::Overfitting, true),
             Self::Overfitting | Self::DeflatedSharpe | Self::PValue => (Area::Overfitting, true),
@@ -325,6 +339,7 @@ impl fmt::Display for Part {
             Self::PnlCorrelation => "correlation with the pnl",
             Self::LossSaved => "loss saved against a guess",
             Self::SharpeGained => "Sharpe ratio gained",
+            Self::LevelBelow => "against the levels below",
             Self::Gap => "train-test gap",
             Self::CvDeviation => "deviation over folds",
             Self::CurveStep => "step of the validation curve",
@@ -348,7 +363,8 @@ impl fmt::Display for Limit {
             Self::Above(_) => ">",
             Self::AtMost(_) => "<=",
         };
-        f.pad(&format!("{sign} {}", self.number()))
+        // as many digits as a threshold has, and no more of one that was computed
+        f.pad(&format!("{sign} {}", (self.number() * 1e4).round() / 1e4))
     }
 }
 

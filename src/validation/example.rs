@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::splits::{Life, Lives, SplitError};
 use crate::{
     domain::{
-        TradingDay,
+        Timestamp, TradingDay,
         snapshot::{TrendRegime, VolatilityRegime},
     },
     features::row::Schema,
+    models::Target,
 };
 
 /// What a model is meant to foretell, and with it how it is judged.
@@ -78,6 +79,20 @@ pub enum InvalidExamples {
     Lives(#[from] SplitError),
 }
 
+impl From<Target> for Goal {
+    fn from(target: Target) -> Self {
+        match target {
+            Target::SignalQuality => Self::SignalQuality,
+            Target::Profitability => Self::Profitability,
+            Target::SignalStrengthClass => Self::SignalStrengthClass,
+            Target::SignalStrength => Self::SignalStrength,
+            Target::Pnl => Self::Pnl,
+            Target::ConfidenceScore => Self::ConfidenceScore,
+            Target::ExitTiming => Self::ExitTiming,
+        }
+    }
+}
+
 impl Goal {
     /// Whether it is a yes or no.
     pub fn is_class(self) -> bool {
@@ -121,6 +136,15 @@ impl Examples {
     /// Their lives, in order.
     pub fn lives(&self) -> &Lives {
         &self.lives
+    }
+
+    /// Those whose signal came at `from` or later.
+    ///
+    /// # Errors
+    /// None for what was checked already.
+    pub fn since(self, from: Timestamp) -> Result<Self, InvalidExamples> {
+        let rows = self.rows.into_iter().filter(|row| row.life.at >= from).collect();
+        Self::new(self.goal, self.schema, rows)
     }
 
     /// How many there are.
@@ -186,7 +210,7 @@ impl fmt::Display for Goal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Timestamp, TradingCalendar};
+    use crate::domain::TradingCalendar;
     use jiff::{civil, tz::TimeZone};
 
     fn example() -> Example {

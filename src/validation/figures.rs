@@ -114,6 +114,31 @@ impl Figures {
         })
     }
 
+    /// The figures by name.
+    pub fn named(&self) -> Vec<(&'static str, Option<f64>)> {
+        match *self {
+            Self::Class(figures) => vec![
+                ("rows", Some(figures.rows as f64)),
+                ("wins", Some(figures.wins as f64)),
+                ("accuracy", Some(figures.accuracy)),
+                ("balanced_accuracy", figures.balanced_accuracy),
+                ("precision", figures.precision),
+                ("recall", figures.recall),
+                ("f1", figures.f1),
+                ("auc", figures.auc),
+                ("brier", Some(figures.brier)),
+                ("log_loss", Some(figures.log_loss)),
+                ("calibration_error", Some(figures.calibration_error)),
+            ],
+            Self::Real(figures) => vec![
+                ("rows", Some(figures.rows as f64)),
+                ("r_squared", figures.r_squared),
+                ("correlation", figures.correlation),
+                ("pnl_correlation", figures.pnl_correlation),
+            ],
+        }
+    }
+
     /// Accuracy, or correlation with the truth.
     pub fn hit(&self) -> Option<f64> {
         match self {

@@ -7,10 +7,10 @@ use super::{
 };
 use crate::{
     domain::{
-        Inputs, Outcome, Signal, Symbol, TradingCalendar,
+        Inputs, Outcome, Signal, Symbol, Timestamp, TradingCalendar,
         snapshot::{TrendRegime, VolatilityRegime},
     },
-    features::pipeline::Pipeline,
+    features::{pipeline::Pipeline, ranges},
 };
 
 /// The closed trades of `symbol` with a known pnl, each with the inputs that the service would have seen, and what was
@@ -63,6 +63,32 @@ pub fn gather(
     ];
     let warnings = left_out.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
     Ok((Examples::new(goal, schema, rows)?, warnings.collect()))
+}
+
+/// The pnl of the closed trades of `symbol` from `since` on, in the order of their signals.
+pub(super) fn known_pnl(history: &History, symbol: &Symbol, since: Option<Timestamp>) -> Vec<f64> {
+    closed(history, symbol)
+        .filter(|(signal, _)| since.is_none_or(|since| signal.at >= since))
+        .filter_map(|(_, outcome)| Some(outcome.pnl?.get()))
+        .collect()
+}
+
+/// How many closed trades of `symbol` have a pnl and no number that cannot be what it says it is.
+pub fn clean_trades(history: &History, symbol: &Symbol) -> u64 {
+    let is_clean = |(signal, outcome): &(&Signal, &Outcome)| {
+        let mut remarks = 0;
+        if let Inputs::Snapshot(snapshot) = &signal.inputs {
+            ranges::check_snapshot(snapshot, &mut |_, _, _| remarks += 1);
+        }
+        ranges::check_outcome(outcome, signal.at, &mut |_, _, _| remarks += 1);
+        remarks == 0 && outcome.pnl.is_some()
+    };
+    closed(history, symbol).filter(is_clean).count() as u64
+}
+
+fn closed<'a>(history: &'a History, symbol: &'a Symbol) -> impl Iterator<Item = (&'a Signal, &'a Outcome)> {
+    let own = history.signals.iter().filter(move |signal| signal.symbol == *symbol);
+    own.filter_map(|signal| Some((signal, history.outcomes.get(&signal.trade_id)?)))
 }
 
 fn regimes(inputs: &Inputs) -> (Option<VolatilityRegime>, Option<TrendRegime>) {

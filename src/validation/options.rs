@@ -15,8 +15,7 @@ pub struct Options {
     pub strength: Option<f64>,
     /// When a trade is taken.
     pub policy: TradePolicy,
-    /// Configurations tried so far for this symbol and goal, all trainings together; those of this run are counted at
-    /// least.
+    /// Configurations tried on these trades before this run, whose own are added.
     pub trials: usize,
     /// How often things are repeated.
     pub effort: Effort,
@@ -155,7 +154,7 @@ impl Default for Options {
             strengths: vec![0.01, 0.1, 1.0, 10.0, 100.0, 1_000.0, 10_000.0],
             strength: None,
             policy: TradePolicy { blend_weight: 0.5, trade_threshold: 0.5 },
-            trials: 1,
+            trials: 0,
             effort: Effort { bootstrap: 200, null: 200, importance: 30, blocks: 16 },
             gates: Gates::default(),
             targets: Targets { accuracy: 0.7, f1: 0.6, precision: 0.65, correlation: 0.5 },

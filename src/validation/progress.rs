@@ -9,6 +9,8 @@ pub enum Stage {
     Choice,
     /// Fitting the model that is judged.
     Fit,
+    /// Models of the levels below.
+    Rivals,
     /// Cross-validation.
     CrossValidation,
     /// Walk-forward.
@@ -56,6 +58,7 @@ impl fmt::Display for Stage {
         f.write_str(match self {
             Self::Choice => "choosing the regularisation",
             Self::Fit => "fitting",
+            Self::Rivals => "the levels below",
             Self::CrossValidation => "cross-validation",
             Self::WalkForward => "walk-forward",
             Self::Paths => "combinatorial paths",

@@ -1,11 +1,14 @@
 //! What a validation found, as it is kept with the model.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
     check::{Check, Outcome},
     example::Goal,
     figures::{Figures, PolicyFigures},
+    rivals::Standing,
     stability::{Bootstrap, Group, Importance, Null},
 };
 use crate::domain::Timestamp;
@@ -94,6 +97,15 @@ pub struct Evidence {
     pub months: Vec<Group>,
     /// Skill by regime, on the same trades.
     pub regimes: Vec<Group>,
+    /// Whether there were models of lower levels to beat.
+    #[serde(default)]
+    pub has_rivals: bool,
+    /// How the model stands to them.
+    #[serde(default)]
+    pub rivals: Option<Standing>,
+    /// Configurations tried in this run.
+    #[serde(default)]
+    pub configurations: usize,
     /// What could not be found out, and why.
     pub notes: Vec<String>,
 }
@@ -142,6 +154,58 @@ impl Report {
     /// Whether the model may be deployed to staging.
     pub fn is_deployable(&self) -> bool {
         self.verdict == Verdict::Deployable
+    }
+
+    /// The figures by name, as they are stored with a version; what is not defined is left out.
+    pub fn metrics(&self) -> BTreeMap<Box<str>, f64> {
+        let evidence = &self.evidence;
+        let parts = [("test", &evidence.test), ("train", &evidence.train), ("majority", &evidence.majority)];
+        let mut metrics: BTreeMap<Box<str>, f64> = BTreeMap::new();
+        for (part, figures) in parts {
+            let named = figures.named().into_iter();
+            metrics.extend(named.filter_map(|(name, value)| Some((format!("{part}_{name}").into(), value?))));
+        }
+        let policy = evidence.policy;
+        let whole = [
+            ("test_taken", policy.map(|policy| policy.taken as f64)),
+            ("test_expectancy", policy.and_then(|policy| policy.expectancy)),
+            ("test_sharpe", policy.and_then(|policy| policy.sharpe)),
+            ("test_max_drawdown", policy.and_then(|policy| policy.max_drawdown)),
+            ("baseline_expectancy", evidence.every_trade.and_then(|every| every.expectancy)),
+            ("baseline_sharpe", evidence.every_trade.and_then(|every| every.sharpe)),
+            ("deflated_sharpe", evidence.deflated.map(|deflated| deflated.deflated)),
+            ("overall", Some(self.overall)),
+        ];
+        metrics.extend(whole.into_iter().filter_map(|(name, value)| Some((name.into(), value?))));
+        metrics
+    }
+
+    /// Every part that was decided on by name, its value and, under `NAME_limit`, what was asked of it; and the overall
+    /// score. What is not defined is left out.
+    pub fn decided_on(&self) -> BTreeMap<Box<str>, f64> {
+        let mut decided = BTreeMap::from([
+            ("overall".into(), self.overall),
+            ("overall_limit".into(), self.min_overall),
+            ("gates_failed".into(), self.failed_gates().count() as f64),
+        ]);
+        for check in &self.checks {
+            let name = check.part.name();
+            decided.insert(format!("{name}_limit").into(), check.limit.number());
+            decided.extend(check.value.map(|value| (name.into(), value)));
+        }
+        decided
+    }
+
+    /// The verdict in one line.
+    pub fn summary(&self) -> String {
+        let failed: Vec<String> = self.failed_gates().map(|check| check.part.to_string()).collect();
+        let word = match self.verdict {
+            Verdict::Deployable => "validation passed",
+            Verdict::NotDeployable => "validation failed",
+            Verdict::Insufficient => "validation failed, too few test trades",
+        };
+        let gates = if failed.is_empty() { String::new() } else { format!("; not passed: {}", failed.join(", ")) };
+        format!("{word}: overall {:.2}, must exceed {:.2}{gates}", self.overall, self.min_overall)
     }
 
     /// The hard parts that were not passed.

@@ -138,6 +138,23 @@ impl Lives {
         Ok(TimeSplit { train, validation, test })
     }
 
+    /// Splits at a time: what begins from then on is the test part, what was closed before it the training part.
+    ///
+    /// # Errors
+    /// [`SplitError`] when a part is empty.
+    pub fn split_at(&self, from: Timestamp) -> Result<TimeSplit, SplitError> {
+        let place = self.0.partition_point(|life| life.at < from);
+        let later = place..self.0.len();
+        let train = self.purged(0..place, from_ref(&later), SignedDuration::ZERO);
+        let test: Vec<usize> = later.collect();
+        for (part, rows) in [("training", &train), ("test", &test)] {
+            if rows.is_empty() {
+                return Err(SplitError::NothingLeft { part, split: 0 });
+            }
+        }
+        Ok(TimeSplit { train, validation: Vec::new(), test })
+    }
+
     /// Cross-validation: `folds` blocks of rows in time order, each judged once by what is learned from all others.
     /// Blocks differ by one row at most, the longer ones first.
     ///

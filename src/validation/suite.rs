@@ -11,10 +11,14 @@ use super::{
     progress::{Progress, Stage},
     refit::{Missing, Refit},
     report::{Evidence, Parts, Report},
+    rivals::Rivals,
     splits::{SplitError, TimeSplit, Window},
     stability,
 };
-use crate::stats::{describe::mean, overfit::backtest_overfitting};
+use crate::{
+    domain::Timestamp,
+    stats::{describe::mean, overfit::backtest_overfitting},
+};
 
 /// Why there is no report at all.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -36,24 +40,66 @@ pub enum ValidationError {
     },
 }
 
-/// Validates what `fitter` makes of `examples`. `progress` is told the share done, 0 to 1, and the stage.
-///
-/// The same input gives the same report. A part that cannot be found out (too few trades for its splits, say) is
-/// undefined in the report, with the reason in its notes; only what nothing can do without is an error.
+/// What is validated.
+pub struct Subject<'a> {
+    /// How such models are made.
+    pub fitter: &'a Fitter<'a>,
+    /// A model that exists already and is judged as it is; without one it is made.
+    pub given: Option<Given>,
+    /// What it has to beat, if anything.
+    pub rivals: Option<Rivals<'a>>,
+}
+
+/// A model that exists already.
+pub struct Given {
+    /// The model.
+    pub model: Fitted,
+    /// The strength it was made with.
+    pub strength: f64,
+    /// Time of the first signal that it has not learnt from: its test part.
+    pub from: Timestamp,
+}
+
+impl<'a> Subject<'a> {
+    /// Models that `fitter` makes, with nothing to beat.
+    pub fn new(fitter: &'a Fitter<'a>) -> Self {
+        Self { fitter, given: None, rivals: None }
+    }
+}
+
+/// Validates what `fitter` makes of `examples`, see [`validate_subject`].
 ///
 /// # Errors
-/// [`ValidationError`] for options out of range, and when the trades do not suffice for one fit and one test.
+/// As there.
 pub fn validate(
     examples: &Examples,
     fitter: &Fitter<'_>,
     options: &Options,
     progress: &mut dyn FnMut(f64, Stage),
 ) -> Result<Report, ValidationError> {
+    validate_subject(examples, Subject::new(fitter), options, progress)
+}
+
+/// Validates a way to make models, or a model that exists, on `examples`. `progress` is told the share done, 0 to 1, and
+/// the stage.
+///
+/// The same input gives the same report. A part that cannot be found out (too few trades for its splits, say) is
+/// undefined in the report, with the reason in its notes; only what nothing can do without is an error.
+///
+/// # Errors
+/// [`ValidationError`] for options out of range, and when the trades do not suffice for one fit and one test.
+pub fn validate_subject(
+    examples: &Examples,
+    subject: Subject<'_>,
+    options: &Options,
+    progress: &mut dyn FnMut(f64, Stage),
+) -> Result<Report, ValidationError> {
     options.check()?;
     let goal = examples.goal();
-    let refit = Refit { examples, fitter, options };
-    let mut progress = Progress::new(progress, steps(options, examples.schema().width()));
-    let evidence = gather(&refit, &mut progress)?;
+    let refit = Refit { examples, fitter: subject.fitter, options };
+    let rivals = subject.rivals.as_ref().map_or(0, Rivals::configurations);
+    let mut progress = Progress::new(progress, steps(options, examples.schema().width()) + 2 * rivals);
+    let evidence = gather(&refit, subject, &mut progress)?;
     progress.finish();
     let checks = check::checks(&evidence, options, goal);
     let overall = check::overall(&checks, &options.overall);
@@ -76,15 +122,42 @@ struct Judged {
     learnt: Vec<usize>,
     test: Vec<usize>,
     scores: Vec<f64>,
+    /// Configurations tried for the levels below.
+    rivals: usize,
     notes: Vec<String>,
 }
 
-fn gather(refit: &Refit<'_>, progress: &mut Progress<'_>) -> Result<Evidence, ValidationError> {
-    let Refit { examples, options, .. } = *refit;
-    let split = examples.lives().time_split(options.splits.validation_share, options.splits.test_share)?;
-    let (strength, losses) = refit.choose_strength(&split, progress)?;
-    let mut judged = fit_and_judge(refit, split, strength, progress)?;
+fn gather(
+    refit: &Refit<'_>,
+    subject: Subject<'_>,
+    progress: &mut Progress<'_>,
+) -> Result<Evidence, ValidationError> {
+    let lives = refit.examples.lives();
+    let shares = &refit.options.splits;
+    let by_share = || lives.time_split(shares.validation_share, shares.test_share);
+    let split = subject.given.as_ref().map_or_else(by_share, |given| lives.split_at(given.from))?;
+    let (strength, losses) = match &subject.given {
+        Some(given) => (given.strength, Vec::new()),
+        None => refit.choose_strength(&split, progress)?,
+    };
+    let (learnt, model) = match subject.given {
+        Some(given) => (split.train.clone(), given.model),
+        None => {
+            progress.tick(Stage::Fit);
+            let learnt = lives.time_split(0.0, shares.test_share)?.train;
+            let model = refit.fit(&learnt, strength)?;
+            (learnt, model)
+        }
+    };
+    let mut judged = judge(refit, &split, learnt, model, strength)?;
     judged.evidence.losses = losses;
+    if let Some(rivals) = &subject.rivals {
+        judged.rivals = rivals.configurations();
+        let split = if split.validation.is_empty() { by_share()? } else { split };
+        let standing = rivals.stand(refit, &split, &judged.learnt, &judged.scores, progress);
+        judged.evidence.rivals = judged.keep("the levels below", standing);
+        judged.evidence.has_rivals = true;
+    }
     judged.add_backtests(refit, progress);
     judged.add_walks(refit, progress);
     judged.add_resampling(refit, progress);
@@ -92,17 +165,15 @@ fn gather(refit: &Refit<'_>, progress: &mut Progress<'_>) -> Result<Evidence, Va
     Ok(Evidence { notes, ..evidence })
 }
 
-/// Fits the model on everything before the test part and judges it there; the rest of the evidence is left empty.
-fn fit_and_judge(
+/// Judges the model on the test part; the rest of the evidence is left empty.
+fn judge(
     refit: &Refit<'_>,
-    split: TimeSplit,
+    split: &TimeSplit,
+    learnt: Vec<usize>,
+    model: Fitted,
     strength: f64,
-    progress: &mut Progress<'_>,
 ) -> Result<Judged, ValidationError> {
-    progress.tick(Stage::Fit);
     let (examples, goal) = (refit.examples, refit.examples.goal());
-    let learnt = examples.lives().time_split(0.0, refit.options.splits.test_share)?.train;
-    let model = refit.fit(&learnt, strength)?;
     let (own, scores) = (refit.score(&model, &learnt)?, refit.score(&model, &split.test)?);
     let figures = |part, rows: &[usize], scores: &[f64]| {
         let picked: Vec<&Example> = examples.pick(rows).collect();
@@ -110,7 +181,7 @@ fn fit_and_judge(
     };
     let guess = mean(&examples.truth(&learnt)).unwrap_or_default();
     let evidence = Evidence {
-        parts: parts(examples, &split, &learnt),
+        parts: parts(examples, split, &learnt),
         strength,
         losses: Vec::new(),
         train: figures("training", &learnt, &own)?,
@@ -136,9 +207,12 @@ fn fit_and_judge(
         importance_stability: None,
         months: Vec::new(),
         regimes: Vec::new(),
+        has_rivals: false,
+        rivals: None,
+        configurations: 0,
         notes: Vec::new(),
     };
-    Ok(Judged { evidence, model, learnt, test: split.test, scores, notes: Vec::new() })
+    Ok(Judged { evidence, model, learnt, test: split.test.clone(), scores, rivals: 0, notes: Vec::new() })
 }
 
 impl Judged {
@@ -158,6 +232,7 @@ impl Judged {
             self.evidence.feature_stability = stability::feature_stability(&cross.effects, top);
             trials = backtest::trials(refit, &self.learnt, &cross.scores);
         }
+        self.evidence.configurations = trials.len().max(strengths.len()) + self.rivals;
         if !goal.is_share() {
             return self.notes.push(format!("a score of {goal} cannot be blended with a confidence: it has no policy"));
         }
@@ -168,7 +243,8 @@ impl Judged {
             self.notes
                 .push(format!("probability of overfitting: it needs at least {days} trading days before the test"));
         }
-        self.evidence.deflated = backtest::deflate(refit, &self.test, &self.scores, &trials);
+        self.evidence.deflated = 
+            backtest::deflate(refit, &self.test, &self.scores, &trials, self.evidence.configurations);
         let paths = refit.paths(&self.learnt, strength, progress);
         self.evidence.paths =
             self.keep("combinatorial paths", paths).unwrap_or_default().into_iter().flatten().collect();

@@ -148,6 +148,13 @@ fn resampled(f: &mut fmt::Formatter<'_>, evidence: &Evidence) -> fmt::Result {
             "Sharpe ratio a day"
         )?;
     }
+    if let Some(standing) = &evidence.rivals {
+        let of = |below: &super::rivals::Below| format!("{} {}", below.level, number(below.figure, 4));
+        let below: Vec<String> = standing.below.iter().map(of).collect();
+        let (own, p) = (number(standing.own, 4), number(standing.beats_linear_p, 4));
+        let below = below.join(", ");
+        writeln!(f, "{:<25} {own} against {below}; p-value against linear {p}", "the levels below")?;
+    }
     let input = |found: &super::stability::Importance| format!("{} {:.4}", found.input, found.loss);
     let inputs: Vec<String> = evidence.importance.iter().take(INPUTS_SHOWN).map(input).collect();
     writeln!(f, "{:<25} {}", "skill lost without", inputs.join(", "))

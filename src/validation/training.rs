@@ -1,40 +1,89 @@
-//! From what happened to a trained version: rows, split, design, fit, and a first judgement on trades never seen.
+//! From what happened to a version that was trained and validated, or to the reason why there is none.
 
 use std::collections::BTreeMap;
 
-use ndarray::Array2;
+use serde::{Deserialize, Serialize};
 
-use super::{Holdout, Life, Lives, SplitError};
+use super::{
+    Examples, Goal, Options, Recipe, Report, Stage, Subject, ValidationError,
+    example::InvalidExamples,
+    fitter::NoFit,
+    gather::{clean_trades, gather, known_pnl},
+    keep,
+    ledger::Ledger,
+    rivals::{Rival, Rivals},
+    validate_subject,
+};
 use crate::{
-    domain::{Outcome, Signal, Timestamp, TradeId, VersionId},
+    domain::{Outcome, Signal, Symbol, Timestamp, TradeId, TradingCalendar, VersionId, event::Trial},
     features::{
-        DesignOptions,
-        design::{DesignMatrix, Dropped},
-        fit,
+        DesignOptions, Instrument,
         pipeline::Pipeline,
-        row::Row,
+        row::InvalidSchema,
     },
     models::{
-        ClassWeights, DataHash, FitError, ModelRecord, Options as FitOptions, Solver, Target, TrainingSpan,
-        VersionError, VersionRecord, fit_logistic,
+        Kind, Labeller, Solver, Target, TargetKind, TargetValue, VersionError, VersionRecord,
+        levels::{Level, Thresholds, Verdict, judge},
     },
 };
 
 /// How models are trained; the section `[training]` of the configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Training {
+    /// The kind of model, unless an order says otherwise.
+    pub model: Kind,
+    /// What it predicts, unless an order says otherwise.
+    pub target: Target,
     /// Closed trades below which nothing is trained.
     pub min_trades: usize,
     /// Share of the trades, the latest, kept for the out-of-sample test.
     pub test_share: f64,
     /// Trades the test part must have.
     pub min_test_trades: usize,
-    /// Weight of the L2 penalty on the summed log loss.
-    pub l2: f64,
+    /// Penalties to choose from, for linear models; ascending.
+    pub strengths: Vec<f64>,
+    /// Fewest rows of a leaf to choose from, for trees; ascending. In a model made of both it is the penalty too.
+    pub leaves: Vec<f64>,
     /// What fits logistic models.
     pub solver: Solver,
+    /// Levels that may be trained whatever their decision point says.
+    pub allow_levels: Vec<Level>,
     /// Seed of everything random.
     pub seed: u64,
+}
+
+/// Everything a training needs to know besides what happened.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings<'a> {
+    /// The instruments that may be scored.
+    pub symbols: &'a BTreeMap<Symbol, Instrument>,
+    /// When trading days turn.
+    pub calendar: &'a TradingCalendar,
+    /// How columns are made.
+    pub features: &'a DesignOptions,
+    /// How models are trained.
+    pub training: &'a Training,
+    /// Where the decision points stand.
+    pub levels: &'a Thresholds,
+    /// How models are validated; strengths and trials are set here.
+    pub validation: &'a Options,
+}
+
+/// What is to be trained.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// Whose trades.
+    pub symbol: Symbol,
+    /// The kind of model; as configured without it.
+    #[serde(default)]
+    pub model: Option<Kind>,
+    /// What it predicts; as configured without it.
+    #[serde(default)]
+    pub target: Option<Target>,
+    /// Only trades of so many days before the latest one.
+    #[serde(default)]
+    pub days: Option<u32>,
 }
 
 /// Everything that happened, as far as a model may learn from it.
@@ -57,6 +106,17 @@ pub struct Birth {
     pub created_at: Timestamp,
     /// The version it is meant to replace.
     pub parent: Option<VersionId>,
+}
+
+/// A version that was trained.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trained {
+    /// What is stored of it; the report is in there too.
+    pub record: VersionRecord,
+    /// What its validation found.
+    pub report: Report,
+    /// Its entry in the ledger.
+    pub trial: Trial,
 }
 
 /// Why there is no new version.
@@ -89,192 +149,230 @@ pub enum TrainError {
         /// Closed trades that would help.
         missing: usize,
     },
-    /// Only wins, or only losses.
-    #[error("all {rows} training trades {}: there is nothing to tell apart", if *.won { "won" } else { "lost" })]
+    /// Only yes, or only no.
+    #[error(
+        "{target} is {} for all {rows} training trades: there is nothing to tell apart; at least one of the other sort is \
+         missing",
+        if *.yes { "yes" } else { "no" }
+    )]
     SingleClass {
+        /// What was to be foretold.
+        target: Target,
         /// Training trades.
         rows: usize,
-        /// Whether they won.
-        won: bool,
+        /// What it always is.
+        yes: bool,
     },
-    /// The trades cannot be split by time.
-    #[error("the trades cannot be split by time: {0}")]
-    Split(#[from] SplitError),
-    /// No design matrix can be made of the training part.
-    #[error("no design matrix can be made: {0}")]
-    Design(#[from] fit::FitError),
+    /// The same number for all.
+    #[error("{target} is {value} for all {rows} training trades: there is nothing to learn; at least one other value is \
+             missing")]
+    Constant {
+        /// What was to be foretold.
+        target: Target,
+        /// Training trades.
+        rows: usize,
+        /// What it always is.
+        value: f64,
+    },
+    /// A decision point says no.
+    #[error("{0}\nnothing was fitted; training.allow_levels opens a level whatever its decision point says")]
+    Level(Verdict),
+    /// The kind of model cannot learn such values.
+    #[error("{kind} cannot learn {target}: it learns from {}", if *.real { "real values" } else { "yes and no" })]
+    WrongKind {
+        /// The kind.
+        kind: Kind,
+        /// The target.
+        target: Target,
+        /// What it learns from.
+        real: bool,
+    },
+    /// The symbol is not configured.
+    #[error("symbol {0} has no table in the configuration; add [symbols.{0}] with its tick and tick value")]
+    UnknownSymbol(Symbol),
+    /// The declared inputs cannot be used.
+    #[error(transparent)]
+    Schema(#[from] InvalidSchema),
+    /// A trade that nothing can be learnt from.
+    #[error("the trades cannot be used: {0}")]
+    Trades(#[from] InvalidExamples),
+    /// The validation could not be done.
+    #[error(transparent)]
+    Validation(#[from] ValidationError),
     /// The fit was refused or failed.
     #[error("the model could not be fitted: {0}")]
-    Fit(#[from] FitError),
+    Fit(#[from] NoFit),
     /// The record would not be read back.
     #[error("the trained version cannot be stored: {0}")]
     Record(#[from] VersionError),
-    /// Something that should fit together does not.
-    #[error("the trained model does not score its own rows: {0}")]
-    Inconsistent(String),
+    /// The record to be validated cannot be used with the inputs now declared.
+    #[error("{0}")]
+    Stored(String),
 }
 
-/// One closed trade, ready to be learnt from.
-struct Example {
-    row: Row,
-    life: Life,
-    won: bool,
+/// The closed trades of one symbol, labelled.
+struct Trades {
+    examples: Examples,
+    warnings: Vec<String>,
 }
 
-/// Trains a logistic regression on `profitability`: pnl after costs above 0. The latest trades are kept for the test;
-/// training trades that were still open when it begins are purged.
+/// Trains a model, validates it, and gives the version with its report. What is registered is the model that was judged:
+/// it has learnt from everything before the test part, and from nothing in it.
+///
+/// The same input gives the same record, to the byte.
 ///
 /// # Errors
-/// [`TrainError`] says what is missing, and how much.
+/// [`TrainError`] says what is missing, and how much. Nothing was fitted then that anybody saw a figure of.
 pub fn train(
     birth: Birth,
+    order: &Order,
     history: &History,
-    pipeline: Pipeline,
-    design_options: &DesignOptions,
-    options: &Training,
-) -> Result<VersionRecord, TrainError> {
-    let schema = pipeline.schema().clone();
-    let (examples, mut warnings) = examples(&birth.id, history, pipeline);
-    check_amount(&birth.id, examples.len(), options)?;
-    let lives = Lives::new(examples.iter().map(|example| example.life).collect())?;
-    let split = lives.time_split(0.0, options.test_share)?;
-    check_test_part(split.test.len(), options)?;
-    let pick = |rows: &[usize]| -> Vec<&Example> { rows.iter().filter_map(|row| examples.get(*row)).collect() };
-    let (train, test) = (pick(&split.train), pick(&split.test));
-    check_classes(&train)?;
-    let purged = examples.len() - train.len() - test.len();
-    if purged > 0 {
-        warnings.push(format!("{purged} training trades were still open when the test part begins and were purged"));
+    settings: &Settings<'_>,
+    ledger: &Ledger,
+    progress: &mut dyn FnMut(f64, Stage),
+) -> Result<Trained, TrainError> {
+    let Settings { training, levels, .. } = *settings;
+    let target = order.target.unwrap_or(training.target);
+    let kind = kind_for(order, target, training)?;
+    let trades = closed_trades(&birth.id.symbol, target, order.days, history, settings)?;
+    let examples = &trades.examples;
+    check_amount(&birth.id.symbol, examples.len(), training)?;
+    let closed = examples.len() as u64;
+    let clean = clean_trades(history, &birth.id.symbol);
+    let facts = ledger.facts(&birth.id.symbol, target.name(), closed, clean.min(closed));
+    let verdict = judge(kind.level(), &facts, levels);
+    if !verdict.go && !training.allow_levels.contains(&kind.level()) {
+        return Err(TrainError::Level(verdict));
     }
-    let values: Vec<&[Option<f64>]> = train.iter().map(|example| example.row.values.as_slice()).collect();
-    let design = fit::fit(&schema, &values, design_options)?;
-    warnings.extend(design.dropped().iter().map(Dropped::to_string));
-    let (x, y) = (matrix(&design, &train)?, labels(&train));
-    let fit_options = FitOptions {
-        l2: options.l2,
-        class_weights: ClassWeights::None,
-        sample_weights: None,
-        max_iterations: 100,
-        tolerance: if options.solver == Solver::Newton { 1e-10 } else { 1e-4 },
-        solver: options.solver,
-    };
-    let model = ModelRecord::Logistic(fit_logistic(x.view(), &y, &fit_options)?);
-    let wins = y.iter().filter(|won| **won).count();
-    let share_of_wins = wins as f64 / y.len() as f64;
-    let metrics = judge(&model, &design, &train, &test, share_of_wins)?;
-    let names: Vec<&str> = design.names().collect();
-    let data_hash = DataHash::of(&names, x.view(), &y);
-    let (first, last) = span(&train).unwrap_or((birth.created_at, birth.created_at));
-    let record = VersionRecord {
-        id: birth.id,
-        target: Target::Profitability,
-        created_at: birth.created_at,
-        model,
-        training: TrainingSpan { first, last, rows: y.len() as u64, wins: wins as u64 },
-        data_hash,
-        seed: options.seed,
-        code_version: env!("CARGO_PKG_VERSION").into(),
-        parent: birth.parent,
-        metrics,
-        warnings,
-        design,
-    };
-    record.to_bytes()?;
-    Ok(record)
+    check_parts(examples, target, training)?;
+    let options = options(settings, kind, ledger.configurations());
+    let recipe = Recipe { kind, target, solver: training.solver, design: settings.features, seed: training.seed };
+    let report = validated(&recipe, None, examples, settings, &options, progress)?;
+    keep::version(birth, order, &recipe, &trades.examples, trades.warnings, report, &options)
 }
 
-/// The closed trades of the version's symbol, each with the inputs that the service would have seen.
-fn examples(id: &VersionId, history: &History, mut pipeline: Pipeline) -> (Vec<Example>, Vec<String>) {
-    let mut warnings = Vec::new();
-    let mut without_pnl = 0;
-    let mut examples = Vec::new();
-    for signal in &history.signals {
-        let Ok(row) = pipeline.row(signal) else { continue };
-        if signal.symbol != id.symbol {
-            continue;
-        }
-        let Some(outcome) = history.outcomes.get(&signal.trade_id) else { continue };
-        let Some(pnl) = outcome.pnl else {
-            without_pnl += 1;
-            continue;
-        };
-        let life = Life { at: signal.at, exit_at: outcome.exit_at.max(signal.at) };
-        examples.push(Example { row, life, won: pnl.get() > 0.0 });
-    }
-    if without_pnl > 0 {
-        warnings.push(format!("{without_pnl} closed trades have no pnl and were left out"));
-    }
-    if !history.damaged.is_empty() {
-        warnings.push(format!("{} records of the journal could not be read and were left out", history.damaged.len()));
-    }
-    (examples, warnings)
+/// Validates a version anew, as it is, on the trades that it has not learnt from, those that came since included.
+///
+/// # Errors
+/// [`TrainError`] when the trades do not suffice or its inputs are no longer there.
+pub fn revalidate(
+    record: &VersionRecord,
+    history: &History,
+    settings: &Settings<'_>,
+    ledger: &Ledger,
+    progress: &mut dyn FnMut(f64, Stage),
+) -> Result<Report, TrainError> {
+    let training = settings.training;
+    let trades = closed_trades(&record.id.symbol, record.target, None, history, settings)?;
+    let stored = keep::stored(record, trades.examples.schema()).map_err(TrainError::Stored)?;
+    let own = stored.earlier.as_ref().map_or(0, |report| report.evidence.configurations);
+    let trials = ledger.configurations().saturating_sub(own);
+    let options = Options { strength: Some(stored.strength), ..options(settings, stored.kind, trials) };
+    let (kind, target, seed) = (stored.kind, record.target, record.seed);
+    let recipe = Recipe { kind, target, solver: training.solver, design: settings.features, seed };
+    let first_new = trades.examples.as_slice().iter().map(|example| example.life.at).find(|at| *at > record.training.last);
+    let tested_from = stored.earlier.and_then(|report| report.evidence.parts.test_from);
+    let from = tested_from.or(first_new).unwrap_or(record.created_at);
+    let given = super::Given { model: stored.model.fitted()?, strength: stored.strength, from };
+    Ok(validated(&recipe, Some(given), &trades.examples, settings, &options, progress)?)
 }
 
-fn check_amount(id: &VersionId, have: usize, options: &Training) -> Result<(), TrainError> {
-    let (symbol, need) = (id.symbol.to_string(), options.min_trades);
+/// The whole suite, with a model of each level below beside it.
+fn validated(
+    recipe: &Recipe<'_>,
+    given: Option<super::Given>,
+    examples: &Examples,
+    settings: &Settings<'_>,
+    options: &Options,
+    progress: &mut dyn FnMut(f64, Stage),
+) -> Result<Report, ValidationError> {
+    let training = settings.training;
+    let linear = Recipe { kind: Kind::Logistic.for_target(recipe.target.kind()), ..*recipe };
+    let forest = Recipe { kind: Kind::RandomForest, ..*recipe };
+    let (own, linear, forest) = (recipe.fitter(), linear.fitter(), forest.fitter());
+    let mut below = Vec::new();
+    let level = recipe.kind.level();
+    if level > Level::Linear {
+        below.push(Rival { level: Level::Linear, fitter: &linear, strengths: &training.strengths });
+    }
+    if level > Level::RandomForest {
+        below.push(Rival { level: Level::RandomForest, fitter: &forest, strengths: &training.leaves });
+    }
+    let rivals = (!below.is_empty()).then_some(Rivals { level, thresholds: *settings.levels, below });
+    validate_subject(examples, Subject { fitter: &own, given, rivals }, options, progress)
+}
+
+/// The kind that was ordered, or the configured one or its like for the target.
+fn kind_for(order: &Order, target: Target, training: &Training) -> Result<Kind, TrainError> {
+    match order.model {
+        None => Ok(training.model.for_target(target.kind())),
+        Some(kind) if kind.learns(target.kind()) => Ok(kind),
+        Some(kind) => Err(TrainError::WrongKind { kind, target, real: kind.learns(TargetKind::Real) }),
+    }
+}
+
+fn options(settings: &Settings<'_>, kind: Kind, trials: usize) -> Options {
+    let training = settings.training;
+    let strengths = if kind.is_linear() { &training.strengths } else { &training.leaves };
+    let mut options = Options { strengths: strengths.clone(), trials, ..settings.validation.clone() };
+    options.seed = training.seed;
+    options.splits.test_share = training.test_share;
+    options.splits.min_test_trades = training.min_test_trades;
+    options
+}
+
+/// The closed trades of `symbol` with what is to be foretold of each.
+fn closed_trades(
+    symbol: &Symbol,
+    target: Target,
+    days: Option<u32>,
+    history: &History,
+    settings: &Settings<'_>,
+) -> Result<Trades, TrainError> {
+    let instrument = settings.symbols.get(symbol).copied();
+    let instrument = instrument.ok_or_else(|| TrainError::UnknownSymbol(symbol.clone()))?;
+    let pipeline = Pipeline::new(settings.symbols.clone(), settings.calendar.clone(), settings.features)?;
+    let since = days.and_then(|days| {
+        let closed = |signal: &&Signal| signal.symbol == *symbol && history.outcomes.contains_key(&signal.trade_id);
+        let last = history.signals.iter().rev().find(closed)?.at;
+        last.checked_sub(jiff::SignedDuration::from_hours(24 * i64::from(days))).ok()
+    });
+    let pnl = known_pnl(history, symbol, since);
+    let learnt = pnl.len() - (pnl.len() as f64 * settings.training.test_share).round() as usize;
+    let labeller = Labeller::fit(target, pnl.get(..learnt).unwrap_or_default());
+    let truth = |signal: &Signal, outcome: &Outcome| match labeller.value(signal, outcome, instrument)? {
+        TargetValue::Class(yes) => Some(f64::from(u8::from(yes))),
+        TargetValue::Real(value) => Some(value),
+    };
+    let (examples, warnings) =
+        gather(history, symbol, pipeline, settings.calendar, Goal::from(target), &truth)?;
+    let examples = match since {
+        Some(since) => examples.since(since)?,
+        None => examples,
+    };
+    Ok(Trades { examples, warnings })
+}
+
+fn check_amount(symbol: &Symbol, have: usize, training: &Training) -> Result<(), TrainError> {
+    let (symbol, need) = (symbol.to_string(), training.min_trades);
     if have < need { Err(TrainError::TooFewTrades { symbol, have, need }) } else { Ok(()) }
 }
 
-fn check_test_part(have: usize, options: &Training) -> Result<(), TrainError> {
-    let need = options.min_test_trades;
-    let missing = ((need.saturating_sub(have)) as f64 / options.test_share).ceil() as usize;
-    if have < need { Err(TrainError::TooFewTestTrades { have, need, missing }) } else { Ok(()) }
-}
-
-fn check_classes(train: &[&Example]) -> Result<(), TrainError> {
-    let wins = train.iter().filter(|example| example.won).count();
-    if wins == 0 || wins == train.len() {
-        return Err(TrainError::SingleClass { rows: train.len(), won: wins > 0 });
+/// Enough to judge by, and something to tell apart.
+fn check_parts(examples: &Examples, target: Target, training: &Training) -> Result<(), TrainError> {
+    let split = examples.lives().time_split(0.0, training.test_share).map_err(ValidationError::Split)?;
+    let (have, need) = (split.test.len(), training.min_test_trades);
+    if have < need {
+        let missing = ((need - have) as f64 / training.test_share).ceil() as usize;
+        return Err(TrainError::TooFewTestTrades { have, need, missing });
     }
-    Ok(())
-}
-
-fn matrix(design: &DesignMatrix, examples: &[&Example]) -> Result<Array2<f64>, TrainError> {
-    let mut cells = Vec::with_capacity(examples.len() * design.width());
-    let mut row = Vec::with_capacity(design.width());
-    for example in examples {
-        // a trade of which nothing is known is answered with the baseline in service; here it stands at the medians
-        if design.transform(&example.row.values, &mut row).is_err() {
-            row.resize(design.width(), 0.0);
-        }
-        cells.extend_from_slice(&row);
+    let truth = examples.truth(&split.train);
+    let rows = truth.len();
+    match truth.split_first() {
+        Some((&first, rest)) if rest.iter().all(|value| *value == first) => Err(match target.kind() {
+            TargetKind::Real => TrainError::Constant { target, rows, value: first },
+            _ => TrainError::SingleClass { target, rows, yes: first >= 0.5 },
+        }),
+        _ => Ok(()),
     }
-    let shape = (examples.len(), design.width());
-    Array2::from_shape_vec(shape, cells).map_err(|error| TrainError::Inconsistent(error.to_string()))
-}
-
-fn labels(examples: &[&Example]) -> Vec<bool> {
-    examples.iter().map(|example| example.won).collect()
-}
-
-fn span(examples: &[&Example]) -> Option<(Timestamp, Timestamp)> {
-    Some((examples.first()?.life.at, examples.last()?.life.at))
-}
-
-/// Figures on the test part, and accuracy and AUC on the training part beside them: a gap between the two is overfit.
-fn judge(
-    model: &ModelRecord,
-    design: &DesignMatrix,
-    train: &[&Example],
-    test: &[&Example],
-    share_of_wins: f64,
-) -> Result<BTreeMap<Box<str>, f64>, TrainError> {
-    let scores = |examples: &[&Example]| scores(model, design, examples);
-    let inconsistent = || TrainError::Inconsistent("its figures are not defined".to_owned());
-    let out = Holdout::judge(&labels(test), &scores(test)?, share_of_wins).ok_or_else(inconsistent)?;
-    let own = Holdout::judge(&labels(train), &scores(train)?, share_of_wins).ok_or_else(inconsistent)?;
-    let mut metrics = out.metrics();
-    metrics.insert("train_accuracy".into(), own.model.accuracy);
-    if let Some(auc) = own.model.auc {
-        metrics.insert("train_auc".into(), auc);
-    }
-    Ok(metrics)
-}
-
-fn scores(model: &ModelRecord, design: &DesignMatrix, examples: &[&Example]) -> Result<Vec<f64>, TrainError> {
-    let compiled = model.compile().map_err(|error| TrainError::Inconsistent(error.to_string()))?;
-    let x = matrix(design, examples)?;
-    let score = |row: ndarray::ArrayView1<'_, f64>| compiled.score(row.as_slice().unwrap_or_default()).map(|p| p.get());
-    let scores: Option<Vec<f64>> = x.rows().into_iter().map(score).collect();
-    scores.ok_or_else(|| TrainError::Inconsistent("a score is not a probability".to_owned()))
 }

@@ -1,0 +1,187 @@
+//! What is kept of a training: the version's record, and its entry in the trial ledger; and back from a record to the
+//! model that it holds.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Examples, Options, Recipe, Report,
+    fitter::TrainingSet,
+    recipe::{self, Learnt},
+    training::{Birth, Order, TrainError, Trained},
+};
+use crate::{
+    domain::event::Trial,
+    features::{design::Dropped, row::Schema},
+    models::{
+        DataHash, Kind, ModelRecord, References, ReliabilityBin, TargetKind, TrainingSpan, Values, VersionRecord,
+    },
+    stats::reference::Reference,
+};
+
+/// Most bins of the reliability of probabilities; each has about as many rows as the next.
+const RELIABILITY_BINS: usize = 10;
+
+/// A version as it is read back.
+pub(super) struct Stored {
+    pub model: Learnt,
+    pub kind: Kind,
+    pub strength: f64,
+    /// The report it was registered with.
+    pub earlier: Option<Report>,
+}
+
+/// The version that `report` judged: the same fit once more, and what is said about it.
+pub(super) fn version(
+    birth: Birth,
+    order: &Order,
+    recipe: &Recipe<'_>,
+    examples: &Examples,
+    mut warnings: Vec<String>,
+    report: Report,
+    options: &Options,
+) -> Result<Trained, TrainError> {
+    let split = examples.lives().time_split(0.0, options.splits.test_share).map_err(super::ValidationError::Split)?;
+    let (strength, truth) = (report.evidence.strength, examples.truth(&split.train));
+    let learnt = recipe.learn(&TrainingSet { examples, rows: &split.train, truth: &truth, strength })?;
+    if report.evidence.parts.purged > 0 {
+        let purged = report.evidence.parts.purged;
+        warnings.push(format!("{purged} training trades were still open when the test part begins and were purged"));
+    }
+    warnings.extend(learnt.design.dropped().iter().map(Dropped::to_string));
+    warnings.extend(report.evidence.notes.iter().cloned());
+    let names: Vec<&str> = learnt.design.names().collect();
+    let x = recipe::columns(&learnt.design, &examples.values(&split.train))?;
+    let labels: Vec<bool> = truth.iter().map(|truth| *truth >= 0.5).collect();
+    let real = recipe.target.kind() == TargetKind::Real;
+    let y = if real { Values::Reals(&truth) } else { Values::Classes(&labels) };
+    let data_hash = DataHash::of_values(&names, x.view(), y);
+    let trial = trial(&birth, recipe, &report, &names, data_hash);
+    let scores = scores(&learnt, &examples.values(&split.test))?;
+    let test_labels: Vec<bool> = examples.truth(&split.test).iter().map(|truth| *truth >= 0.5).collect();
+    let won = |example: &super::Example| if real { example.pnl > 0.0 } else { example.truth >= 0.5 };
+    let wins = examples.pick(&split.train).filter(|example| won(example)).count();
+    let at = |row: Option<&usize>| examples.as_slice().get(*row?).map(|example| example.life.at);
+    let (first, last) = (at(split.train.first()), at(split.train.last()));
+    let record = VersionRecord {
+        id: birth.id,
+        target: recipe.target,
+        created_at: birth.created_at,
+        training: TrainingSpan {
+            first: first.unwrap_or(birth.created_at),
+            last: last.unwrap_or(birth.created_at),
+            rows: split.train.len() as u64,
+            wins: wins as u64,
+        },
+        data_hash,
+        seed: recipe.seed,
+        code_version: env!("CARGO_PKG_VERSION").into(),
+        parent: birth.parent,
+        metrics: report.metrics(),
+        warnings,
+        kind: Some(recipe.kind),
+        hyper: hyper(order, options, strength),
+        importance: learnt.importance(),
+        reference: References {
+            inputs: references(&learnt, examples, &split.train),
+            score: Reference::of(scores.iter().copied().map(Some)),
+        },
+        reliability: if real { Vec::new() } else { reliability(&scores, &test_labels) },
+        validation: serde_json::to_value(&report).ok(),
+        model: learnt.model,
+        design: learnt.design,
+    };
+    record.to_bytes()?;
+    Ok(Trained { record, report, trial })
+}
+
+/// The model in a record, reading rows of `schema`.
+pub(super) fn stored(record: &VersionRecord, schema: &Schema) -> Result<Stored, String> {
+    let design = record.design.for_schema(schema).map_err(|error| format!("{}: {error}", record.id))?;
+    let earlier = record.validation.clone().and_then(|report| serde_json::from_value::<Report>(report).ok());
+    // records of the first format hold a logistic regression, which knows its penalty
+    let (kind, penalty) = match &record.model {
+        ModelRecord::Logistic(model) => (Some(Kind::Logistic), Some(model.l2)),
+        _ => (None, None),
+    };
+    let strength = record.hyper.get("strength").and_then(|values| values.first().copied()).or(penalty);
+    let (kind, strength) = record.kind.or(kind).zip(strength).ok_or_else(|| {
+        format!("{}: its record does not say how it was made; train it again", record.id)
+    })?;
+    let unknown = record.metrics.get("train_mean").copied().unwrap_or(0.5);
+    let unknown = if record.target.kind() == TargetKind::Real { unknown } else { 0.5 };
+    Ok(Stored { model: Learnt { design, model: record.model.clone(), unknown }, kind, strength, earlier })
+}
+
+fn trial(birth: &Birth, recipe: &Recipe<'_>, report: &Report, names: &[&str], data_hash: DataHash) -> Trial {
+    let evidence = &report.evidence;
+    Trial {
+        symbol: birth.id.symbol.clone(),
+        target: recipe.target.name().into(),
+        model: recipe.kind.name().into(),
+        data_hash: data_hash.to_string().into(),
+        columns: names.iter().map(|name| (*name).into()).collect(),
+        fits: evidence.losses.iter().map(|(strength, loss)| (*strength, Some(*loss))).collect(),
+        strength: evidence.strength,
+        configurations: evidence.configurations as u64,
+        skill: evidence.skill,
+        beats_linear_p: evidence.rivals.as_ref().and_then(|standing| standing.beats_linear_p),
+        version: Some(birth.id.clone()),
+    }
+}
+
+fn hyper(order: &Order, options: &Options, strength: f64) -> BTreeMap<Box<str>, Vec<f64>> {
+    let days = order.days.map(|days| ("days".into(), vec![f64::from(days)]));
+    let own = [("strength".into(), vec![strength]), ("strengths_tried".into(), options.strengths.clone())];
+    own.into_iter().chain(days).collect()
+}
+
+fn scores(learnt: &Learnt, rows: &[&[Option<f64>]]) -> Result<Vec<f64>, TrainError> {
+    let compiled = learnt.model.compile().map_err(|error| TrainError::Stored(error.to_string()))?;
+    let mut columns = Vec::new();
+    rows.iter().map(|row| Ok(learnt.value(&compiled, row, &mut columns)?)).collect()
+}
+
+fn references(learnt: &Learnt, examples: &Examples, rows: &[usize]) -> BTreeMap<Box<str>, Reference> {
+    let schema = examples.schema();
+    let reference = |name: &str| {
+        let place = schema.position(name)?;
+        let values = examples.pick(rows).map(|example| example.values.get(place).copied().flatten());
+        Some((name.into(), Reference::of(values)?))
+    };
+    learnt.design.inputs().filter_map(reference).collect()
+}
+
+/// Rows in the order of their probabilities, cut into bins of about the same size; equal ones stand together.
+fn reliability(scores: &[f64], labels: &[bool]) -> Vec<ReliabilityBin> {
+    let mut rows: Vec<(f64, bool)> = scores.iter().copied().zip(labels.iter().copied()).collect();
+    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let each = rows.len().div_ceil(RELIABILITY_BINS).max(1);
+    let mut bins: Vec<ReliabilityBin> = Vec::new();
+    let (mut open, mut sum, mut yes) = (0_usize, 0.0, 0_usize);
+    for (place, (score, label)) in rows.iter().enumerate() {
+        (open, sum, yes) = (open + 1, sum + score, yes + usize::from(*label));
+        let tied = rows.get(place + 1).is_some_and(|(next, _)| next == score);
+        if (open >= each && !tied) || place + 1 == rows.len() {
+            let rows = open as f64;
+            bins.push(ReliabilityBin { rows: open as u64, foretold: sum / rows, observed: yes as f64 / rows });
+            (open, sum, yes) = (0, 0.0, 0);
+        }
+    }
+    bins
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reliability_puts_ties_together_and_counts_every_row() {
+        let scores: Vec<f64> = (0..40).map(|row| f64::from(row / 8) / 10.0).collect();
+        let labels: Vec<bool> = (0..40).map(|row| row % 4 == 0).collect();
+        let bins = reliability(&scores, &labels);
+        assert_eq!(bins.len(), 5);
+        assert_eq!(bins[2], ReliabilityBin { rows: 8, foretold: 0.2, observed: 0.25 });
+        assert_eq!(bins.iter().map(|bin| bin.rows).sum::<u64>(), 40);
+        assert!(reliability(&[], &[]).is_empty());
+    }
+}

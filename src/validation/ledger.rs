@@ -1,0 +1,99 @@
+//! The trial ledger: every configuration ever fitted to the trades of a journal, as its events tell.
+//!
+//! Whoever tries often enough finds something that looks good by chance. So everything that was tried counts in the doubt
+//! about what is deployed, dry runs and other targets too; and whether a level has nothing more to give is read here.
+
+use crate::{
+    domain::{EventKind, Symbol, event::Trial},
+    models::{
+        Kind,
+        levels::{Facts, Level},
+    },
+};
+
+/// A fold over the event log.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Ledger(Vec<Trial>);
+
+impl Ledger {
+    /// Takes in the next event; only trials change anything.
+    pub fn apply(&mut self, event: &EventKind) {
+        if let EventKind::Tried(trial) = event {
+            self.0.push((**trial).clone());
+        }
+    }
+
+    /// All entries, oldest first.
+    pub fn trials(&self) -> &[Trial] {
+        &self.0
+    }
+
+    /// Configurations tried so far, for any symbol and target: they all had their chance.
+    pub fn configurations(&self) -> usize {
+        let all = self.0.iter().map(|trial| usize::try_from(trial.configurations).unwrap_or(usize::MAX));
+        all.fold(0, usize::saturating_add)
+    }
+
+    /// What the decision points ask for about `symbol` and `target`, of which `closed_trades` are known, `clean_trades` of
+    /// them without a remark. The same training on the same data again says nothing new and counts once.
+    pub fn facts(&self, symbol: &Symbol, target: &str, closed_trades: u64, clean_trades: u64) -> Facts {
+        let mut facts = Facts { closed_trades, clean_trades, ..Facts::default() };
+        let mut seen: Vec<(&str, &str)> = Vec::new();
+        for trial in self.0.iter().filter(|trial| trial.symbol == *symbol && &*trial.target == target) {
+            let key = (&*trial.model, &*trial.data_hash);
+            let Some(kind) = Kind::named(&trial.model).filter(|_| !seen.contains(&key)) else { continue };
+            seen.push(key);
+            match kind.level() {
+                Level::Linear => facts.linear_scores.extend(trial.skill),
+                _ => {
+                    facts.tree_scores.extend(trial.skill);
+                    facts.trees_beat_linear_p = trial.beats_linear_p.or(facts.trees_beat_linear_p);
+                }
+            }
+        }
+        facts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trial(model: &str, data: &str, skill: f64) -> Trial {
+        Trial {
+            symbol: Symbol::new("ES").unwrap(),
+            target: "profitability".into(),
+            model: model.into(),
+            data_hash: data.into(),
+            columns: Vec::new(),
+            fits: vec![(1.0, Some(0.69)), (10.0, None)],
+            strength: 1.0,
+            configurations: 7,
+            skill: Some(skill),
+            beats_linear_p: (model == "boosting").then_some(0.2),
+            version: None,
+        }
+    }
+
+    fn ledger(trials: Vec<Trial>) -> Ledger {
+        let mut ledger = Ledger::default();
+        ledger.apply(&EventKind::Stopped);
+        trials.into_iter().for_each(|trial| ledger.apply(&EventKind::Tried(Box::new(trial))));
+        ledger
+    }
+
+    #[test]
+    fn everything_tried_counts_and_the_same_training_again_says_nothing_new() {
+        let other = Trial { target: "pnl".into(), ..trial("ridge", "a", 0.1) };
+        let trials = [("logistic", "a", 0.5), ("logistic", "a", 0.5), ("boosting", "a", 0.6), ("logistic", "b", 0.55)];
+        let mut all: Vec<Trial> = trials.map(|(model, data, skill)| trial(model, data, skill)).into();
+        all.push(other);
+        let ledger = ledger(all);
+        assert_eq!((ledger.configurations(), ledger.trials().len()), (35, 5));
+        let facts = ledger.facts(&Symbol::new("ES").unwrap(), "profitability", 600, 590);
+        assert_eq!((facts.linear_scores, facts.tree_scores), (vec![0.5, 0.55], vec![0.6]));
+        assert_eq!((facts.trees_beat_linear_p, facts.closed_trades, facts.clean_trades), (Some(0.2), 600, 590));
+        let none = ledger.facts(&Symbol::new("NQ").unwrap(), "profitability", 0, 0);
+        assert!(none.linear_scores.is_empty() && none.trees_beat_linear_p.is_none());
+    }
+}
