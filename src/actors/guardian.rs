@@ -350,7 +350,7 @@ impl Guardian {
                     self.commit(events, vec![version.clone()], format!("{version} is {state}"), address)
                 }
             },
-            Change::Reload => refused("a reload is not the guardian's".to_owned()),
+            Change::Reload | Change::Imported { .. } => refused("this is not the guardian's".to_owned()),
         }
     }
 
