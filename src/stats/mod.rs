@@ -16,6 +16,7 @@ pub mod overfit;
 pub mod power;
 pub mod proportion;
 pub mod rank;
+pub mod reference;
 pub mod risk;
 pub mod sequential;
 pub mod sharpe;
