@@ -221,7 +221,10 @@ mod tests {
         assert_eq!(reference.edges(), [99.0, 199.0, 299.0, 399.0, 499.0, 599.0, 699.0, 799.0, 899.0]);
         assert!(reference.shares().iter().all(|share| (share - 0.1).abs() < 1e-15));
         assert_eq!((reference.bin(-1.0), reference.bin(99.0), reference.bin(99.5), reference.bin(1e9)), (0, 0, 1, 9));
-        assert_eq!((reference.quantiles().len(), reference.quantiles()[0], reference.quantiles()[99]), (100, 5.0, 995.0));
+        assert_eq!(
+            (reference.quantiles().len(), reference.quantiles()[0], reference.quantiles()[99]),
+            (100, 5.0, 995.0)
+        );
         let sample: Vec<f64> = reference.sample().iter().flatten().copied().collect();
         assert_eq!((sample.len(), sample[0], sample[19], sample[20], sample[199]), (200, 0.0, 19.0, 108.0, 999.0));
         assert_eq!((reference.mean(), reference.rows(), reference.missing()), (499.5, 1000, 0.0));
