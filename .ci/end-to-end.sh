@@ -69,7 +69,8 @@ holdback 0.2
 expect 4 "$binary" status
 "$binary" import --json "$signals" | holds "import" "a['stored'] == a['lines'] == 1100 and a['rejected'] == 0"
 "$binary" import --json "$signals" | holds "import again" "a['stored'] == 0 and a['duplicates'] == 1100"
-"$binary" train --json | holds "train" "a['version'] == 'ES/1' and a['registered'] and a['metrics']['test_auc'] > 0.6"
+"$binary" train --json --keep |
+    holds "train" "a['version'] == 'ES/1' and a['registered'] and a['metrics']['test_auc'] > 0.6 and a['verdict']"
 echo "end to end: imported, trained"
 
 start

@@ -9,6 +9,7 @@
 mod document;
 mod error;
 mod keys;
+mod learning;
 mod nearest;
 mod reader;
 mod section;
@@ -28,8 +29,9 @@ use self::{document::Document, reader::Reader};
 use crate::{
     domain::{Symbol, TradingCalendar},
     features::{DesignOptions, Instrument},
+    models::levels::Thresholds,
     rules::answer::Policy,
-    validation::training::Training,
+    validation::{Options as Validation, training::Training},
 };
 
 pub use error::{ConfigError, ConfigErrors, Fault, LoadError};
@@ -66,6 +68,10 @@ pub struct Sections {
     pub features: DesignOptions,
     /// `[training]`.
     pub training: Training,
+    /// `[validation]`, with what `[training]` and `[scoring]` say about it.
+    pub validation: Validation,
+    /// `[levels]`.
+    pub levels: Thresholds,
     /// `[journal]`.
     pub journal: Journal,
     /// `[supervision]`.
@@ -303,7 +309,7 @@ mod tests {
         }
         let keys = commented.iter().filter(|(key, _)| config.setting(key).is_some()).count();
         let headers = commented.len() - keys;
-        assert_eq!((keys, headers), (config.settings.len(), 14), "a key or header is written in another way");
+        assert_eq!((keys, headers), (config.settings.len(), 16), "a key or header is written in another way");
     }
 
     #[test]

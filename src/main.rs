@@ -22,5 +22,6 @@ fn main() -> ExitCode {
         Command::Lock(lock) => lock.run(),
         Command::Resume(resume) => resume.run(),
         Command::Reload(reload) => reload.run(),
+        Command::Validate(validate) => validate.run(),
     })
 }

@@ -18,9 +18,9 @@ use serde_json::Value;
 use vigie::domain::lifecycle::State;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "run", "check", "import", "features", "train", "score", "status", "models", "replay", "promote", "rollback",
-    "lock", "resume", "reload",
+    "lock", "resume", "reload", "validate",
 ];
 
 fn run(place: &Place, arguments: &[&str]) -> Output {
@@ -247,7 +247,7 @@ fn every_json_output_is_one_object_or_array() {
     let dry = json(&ends_with(&place, &["train", "--json", "--dry-run", "--state", "state", "--config", config], 0));
     assert_eq!(dry["registered"], false);
     assert_eq!(place.reader().counts().unwrap().versions, 0, "a dry run keeps nothing");
-    json(&ends_with(&place, &["train", "--json", "--state", "state", "--config", config], 0));
+    json(&ends_with(&place, &["train", "--json", "--keep", "--state", "state", "--config", config], 0));
     let daemon = Process::start(&place, &[]);
     let socket = place.socket();
     let socket = ["--json", "--socket", socket.to_str().unwrap()];

@@ -52,12 +52,61 @@ max_missing = 0.9
 fill_max_age_hours = 12
 interactions = [["recent_momentum", "order_imbalance"], ["confidence", "session_time"]]
 [training]
+model = "boosting"
+target = "pnl"
 min_trades = 600
 test_share = 0.25
 min_test_trades = 300
-l2 = 0.5
-solver = "newton"
+strengths = [0.5, 2]
+leaves = [5, 50]
+solver = "smartcore"
+allow_levels = ["random_forest"]
 seed = 11
+[validation]
+validation_share = 0.09
+folds = 6
+embargo_hours = 21.6
+steps = 11
+first_step_share = 0.36
+groups = 11
+judged_groups = 3
+bootstrap = 201
+null = 201
+importance = 31
+block_pairs = 9
+max_gap = 0.09
+max_cv_deviation = 0.045
+max_curve_step = 0.027
+min_feature_stability = 0.72
+top_features = 6
+max_overfitting = 0.45
+min_deflated_sharpe = 0.855
+max_p_value = 0.045
+max_single_skill = 0.72
+min_accuracy = 0.63
+min_f1 = 0.54
+min_precision = 0.585
+min_correlation = 0.45
+max_bootstrap_deviation = 0.045
+min_importance_stability = 0.72
+min_month_trades = 21
+min_good_months = 0.54
+min_regime_trades = 51
+regime_slack = 0.045
+min_good_paths = 0.45
+min_score = 0.63
+performance_weight = 0.315
+overfitting_weight = 0.315
+stability_weight = 0.27
+[levels]
+linear_min_trades = 501
+boosting_min_trades = 2001
+neural_min_trades = 5001
+plateau_trainings = 4
+plateau_rise = 0.009
+significance = 0.045
+forest_gain = 0.045
+boosting_gain = 0.09
 [journal]
 queue = 4096
 batch = 512
@@ -155,8 +204,8 @@ fn a_value_out_of_its_range_is_told_with_line_value_and_range() {
     check("[scoring]\nblend_weight = 1.7", &["2: scoring.blend_weight = 1.7: must be 0 to 1"]);
     check("[scoring]\n\nholdback = nan", &["3: scoring.holdback = nan: must be 0 to 1"]);
     check("scoring.holdback = -inf", &["1: scoring.holdback = -inf: must be 0 to 1"]);
-    check("[training]\nl2 = 0", &["2: training.l2 = 0: must be above 0 to 1000000"]);
-    check("[training]\nl2 = 1e999", &["2: training.l2 = 1e999: must be above 0 to 1000000"]);
+    check("[sizing]\nkelly_fraction = 0", &["2: sizing.kelly_fraction = 0: must be above 0 to 1"]);
+    check("[sizing]\nkelly_fraction = 1e999", &["2: sizing.kelly_fraction = 1e999: must be above 0 to 1"]);
     check("[features]\nclip_quantile = 0.5", &["2: features.clip_quantile = 0.5: must be 0 to below 0.5"]);
     check("[server]\nmax_in_flight = -1", &["2: server.max_in_flight = -1: must be 1 to 65536"]);
     let huge = "99999999999999999999999";
@@ -196,8 +245,11 @@ fn a_value_of_another_type_is_told_with_both_types() {
 
 #[test]
 fn numbers_may_be_written_in_every_way_that_toml_has() {
-    let config = parse("[server]\nmax_line_bytes = 0x1_0000\nmax_in_flight = +1_0\n[training]\nl2 = 1e-3\n");
-    assert_eq!((config.server.max_line_bytes, config.server.max_in_flight, config.training.l2), (65_536, 10, 0.001));
+    let config = parse("[server]\nmax_line_bytes = 0x1_0000\nmax_in_flight = +1_0\n[sizing]\nkelly_fraction = 1e-3\n");
+    assert_eq!(
+        (config.server.max_line_bytes, config.server.max_in_flight, config.policy.sizing.kelly_fraction),
+        (65_536, 10, 0.001)
+    );
 }
 
 #[test]
@@ -299,7 +351,7 @@ fn text_that_is_not_toml_is_told_by_line_and_the_rest_is_still_checked() {
         ],
     );
     check(
-        "[features]\nextra = [\"a\"\n[training]\nl2 = 5\nseed = 1\n",
+        "[features]\nextra = [\"a\"\n[training]\nmin_trades = 500\nseed = 1\n",
         &["3: not TOML: missing comma between array elements, expected `,`"],
     );
 }
@@ -338,7 +390,7 @@ fn a_report_draws_the_lines_at_fault() {
 #[test]
 fn the_effective_values_are_listed_in_one_form() {
     insta::assert_snapshot!("builtin_entries", Config::builtin().unwrap().to_toml());
-    assert_eq!(parse("training.l2 = 1").entries(), parse("training.l2 = 1.00").entries());
+    assert_eq!(parse("sizing.kelly_fraction = 1").entries(), parse("sizing.kelly_fraction = 1.00").entries());
     let all = parse(ALL_DIFFERENT);
     assert_eq!(parse(&all.to_toml()), all);
     assert_eq!(all.entries().len(), all.to_toml().lines().count());
@@ -499,4 +551,4 @@ proptest! {
 }
 
 /// Of the built-in configuration; changes with every key and default.
-const GOLDEN_HASH: &str = "8294811934fdab6d";
+const GOLDEN_HASH: &str = "a34c0f6ed98d5405";

@@ -31,7 +31,7 @@ fn from_past_trades_to_a_model_in_production_and_back() {
     let all = examples().len() as u64;
     let imported = json(&place, &["import", "--state", "state", "--json", EXAMPLES]);
     assert_eq!((imported["stored"].as_u64(), imported["rejected"].as_u64()), (Some(all), Some(0)));
-    let trained = json(&place, &["train", "--state", "state", "--config", "config.toml", "--json"]);
+    let trained = json(&place, &["train", "--state", "state", "--config", "config.toml", "--json", "--keep"]);
     assert_eq!((&trained["version"], &trained["registered"]), (&"ES/1".into(), &true.into()));
     let daemon = Process::start(&place, &[]);
     let socket = place.socket();
@@ -107,8 +107,9 @@ fn sighup_takes_a_good_file_and_refuses_a_bad_one_with_file_and_line() {
     assert_eq!(wire.ask_ok(score("T-1"))["confidence"], 0.6);
     assert!(daemon.log().contains("server.drain_ms"), "what waits for a restart is named: {}", daemon.log());
     place.file("config.toml", &format!("{CONFIG}scoring.blend_weight = 3\n"));
+    let fault = format!("config.toml:{}: scoring.blend_weight = 3", CONFIG.lines().count() + 1);
     daemon.signal("HUP");
-    until("a refusal in the log", || daemon.log().contains("config.toml:5: scoring.blend_weight = 3").then_some(()));
+    until("a refusal in the log", || daemon.log().contains(&fault).then_some(()));
     assert_eq!(wire.status()["config_hash"], new);
     assert_eq!(wire.ask_ok(score("T-2"))["confidence"], 0.6);
     // a storm of them is survived

@@ -1,5 +1,6 @@
 //! What is stored of a trained version: read as it was written, and never served once damaged.
 
+use blake2::{Blake2b128, Digest};
 use ndarray::{Array2, ArrayView1};
 use rand::RngExt;
 use rand_pcg::Pcg64;
@@ -12,9 +13,10 @@ use vigie::{
         row::{BUILT_IN, Schema},
     },
     models::{
-        DataHash, Logistic, ModelRecord, Options, RecordError, Target, TrainingSpan, VersionError, VersionRecord,
-        fit_logistic,
+        DataHash, Kind, Logistic, ModelRecord, Options, RecordError, References, ReliabilityBin, Target, TrainingSpan,
+        VersionError, VersionRecord, fit_logistic,
     },
+    stats::reference::Reference,
 };
 
 fn design(x: &Array2<f64>, options: &DesignOptions) -> DesignMatrix {
@@ -24,6 +26,10 @@ fn design(x: &Array2<f64>, options: &DesignOptions) -> DesignMatrix {
     let rows: Vec<&[Option<f64>]> = rows.iter().map(Vec::as_slice).collect();
     let schema = Schema::new(&options.extra).unwrap_or_else(|error| unreachable!("{error}"));
     fit(&schema, &rows, options).unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+fn reference() -> Reference {
+    Reference::of((0..30).map(|n| (n % 7 > 0).then_some(f64::from(n) / 3.0))).unwrap_or_else(|| unreachable!())
 }
 
 fn version() -> VersionRecord {
@@ -59,6 +65,12 @@ fn version() -> VersionRecord {
         metrics: [("test_auc".into(), 0.1 + 0.2)].into(),
         design: design(&x, &options),
         warnings: vec!["vix is missing in all rows".to_owned()],
+        kind: Some(Kind::Logistic),
+        hyper: [("strength".into(), vec![1.0])].into(),
+        importance: vec![("a".into(), 0.75), ("b".into(), 0.25)],
+        reference: References { inputs: [("a".into(), reference())].into(), score: Some(reference()) },
+        reliability: vec![ReliabilityBin { rows: 10, foretold: 0.1 + 0.2, observed: 0.4 }],
+        validation: Some(serde_json::json!({ "overall": 0.5 })),
     }
 }
 
@@ -68,6 +80,21 @@ fn a_version_is_read_as_it_was_written() {
     let bytes = version.to_bytes().unwrap();
     assert_eq!(VersionRecord::from_bytes(&bytes).unwrap(), version);
     assert_eq!(VersionRecord::from_bytes(&bytes).unwrap().to_bytes().unwrap(), bytes);
+}
+
+/// What stood in a record of the first format, and no more.
+#[test]
+fn a_version_of_the_first_format_is_still_read() {
+    let mut now = serde_json::to_value(version()).unwrap();
+    for later in ["kind", "hyper", "importance", "reference", "reliability", "validation"] {
+        now.as_object_mut().unwrap().remove(later).unwrap();
+    }
+    let text = serde_json::to_string(&now).unwrap();
+    let checksum: [u8; 16] = Blake2b128::digest(&text).into();
+    let checksum: String = checksum.iter().map(|byte| format!("{byte:02x}")).collect();
+    let old = format!("{{\"format\":1,\"checksum\":\"{checksum}\",\"version\":{text}}}");
+    let read = VersionRecord::from_bytes(old.as_bytes()).unwrap();
+    assert_eq!((read.kind, read.validation, read.model), (None, None, version().model));
 }
 
 #[test]
@@ -116,8 +143,8 @@ fn a_version_that_could_not_be_served_is_neither_written_nor_read() {
     assert!(matches!(with(&|v| v.training.last = Timestamp::UNIX_EPOCH), VersionError::Training { .. }));
 
     let text = String::from_utf8(version().to_bytes().unwrap()).unwrap();
-    let newer = text.replacen("\"format\":1", "\"format\":2", 1).replacen("\"version\"", "\"content\"", 1);
-    assert_eq!(VersionRecord::from_bytes(newer.as_bytes()), Err(VersionError::Format { found: 2, read: 1 }));
+    let newer = text.replacen("\"format\":2", "\"format\":3", 1).replacen("\"version\"", "\"content\"", 1);
+    assert_eq!(VersionRecord::from_bytes(newer.as_bytes()), Err(VersionError::Format { found: 3, read: 2 }));
     let changed = text.replacen("ES/2", "ES/3", 1);
     assert_eq!(VersionRecord::from_bytes(changed.as_bytes()), Err(VersionError::Checksum));
 }

@@ -8,6 +8,7 @@ pub mod gateway;
 pub mod guardian;
 pub mod history;
 pub mod journal;
+pub mod learning;
 pub mod models;
 pub mod scorer;
 pub mod supervision;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     domain::{Timestamp, VersionId, lifecycle::State},
     journal::Reader,
-    models::VersionRecord,
+    models::{Kind, VersionRecord},
     rules::roster::{Roster, Standing},
 };
 
@@ -55,6 +55,17 @@ pub fn roster(reader: &Reader) -> Result<Roster, String> {
     Ok(roster)
 }
 
+/// The record of one version, checked.
+///
+/// # Errors
+/// When there is none, or it cannot be used.
+pub fn record(reader: &Reader, version: &VersionId) -> Result<VersionRecord, String> {
+    let stored = reader.version(version).map_err(|error| error.to_string())?;
+    let stored =
+        stored.ok_or_else(|| format!("there is no version {version}; `vigie models` lists those that exist"))?;
+    VersionRecord::from_bytes(&stored.body).map_err(|error| error.to_string())
+}
+
 fn summary(reader: &Reader, version: &VersionId, standing: Standing) -> Result<VersionSummary, String> {
     let Standing { state, overridden } = standing;
     let stored = reader.version(version);
@@ -77,7 +88,7 @@ fn summary(reader: &Reader, version: &VersionId, standing: Standing) -> Result<V
     Ok(match record {
         Ok(record) => VersionSummary {
             created_at: Some(record.created_at),
-            kind: Some(record.model.kind().to_owned()),
+            kind: Some(record.kind.map_or(record.model.kind(), Kind::name).to_owned()),
             target: Some(record.target.to_string()),
             training_rows: Some(record.training.rows),
             metrics: record.metrics,

@@ -74,6 +74,7 @@ pub enum Command {
     Lock(Lock),
     Resume(Resume),
     Reload(Reload),
+    Validate(train::Validate),
 }
 
 /// How a command ended, when it did not simply succeed.

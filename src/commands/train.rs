@@ -1,43 +1,83 @@
-//! `vigie train`: a new version from what the journal holds.
+//! `vigie train` and `vigie validate`: a new version from what the journal holds, and an old one judged anew.
 
-use std::{collections::BTreeMap, io};
+use std::io;
 
 use clap::Args;
+use indicatif::ProgressBar;
 
-use super::{
-    ConfigArgs, Outcome, StateArgs,
-    terminal::{self, tell},
-};
+use super::{ConfigArgs, Outcome, StateArgs, files::bar, terminal::tell};
 use crate::{
-    actors::{history, models::roster},
+    actors::{
+        learning::{Job, Product, work},
+        models::roster,
+    },
     clock::{Clock, WallClock},
-    domain::{Event, EventKind, Symbol, VersionId},
-    features::pipeline::Pipeline,
-    journal::{Options, Store, Write},
-    models::VersionRecord,
-    validation::training::{Birth, train},
+    config::Config,
+    domain::{Symbol, VersionId},
+    journal::{Options, Store},
+    models::{Kind, Target, VersionRecord},
+    validation::{Stage, training::Order},
 };
 
 const EXAMPLES: &str = "\
 Examples:
   vigie train
+  vigie train --model boosting --target signal_quality --days 365
+  vigie train --keep                    a failed validation does not reject it
   vigie train --symbol NQ --state /var/lib/vigie --json
-  vigie train --dry-run                 train and judge, keep nothing";
+  vigie train --dry-run                 train and judge, register nothing";
 
-/// Train a model on the closed trades of the journal and register it
+const VALIDATE_EXAMPLES: &str = "\
+Examples:
+  vigie validate ES/3
+  vigie validate ES/3 --state /var/lib/vigie --json";
+
+/// Train a model on the closed trades of the journal, validate it and register it
 ///
-/// Logistic regression on profitability. The latest trades are kept apart and the model is judged on them. A new
-/// version influences nothing: see `vigie promote`. The daemon of this state folder must not be running.
+/// The latest trades are kept apart and the model is judged on them, by every gate of [validation]. One that passes is
+/// validated, one that does not is rejected; neither influences anything until it is promoted. Every fit counts in the
+/// doubt about whatever is deployed, that of a dry run too. The daemon of this state folder must not be running.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Train {
     /// Whose trades
     #[arg(long, default_value = "ES", value_parser = |text: &str| Symbol::new(text))]
     symbol: Symbol,
+    /// Kind of model [default: training.model]
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(Kind::ALL.map(Kind::name)))]
+    model: Option<String>,
+    /// What it predicts [default: training.target]
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(Target::ALL.map(Target::name)))]
+    target: Option<String>,
+    /// Use only trades of so many days before the latest one
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    days: Option<u32>,
     /// Do not register what was trained
     #[arg(long)]
     dry_run: bool,
-    /// Print the record's figures as one JSON object
+    /// If it fails its validation do not reject it: it stays trained, and `promote --override` can still use it
+    #[arg(long)]
+    keep: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Validate a version anew, on the trades it has not learnt from
+///
+/// One that is trained or was rolled back is validated or rejected by the verdict; of any other the report is kept and
+/// its state stays. The daemon of this state folder must not be running.
+#[derive(Debug, Args)]
+#[command(after_help = VALIDATE_EXAMPLES)]
+pub struct Validate {
+    /// The version, such as ES/14
+    version: VersionId,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// Print the figures as one JSON object
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -52,69 +92,116 @@ impl Train {
     /// # Errors
     /// When the journal cannot be used or the trades do not suffice.
     pub fn run(self) -> Outcome {
+        let order = Order {
+            symbol: self.symbol,
+            model: self.model.as_deref().and_then(Kind::named),
+            target: self.target.as_deref().and_then(Target::named),
+            days: self.days,
+        };
+        self.common.run(&Job::Train { order, dry_run: self.dry_run, keep: self.keep })
+    }
+}
+
+impl Validate {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When the journal cannot be used, there is no such version or the trades do not suffice.
+    pub fn run(self) -> Outcome {
+        self.common.run(&Job::Validate { version: self.version })
+    }
+}
+
+impl Common {
+    fn run(&self, job: &Job) -> Outcome {
         let config = self.config.load()?;
+        let product = self.on_the_folder(job, &config)?;
+        let record = product.checked_record().map_err(anyhow::Error::msg)?;
+        if self.json {
+            tell(figures(job, &product, record.as_ref()))?
+        } else {
+            print(job, &product, record.as_ref())?
+        }
+        Ok(())
+    }
+
+    /// Does it here, on a journal that nobody else has open for writing.
+    fn on_the_folder(&self, job: &Job, config: &Config) -> anyhow::Result<Product> {
         if !self.state.journal().exists() {
-            self.state.reader(&config)?; // says what to do
+            self.state.reader(config)?; // says what to do
         }
         let options = Options { cache_bytes: config.journal.cache_bytes, verify: false };
         let mut store = Store::open(&self.state.journal(), options)?;
         let reader = store.reader()?;
-        let versions = roster(&reader).map_err(anyhow::Error::msg)?;
-        let history = history::read(&reader).map_err(anyhow::Error::msg)?;
-        let number = versions.next_number(&self.symbol);
-        let parent = versions.plan().remove(&self.symbol).and_then(|plan| plan.production);
-        let birth =
-            Birth { id: VersionId { symbol: self.symbol.clone(), number }, created_at: WallClock.now(), parent };
-        let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features)?;
-        let record = train(birth, &history, pipeline, &config.features, &config.training)?;
+        let (bar, now) = (bar(1000, "{bar:40} {percent:>3} %  {msg}"), WallClock.now());
+        let product = work(job, &reader, config, now, &mut |share, stage| show(&bar, share, stage));
+        bar.finish_and_clear();
+        let product = product?;
+        let roster = roster(&reader).map_err(anyhow::Error::msg)?;
+        let writes = product.writes(job, &roster, now).map_err(anyhow::Error::msg)?;
         drop(reader);
-        if !self.dry_run {
-            register(&mut store, &record)?;
-        }
+        store.apply(&writes)?;
         store.close()?;
-        if self.json {
-            let version = serde_json::json!({
-                "version": record.id, "registered": !self.dry_run, "kind": record.model.kind(), "target": record.target,
-                "training": record.training, "data_hash": record.data_hash, "metrics": record.metrics, "warnings": record.warnings,
-            });
-            tell(&version)?;
-        } else {
-            print(&record, self.dry_run)?;
-        }
-        Ok(())
+        Ok(product)
     }
 }
 
-fn register(store: &mut Store, record: &VersionRecord) -> anyhow::Result<()> {
-    let evidence: BTreeMap<_, _> = record.metrics.clone();
-    let kind = EventKind::Trained { version: record.id.clone(), evidence };
-    let event = Event { at: record.created_at, kind };
-    store.apply(&[Write::Version { id: record.id.clone(), body: record.to_bytes()? }, Write::Event(event)])?;
-    Ok(())
+fn show(bar: &ProgressBar, share: f64, stage: Stage) {
+    bar.set_position((share * 1000.0) as u64);
+    bar.set_message(stage.to_string());
 }
 
-fn print(record: &VersionRecord, dry_run: bool) -> io::Result<()> {
-    let VersionRecord { id, model, target, training, metrics, warnings, design, .. } = record;
-    tell(format_args!("{id}: {} regression on {target}, {} columns", model.kind(), design.width()))?;
-    tell(format_args!(
-        "  trained on {} trades, {} of them won, {} to {}",
-        training.rows, training.wins, training.first, training.last
-    ))?;
-    let cell = |name: &str| terminal::figure(metrics.get(name));
-    let row = |title: &str, prefix: &str| -> Vec<String> {
-        let names = ["accuracy", "auc", "brier", "log_loss"];
-        std::iter::once(title.to_owned()).chain(names.map(|name| cell(&format!("{prefix}_{name}")))).collect()
-    };
-    let head = ["", "accuracy", "AUC", "Brier", "log loss"].map(str::to_owned).to_vec();
-    let rows = [head, row("  training", "train"), row("  test", "test"), row("  always the majority", "majority")];
-    tell(terminal::table(&rows).trim_end())?;
-    let test_rows = metrics.get("test_rows").copied().unwrap_or_default();
-    tell(format_args!("  the test part is the latest {test_rows:.0} trades, which the model has never seen"))?;
-    warnings.iter().try_for_each(|warning| tell(format_args!("  note: {warning}")))?;
-    if dry_run {
-        tell("nothing was registered (--dry-run)")?;
+fn is_dry(job: &Job) -> bool {
+    matches!(job, Job::Train { dry_run: true, .. })
+}
+
+fn figures(job: &Job, product: &Product, record: Option<&VersionRecord>) -> serde_json::Value {
+    let report = &product.report;
+    serde_json::json!({
+        "version": product.version,
+        "registered": record.is_some() && !is_dry(job),
+        "kind": record.map(|record| record.kind),
+        "target": report.goal,
+        "verdict": report.verdict,
+        "overall": report.overall,
+        "failed_gates": report.failed_gates().map(|check| check.part).collect::<Vec<_>>(),
+        "training": record.map(|record| record.training),
+        "data_hash": record.map(|record| record.data_hash),
+        "metrics": report.metrics(),
+        "warnings": record.map(|record| &record.warnings),
+        "report": report,
+    })
+}
+
+fn print(job: &Job, product: &Product, record: Option<&VersionRecord>) -> io::Result<()> {
+    let (version, passed) = (&product.version, product.report.is_deployable());
+    if let Some(record) = record {
+        let kind = record.kind.map_or(record.model.kind(), Kind::name);
+        let span = record.training;
+        tell(format_args!("{version}: {kind} on {}, {} columns", record.target, record.design.width()))?;
+        tell(format_args!(
+            "trained on {} trades, {} of them won, {} to {}",
+            span.rows, span.wins, span.first, span.last
+        ))?;
+    }
+    tell(product.report.to_string().trim_end())?;
+    let notes = record.iter().flat_map(|record| &record.warnings);
+    // the report has told its own notes
+    let mut others = notes.filter(|note| !product.report.evidence.notes.contains(note));
+    others.try_for_each(|note| tell(format_args!("note: {note}")))?;
+    let kept = matches!(job, Job::Train { keep: true, .. });
+    let state = if passed {
+        "validated"
+    } else if kept {
+        "trained"
     } else {
-        tell(format_args!("registered as {id}, state trained; it influences nothing until it is promoted"))?;
+        "rejected"
+    };
+    match (job, record) {
+        _ if is_dry(job) => tell("nothing was registered (--dry-run); what was tried is in the ledger"),
+        (_, Some(_)) => {
+            tell(format_args!("registered as {version}, state {state}; it influences nothing until it is promoted"))
+        }
+        _ => tell(format_args!("{version}: {}", product.report.summary())),
     }
-    Ok(())
 }

@@ -10,7 +10,7 @@ use jiff::{civil, tz::TimeZone};
 use toml::de::DeValue;
 
 use super::{
-    Access, Journal, LogLevel, Sections, Server, Supervision,
+    Access, Journal, LogLevel, Sections, Server, Supervision, learning,
     nearest::suggest,
     reader::{
         Effect::{AtReload, AtRestart},
@@ -21,24 +21,26 @@ use super::{
 use crate::{
     domain::{Feature, InvalidId, Symbol, TradingCalendar},
     features::{DesignOptions, Instrument, Scaling},
-    models::Solver,
     rules::{
         answer::Policy,
         sizing::{Sizing, SizingRule},
     },
-    validation::training::Training,
 };
 
 /// Reads every key, in the order of `config.toml`.
 pub(super) fn read(reader: &mut Reader<'_, '_>) -> Sections {
+    let (symbols, calendar, server, access) = (symbols(reader), trading_day(reader), server(reader), access(reader));
+    let (policy, features, training) = (policy(reader), features(reader), learning::training(reader));
     Sections {
-        symbols: symbols(reader),
-        calendar: trading_day(reader),
-        server: server(reader),
-        access: access(reader),
-        policy: policy(reader),
-        features: features(reader),
-        training: training(reader),
+        validation: learning::validation(reader, &training, &policy),
+        levels: learning::levels(reader),
+        symbols,
+        calendar,
+        server,
+        access,
+        policy,
+        features,
+        training,
         journal: journal(reader),
         supervision: supervision(reader),
         log_level: log_level(reader),
@@ -140,22 +142,6 @@ fn features(reader: &mut Reader<'_, '_>) -> DesignOptions {
     options
 }
 
-fn training(reader: &mut Reader<'_, '_>) -> Training {
-    let solvers = [("smartcore", Solver::Smartcore), ("newton", Solver::Newton)];
-    let mut at = reader.section("training", AtReload);
-    let training = Training {
-        min_trades: at.count("min_trades", 50..=1_000_000),
-        test_share: at.number("test_share", 0.05..=0.5),
-        min_test_trades: at.count("min_test_trades", 10..=1_000_000),
-        l2: at.number("l2", above(0.0, 1e6)),
-        solver: at.choice("solver", Solver::Smartcore, &solvers),
-        seed: at.whole("seed", 0..=i64::MAX.unsigned_abs()),
-    };
-    let possible = training.min_test_trades <= training.min_trades;
-    reader.demand(possible, ("training.min_test_trades", "must not be above", "training.min_trades"));
-    training
-}
-
 fn journal(reader: &mut Reader<'_, '_>) -> Journal {
     let mut at = reader.section("journal", AtRestart);
     let journal = Journal {
@@ -186,7 +172,7 @@ fn log_level(reader: &mut Reader<'_, '_>) -> LogLevel {
 }
 
 /// Above `low`, and at most `high`.
-fn above(low: f64, high: f64) -> (Bound<f64>, Bound<f64>) {
+pub(super) fn above(low: f64, high: f64) -> (Bound<f64>, Bound<f64>) {
     (Bound::Excluded(low), Bound::Included(high))
 }
 

@@ -77,6 +77,11 @@ impl Target {
         Self::ExitTiming,
     ];
 
+    /// The target of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|target| target.name() == name)
+    }
+
     /// What its values look like.
     pub fn kind(self) -> TargetKind {
         match self {

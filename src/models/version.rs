@@ -121,7 +121,9 @@ pub enum VersionError {
     #[error("the stored version cannot be read: {message}")]
     Malformed { message: String },
     /// Written by another program.
-    #[error("the stored version has format {found}, this program reads up to format {read}: use the program that wrote it")]
+    #[error(
+        "the stored version has format {found}, this program reads up to format {read}: use the program that wrote it"
+    )]
     Format { found: u32, read: u32 },
     /// Changed since it was written.
     #[error("the checksum of the stored version does not match its content: restore it or train it again")]

@@ -150,7 +150,9 @@ impl Roster {
             let no_way = |why| Refusal::NoWay { version: version.clone(), state, why };
             let step = state.forward().ok_or_else(|| no_way("there is no step forward from there"))?;
             let next = step.edge().1;
-            if !overridden {
+            // a version is validated without an override only by its validation
+            let validated = step == Transition::Stage && !self.standing(version).is_some_and(|s| s.overridden);
+            if !overridden && !validated {
                 return Err(Refusal::Gate { version: version.clone(), state, next, gate: "has not been run" });
             }
             let plan = self.plan().remove(&version.symbol).unwrap_or_default();
@@ -218,6 +220,26 @@ mod tests {
         assert!(matches!(roster.promote(&id("ES/1"), None, false), Err(Refusal::Gate { next: State::Validated, .. })));
         assert_eq!(roster.promote(&id("ES/1"), None, true).unwrap(), [(id("ES/1"), Transition::Validate)]);
         assert!(matches!(roster.promote(&id("ES/2"), None, true), Err(Refusal::Unknown(_))));
+    }
+
+    #[test]
+    fn what_its_validation_passed_goes_to_staging_and_what_was_pushed_past_it_does_not() {
+        let validate = |overridden| EventKind::Moved {
+            version: id("ES/1"),
+            step: Transition::Validate,
+            reason: String::new(),
+            by: By::Daemon("trainer".into()),
+            overridden,
+            evidence: BTreeMap::new(),
+        };
+        let mut roster = trained(&["ES/1"]);
+        roster.apply(&validate(false));
+        assert_eq!(roster.promote(&id("ES/1"), None, false).unwrap(), [(id("ES/1"), Transition::Stage)]);
+        let further = roster.promote(&id("ES/1"), Some(State::AbTest), false);
+        assert!(matches!(further, Err(Refusal::Gate { next: State::AbTest, .. })), "{further:?}");
+        let mut roster = trained(&["ES/1"]);
+        roster.apply(&validate(true));
+        assert!(matches!(roster.promote(&id("ES/1"), None, false), Err(Refusal::Gate { next: State::Staging, .. })));
     }
 
     #[test]

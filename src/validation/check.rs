@@ -218,17 +218,17 @@ fn performance(evidence: &Evidence, options: &Options, goal: Goal) -> Vec<Check>
         (Figures::Real(test), _) => test.r_squared,
         _ => None,
     };
-    let sharpe = |figures: Option<super::figures::PolicyFigures>| figures.and_then(|figures| figures.sharpe);
-    let gained = sharpe(evidence.policy).zip(sharpe(evidence.every_trade)).map(|(model, every)| model - every);
+    let sharpes = evidence.policy.and_then(|policy| policy.sharpe).zip(evidence.every_trade.and_then(|all| all.sharpe));
+    let gained = sharpes.map(|(model, every)| model - every);
     let baselines = [
         check(Part::LossSaved, saved, Limit::Above(0.0), -0.1),
         check(Part::SharpeGained, gained, Limit::AtLeast(0.0), -1.0),
     ];
     let below = evidence.has_rivals.then(|| {
-        let standing = evidence.rivals.as_ref();
-        let bar = standing.and_then(|standing| standing.bar);
-        let own = bar.and_then(|_| standing?.own);
-        check(Part::LevelBelow, own, Limit::AtLeast(bar.unwrap_or_default()), bar.unwrap_or_default() - 1.0)
+        let bar = evidence.rivals.as_ref().and_then(|standing| standing.bar);
+        let own = bar.and_then(|_| evidence.rivals.as_ref()?.own);
+        let bar = bar.unwrap_or_default();
+        check(Part::LevelBelow, own, Limit::AtLeast(bar), bar - 1.0)
     });
     of_goal.into_iter().chain(baselines).chain(below).collect()
 }
@@ -308,11 +308,6 @@ fn share(of: usize, part: usize) -> Option<f64> {
 }
 
 impl Part {
-    /// Its name as it is stored.
-    pub fn name(self) -> String {
-        serde_json::to_value(self).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default()
-    }
-
     /// What it belongs to, and whether it is hard.
     fn area(self) -> (Area, bool) {
         match self {

@@ -104,9 +104,11 @@ pub(super) fn stored(record: &VersionRecord, schema: &Schema) -> Result<Stored, 
         _ => (None, None),
     };
     let strength = record.hyper.get("strength").and_then(|values| values.first().copied()).or(penalty);
-    let (kind, strength) = record.kind.or(kind).zip(strength).ok_or_else(|| {
-        format!("{}: its record does not say how it was made; train it again", record.id)
-    })?;
+    let (kind, strength) = record
+        .kind
+        .or(kind)
+        .zip(strength)
+        .ok_or_else(|| format!("{}: its record does not say how it was made; train it again", record.id))?;
     let unknown = record.metrics.get("train_mean").copied().unwrap_or(0.5);
     let unknown = if record.target.kind() == TargetKind::Real { unknown } else { 0.5 };
     Ok(Stored { model: Learnt { design, model: record.model.clone(), unknown }, kind, strength, earlier })
@@ -176,11 +178,11 @@ mod tests {
 
     #[test]
     fn reliability_puts_ties_together_and_counts_every_row() {
-        let scores: Vec<f64> = (0..40).map(|row| f64::from(row / 8) / 10.0).collect();
+        let scores: Vec<f64> = (0..40).map(|row| f64::from(row / 8) / 8.0).collect();
         let labels: Vec<bool> = (0..40).map(|row| row % 4 == 0).collect();
         let bins = reliability(&scores, &labels);
         assert_eq!(bins.len(), 5);
-        assert_eq!(bins[2], ReliabilityBin { rows: 8, foretold: 0.2, observed: 0.25 });
+        assert_eq!(bins[2], ReliabilityBin { rows: 8, foretold: 0.25, observed: 0.25 });
         assert_eq!(bins.iter().map(|bin| bin.rows).sum::<u64>(), 40);
         assert!(reliability(&[], &[]).is_empty());
     }

@@ -84,9 +84,8 @@ impl Recipe<'_> {
     }
 
     /// The same, as a validation takes it.
-    pub fn fitter(&self) -> impl Fn(&TrainingSet<'_>) -> Result<Fitted, NoFit> {
-        let recipe = *self;
-        move |set| recipe.learn(set)?.fitted()
+    pub fn fitter(self) -> impl Fn(&TrainingSet<'_>) -> Result<Fitted, NoFit> {
+        move |set| self.learn(set)?.fitted()
     }
 
     fn is_real(&self) -> bool {

@@ -189,7 +189,8 @@ impl Report {
             ("gates_failed".into(), self.failed_gates().count() as f64),
         ]);
         for check in &self.checks {
-            let name = check.part.name();
+            let name = serde_json::to_value(check.part).unwrap_or_default();
+            let Some(name) = name.as_str() else { continue };
             decided.insert(format!("{name}_limit").into(), check.limit.number());
             decided.extend(check.value.map(|value| (name.into(), value)));
         }

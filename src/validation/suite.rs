@@ -127,11 +127,7 @@ struct Judged {
     notes: Vec<String>,
 }
 
-fn gather(
-    refit: &Refit<'_>,
-    subject: Subject<'_>,
-    progress: &mut Progress<'_>,
-) -> Result<Evidence, ValidationError> {
+fn gather(refit: &Refit<'_>, subject: Subject<'_>, progress: &mut Progress<'_>) -> Result<Evidence, ValidationError> {
     let lives = refit.examples.lives();
     let shares = &refit.options.splits;
     let by_share = || lives.time_split(shares.validation_share, shares.test_share);
@@ -243,7 +239,7 @@ impl Judged {
             self.notes
                 .push(format!("probability of overfitting: it needs at least {days} trading days before the test"));
         }
-        self.evidence.deflated = 
+        self.evidence.deflated =
             backtest::deflate(refit, &self.test, &self.scores, &trials, self.evidence.configurations);
         let paths = refit.paths(&self.learnt, strength, progress);
         self.evidence.paths =

@@ -16,11 +16,7 @@ use super::{
 };
 use crate::{
     domain::{Outcome, Signal, Symbol, Timestamp, TradeId, TradingCalendar, VersionId, event::Trial},
-    features::{
-        DesignOptions, Instrument,
-        pipeline::Pipeline,
-        row::InvalidSchema,
-    },
+    features::{DesignOptions, Instrument, pipeline::Pipeline, row::InvalidSchema},
     models::{
         Kind, Labeller, Solver, Target, TargetKind, TargetValue, VersionError, VersionRecord,
         levels::{Level, Thresholds, Verdict, judge},
@@ -164,8 +160,10 @@ pub enum TrainError {
         yes: bool,
     },
     /// The same number for all.
-    #[error("{target} is {value} for all {rows} training trades: there is nothing to learn; at least one other value is \
-             missing")]
+    #[error(
+        "{target} is {value} for all {rows} training trades: there is nothing to learn; at least one other value is \
+             missing"
+    )]
     Constant {
         /// What was to be foretold.
         target: Target,
@@ -208,6 +206,26 @@ pub enum TrainError {
     /// The record to be validated cannot be used with the inputs now declared.
     #[error("{0}")]
     Stored(String),
+}
+
+impl TrainError {
+    /// A stable word for it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooFewTrades { .. } => "too_few_trades",
+            Self::TooFewTestTrades { .. } => "too_few_test_trades",
+            Self::SingleClass { .. } => "single_class",
+            Self::Constant { .. } => "constant",
+            Self::Level(_) => "level",
+            Self::WrongKind { .. } => "wrong_kind",
+            Self::UnknownSymbol(_) => "unknown_symbol",
+            Self::Schema(_) | Self::Stored(_) => "inputs",
+            Self::Trades(_) => "trades",
+            Self::Validation(_) => "validation",
+            Self::Fit(_) => "fit",
+            Self::Record(_) => "record",
+        }
+    }
 }
 
 /// The closed trades of one symbol, labelled.
@@ -270,7 +288,8 @@ pub fn revalidate(
     let options = Options { strength: Some(stored.strength), ..options(settings, stored.kind, trials) };
     let (kind, target, seed) = (stored.kind, record.target, record.seed);
     let recipe = Recipe { kind, target, solver: training.solver, design: settings.features, seed };
-    let first_new = trades.examples.as_slice().iter().map(|example| example.life.at).find(|at| *at > record.training.last);
+    let first_new =
+        trades.examples.as_slice().iter().map(|example| example.life.at).find(|at| *at > record.training.last);
     let tested_from = stored.earlier.and_then(|report| report.evidence.parts.test_from);
     let from = tested_from.or(first_new).unwrap_or(record.created_at);
     let given = super::Given { model: stored.model.fitted()?, strength: stored.strength, from };
@@ -344,8 +363,7 @@ fn closed_trades(
         TargetValue::Class(yes) => Some(f64::from(u8::from(yes))),
         TargetValue::Real(value) => Some(value),
     };
-    let (examples, warnings) =
-        gather(history, symbol, pipeline, settings.calendar, Goal::from(target), &truth)?;
+    let (examples, warnings) = gather(history, symbol, pipeline, settings.calendar, Goal::from(target), &truth)?;
     let examples = match since {
         Some(since) => examples.since(since)?,
         None => examples,

@@ -4,19 +4,25 @@ use std::{collections::BTreeMap, fs, io::Read, path::PathBuf, sync::OnceLock};
 
 use tempfile::TempDir;
 use vigie::{
-    actors::daemon::{JOURNAL_FILE, SOCKET_FILE},
+    actors::{
+        daemon::{JOURNAL_FILE, SOCKET_FILE},
+        learning::settings,
+    },
     config::Config,
     domain::{Event, EventKind, SignalLine, Timestamp, VersionId, event::By, lifecycle::State},
-    features::pipeline::Pipeline,
     journal::{Options, Reader, Store, Write},
     models::VersionRecord,
-    validation::training::{Birth, History, train},
+    validation::{
+        Ledger,
+        training::{Birth, History, Order, train},
+    },
 };
 
 /// What the tests configure unless they say otherwise: no answer is late on a busy machine, the examples suffice to
-/// train on, every signal hears the model, and a journal that failed is opened again soon.
-pub const CONFIG: &str =
-    "server.deadline_us = 1000000\ntraining.min_test_trades = 100\nscoring.holdback = 0.0\njournal.retry_ms = 10\n";
+/// train on and are validated with little effort, every signal hears the model, and a journal that failed is opened again soon.
+pub const CONFIG: &str = "server.deadline_us = 1000000\ntraining.min_test_trades = 100\nscoring.holdback = 0.0\njournal.retry_ms = 10\n\
+     training.strengths = [1.0, 100.0]\nvalidation.bootstrap = 2\nvalidation.null = 20\nvalidation.importance = 2\n\
+     validation.folds = 2\nvalidation.steps = 2\nvalidation.groups = 3\nvalidation.judged_groups = 1\n";
 const OPTIONS: Options = Options { cache_bytes: 1 << 20, verify: false };
 
 /// A folder for one test.
@@ -125,8 +131,8 @@ pub fn model() -> &'static VersionRecord {
             history.signals.push(signal);
         }
         let config = Config::parse("test", CONFIG).unwrap();
-        let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features).unwrap();
         let birth = Birth { id: "ES/1".parse().unwrap(), created_at: Timestamp::UNIX_EPOCH, parent: None };
-        train(birth, &history, pipeline, &config.features, &config.training).unwrap()
+        let order = Order { symbol: birth.id.symbol.clone(), model: None, target: None, days: None };
+        train(birth, &order, &history, &settings(&config), &Ledger::default(), &mut |_, _| ()).unwrap().record
     })
 }

@@ -9,8 +9,8 @@ use vigie::{
         snapshot::{TrendRegime, VolatilityRegime},
     },
     features::{DesignOptions, Scaling, row::Schema},
-    models::Options as FitOptions,
-    validation::{Example, Examples, Goal, Life, fitter},
+    models::{Kind, Solver, Target},
+    validation::{Example, Examples, Goal, Life, Recipe, fitter},
 };
 
 /// Coefficients of the first five inputs that make a model worth having.
@@ -29,7 +29,15 @@ pub fn design() -> DesignOptions {
 }
 
 pub fn logistic(design: &DesignOptions) -> impl Fn(&fitter::TrainingSet<'_>) -> Result<fitter::Fitted, fitter::NoFit> {
-    fitter::logistic(design, FitOptions { tolerance: 1e-8, ..FitOptions::default() })
+    of_kind(Kind::Logistic, Target::Profitability, design)
+}
+
+pub fn of_kind(
+    kind: Kind,
+    target: Target,
+    design: &DesignOptions,
+) -> impl Fn(&fitter::TrainingSet<'_>) -> Result<fitter::Fitted, fitter::NoFit> {
+    Recipe { kind, target, solver: Solver::Newton, design, seed: 7 }.fitter()
 }
 
 pub fn calendar() -> TradingCalendar {
