@@ -72,6 +72,8 @@ pub struct Sections {
     pub validation: Validation,
     /// `[levels]`.
     pub levels: Thresholds,
+    /// `[trainer]`.
+    pub trainer: Trainer,
     /// `[journal]`.
     pub journal: Journal,
     /// `[supervision]`.
@@ -127,6 +129,17 @@ pub struct Journal {
     pub cache_bytes: usize,
     /// Pause before a failed database is opened again.
     pub retry: Duration,
+}
+
+/// What a training in the daemon's child process may take.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trainer {
+    /// Time after which it is ended.
+    pub wall: Duration,
+    /// Memory it may map, in bytes.
+    pub memory_bytes: u64,
+    /// How far it steps back behind other processes.
+    pub nice: i32,
 }
 
 /// How often actors may fail.
@@ -309,7 +322,7 @@ mod tests {
         }
         let keys = commented.iter().filter(|(key, _)| config.setting(key).is_some()).count();
         let headers = commented.len() - keys;
-        assert_eq!((keys, headers), (config.settings.len(), 16), "a key or header is written in another way");
+        assert_eq!((keys, headers), (config.settings.len(), 17), "a key or header is written in another way");
     }
 
     #[test]

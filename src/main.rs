@@ -23,5 +23,6 @@ fn main() -> ExitCode {
         Command::Resume(resume) => resume.run(),
         Command::Reload(reload) => reload.run(),
         Command::Validate(validate) => validate.run(),
+        Command::Work(work) => work.run(),
     })
 }

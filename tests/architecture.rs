@@ -23,7 +23,7 @@ const IMPURE: [&str; 10] = [
     "tracing",
 ];
 /// Where each heavy crate may be named: modules, or single files.
-const HOMES: [(&str, &[&str]); 8] = [
+const HOMES: [(&str, &[&str]); 9] = [
     ("statrs", &["stats"]),
     ("smartcore", &["models"]),
     ("ndarray", &["models", "validation"]),
@@ -31,13 +31,15 @@ const HOMES: [(&str, &[&str]); 8] = [
     ("toml", &["config"]),
     ("clap", &["commands", "main.rs"]),
     ("actix", &["actors", "commands/run.rs"]),
+    // a child limits itself
+    ("rustix", &["commands/work.rs"]),
     // the journal asks who owns its file
     ("nix", &["protocol", "journal"]),
 ];
 const MOST_LINES: usize = 420;
 /// Files that are longer, the most they may have, and why they are not split.
 const LONGER: [(&str, usize, &str); 2] = [
-    ("actors/daemon.rs", 500, "the wiring, to be read in one place"),
+    ("actors/daemon.rs", 560, "the wiring, to be read in one place"),
     ("actors/journal.rs", 520, "the thread and the handle to it share their types"),
 ];
 

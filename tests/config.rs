@@ -107,6 +107,10 @@ plateau_rise = 0.009
 significance = 0.045
 forest_gain = 0.045
 boosting_gain = 0.09
+[trainer]
+wall_s = 60
+memory_mib = 512
+nice = 5
 [journal]
 queue = 4096
 batch = 512
@@ -551,4 +555,4 @@ proptest! {
 }
 
 /// Of the built-in configuration; changes with every key and default.
-const GOLDEN_HASH: &str = "a34c0f6ed98d5405";
+const GOLDEN_HASH: &str = "611116d69ba7692a";

@@ -24,6 +24,7 @@ use super::{
     journal::{self, JournalHandle, OpenStore},
     scorer::{self, Renew, Scorer},
     supervision::{Budget, Failure, Shell, Tripwire},
+    trainer::{self, Trainer},
 };
 use crate::{
     clock::{Clock, EventClock, Stopwatch, WallClock},
@@ -74,6 +75,8 @@ pub struct Options {
     pub state: PathBuf,
     /// The socket.
     pub socket: PathBuf,
+    /// The program whose children train: this one.
+    pub program: PathBuf,
     /// Where time comes from.
     pub time: Time,
     /// Where tests make parts fail.
@@ -228,6 +231,7 @@ impl Daemon {
         let path = options.state.join(JOURNAL_FILE);
         let store_options = StoreOptions { cache_bytes: options.config.journal.cache_bytes, verify: false };
         let (store, quarantined) = open_or_quarantine(&path, store_options)?;
+        let file = path.clone();
         let open: OpenStore = Box::new(move |verify| Store::open(&path, StoreOptions { verify, ..store_options }));
         let (failed, failures) = mpsc::channel(64);
         let journal_limits = options.config.journal.clone();
@@ -286,10 +290,29 @@ impl Daemon {
         let guardian = Shell::new(
             guardian,
             Rc::new(move || Box::pin(Guardian::from_journal(guardian_shared.clone()))),
-            failed,
+            failed.clone(),
             move || silence(&silenced, "the guardian is being made anew"),
-            options.tripwire,
+            options.tripwire.clone(),
             mailbox.max(limits.max_connections * limits.max_in_flight),
+        )
+        .start();
+        let trainer_shared = trainer::Shared {
+            program: options.program,
+            file,
+            config: Arc::clone(&config),
+            guardian: guardian.clone(),
+            journal: journal.clone(),
+            clock: Arc::clone(&clock),
+            desk: Rc::default(),
+        };
+        let again = trainer_shared.clone();
+        let trainer = Shell::new(
+            Trainer::new(trainer_shared),
+            Rc::new(move || Box::pin(std::future::ready(Ok(Trainer::new(again.clone()))))),
+            failed,
+            || {},
+            options.tripwire,
+            mailbox,
         )
         .start();
         let (reload, reloads) = mpsc::channel(1);
@@ -298,6 +321,7 @@ impl Daemon {
         let gateway = Gateway::new(Wiring {
             scorer: scorer.clone(),
             guardian: guardian.clone(),
+            trainer,
             journal: journal.clone(),
             config: Arc::clone(&config),
             clock: Arc::clone(&clock),

@@ -16,16 +16,18 @@ use tokio::{
 use super::{
     guardian::{Guardian, GuardianStatus, ObserveGuardian, Order, RecordOutcome, RecordSkip},
     journal::{JournalHandle, JournalStatus},
+    learning::Job,
     models::{VersionSummary, summaries},
     scorer::{ObserveScorer, Score, Scorer, ScorerStatus},
     supervision::Shell,
+    trainer::{Ask, ObserveTrainer, Running, Trainer},
 };
 use crate::{
     clock::{Clock, EventClock, Stopwatch},
     config::Config,
     domain::{
         Decision, Event, EventKind, FeatureVector, Inputs, InvalidLine, Probability, Reason, Side, Signal, SignalLine,
-        Timestamp, TradeId,
+        Timestamp, TradeId, event::By,
     },
     journal::{Applied, Counts, SignalRecord, Source, Write},
     protocol::{
@@ -33,6 +35,7 @@ use crate::{
         peer::{Peer, Role},
         server::{Connections, Service},
     },
+    validation::training::Order as TrainingOrder,
 };
 
 /// A wish to read the configuration again, and where to say what came of it.
@@ -48,6 +51,8 @@ pub struct Wiring {
     pub scorer: Addr<Shell<Scorer>>,
     /// Judges, records and changes.
     pub guardian: Addr<Shell<Guardian>>,
+    /// Trains.
+    pub trainer: Addr<Shell<Trainer>>,
     /// Reads.
     pub journal: JournalHandle,
     /// The configuration in force.
@@ -102,6 +107,9 @@ pub struct Status {
     /// The guardian; absent while it is made anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guardian: Option<GuardianStatus>,
+    /// What the trainer is doing, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub training: Option<Running>,
 }
 
 impl Gateway {
@@ -212,6 +220,7 @@ impl Gateway {
             journal: wiring.journal.status(),
             scorer: wiring.scorer.send(ObserveScorer).await.ok().flatten(),
             guardian: wiring.guardian.send(ObserveGuardian).await.ok().flatten(),
+            training: wiring.trainer.send(ObserveTrainer).await.ok().flatten().and_then(|status| status.running),
         }
     }
 
@@ -249,10 +258,28 @@ impl Gateway {
                     Err(error) => message::write_error(out, id, &WireError::new("retry", error.to_string())),
                 };
             }
+            Change::Train { symbol, model, target, days, dry_run, keep, reason } => {
+                let order = TrainingOrder { symbol, model, target, days };
+                return self.train(Job::Train { order, dry_run, keep }, reason, peer, id, out).await;
+            }
+            Change::Validate { version, reason } => {
+                return self.train(Job::Validate { version }, reason, peer, id, out).await;
+            }
             of_the_guardian => of_the_guardian,
         };
         match self.0.guardian.send(Order { change, uid: peer.uid }).await {
             Ok(Ok(done)) => message::write_ok(out, id, &done),
+            Ok(Err(error)) => message::write_error(out, id, &error),
+            Err(error) => message::write_error(out, id, &WireError::new("internal_error", error.to_string())),
+        }
+    }
+
+    /// Answers as soon as it has begun; how it goes on is told to `training`.
+    async fn train(&self, job: Job, reason: String, peer: Peer, id: Option<&RawValue>, out: &mut Vec<u8>) {
+        match self.0.trainer.send(Ask { job, reason, by: By::Uid(peer.uid) }).await {
+            Ok(Ok(number)) => {
+                message::write_ok(out, id, &serde_json::json!({ "done": "it has begun", "training": number }))
+            }
             Ok(Err(error)) => message::write_error(out, id, &error),
             Err(error) => message::write_error(out, id, &WireError::new("internal_error", error.to_string())),
         }
@@ -314,6 +341,10 @@ impl Service for Gateway {
             }
             Ok(Request::Read(Read::Status)) => {
                 message::write_ok(out, id, &serde_json::json!({ "status": self.status().await }));
+            }
+            Ok(Request::Read(Read::Training)) => {
+                let status = self.0.trainer.send(ObserveTrainer).await.ok().flatten().unwrap_or_default();
+                message::write_ok(out, id, &serde_json::json!({ "training": status }));
             }
             Ok(Request::Read(Read::Models)) => match self.models().await {
                 Ok(models) => message::write_ok(out, id, &serde_json::json!({ "models": models })),

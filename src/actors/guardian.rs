@@ -10,6 +10,7 @@ mod load;
 mod messages;
 mod orders;
 mod record;
+mod register;
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
 
@@ -22,6 +23,7 @@ pub use self::messages::{
     Answer, Done, GuardianStatus, LockNow, ObserveGuardian, Order, Reconfigured, RecordOutcome, RecordSkip,
     VersionStatus,
 };
+pub use self::register::Register;
 use super::{
     journal::{JournalHandle, Unavailable},
     supervision::{Part, Shell},

@@ -1,6 +1,8 @@
 //! One training or validation, from a journal that is only read to what is to be written: the same for a command on a
 //! state folder and for the trainer's child process.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::{history, models};
@@ -63,6 +65,40 @@ pub struct Refused {
     pub message: String,
 }
 
+/// What a child process is told to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// What.
+    pub job: Job,
+    /// The journal, to be read.
+    pub journal: PathBuf,
+    /// The configuration in force, as TOML.
+    pub config: String,
+    /// The time of it all.
+    pub at: Timestamp,
+    /// Most memory it may map.
+    pub memory_bytes: u64,
+    /// How far it steps back behind other processes, 0 to 19.
+    pub nice: i32,
+}
+
+/// What a child process tells.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Told {
+    /// How far it is.
+    Progress {
+        /// Share done, 0 to 1.
+        share: f64,
+        /// What it is at.
+        stage: String,
+    },
+    /// What came of it.
+    Product(Box<Product>),
+    /// Why nothing did.
+    Refused(Refused),
+}
+
 /// Where the names of the reports of later validations begin among the checkpoints.
 const REPORT: &str = "report:";
 
@@ -73,7 +109,8 @@ impl From<TrainError> for Refused {
 }
 
 impl Refused {
-    fn new(code: &str, message: impl ToString) -> Self {
+    /// For a reason that has `code` for a name.
+    pub fn new(code: &str, message: impl ToString) -> Self {
         Self { code: code.to_owned(), message: message.to_string() }
     }
 }
@@ -174,6 +211,13 @@ impl Product {
     /// In words, when the product is not sound.
     pub fn writes(&self, job: &Job, roster: &Roster, at: Timestamp) -> Result<Vec<Write>, String> {
         let record = self.checked_record()?;
+        let fits = match job {
+            Job::Train { order, .. } => record.is_some() && self.version.symbol == order.symbol,
+            Job::Validate { version } => record.is_none() && self.trial.is_none() && self.version == *version,
+        };
+        if !fits {
+            return Err(format!("what was made, {}, is not what was asked for", self.version));
+        }
         let event = |kind| Write::Event(Event { at, kind });
         let dry = matches!(job, Job::Train { dry_run: true, .. });
         let mut writes = Vec::new();

@@ -3,6 +3,7 @@
 //! The listener, the connections, the scorer and the guardian share one thread, so that a score costs no hop between
 //! threads; the journal has its own. What they know of each other are messages and the handles they were given.
 
+pub mod child;
 pub mod daemon;
 pub mod gateway;
 pub mod guardian;
@@ -12,3 +13,4 @@ pub mod learning;
 pub mod models;
 pub mod scorer;
 pub mod supervision;
+pub mod trainer;

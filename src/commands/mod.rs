@@ -13,6 +13,7 @@ mod score;
 mod status;
 mod terminal;
 mod train;
+mod work;
 
 use std::{
     path::{Path, PathBuf},
@@ -75,6 +76,7 @@ pub enum Command {
     Resume(Resume),
     Reload(Reload),
     Validate(train::Validate),
+    Work(work::Work),
 }
 
 /// How a command ended, when it did not simply succeed.

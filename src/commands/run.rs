@@ -69,6 +69,7 @@ impl Run {
             config_path: self.config.config.clone(),
             state: self.state.clone(),
             socket: socket.clone(),
+            program: std::env::current_exe().map_err(anyhow::Error::from)?,
             time: match self.clock {
                 ClockArg::Wall => Time::Wall,
                 ClockArg::Event => Time::Event,

@@ -1,23 +1,31 @@
 //! `vigie train` and `vigie validate`: a new version from what the journal holds, and an old one judged anew.
 
-use std::io;
+use std::{io, path::PathBuf, time::Duration};
 
 use clap::Args;
 use indicatif::ProgressBar;
+use serde_json::{Value, json};
 
-use super::{ConfigArgs, Outcome, StateArgs, files::bar, terminal::tell};
+use super::{ConfigArgs, Outcome, PATIENCE, StateArgs, files::bar, terminal::tell};
 use crate::{
     actors::{
+        daemon::SOCKET_FILE,
         learning::{Job, Product, work},
         models::roster,
     },
     clock::{Clock, WallClock},
     config::Config,
     domain::{Symbol, VersionId},
-    journal::{Options, Store},
+    journal::{OpenError, Options, Store},
     models::{Kind, Target, VersionRecord},
+    protocol::client::Client,
     validation::{Stage, training::Order},
 };
+
+/// How the bar looks.
+const BAR: &str = "{bar:40} {percent:>3} %  {msg}";
+/// Pause between two questions of how far the daemon is.
+const POLL: Duration = Duration::from_millis(100);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,7 +44,8 @@ Examples:
 ///
 /// The latest trades are kept apart and the model is judged on them, by every gate of [validation]. One that passes is
 /// validated, one that does not is rejected; neither influences anything until it is promoted. Every fit counts in the
-/// doubt about whatever is deployed, that of a dry run too. The daemon of this state folder must not be running.
+/// doubt about whatever is deployed, that of a dry run too. A daemon that has the journal open does it
+/// in a child process, by its own configuration; without one it is done here.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Train {
@@ -65,7 +74,8 @@ pub struct Train {
 /// Validate a version anew, on the trades it has not learnt from
 ///
 /// One that is trained or was rolled back is validated or rejected by the verdict; of any other the report is kept and
-/// its state stays. The daemon of this state folder must not be running.
+/// its state stays. A daemon that has the journal open does it
+/// in a child process, by its own configuration; without one it is done here.
 #[derive(Debug, Args)]
 #[command(after_help = VALIDATE_EXAMPLES)]
 pub struct Validate {
@@ -77,9 +87,15 @@ pub struct Validate {
 
 #[derive(Debug, Args)]
 struct Common {
+    /// Why, in your words; a daemon keeps it
+    #[arg(long, value_name = "TEXT", default_value = "ordered on the command line")]
+    reason: String,
     /// Print the figures as one JSON object
     #[arg(long)]
     json: bool,
+    /// Socket of the daemon that has the journal open [default: vigie.sock in the state folder]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
     #[command(flatten)]
     state: StateArgs,
     #[command(flatten)]
@@ -115,7 +131,10 @@ impl Validate {
 impl Common {
     fn run(&self, job: &Job) -> Outcome {
         let config = self.config.load()?;
-        let product = self.on_the_folder(job, &config)?;
+        let product = match &self.socket {
+            Some(socket) => self.by_the_daemon(job, socket.clone())?,
+            None => self.by_whom_has_the_journal(job, &config)?,
+        };
         let record = product.checked_record().map_err(anyhow::Error::msg)?;
         if self.json {
             tell(figures(job, &product, record.as_ref()))?
@@ -125,15 +144,71 @@ impl Common {
         Ok(())
     }
 
-    /// Does it here, on a journal that nobody else has open for writing.
-    fn on_the_folder(&self, job: &Job, config: &Config) -> anyhow::Result<Product> {
+    fn by_whom_has_the_journal(&self, job: &Job, config: &Config) -> anyhow::Result<Product> {
         if !self.state.journal().exists() {
             self.state.reader(config)?; // says what to do
         }
         let options = Options { cache_bytes: config.journal.cache_bytes, verify: false };
-        let mut store = Store::open(&self.state.journal(), options)?;
+        match Store::open(&self.state.journal(), options) {
+            Ok(store) => Self::on_the_folder(store, job, config),
+            Err(in_use @ OpenError::InUse { .. }) => {
+                let socket = self.state.state.join(SOCKET_FILE);
+                if socket.exists() {
+                    return self.by_the_daemon(job, socket);
+                }
+                Err(anyhow::Error::new(in_use)
+                    .context("nothing was trained; name the socket of its daemon with --socket"))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Lets the daemon do it, and waits.
+    fn by_the_daemon(&self, job: &Job, socket: PathBuf) -> anyhow::Result<Product> {
+        let mut client = Client::new(socket, PATIENCE);
+        let begun = client.request(&self.request(job), PATIENCE)?;
+        let number = begun.get("training").and_then(Value::as_u64);
+        let bar = bar(1000, BAR);
+        loop {
+            let answer = client.request(&json!({ "type": "training" }), PATIENCE)?;
+            let training = answer.get("training").cloned().unwrap_or_default();
+            let field = |name: &str| training.pointer(name).cloned().unwrap_or_default();
+            if field("/running/number").as_u64() == number {
+                bar.set_position((field("/running/share").as_f64().unwrap_or_default() * 1000.0) as u64);
+                bar.set_message(field("/running/stage").as_str().unwrap_or_default().to_owned());
+                std::thread::sleep(POLL);
+                continue;
+            }
+            bar.finish_and_clear();
+            if field("/last/number").as_u64() != number {
+                anyhow::bail!(
+                    "the daemon does not know any more what came of it; see `vigie models` and `vigie status`"
+                );
+            }
+            if let Some(refused) = field("/last/refused/message").as_str() {
+                anyhow::bail!("{refused}");
+            }
+            let (version, report) = (field("/last/version"), field("/last/report"));
+            let (version, report) = (serde_json::from_value(version)?, serde_json::from_value(report)?);
+            return Ok(Product { version, record: None, trial: None, report });
+        }
+    }
+
+    fn request(&self, job: &Job) -> Value {
+        let reason = &self.reason;
+        match job {
+            Job::Train { order: Order { symbol, model, target, days }, dry_run, keep } => json!({
+                "type": "train", "symbol": symbol, "model": model, "target": target, "days": days, "dry_run": dry_run,
+                "keep": keep, "reason": reason,
+            }),
+            Job::Validate { version } => json!({ "type": "validate", "version": version, "reason": reason }),
+        }
+    }
+
+    /// Does it here, on a journal that nobody else has open for writing.
+    fn on_the_folder(mut store: Store, job: &Job, config: &Config) -> anyhow::Result<Product> {
         let reader = store.reader()?;
-        let (bar, now) = (bar(1000, "{bar:40} {percent:>3} %  {msg}"), WallClock.now());
+        let (bar, now) = (bar(1000, BAR), WallClock.now());
         let product = work(job, &reader, config, now, &mut |share, stage| show(&bar, share, stage));
         bar.finish_and_clear();
         let product = product?;
@@ -159,7 +234,7 @@ fn figures(job: &Job, product: &Product, record: Option<&VersionRecord>) -> serd
     let report = &product.report;
     serde_json::json!({
         "version": product.version,
-        "registered": record.is_some() && !is_dry(job),
+        "registered": matches!(job, Job::Train { dry_run: false, .. }),
         "kind": record.map(|record| record.kind),
         "target": report.goal,
         "verdict": report.verdict,
@@ -199,7 +274,7 @@ fn print(job: &Job, product: &Product, record: Option<&VersionRecord>) -> io::Re
     };
     match (job, record) {
         _ if is_dry(job) => tell("nothing was registered (--dry-run); what was tried is in the ledger"),
-        (_, Some(_)) => {
+        (Job::Train { .. }, _) => {
             tell(format_args!("registered as {version}, state {state}; it influences nothing until it is promoted"))
         }
         _ => tell(format_args!("{version}: {}", product.report.summary())),

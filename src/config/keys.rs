@@ -34,6 +34,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Sections {
     Sections {
         validation: learning::validation(reader, &training, &policy),
         levels: learning::levels(reader),
+        trainer: learning::trainer(reader),
         symbols,
         calendar,
         server,

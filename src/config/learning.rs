@@ -5,6 +5,7 @@
 use toml::de::DeValue;
 
 use super::{
+    Trainer,
     keys::above,
     reader::{Effect::AtReload, Reader},
     section::{ListForm, Refusal, Section, quoted},
@@ -139,6 +140,15 @@ pub(super) fn levels(reader: &mut Reader<'_, '_>) -> Thresholds {
         significance: at.number("significance", 0.0..=1.0),
         forest_gain: at.number("forest_gain", 0.0..=10.0),
         boosting_gain: at.number("boosting_gain", 0.0..=10.0),
+    }
+}
+
+pub(super) fn trainer(reader: &mut Reader<'_, '_>) -> Trainer {
+    let mut at = reader.section("trainer", AtReload);
+    Trainer {
+        wall: at.seconds("wall_s", 1..=86_400),
+        memory_bytes: at.whole("memory_mib", 16..=1_048_576) << 20,
+        nice: i32::try_from(at.whole("nice", 0..=19)).unwrap_or(19),
     }
 }
 

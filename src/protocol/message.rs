@@ -9,8 +9,11 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::domain::{
-    Decision, InvalidLine, Outcome, Probability, SignalLine, Skip, TradeId, VersionId, lifecycle::State,
+use crate::{
+    domain::{
+        Decision, InvalidLine, Outcome, Probability, SignalLine, Skip, Symbol, TradeId, VersionId, lifecycle::State,
+    },
+    models::{Kind, Target},
 };
 
 pub use decode::decode;
@@ -51,6 +54,8 @@ pub enum Read {
     Status,
     /// The registered versions.
     Models,
+    /// How far the trainer is, and what it did last.
+    Training,
 }
 
 /// Requests that change what is served; each is journalled with the uid and the reason.
@@ -89,6 +94,35 @@ pub enum Change {
     },
     /// Read the configuration again.
     Reload,
+    /// Train a version and validate it, in a process of its own.
+    Train {
+        /// Whose trades.
+        symbol: Symbol,
+        /// Kind of model; as configured without it.
+        #[serde(default)]
+        model: Option<Kind>,
+        /// What it predicts; as configured without it.
+        #[serde(default)]
+        target: Option<Target>,
+        /// Only trades of so many days before the latest one.
+        #[serde(default)]
+        days: Option<u32>,
+        /// Whether to register nothing.
+        #[serde(default)]
+        dry_run: bool,
+        /// Whether a version that fails its validation stays trained.
+        #[serde(default)]
+        keep: bool,
+        /// Why.
+        reason: String,
+    },
+    /// Validate a version anew, in a process of its own.
+    Validate {
+        /// Which.
+        version: VersionId,
+        /// Why.
+        reason: String,
+    },
     /// Note that a file was imported; its trades came before, each as an `import`.
     Imported {
         /// Name of the file.

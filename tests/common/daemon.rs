@@ -27,13 +27,21 @@ pub struct Setup {
     pub config: String,
     pub config_path: Option<PathBuf>,
     pub socket: Option<PathBuf>,
+    pub program: PathBuf,
     pub time: Time,
     pub trap: Trap,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { config: CONFIG.to_owned(), config_path: None, socket: None, time: Time::Wall, trap: Trap::default() }
+        Self {
+            config: CONFIG.to_owned(),
+            config_path: None,
+            socket: None,
+            program: env!("CARGO_BIN_EXE_vigie").into(),
+            time: Time::Wall,
+            trap: Trap::default(),
+        }
     }
 }
 
@@ -69,6 +77,7 @@ impl Daemon {
                 config_path: setup.config_path,
                 state,
                 socket: own_socket,
+                program: setup.program,
                 time: setup.time,
                 tripwire: setup.trap.wire(),
                 on_reload: None,

@@ -18,9 +18,9 @@ use crate::{
 };
 
 /// Events of an order that are on disk and now take effect.
-struct Committed {
-    events: Vec<Event>,
-    loaded: BTreeMap<VersionId, Arc<Served>>,
+pub(super) struct Committed {
+    pub(super) events: Vec<Event>,
+    pub(super) loaded: BTreeMap<VersionId, Arc<Served>>,
 }
 
 impl Message for Committed {
@@ -63,7 +63,9 @@ impl Guardian {
                     self.commit(events, vec![version.clone()], format!("{version} is {state}"), address)
                 }
             },
-            Change::Reload | Change::Imported { .. } => refused("this is not the guardian's".to_owned()),
+            Change::Reload | Change::Imported { .. } | Change::Train { .. } | Change::Validate { .. } => {
+                refused("this is not the guardian's".to_owned())
+            }
         }
     }
 

@@ -176,8 +176,9 @@ fn decode_body(kind: Option<&str>, line: &[u8]) -> Result<Request, InvalidLine> 
         Some("ping") => bare(line, Request::Read(Read::Ping)),
         Some("status") => bare(line, Request::Read(Read::Status)),
         Some("models") => bare(line, Request::Read(Read::Models)),
+        Some("training") => bare(line, Request::Read(Read::Training)),
         Some("reload") => bare(line, Request::Change(Change::Reload)),
-        Some("promote" | "rollback" | "lock" | "resume" | "imported") => decode_change(line),
+        Some("promote" | "rollback" | "lock" | "resume" | "imported" | "train" | "validate") => decode_change(line),
         Some(other) => Err(invalid(
             "unknown_type",
             "type",

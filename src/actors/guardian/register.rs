@@ -1,0 +1,69 @@
+//! What the trainer made is registered: its record, its entry in the ledger and the steps of its life, in one transaction.
+//! It gives no model a say.
+
+use std::sync::Arc;
+
+use actix::{Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
+
+use super::{Answer, Done, Guardian, down, orders::Committed, retry};
+use crate::{
+    actors::{
+        learning::{Job, Product},
+        supervision::Shell,
+    },
+    domain::Event,
+    journal::{Applied, Write},
+    protocol::message::WireError,
+};
+
+/// A product of the trainer, to be checked and registered.
+#[derive(Debug, Clone)]
+pub struct Register {
+    /// What was made.
+    pub product: Product,
+    /// What it was made for.
+    pub job: Job,
+}
+
+impl Message for Register {
+    type Result = Answer<Done>;
+}
+
+impl Guardian {
+    fn register(&self, message: &Register, address: Addr<Shell<Self>>) -> ResponseFuture<Answer<Done>> {
+        let Register { product, job } = message;
+        let writes = match product.writes(job, &self.roster, self.shared.clock.now()) {
+            Ok(writes) => writes,
+            Err(why) => return Box::pin(std::future::ready(Err(WireError::new("garbage", why)))),
+        };
+        let event = |write: &Write| match write {
+            Write::Event(event) => Some(event.clone()),
+            _ => None,
+        };
+        let events: Vec<Event> = writes.iter().filter_map(event).collect();
+        let done = format!("{}: {}", product.version, product.report.summary());
+        let (journal, turn) = (self.shared.journal.clone(), Arc::clone(&self.shared.turn));
+        Box::pin(async move {
+            let turn = turn.lock_owned().await;
+            let applied = journal.write(writes).await.map_err(|error| retry(&error))?;
+            let bad = applied.iter().find(|one| !matches!(one, Applied::Stored { .. } | Applied::Duplicate));
+            if let Some(bad) = bad {
+                return Err(WireError::new("conflict", format!("the journal refused a part of it: {bad:?}")));
+            }
+            let delivered = address.send(Committed { events, loaded: Default::default() }).await;
+            drop(turn);
+            delivered.map_err(|error| WireError::new("internal_error", error.to_string()))?;
+            Ok(Done { done, durable: true })
+        })
+    }
+}
+
+impl Handler<Register> for Shell<Guardian> {
+    type Result = ResponseFuture<Answer<Done>>;
+
+    fn handle(&mut self, message: Register, context: &mut Context<Self>) -> Self::Result {
+        let address = context.address();
+        let done = self.handle_with(context, "register", |guardian| guardian.register(&message, address));
+        done.unwrap_or_else(|| Box::pin(std::future::ready(Err(down()))))
+    }
+}

@@ -1,0 +1,251 @@
+//! The trainer: one training or validation at a time, done by a child process of the same program and registered by the
+//! guardian. Whatever happens to the child, serving goes on, and nothing but a whole, checked product is registered.
+
+use std::{
+    cell::RefCell,
+    path::PathBuf,
+    rc::Rc,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
+
+use actix::{Addr, Context, Handler, Message, MessageResult};
+use arc_swap::ArcSwap;
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use super::{
+    child::{self, Progress},
+    guardian::{Guardian, Register},
+    journal::JournalHandle,
+    learning::{Assignment, Job, Product, Refused},
+    supervision::{Part, Shell},
+};
+use crate::{
+    clock::Clock,
+    config::Config,
+    domain::{
+        Event, EventKind, Timestamp, VersionId,
+        event::{By, Level},
+    },
+    journal::Write,
+    protocol::message::WireError,
+    validation::Report,
+};
+
+/// Asks for a training or a validation. The answer is its number; what comes of it is seen in [`TrainerStatus`].
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// What is to be done.
+    pub job: Job,
+    /// Why, in words; it is kept.
+    pub reason: String,
+    /// Who asks.
+    pub by: By,
+}
+
+/// Asks the trainer how far it is.
+#[derive(Debug)]
+pub struct ObserveTrainer;
+
+/// How far the trainer is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct TrainerStatus {
+    /// What is being done.
+    pub running: Option<Running>,
+    /// What was done last since the daemon's start.
+    pub last: Option<Ended>,
+}
+
+/// What is being done.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Running {
+    /// Its number since the daemon's start, from 1.
+    pub number: u64,
+    /// What.
+    #[serde(flatten)]
+    pub job: Job,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Share done, 0 to 1.
+    pub share: f64,
+    /// What it is at.
+    pub stage: String,
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ended {
+    /// Its number since the daemon's start.
+    pub number: u64,
+    /// When it ended.
+    pub at: Timestamp,
+    /// The version that was made or validated, unless nothing came of it.
+    pub version: Option<VersionId>,
+    /// Whether it was registered.
+    pub registered: bool,
+    /// What the validation found.
+    pub report: Option<Box<Report>>,
+    /// Why nothing came of it.
+    pub refused: Option<Refused>,
+}
+
+impl Message for Ask {
+    type Result = Result<u64, WireError>;
+}
+impl Message for ObserveTrainer {
+    type Result = Option<TrainerStatus>;
+}
+
+/// The state of the trainer. What is under way outlives it: a trainer made anew finds it on the desk.
+pub struct Trainer(Shared);
+
+/// What the trainer works with.
+#[derive(Clone)]
+pub struct Shared {
+    /// The program whose child does the work.
+    pub program: PathBuf,
+    /// The journal's file, which the child reads.
+    pub file: PathBuf,
+    /// The configuration in force.
+    pub config: Arc<ArcSwap<Config>>,
+    /// Who registers versions.
+    pub guardian: Addr<Shell<Guardian>>,
+    /// Where alerts go.
+    pub journal: JournalHandle,
+    /// The daemon's clock.
+    pub clock: Arc<dyn Clock>,
+    /// What is under way, and what was done last.
+    pub desk: Rc<RefCell<Desk>>,
+}
+
+/// What is under way, and what was done last.
+#[derive(Default)]
+pub struct Desk {
+    number: u64,
+    running: Option<(Running, Arc<Mutex<Progress>>)>,
+    last: Option<Ended>,
+}
+
+impl Part for Trainer {
+    const NAME: &'static str = "trainer";
+}
+
+impl Trainer {
+    /// A trainer at the desk of `shared`.
+    pub fn new(shared: Shared) -> Self {
+        Self(shared)
+    }
+
+    /// Begins a job, unless one is under way.
+    fn ask(&self, ask: Ask) -> Result<u64, WireError> {
+        let Self(shared) = self;
+        let mut desk = shared.desk.borrow_mut();
+        if let Some((running, _)) = &desk.running {
+            let message = format!(
+                "training {} is under way since {:.0}; ask again when it is done",
+                running.number, running.since
+            );
+            return Err(WireError::new("busy", message));
+        }
+        let (now, number) = (shared.clock.now(), desk.number + 1);
+        let progress = Arc::new(Mutex::new(Progress::default()));
+        let done = shared.start(&ask.job, now, &progress)?;
+        tracing::info!(number, reason = ask.reason, by = ?ask.by, "a training began");
+        desk.number = number;
+        let Ask { job, reason, .. } = ask;
+        let running = Running { number, job: job.clone(), reason, since: now, share: 0.0, stage: String::new() };
+        desk.running = Some((running, progress));
+        let shared = shared.clone();
+        actix::spawn(async move {
+            let ended = match done.await {
+                Ok(done) => done,
+                Err(_) => Err(Refused::new("internal_error", "the thread of the training is gone")),
+            };
+            shared.end(number, job, ended).await;
+        });
+        Ok(number)
+    }
+
+    fn status(&self) -> TrainerStatus {
+        let desk = self.0.desk.borrow();
+        let running = desk.running.as_ref().map(|(running, progress)| {
+            let progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+            Running { share: progress.share, stage: progress.stage.clone(), ..running.clone() }
+        });
+        TrainerStatus { running, last: desk.last.clone() }
+    }
+}
+
+impl Shared {
+    /// Lets a thread of its own wait for the child, so that nothing here does.
+    fn start(
+        &self,
+        job: &Job,
+        at: Timestamp,
+        progress: &Arc<Mutex<Progress>>,
+    ) -> Result<oneshot::Receiver<Result<Product, Refused>>, WireError> {
+        let config = self.config.load();
+        let limits = config.trainer.clone();
+        let assignment = Assignment {
+            job: job.clone(),
+            journal: self.file.clone(),
+            config: config.to_toml(),
+            at,
+            memory_bytes: limits.memory_bytes,
+            nice: limits.nice,
+        };
+        let (program, progress) = (self.program.clone(), Arc::clone(progress));
+        let (sender, receiver) = oneshot::channel();
+        let started = thread::Builder::new().name("trainer".to_owned()).spawn(move || {
+            let _the_daemon_may_be_gone = sender.send(child::supervise(&program, &assignment, limits.wall, &progress));
+        });
+        started.map_err(|error| WireError::new("internal_error", format!("no thread can be started: {error}")))?;
+        Ok(receiver)
+    }
+
+    async fn end(&self, number: u64, job: Job, done: Result<Product, Refused>) {
+        let dry = matches!(job, Job::Train { dry_run: true, .. });
+        let ended =
+            Ended { number, at: self.clock.now(), version: None, registered: false, report: None, refused: None };
+        let ended = match done {
+            Err(refused) => Ended { refused: Some(refused), ..ended },
+            Ok(product) => {
+                let (version, report) = (product.version.clone(), Box::new(product.report.clone()));
+                match self.guardian.send(Register { product, job }).await {
+                    Ok(Ok(_)) => Ended { version: Some(version), registered: !dry, report: Some(report), ..ended },
+                    Ok(Err(error)) => Ended { refused: Some(Refused::new(&error.code, &error.message)), ..ended },
+                    Err(error) => Ended { refused: Some(Refused::new("internal_error", error)), ..ended },
+                }
+            }
+        };
+        if let Some(refused) = &ended.refused {
+            let message = format!("training {number} came to nothing: {refused}");
+            tracing::warn!(code = refused.code, "{message}");
+            let kind = EventKind::Alert { level: Level::Warning, code: "training_refused".into(), message };
+            let _it_is_logged = self.journal.write_behind(Write::Event(Event { at: ended.at, kind }));
+        }
+        let mut desk = self.desk.borrow_mut();
+        desk.running = None;
+        desk.last = Some(ended);
+    }
+}
+
+impl Handler<Ask> for Shell<Trainer> {
+    type Result = Result<u64, WireError>;
+
+    fn handle(&mut self, ask: Ask, context: &mut Context<Self>) -> Self::Result {
+        let asked = self.handle_with(context, "ask", |trainer| trainer.ask(ask));
+        asked.unwrap_or_else(|| Err(WireError::new("retry", "the trainer is being made anew; ask again")))
+    }
+}
+
+impl Handler<ObserveTrainer> for Shell<Trainer> {
+    type Result = MessageResult<ObserveTrainer>;
+
+    fn handle(&mut self, _: ObserveTrainer, context: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.handle_with(context, "observe", |trainer| trainer.status()))
+    }
+}
