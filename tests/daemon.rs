@@ -350,7 +350,7 @@ fn a_reload_takes_a_good_file_whole_and_names_what_waits_for_a_restart() {
     let refused = reload(&mut wire);
     let message = refused["error"]["message"].as_str().unwrap();
     assert_eq!(refused["error"]["code"], "config");
-    let line = |after: usize| format!("config.toml:{}:", CONFIG.lines().count() + after);
+    let line = |after: usize| format!("config.toml:{}:", common::place::CONFIG.lines().count() + after);
     for part in [line(2).as_str(), "scoring.trade_threshold", line(3).as_str(), "sizing.rul"] {
         assert!(message.contains(part), "{part} is not in {message}");
     }
