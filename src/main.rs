@@ -23,6 +23,9 @@ fn main() -> ExitCode {
         Command::Resume(resume) => resume.run(),
         Command::Reload(reload) => reload.run(),
         Command::Validate(validate) => validate.run(),
+        Command::Phases(phases) => phases.run(),
+        Command::Dataset(dataset) => dataset.run(),
+        Command::Export(export) => export.run(),
         Command::Work(work) => work.run(),
     })
 }

@@ -48,9 +48,20 @@ pub fn summaries(reader: &Reader, standings: &BTreeMap<VersionId, Standing>) -> 
 /// # Errors
 /// When an event cannot be read.
 pub fn roster(reader: &Reader) -> Result<Roster, String> {
+    roster_until(reader, None)
+}
+
+/// The same, of those up to a time, itself included.
+///
+/// # Errors
+/// When an event cannot be read.
+pub fn roster_until(reader: &Reader, until: Option<Timestamp>) -> Result<Roster, String> {
     let mut roster = Roster::default();
     for stored in reader.events(0).map_err(|error| error.to_string())? {
-        roster.apply(&stored.map_err(|error| error.to_string())?.event.kind);
+        let event = stored.map_err(|error| error.to_string())?.event;
+        if until.is_none_or(|until| event.at <= until) {
+            roster.apply(&event.kind);
+        }
     }
     Ok(roster)
 }

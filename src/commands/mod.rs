@@ -2,11 +2,14 @@
 
 mod change;
 mod check;
+mod export;
 mod features;
 mod files;
 mod import;
 mod log;
 mod models;
+mod phases;
+mod registry;
 mod replay;
 mod run;
 mod score;
@@ -76,6 +79,9 @@ pub enum Command {
     Resume(Resume),
     Reload(Reload),
     Validate(train::Validate),
+    Phases(phases::Phases),
+    Dataset(phases::Dataset),
+    Export(export::Export),
     Work(work::Work),
 }
 

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{
     ConfigArgs, Outcome, PATIENCE, SocketArgs, StateArgs,
+    registry::Question,
     terminal::{self, tell},
 };
 use crate::actors::models::{VersionSummary, roster, summaries};
@@ -13,12 +14,17 @@ const EXAMPLES: &str = "\
 Examples:
   vigie models
   vigie models --state /var/lib/vigie --offline
+  vigie models show ES/3
+  vigie models diff ES/3 ES/4
+  vigie models at 2026-11-02T15:00:00Z --signal examples/signal.json
   vigie models --json | jq '.[] | select(.state == \"production\")'";
 
 /// List the registered model versions and where each stands
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct Models {
+    #[command(subcommand)]
+    question: Option<Question>,
     /// Read the journal in the state folder instead of asking the daemon
     #[arg(long)]
     offline: bool,
@@ -39,6 +45,9 @@ impl Models {
     /// # Errors
     /// When neither a daemon answers nor a journal can be read.
     pub fn run(self) -> Outcome {
+        if let Some(question) = self.question {
+            return question.answer();
+        }
         let models: Vec<VersionSummary> = if self.offline {
             let reader = self.state.reader(&self.config.load()?)?;
             let roster = roster(&reader).map_err(anyhow::Error::msg)?;

@@ -73,6 +73,11 @@ pub(super) fn known_pnl(history: &History, symbol: &Symbol, since: Option<Timest
         .collect()
 }
 
+/// How many closed trades of `symbol` have a pnl.
+pub fn closed_trades(history: &History, symbol: &Symbol) -> u64 {
+    closed(history, symbol).filter(|(_, outcome)| outcome.pnl.is_some()).count() as u64
+}
+
 /// How many closed trades of `symbol` have a pnl and no number that cannot be what it says it is.
 pub fn clean_trades(history: &History, symbol: &Symbol) -> u64 {
     let is_clean = |(signal, outcome): &(&Signal, &Outcome)| {

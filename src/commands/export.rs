@@ -1,0 +1,171 @@
+//! `vigie export`: the training matrix or the raw snapshots, for other programs.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write},
+    path::PathBuf,
+};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::{ConfigArgs, Outcome, StateArgs};
+use crate::{
+    actors::history,
+    config::Config,
+    domain::{Symbol, Timestamp, TradeId},
+    features::{Instrument, pipeline::Pipeline},
+    journal::Reader,
+    models::{Labeller, Target, TargetValue},
+    validation::training::History,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  vigie export --output trades.csv
+  vigie export --format pickle --output trades.pickle
+  vigie export --what snapshots | gzip > snapshots.jsonl.gz";
+
+/// Export the training matrix, or the raw snapshots, of one symbol
+///
+/// The matrix has a row a closed trade: its id, times, the inputs as a model sees them before its own design (carried
+/// forward, turned to the side of the trade, empty where missing), its pnl and the seven targets. The tercile of
+/// signal_strength_class is that of the training part. Reads the journal, also beside the daemon.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Export {
+    /// What to export
+    #[arg(long, value_enum, default_value_t = What::Matrix)]
+    what: What,
+    /// Format of the matrix; snapshots are always the JSON lines as they were received
+    #[arg(long, value_enum, default_value_t = Format::Csv)]
+    format: Format,
+    /// Whose trades
+    #[arg(long, default_value = "ES", value_parser = |text: &str| Symbol::new(text))]
+    symbol: Symbol,
+    /// File to write; standard output without it
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    state: StateArgs,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// A row a closed trade
+    Matrix,
+    /// Every signal as it was received
+    Snapshots,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Comma-separated values with a head
+    Csv,
+    /// A Python pickle: a dict of the columns' names and the rows
+    Pickle,
+}
+
+/// One closed trade.
+#[derive(Debug, Serialize)]
+struct Row {
+    trade_id: TradeId,
+    at: Timestamp,
+    exit_at: Timestamp,
+    values: Vec<Option<f64>>,
+}
+
+/// The rows, and the names of their values.
+#[derive(Debug, Serialize)]
+struct Matrix {
+    columns: Vec<String>,
+    rows: Vec<Row>,
+}
+
+impl Export {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When the journal cannot be read or the file not be written.
+    pub fn run(self) -> Outcome {
+        let config = self.config.load()?;
+        let reader = self.state.reader(&config)?;
+        let out: Box<dyn Write> = match &self.output {
+            Some(path) => Box::new(File::create(path).with_context(|| format!("{} cannot be made", path.display()))?),
+            None => Box::new(io::stdout().lock()),
+        };
+        let mut out = BufWriter::new(out);
+        match self.what {
+            What::Snapshots => snapshots(&reader, &self.symbol, &mut out)?,
+            What::Matrix => {
+                let matrix = matrix(&history::read(&reader).map_err(anyhow::Error::msg)?, &self.symbol, &config)?;
+                match self.format {
+                    Format::Csv => write_csv(&matrix, &mut out)?,
+                    Format::Pickle => serde_pickle::to_writer(&mut out, &matrix, serde_pickle::SerOptions::new())?,
+                }
+            }
+        }
+        out.flush()?;
+        Ok(())
+    }
+}
+
+fn snapshots(reader: &Reader, symbol: &Symbol, out: &mut impl Write) -> anyhow::Result<()> {
+    for stored in reader.signals()? {
+        // a damaged record is named by `vigie train` and left out
+        let Ok(stored) = stored else { continue };
+        if stored.signal.symbol == *symbol {
+            out.write_all(&stored.record.line)?;
+            out.write_all(b"\n")?;
+        }
+    }
+    Ok(())
+}
+
+fn matrix(history: &History, symbol: &Symbol, config: &Config) -> anyhow::Result<Matrix> {
+    let unknown = || format!("symbol {symbol} has no table in the configuration; add [symbols.{symbol}]");
+    let instrument: Instrument = *config.symbols.get(symbol).with_context(unknown)?;
+    let mut pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features)?;
+    let closed =
+        |signal: &crate::domain::Signal| history.outcomes.get(&signal.trade_id).filter(|_| signal.symbol == *symbol);
+    let pnl: Vec<f64> = history.signals.iter().filter_map(|signal| Some(closed(signal)?.pnl?.get())).collect();
+    let learnt = pnl.len() - (pnl.len() as f64 * config.training.test_share).round() as usize;
+    let labellers = Target::ALL.map(|target| Labeller::fit(target, pnl.get(..learnt).unwrap_or_default()));
+    let inputs = pipeline.schema().names().map(str::to_owned);
+    let targets = Target::ALL.map(|target| format!("target:{target}"));
+    let columns = inputs.chain(["pnl_after_costs".to_owned()]).chain(targets).collect();
+    let mut rows = Vec::new();
+    for signal in &history.signals {
+        let Ok(row) = pipeline.row(signal) else { continue };
+        let Some(outcome) = closed(signal) else { continue };
+        let value = |labeller: &Labeller| {
+            labeller.value(signal, outcome, instrument).map(|value| match value {
+                TargetValue::Class(yes) => f64::from(u8::from(yes)),
+                TargetValue::Real(value) => value,
+            })
+        };
+        let pnl = outcome.pnl.map(|pnl| pnl.get());
+        let values = row.values.into_iter().chain([pnl]).chain(labellers.iter().map(value)).collect();
+        rows.push(Row { trade_id: signal.trade_id.clone(), at: signal.at, exit_at: outcome.exit_at, values });
+    }
+    Ok(Matrix { columns, rows })
+}
+
+/// No name and no id holds a comma or a quote.
+fn write_csv(matrix: &Matrix, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "trade_id,at,exit_at,{}", matrix.columns.join(","))?;
+    for row in &matrix.rows {
+        write!(out, "{},{},{}", row.trade_id, row.at, row.exit_at)?;
+        for value in &row.values {
+            match value {
+                Some(value) => write!(out, ",{value:?}")?,
+                None => write!(out, ",")?,
+            }
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! `vigie models show`, `diff` and `at`: what is kept of each version, and what it would have said. They read the journal,
+//! also beside the daemon that writes to it.
+
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{
+    ConfigArgs, Outcome, StateArgs,
+    terminal::{self, tell},
+};
+use crate::{
+    actors::{
+        history,
+        learning::latest_report,
+        models::{record, roster_until},
+    },
+    config::Config,
+    domain::{SignalLine, Timestamp, VersionId},
+    features::pipeline::Pipeline,
+    journal::Reader,
+    models::{Kind, VersionRecord},
+    rules::{
+        roster::{Plan, Roster},
+        serving::{Scope, Scored, Served, Serving},
+    },
+};
+
+/// What is asked of the registry.
+#[derive(Debug, Subcommand)]
+pub enum Question {
+    /// Show everything that is kept of one version, with the report of its latest validation
+    #[command(after_help = "Example:\n  vigie models show ES/3 --state /var/lib/vigie")]
+    Show {
+        /// The version, such as ES/14
+        version: VersionId,
+        #[command(flatten)]
+        from: From,
+    },
+    /// Show what differs between two versions
+    #[command(after_help = "Example:\n  vigie models diff ES/3 ES/4")]
+    Diff {
+        /// One version
+        first: VersionId,
+        /// The other
+        second: VersionId,
+        #[command(flatten)]
+        from: From,
+    },
+    /// Show what was live at a time, and what it would have said about a signal
+    #[command(after_help = "Example:\n  vigie models at 2026-11-02T15:00:00Z --signal examples/signal.json")]
+    At {
+        /// The time, RFC 3339
+        time: Timestamp,
+        /// A file with one signal as it is sent
+        #[arg(long, value_name = "FILE")]
+        signal: Option<PathBuf>,
+        #[command(flatten)]
+        from: From,
+    },
+}
+
+/// Where to read.
+#[derive(Debug, Args)]
+pub struct From {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    state: StateArgs,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+impl Question {
+    /// Answers it.
+    ///
+    /// # Errors
+    /// When the journal cannot be read or has no such version.
+    pub fn answer(self) -> Outcome {
+        match self {
+            Self::Show { version, from } => show(&version, &from),
+            Self::Diff { first, second, from } => diff(&first, &second, &from),
+            Self::At { time, signal, from } => at(time, signal, &from),
+        }
+    }
+}
+
+fn show(version: &VersionId, from: &From) -> Outcome {
+    let reader = from.state.reader(&from.config.load()?)?;
+    let found = record(&reader, version).map_err(anyhow::Error::msg)?;
+    let report = latest_report(&reader, &found).map_err(anyhow::Error::msg)?;
+    if from.json {
+        tell(json!({ "record": found, "report": report }))?;
+        return Ok(());
+    }
+    tell(terminal::table(&facts(&found)).trim_end())?;
+    let importance = found.importance.iter().map(|(column, share)| vec![format!("  {column}"), format!("{share:.4}")]);
+    tell(terminal::table(&head("share of each column", importance)).trim_end())?;
+    let bins = found
+        .reliability
+        .iter()
+        .map(|bin| vec![format!("  {:.4}", bin.foretold), format!("{:.4}", bin.observed), bin.rows.to_string()]);
+    tell(terminal::table(&head("foretold  observed  rows", bins)).trim_end())?;
+    found.warnings.iter().try_for_each(|note| tell(format_args!("note: {note}")))?;
+    match report {
+        Some(report) => tell(report)?,
+        None => tell("it was never validated")?,
+    }
+    Ok(())
+}
+
+fn head(title: &str, rows: impl Iterator<Item = Vec<String>>) -> Vec<Vec<String>> {
+    std::iter::once(vec![title.to_owned()]).chain(rows).collect()
+}
+
+/// Name and value of everything that fits on a line.
+fn facts(record: &VersionRecord) -> Vec<Vec<String>> {
+    let span = record.training;
+    let mut rows = vec![
+        ("version".to_owned(), record.id.to_string()),
+        ("kind".to_owned(), record.kind.map_or(record.model.kind(), Kind::name).to_owned()),
+        ("target".to_owned(), record.target.to_string()),
+        ("trained".to_owned(), record.created_at.to_string()),
+        ("parent".to_owned(), record.parent.as_ref().map_or_else(|| "-".to_owned(), VersionId::to_string)),
+        ("program".to_owned(), record.code_version.to_string()),
+        ("seed".to_owned(), record.seed.to_string()),
+        ("data hash".to_owned(), record.data_hash.to_string()),
+        ("training trades".to_owned(), format!("{}, {} of them won", span.rows, span.wins)),
+        ("training span".to_owned(), format!("{} to {}", span.first, span.last)),
+        ("columns".to_owned(), record.design.names().collect::<Vec<_>>().join(", ")),
+        ("reference of".to_owned(), format!("{} inputs", record.reference.inputs.len())),
+    ];
+    rows.extend(record.hyper.iter().map(|(name, values)| (name.to_string(), format!("{values:?}"))));
+    rows.extend(record.metrics.iter().map(|(name, value)| (name.to_string(), format!("{value:.4}"))));
+    rows.into_iter().map(|(name, value)| vec![name, value]).collect()
+}
+
+fn diff(first: &VersionId, second: &VersionId, from: &From) -> Outcome {
+    let reader = from.state.reader(&from.config.load()?)?;
+    let of = |version| record(&reader, version).map_err(anyhow::Error::msg);
+    let (first, second) = (of(first)?, of(second)?);
+    let named = |record: &VersionRecord| -> BTreeMap<String, String> {
+        let share = |(column, share): &(Box<str>, f64)| (format!("share of {column}"), format!("{share:.4}"));
+        let facts = facts(record).into_iter().filter_map(|row| Some((row.first()?.clone(), row.get(1)?.clone())));
+        facts.chain(record.importance.iter().map(share)).collect()
+    };
+    let (one, other) = (named(&first), named(&second));
+    let names: std::collections::BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    let cell = |of: &BTreeMap<String, String>, name: &String| of.get(name).cloned().unwrap_or_else(|| "-".to_owned());
+    let differ: Vec<Vec<String>> = names
+        .into_iter()
+        .filter(|name| one.get(*name) != other.get(*name))
+        .map(|name| vec![name.clone(), cell(&one, name), cell(&other, name)])
+        .collect();
+    if from.json {
+        tell(json!({ "differ": differ }))?;
+    } else {
+        tell(terminal::table(&differ).trim_end())?;
+    }
+    Ok(())
+}
+
+fn at(time: Timestamp, signal: Option<PathBuf>, from: &From) -> Outcome {
+    let config = from.config.load()?;
+    let reader = from.state.reader(&config)?;
+    let roster = roster_until(&reader, Some(time)).map_err(anyhow::Error::msg)?;
+    let said = signal.map(|path| said(&reader, &config, &roster, &path)).transpose()?;
+    let plans = roster.plan();
+    if from.json {
+        let live =
+            |plan: &Plan| json!({ "production": plan.production, "ab_test": plan.test, "staging": plan.shadows });
+        let plans: BTreeMap<String, _> = plans.iter().map(|(symbol, plan)| (symbol.to_string(), live(plan))).collect();
+        let said = said.map(|said| json!({ "decision": said.decision, "shadows": said.shadows }));
+        tell(json!({ "at": time, "lock": roster.lock(), "live": plans, "said": said }))?;
+        return Ok(());
+    }
+    match roster.lock() {
+        Some(reason) => tell(format_args!("locked to the baseline: {reason}"))?,
+        None => tell("not locked")?,
+    }
+    for (symbol, plan) in &plans {
+        let name = |version: &Option<VersionId>| version.as_ref().map_or_else(|| "-".to_owned(), VersionId::to_string);
+        let shadows: Vec<String> = plan.shadows.iter().map(VersionId::to_string).collect();
+        let (production, test, shadows) = (name(&plan.production), name(&plan.test), shadows.join(" "));
+        tell(format_args!("{symbol}: production {production}, A/B test {test}, staging {shadows}"))?;
+    }
+    let Some(Scored { decision, shadows }) = said else { return Ok(()) };
+    tell(format_args!(
+        "answer: {:?}, confidence {}, score {:.4}, size {}, reason {}",
+        decision.arm,
+        decision.confidence.map_or_else(|| "-".to_owned(), |confidence| format!("{:.4}", confidence.get())),
+        decision.score.get(),
+        decision.size,
+        decision.reason.name()
+    ))?;
+    shadows.iter().try_for_each(|(version, score)| tell(format_args!("  {version} scores {:.4}", score.get())))?;
+    Ok(())
+}
+
+/// What was live, asked about a signal, with what was known before it carried forward; by the policy now configured.
+fn said(reader: &Reader, config: &Config, roster: &Roster, path: &PathBuf) -> anyhow::Result<Scored> {
+    let text = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let SignalLine { signal, .. } = SignalLine::parse(text.trim_ascii())?;
+    let mut pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features)?;
+    let history = history::read(reader).map_err(anyhow::Error::msg)?;
+    for earlier in history.signals.iter().filter(|earlier| earlier.at < signal.at) {
+        let _of_a_symbol_no_longer_traded = pipeline.row(earlier);
+    }
+    let schema = pipeline.schema().clone();
+    let load = |version: &VersionId| -> anyhow::Result<Arc<Served>> {
+        let found = record(reader, version).map_err(anyhow::Error::msg)?;
+        let design = found.design.for_schema(&schema)?;
+        Ok(Arc::new(Served::new(version.clone(), design, found.model.compile()?)))
+    };
+    let Plan { production, test, shadows } = roster.plan().remove(&signal.symbol).unwrap_or_default();
+    let scope = Scope {
+        production: production.as_ref().map(load).transpose()?,
+        test: test.as_ref().map(load).transpose()?,
+        shadows: shadows.iter().map(load).collect::<Result<_, _>>()?,
+    };
+    let scopes = BTreeMap::from([(signal.symbol.clone(), scope)]);
+    let serving = Serving { epoch: 0, lock: roster.lock().map(str::to_owned), scopes };
+    let row = pipeline.row(&signal)?;
+    Ok(serving.answer(&config.policy, &signal, &row.values, None, &mut Vec::new()))
+}

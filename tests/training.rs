@@ -1,0 +1,135 @@
+//! Trainings through the command, from lines of trades to a verdict: planted truth passes, shuffled outcomes do not, and every
+//! kind of model learns every target that it can.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
+
+mod common;
+
+use common::{
+    place::{CONFIG, Place, examples},
+    process::{succeed, vigie},
+};
+use rand::{RngExt, seq::SliceRandom};
+use rand_pcg::Pcg64;
+use serde_json::{Value, json};
+use vigie::models::{Kind, Target};
+
+const LEVELS: &str = "training.allow_levels = [\"random_forest\", \"gradient_boosting\"]\ntraining.leaves = [40, 80]\n";
+
+/// Trades of features alone, whose wins have known log-odds: 1.3, -1.2 and 1 times three of them. `shuffled` deals the
+/// outcomes out anew.
+fn planted(rows: usize, shuffled: bool) -> Vec<String> {
+    let mut rng = Pcg64::new(3, 3);
+    let mut outcomes = Vec::new();
+    let mut signals = Vec::new();
+    for row in 0..rows {
+        let mut uniform = || rng.random_range(-1.0..1.0_f64);
+        let (a, b, c) = (uniform(), uniform(), uniform());
+        let log_odds = 3.0 * (1.3 * a - 1.2 * b + c);
+        let won = rng.random::<f64>() < 1.0 / (1.0 + (-log_odds).exp());
+        let size = rng.random_range(50.0..150.0_f64);
+        outcomes.push(if won { size } else { -size });
+        signals.push((row, a, b, c, rng.random_range(0.35..0.65_f64)));
+    }
+    if shuffled {
+        outcomes.shuffle(&mut rng);
+    }
+    let line = |((row, a, b, c, confidence), pnl): ((usize, f64, f64, f64, f64), f64)| {
+        let (day, hour) = (row / 4, 14 + 2 * (row % 4));
+        let date = jiff::civil::date(2015, 1, 5).saturating_add(jiff::Span::new().days(day as i64));
+        json!({
+            "trade_id": format!("P-{row}"), "at": format!("{date}T{hour}:00:00Z"), "symbol": "ES", "side": "long",
+            "confidence": confidence,
+            "features": { "recent_momentum": a, "es_nq_correlation": b, "options_flow_bias": c },
+            "outcome_metrics": { "exit_at": format!("{date}T{hour}:45:00Z"), "pnl": pnl, "exit_reason": "signal", "bars_held": 3 },
+        })
+        .to_string()
+    };
+    signals.into_iter().zip(outcomes).map(line).collect()
+}
+
+fn place(lines: &[String], config: &str) -> Place {
+    let place = Place::new();
+    place.file("config.toml", config);
+    place.file("trades.jsonl", &lines.join("\n"));
+    succeed(&place, &["import", "--state", "state", "trades.jsonl"]);
+    place
+}
+
+fn train(place: &Place, more: &[&str]) -> Value {
+    let all = [&["train", "--json", "--state", "state", "--config", "config.toml"], more].concat();
+    serde_json::from_slice(&succeed(place, &all).stdout).unwrap()
+}
+
+fn state(place: &Place, version: &str) -> String {
+    let models = succeed(place, &["models", "--offline", "--json", "--state", "state"]).stdout;
+    let models: Value = serde_json::from_slice(&models).unwrap();
+    let found = models.as_array().unwrap().iter().find(|model| model["version"] == version).unwrap().clone();
+    found["state"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn planted_truth_passes_every_gate_and_shuffled_outcomes_do_not() {
+    // the effort that the gates need to mean anything
+    let config = "validation.bootstrap = 20\nvalidation.null = 40\nvalidation.importance = 5\n\
+                  training.strengths = [0.1, 1, 10, 100]\nvalidation.groups = 5\nvalidation.block_pairs = 5\n";
+    let truth = place(&planted(1600, false), config);
+    let trained = train(&truth, &[]);
+    assert_eq!(trained["verdict"], "deployable", "{}", trained["failed_gates"]);
+    assert!(trained["overall"].as_f64().unwrap() > 0.7);
+    assert_eq!(state(&truth, "ES/1"), "validated");
+    // the best that can be is known: the accuracy of who knows the log-odds, within two standard errors
+    let accuracy = trained["metrics"]["test_accuracy"].as_f64().unwrap();
+    let bayes = bayes_accuracy();
+    let deviation = (bayes * (1.0 - bayes) / 320.0).sqrt();
+    assert!((accuracy - bayes).abs() < 2.0 * deviation, "{accuracy} of {bayes} +- {deviation}");
+    let noise = place(&planted(1600, true), config);
+    let trained = train(&noise, &[]);
+    assert_eq!((&trained["verdict"], state(&noise, "ES/1").as_str()), (&json!("not_deployable"), "rejected"));
+    let auc = trained["metrics"]["test_auc"].as_f64().unwrap();
+    assert!((auc - 0.5).abs() < 0.1, "{auc}");
+}
+
+/// Mean of the larger of p and 1 - p over the inputs.
+fn bayes_accuracy() -> f64 {
+    let mut rng = Pcg64::new(8, 8);
+    let mut right = || {
+        let mut uniform = || rng.random_range(-1.0..1.0_f64);
+        let p = 1.0 / (1.0 + (-3.0 * (1.3 * uniform() - 1.2 * uniform() + uniform())).exp());
+        p.max(1.0 - p)
+    };
+    (0..100_000).map(|_| right()).sum::<f64>() / 100_000.0
+}
+
+#[test]
+fn every_kind_of_model_learns_every_target_it_can_and_refuses_the_others() {
+    let lines: Vec<String> = examples().into_iter().take(700).collect();
+    let place = place(&lines, &format!("{CONFIG}{LEVELS}"));
+    for target in Target::ALL {
+        for kind in Kind::ALL {
+            // trees take their time in a debug build: each is tried on one target of each sort
+            let all_kinds = matches!(target, Target::Profitability | Target::Pnl);
+            if !all_kinds && !kind.is_linear() && !(target == Target::ConfidenceScore && kind == Kind::Boosting) {
+                continue;
+            }
+            let arguments = ["train", "--dry-run", "--json", "--state", "state", "--config", "config.toml"];
+            let output =
+                vigie(&place, &arguments).args(["--model", kind.name(), "--target", target.name()]).output().unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.success(), kind.learns(target.kind()), "{kind} of {target}: {said}");
+            assert!(output.status.success() || said.contains("cannot learn"), "{kind} of {target}: {said}");
+        }
+    }
+    assert_eq!(place.reader().counts().unwrap().versions, 0);
+}
+
+#[test]
+fn a_level_opens_with_its_evidence_and_what_was_tried_counts() {
+    let place = place(&examples(), CONFIG);
+    let forest = ["train", "--json", "--state", "state", "--config", "config.toml", "--model", "random_forest"];
+    let refused = vigie(&place, &forest).output().unwrap();
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("random_forest: NO-GO"), "no plateau is known yet");
+    let trials = |trained: &Value| trained["report"]["evidence"]["deflated"]["trials"].as_u64().unwrap();
+    let first = trials(&train(&place, &["--dry-run"]));
+    let second = trials(&train(&place, &["--dry-run"]));
+    assert_eq!(second, 2 * first, "a dry run counts like any other");
+}
