@@ -1,6 +1,7 @@
 //! The decision rules: pure functions of state, event and thresholds.
 
 pub mod answer;
+pub mod emergency;
 pub mod experiment;
 pub mod roster;
 pub mod routing;
