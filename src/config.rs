@@ -28,7 +28,7 @@ use self::{document::Document, reader::Reader};
 use crate::{
     domain::{Symbol, TradingCalendar},
     features::{DesignOptions, Instrument},
-    rules::answer::Policy,
+    rules::{answer::Policy, emergency::EmergencyOptions},
     validation::training::Training,
 };
 
@@ -70,6 +70,8 @@ pub struct Sections {
     pub journal: Journal,
     /// `[supervision]`.
     pub supervision: Supervision,
+    /// `[guardian]`.
+    pub guardian: EmergencyOptions,
     /// `[log]`.
     pub log_level: LogLevel,
 }
@@ -303,7 +305,7 @@ mod tests {
         }
         let keys = commented.iter().filter(|(key, _)| config.setting(key).is_some()).count();
         let headers = commented.len() - keys;
-        assert_eq!((keys, headers), (config.settings.len(), 14), "a key or header is written in another way");
+        assert_eq!((keys, headers), (config.settings.len(), 15), "a key or header is written in another way");
     }
 
     #[test]
