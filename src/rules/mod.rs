@@ -1,8 +1,12 @@
 //! The decision rules: pure functions of state, event and thresholds.
 
+pub mod alarm;
 pub mod answer;
 pub mod emergency;
 pub mod experiment;
+pub mod gradual;
+pub mod health;
+pub mod integrity;
 pub mod roster;
 pub mod routing;
 pub mod serving;
