@@ -4,6 +4,7 @@ pub mod adwin;
 pub mod association;
 pub mod binary;
 pub mod bootstrap;
+pub mod budget;
 pub mod cluster;
 pub mod compare;
 pub mod confseq;
