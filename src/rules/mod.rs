@@ -7,6 +7,7 @@ pub mod experiment;
 pub mod gradual;
 pub mod health;
 pub mod integrity;
+pub mod monitor;
 pub mod roster;
 pub mod routing;
 pub mod serving;
