@@ -30,7 +30,7 @@ use crate::{
     domain::{Symbol, TradingCalendar},
     features::{DesignOptions, Instrument},
     models::levels::Thresholds,
-    rules::answer::Policy,
+    rules::{answer::Policy, emergency::EmergencyOptions},
     validation::{Options as Validation, training::Training},
 };
 
@@ -78,6 +78,8 @@ pub struct Sections {
     pub journal: Journal,
     /// `[supervision]`.
     pub supervision: Supervision,
+    /// `[guardian]`.
+    pub guardian: EmergencyOptions,
     /// `[log]`.
     pub log_level: LogLevel,
 }
@@ -322,7 +324,7 @@ mod tests {
         }
         let keys = commented.iter().filter(|(key, _)| config.setting(key).is_some()).count();
         let headers = commented.len() - keys;
-        assert_eq!((keys, headers), (config.settings.len(), 17), "a key or header is written in another way");
+        assert_eq!((keys, headers), (config.settings.len(), 18), "a key or header is written in another way");
     }
 
     #[test]

@@ -120,6 +120,13 @@ retry_ms = 100
 [supervision]
 max_restarts = 5
 window_s = 120
+[guardian]
+accuracy_window = 120
+accuracy_min_trades = 60
+min_accuracy = 0.45
+max_loss_streak = 12
+daily_loss_factor = 1.5
+daily_loss_limit = 500.0
 [log]
 level = "debug"
 "#;

@@ -23,6 +23,7 @@ use crate::{
     features::{DesignOptions, Instrument, Scaling},
     rules::{
         answer::Policy,
+        emergency::EmergencyOptions,
         sizing::{Sizing, SizingRule},
     },
 };
@@ -44,6 +45,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Sections {
         training,
         journal: journal(reader),
         supervision: supervision(reader),
+        guardian: guardian(reader),
         log_level: log_level(reader),
     }
 }
@@ -159,6 +161,24 @@ fn journal(reader: &mut Reader<'_, '_>) -> Journal {
 fn supervision(reader: &mut Reader<'_, '_>) -> Supervision {
     let mut at = reader.section("supervision", AtRestart);
     Supervision { max_restarts: at.count("max_restarts", 0..=100), window: at.seconds("window_s", 1..=86_400) }
+}
+
+fn guardian(reader: &mut Reader<'_, '_>) -> EmergencyOptions {
+    let mut at = reader.section("guardian", AtReload);
+    let options = EmergencyOptions {
+        accuracy_window: at.count("accuracy_window", 2..=1_000),
+        accuracy_min_trades: at.count("accuracy_min_trades", 1..=1_000),
+        min_accuracy: at.number("min_accuracy", 0.0..=1.0),
+        max_loss_streak: at.count("max_loss_streak", 0..=999),
+        daily_loss_factor: at.number("daily_loss_factor", above(0.0, 100.0)),
+        daily_loss_limit: at.number("daily_loss_limit", above(0.0, 1e9)),
+    };
+    let window = "guardian.accuracy_window";
+    let enough = options.accuracy_min_trades <= options.accuracy_window;
+    reader.demand(enough, ("guardian.accuracy_min_trades", "must not be above", window));
+    let seen = options.max_loss_streak < options.accuracy_window;
+    reader.demand(seen, ("guardian.max_loss_streak", "must be below", window));
+    options
 }
 
 fn log_level(reader: &mut Reader<'_, '_>) -> LogLevel {

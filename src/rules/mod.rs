@@ -1,7 +1,13 @@
 //! The decision rules: pure functions of state, event and thresholds.
 
+pub mod alarm;
 pub mod answer;
+pub mod emergency;
 pub mod experiment;
+pub mod gradual;
+pub mod health;
+pub mod integrity;
+pub mod monitor;
 pub mod roster;
 pub mod routing;
 pub mod serving;

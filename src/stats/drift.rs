@@ -84,7 +84,8 @@ pub fn mean_relative_change<'a>(columns: impl IntoIterator<Item = &'a Drift>) ->
     mean(&changes)
 }
 
-fn stability(reference: &Reference, values: &[f64]) -> Option<f64> {
+/// Population stability index of `values` over the bins of `reference`. `None` without values.
+pub fn stability(reference: &Reference, values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then_some(())?;
     let mut counts = vec![0_u64; reference.shares().len()];
     for value in values {

@@ -1,0 +1,276 @@
+//! The emergency rules: what takes a model down at the very outcome that shows it to be dangerous.
+//!
+//! A pure fold over closed trades, of bounded size and with bounded work per trade; the guardian asks it before an outcome
+//! is acknowledged. Three rules: the accuracy of a version over its last trades, its streak of losses, and the loss of the
+//! whole account in a trading day. A rule that cannot be evaluated counts as tripped.
+//!
+//! What it depends on is the set of trades and not their order, as far as it can be: trades are ranked by the time of
+//! their exit, ties by name, and one that comes late takes its place. A trade counts once, as it was first told. The one
+//! thing that depends on the order is *when* a rule trips: at the first trade at which what is known by then breaks it,
+//! and nothing that comes later takes it back. A version trips once in its time in service, a day once.
+
+mod latch;
+mod trip;
+mod window;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+pub use latch::{Latch, Latches, StillLatched};
+pub use trip::{Blank, Breach, Rule, Trip};
+
+use self::window::Window;
+use crate::domain::{Money, Probability, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId};
+
+/// Trading days whose loss is known: the latest ones that had a trade.
+const DAYS: usize = 3;
+/// Trades of one day that can be told apart. A day with more cannot be evaluated.
+const MOST_TRADES: usize = 100_000;
+
+/// The thresholds; part of the section `[guardian]` of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EmergencyOptions {
+    /// Closed trades of a version over which its accuracy is taken, at least 1.
+    pub accuracy_window: usize,
+    /// Closed trades of a version before which its accuracy is not judged, 1 to `accuracy_window`.
+    pub accuracy_min_trades: usize,
+    /// Accuracy under which a version is dangerous, 0 to 1.
+    pub min_accuracy: f64,
+    /// Losses in a row that a version may have, below `accuracy_window`.
+    pub max_loss_streak: usize,
+    /// How many times the daily limit the account may lose in a trading day, above 0.
+    pub daily_loss_factor: f64,
+    /// The daily limit while signals carry none, above 0, in account currency.
+    pub daily_loss_limit: f64,
+}
+
+/// A closed trade as the rules see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClosedTrade {
+    /// The trader's name for it.
+    pub trade_id: TradeId,
+    /// When it closed; see [`ClosedTrade::closed_at`].
+    pub at: Timestamp,
+    /// The trading day it closed on.
+    pub day: TradingDay,
+    /// After costs.
+    pub pnl: Option<Money>,
+    /// The model that had a say in it; `None` when it was traded on the baseline, or nothing is known of its decision.
+    pub ml: Option<Say>,
+    /// The daily limit of the latest signal known, if it carried one; an amount of at least 0.
+    pub daily_loss_limit: Option<f64>,
+}
+
+/// A model's say in a trade.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Say {
+    /// Whose.
+    pub version: VersionId,
+    /// What it said.
+    pub score: Probability,
+    /// The multiple of the strategy's size that followed; 0 asked for no trade.
+    pub size: f64,
+}
+
+/// What the rules remember.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Emergency {
+    versions: BTreeMap<VersionId, Standing>,
+    /// Rising, at most [`DAYS`].
+    days: Vec<Day>,
+}
+
+/// What is known of a version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Standing {
+    /// It is judged by its trades.
+    Judged(Window),
+    /// Its trades are judged no more: it was taken down, or is not in service.
+    Retired,
+}
+
+/// What is known of a trading day of the whole account.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Day {
+    day: TradingDay,
+    /// Sum of the pnl in millionths, so that the order of the trades does not matter.
+    micros: i64,
+    trades: BTreeSet<TradeId>,
+    tripped: bool,
+}
+
+/// How close the rules are, for people.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct VersionLevel {
+    /// Whose.
+    pub version: VersionId,
+    /// Closed trades that count.
+    pub trades: usize,
+    /// Share of them that went as the score said. `None` without trades.
+    pub accuracy: Option<f64>,
+    /// Losses since its last win.
+    pub loss_streak: usize,
+}
+
+impl Default for EmergencyOptions {
+    fn default() -> Self {
+        Self {
+            accuracy_window: 100,
+            accuracy_min_trades: 50,
+            min_accuracy: 0.5,
+            max_loss_streak: 10,
+            daily_loss_factor: 2.0,
+            daily_loss_limit: 1000.0,
+        }
+    }
+}
+
+impl ClosedTrade {
+    /// When a trade counts as closed, and on which trading day: at its exit as the trader tells it, but not after it was
+    /// told, so that a clock that is ahead does not keep a trade among the latest for ever.
+    pub fn closed_at(
+        exit_at: Timestamp,
+        received_at: Timestamp,
+        calendar: &TradingCalendar,
+    ) -> (Timestamp, TradingDay) {
+        let at = exit_at.min(received_at);
+        (at, calendar.day_of(at))
+    }
+}
+
+impl Emergency {
+    /// A version goes into service; its trades are judged from here on. What was known of one that is judged already
+    /// stays.
+    pub fn begin(&mut self, version: &VersionId) {
+        let standing = self.versions.entry(version.clone()).or_insert(Standing::Retired);
+        if *standing == Standing::Retired {
+            *standing = Standing::Judged(Window::default());
+        }
+    }
+
+    /// A version is out of service: trades of it that close later count for the account and trip nothing else.
+    pub fn retire(&mut self, version: &VersionId) {
+        self.versions.insert(version.clone(), Standing::Retired);
+    }
+
+    /// Takes in a closed trade and gives back every rule that it trips. A version that was neither begun nor retired is
+    /// judged as if it had been begun: better a rule too many than one that was forgotten.
+    pub fn judge(&mut self, options: &EmergencyOptions, trade: &ClosedTrade) -> Vec<Trip> {
+        if self.knows(trade) {
+            return Vec::new();
+        }
+        let mut breaches = Vec::new();
+        if let Some(say) = &trade.ml {
+            breaches.extend(self.judge_version(options, trade, say));
+        }
+        breaches.extend(self.judge_day(options, trade));
+        let trip = |(version, breach)| Trip { at: trade.at, day: trade.day, version, breach };
+        breaches.into_iter().map(trip).collect()
+    }
+
+    /// The versions that are judged and how close they are.
+    pub fn levels(&self, options: &EmergencyOptions) -> Vec<VersionLevel> {
+        let judged = self.versions.iter().filter_map(|(version, standing)| match standing {
+            Standing::Judged(window) => Some((version, window)),
+            Standing::Retired => None,
+        });
+        let level = |(version, window): (&VersionId, &Window)| VersionLevel {
+            version: version.clone(),
+            trades: window.len(options),
+            accuracy: window.accuracy(options),
+            loss_streak: window.loss_streak(),
+        };
+        judged.map(level).collect()
+    }
+
+    /// What the account made in a trading day, as far as is known; `None` when that is nothing.
+    pub fn day_pnl(&self, day: TradingDay) -> Option<f64> {
+        self.days.iter().find(|known| known.day == day).map(Day::pnl)
+    }
+
+    /// Whether a trade of this name counted already.
+    fn knows(&self, trade: &ClosedTrade) -> bool {
+        let in_version = trade.ml.as_ref().and_then(|say| self.versions.get(&say.version));
+        let in_window = matches!(in_version, Some(Standing::Judged(window)) if window.holds(&trade.trade_id));
+        in_window || self.days.iter().any(|day| day.trades.contains(&trade.trade_id))
+    }
+
+    fn judge_version(
+        &mut self,
+        options: &EmergencyOptions,
+        trade: &ClosedTrade,
+        say: &Say,
+    ) -> Vec<(Option<VersionId>, Breach)> {
+        let standing = self.versions.entry(say.version.clone()).or_insert(Standing::Judged(Window::default()));
+        let Standing::Judged(window) = standing else { return Vec::new() };
+        let breaches = match trade.pnl {
+            Some(pnl) => {
+                window.insert(options, trade, say.score, pnl);
+                window.breaches(options)
+            }
+            // asked for no trade, and there was none
+            None if say.size == 0.0 => Vec::new(),
+            None => vec![
+                Breach::unknown(Rule::Accuracy, Blank::PnlOfMlTrade),
+                Breach::unknown(Rule::LossStreak, Blank::PnlOfMlTrade),
+            ],
+        };
+        if !breaches.is_empty() {
+            *standing = Standing::Retired;
+        }
+        breaches.into_iter().map(|breach| (Some(say.version.clone()), breach)).collect()
+    }
+
+    fn judge_day(&mut self, options: &EmergencyOptions, trade: &ClosedTrade) -> Option<(Option<VersionId>, Breach)> {
+        let untraded = trade.pnl.is_none() && trade.ml.as_ref().is_some_and(|say| say.size == 0.0);
+        let day = self.day(trade.day)?;
+        if day.trades.len() <= MOST_TRADES {
+            day.trades.insert(trade.trade_id.clone());
+        }
+        if let Some(pnl) = trade.pnl {
+            day.micros = day.micros.saturating_add(micros(pnl.get()));
+        }
+        let breach = match trade.daily_loss_limit.unwrap_or(options.daily_loss_limit) {
+            _ if untraded => None,
+            _ if trade.pnl.is_none() => Some(Breach::unknown(Rule::DayLoss, Blank::PnlOfTrade)),
+            _ if day.trades.len() > MOST_TRADES => Some(Breach::unknown(Rule::DayLoss, Blank::TooManyTrades)),
+            limit if limit >= 0.0 => Breach::above(Rule::DayLoss, -day.pnl(), options.daily_loss_factor * limit),
+            _ => Some(Breach::unknown(Rule::DayLoss, Blank::DailyLimit)),
+        };
+        let breach = breach.filter(|_| !day.tripped)?;
+        day.tripped = true;
+        Some((None, breach))
+    }
+
+    /// What is known of `day`, which is made room for. `None` when it is older than the days that are kept.
+    fn day(&mut self, day: TradingDay) -> Option<&mut Day> {
+        let place = match self.days.binary_search_by_key(&day, |known| known.day) {
+            Ok(place) => place,
+            Err(place) => {
+                let full = self.days.len() >= DAYS;
+                if full && place == 0 {
+                    return None;
+                }
+                self.days.insert(place, Day { day, micros: 0, trades: BTreeSet::new(), tripped: false });
+                if full {
+                    self.days.remove(0);
+                }
+                place - usize::from(full)
+            }
+        };
+        self.days.get_mut(place)
+    }
+}
+
+impl Day {
+    fn pnl(&self) -> f64 {
+        self.micros as f64 / 1e6
+    }
+}
+
+/// An amount in millionths, cut where no account reaches.
+fn micros(amount: f64) -> i64 {
+    (amount.clamp(-1e12, 1e12) * 1e6).round() as i64
+}

@@ -1,0 +1,120 @@
+//! What trips, and how it is said.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Timestamp, TradingDay, VersionId};
+
+/// The emergency rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// Rolling accuracy of a version.
+    Accuracy,
+    /// Losses in a row of a version.
+    LossStreak,
+    /// Loss of the whole account in a trading day.
+    DayLoss,
+}
+
+/// Why a rule could not be evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Blank {
+    /// A trade that a model had a say in was closed without a pnl.
+    PnlOfMlTrade,
+    /// A trade was closed without a pnl.
+    PnlOfTrade,
+    /// The daily limit of the latest signal is no amount.
+    DailyLimit,
+    /// More trades in a day than can be told apart.
+    TooManyTrades,
+}
+
+/// A rule that is broken, with what it was measured by.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Breach {
+    /// Which.
+    pub rule: Rule,
+    /// What was found. `None` when the rule could not be evaluated.
+    pub value: Option<f64>,
+    /// What it was held against. `None` when the rule could not be evaluated.
+    pub threshold: Option<f64>,
+    /// Why it could not be evaluated, if so.
+    pub blank: Option<Blank>,
+}
+
+/// A rule that trips, and at which trade.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trip {
+    /// When the trade closed.
+    pub at: Timestamp,
+    /// Its trading day.
+    pub day: TradingDay,
+    /// The version that is to go; `None` for all of them.
+    pub version: Option<VersionId>,
+    /// What is broken.
+    pub breach: Breach,
+}
+
+impl Breach {
+    /// Broken when `value` is above `threshold`.
+    pub(super) fn above(rule: Rule, value: f64, threshold: f64) -> Option<Self> {
+        (value > threshold).then_some(Self { rule, value: Some(value), threshold: Some(threshold), blank: None })
+    }
+
+    /// Broken when `value` is below `threshold`.
+    pub(super) fn below(rule: Rule, value: f64, threshold: f64) -> Option<Self> {
+        (value < threshold).then_some(Self { rule, value: Some(value), threshold: Some(threshold), blank: None })
+    }
+
+    /// Broken because it cannot be evaluated.
+    pub(super) fn unknown(rule: Rule, blank: Blank) -> Self {
+        Self { rule, value: None, threshold: None, blank: Some(blank) }
+    }
+}
+
+impl Rule {
+    /// The word in events and alerts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accuracy => "accuracy",
+            Self::LossStreak => "loss_streak",
+            Self::DayLoss => "day_loss",
+        }
+    }
+
+    fn sign(self) -> char {
+        if self == Self::Accuracy { '<' } else { '>' }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for Blank {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PnlOfMlTrade => "an ML trade was closed without a pnl",
+            Self::PnlOfTrade => "a trade was closed without a pnl",
+            Self::DailyLimit => "the signal's daily_loss_limit is negative or no number",
+            Self::TooManyTrades => "there are more trades in the day than can be told apart",
+        })
+    }
+}
+
+impl fmt::Display for Breach {
+    /// `loss_streak 11 > 10`, or `day_loss cannot be evaluated: a trade was closed without a pnl`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rule, value, threshold, blank } = self;
+        match (value, threshold, blank) {
+            (Some(value), Some(threshold), _) => write!(f, "{rule} {value} {} {threshold}", rule.sign()),
+            (.., Some(blank)) => write!(f, "{rule} cannot be evaluated: {blank}"),
+            _ => write!(f, "{rule} cannot be evaluated"),
+        }
+    }
+}

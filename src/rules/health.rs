@@ -1,0 +1,262 @@
+//! Whether a version in service still is what its validation showed: the table of degradations as pure functions.
+//!
+//! What is compared is a window of closed trades with the validated reference. A drop counts when the window is long
+//! enough and the drop is more than chance, by a one-sided test; an emergency needs neither, and is not decided here.
+
+use serde::{Deserialize, Serialize};
+
+use super::alarm::Condition;
+use crate::{
+    domain::event::Level,
+    stats::{
+        describe::{mean, standard_deviation},
+        normal,
+    },
+};
+
+/// Thresholds of the degradations, as shares of the validated reference.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct HealthOptions {
+    /// Closed trades of a version before which nothing is said, at least 2.
+    pub min_trades: usize,
+    /// Error rate of each one-sided test, above 0 to 0.5.
+    pub level: f64,
+    /// Relative drop of the accuracy that is an alert.
+    pub accuracy_drop: f64,
+    /// Relative drop of the precision that is an alert.
+    pub precision_drop: f64,
+    /// Drop of the composite that is an alert.
+    pub composite_alert: f64,
+    /// Drop of the composite at which a new model is asked for.
+    pub composite_retrain: f64,
+    /// Drop of the composite at which the version is rolled back.
+    pub composite_rollback: f64,
+    /// Stability index of the score beyond which it is unstable.
+    pub score_psi: f64,
+    /// Factor by which the score's variance may grow or shrink, above 1.
+    pub variance_factor: f64,
+}
+
+/// What validation showed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Validated {
+    /// Share of trades that went as the score said.
+    pub accuracy: f64,
+    /// Share of wins among the trades said to win.
+    pub precision: f64,
+    /// Mean pnl per trade. Not above 0 it is no measure, and the composite cannot be evaluated.
+    pub expectancy: f64,
+    /// Variance of the score.
+    pub score_variance: f64,
+}
+
+/// A closed trade that a version scored.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ScoredTrade {
+    /// What it said, 0 to 1.
+    pub score: f64,
+    /// What the trade made, after costs.
+    pub pnl: f64,
+}
+
+/// A figure of a window with its standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The figure.
+    pub value: f64,
+    /// Its standard error, at least 0.
+    pub error: f64,
+}
+
+/// What a window of trades shows. Each is `None` where the window does not define it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// Trades in the window.
+    pub trades: usize,
+    /// Share that went as the score said.
+    pub accuracy: Option<Estimate>,
+    /// Share of wins among those said to win.
+    pub precision: Option<Estimate>,
+    /// Mean pnl.
+    pub expectancy: Option<Estimate>,
+    /// Mean of the three, each relative to its reference: 1 is as validated.
+    pub composite: Option<Estimate>,
+}
+
+/// What follows from the composite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Response {
+    /// Tell a person.
+    Alert,
+    /// Ask for a new model.
+    Retrain,
+    /// Take it down.
+    RollBack,
+}
+
+impl Default for HealthOptions {
+    fn default() -> Self {
+        Self {
+            min_trades: 50,
+            level: 0.05,
+            accuracy_drop: 0.05,
+            precision_drop: 0.1,
+            composite_alert: 0.05,
+            composite_retrain: 0.1,
+            composite_rollback: 0.15,
+            score_psi: 0.25,
+            variance_factor: 4.0,
+        }
+    }
+}
+
+impl ScoredTrade {
+    fn says_win(&self) -> bool {
+        self.score >= 0.5
+    }
+
+    fn won(&self) -> bool {
+        self.pnl > 0.0
+    }
+}
+
+impl Estimate {
+    /// Mean of one value per trade.
+    fn of(values: &[f64]) -> Option<Self> {
+        Some(Self { value: mean(values)?, error: standard_deviation(values)? / (values.len() as f64).sqrt() })
+    }
+
+    /// Whether it is below `reference` by more than chance.
+    pub fn is_below(&self, reference: f64, level: f64) -> bool {
+        let short = reference - self.value;
+        short > 0.0 && normal::cdf(-short / self.error) < level
+    }
+}
+
+impl Figures {
+    /// Of a window of trades. Standard errors take the trades for independent; that of the composite is by linearisation
+    /// of its three parts together, trade by trade, so it knows that they go together.
+    pub fn of(validated: &Validated, trades: &[ScoredTrade]) -> Self {
+        let indicator = |holds: bool| f64::from(u8::from(holds));
+        let hits: Vec<f64> = trades.iter().map(|trade| indicator(trade.says_win() == trade.won())).collect();
+        let said: Vec<f64> = trades.iter().filter(|t| t.says_win()).map(|t| indicator(t.won())).collect();
+        let pnl: Vec<f64> = trades.iter().map(|trade| trade.pnl).collect();
+        let precision = Estimate::of(&said);
+        let composite = precision.and_then(|precision| {
+            let Validated { accuracy, precision: validated_precision, expectancy, .. } = *validated;
+            (accuracy > 0.0 && validated_precision > 0.0 && expectancy > 0.0).then_some(())?;
+            let share = said.len() as f64 / trades.len() as f64;
+            let parts = hits.iter().zip(trades).map(|(hit, trade)| {
+                let surprise = indicator(trade.says_win()) * (indicator(trade.won()) - precision.value) / share;
+                let precise = (precision.value + surprise) / validated_precision;
+                (hit / accuracy + precise + trade.pnl / expectancy) / 3.0
+            });
+            Estimate::of(&parts.collect::<Vec<_>>())
+        });
+        let (accuracy, expectancy) = (Estimate::of(&hits), Estimate::of(&pnl));
+        Self { trades: trades.len(), accuracy, precision, expectancy, composite }
+    }
+
+    /// The degradations as conditions on `subject`, to be observed by [`Alarms`](super::alarm::Alarms).
+    pub fn conditions(&self, options: &HealthOptions, validated: &Validated, subject: &str) -> Vec<Condition> {
+        let enough = self.trades >= options.min_trades;
+        let composite = |response: Response, threshold| {
+            drop_of(response.code(), self.composite, 1.0, threshold, response.level(), response.done())
+        };
+        let measured = [
+            drop_of("accuracy_drop", self.accuracy, validated.accuracy, options.accuracy_drop, Level::Warning, NOTED),
+            drop_of(
+                "precision_drop",
+                self.precision,
+                validated.precision,
+                options.precision_drop,
+                Level::Warning,
+                NOTED,
+            ),
+            composite(Response::Alert, options.composite_alert),
+            composite(Response::Retrain, options.composite_retrain),
+            composite(Response::RollBack, options.composite_rollback),
+        ];
+        let condition = |drop: Drop| Condition {
+            code: drop.code.into(),
+            subject: subject.into(),
+            level: drop.level,
+            value: drop.value.filter(|_| enough),
+            threshold: drop.threshold,
+            sure: drop.figure.is_some_and(|figure| figure.is_below(drop.reference, options.level)),
+            done: drop.done.into(),
+            advice: "compare `vigie status` with the validation of this version".into(),
+        };
+        measured.into_iter().map(condition).collect()
+    }
+
+    /// What the composite asks for now. `None` when nothing, when there are too few trades, or when it may be chance.
+    pub fn response(&self, options: &HealthOptions) -> Option<Response> {
+        let composite = self.composite.filter(|_| self.trades >= options.min_trades)?;
+        composite.is_below(1.0, options.level).then_some(())?;
+        let levels = [
+            (options.composite_rollback, Response::RollBack),
+            (options.composite_retrain, Response::Retrain),
+            (options.composite_alert, Response::Alert),
+        ];
+        levels.into_iter().find(|(drop, _)| 1.0 - composite.value >= *drop).map(|(_, response)| response)
+    }
+}
+
+const NOTED: &str = "recorded";
+
+/// A figure against its reference.
+struct Drop {
+    code: &'static str,
+    figure: Option<Estimate>,
+    reference: f64,
+    value: Option<f64>,
+    threshold: f64,
+    level: Level,
+    done: &'static str,
+}
+
+fn drop_of(
+    code: &'static str,
+    figure: Option<Estimate>,
+    reference: f64,
+    threshold: f64,
+    level: Level,
+    done: &'static str,
+) -> Drop {
+    let value = figure.filter(|_| reference > 0.0).map(|figure| 1.0 - figure.value / reference);
+    Drop { code, figure, reference, value, threshold, level, done }
+}
+
+impl Response {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Alert => "composite",
+            Self::Retrain => "composite_retrain",
+            Self::RollBack => "composite_rollback",
+        }
+    }
+
+    fn level(self) -> Level {
+        if self == Self::RollBack { Level::Critical } else { Level::Warning }
+    }
+
+    fn done(self) -> &'static str {
+        match self {
+            Self::Alert => NOTED,
+            Self::Retrain => "a training was asked for",
+            Self::RollBack => "the version was rolled back",
+        }
+    }
+}
+
+/// Whether the score behaves otherwise than when it was validated: its stability index `psi` is beyond the threshold, or
+/// its `variance` has grown or shrunk by the factor. What is not known says nothing; a variance of 0 has shrunk.
+pub fn is_unstable(options: &HealthOptions, validated: &Validated, psi: Option<f64>, variance: Option<f64>) -> bool {
+    let moved = psi.is_some_and(|psi| psi > options.score_psi);
+    let factor = options.variance_factor;
+    let before = validated.score_variance;
+    let spread = variance.is_some_and(|now| before > 0.0 && (now >= factor * before || now * factor <= before));
+    moved || spread
+}

@@ -1,0 +1,106 @@
+//! Faults after which no figure of a model means anything: serving is locked to the baseline at once.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    domain::{Timestamp, VersionId},
+    stats::proportion::sample_ratio,
+};
+
+/// What is broken.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "fault", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the fields are what the messages name")]
+pub enum Fault {
+    /// The arms of a test do not have the trades that chance would give them.
+    #[error("the test of {version} gave {in_ml} trades to its arm where {expected:.1} were expected (p {p:.2e})")]
+    SampleRatio { version: VersionId, in_ml: f64, expected: f64, p: f64 },
+    /// What is served is not what was registered.
+    #[error("{version} is served with checksum {served}, and {registered} was registered")]
+    Checksum { version: VersionId, served: String, registered: String },
+    /// A score that is no probability.
+    #[error("{version} gave the score {score}, which is no probability")]
+    Score { version: VersionId, score: String },
+    /// The inputs are not those it was trained on.
+    #[error("{version} reads {expected:?} at place {place}, and the row has {found:?} there")]
+    Schema { version: VersionId, place: usize, expected: Option<String>, found: Option<String> },
+    /// The wall clock went otherwise than time did.
+    #[error("the clock moved by {wall_s:.3} s while {elapsed_s:.3} s passed")]
+    ClockJump { wall_s: f64, elapsed_s: f64 },
+}
+
+/// Whether a test's arms have as many trades as chance gives them: of the trades left to chance, how many went to the ML
+/// arm, how many should have, and the variance of that (see
+/// [`Experiment::sample_ratio`](super::experiment::Experiment::sample_ratio)). At fault below `level`.
+pub fn check_sample_ratio(
+    version: &VersionId,
+    (in_ml, expected, variance): (f64, f64, f64),
+    level: f64,
+) -> Option<Fault> {
+    let p = sample_ratio(in_ml, expected, variance)?.p;
+    (p < level).then(|| Fault::SampleRatio { version: version.clone(), in_ml, expected, p })
+}
+
+/// Whether what is served has the checksum it was registered with.
+pub fn check_checksum(version: &VersionId, served: &str, registered: &str) -> Option<Fault> {
+    let text = |sum: &str| sum.chars().take(64).collect();
+    (served != registered).then(|| Fault::Checksum {
+        version: version.clone(),
+        served: text(served),
+        registered: text(registered),
+    })
+}
+
+/// Whether a score is a probability.
+pub fn check_score(version: &VersionId, score: f64) -> Option<Fault> {
+    // written so that NaN is at fault
+    (!(0.0..=1.0).contains(&score)).then(|| Fault::Score { version: version.clone(), score: score.to_string() })
+}
+
+/// The first place at which the names of the inputs differ.
+pub fn check_schema(version: &VersionId, expected: &[&str], found: &[&str]) -> Option<Fault> {
+    let longest = expected.len().max(found.len());
+    let place = (0..longest).find(|place| expected.get(*place) != found.get(*place))?;
+    let name = |names: &[&str]| names.get(place).map(|name| (*name).to_owned());
+    Some(Fault::Schema { version: version.clone(), place, expected: name(expected), found: name(found) })
+}
+
+/// Whether the wall clock went from `before` to `now` while `elapsed_s` seconds passed by a clock that cannot be set, to
+/// within `tolerance_s` seconds.
+pub fn check_clock(before: Timestamp, now: Timestamp, elapsed_s: f64, tolerance_s: f64) -> Option<Fault> {
+    let wall_s = now.duration_since(before).as_secs_f64();
+    let agrees = (wall_s - elapsed_s).abs() <= tolerance_s;
+    (!agrees).then_some(Fault::ClockJump { wall_s, elapsed_s })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_order_is_no_fault_and_what_is_not_is_named() {
+        let version: VersionId = "ES/1".parse().unwrap();
+        assert_eq!(check_sample_ratio(&version, (510.0, 500.0, 250.0), 0.001), None);
+        let fault = check_sample_ratio(&version, (560.0, 500.0, 250.0), 0.001).unwrap();
+        assert!(fault.to_string().starts_with("the test of ES/1 gave 560 trades to its arm where 500.0"), "{fault}");
+        assert_eq!(
+            (check_checksum(&version, "ab", "ab"), check_checksum(&version, "ab", "ac").is_some()),
+            (None, true)
+        );
+        assert!([0.0, 0.5, 1.0].iter().all(|score| check_score(&version, *score).is_none()));
+        assert!([-0.1, 1.1, f64::NAN, f64::INFINITY].iter().all(|score| check_score(&version, *score).is_some()));
+        assert_eq!(check_schema(&version, &["a", "b"], &["a", "b"]), None);
+        let fault = check_schema(&version, &["a", "b"], &["a"]).unwrap();
+        assert_eq!(fault.to_string(), "ES/1 reads Some(\"b\") at place 1, and the row has None there");
+        assert!(check_schema(&version, &["a"], &["a", "b"]).is_some());
+    }
+
+    #[test]
+    fn a_clock_may_be_corrected_a_little_and_not_jump_either_way() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        assert_eq!(check_clock(at(100), at(110), 10.4, 0.5), None);
+        for (now, elapsed) in [(111, 10.0), (90, 10.0), (110, f64::NAN)] {
+            assert!(check_clock(at(100), at(now), elapsed, 0.5).is_some(), "{now} {elapsed}");
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! What the versions in service do, as it goes: figures over the latest trades, by model, arm, symbol and regime; how far
+//! inputs and scores have moved; what calibrated scores promise; and the detectors on the streams.
+//!
+//! A pure fold of bounded size, whatever the volume: windows of a fixed length, a fixed number of scopes, and the one not
+//! heard of for longest goes first. It decides nothing and silences nobody.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    domain::{Arm, Symbol, VersionId, snapshot::TrendRegime},
+    stats::{
+        adwin::{Adwin, AdwinOptions},
+        binary::{Confusion, brier, expected_calibration_error},
+        detector::{Cusum, CusumOptions, Move, PageHinkley, PageHinkleyOptions},
+        drift::{Drift, mean_relative_change},
+        expected::{Expected, expected},
+        multiple::benjamini_hochberg,
+        novelty::Novelty,
+        reference::Reference,
+        risk::expectancy,
+    },
+};
+
+/// Bins of the calibration error.
+const BINS: usize = 10;
+/// A score of at least this much says that a trade will win.
+const SAYS_WIN: f64 = 0.5;
+/// Level of the interval of the expected accuracy.
+const LEVEL: f64 = 0.95;
+
+/// How much is remembered, and how the streams are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct MonitorOptions {
+    /// Closed trades, and scored signals, in each window; at least 1.
+    pub window: usize,
+    /// Models, arms, symbols and regimes that are followed at once; at least 1.
+    pub scopes: usize,
+    /// On whether a trade went as the score said.
+    pub adwin: AdwinOptions,
+    /// On the pnl.
+    pub page_hinkley: PageHinkleyOptions,
+    /// On the win rate.
+    pub cusum: CusumOptions,
+}
+
+/// A closed trade as the monitor sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Closed {
+    /// The version that scored it, heard or in shadow.
+    pub version: Option<VersionId>,
+    /// The policy that was followed.
+    pub arm: Arm,
+    /// What was traded.
+    pub symbol: Symbol,
+    /// The trend at the signal, where known.
+    pub regime: Option<TrendRegime>,
+    /// What the version said, 0 to 1.
+    pub score: Option<f64>,
+    /// After costs.
+    pub pnl: f64,
+}
+
+/// What a version learnt from, column by column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Learnt {
+    /// The columns by name.
+    pub names: Vec<Box<str>>,
+    /// What each looked like.
+    pub inputs: Vec<Reference>,
+    /// What the score looked like in validation.
+    pub score: Reference,
+}
+
+/// Figures over the latest trades of one scope. Each is `None` where they do not define it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names are the field's own")]
+pub struct Rolling {
+    pub trades: usize,
+    pub expectancy: Option<f64>,
+    pub accuracy: Option<f64>,
+    pub precision: Option<f64>,
+    pub recall: Option<f64>,
+    pub f1: Option<f64>,
+    pub brier: Option<f64>,
+    pub calibration_error: Option<f64>,
+}
+
+/// How the signals of a version look against what it learnt from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Inputs {
+    /// Each column by name.
+    pub columns: BTreeMap<Box<str>, Drift>,
+    /// The p-values of the Kolmogorov-Smirnov tests of the columns, adjusted by Benjamini and Hochberg.
+    pub adjusted: BTreeMap<Box<str>, f64>,
+    /// The strategy's own figure: the mean relative change of the columns.
+    pub relative_change: Option<f64>,
+    /// The score.
+    pub score: Option<Drift>,
+    /// What the scores promise.
+    pub expected: Option<Expected>,
+    /// The latest signal.
+    pub latest: Option<Novelty>,
+}
+
+/// A detector has spoken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The version whose stream it is.
+    pub version: VersionId,
+    /// Which: `adwin`, `page_hinkley` or `cusum`.
+    pub detector: Box<str>,
+    /// Which way, where the detector says.
+    pub way: Option<Move>,
+}
+
+/// Everything that is remembered.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Monitor {
+    clock: u64,
+    scopes: BTreeMap<Box<str>, Scope>,
+    versions: BTreeMap<VersionId, Streams>,
+}
+
+/// The latest trades of a scope: score and pnl.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Scope {
+    heard: u64,
+    trades: VecDeque<(Option<f64>, f64)>,
+}
+
+/// What goes on in a version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Streams {
+    heard: u64,
+    rows: VecDeque<Vec<Option<f64>>>,
+    scores: VecDeque<f64>,
+    adwin: Option<Adwin>,
+    page_hinkley: Option<PageHinkley>,
+    cusum: Option<Cusum>,
+}
+
+impl Monitor {
+    /// A signal was scored by `version`: its row of inputs, and what the version said.
+    pub fn scored(&mut self, options: &MonitorOptions, version: &VersionId, row: &[Option<f64>], score: f64) {
+        let window = options.window;
+        let streams = self.streams(options, version);
+        keep(&mut streams.rows, row.to_vec(), window);
+        keep(&mut streams.scores, score, window);
+    }
+
+    /// A trade was closed. Gives back the detectors that speak at it.
+    pub fn closed(&mut self, options: &MonitorOptions, trade: &Closed) -> Vec<Change> {
+        self.clock += 1;
+        let clock = self.clock;
+        for name in scopes_of(trade) {
+            make_room(&mut self.scopes, &name, options.scopes, |scope| scope.heard);
+            let scope = self.scopes.entry(name).or_default();
+            scope.heard = clock;
+            keep(&mut scope.trades, (trade.score, trade.pnl), options.window);
+        }
+        let Some((version, score)) = trade.version.as_ref().zip(trade.score) else { return Vec::new() };
+        let won = trade.pnl > 0.0;
+        let hit = (score >= SAYS_WIN) == won;
+        let streams = self.streams(options, version);
+        let shrunk = streams.adwin.as_mut().is_some_and(|adwin| adwin.update(f64::from(u8::from(hit))));
+        let pnl = streams.page_hinkley.as_mut().and_then(|page| page.update(trade.pnl));
+        let rate = streams.cusum.as_mut().and_then(|cusum| cusum.update(won));
+        let change = |detector: &str, way| Change { version: version.clone(), detector: detector.into(), way };
+        let found = [
+            shrunk.then(|| change("adwin", None)),
+            pnl.map(|way| change("page_hinkley", Some(way))),
+            rate.map(|way| change("cusum", Some(way))),
+        ];
+        found.into_iter().flatten().collect()
+    }
+
+    /// The figures of each scope: `model ES/1`, `arm ml`, `symbol ES`, `regime trend_up`.
+    pub fn rolling(&self) -> BTreeMap<Box<str>, Rolling> {
+        self.scopes.iter().map(|(name, scope)| (name.clone(), scope.figures())).collect()
+    }
+
+    /// How the latest signals of `version` look against what it learnt from. `None` when it has scored none, or when its
+    /// rows have other columns.
+    pub fn inputs(&self, version: &VersionId, learnt: &Learnt) -> Option<Inputs> {
+        let streams = self.versions.get(version)?;
+        let latest = streams.rows.back()?;
+        (latest.len() == learnt.inputs.len() && learnt.names.len() == latest.len()).then_some(())?;
+        let mut columns = BTreeMap::new();
+        for (place, (name, reference)) in learnt.names.iter().zip(&learnt.inputs).enumerate() {
+            let column: Vec<Option<f64>> = streams.rows.iter().map(|row| row.get(place).copied().flatten()).collect();
+            columns.insert(name.clone(), Drift::of(reference, &column)?);
+        }
+        let tested = || columns.iter().filter_map(|(name, drift)| Some((name.clone(), drift.ks?.p)));
+        let p: Vec<f64> = tested().map(|(_, p)| p).collect();
+        let adjusted = tested().map(|(name, _)| name).zip(benjamini_hochberg(&p)?).collect();
+        let scores: Vec<f64> = streams.scores.iter().copied().collect();
+        let score = Drift::of(&learnt.score, &scores.iter().copied().map(Some).collect::<Vec<_>>());
+        Some(Inputs {
+            relative_change: mean_relative_change(columns.values()),
+            columns,
+            adjusted,
+            score,
+            expected: expected(&scores, SAYS_WIN, LEVEL),
+            latest: Novelty::of(&learnt.inputs, latest),
+        })
+    }
+
+    /// Forgets the streams of a version that is out of service. Its figures stay until others need the room.
+    pub fn forget(&mut self, version: &VersionId) {
+        self.versions.remove(version);
+    }
+
+    fn streams(&mut self, options: &MonitorOptions, version: &VersionId) -> &mut Streams {
+        self.clock += 1;
+        make_room(&mut self.versions, version, options.scopes, |streams| streams.heard);
+        let streams = self.versions.entry(version.clone()).or_insert_with(|| Streams {
+            heard: 0,
+            rows: VecDeque::new(),
+            scores: VecDeque::new(),
+            adwin: Adwin::new(options.adwin),
+            page_hinkley: PageHinkley::new(options.page_hinkley),
+            cusum: Cusum::new(options.cusum),
+        });
+        streams.heard = self.clock;
+        streams
+    }
+}
+
+impl Scope {
+    fn figures(&self) -> Rolling {
+        let pnl: Vec<f64> = self.trades.iter().map(|(_, pnl)| *pnl).collect();
+        let scored = self.trades.iter().filter_map(|(score, pnl)| Some(((*score)?, *pnl > 0.0)));
+        let (scores, won): (Vec<f64>, Vec<bool>) = scored.unzip();
+        let counts = Confusion::at_threshold(&won, &scores, SAYS_WIN);
+        Rolling {
+            trades: pnl.len(),
+            expectancy: expectancy(&pnl),
+            accuracy: counts.and_then(|counts| counts.accuracy()),
+            precision: counts.and_then(|counts| counts.precision()),
+            recall: counts.and_then(|counts| counts.recall()),
+            f1: counts.and_then(|counts| counts.f1()),
+            brier: brier(&won, &scores),
+            calibration_error: expected_calibration_error(&won, &scores, BINS),
+        }
+    }
+}
+
+fn scopes_of(trade: &Closed) -> Vec<Box<str>> {
+    let arm = match trade.arm {
+        Arm::Ml => "arm ml",
+        Arm::Baseline => "arm baseline",
+    };
+    let regime = trade.regime.map(|regime| match regime {
+        TrendRegime::TrendUp => "regime trend_up",
+        TrendRegime::TrendDown => "regime trend_down",
+        TrendRegime::Range => "regime range",
+    });
+    let model = trade.version.as_ref().map(|version| format!("model {version}").into());
+    let always = [arm.into(), format!("symbol {}", trade.symbol).into()];
+    always.into_iter().chain(model).chain(regime.map(Into::into)).collect()
+}
+
+/// Adds to a window and drops what is too old for it.
+fn keep<T>(window: &mut VecDeque<T>, value: T, most: usize) {
+    window.push_back(value);
+    while window.len() > most.max(1) {
+        window.pop_front();
+    }
+}
+
+/// Drops what was not heard of for longest, unless there is room for `key` or it is there.
+fn make_room<K: Ord + Clone, V>(map: &mut BTreeMap<K, V>, key: &K, most: usize, heard: impl Fn(&V) -> u64) {
+    while !map.contains_key(key) && map.len() >= most.max(1) {
+        let Some(oldest) = map.iter().min_by_key(|(_, value)| heard(value)).map(|(key, _)| key.clone()) else { return };
+        map.remove(&oldest);
+    }
+}

@@ -1,0 +1,291 @@
+//! The emergency rules: at which trade they trip, what they make of late, doubled and incomplete trades, and that the
+//! quick state is what a slow recomputation from all trades gives.
+#![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly as well")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{civil, tz::TimeZone};
+use proptest::prelude::*;
+use vigie::{
+    domain::{Money, Probability, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId},
+    rules::emergency::{ClosedTrade, Emergency, EmergencyOptions, Latches, Rule, Say, Trip},
+};
+
+fn calendar() -> TradingCalendar {
+    TradingCalendar::new(TimeZone::get("America/Chicago").unwrap(), civil::time(17, 0, 0, 0))
+}
+
+fn id(text: &str) -> VersionId {
+    text.parse().unwrap()
+}
+
+/// A trade of ES/1 with a score above one half, closed `minute` minutes after a Monday's 15:00 UTC.
+fn trade(name: &str, minute: i64, pnl: f64) -> ClosedTrade {
+    let at = Timestamp::from_second(1_420_470_000 + 60 * minute).unwrap();
+    let (at, day) = ClosedTrade::closed_at(at, at, &calendar());
+    ClosedTrade {
+        trade_id: TradeId::new(name).unwrap(),
+        at,
+        day,
+        pnl: Some(Money::new(pnl).unwrap()),
+        ml: Some(Say { version: id("ES/1"), score: Probability::new(0.6).unwrap(), size: 1.0 }),
+        daily_loss_limit: Some(1e6),
+    }
+}
+
+fn run(trades: impl IntoIterator<Item = ClosedTrade>) -> Vec<(usize, String)> {
+    let (options, mut emergency) = (EmergencyOptions::default(), Emergency::default());
+    let told = trades.into_iter().enumerate();
+    told.flat_map(|(n, trade)| emergency.judge(&options, &trade).into_iter().map(move |trip| (n, said(&trip))))
+        .collect()
+}
+
+fn said(trip: &Trip) -> String {
+    let who = trip.version.as_ref().map_or("all".to_owned(), ToString::to_string);
+    format!("{who}: {}", trip.breach)
+}
+
+#[test]
+fn the_eleventh_loss_in_a_row_trips_and_trips_once() {
+    let losses = (0..20).map(|n| trade(&format!("L{n}"), n, -10.0));
+    assert_eq!(run(losses), [(10, "ES/1: loss_streak 11 > 10".to_owned())]);
+    // a trade that made nothing neither adds nor ends
+    let mixed = (0..13).map(|n| trade(&format!("L{n}"), n, if n == 5 { 0.0 } else { -10.0 }));
+    assert_eq!(run(mixed), [(11, "ES/1: loss_streak 11 > 10".to_owned())]);
+    let ended = (0..21).map(|n| trade(&format!("L{n}"), n, if n == 10 { 1.0 } else { -10.0 }));
+    assert_eq!(run(ended), []);
+}
+
+#[test]
+fn an_accuracy_under_one_half_trips_from_the_fiftieth_trade_on() {
+    // of each ten trades four win
+    let weak = (0..60).map(|n| trade(&format!("T{n}"), n, if n % 5 < 2 { 10.0 } else { -10.0 }));
+    assert_eq!(run(weak), [(49, "ES/1: accuracy 0.4 < 0.5".to_owned())]);
+    let fair = (0..300).map(|n| trade(&format!("T{n}"), n, if n % 2 < 1 { 10.0 } else { -10.0 }));
+    assert_eq!(run(fair), []);
+    // a low score is right when the trade loses
+    let doubting = (0..60).map(|n| {
+        let mut trade = trade(&format!("T{n}"), n, if n % 5 < 2 { 10.0 } else { -10.0 });
+        trade.ml.as_mut().unwrap().score = Probability::new(0.3).unwrap();
+        trade
+    });
+    assert_eq!(run(doubting), []);
+}
+
+#[test]
+fn the_loss_of_the_day_is_that_of_the_whole_account_and_of_a_day_in_chicago() {
+    let of = |name: &str, at: &str, pnl: f64, limit: Option<f64>| {
+        let at: Timestamp = at.parse().unwrap();
+        let (at, day) = ClosedTrade::closed_at(at, at, &calendar());
+        ClosedTrade { at, day, ml: None, daily_loss_limit: limit, ..trade(name, 0, pnl) }
+    };
+    // the same hour is before the turn of the day in winter and after it in summer
+    let winter =
+        [of("a", "2015-03-06T22:30:00Z", -600.0, Some(500.0)), of("b", "2015-03-06T22:40:00Z", -401.0, Some(500.0))];
+    assert_eq!(run(winter), [(1, "all: day_loss 1001 > 1000".to_owned())]);
+    let summer =
+        [of("a", "2015-03-09T21:30:00Z", -600.0, Some(500.0)), of("b", "2015-03-09T22:40:00Z", -401.0, Some(500.0))];
+    assert_eq!(run(summer), []);
+    // exactly the limit is not beyond it, a gain makes room, and without a limit the configured one holds
+    assert_eq!(run([of("a", "2015-03-06T20:00:00Z", -2000.0, None)]), []);
+    assert_eq!(
+        run([of("a", "2015-03-06T20:00:00Z", -2000.01, None)]),
+        [(0, "all: day_loss 2000.01 > 2000".to_owned())]
+    );
+    assert_eq!(run([of("a", "2015-03-06T20:00:00Z", 500.0, None), of("b", "2015-03-06T20:01:00Z", -2500.0, None)]), []);
+    // a day trips once
+    let again = ["a", "b"].map(|name| of(name, "2015-03-06T20:00:00Z", -3000.0, None));
+    assert_eq!(run(again).len(), 1);
+}
+
+#[test]
+fn a_rule_that_cannot_be_evaluated_trips() {
+    let blank = |ml: bool| {
+        let mut trade = ClosedTrade { pnl: None, ..trade("T", 0, 0.0) };
+        trade.ml = trade.ml.filter(|_| ml);
+        trade
+    };
+    let why = "an ML trade was closed without a pnl";
+    let day = (0, "all: day_loss cannot be evaluated: a trade was closed without a pnl".to_owned());
+    let ml = ["accuracy", "loss_streak"].map(|rule| (0, format!("ES/1: {rule} cannot be evaluated: {why}")));
+    assert_eq!(run([blank(true)]), [ml[0].clone(), ml[1].clone(), day.clone()]);
+    assert_eq!(run([blank(false)]), [day]);
+    // asked for no trade, and there was none
+    let mut untraded = blank(true);
+    untraded.ml.as_mut().unwrap().size = 0.0;
+    assert_eq!(run([untraded]), []);
+    for limit in [-500.0, f64::NAN] {
+        let odd = ClosedTrade { ml: None, daily_loss_limit: Some(limit), ..trade("T", 0, 5.0) };
+        assert_eq!(
+            run([odd])[0].1,
+            "all: day_loss cannot be evaluated: the signal's daily_loss_limit is negative or no number"
+        );
+    }
+}
+
+#[test]
+fn a_trade_counts_once_as_it_was_first_told() {
+    let loss = trade("T", 0, -10.0);
+    let (options, mut emergency) = (EmergencyOptions::default(), Emergency::default());
+    for told in [&loss, &loss, &ClosedTrade { pnl: None, ..loss.clone() }, &trade("T", 9, 50.0)] {
+        assert_eq!(emergency.judge(&options, told), []);
+    }
+    let level = &emergency.levels(&options)[0];
+    assert_eq!((level.trades, level.loss_streak, emergency.day_pnl(loss.day)), (1, 1, Some(-10.0)));
+}
+
+#[test]
+fn what_is_out_of_service_trips_nothing_and_starts_afresh_when_it_comes_back() {
+    let (options, mut emergency) = (EmergencyOptions::default(), Emergency::default());
+    let tell = |emergency: &mut Emergency, from: i64, count: i64| -> usize {
+        (from..from + count).map(|n| emergency.judge(&options, &trade(&format!("T{n}"), n, -1.0)).len()).sum()
+    };
+    emergency.retire(&id("ES/1"));
+    assert_eq!((tell(&mut emergency, 0, 30), emergency.levels(&options).len()), (0, 0));
+    emergency.begin(&id("ES/1"));
+    assert_eq!(tell(&mut emergency, 100, 10), 0);
+    emergency.begin(&id("ES/1"));
+    assert_eq!(tell(&mut emergency, 200, 1), 1);
+    assert_eq!(tell(&mut emergency, 300, 50), 0);
+}
+
+#[test]
+fn a_clock_that_is_ahead_does_not_put_a_trade_before_all_others() {
+    let [exit, received] = ["2099-01-01T00:00:00Z", "2015-03-06T20:00:00Z"].map(|at| at.parse::<Timestamp>().unwrap());
+    let (at, day) = ClosedTrade::closed_at(exit, received, &calendar());
+    assert_eq!((at, day.to_string()), (received, "2015-03-06".to_owned()));
+}
+
+#[test]
+fn an_emergency_holds_until_an_operator_and_that_of_a_day_until_the_next() {
+    let (options, mut emergency) = (EmergencyOptions::default(), Emergency::default());
+    let mut latches = Latches::default();
+    let losses: Vec<Trip> =
+        (0..11).flat_map(|n| emergency.judge(&options, &trade(&format!("T{n}"), n, -1.0))).collect();
+    losses.iter().chain(&losses).cloned().for_each(|trip| latches.hold(trip));
+    assert_eq!(latches.held().len(), 1);
+    assert!(latches.silences(&id("ES/2")) && !latches.silences(&id("NQ/1")));
+    let kept: Latches = serde_json::from_str(&serde_json::to_string(&latches).unwrap()).unwrap();
+    assert_eq!(kept, latches);
+    let today = trade("x", 0, 0.0).day;
+    assert_eq!(latches.resume(today), Ok(()));
+
+    let broke = ClosedTrade { daily_loss_limit: Some(1.0), ..trade("D", 20, -100.0) };
+    emergency.judge(&options, &broke).into_iter().for_each(|trip| latches.hold(trip));
+    assert_eq!(latches.held()[0].trip.breach.rule, Rule::DayLoss);
+    assert!(latches.silences(&id("NQ/1")));
+    assert!(latches.resume(today).unwrap_err().to_string().contains("2015-01-05"));
+    assert!(latches.silences(&id("NQ/1")));
+    let tomorrow = trade("x", 24 * 60, 0.0).day;
+    assert_eq!((latches.resume(tomorrow), latches.held().len()), (Ok(()), 0));
+}
+
+/// What the rules would say if they kept everything and added it all up each time.
+#[derive(Default)]
+struct Slow {
+    trades: BTreeMap<TradeId, ClosedTrade>,
+    gone: BTreeSet<VersionId>,
+    broke: BTreeSet<TradingDay>,
+}
+
+impl Slow {
+    fn window(&self, version: &VersionId, options: &EmergencyOptions) -> Vec<&ClosedTrade> {
+        let of = |trade: &&ClosedTrade| trade.ml.as_ref().is_some_and(|say| say.version == *version);
+        let mut trades: Vec<_> = self.trades.values().filter(of).filter(|trade| trade.pnl.is_some()).collect();
+        trades.sort_by_key(|trade| (trade.at, trade.trade_id.clone()));
+        trades.split_off(trades.len().saturating_sub(options.accuracy_window))
+    }
+
+    fn accuracy(window: &[&ClosedTrade]) -> f64 {
+        let hit =
+            |trade: &&&ClosedTrade| (trade.ml.as_ref().unwrap().score.get() >= 0.5) == (trade.pnl.unwrap().get() > 0.0);
+        window.iter().filter(hit).count() as f64 / window.len() as f64
+    }
+
+    fn streak(window: &[&ClosedTrade]) -> usize {
+        let last_win = window.iter().rposition(|trade| trade.pnl.unwrap().get() > 0.0).map_or(0, |place| place + 1);
+        window[last_win..].iter().filter(|trade| trade.pnl.unwrap().get() < 0.0).count()
+    }
+
+    fn day_pnl(&self, day: TradingDay) -> f64 {
+        let of_day = self.trades.values().filter(|trade| trade.day == day);
+        of_day.filter_map(|trade| trade.pnl).map(|pnl| (pnl.get() * 1e6).round()).sum::<f64>() / 1e6
+    }
+
+    /// The rules that the next trade trips.
+    fn judge(&mut self, options: &EmergencyOptions, trade: &ClosedTrade) -> BTreeSet<(Option<VersionId>, Rule)> {
+        let mut tripped = BTreeSet::new();
+        if self.trades.contains_key(&trade.trade_id) {
+            return tripped;
+        }
+        self.trades.insert(trade.trade_id.clone(), trade.clone());
+        let blank = trade.pnl.is_none();
+        if let Some(say) = trade.ml.as_ref().filter(|say| !self.gone.contains(&say.version)) {
+            let window = self.window(&say.version, options);
+            let enough = window.len() >= options.accuracy_min_trades;
+            if blank || (enough && Self::accuracy(&window) < options.min_accuracy) {
+                tripped.insert((Some(say.version.clone()), Rule::Accuracy));
+            }
+            if blank || Self::streak(&window) > options.max_loss_streak {
+                tripped.insert((Some(say.version.clone()), Rule::LossStreak));
+            }
+            if !tripped.is_empty() {
+                self.gone.insert(say.version.clone());
+            }
+        }
+        let limit = trade.daily_loss_limit.unwrap_or(options.daily_loss_limit);
+        let beyond = -self.day_pnl(trade.day) > options.daily_loss_factor * limit;
+        if (blank || beyond) && self.broke.insert(trade.day) {
+            tripped.insert((None, Rule::DayLoss));
+        }
+        tripped
+    }
+}
+
+fn any_trade() -> impl Strategy<Value = ClosedTrade> {
+    let say = prop::option::weighted(0.8, (1_u32..=2, 0.0..=1.0_f64));
+    let pnl = prop::option::weighted(0.995, (0..9_i32, -200..200_i32));
+    (0..600_u32, 0..3000_i64, say, pnl, prop::option::of(300.0..3000.0_f64)).prop_map(
+        |(name, minute, say, pnl, limit)| {
+            let ml = say.map(|(number, score)| Say {
+                version: id(&format!("ES/{number}")),
+                score: Probability::new(score).unwrap(),
+                size: 1.0,
+            });
+            // one in nine makes nothing
+            let pnl =
+                pnl.map(|(zero, cents)| Money::new(if zero == 0 { 0.0 } else { f64::from(cents) / 7.0 }).unwrap());
+            ClosedTrade { pnl, ml, daily_loss_limit: limit, ..trade(&format!("T{name}"), minute, 0.0) }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Trades in any order, some told twice and in other words, over three trading days.
+    #[test]
+    fn the_quick_state_is_what_a_slow_recomputation_gives(trades in prop::collection::vec(any_trade(), 1..500)) {
+        let options = EmergencyOptions {
+            accuracy_window: 30, accuracy_min_trades: 15, min_accuracy: 0.35, max_loss_streak: 7, daily_loss_limit: 800.0,
+            ..EmergencyOptions::default()
+        };
+        let (mut quick, mut slow) = (Emergency::default(), Slow::default());
+        for (n, told) in trades.iter().enumerate() {
+            let tripped: BTreeSet<_> =
+                quick.judge(&options, told).into_iter().map(|trip| (trip.version, trip.breach.rule)).collect();
+            prop_assert_eq!(tripped, slow.judge(&options, told), "at {}", n);
+            if n % 50 == 0 {
+                quick = serde_json::from_str(&serde_json::to_string(&quick).unwrap()).unwrap();
+            }
+        }
+        for level in quick.levels(&options) {
+            let window = slow.window(&level.version, &options);
+            prop_assert_eq!((level.trades, level.loss_streak), (window.len(), Slow::streak(&window)));
+            prop_assert_eq!(level.accuracy, (!window.is_empty()).then(|| Slow::accuracy(&window)));
+        }
+        for day in trades.iter().map(|trade| trade.day) {
+            prop_assert!((quick.day_pnl(day).unwrap() - slow.day_pnl(day)).abs() < 1e-9);
+        }
+    }
+}
