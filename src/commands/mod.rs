@@ -10,6 +10,7 @@ mod models;
 mod replay;
 mod run;
 mod score;
+mod simulate;
 mod status;
 mod terminal;
 mod train;
@@ -69,6 +70,7 @@ pub enum Command {
     Status(status::Status),
     Models(models::Models),
     Replay(replay::Replay),
+    Simulate(simulate::Simulate),
     Promote(Promote),
     Rollback(Rollback),
     Lock(Lock),
