@@ -24,6 +24,8 @@ const RANGE_SHARE: f64 = 0.0008;
 /// Range of a walk of [`STEPS`] steps of standard deviation 1.
 const WALK_RANGE: f64 = 3.7;
 const FIRST_PRICE: f64 = 4000.0;
+/// Share of the way back to [`FIRST_PRICE`] that each night takes, so that years stay within sight of it.
+const HOMING: f64 = 0.01;
 /// Chance that a bar begins another regime.
 const TURNOVER: f64 = 1.0 / 45.0;
 
@@ -142,8 +144,9 @@ impl Market {
         let end = bars.last().map_or(0.0, |bar| bar.minute);
         bars.iter_mut().for_each(|bar| bar.minute -= end);
         let carried = bars.len();
-        self.price =
-            to_tick(self.tick, self.price * (1.0 + RANGE_SHARE * mood.log_volatility.exp() * self.draw.normal()));
+        let gap = RANGE_SHARE * mood.log_volatility.exp() * self.draw.normal();
+        let home = HOMING * (FIRST_PRICE / self.price).ln();
+        self.price = to_tick(self.tick, self.price * (gap + home).exp());
         let bars = self.trade(mood, bars);
         self.last = bars.iter().skip(carried).copied().collect();
         Session { bars, carried, mood, levels }
@@ -191,9 +194,9 @@ impl Market {
         let mut price = self.price;
         for place in path.iter_mut().skip(1) {
             let pull = match regime {
-                Regime::TrendUp => 0.06 * scale,
-                Regime::TrendDown => -0.06 * scale,
-                Regime::Range => 0.02 * (anchor - price),
+                Regime::TrendUp => 0.022 * scale,
+                Regime::TrendDown => -0.022 * scale,
+                Regime::Range => 0.035 * (anchor - price),
                 Regime::Volatile => 0.0,
             };
             price = to_tick(self.tick, price + pull + scale / WALK_RANGE * self.draw.normal());
@@ -219,8 +222,8 @@ impl Market {
 
     fn next_regime(&mut self) -> Regime {
         match self.draw.uniform() {
-            x if x < 0.24 => Regime::TrendUp,
-            x if x < 0.45 => Regime::TrendDown,
+            x if x < 0.22 => Regime::TrendUp,
+            x if x < 0.44 => Regime::TrendDown,
             x if x < 0.85 => Regime::Range,
             _ => Regime::Volatile,
         }

@@ -16,7 +16,7 @@ const PLANTED: [f64; BUILT_IN] = [0.9, 1.2, 0.35, -1.0, -0.9, 0.0, 3.0, 1.6, -2.
 const TURNED: [f64; BUILT_IN] = [-0.9, 1.2, -0.35, -1.0, -0.9, 0.0, 3.0, -1.6, -2.0, 0.0, -0.8, -0.8, 2.5];
 
 /// Where each input lies on average, so that the strength of the edge leaves the share of wins alone.
-const CENTRES: [f64; BUILT_IN] = [0.44, 0.12, 0.14, 0.42, 0.52, 0.95, 0.49, 0.0, 0.19, 0.68, 0.03, 0.51, 0.6];
+const CENTRES: [f64; BUILT_IN] = [0.55, 0.08, 0.53, 0.44, 0.53, 0.95, 0.49, 0.0, 0.19, 0.68, 0.03, 0.38, 0.61];
 
 /// The relation that holds on one day.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

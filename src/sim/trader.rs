@@ -24,7 +24,7 @@ const BASE_BARS: usize = 5;
 /// Bars that a snapshot shows.
 const SHOWN: usize = 12;
 /// Breakouts of a session, on average: from these the trader picks.
-const BREAKOUTS: f64 = 21.0;
+const BREAKOUTS: f64 = 15.2;
 /// No signals before and after these minutes of the session.
 const TRADED: (f64, f64) = (20.0, 1350.0);
 /// Points between the strikes that stand for walls.
@@ -88,7 +88,7 @@ impl Trader {
     fn setup(&mut self, view: &View<'_>) -> Setup {
         let market_state = self.market_state(view);
         let analysis = analysis(view, &market_state);
-        let confidence = 0.41
+        let confidence = 0.335
             + 0.32 * analysis.confluence_score.unwrap_or_default()
             + 0.08 * analysis.signal_strength.unwrap_or_default()
             + 0.07 * self.draw.normal();
@@ -198,9 +198,9 @@ fn patterns(bars: &[Bar], atr: f64) -> BTreeMap<Box<str>, Number> {
         [last, before, ..] => (*last, *before),
         _ => (0.0, 0.0),
     };
-    let reversal = |from: f64, to: f64| if from > 0.55 && to > 0.45 { from.min(to).min(1.0) } else { 0.0 };
+    let reversal = |from: f64, to: f64| if from > 0.3 && to > 0.3 { (1.3 * from.min(to)).min(1.0) } else { 0.0 };
     let run = bodies.iter().skip(1).all(|body| body * last < 0.0) && bodies.len() == 4;
-    let setting = if run && last.abs() > 0.5 { (0.8 * last.abs()).min(1.0) } else { 0.0 };
+    let setting = if run && last.abs() > 0.25 { (0.8 * last.abs()).min(1.0) } else { 0.0 };
     [
         ("long_down_up_bar", reversal(-before, last)),
         ("long_up_down_bar", reversal(before, -last)),
