@@ -1,5 +1,5 @@
 //! The simulated market against what is said of it.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what the tests share may fail loudly")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
 
 mod common;
 
@@ -120,7 +120,7 @@ fn sessions_follow_daylight_saving_and_nothing_happens_in_the_weekend() {
         assert_eq!(opening(day), at);
     }
     // 44 weeks of weekdays but for Independence Day, Christmas and New Year's Day
-    assert_eq!(sessions.len(), 217 - 2);
+    assert_eq!(sessions.len(), 220 - 3);
     for session in &sessions {
         for trade in &session.trades {
             let close = session.opening + 23.hours();
@@ -220,7 +220,7 @@ fn a_logistic_fit_finds_the_planted_slopes_within_two_standard_errors() {
 }
 
 /// Best possible accuracy by strength of the edge, as docs/simulator.md has it.
-const BEST: [(f64, f64); 5] = [(0.0, 0.5), (0.5, 0.595), (1.0, 0.670), (1.3, 0.705), (2.0, 0.764)];
+const BEST: [(f64, f64); 5] = [(0.0, 0.5), (0.5, 0.605), (1.0, 0.69), (1.3, 0.729), (2.0, 0.795)];
 
 #[test]
 fn the_best_possible_accuracy_is_as_stated_and_is_what_the_planted_relation_reaches() {
@@ -386,7 +386,7 @@ fn only_the_crash_loses_more_in_a_day_than_twice_the_limit() {
         over
     };
     assert_eq!(days(Scenario::Happy), 0);
-    assert!(days(Scenario::Crash) >= 10);
+    assert!(days(Scenario::Crash) >= 5);
 }
 
 #[test]
@@ -466,18 +466,29 @@ fn the_inputs_are_distributed_much_as_those_of_real_trades() {
     let shares = [0.05, 0.25, 0.5, 0.75, 0.95];
     let quantiles = |column: &[f64]| shares.map(|q| quantile(column, q).unwrap_or(f64::NAN));
     println!("| input | simulated, 5 25 50 75 95 % | real |\n| --- | --- | --- |");
-    let schema = row::Schema::built_in();
+    let (schema, mut far) = (row::Schema::built_in(), Vec::new());
     for (place, name) in schema.names().enumerate() {
         let own = quantiles(&simulated[place]);
         let theirs = real.as_ref().map(|real| quantiles(&real[place])).filter(|all| all[0].is_finite());
         let show = |all: [f64; 5]| all.map(|value| format!("{value:.2}")).join(" ");
         println!("| {name} | {} | {} |", show(own), theirs.map_or("unknown".to_owned(), show));
-        // degenerate in the real trades: the spread is always one tick
-        let Some(theirs) = theirs.filter(|_| name != Feature::BidAskSpread.name()) else { continue };
+        // quantiles of three values say little; and in the real trades the spread is always one tick
+        let Some(theirs) =
+            theirs.filter(|_| name != Feature::BidAskSpread.name() && name != Feature::DowTrendRegime.name())
+        else {
+            continue;
+        };
         let range = Feature::ALL.get(place).map_or(1.0, |feature| 1.0 - feature.lowest().min(0.0));
         let range = if place == 0 { 2.0 } else { range };
-        for (own, theirs) in own.iter().zip(theirs) {
-            assert!((own - theirs).abs() <= 0.25 * range, "{name}: {own} is far from {theirs}");
+        for ((own, theirs), bound) in own.iter().zip(theirs).zip([0.4, 0.2, 0.2, 0.2, 0.4]) {
+            if (own - theirs).abs() > bound * range {
+                far.push(format!("{name}: {own:.3} is far from {theirs:.3}"));
+            }
         }
+    }
+    assert!(far.is_empty(), "{far:#?}");
+    if let Some(real) = real {
+        let ranges = [&simulated, &real].map(|all| share(all[2].iter().map(|trend| *trend == 0.0)));
+        assert!((ranges[0] - ranges[1]).abs() < 0.15, "share of ranges: {ranges:?}");
     }
 }

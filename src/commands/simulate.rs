@@ -50,7 +50,7 @@ pub struct Simulate {
     /// First day
     #[arg(long, value_name = "DATE", default_value = "2025-01-06")]
     start: Date,
-    /// Strength of what can be foretold; 0: nothing, 1: two thirds of the trades [default: of the scenario]
+    /// Strength of what can be foretold; 0: nothing, 1: 69 % of the trades [default: of the scenario]
     #[arg(long)]
     edge: Option<f64>,
     /// What is traded; it must have a table in the configuration

@@ -1,7 +1,7 @@
 //! Seeded draws: uniform, normal, and what follows from them. Each concern has a stream of its own, so that a knob of
 //! one changes nothing of the others.
 
-use rand::RngExt;
+use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 
 /// What a stream of draws is for.
@@ -17,6 +17,9 @@ pub(super) enum Stream {
     Delivery = 4,
 }
 
+/// More than there are streams.
+const STREAMS: u64 = 8;
+
 /// A stream of draws.
 #[derive(Debug, Clone)]
 pub(super) struct Draw(Pcg64);
@@ -24,11 +27,8 @@ pub(super) struct Draw(Pcg64);
 impl Draw {
     /// The stream of `seed` for one concern.
     pub(super) fn new(seed: u64, stream: Stream) -> Self {
-        let mut rng = Pcg64::new(seed.into(), stream as u128);
-        // neighbouring seeds begin alike
-        for _ in 0..8 {
-            let _begun_alike: f64 = rng.random();
-        }
+        // the generator spreads its seed, so neighbours have nothing in common
+        let rng = Pcg64::seed_from_u64(seed.wrapping_mul(STREAMS).wrapping_add(stream as u64));
         Self(rng)
     }
 

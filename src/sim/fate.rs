@@ -11,8 +11,8 @@ use crate::stats::normal;
 const MEMORY: f64 = 0.5;
 /// Longest trade, in bars.
 const LONGEST: f64 = 40.0;
-/// Farthest that a stop is overshot and that a winner runs, in multiples of the risk.
-const FARTHEST: f64 = 4.0;
+/// Farthest that a winner runs, in multiples of the target; a gap goes at most half as far again beyond a stop as the stop was away.
+const FARTHEST: f64 = 6.0;
 
 /// Draws fates.
 #[derive(Debug, Clone)]
@@ -86,7 +86,7 @@ impl Fate {
     }
 
     fn win(&mut self, terms: Terms, at_the_close: bool) -> (f64, &'static str, f64) {
-        let (how, far, beyond) = (self.draw.uniform(), self.draw.between(0.05, 0.95), self.draw.pareto(2.5));
+        let (how, far, beyond) = (self.draw.uniform(), self.draw.between(0.05, 0.95), self.draw.pareto(1.8));
         let ticks = |multiple: f64| (multiple * terms.target_ticks).round().max(terms.least_win);
         match how {
             _ if at_the_close => (ticks(far), "signal", 0.0),
@@ -103,7 +103,7 @@ impl Fate {
             u if u < 0.3 => 0.0,
             u if u < 0.88 => 1.0,
             // a gap
-            _ => beyond.round().clamp(2.0, FARTHEST * terms.stop_ticks),
+            _ => beyond.round().clamp(2.0, 1.5 * terms.stop_ticks),
         };
         match how {
             h if at_the_close || h > 0.78 => (-ticks(far), "signal", 0.0),

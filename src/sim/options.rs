@@ -23,7 +23,7 @@ pub struct Options {
     /// Signals of a session, on average; 0.5 to 15.
     pub signals_per_session: f64,
     /// Strength of the planted relation, as a factor on its slopes: 0 leaves nothing to foretell, at 1 the best possible
-    /// accuracy is about two thirds; -5 to 5.
+    /// accuracy is about 69 %; -5 to 5.
     pub edge: f64,
     /// Log-odds of a profit at the centre of all inputs, at which 0 means that half the trades win; -3 to 3.
     pub base_log_odds: f64,
@@ -148,7 +148,7 @@ impl Default for Options {
             base_log_odds: 0.0,
             outcome_correlation: 0.05,
             costs: 4.5,
-            daily_loss_limit: 3000.0,
+            daily_loss_limit: 5000.0,
             changes: Vec::new(),
             poison: None,
             delivery: Delivery::PERFECT,
@@ -173,7 +173,7 @@ impl Options {
                 options.changes = vec![
                     change(Shift::Strength(-1.5), 0, over),
                     change(Shift::BaseRate(-1.2), 0, over),
-                    change(Shift::Volatility(2.2), 0, over),
+                    change(Shift::Volatility(3.5), 0, over),
                 ];
             }
             Scenario::Poison => options.poison = Some(Poison { from: at, sessions: 10, share: 0.9 }),

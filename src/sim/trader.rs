@@ -215,8 +215,8 @@ fn trend(shown: &[Bar]) -> TrendRegime {
     let moved = shown.last().zip(shown.first()).map_or(0.0, |(last, first)| last.close - first.open);
     let range = shown.iter().map(Bar::range).sum::<f64>() / shown.len().max(1) as f64;
     match moved / range {
-        x if x > 2.0 => TrendRegime::TrendUp,
-        x if x < -2.0 => TrendRegime::TrendDown,
+        x if x > 2.3 => TrendRegime::TrendUp,
+        x if x < -2.3 => TrendRegime::TrendDown,
         _ => TrendRegime::Range,
     }
 }
