@@ -62,6 +62,40 @@ fn from_past_trades_to_a_model_in_production_and_back() {
 }
 
 #[test]
+fn an_import_goes_through_the_daemon_that_has_the_journal_open_and_ends_as_it_would_without() {
+    let (through, alone) = (Place::new(), Place::new());
+    let mut lines = examples();
+    lines.truncate(450);
+    lines.push(lines[0].replace("\"pnl\":570.5", "\"pnl\":-570.5"));
+    lines.push("nonsense".to_owned());
+    let text = lines.join("\n");
+    let daemon = Process::start(&through, &[]);
+    let import = |place: &Place| {
+        place.file("trades.jsonl", &text);
+        let output = vigie(place, &["import", "--json", "--state", "state", "trades.jsonl"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(5), "{output:?}");
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let (first, expected) = (import(&through), import(&alone));
+    for count in ["lines", "stored", "duplicates", "rejected"] {
+        assert_eq!(first[count], expected[count], "{count}");
+    }
+    assert_eq!((&first["stored"], &first["faults"]["conflict"]["count"]), (&450.into(), &1.into()));
+    assert_eq!(import(&through)["duplicates"], 450, "the same again");
+    let mut wire = daemon.connect();
+    let status = wire.status();
+    assert_eq!((&status["counts"]["outcomes"], &status["counts"]["decisions"]), (&450.into(), &0.into()));
+    let noted = |kind: &EventKind| matches!(kind, EventKind::Imported { stored: 450, rejected: 2, .. });
+    assert_eq!(through.events().iter().filter(|kind| noted(kind)).count(), 1);
+    daemon.stop();
+    let trades = |place: &Place| {
+        let reader = place.reader();
+        reader.signals().unwrap().map(|stored| stored.unwrap().signal).collect::<Vec<_>>()
+    };
+    assert_eq!(trades(&through), trades(&alone));
+}
+
+#[test]
 fn sighup_takes_a_good_file_and_refuses_a_bad_one_with_file_and_line() {
     let place = Place::with_model(State::Production);
     let daemon = Process::start(&place, &[]);

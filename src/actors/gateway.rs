@@ -24,11 +24,12 @@ use crate::{
     clock::{Clock, EventClock, Stopwatch},
     config::Config,
     domain::{
-        Decision, FeatureVector, Inputs, InvalidLine, Probability, Reason, Side, Signal, SignalLine, Timestamp, TradeId,
+        Decision, Event, EventKind, FeatureVector, Inputs, InvalidLine, Probability, Reason, Side, Signal, SignalLine,
+        Timestamp, TradeId,
     },
-    journal::{Counts, SignalRecord, Source, Write},
+    journal::{Applied, Counts, SignalRecord, Source, Write},
     protocol::{
-        message::{self, Ack, Change, Envelope, Read, Rejected, RejectedScore, Request, WireError},
+        message::{self, Ack, Change, Envelope, ImportRequest, Read, Rejected, RejectedScore, Request, WireError},
         peer::{Peer, Role},
         server::{Connections, Service},
     },
@@ -229,20 +230,54 @@ impl Gateway {
             let message = format!("uid {} may not change what is served; see access.operator_users", peer.uid);
             return message::write_error(out, id, &WireError::new("forbidden", message));
         }
-        if change == Change::Reload {
-            return match self.reload().await {
-                Ok(notes) => message::write_ok(
-                    out,
-                    id,
-                    &serde_json::json!({ "done": "the new configuration is in force", "notes": notes }),
-                ),
-                Err(error) => message::write_error(out, id, &WireError::new("config", error)),
-            };
-        }
+        let change = match change {
+            Change::Reload => {
+                return match self.reload().await {
+                    Ok(notes) => message::write_ok(
+                        out,
+                        id,
+                        &serde_json::json!({ "done": "the new configuration is in force", "notes": notes }),
+                    ),
+                    Err(error) => message::write_error(out, id, &WireError::new("config", error)),
+                };
+            }
+            Change::Imported { file, lines, stored, rejected } => {
+                let kind = EventKind::Imported { file, lines, stored, rejected };
+                let event = Event { at: self.0.clock.now(), kind };
+                return match self.0.journal.write(vec![Write::Event(event)]).await {
+                    Ok(_) => message::write_ok(out, id, &serde_json::json!({ "done": "noted", "durable": true })),
+                    Err(error) => message::write_error(out, id, &WireError::new("retry", error.to_string())),
+                };
+            }
+            of_the_guardian => of_the_guardian,
+        };
         match self.0.guardian.send(Order { change, uid: peer.uid }).await {
             Ok(Ok(done)) => message::write_ok(out, id, &done),
             Ok(Err(error)) => message::write_error(out, id, &error),
             Err(error) => message::write_error(out, id, &WireError::new("internal_error", error.to_string())),
+        }
+    }
+
+    /// Stores a past trade. It is history: it passes no judgement, and counts for no day's loss.
+    async fn import(&self, request: ImportRequest, peer: Peer) -> Result<Ack, WireError> {
+        if peer.role < Role::Operator {
+            let message = format!("uid {} may not import past trades; see access.operator_users", peer.uid);
+            return Err(WireError::new("forbidden", message));
+        }
+        let trade_id = request.parsed.signal.trade_id.clone();
+        let write = Write::past_trade(request.parsed, request.line, self.0.clock.now());
+        let applied = self.0.journal.write(vec![write]).await;
+        let retry = |why: String| WireError::new("retry", format!("{why}; it is not recorded, send it again"));
+        let ack = |duplicate| Ok(Ack { trade_id: trade_id.clone(), durable: true, matched: None, duplicate });
+        match applied.map_err(|error| retry(error.to_string()))?.pop() {
+            Some(Applied::Stored { .. }) => ack(false),
+            Some(Applied::Duplicate) => ack(true),
+            Some(Applied::Conflict { .. }) => {
+                let message = format!("{trade_id}: this trade is in the journal with other contents, which stay");
+                Err(WireError { field: Some("trade_id".to_owned()), ..WireError::new("conflict", message) })
+            }
+            Some(Applied::Unwritable { why }) => Err(WireError::new("out_of_range", why)),
+            None => Err(retry("the answer of the journal was incomplete".to_owned())),
         }
     }
 
@@ -286,15 +321,15 @@ impl Service for Gateway {
             },
             Ok(Request::Change(change)) => self.change(change, peer, id, out).await,
             // the server hands these to `record`
-            Ok(request @ (Request::Outcome(_) | Request::Skip(_))) => {
+            Ok(request @ (Request::Outcome(_) | Request::Skip(_) | Request::Import(_))) => {
                 let recorded = self.record(peer, id.map(ToOwned::to_owned), request).await;
                 out.extend(recorded.unwrap_or_default());
             }
         }
     }
 
-    fn record(&self, _: Peer, id: Option<Box<RawValue>>, request: Request) -> JoinHandle<Vec<u8>> {
-        let guardian = self.0.guardian.clone();
+    fn record(&self, peer: Peer, id: Option<Box<RawValue>>, request: Request) -> JoinHandle<Vec<u8>> {
+        let (gateway, guardian) = (self.clone(), self.0.guardian.clone());
         if let Request::Outcome(request) = &request {
             self.observe(request.outcome.exit_at);
         }
@@ -302,6 +337,7 @@ impl Service for Gateway {
             let recorded = match request {
                 Request::Outcome(request) => guardian.send(RecordOutcome(*request)).await,
                 Request::Skip(skip) => guardian.send(RecordSkip(skip)).await,
+                Request::Import(import) => Ok(gateway.import(*import, peer).await),
                 Request::Score(_) | Request::Read(_) | Request::Change(_) => {
                     Ok(Err(WireError::new("internal_error", "this is not to be recorded")))
                 }

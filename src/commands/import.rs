@@ -11,20 +11,23 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::ProgressBar;
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use super::{
-    ConfigArgs, Failed, Outcome, StateArgs,
+    ConfigArgs, Failed, Outcome, PATIENCE, StateArgs,
     files::{Line, Lines, bytes_bar},
     terminal::tell,
 };
 use crate::{
+    actors::daemon::SOCKET_FILE,
     clock::{Clock, WallClock},
     domain::{Event, EventKind, SignalLine},
-    journal::{Applied, OpenError, Options, OutcomeRecord, SignalRecord, Source, Store, Write},
+    journal::{Applied, OpenError, Options, Store, Write},
+    protocol::client::Client,
 };
 
 /// Trades in one commit.
-const BATCH: usize = 500;
+const BATCH: usize = 200;
 /// Faults that are shown of each kind.
 const EXAMPLES_SHOWN: usize = 3;
 
@@ -32,12 +35,13 @@ const EXAMPLES: &str = "\
 Examples:
   vigie import examples/signals.jsonl.gz
   vigie import --state /var/lib/vigie 2015.jsonl 2016.jsonl.gz
+  vigie import --socket /run/vigie/vigie.sock 2016.jsonl    through that daemon
   zcat *.gz | vigie import -";
 
 /// Import past trades, one snapshot with its outcome a line
 ///
 /// Importing the same again changes nothing. A trade that is known with other contents is refused, and what is known
-/// stays. The daemon of this state folder must not be running.
+/// stays. When a daemon runs on the state folder, the trades go through it.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Import {
@@ -47,6 +51,9 @@ pub struct Import {
     /// Print the summary as one JSON object
     #[arg(long)]
     json: bool,
+    /// Import through the daemon that listens there
+    #[arg(long, value_name = "PATH", conflicts_with = "state")]
+    socket: Option<PathBuf>,
     #[command(flatten)]
     state: StateArgs,
     #[command(flatten)]
@@ -97,31 +104,30 @@ impl Summary {
     }
 }
 
+/// Where trades go.
+enum Journal {
+    /// The file itself; no daemon uses it.
+    Own(Box<Store>),
+    /// The daemon that has it open, and the longest line that it takes.
+    Daemon(Client, usize),
+}
+
 impl Import {
     /// Runs the command.
     ///
     /// # Errors
     /// When a file cannot be read or the journal not be written; refused lines are in the summary.
     pub fn run(self) -> Outcome {
-        let config = self.config.load()?;
-        let path = self.state.journal();
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.state.state)
-            .with_context(|| format!("{} cannot be made", self.state.state.display()))?;
-        let options = Options { cache_bytes: config.journal.cache_bytes, verify: false };
-        let mut store = Store::open(&path, options).map_err(|error| match error {
-            in_use @ OpenError::InUse { .. } => anyhow::Error::new(in_use).context("nothing was imported"),
-            error => error.into(),
-        })?;
+        let mut journal = self.journal()?;
         let bar = bytes_bar(self.files.iter().map(PathBuf::as_path));
         let mut summary = Summary::default();
         for file in &self.files {
-            import_file(file, &mut store, &mut summary, &bar)?;
+            import_file(file, &mut journal, &mut summary, &bar)?;
         }
         bar.finish_and_clear();
-        store.close()?;
+        if let Journal::Own(store) = journal {
+            store.close()?;
+        }
         if self.json {
             tell(serde_json::to_string(&summary)?)?;
         } else {
@@ -129,9 +135,36 @@ impl Import {
         }
         if summary.rejected > 0 { Err(Failed::Refused) } else { Ok(()) }
     }
+
+    fn journal(&self) -> Result<Journal, Failed> {
+        let config = self.config.load()?;
+        let daemon = |socket: PathBuf| Journal::Daemon(Client::new(socket, PATIENCE), config.server.max_line_bytes);
+        if let Some(socket) = &self.socket {
+            return Ok(daemon(socket.clone()));
+        }
+        let state = &self.state.state;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(state)
+            .with_context(|| format!("{} cannot be made", state.display()))?;
+        let options = Options { cache_bytes: config.journal.cache_bytes, verify: false };
+        match Store::open(&self.state.journal(), options) {
+            Ok(store) => Ok(Journal::Own(Box::new(store))),
+            Err(in_use @ OpenError::InUse { .. }) => {
+                let socket = state.join(SOCKET_FILE);
+                if socket.exists() {
+                    return Ok(daemon(socket));
+                }
+                let hint = "nothing was imported; name the socket of its daemon with --socket";
+                Err(anyhow::Error::new(in_use).context(hint).into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
 }
 
-fn import_file(file: &Path, store: &mut Store, summary: &mut Summary, bar: &ProgressBar) -> anyhow::Result<()> {
+fn import_file(file: &Path, journal: &mut Journal, summary: &mut Summary, bar: &ProgressBar) -> anyhow::Result<()> {
     let name = file.display().to_string();
     let before = (summary.lines, summary.stored, summary.rejected);
     let mut lines = Lines::open(file, bar)?;
@@ -140,73 +173,134 @@ fn import_file(file: &Path, store: &mut Store, summary: &mut Summary, bar: &Prog
     while let Some((number, line)) = lines.next()? {
         summary.lines += 1;
         let place = format!("{name}:{number}");
-        match read(line) {
-            Ok(write) => batch.push(place, write),
+        match read(line, journal) {
+            Ok(trade) => batch.push(place, trade),
             Err((code, message)) => summary.reject(code, &place, &message),
         }
-        if batch.writes.len() >= BATCH {
-            batch.commit(store, summary)?;
+        if batch.trades.len() >= BATCH {
+            batch.commit(journal, summary)?;
         }
     }
-    batch.commit(store, summary)?;
-    let kind = EventKind::Imported {
-        file: name,
-        lines: summary.lines - before.0,
-        stored: summary.stored - before.1,
-        rejected: summary.rejected - before.2,
-    };
-    if summary.stored > before.1 {
-        store.apply(&[Write::Event(Event { at: WallClock.now(), kind })])?;
+    batch.commit(journal, summary)?;
+    let (lines, stored) = (summary.lines - before.0, summary.stored - before.1);
+    let rejected = summary.rejected - before.2;
+    if stored > 0 {
+        journal.note(EventKind::Imported { file: name, lines, stored, rejected })?;
     }
     Ok(())
 }
 
-fn read(line: Line<'_>) -> Result<Write, (&'static str, String)> {
+/// A line that can be imported.
+type Trade = (SignalLine, Vec<u8>);
+
+fn read(line: Line<'_>, journal: &Journal) -> Result<Trade, (&'static str, String)> {
     let Line::Text(text) = line else { return Err(("line_too_long", "the line is too long".to_owned())) };
+    if let Journal::Daemon(_, most) = journal
+        && text.len() + REQUEST_BYTES > *most
+    {
+        let message = format!("the daemon takes lines of {most} bytes; stop it and import on its state folder");
+        return Err(("line_too_long", message));
+    }
     let parsed = SignalLine::parse(text).map_err(|error| (error.code, error.message))?;
-    let received_at = WallClock.now();
-    let signal = SignalRecord {
-        trade_id: parsed.signal.trade_id.clone(),
-        received_at,
-        source: Source::Import,
-        decision: None,
-        shadows: Vec::new(),
-        latency_us: None,
-        line: text.to_vec(),
-    };
-    Ok(match parsed.outcome {
-        None => Write::Signal(signal),
-        Some(outcome) => {
-            let trade_id = parsed.signal.trade_id;
-            Write::Trade(signal, OutcomeRecord { trade_id, received_at, source: Source::Import, echo: None, outcome })
-        }
-    })
+    Ok((parsed, text.to_vec()))
 }
 
 #[derive(Default)]
 struct Batch {
     places: Vec<String>,
-    writes: Vec<Write>,
+    trades: Vec<Trade>,
 }
 
 impl Batch {
-    fn push(&mut self, place: String, write: Write) {
+    fn push(&mut self, place: String, trade: Trade) {
         self.places.push(place);
-        self.writes.push(write);
+        self.trades.push(trade);
     }
 
-    fn commit(&mut self, store: &mut Store, summary: &mut Summary) -> anyhow::Result<()> {
-        for (place, applied) in self.places.drain(..).zip(store.apply(&self.writes)?) {
-            match applied {
-                Applied::Stored { .. } => summary.stored += 1,
-                Applied::Duplicate => summary.duplicates += 1,
-                Applied::Conflict { .. } => {
-                    summary.reject("conflict", &place, "this trade is in the journal with other contents, which stay");
+    fn commit(&mut self, journal: &mut Journal, summary: &mut Summary) -> anyhow::Result<()> {
+        let (places, trades) = (std::mem::take(&mut self.places), std::mem::take(&mut self.trades));
+        match journal {
+            Journal::Own(store) => {
+                let now = WallClock.now();
+                let writes: Vec<Write> =
+                    trades.into_iter().map(|(parsed, line)| Write::past_trade(parsed, line, now)).collect();
+                for (place, applied) in places.iter().zip(store.apply(&writes)?) {
+                    summary.take(place, &applied);
                 }
-                Applied::Unwritable { why } => summary.reject("unwritable", &place, &why),
+            }
+            Journal::Daemon(client, _) => {
+                let lines: String = trades.iter().map(|(_, line)| request(line)).collect::<Result<_, _>>()?;
+                client.send(&lines, PATIENCE)?;
+                for place in &places {
+                    let answer: Map<String, Value> = serde_json::from_str(&client.receive(PATIENCE)?)?;
+                    summary.take_answer(place, &answer)?;
+                }
             }
         }
-        self.writes.clear();
+        Ok(())
+    }
+}
+
+/// What a request has beside the trade's own fields, at most.
+const REQUEST_BYTES: usize = 32;
+
+/// A line of a file as a request.
+fn request(line: &[u8]) -> anyhow::Result<String> {
+    let mut fields: Map<String, Value> = serde_json::from_slice(line)?;
+    fields.remove("id");
+    fields.remove("deadline_us");
+    fields.insert("type".to_owned(), "import".into());
+    Ok(format!("{}\n", Value::Object(fields)))
+}
+
+impl Journal {
+    fn note(&mut self, kind: EventKind) -> anyhow::Result<()> {
+        match (self, kind) {
+            (Self::Own(store), kind) => drop(store.apply(&[Write::Event(Event { at: WallClock.now(), kind })])?),
+            (Self::Daemon(client, _), EventKind::Imported { file, lines, stored, rejected }) => {
+                let note =
+                    json!({ "type": "imported", "file": file, "lines": lines, "stored": stored, "rejected": rejected });
+                client.request(&note, PATIENCE)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Summary {
+    fn take(&mut self, place: &str, applied: &Applied) {
+        match applied {
+            Applied::Stored { .. } => self.stored += 1,
+            Applied::Duplicate => self.duplicates += 1,
+            Applied::Conflict { .. } => {
+                self.reject("conflict", place, "this trade is in the journal with other contents, which stay");
+            }
+            Applied::Unwritable { why } => self.reject("unwritable", place, why),
+        }
+    }
+
+    /// # Errors
+    /// When the daemon refuses all of it, or cannot write now: what was stored by then stays, and importing again is safe.
+    fn take_answer(&mut self, place: &str, answer: &Map<String, Value>) -> anyhow::Result<()> {
+        let Some(error) = answer.get("error") else {
+            let known = answer.get("duplicate") == Some(&Value::Bool(true));
+            if known {
+                self.duplicates += 1
+            } else {
+                self.stored += 1
+            }
+            return Ok(());
+        };
+        let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or("-");
+        match text("code") {
+            "retry" | "forbidden" => anyhow::bail!(
+                "{place}: {}; {} trades were stored before, and importing again is safe",
+                text("message"),
+                self.stored
+            ),
+            code => self.reject(code, place, text("message")),
+        }
         Ok(())
     }
 }

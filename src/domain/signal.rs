@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::{
     feature::FeatureVector,
@@ -74,8 +75,8 @@ pub struct SignalLine {
 struct WireLine<'a> {
     #[serde(default, rename = "type", borrow)]
     _kind: Option<std::borrow::Cow<'a, str>>,
-    #[serde(default, rename = "id", borrow)]
-    _id: Option<&'a serde_json::value::RawValue>,
+    #[serde(default, borrow)]
+    id: Option<&'a RawValue>,
     #[serde(default)]
     deadline_us: Option<u64>,
     trade_id: TradeId,
@@ -107,6 +108,14 @@ impl SignalLine {
     /// [`InvalidLine`], which names the field: not JSON, an unknown, duplicate or missing field, a wrong type, a number
     /// out of its range, both or neither of snapshot and features.
     pub fn parse(line: &[u8]) -> Result<Self, InvalidLine> {
+        Self::parse_request(line).map(|(_, parsed)| parsed)
+    }
+
+    /// The same, with the `id` that a request may carry, as written.
+    ///
+    /// # Errors
+    /// As for [`SignalLine::parse`].
+    pub fn parse_request(line: &[u8]) -> Result<(Option<&RawValue>, Self), InvalidLine> {
         let wire: WireLine<'_> = parse_json(line)?;
         let inputs = Inputs::from_wire(
             wire.market_state,
@@ -115,7 +124,7 @@ impl SignalLine {
             wire.execution_context,
             wire.features,
         )?;
-        Ok(Self {
+        let parsed = Self {
             signal: Signal {
                 trade_id: wire.trade_id,
                 at: wire.at,
@@ -127,7 +136,8 @@ impl SignalLine {
             },
             outcome: wire.outcome_metrics,
             deadline_us: wire.deadline_us,
-        })
+        };
+        Ok((wire.id, parsed))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What can be written, and what is read back.
 
-use crate::domain::{Decision, Event, Outcome, Probability, Signal, Skip, Timestamp, TradeId, VersionId};
+use crate::domain::{Decision, Event, Outcome, Probability, Signal, SignalLine, Skip, Timestamp, TradeId, VersionId};
 use serde::{Deserialize, Serialize};
 
 use super::error::BadRecord;
@@ -89,6 +89,26 @@ pub enum Write {
         /// In the layout of its owner.
         bytes: Vec<u8>,
     },
+}
+
+impl Write {
+    /// A past trade: a signal from a file, and its outcome if the file knows it. `line` is what `parsed` was read from.
+    pub fn past_trade(parsed: SignalLine, line: Vec<u8>, received_at: Timestamp) -> Self {
+        let (trade_id, source) = (parsed.signal.trade_id, Source::Import);
+        let signal = SignalRecord {
+            trade_id: trade_id.clone(),
+            received_at,
+            source,
+            decision: None,
+            shadows: Vec::new(),
+            latency_us: None,
+            line,
+        };
+        match parsed.outcome {
+            None => Self::Signal(signal),
+            Some(outcome) => Self::Trade(signal, OutcomeRecord { trade_id, received_at, source, echo: None, outcome }),
+        }
+    }
 }
 
 /// What became of one write of a batch.

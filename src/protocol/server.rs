@@ -50,7 +50,7 @@ pub trait Service: Clone + 'static {
         out: &mut Vec<u8>,
     ) -> impl Future<Output = ()>;
 
-    /// Starts to record an outcome or a skip; the answer, one line, is there when it is durable or has failed.
+    /// Starts to record an outcome, a skip or a past trade; the answer, one line, is there when it is durable or has failed.
     fn record(&self, peer: Peer, id: Option<Box<RawValue>>, request: Request) -> JoinHandle<Vec<u8>>;
 }
 
@@ -241,7 +241,7 @@ impl<S: Service> Connection<S> {
             let line = buffer.line(range);
             let envelope = message::decode(line);
             match envelope.body {
-                Ok(request @ (Request::Outcome(_) | Request::Skip(_))) => {
+                Ok(request @ (Request::Outcome(_) | Request::Skip(_) | Request::Import(_))) => {
                     if self.recording.len() >= self.limits.max_in_flight {
                         self.finish_recording().await?;
                     }

@@ -1,5 +1,6 @@
 //! Statistics: functions of numbers, checked against published values and reference libraries.
 
+pub mod adwin;
 pub mod association;
 pub mod binary;
 pub mod bootstrap;
@@ -7,6 +8,8 @@ pub mod cluster;
 pub mod compare;
 pub mod confseq;
 pub mod describe;
+pub mod detector;
+pub mod drift;
 pub mod histogram;
 pub mod interval;
 pub mod logit;
@@ -16,6 +19,7 @@ pub mod overfit;
 pub mod power;
 pub mod proportion;
 pub mod rank;
+pub mod reference;
 pub mod risk;
 pub mod sequential;
 pub mod sharpe;

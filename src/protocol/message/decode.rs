@@ -1,0 +1,338 @@
+//! From a line to a request, or to what was wrong with it.
+#![deny(clippy::indexing_slicing)]
+
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use super::{Change, Envelope, ImportRequest, OutcomeRequest, Read, Rejected, RejectedScore, Request};
+use crate::domain::{
+    Arm, Decision, InvalidLine, Outcome, Probability, Reason, SignalLine, Skip, TradeId, VersionId, signal::parse_json,
+};
+
+/// Longest `id` that is echoed, in bytes as written.
+const MAX_ID_BYTES: usize = 128;
+
+/// Only what tells a request's kind; all else is passed over.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(default, rename = "type", borrow)]
+    kind: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    id: Option<&'a RawValue>,
+}
+
+/// What could be read of a faulty line before its fault. A field that came twice says nothing.
+#[derive(Debug, Default)]
+struct Salvage<'a> {
+    kind: Field<'a>,
+    id: Field<'a>,
+    trade_id: Field<'a>,
+    confidence: Field<'a>,
+}
+
+/// The value of a field, as often as it came.
+type Field<'a> = Vec<&'a RawValue>;
+
+impl<'a> Salvage<'a> {
+    fn of(line: &'a [u8]) -> Self {
+        let mut salvage = Self::default();
+        // it ends in an error in most cases; what was read by then stays
+        let _faulty = serde_json::Deserializer::from_slice(line).deserialize_map(&mut salvage);
+        salvage
+    }
+
+    /// The one value of `field`, if it is one that can be taken.
+    fn read<T: Deserialize<'a>>(field: &Field<'a>) -> Option<T> {
+        match field.as_slice() {
+            [raw] => serde_json::from_str(raw.get()).ok(),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Visitor<'a> for &mut Salvage<'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "type" => self.kind.push(map.next_value()?),
+                "id" => self.id.push(map.next_value()?),
+                "trade_id" => self.trade_id.push(map.next_value()?),
+                "confidence" => self.confidence.push(map.next_value()?),
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OutcomeWire<'a> {
+    #[serde(rename = "type", borrow)]
+    _kind: Cow<'a, str>,
+    #[serde(default, rename = "id", borrow)]
+    _id: Option<&'a RawValue>,
+    trade_id: TradeId,
+    outcome_metrics: Outcome,
+    #[serde(default)]
+    decision: Option<EchoWire>,
+}
+
+/// A decision as the trader received it; the envelope's fields may stay.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EchoWire {
+    #[serde(default, rename = "ok")]
+    _ok: bool,
+    #[serde(default, rename = "id")]
+    _id: IgnoredAny,
+    #[serde(default)]
+    trade_id: Option<TradeId>,
+    arm: Arm,
+    confidence: Option<Probability>,
+    score: Probability,
+    size: f64,
+    model: Option<VersionId>,
+    reason: Reason,
+    #[serde(default, rename = "error")]
+    _error: IgnoredAny,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SkipWire<'a> {
+    #[serde(rename = "type", borrow)]
+    _kind: Cow<'a, str>,
+    #[serde(default, rename = "id", borrow)]
+    _id: Option<&'a RawValue>,
+    trade_id: TradeId,
+    reason: Box<str>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BareWire<'a> {
+    #[serde(rename = "type", borrow)]
+    _kind: Cow<'a, str>,
+    #[serde(default, rename = "id", borrow)]
+    _id: Option<&'a RawValue>,
+}
+
+/// Reads one request line.
+pub fn decode(line: &[u8]) -> Envelope<'_> {
+    if let Some(envelope) = decode_plain_score(line) {
+        return envelope;
+    }
+    let head: Head<'_> = match parse_json(line) {
+        Ok(head) => head,
+        Err(error) => {
+            let salvage = Salvage::of(line);
+            let id = match salvage.id.as_slice() {
+                [id] if refuse_id(Some(id)).is_none() => Some(*id),
+                _ => None,
+            };
+            let kind: Option<String> = Salvage::read(&salvage.kind);
+            return Envelope { id, body: Err(reject(kind.as_deref(), error, line)) };
+        }
+    };
+    if let Some(error) = refuse_id(head.id) {
+        return Envelope { id: None, body: Err(reject(head.kind.as_deref(), error, line)) };
+    }
+    let body = decode_body(head.kind.as_deref(), line).map_err(|error| reject(head.kind.as_deref(), error, line));
+    Envelope { id: head.id, body }
+}
+
+/// A `score` whose first field says that it is one, and in which nothing is at fault, is read once only.
+fn decode_plain_score(line: &[u8]) -> Option<Envelope<'_>> {
+    let mut rest = line;
+    for token in [&b"{"[..], b"\"type\"", b":", b"\"score\"", b","] {
+        rest = rest.trim_ascii_start().strip_prefix(token)?;
+    }
+    let (id, parsed) = SignalLine::parse_request(line).ok()?;
+    let plain = parsed.outcome.is_none() && refuse_id(id).is_none();
+    plain.then(|| Envelope { id, body: Ok(Request::Score(Box::new(parsed))) })
+}
+
+fn decode_body(kind: Option<&str>, line: &[u8]) -> Result<Request, InvalidLine> {
+    match kind {
+        Some("score") => decode_score(line),
+        Some("outcome") => decode_outcome(line),
+        Some("import") => SignalLine::parse(line)
+            .map(|parsed| Request::Import(Box::new(ImportRequest { parsed, line: line.to_vec() }))),
+        Some("skip") => {
+            parse_json::<SkipWire<'_>>(line).map(|w| Request::Skip(Skip { trade_id: w.trade_id, reason: w.reason }))
+        }
+        Some("ping") => bare(line, Request::Read(Read::Ping)),
+        Some("status") => bare(line, Request::Read(Read::Status)),
+        Some("models") => bare(line, Request::Read(Read::Models)),
+        Some("reload") => bare(line, Request::Change(Change::Reload)),
+        Some("promote" | "rollback" | "lock" | "resume" | "imported") => decode_change(line),
+        Some(other) => Err(invalid(
+            "unknown_type",
+            "type",
+            &format!("{other:?} is not a request; see the list in docs/protocol.md"),
+        )),
+        None => Err(invalid("missing_field", "type", "a request says its type, such as \"score\"")),
+    }
+}
+
+fn decode_score(line: &[u8]) -> Result<Request, InvalidLine> {
+    let parsed = SignalLine::parse(line)?;
+    if parsed.outcome.is_some() {
+        let why = "a signal to be scored cannot know its outcome; send it later as an `outcome`";
+        return Err(invalid("unexpected_field", "outcome_metrics", why));
+    }
+    Ok(Request::Score(Box::new(parsed)))
+}
+
+fn decode_outcome(line: &[u8]) -> Result<Request, InvalidLine> {
+    let wire: OutcomeWire<'_> = parse_json(line)?;
+    let decision = match wire.decision {
+        None => None,
+        Some(echo) => {
+            if echo.trade_id.as_ref().is_some_and(|id| *id != wire.trade_id) {
+                return Err(invalid("out_of_range", "decision.trade_id", "it names another trade than the outcome"));
+            }
+            Some(Decision {
+                trade_id: wire.trade_id.clone(),
+                arm: echo.arm,
+                confidence: echo.confidence,
+                score: echo.score,
+                size: echo.size,
+                model: echo.model,
+                reason: echo.reason,
+            })
+        }
+    };
+    Ok(Request::Outcome(Box::new(OutcomeRequest { trade_id: wire.trade_id, outcome: wire.outcome_metrics, decision })))
+}
+
+/// Changes are rare: they go through a map, so that `id` may stand beside the fields of the change.
+fn decode_change(line: &[u8]) -> Result<Request, InvalidLine> {
+    let mut fields: serde_json::Map<String, serde_json::Value> = parse_json(line)?;
+    fields.remove("id");
+    let change: Change = serde_json::from_value(serde_json::Value::Object(fields)).map_err(|error| {
+        let message = error.to_string();
+        let code = if message.starts_with("missing field") {
+            "missing_field"
+        } else if message.starts_with("unknown field") {
+            "unknown_field"
+        } else {
+            "wrong_type"
+        };
+        // about a value, what stands between backquotes is no field
+        let field = message.split('`').nth(1).filter(|_| code != "wrong_type").map(str::to_owned);
+        InvalidLine { code, message, field }
+    })?;
+    Ok(Request::Change(change))
+}
+
+fn bare(line: &[u8], request: Request) -> Result<Request, InvalidLine> {
+    parse_json::<BareWire<'_>>(line).map(|_| request)
+}
+
+fn invalid(code: &'static str, field: &str, why: &str) -> InvalidLine {
+    InvalidLine { code, message: format!("{field}: {why}"), field: Some(field.to_owned()) }
+}
+
+fn refuse_id(id: Option<&RawValue>) -> Option<InvalidLine> {
+    let text = id?.get();
+    let scalar = text.starts_with(['"', '-']) || text.starts_with(|c: char| c.is_ascii_digit());
+    let fits = text.len() <= MAX_ID_BYTES;
+    (!scalar || !fits).then(|| invalid("out_of_range", "id", "a string or a number of at most 128 bytes is echoed"))
+}
+
+fn reject(kind: Option<&str>, error: InvalidLine, line: &[u8]) -> Rejected {
+    let score = (kind == Some("score")).then(|| {
+        let salvage = Salvage::of(line);
+        RejectedScore { trade_id: Salvage::read(&salvage.trade_id), confidence: Salvage::read(&salvage.confidence) }
+    });
+    Rejected { error, score }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::message::{write_decision, write_rejected};
+
+    const FEATURES: &str = r#"{"type":"score","id":7,"trade_id":"T-1","at":"2015-01-05T15:02:11Z","symbol":"ES","side":"long","confidence":0.62,"features":{}}"#;
+    const OUTCOME: &str = r#"{"type":"outcome","trade_id":"T-1","outcome_metrics":{"exit_at":"2015-01-05T16:00:00Z","pnl":137.5,"exit_reason":"signal"}}"#;
+
+    fn answer(line: &str) -> String {
+        let envelope = decode(line.as_bytes());
+        let mut out = Vec::new();
+        match &envelope.body {
+            Err(rejected) => write_rejected(&mut out, envelope.id, rejected),
+            Ok(request) => return format!("{request:?}"),
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_faulty_score_gets_an_answer_that_the_trader_can_use() {
+        let line = FEATURES.replace("\"side\":\"long\"", "\"sied\":\"long\"");
+        insta::assert_snapshot!(answer(&line), @r#"{"ok":false,"id":7,"trade_id":"T-1","arm":"baseline","confidence":0.62,"score":0.5,"size":1.0,"model":null,"reason":"invalid_request","error":{"code":"unknown_field","message":"sied: unknown field `sied`, expected one of `type`, `id`, `deadline_us`, `trade_id`, `at`, `symbol`, `side`, `confidence`, `market_state`, `battle_navale_analysis`, `market_structure`, `execution_context`, `outcome_metrics`, `features`, `extra`","field":"sied"}}"#);
+    }
+
+    #[test]
+    fn a_score_that_is_no_json_still_gets_what_stood_before_its_fault() {
+        let cut = &FEATURES[..FEATURES.len() - 5];
+        for line in [FEATURES.replace("{}", "{\"vix\":NaN}"), format!("{FEATURES}{FEATURES}"), cut.to_owned()] {
+            let answer = answer(&line);
+            let start = r#"{"ok":false,"id":7,"trade_id":"T-1","arm":"baseline","confidence":0.62,"#;
+            assert!(answer.starts_with(start) && answer.contains("invalid_json"), "{line}: {answer}");
+        }
+        // what comes after the fault or twice is not guessed at
+        let late = answer(&FEATURES.replace("\"T-1\"", "NaN"));
+        assert!(late.starts_with(r#"{"ok":false,"id":7,"arm":"baseline","confidence":null,"#), "{late}");
+        let twice = answer(&FEATURES.replace("\"side\"", "\"confidence\":0.9,\"side\""));
+        assert!(twice.contains(r#""trade_id":"T-1","arm":"baseline","confidence":null"#), "{twice}");
+    }
+
+    #[test]
+    fn a_signal_that_knows_its_outcome_is_refused() {
+        let line = FEATURES.replace(
+            "\"features\":{}",
+            "\"features\":{},\"outcome_metrics\":{\"exit_at\":\"2015-01-05T16:00:00Z\",\"exit_reason\":\"x\"}",
+        );
+        assert!(answer(&line).contains("\"code\":\"unexpected_field\""), "{}", answer(&line));
+    }
+
+    #[test]
+    fn a_decision_may_be_echoed_as_it_was_received() {
+        let decision = Decision::baseline(TradeId::new("T-1").unwrap(), None, None, Reason::NoModel);
+        let mut reply = Vec::new();
+        write_decision(&mut reply, None, &decision);
+        let reply = String::from_utf8(reply).unwrap();
+        let line = OUTCOME.replacen('{', &format!("{{\"decision\":{},", reply.trim()), 1);
+        let Ok(Request::Outcome(request)) = decode(line.as_bytes()).body else { panic!("{line}") };
+        assert_eq!(request.decision, Some(decision));
+    }
+
+    #[test]
+    fn changes_carry_a_reason_and_only_their_own_fields() {
+        let good = r#"{"type":"promote","id":"a","version":"ES/1","reason":"tried it","override":true}"#;
+        assert!(matches!(decode(good.as_bytes()).body, Ok(Request::Change(Change::Promote { overridden: true, .. }))));
+        assert!(answer(r#"{"type":"lock"}"#).contains("missing_field"));
+        assert!(answer(r#"{"type":"lock","reason":"x","why":1}"#).contains("unknown_field"));
+    }
+
+    #[test]
+    fn ids_are_echoed_as_written_or_refused() {
+        assert_eq!(decode(br#"{"type":"ping","id":1.50}"#).id.unwrap().get(), "1.50");
+        assert!(answer(r#"{"type":"ping","id":[1]}"#).contains("\"field\":\"id\""));
+        assert!(answer(r#"{"type":"pong"}"#).contains("unknown_type"));
+        assert!(answer("{}").contains("missing_field"));
+    }
+}
