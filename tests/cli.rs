@@ -18,9 +18,9 @@ use serde_json::Value;
 use vigie::domain::lifecycle::State;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
-const COMMANDS: [&str; 14] = [
-    "run", "check", "import", "features", "train", "score", "status", "models", "replay", "promote", "rollback",
-    "lock", "resume", "reload",
+const COMMANDS: [&str; 15] = [
+    "run", "check", "import", "features", "train", "score", "status", "models", "replay", "simulate", "promote",
+    "rollback", "lock", "resume", "reload",
 ];
 
 fn run(place: &Place, arguments: &[&str]) -> Output {
