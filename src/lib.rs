@@ -15,6 +15,8 @@ pub mod validation;
 
 pub mod rules;
 
+pub mod sim;
+
 pub mod clock;
 
 pub mod config;

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Status(status) => status.run(),
         Command::Models(models) => models.run(),
         Command::Replay(replay) => replay.run(),
+        Command::Simulate(simulate) => simulate.run(),
         Command::Promote(promote) => promote.run(),
         Command::Rollback(rollback) => rollback.run(),
         Command::Lock(lock) => lock.run(),

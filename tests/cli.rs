@@ -18,9 +18,9 @@ use serde_json::Value;
 use vigie::domain::lifecycle::State;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "run", "check", "import", "features", "train", "score", "status", "models", "replay", "promote", "rollback",
-    "lock", "resume", "reload", "validate", "phases", "dataset", "export",
+    "lock", "resume", "reload", "validate", "phases", "dataset", "export", "simulate",
 ];
 
 fn run(place: &Place, arguments: &[&str]) -> Output {

@@ -13,6 +13,7 @@ mod registry;
 mod replay;
 mod run;
 mod score;
+mod simulate;
 mod status;
 mod terminal;
 mod train;
@@ -73,6 +74,7 @@ pub enum Command {
     Status(status::Status),
     Models(models::Models),
     Replay(replay::Replay),
+    Simulate(simulate::Simulate),
     Promote(Promote),
     Rollback(Rollback),
     Lock(Lock),

@@ -33,6 +33,14 @@ impl TradingCalendar {
         TradingDay(date)
     }
 
+    /// When the trading day named by `date` begins. `None` at the ends of all time. A local time that daylight saving
+    /// leaves out or repeats is read as the clocks before it would.
+    pub fn opening(&self, date: civil::Date) -> Option<Timestamp> {
+        let midnight = self.start == civil::Time::midnight();
+        let date = if midnight { date } else { date.yesterday().ok()? };
+        self.zone.to_ambiguous_timestamp(date.to_datetime(self.start)).compatible().ok()
+    }
+
     /// Minutes from the last turn of the day, in local clock time (so a session's fraction does not jump with
     /// daylight saving), 0 to below 1440.
     pub fn minutes_into_day(&self, at: Timestamp) -> f64 {
@@ -80,6 +88,8 @@ mod tests {
         ] {
             let at: Timestamp = at.parse().unwrap();
             assert_eq!(chicago().day_of(at).to_string(), day, "{at}");
+            let opening = chicago().opening(chicago().day_of(at).date()).unwrap();
+            assert_eq!((chicago().day_of(opening), chicago().minutes_into_day(opening)), (chicago().day_of(at), 0.0));
             assert!((chicago().minutes_into_day(at) - minutes).abs() < 1e-9, "{at}");
         }
     }

@@ -51,13 +51,18 @@ pub struct Row {
 }
 
 impl Schema {
+    /// The built-in inputs only.
+    pub fn built_in() -> Self {
+        let features = Feature::ALL.into_iter().map(Feature::name);
+        Self(features.chain([CONFIDENCE]).map(Into::into).collect())
+    }
+
     /// The built-in inputs and `extra`, in the order given.
     ///
     /// # Errors
     /// [`InvalidSchema`] when a name is not usable, repeated or already taken.
     pub fn new(extra: &[String]) -> Result<Self, InvalidSchema> {
-        let mut names: Vec<Box<str>> = Feature::ALL.into_iter().map(|feature| feature.name().into()).collect();
-        names.push(CONFIDENCE.into());
+        let Self(mut names) = Self::built_in();
         for name in extra {
             let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
             if !(1..=LONGEST_NAME).contains(&name.len()) || !name.bytes().all(allowed) {
