@@ -18,6 +18,7 @@ use serde_json::Value;
 use vigie::domain::lifecycle::State;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
+const SIGNAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signal.json");
 const COMMANDS: [&str; 19] = [
     "run", "check", "import", "features", "train", "score", "status", "models", "replay", "promote", "rollback",
     "lock", "resume", "reload", "validate", "phases", "dataset", "export", "simulate",
@@ -170,6 +171,23 @@ fn a_trade_that_contradicts_is_refused_and_what_is_known_stays() {
     assert!(summary["faults"]["conflict"]["examples"][0].as_str().unwrap().starts_with("trades.jsonl:2"), "{summary}");
     let stored = place.reader().outcomes().unwrap().next().unwrap().unwrap();
     assert_eq!(stored.record.outcome.pnl.unwrap().get(), 570.5);
+}
+
+#[test]
+fn an_object_written_over_several_lines_is_read_as_one_line() {
+    let place = Place::new();
+    let example = fs::read_to_string(SIGNAL).unwrap();
+    assert!(example.lines().count() > 100);
+    let features = ends_with(&place, &["features", SIGNAL], 0);
+    assert!(json(&features)["session_time"].is_number(), "{features:?}");
+    let other = example.replace("\"EX-", "\"OTHER-");
+    assert_ne!(example, other);
+    place.file("two.json", &format!("{example}{other}"));
+    let summary = json(&ends_with(&place, &["import", "--json", "--state", "state", "two.json"], 0));
+    assert_eq!((&summary["lines"], &summary["stored"]), (&2.into(), &2.into()));
+    // and one that never closes is one line at fault
+    place.file("half.json", example.trim_end().trim_end_matches('}'));
+    ends_with(&place, &["features", "half.json"], 5);
 }
 
 #[test]

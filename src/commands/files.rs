@@ -54,7 +54,8 @@ impl Lines {
         Ok(Self { reader, line: Vec::new(), number: 0, name })
     }
 
-    /// The next line that is not blank, with its number from 1.
+    /// The next line that is not blank, with its number from 1. An object that was written for people to read, from a
+    /// line `{` to a line `}`, is one line.
     pub(super) fn next(&mut self) -> anyhow::Result<Option<(u64, Line<'_>)>> {
         loop {
             self.line.clear();
@@ -71,9 +72,34 @@ impl Lines {
             }
             let end = self.line.trim_ascii_end().len();
             self.line.truncate(end);
-            if !self.line.trim_ascii_start().is_empty() {
-                return Ok(Some((self.number, Line::Text(&self.line))));
+            let first = self.number;
+            if self.line == b"{" && !self.join()? {
+                return Ok(Some((first, Line::TooLong)));
             }
+            if !self.line.trim_ascii_start().is_empty() {
+                return Ok(Some((first, Line::Text(&self.line))));
+            }
+        }
+    }
+
+    /// Appends the lines up to the one that closes the object. False when it is longer than is read.
+    fn join(&mut self) -> anyhow::Result<bool> {
+        loop {
+            let start = self.line.len();
+            self.number += 1;
+            let limited = (&mut self.reader).take(MAX_LINE_BYTES + 1).read_until(b'\n', &mut self.line);
+            limited.with_context(|| format!("{} cannot be read at line {}", self.name, self.number))?;
+            let end = self.line.trim_ascii_end().len().max(start);
+            let part = self.line.get(start..).unwrap_or_default();
+            let last = part.is_empty() || part.trim_ascii_end() == b"}";
+            let fits = self.line.len() as u64 <= MAX_LINE_BYTES;
+            if last || !fits {
+                self.line.truncate(end);
+                return Ok(fits);
+            }
+            // no string of JSON has a bare line end in it
+            self.line.truncate(end);
+            self.line.push(b' ');
         }
     }
 
