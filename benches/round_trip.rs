@@ -90,7 +90,7 @@ fn start_vigie(folder: &Path) -> Result<Server> {
     let config = folder.join("config.toml");
     fs::write(&config, "[training]\nmin_trades = 100\nmin_test_trades = 50\n[scoring]\nholdback = 0\n")?;
     vigie(&["import", "--state", &state_text, EXAMPLES])?;
-    vigie(&["train", "--state", &state_text, "--config", &config.to_string_lossy()])?;
+    vigie(&["train", "--keep", "--state", &state_text, "--config", &config.to_string_lossy()])?;
     let child = Command::new(VIGIE)
         .args(["run", "--state", &state_text, "--socket", &socket_text, "--config", &config.to_string_lossy()])
         .stderr(Stdio::null())
