@@ -7,13 +7,14 @@ use actix::Addr;
 use arc_swap::ArcSwap;
 use jiff::SignedDuration;
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
 
 use super::{
+    acknowledge::{acknowledgement, retry},
     guardian::{Guardian, GuardianStatus, ObserveGuardian, Order, RecordOutcome, RecordSkip},
     journal::{JournalHandle, JournalStatus},
     learning::Job,
@@ -29,9 +30,11 @@ use crate::{
         Decision, Event, EventKind, FeatureVector, Inputs, InvalidLine, Probability, Reason, Side, Signal, SignalLine,
         Timestamp, TradeId, event::By,
     },
-    journal::{Applied, Counts, SignalRecord, Source, Write},
+    journal::{Counts, SignalRecord, Source, Write},
     protocol::{
-        message::{self, Ack, Change, Envelope, ImportRequest, Read, Rejected, RejectedScore, Request, WireError},
+        message::{
+            self, Ack, Change, Envelope, ImportRequest, Read, Rejected, RejectedScore, Request, Task, WireError,
+        },
         peer::{Peer, Role},
         server::{Connections, Service},
     },
@@ -235,77 +238,61 @@ impl Gateway {
     }
 
     async fn change(&self, change: Change, peer: Peer, id: Option<&RawValue>, out: &mut Vec<u8>) {
-        if peer.role < Role::Operator {
-            let message = format!("uid {} may not change what is served; see access.operator_users", peer.uid);
-            return message::write_error(out, id, &WireError::new("forbidden", message));
-        }
-        let change = match change {
-            Change::Reload => {
-                return match self.reload().await {
-                    Ok(notes) => message::write_ok(
-                        out,
-                        id,
-                        &serde_json::json!({ "done": "the new configuration is in force", "notes": notes }),
-                    ),
-                    Err(error) => message::write_error(out, id, &WireError::new("config", error)),
-                };
-            }
-            Change::Imported { file, lines, stored, rejected } => {
-                let kind = EventKind::Imported { file, lines, stored, rejected };
-                let event = Event { at: self.0.clock.now(), kind };
-                return match self.0.journal.write(vec![Write::Event(event)]).await {
-                    Ok(_) => message::write_ok(out, id, &serde_json::json!({ "done": "noted", "durable": true })),
-                    Err(error) => message::write_error(out, id, &WireError::new("retry", error.to_string())),
-                };
-            }
-            Change::Train { symbol, model, target, days, dry_run, keep, reason } => {
-                let order = TrainingOrder { symbol, model, target, days };
-                return self.train(Job::Train { order, dry_run, keep }, reason, peer, id, out).await;
-            }
-            Change::Validate { version, reason } => {
-                return self.train(Job::Validate { version }, reason, peer, id, out).await;
-            }
-            of_the_guardian => of_the_guardian,
+        let done = match may_operate(peer) {
+            Ok(()) => self.0.guardian.send(Order { change, uid: peer.uid }).await,
+            Err(error) => Ok(Err(error)),
         };
-        match self.0.guardian.send(Order { change, uid: peer.uid }).await {
+        match done {
             Ok(Ok(done)) => message::write_ok(out, id, &done),
             Ok(Err(error)) => message::write_error(out, id, &error),
             Err(error) => message::write_error(out, id, &WireError::new("internal_error", error.to_string())),
         }
     }
 
-    /// Answers as soon as it has begun; how it goes on is told to `training`.
-    async fn train(&self, job: Job, reason: String, peer: Peer, id: Option<&RawValue>, out: &mut Vec<u8>) {
-        match self.0.trainer.send(Ask { job, reason, by: By::Uid(peer.uid) }).await {
-            Ok(Ok(number)) => {
-                message::write_ok(out, id, &serde_json::json!({ "done": "it has begun", "training": number }))
-            }
-            Ok(Err(error)) => message::write_error(out, id, &error),
-            Err(error) => message::write_error(out, id, &WireError::new("internal_error", error.to_string())),
+    async fn operate(&self, task: Task, peer: Peer, id: Option<&RawValue>, out: &mut Vec<u8>) {
+        let done = match may_operate(peer) {
+            Ok(()) => self.perform(task, peer).await,
+            Err(error) => Err(error),
+        };
+        match done {
+            Ok(done) => message::write_ok(out, id, &done),
+            Err(error) => message::write_error(out, id, &error),
         }
+    }
+
+    async fn perform(&self, task: Task, peer: Peer) -> Result<serde_json::Value, WireError> {
+        match task {
+            Task::Reload => {
+                let notes = self.reload().await.map_err(|error| WireError::new("config", error))?;
+                Ok(json!({ "done": "the new configuration is in force", "notes": notes }))
+            }
+            Task::Imported { file, lines, stored, rejected } => {
+                let kind = EventKind::Imported { file, lines, stored, rejected };
+                let event = Event { at: self.0.clock.now(), kind };
+                self.0.journal.write(vec![Write::Event(event)]).await.map_err(|error| retry(&error))?;
+                Ok(json!({ "done": "noted", "durable": true }))
+            }
+            Task::Train { symbol, model, target, days, dry_run, keep, reason } => {
+                let order = TrainingOrder { symbol, model, target, days };
+                self.train(Job::Train { order, dry_run, keep }, reason, peer).await
+            }
+            Task::Validate { version, reason } => self.train(Job::Validate { version }, reason, peer).await,
+        }
+    }
+
+    /// Answers as soon as it has begun; how it goes on is told to `training`.
+    async fn train(&self, job: Job, reason: String, peer: Peer) -> Result<serde_json::Value, WireError> {
+        let begun = self.0.trainer.send(Ask { job, reason, by: By::Uid(peer.uid) }).await;
+        let number = begun.map_err(|error| WireError::new("internal_error", error.to_string()))??;
+        Ok(json!({ "done": "it has begun", "training": number }))
     }
 
     /// Stores a past trade. It is history: it passes no judgement, and counts for no day's loss.
     async fn import(&self, request: ImportRequest, peer: Peer) -> Result<Ack, WireError> {
-        if peer.role < Role::Operator {
-            let message = format!("uid {} may not import past trades; see access.operator_users", peer.uid);
-            return Err(WireError::new("forbidden", message));
-        }
+        may_operate(peer)?;
         let trade_id = request.parsed.signal.trade_id.clone();
         let write = Write::past_trade(request.parsed, request.line, self.0.clock.now());
-        let applied = self.0.journal.write(vec![write]).await;
-        let retry = |why: String| WireError::new("retry", format!("{why}; it is not recorded, send it again"));
-        let ack = |duplicate| Ok(Ack { trade_id: trade_id.clone(), durable: true, matched: None, duplicate });
-        match applied.map_err(|error| retry(error.to_string()))?.pop() {
-            Some(Applied::Stored { .. }) => ack(false),
-            Some(Applied::Duplicate) => ack(true),
-            Some(Applied::Conflict { .. }) => {
-                let message = format!("{trade_id}: this trade is in the journal with other contents, which stay");
-                Err(WireError { field: Some("trade_id".to_owned()), ..WireError::new("conflict", message) })
-            }
-            Some(Applied::Unwritable { why }) => Err(WireError::new("out_of_range", why)),
-            None => Err(retry("the answer of the journal was incomplete".to_owned())),
-        }
+        acknowledgement(self.0.journal.write(vec![write]).await, trade_id, false)
     }
 
     async fn reload(&self) -> Result<Vec<String>, String> {
@@ -314,6 +301,11 @@ impl Gateway {
         asked.map_err(|_| "another reload is under way".to_owned())?;
         receiver.await.map_err(|_| "the daemon is stopping".to_owned())?
     }
+}
+
+fn may_operate(peer: Peer) -> Result<(), WireError> {
+    let message = || format!("uid {} may not change what is served; see access.operator_users", peer.uid);
+    if peer.role < Role::Operator { Err(WireError::new("forbidden", message())) } else { Ok(()) }
 }
 
 impl Service for Gateway {
@@ -337,20 +329,21 @@ impl Service for Gateway {
                 }
             }
             Ok(Request::Read(Read::Ping)) => {
-                message::write_ok(out, id, &serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }))
+                message::write_ok(out, id, &json!({ "version": env!("CARGO_PKG_VERSION") }))
             }
             Ok(Request::Read(Read::Status)) => {
-                message::write_ok(out, id, &serde_json::json!({ "status": self.status().await }));
+                message::write_ok(out, id, &json!({ "status": self.status().await }));
             }
             Ok(Request::Read(Read::Training)) => {
                 let status = self.0.trainer.send(ObserveTrainer).await.ok().flatten().unwrap_or_default();
-                message::write_ok(out, id, &serde_json::json!({ "training": status }));
+                message::write_ok(out, id, &json!({ "training": status }));
             }
             Ok(Request::Read(Read::Models)) => match self.models().await {
-                Ok(models) => message::write_ok(out, id, &serde_json::json!({ "models": models })),
+                Ok(models) => message::write_ok(out, id, &json!({ "models": models })),
                 Err(error) => message::write_error(out, id, &error),
             },
             Ok(Request::Change(change)) => self.change(change, peer, id, out).await,
+            Ok(Request::Task(task)) => self.operate(task, peer, id, out).await,
             // the server hands these to `record`
             Ok(request @ (Request::Outcome(_) | Request::Skip(_) | Request::Import(_))) => {
                 let recorded = self.record(peer, id.map(ToOwned::to_owned), request).await;
@@ -369,7 +362,7 @@ impl Service for Gateway {
                 Request::Outcome(request) => guardian.send(RecordOutcome(*request)).await,
                 Request::Skip(skip) => guardian.send(RecordSkip(skip)).await,
                 Request::Import(import) => Ok(gateway.import(*import, peer).await),
-                Request::Score(_) | Request::Read(_) | Request::Change(_) => {
+                Request::Score(_) | Request::Read(_) | Request::Change(_) | Request::Task(_) => {
                     Ok(Err(WireError::new("internal_error", "this is not to be recorded")))
                 }
             };

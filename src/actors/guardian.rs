@@ -25,7 +25,7 @@ pub use self::messages::{
 };
 pub use self::register::Register;
 use super::{
-    journal::{JournalHandle, Unavailable},
+    journal::JournalHandle,
     supervision::{Part, Shell},
 };
 use crate::{
@@ -199,10 +199,6 @@ pub fn alert(shared: &Shared, level: Level, code: &str, message: String) {
     tracing::warn!(code, "{message}");
     let event = Event { at: shared.clock.now(), kind: EventKind::Alert { level, code: code.into(), message } };
     let _it_is_logged = shared.journal.write_behind(Write::Event(event));
-}
-
-fn retry(error: &Unavailable) -> WireError {
-    WireError::new("retry", format!("{error}; it is not recorded, send it again"))
 }
 
 /// What is answered while the guardian is being made anew.

@@ -3,6 +3,7 @@
 //! The listener, the connections, the scorer and the guardian share one thread, so that a score costs no hop between
 //! threads; the journal has its own. What they know of each other are messages and the handles they were given.
 
+pub mod acknowledge;
 pub mod child;
 pub mod daemon;
 pub mod gateway;

@@ -1,14 +1,18 @@
 //! The registered versions, as `models` lists them, from the running daemon or from a journal on disk.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     domain::{Timestamp, VersionId, lifecycle::State},
+    features::row::Schema,
     journal::Reader,
     models::{Kind, VersionRecord},
-    rules::roster::{Roster, Standing},
+    rules::{
+        roster::{Roster, Standing},
+        serving::Served,
+    },
 };
 
 /// One version in a list.
@@ -74,7 +78,22 @@ pub fn record(reader: &Reader, version: &VersionId) -> Result<VersionRecord, Str
     let stored = reader.version(version).map_err(|error| error.to_string())?;
     let stored =
         stored.ok_or_else(|| format!("there is no version {version}; `vigie models` lists those that exist"))?;
-    VersionRecord::from_bytes(&stored.body).map_err(|error| error.to_string())
+    let record = VersionRecord::from_bytes(&stored.body).map_err(|error| error.to_string())?;
+    if record.id != *version {
+        return Err(format!("the record under its name is that of {}; restore a backup", record.id));
+    }
+    Ok(record)
+}
+
+/// One version, ready to score rows of `schema`.
+///
+/// # Errors
+/// As for [`record`], and when it uses an input that `schema` does not have.
+pub fn served(reader: &Reader, version: &VersionId, schema: &Schema) -> Result<Arc<Served>, String> {
+    let record = record(reader, version)?;
+    let model = record.model.compile().map_err(|error| error.to_string())?;
+    let design = record.design.for_schema(schema).map_err(|error| error.to_string())?;
+    Ok(Arc::new(Served::new(version.clone(), design, model)))
 }
 
 fn summary(reader: &Reader, version: &VersionId, standing: Standing) -> Result<VersionSummary, String> {

@@ -2,6 +2,7 @@
 
 mod change;
 mod check;
+mod dataset;
 mod export;
 mod features;
 mod files;
@@ -82,7 +83,7 @@ pub enum Command {
     Reload(Reload),
     Validate(train::Validate),
     Phases(phases::Phases),
-    Dataset(phases::Dataset),
+    Dataset(dataset::Dataset),
     Export(export::Export),
     Work(work::Work),
 }
@@ -208,6 +209,26 @@ impl StateArgs {
             );
         }
         Ok(Reader::open_path(&path, config.journal.cache_bytes)?)
+    }
+}
+
+/// A journal to be read, also beside the daemon that writes to it.
+#[derive(Debug, Args)]
+pub struct JournalArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    state: StateArgs,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+impl JournalArgs {
+    fn reader(&self) -> Result<(Config, Reader), Failed> {
+        let config = self.config.load()?;
+        let reader = self.state.reader(&config)?;
+        Ok((config, reader))
     }
 }
 

@@ -1,21 +1,21 @@
 //! `vigie models show`, `diff` and `at`: what is kept of each version, and what it would have said. They read the journal,
 //! also beside the daemon that writes to it.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use anyhow::Context;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use serde_json::json;
 
 use super::{
-    ConfigArgs, Outcome, StateArgs,
+    JournalArgs, Outcome,
     terminal::{self, tell},
 };
 use crate::{
     actors::{
         history,
         learning::latest_report,
-        models::{record, roster_until},
+        models::{record, roster_until, served},
     },
     config::Config,
     domain::{SignalLine, Timestamp, VersionId},
@@ -24,7 +24,7 @@ use crate::{
     models::{Kind, VersionRecord},
     rules::{
         roster::{Plan, Roster},
-        serving::{Scope, Scored, Served, Serving},
+        serving::{Scope, Scored, Serving},
     },
 };
 
@@ -37,7 +37,7 @@ pub enum Question {
         /// The version, such as ES/14
         version: VersionId,
         #[command(flatten)]
-        from: From,
+        from: JournalArgs,
     },
     /// Show what differs between two versions
     #[command(after_help = "Example:\n  vigie models diff ES/3 ES/4")]
@@ -47,7 +47,7 @@ pub enum Question {
         /// The other
         second: VersionId,
         #[command(flatten)]
-        from: From,
+        from: JournalArgs,
     },
     /// Show what was live at a time, and what it would have said about a signal
     #[command(after_help = "Example:\n  vigie models at 2026-11-02T15:00:00Z --signal examples/signal.json")]
@@ -58,20 +58,8 @@ pub enum Question {
         #[arg(long, value_name = "FILE")]
         signal: Option<PathBuf>,
         #[command(flatten)]
-        from: From,
+        from: JournalArgs,
     },
-}
-
-/// Where to read.
-#[derive(Debug, Args)]
-pub struct From {
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    state: StateArgs,
-    #[command(flatten)]
-    config: ConfigArgs,
 }
 
 impl Question {
@@ -88,8 +76,8 @@ impl Question {
     }
 }
 
-fn show(version: &VersionId, from: &From) -> Outcome {
-    let reader = from.state.reader(&from.config.load()?)?;
+fn show(version: &VersionId, from: &JournalArgs) -> Outcome {
+    let reader = from.reader()?.1;
     let found = record(&reader, version).map_err(anyhow::Error::msg)?;
     let report = latest_report(&reader, &found).map_err(anyhow::Error::msg)?;
     if from.json {
@@ -138,8 +126,8 @@ fn facts(record: &VersionRecord) -> Vec<Vec<String>> {
     rows.into_iter().map(|(name, value)| vec![name, value]).collect()
 }
 
-fn diff(first: &VersionId, second: &VersionId, from: &From) -> Outcome {
-    let reader = from.state.reader(&from.config.load()?)?;
+fn diff(first: &VersionId, second: &VersionId, from: &JournalArgs) -> Outcome {
+    let reader = from.reader()?.1;
     let of = |version| record(&reader, version).map_err(anyhow::Error::msg);
     let (first, second) = (of(first)?, of(second)?);
     let named = |record: &VersionRecord| -> BTreeMap<String, String> {
@@ -163,9 +151,8 @@ fn diff(first: &VersionId, second: &VersionId, from: &From) -> Outcome {
     Ok(())
 }
 
-fn at(time: Timestamp, signal: Option<PathBuf>, from: &From) -> Outcome {
-    let config = from.config.load()?;
-    let reader = from.state.reader(&config)?;
+fn at(time: Timestamp, signal: Option<PathBuf>, from: &JournalArgs) -> Outcome {
+    let (config, reader) = from.reader()?;
     let roster = roster_until(&reader, Some(time)).map_err(anyhow::Error::msg)?;
     let said = signal.map(|path| said(&reader, &config, &roster, &path)).transpose()?;
     let plans = roster.plan();
@@ -210,11 +197,7 @@ fn said(reader: &Reader, config: &Config, roster: &Roster, path: &PathBuf) -> an
         let _of_a_symbol_no_longer_traded = pipeline.row(earlier);
     }
     let schema = pipeline.schema().clone();
-    let load = |version: &VersionId| -> anyhow::Result<Arc<Served>> {
-        let found = record(reader, version).map_err(anyhow::Error::msg)?;
-        let design = found.design.for_schema(&schema)?;
-        Ok(Arc::new(Served::new(version.clone(), design, found.model.compile()?)))
-    };
+    let load = |version: &VersionId| served(reader, version, &schema).map_err(anyhow::Error::msg);
     let Plan { production, test, shadows } = roster.plan().remove(&signal.symbol).unwrap_or_default();
     let scope = Scope {
         production: production.as_ref().map(load).transpose()?,

@@ -43,6 +43,8 @@ pub enum Request {
     Read(Read),
     /// Anything that changes what is served.
     Change(Change),
+    /// Anything else that only an operator may ask for.
+    Task(Task),
 }
 
 /// Requests that read and change nothing.
@@ -92,6 +94,12 @@ pub enum Change {
         /// Why.
         reason: String,
     },
+}
+
+/// What an operator may ask for and others than the guardian carry out.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Task {
     /// Read the configuration again.
     Reload,
     /// Train a version and validate it, in a process of its own.

@@ -20,7 +20,7 @@ pub const RUN: usize = 20;
 
 /// The distribution of one column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Stored", into = "Stored")]
+#[serde(try_from = "Stored")]
 pub struct Reference {
     rows: u64,
     missing: f64,
@@ -32,8 +32,8 @@ pub struct Reference {
     sample: Vec<Option<f64>>,
 }
 
-/// The same as it is written.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// The same before it is checked.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
     rows: u64,
@@ -197,13 +197,6 @@ impl TryFrom<Stored> for Reference {
             Some((_, what)) => Err(InvalidReference(what)),
             None => Ok(Self { rows, missing, edges, shares, mean, sd, quantiles, sample }),
         }
-    }
-}
-
-impl From<Reference> for Stored {
-    fn from(reference: Reference) -> Self {
-        let Reference { rows, missing, edges, shares, mean, sd, quantiles, sample } = reference;
-        Self { rows, missing, edges, shares, mean, sd, quantiles, sample }
     }
 }
 

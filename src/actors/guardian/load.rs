@@ -4,11 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::Guardian;
 use crate::{
-    actors::supervision::Part,
+    actors::{models::served, supervision::Part},
     domain::{EventKind, VersionId, event::By},
     features::row::Schema,
     journal::Reader,
-    models::VersionRecord,
     rules::{roster::Roster, serving::Served},
 };
 
@@ -29,23 +28,11 @@ pub(super) fn fold(reader: &Reader, schema: &Schema) -> Result<Folded, String> {
     let (mut loaded, mut damaged) = (BTreeMap::new(), Vec::new());
     for plan in roster.plan().into_values() {
         for version in plan.production.into_iter().chain(plan.test).chain(plan.shadows) {
-            match load_version(reader, &version, schema) {
+            match served(reader, &version, schema) {
                 Ok(served) => drop(loaded.insert(version, served)),
                 Err(error) => damaged.push((version, error)),
             }
         }
     }
     Ok((roster, loaded, damaged))
-}
-
-pub(super) fn load_version(reader: &Reader, id: &VersionId, schema: &Schema) -> Result<Arc<Served>, String> {
-    let stored = reader.version(id).map_err(|error| error.to_string())?;
-    let stored = stored.ok_or_else(|| format!("the journal has no record of {id}"))?;
-    let record = VersionRecord::from_bytes(&stored.body).map_err(|error| error.to_string())?;
-    if record.id != *id {
-        return Err(format!("the record under its name is that of {}; restore a backup", record.id));
-    }
-    let model = record.model.compile().map_err(|error| error.to_string())?;
-    let design = record.design.for_schema(schema).map_err(|error| error.to_string())?;
-    Ok(Arc::new(Served::new(id.clone(), design, model)))
 }

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use actix::{Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
 
-use super::{Answer, Done, Guardian, Order, down, load::load_version, retry};
+use super::{Answer, Done, Guardian, Order, down};
 use crate::{
-    actors::supervision::Shell,
+    actors::{acknowledge::retry, models::served, supervision::Shell},
     domain::{
         Event, EventKind, VersionId,
         event::By,
@@ -63,9 +63,6 @@ impl Guardian {
                     self.commit(events, vec![version.clone()], format!("{version} is {state}"), address)
                 }
             },
-            Change::Reload | Change::Imported { .. } | Change::Train { .. } | Change::Validate { .. } => {
-                refused("this is not the guardian's".to_owned())
-            }
         }
     }
 
@@ -91,9 +88,7 @@ impl Guardian {
                 let schema = schema.map_err(|error| WireError::new("config", error))?;
                 let reader = journal.read().await.map_err(|error| retry(&error))?;
                 let loaded = tokio::task::spawn_blocking(move || {
-                    load.iter()
-                        .map(|id| Ok((id.clone(), load_version(&reader, id, &schema)?)))
-                        .collect::<Result<_, String>>()
+                    load.iter().map(|id| Ok((id.clone(), served(&reader, id, &schema)?))).collect::<Result<_, String>>()
                 });
                 let loaded = loaded.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
                 let loaded = loaded.map_err(|error| WireError::new("model_damaged", error))?;

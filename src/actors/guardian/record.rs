@@ -2,12 +2,15 @@
 
 use actix::{Context, Handler, ResponseFuture};
 
-use super::{Answer, Guardian, RecordOutcome, RecordSkip, alert, down, retry};
+use super::{Answer, Guardian, RecordOutcome, RecordSkip, alert, down};
 use crate::{
-    actors::{journal::Unavailable, supervision::Shell},
+    actors::{
+        acknowledge::{CONFLICT, acknowledgement},
+        supervision::Shell,
+    },
     domain::{Skip, TradeId, event::Level},
-    journal::{Applied, OutcomeRecord, SkipRecord, Source, Write},
-    protocol::message::{Ack, OutcomeRequest, WireError},
+    journal::{OutcomeRecord, SkipRecord, Source, Write},
+    protocol::message::{Ack, OutcomeRequest},
 };
 
 impl Guardian {
@@ -33,26 +36,13 @@ impl Guardian {
         let written = self.shared.journal.write(vec![write]);
         let shared = self.shared.clone();
         Box::pin(async move {
-            let applied = written.await.map_err(|error| retry(&error))?.pop();
-            let ack = |matched: Option<bool>, duplicate| Ack {
-                trade_id: trade_id.clone(),
-                durable: true,
-                matched,
-                duplicate,
-            };
-            match applied {
-                Some(Applied::Stored { matched, .. }) => Ok(ack(matched.map(|matched| matched || echoed), false)),
-                Some(Applied::Duplicate) => Ok(ack(None, true)),
-                Some(Applied::Conflict { .. }) => {
-                    let message = format!(
-                        "{trade_id}: something else is recorded for this trade, and stays; compare with the broker and correct the trader"
-                    );
-                    alert(&shared, Level::Warning, "conflict", message.clone());
-                    Err(WireError { field: Some("trade_id".to_owned()), ..WireError::new("conflict", message) })
-                }
-                Some(Applied::Unwritable { why }) => Err(WireError::new("out_of_range", why)),
-                None => Err(retry(&Unavailable("the answer of the journal was incomplete".to_owned()))),
+            let answer = acknowledgement(written.await, trade_id, echoed);
+            if let Err(error) = &answer
+                && error.code == CONFLICT
+            {
+                alert(&shared, Level::Warning, CONFLICT, error.message.clone());
             }
+            answer
         })
     }
 }

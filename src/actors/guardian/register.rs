@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use actix::{Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
 
-use super::{Answer, Done, Guardian, down, orders::Committed, retry};
+use super::{Answer, Done, Guardian, down, orders::Committed};
 use crate::{
     actors::{
+        acknowledge::retry,
         learning::{Job, Product},
         supervision::Shell,
     },

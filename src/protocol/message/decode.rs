@@ -5,11 +5,11 @@ use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, Visitor},
+    de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
-use super::{Change, Envelope, ImportRequest, OutcomeRequest, Read, Rejected, RejectedScore, Request};
+use super::{Envelope, ImportRequest, OutcomeRequest, Read, Rejected, RejectedScore, Request, Task};
 use crate::domain::{
     Arm, Decision, InvalidLine, Outcome, Probability, Reason, SignalLine, Skip, TradeId, VersionId, signal::parse_json,
 };
@@ -177,8 +177,9 @@ fn decode_body(kind: Option<&str>, line: &[u8]) -> Result<Request, InvalidLine> 
         Some("status") => bare(line, Request::Read(Read::Status)),
         Some("models") => bare(line, Request::Read(Read::Models)),
         Some("training") => bare(line, Request::Read(Read::Training)),
-        Some("reload") => bare(line, Request::Change(Change::Reload)),
-        Some("promote" | "rollback" | "lock" | "resume" | "imported" | "train" | "validate") => decode_change(line),
+        Some("reload") => bare(line, Request::Task(Task::Reload)),
+        Some("promote" | "rollback" | "lock" | "resume") => decode_order(line).map(Request::Change),
+        Some("imported" | "train" | "validate") => decode_order(line).map(Request::Task),
         Some(other) => Err(invalid(
             "unknown_type",
             "type",
@@ -219,11 +220,11 @@ fn decode_outcome(line: &[u8]) -> Result<Request, InvalidLine> {
     Ok(Request::Outcome(Box::new(OutcomeRequest { trade_id: wire.trade_id, outcome: wire.outcome_metrics, decision })))
 }
 
-/// Changes are rare: they go through a map, so that `id` may stand beside the fields of the change.
-fn decode_change(line: &[u8]) -> Result<Request, InvalidLine> {
+/// Orders are rare: they go through a map, so that `id` may stand beside their fields.
+fn decode_order<T: DeserializeOwned>(line: &[u8]) -> Result<T, InvalidLine> {
     let mut fields: serde_json::Map<String, serde_json::Value> = parse_json(line)?;
     fields.remove("id");
-    let change: Change = serde_json::from_value(serde_json::Value::Object(fields)).map_err(|error| {
+    serde_json::from_value(serde_json::Value::Object(fields)).map_err(|error| {
         let message = error.to_string();
         let code = if message.starts_with("missing field") {
             "missing_field"
@@ -235,8 +236,7 @@ fn decode_change(line: &[u8]) -> Result<Request, InvalidLine> {
         // about a value, what stands between backquotes is no field
         let field = message.split('`').nth(1).filter(|_| code != "wrong_type").map(str::to_owned);
         InvalidLine { code, message, field }
-    })?;
-    Ok(Request::Change(change))
+    })
 }
 
 fn bare(line: &[u8], request: Request) -> Result<Request, InvalidLine> {
@@ -265,7 +265,7 @@ fn reject(kind: Option<&str>, error: InvalidLine, line: &[u8]) -> Rejected {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::message::{write_decision, write_rejected};
+    use crate::protocol::message::{Change, write_decision, write_rejected};
 
     const FEATURES: &str = r#"{"type":"score","id":7,"trade_id":"T-1","at":"2015-01-05T15:02:11Z","symbol":"ES","side":"long","confidence":0.62,"features":{}}"#;
     const OUTCOME: &str = r#"{"type":"outcome","trade_id":"T-1","outcome_metrics":{"exit_at":"2015-01-05T16:00:00Z","pnl":137.5,"exit_reason":"signal"}}"#;

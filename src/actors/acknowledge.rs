@@ -1,0 +1,37 @@
+//! From what became of a write to what is answered about it: the same for live trades and for past ones.
+
+use super::journal::{Unavailable, Written};
+use crate::{
+    domain::TradeId,
+    journal::Applied,
+    protocol::message::{Ack, WireError},
+};
+
+/// The code of an answer that something else is recorded.
+pub const CONFLICT: &str = "conflict";
+
+/// The answer to a request that wrote one thing about a trade. `echoed`: the request brought its decision along, so that
+/// an outcome is matched although its signal is not there.
+///
+/// # Errors
+/// `retry` when it is not on disk, [`CONFLICT`] when something else is, `out_of_range` when it cannot be written.
+pub fn acknowledgement(written: Written, trade_id: TradeId, echoed: bool) -> Result<Ack, WireError> {
+    let ack = |matched, duplicate| Ack { trade_id: trade_id.clone(), durable: true, matched, duplicate };
+    match written.map_err(|error| retry(&error))?.pop() {
+        Some(Applied::Stored { matched, .. }) => Ok(ack(matched.map(|matched| matched || echoed), false)),
+        Some(Applied::Duplicate) => Ok(ack(None, true)),
+        Some(Applied::Conflict { .. }) => {
+            let message = format!(
+                "{trade_id}: something else is recorded for this trade, and stays; compare with the broker and correct the trader"
+            );
+            Err(WireError { field: Some("trade_id".to_owned()), ..WireError::new(CONFLICT, message) })
+        }
+        Some(Applied::Unwritable { why }) => Err(WireError::new("out_of_range", why)),
+        None => Err(retry(&Unavailable("the answer of the journal was incomplete".to_owned()))),
+    }
+}
+
+/// What is answered when the journal cannot be written now.
+pub fn retry(error: &Unavailable) -> WireError {
+    WireError::new("retry", format!("{error}; it is not recorded, send it again"))
+}

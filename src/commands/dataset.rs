@@ -1,0 +1,94 @@
+//! `vigie dataset`: what state a data set is in.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{
+    Failed, JournalArgs, Outcome,
+    files::{Line, Lines, bytes_bar},
+    terminal::tell,
+};
+use crate::{
+    actors::history,
+    config::Config,
+    domain::{InvalidLine, SignalLine},
+    features::{
+        quality::{QualityCheck, QualityOptions},
+        row::Schema,
+    },
+};
+
+/// Trading days in a row without a signal from which a gap is reported.
+const MAX_GAP_DAYS: u32 = 3;
+
+/// Report the quality of a data set: rows, faults, gaps, missing and impossible values, classes
+///
+/// Without files, of the signals and outcomes in the journal; that is read, also beside the daemon.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  vigie dataset\n  vigie dataset examples/signals.jsonl.gz\n  vigie dataset --json")]
+pub struct Dataset {
+    /// Files of JSON lines, plain or gzipped; `-` for standard input
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    from: JournalArgs,
+}
+
+impl Dataset {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When a file or the journal cannot be read.
+    pub fn run(self) -> Outcome {
+        let config = self.from.config.load()?;
+        let schema = Schema::new(&config.features.extra).map_err(anyhow::Error::from)?;
+        let options = QualityOptions {
+            symbols: config.symbols.clone(),
+            calendar: config.calendar.clone(),
+            schema,
+            max_gap_days: MAX_GAP_DAYS,
+            max_missing: config.features.max_missing,
+        };
+        let mut check = QualityCheck::new(options);
+        if self.files.is_empty() {
+            self.check_journal(&config, &mut check)?
+        } else {
+            self.check_files(&mut check)?
+        }
+        let report = check.report();
+        if self.from.json {
+            tell(serde_json::to_string(&report)?)?
+        } else {
+            tell(report.to_string().trim_end())?
+        }
+        Ok(())
+    }
+
+    fn check_journal(&self, config: &Config, check: &mut QualityCheck) -> anyhow::Result<()> {
+        let reader = self.from.state.reader(config)?;
+        let history = history::read(&reader).map_err(anyhow::Error::msg)?;
+        for signal in &history.signals {
+            let outcome = history.outcomes.get(&signal.trade_id).cloned();
+            check.push(Ok(&SignalLine { signal: signal.clone(), outcome, deadline_us: None }));
+        }
+        Ok(())
+    }
+
+    fn check_files(&self, check: &mut QualityCheck) -> Result<(), Failed> {
+        let bar = bytes_bar(self.files.iter().map(PathBuf::as_path));
+        for file in &self.files {
+            let mut lines = Lines::open(file, &bar)?;
+            while let Some((_, line)) = lines.next()? {
+                let parsed = match line {
+                    Line::Text(text) => SignalLine::parse(text),
+                    Line::TooLong => {
+                        Err(InvalidLine { code: "too_long", message: "the line is too long".to_owned(), field: None })
+                    }
+                };
+                check.push(parsed.as_ref());
+            }
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+}
