@@ -288,3 +288,11 @@ fn the_map_names_only_what_exists() {
     assert_none(violations);
     assert!(tests > 20, "only {tests} tests are named");
 }
+
+#[test]
+fn the_invariants_of_the_map_are_numbered_one_after_the_other() {
+    let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let list = map.split("## Invariants").nth(1).unwrap().split("\n## ").next().unwrap();
+    let numbers: Vec<usize> = list.lines().filter_map(|line| line.split_once(". ")?.0.parse().ok()).collect();
+    assert!(numbers.len() > 20 && numbers.iter().copied().eq(1..=numbers.len()), "{numbers:?}");
+}
