@@ -151,6 +151,21 @@ fn a_child_that_runs_out_of_memory_crashes_or_talks_nonsense_is_a_refusal() {
     }
 }
 
+#[test]
+fn a_training_ends_with_its_daemon() {
+    let place = with_trades(|_, line| line);
+    let file = place.folder().join("child.pid");
+    let program = program(&place, &format!("echo $$ > {0}.new; mv {0}.new {0}; while :; do :; done", file.display()));
+    let daemon = Daemon::start_with(&place, Setup { program, ..Setup::default() });
+    assert_eq!(ask(&mut daemon.connect())["training"], 1);
+    let pid = until("the child", || fs::read_to_string(&file).ok());
+    // a process that has ended and was not waited for yet has no command line any more
+    let command = || fs::read(format!("/proc/{}/cmdline", pid.trim())).unwrap_or_default();
+    assert!(!command().is_empty());
+    daemon.stop();
+    until("the end of the child", || command().is_empty().then_some(()));
+}
+
 /// A product that is whole and sound, of another version than it says.
 #[test]
 fn a_product_that_is_not_what_was_asked_for_is_never_registered() {

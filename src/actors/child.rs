@@ -1,9 +1,9 @@
 //! A child process that trains: started, listened to, and ended when its time is up. It blocks, and has a thread of its own.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     path::Path,
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
     sync::{Mutex, PoisonError, mpsc},
     thread,
     time::Duration,
@@ -26,6 +26,56 @@ pub struct Progress {
     pub stage: String,
 }
 
+/// What a child that is at work shares with those who want to know, or want it ended.
+#[derive(Debug, Default)]
+pub struct Watched {
+    progress: Mutex<Progress>,
+    life: Mutex<Life>,
+}
+
+#[derive(Debug, Default)]
+struct Life {
+    child: Option<Child>,
+    /// One that begins afterwards is ended at once.
+    over: bool,
+}
+
+impl Watched {
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ends it at once.
+    pub fn end(&self) {
+        let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
+        life.over = true;
+        if let Some(child) = &mut life.child {
+            // of one that has ended this is an error that says so
+            let _it_may_have_ended = child.kill();
+        }
+    }
+
+    fn set_progress(&self, progress: Progress) {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+    }
+
+    fn begin(&self, mut child: Child) {
+        let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
+        if life.over {
+            let _it_may_have_ended = child.kill();
+        }
+        life.child = Some(child);
+    }
+
+    /// Ends it and says how it ended.
+    fn bury(&self) -> io::Result<ExitStatus> {
+        self.end();
+        let child = self.life.lock().unwrap_or_else(PoisonError::into_inner).child.take();
+        child.ok_or_else(|| io::Error::other("it was never there"))?.wait()
+    }
+}
+
 /// Lets a child of `program` do `assignment`, and waits at most `wall` for it. The child is gone when this returns.
 ///
 /// # Errors
@@ -34,17 +84,16 @@ pub fn supervise(
     program: &Path,
     assignment: &Assignment,
     wall: Duration,
-    progress: &Mutex<Progress>,
+    watched: &Watched,
 ) -> Result<Product, Refused> {
     let watch = Stopwatch::start();
     let spawned =
         Command::new(program).arg(COMMAND).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
     let mut child = spawned.map_err(|error| Refused::new("child", format!("no child can be started: {error}")))?;
-    let done = attend(&mut child, assignment, &watch, wall, progress);
-    // of one that has ended this is an error that says so
-    let _it_may_have_ended = child.kill();
-    let status = child.wait();
-    match (done, status) {
+    let ends = (child.stdin.take(), child.stdout.take());
+    watched.begin(child);
+    let done = attend(ends, assignment, &watch, wall, watched);
+    match (done, watched.bury()) {
         (Ok(told), _) => told,
         (Err(Silence::Late), _) => {
             let seconds = wall.as_secs();
@@ -67,13 +116,13 @@ enum Silence {
 }
 
 fn attend(
-    child: &mut Child,
+    ends: (Option<ChildStdin>, Option<ChildStdout>),
     assignment: &Assignment,
     watch: &Stopwatch,
     wall: Duration,
-    progress: &Mutex<Progress>,
+    watched: &Watched,
 ) -> Result<Result<Product, Refused>, Silence> {
-    let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else { return Err(Silence::Gone) };
+    let (Some(mut input), Some(output)) = ends else { return Err(Silence::Gone) };
     let line = serde_json::to_string(assignment).map_err(|error| Silence::Garbage(error.to_string()))?;
     let (sender, lines) = mpsc::sync_channel(16);
     // a child may neither read nor write: both ends have a thread that ends with it
@@ -89,9 +138,7 @@ fn attend(
             Err(mpsc::RecvTimeoutError::Disconnected) => return Err(Silence::Gone),
         };
         match serde_json::from_slice(&line) {
-            Ok(Told::Progress { share, stage }) => {
-                *progress.lock().unwrap_or_else(PoisonError::into_inner) = Progress { share, stage };
-            }
+            Ok(Told::Progress { share, stage }) => watched.set_progress(Progress { share, stage }),
             Ok(Told::Product(product)) => return Ok(Ok(*product)),
             Ok(Told::Refused(refused)) => return Ok(Err(refused)),
             Err(error) => {

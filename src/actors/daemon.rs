@@ -219,6 +219,7 @@ struct Parts {
     scorer: actix::Addr<Shell<Scorer>>,
     guardian: actix::Addr<Shell<Guardian>>,
     connections: Rc<Connections>,
+    training: Rc<RefCell<trainer::Desk>>,
     restarts: Rc<Cell<u64>>,
     on_reload: Option<OnReload>,
 }
@@ -305,6 +306,7 @@ impl Daemon {
             clock: Arc::clone(&clock),
             desk: Rc::default(),
         };
+        let training = Rc::clone(&trainer_shared.desk);
         let again = trainer_shared.clone();
         let trainer = Shell::new(
             Trainer::new(trainer_shared),
@@ -343,6 +345,7 @@ impl Daemon {
             scorer,
             guardian,
             connections,
+            training,
             restarts,
             on_reload: options.on_reload,
         };
@@ -442,6 +445,7 @@ impl Parts {
     }
 
     async fn last_words(&self) {
+        self.training.borrow().clear();
         self.write_event(EventKind::Stopped);
         if timeout(LAST_WORDS, self.journal.stop()).await.is_err() {
             tracing::error!("the journal did not end in time; what was not acknowledged may be lost");

@@ -1,13 +1,7 @@
 //! The trainer: one training or validation at a time, done by a child process of the same program and registered by the
 //! guardian. Whatever happens to the child, serving goes on, and nothing but a whole, checked product is registered.
 
-use std::{
-    cell::RefCell,
-    path::PathBuf,
-    rc::Rc,
-    sync::{Arc, Mutex, PoisonError},
-    thread,
-};
+use std::{cell::RefCell, path::PathBuf, rc::Rc, sync::Arc, thread};
 
 use actix::{Addr, Context, Handler, Message, MessageResult};
 use arc_swap::ArcSwap;
@@ -15,7 +9,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::{
-    child::{self, Progress},
+    child::{self, Watched},
     guardian::{Guardian, Register},
     journal::JournalHandle,
     learning::{Assignment, Job, Product, Refused},
@@ -125,8 +119,17 @@ pub struct Shared {
 #[derive(Default)]
 pub struct Desk {
     number: u64,
-    running: Option<(Running, Arc<Mutex<Progress>>)>,
+    running: Option<(Running, Arc<Watched>)>,
     last: Option<Ended>,
+}
+
+impl Desk {
+    /// Ends what is under way, with the daemon.
+    pub fn clear(&self) {
+        if let Some((_, watched)) = &self.running {
+            watched.end();
+        }
+    }
 }
 
 impl Part for Trainer {
@@ -151,13 +154,13 @@ impl Trainer {
             return Err(WireError::new("busy", message));
         }
         let (now, number) = (shared.clock.now(), desk.number + 1);
-        let progress = Arc::new(Mutex::new(Progress::default()));
-        let done = shared.start(&ask.job, now, &progress)?;
+        let watched = Arc::new(Watched::default());
+        let done = shared.start(&ask.job, now, &watched)?;
         tracing::info!(number, reason = ask.reason, by = ?ask.by, "a training began");
         desk.number = number;
         let Ask { job, reason, .. } = ask;
         let running = Running { number, job: job.clone(), reason, since: now, share: 0.0, stage: String::new() };
-        desk.running = Some((running, progress));
+        desk.running = Some((running, watched));
         let shared = shared.clone();
         actix::spawn(async move {
             let ended = match done.await {
@@ -171,9 +174,9 @@ impl Trainer {
 
     fn status(&self) -> TrainerStatus {
         let desk = self.0.desk.borrow();
-        let running = desk.running.as_ref().map(|(running, progress)| {
-            let progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
-            Running { share: progress.share, stage: progress.stage.clone(), ..running.clone() }
+        let running = desk.running.as_ref().map(|(running, watched)| {
+            let progress = watched.progress();
+            Running { share: progress.share, stage: progress.stage, ..running.clone() }
         });
         TrainerStatus { running, last: desk.last.clone() }
     }
@@ -185,7 +188,7 @@ impl Shared {
         &self,
         job: &Job,
         at: Timestamp,
-        progress: &Arc<Mutex<Progress>>,
+        watched: &Arc<Watched>,
     ) -> Result<oneshot::Receiver<Result<Product, Refused>>, WireError> {
         let config = self.config.load();
         let limits = config.trainer.clone();
@@ -197,10 +200,10 @@ impl Shared {
             memory_bytes: limits.memory_bytes,
             nice: limits.nice,
         };
-        let (program, progress) = (self.program.clone(), Arc::clone(progress));
+        let (program, watched) = (self.program.clone(), Arc::clone(watched));
         let (sender, receiver) = oneshot::channel();
         let started = thread::Builder::new().name("trainer".to_owned()).spawn(move || {
-            let _the_daemon_may_be_gone = sender.send(child::supervise(&program, &assignment, limits.wall, &progress));
+            let _the_daemon_may_be_gone = sender.send(child::supervise(&program, &assignment, limits.wall, &watched));
         });
         started.map_err(|error| WireError::new("internal_error", format!("no thread can be started: {error}")))?;
         Ok(receiver)
