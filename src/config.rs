@@ -13,6 +13,7 @@ mod learning;
 mod nearest;
 mod reader;
 mod section;
+mod watch;
 
 use std::{
     collections::BTreeMap,
@@ -30,11 +31,12 @@ use crate::{
     domain::{Symbol, TradingCalendar},
     features::{DesignOptions, Instrument},
     models::levels::Thresholds,
-    rules::{answer::Policy, emergency::EmergencyOptions},
+    rules::{answer::Policy, emergency::EmergencyOptions, gradual::GradualOptions},
     validation::{Options as Validation, training::Training},
 };
 
 pub use error::{ConfigError, ConfigErrors, Fault, LoadError};
+pub use watch::Monitoring;
 
 /// The built-in configuration: every key with its default and what it means.
 pub const BUILTIN: &str = include_str!("../config.toml");
@@ -80,6 +82,10 @@ pub struct Sections {
     pub supervision: Supervision,
     /// `[guardian]`.
     pub guardian: EmergencyOptions,
+    /// `[monitor]` and `[health]`.
+    pub monitoring: Monitoring,
+    /// `[gradual]`.
+    pub gradual: GradualOptions,
     /// `[log]`.
     pub log_level: LogLevel,
 }
@@ -324,7 +330,7 @@ mod tests {
         }
         let keys = commented.iter().filter(|(key, _)| config.setting(key).is_some()).count();
         let headers = commented.len() - keys;
-        assert_eq!((keys, headers), (config.settings.len(), 18), "a key or header is written in another way");
+        assert_eq!((keys, headers), (config.settings.len(), 21), "a key or header is written in another way");
     }
 
     #[test]

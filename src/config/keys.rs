@@ -17,6 +17,7 @@ use super::{
         Reader,
     },
     section::{ListForm, Refusal, Section, quoted},
+    watch,
 };
 use crate::{
     domain::{Feature, InvalidId, Symbol, TradingCalendar},
@@ -46,6 +47,8 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Sections {
         journal: journal(reader),
         supervision: supervision(reader),
         guardian: guardian(reader),
+        monitoring: watch::monitoring(reader),
+        gradual: watch::gradual(reader),
         log_level: log_level(reader),
     }
 }

@@ -44,7 +44,7 @@ pub struct Validated {
     pub accuracy: f64,
     /// Share of wins among the trades said to win.
     pub precision: f64,
-    /// Mean pnl per trade. Not above 0 it is no measure, and the composite cannot be evaluated.
+    /// Mean pnl per trade that its policy takes. Not above 0 it is no measure, and the composite cannot be evaluated.
     pub expectancy: f64,
     /// Variance of the score.
     pub score_variance: f64,
@@ -57,6 +57,8 @@ pub struct ScoredTrade {
     pub score: f64,
     /// What the trade made, after costs.
     pub pnl: f64,
+    /// Whether the version's policy takes such a trade; the expectancy is over those that it does.
+    pub taken: bool,
 }
 
 /// A figure of a window with its standard error.
@@ -77,7 +79,7 @@ pub struct Figures {
     pub accuracy: Option<Estimate>,
     /// Share of wins among those said to win.
     pub precision: Option<Estimate>,
-    /// Mean pnl.
+    /// Mean pnl of those that the version's policy takes.
     pub expectancy: Option<Estimate>,
     /// Mean of the three, each relative to its reference: 1 is as validated.
     pub composite: Option<Estimate>,
@@ -141,21 +143,22 @@ impl Figures {
         let indicator = |holds: bool| f64::from(u8::from(holds));
         let hits: Vec<f64> = trades.iter().map(|trade| indicator(trade.says_win() == trade.won())).collect();
         let said: Vec<f64> = trades.iter().filter(|t| t.says_win()).map(|t| indicator(t.won())).collect();
-        let pnl: Vec<f64> = trades.iter().map(|trade| trade.pnl).collect();
-        let precision = Estimate::of(&said);
-        let composite = precision.and_then(|precision| {
+        let pnl: Vec<f64> = trades.iter().filter(|trade| trade.taken).map(|trade| trade.pnl).collect();
+        let (precision, earned) = (Estimate::of(&said), Estimate::of(&pnl));
+        let composite = precision.zip(earned).and_then(|(precision, earned)| {
             let Validated { accuracy, precision: validated_precision, expectancy, .. } = *validated;
             (accuracy > 0.0 && validated_precision > 0.0 && expectancy > 0.0).then_some(())?;
             let share = said.len() as f64 / trades.len() as f64;
+            let taken = pnl.len() as f64 / trades.len() as f64;
             let parts = hits.iter().zip(trades).map(|(hit, trade)| {
                 let surprise = indicator(trade.says_win()) * (indicator(trade.won()) - precision.value) / share;
                 let precise = (precision.value + surprise) / validated_precision;
-                (hit / accuracy + precise + trade.pnl / expectancy) / 3.0
+                let gain = earned.value + indicator(trade.taken) * (trade.pnl - earned.value) / taken;
+                (hit / accuracy + precise + gain / expectancy) / 3.0
             });
             Estimate::of(&parts.collect::<Vec<_>>())
         });
-        let (accuracy, expectancy) = (Estimate::of(&hits), Estimate::of(&pnl));
-        Self { trades: trades.len(), accuracy, precision, expectancy, composite }
+        Self { trades: trades.len(), accuracy: Estimate::of(&hits), precision, expectancy: earned, composite }
     }
 
     /// The degradations as conditions on `subject`, to be observed by [`Alarms`](super::alarm::Alarms).

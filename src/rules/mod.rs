@@ -12,3 +12,4 @@ pub mod roster;
 pub mod routing;
 pub mod serving;
 pub mod sizing;
+pub mod watch;
