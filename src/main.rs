@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Validate(validate) => validate.run(),
         Command::Phases(phases) => phases.run(),
         Command::Dataset(dataset) => dataset.run(),
+        Command::Drill(drill) => drill.run(),
         Command::Export(export) => export.run(),
         Command::Work(work) => work.run(),
     })

@@ -19,9 +19,9 @@ use vigie::domain::lifecycle::State;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
 const SIGNAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signal.json");
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "run", "check", "import", "features", "train", "score", "status", "models", "replay", "promote", "rollback",
-    "lock", "resume", "reload", "validate", "phases", "dataset", "export", "simulate",
+    "lock", "resume", "reload", "validate", "phases", "dataset", "export", "simulate", "drill",
 ];
 
 fn run(place: &Place, arguments: &[&str]) -> Output {
@@ -95,6 +95,9 @@ fn every_example_is_understood() {
             }
             if command == "run" {
                 continue; // it would run
+            }
+            if command == "drill" && !words.contains(&"--runs".to_owned()) {
+                words.extend(["--runs", "2", "--trades", "100"].map(str::to_owned)); // it would take long
             }
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             let code = run(&place, &words).status.code();
@@ -339,4 +342,19 @@ fn a_full_disk_under_the_output_is_an_error_and_no_panic() {
     let output = vigie(&place, &["import", EXAMPLES]).stdout(full).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(stderr(&output).starts_with("vigie: "), "{output:?}");
+}
+
+#[test]
+fn the_rules_are_tried_on_simulated_trades_when_the_journal_has_none() {
+    let place = Place::new();
+    let arguments = ["drill", "--runs", "2", "--trades", "100", "--seed", "3"];
+    let said = json(&ends_with(&place, &[&arguments[..], &["--json"]].concat(), 0));
+    assert!(said["source"].as_str().unwrap().starts_with("SIMULATED"), "{said}");
+    let rules = said["drill"]["rules"].as_array().unwrap();
+    let accuracy = rules.iter().find(|rule| rule["rule"] == "accuracy").unwrap();
+    assert!(accuracy["delays"]["reversed"]["found"] == 1.0 && accuracy["false_alarms"] == 0.0, "{accuracy}");
+    let table = stdout(&ends_with(&place, &arguments, 0));
+    assert!(table.contains("loss_streak") && table.contains("SIMULATED"), "{table}");
+    let refused = ends_with(&place, &["drill", "--version", "ES/1"], 1);
+    assert!(stderr(&refused).contains("scored 0 closed trades"), "{refused:?}");
 }

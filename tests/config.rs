@@ -139,7 +139,7 @@ win_rate_shift = 0.09
 win_rate_threshold = 3.6
 false_alarms_per_quarter = 0.9
 budget_resamples = 201
-budget_block = 18.0
+budget_block = 45.0
 novelty = 0.09
 clock_tolerance_s = 61
 [health]
@@ -590,4 +590,4 @@ proptest! {
 }
 
 /// Of the built-in configuration; changes with every key and default.
-const GOLDEN_HASH: &str = "3a44d6ac5efa852b";
+const GOLDEN_HASH: &str = "12c5504b054a0820";

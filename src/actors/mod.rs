@@ -12,6 +12,7 @@ pub mod history;
 pub mod journal;
 pub mod learning;
 pub mod models;
+pub mod past;
 pub mod scorer;
 pub mod supervision;
 pub mod trainer;

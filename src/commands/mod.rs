@@ -3,6 +3,7 @@
 mod change;
 mod check;
 mod dataset;
+mod drill;
 mod export;
 mod features;
 mod files;
@@ -84,6 +85,7 @@ pub enum Command {
     Validate(train::Validate),
     Phases(phases::Phases),
     Dataset(dataset::Dataset),
+    Drill(drill::Drill),
     Export(export::Export),
     Work(work::Work),
 }

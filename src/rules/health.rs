@@ -37,28 +37,26 @@ pub struct HealthOptions {
     pub variance_factor: f64,
 }
 
-/// What validation showed.
+/// What validation showed, of the trades that the version's policy takes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Validated {
     /// Share of trades that went as the score said.
     pub accuracy: f64,
     /// Share of wins among the trades said to win.
     pub precision: f64,
-    /// Mean pnl per trade that its policy takes. Not above 0 it is no measure, and the composite cannot be evaluated.
+    /// Mean pnl per trade. Not above 0 it is no measure, and the composite cannot be evaluated.
     pub expectancy: f64,
     /// Variance of the score.
     pub score_variance: f64,
 }
 
-/// A closed trade that a version scored.
+/// A closed trade that a version scored and its policy takes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ScoredTrade {
     /// What it said, 0 to 1.
     pub score: f64,
     /// What the trade made, after costs.
     pub pnl: f64,
-    /// Whether the version's policy takes such a trade; the expectancy is over those that it does.
-    pub taken: bool,
 }
 
 /// A figure of a window with its standard error.
@@ -79,7 +77,7 @@ pub struct Figures {
     pub accuracy: Option<Estimate>,
     /// Share of wins among those said to win.
     pub precision: Option<Estimate>,
-    /// Mean pnl of those that the version's policy takes.
+    /// Mean pnl.
     pub expectancy: Option<Estimate>,
     /// Mean of the three, each relative to its reference: 1 is as validated.
     pub composite: Option<Estimate>,
@@ -123,6 +121,21 @@ impl ScoredTrade {
     }
 }
 
+impl Validated {
+    /// What `trades` show, together with the variance of all scores. `None` when they do not define it.
+    pub fn of(trades: &[ScoredTrade], score_variance: f64) -> Option<Self> {
+        let share = |hits: usize, of: usize| (of > 0).then(|| hits as f64 / of as f64);
+        let said = trades.iter().filter(|trade| trade.says_win());
+        let pnl: Vec<f64> = trades.iter().map(|trade| trade.pnl).collect();
+        Some(Self {
+            accuracy: share(trades.iter().filter(|t| t.says_win() == t.won()).count(), trades.len())?,
+            precision: share(said.clone().filter(|trade| trade.won()).count(), said.count())?,
+            expectancy: mean(&pnl)?,
+            score_variance,
+        })
+    }
+}
+
 impl Estimate {
     /// Mean of one value per trade.
     fn of(values: &[f64]) -> Option<Self> {
@@ -143,22 +156,21 @@ impl Figures {
         let indicator = |holds: bool| f64::from(u8::from(holds));
         let hits: Vec<f64> = trades.iter().map(|trade| indicator(trade.says_win() == trade.won())).collect();
         let said: Vec<f64> = trades.iter().filter(|t| t.says_win()).map(|t| indicator(t.won())).collect();
-        let pnl: Vec<f64> = trades.iter().filter(|trade| trade.taken).map(|trade| trade.pnl).collect();
-        let (precision, earned) = (Estimate::of(&said), Estimate::of(&pnl));
-        let composite = precision.zip(earned).and_then(|(precision, earned)| {
+        let pnl: Vec<f64> = trades.iter().map(|trade| trade.pnl).collect();
+        let precision = Estimate::of(&said);
+        let composite = precision.and_then(|precision| {
             let Validated { accuracy, precision: validated_precision, expectancy, .. } = *validated;
             (accuracy > 0.0 && validated_precision > 0.0 && expectancy > 0.0).then_some(())?;
             let share = said.len() as f64 / trades.len() as f64;
-            let taken = pnl.len() as f64 / trades.len() as f64;
             let parts = hits.iter().zip(trades).map(|(hit, trade)| {
                 let surprise = indicator(trade.says_win()) * (indicator(trade.won()) - precision.value) / share;
                 let precise = (precision.value + surprise) / validated_precision;
-                let gain = earned.value + indicator(trade.taken) * (trade.pnl - earned.value) / taken;
-                (hit / accuracy + precise + gain / expectancy) / 3.0
+                (hit / accuracy + precise + trade.pnl / expectancy) / 3.0
             });
             Estimate::of(&parts.collect::<Vec<_>>())
         });
-        Self { trades: trades.len(), accuracy: Estimate::of(&hits), precision, expectancy: earned, composite }
+        let (accuracy, expectancy) = (Estimate::of(&hits), Estimate::of(&pnl));
+        Self { trades: trades.len(), accuracy, precision, expectancy, composite }
     }
 
     /// The degradations as conditions on `subject`, to be observed by [`Alarms`](super::alarm::Alarms).

@@ -2,6 +2,7 @@
 
 pub mod alarm;
 pub mod answer;
+pub mod drill;
 pub mod emergency;
 pub mod experiment;
 pub mod gradual;

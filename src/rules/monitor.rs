@@ -27,9 +27,9 @@ use crate::{
 /// Bins of the calibration error.
 const BINS: usize = 10;
 /// A score of at least this much says that a trade will win.
-const SAYS_WIN: f64 = 0.5;
+pub(super) const SAYS_WIN: f64 = 0.5;
 /// Level of the interval of the expected accuracy.
-const LEVEL: f64 = 0.95;
+pub(super) const LEVEL: f64 = 0.95;
 
 /// How much is remembered, and how the streams are watched.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -204,7 +204,9 @@ impl Monitor {
         let won = pnl > 0.0;
         let hit = (*score >= SAYS_WIN) == won;
         let streams = self.streams(options, version);
-        keep(&mut streams.trades, ScoredTrade { score: *score, pnl, taken: *taken }, options.window);
+        if *taken {
+            keep(&mut streams.trades, ScoredTrade { score: *score, pnl }, options.window);
+        }
         let shrunk = streams.adwin.as_mut().is_some_and(|adwin| adwin.update(f64::from(u8::from(hit))));
         let scaled = streams.scale.map(|scale| pnl / scale);
         let fell = streams.page_hinkley.as_mut().zip(scaled).and_then(|(page, pnl)| page.update(pnl));
@@ -249,7 +251,7 @@ impl Monitor {
         })
     }
 
-    /// The latest closed trades that `version` scored, oldest first.
+    /// The latest closed trades that `version` scored and its policy takes, oldest first.
     pub fn trades(&self, version: &VersionId) -> Vec<ScoredTrade> {
         self.versions.get(version).map(|streams| streams.trades.iter().copied().collect()).unwrap_or_default()
     }

@@ -11,38 +11,57 @@ use crate::{
         alarm::Condition,
         gradual::DayClose,
         health::{Figures, Validated, is_unstable},
-        monitor::{Change, Inputs},
+        monitor::{Change, Inputs, LEVEL, SAYS_WIN},
     },
     stats::{
+        budget::{Distance, Thresholds, distance},
         describe::{mean, standard_deviation},
         detector::Move,
-        drift::Drift,
+        drift::stability,
+        expected::{Expected, expected},
         novelty::Novelty,
     },
 };
 
+/// How far beyond its limit an input counts as that has no value left to measure.
+const GONE: f64 = 2.0;
+
+/// What a judgement rests on.
+#[derive(Debug, Clone, PartialEq)]
+struct Measured {
+    health: Option<Health>,
+    expected: Option<Expected>,
+    /// The same of the scores in validation.
+    promised: Option<f64>,
+    /// Each input that has limits, by name.
+    drifts: Vec<(Box<str>, Option<Distance>, Thresholds)>,
+    novelty: Option<f64>,
+}
+
 /// The latest trades of a version against its validation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Health {
-    /// The window.
+    /// The window of trades.
     pub figures: Figures,
     /// What it is held against.
-    pub validated: Option<Validated>,
+    pub validated: Validated,
+    /// Population stability index of the latest scores.
+    pub score_psi: Option<f64>,
     /// Variance of the latest scores.
     pub score_variance: Option<f64>,
     /// Whether the score behaves otherwise than when it was validated.
     pub unstable: bool,
 }
 
-/// Everything that is measured of one version.
+/// Everything that is measured of one version, for people.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VersionView {
     /// Its latest trades. `None` when nothing is known of its validation.
     pub health: Option<Health>,
-    /// Its latest signals. `None` before there are any.
+    /// Its latest signals. `None` before there are any, or when nothing is known of what it learnt from.
     pub inputs: Option<Inputs>,
-    /// How far each input may move, by the budget: PSI and Kolmogorov-Smirnov distance.
-    pub thresholds: BTreeMap<Box<str>, (f64, f64)>,
+    /// How far each input may move, by the budget of false alarms.
+    pub thresholds: BTreeMap<Box<str>, Thresholds>,
     /// Mean share of unusual inputs over the latest signals.
     pub novelty: Option<f64>,
 }
@@ -50,34 +69,21 @@ pub struct VersionView {
 /// A version on the day that has closed.
 struct Day<'a> {
     version: &'a VersionId,
-    subject: &'a Subject,
     options: &'a WatchOptions,
-    view: &'a VersionView,
+    found: &'a Measured,
 }
 
 impl Watch {
     /// Everything that is measured of `version`. `None` when it is not in service.
     pub fn view(&self, options: &WatchOptions, version: &VersionId) -> Option<VersionView> {
         let subject = self.subjects.get(version)?;
-        let scores = self.monitor.scores(version);
-        let inputs = subject.learnt.as_ref().and_then(|learnt| self.monitor.inputs(version, learnt));
-        let enough = scores.len() >= options.health.min_trades;
-        let health = subject.validated.map(|validated| {
-            let psi = inputs.as_ref().and_then(|inputs| inputs.score?.psi).filter(|_| enough);
-            let variance = standard_deviation(&scores).map(|sd| sd * sd).filter(|_| enough);
-            Health {
-                figures: Figures::of(&validated, &self.monitor.trades(version)),
-                validated: Some(validated),
-                score_variance: variance,
-                unstable: is_unstable(&options.health, &validated, psi, variance),
-            }
-        });
-        let named = subject.learnt.iter().flat_map(|learnt| learnt.names.iter()).zip(&subject.thresholds);
+        let Measured { health, novelty, .. } = self.measure(options, version, subject);
+        let named = subject.learnt.iter().flat_map(|learnt| &learnt.names).cloned();
         Some(VersionView {
             health,
-            inputs,
-            thresholds: named.map(|(name, limits)| (name.clone(), (limits.psi, limits.ks))).collect(),
-            novelty: self.novelty(version, subject),
+            inputs: subject.learnt.as_ref().and_then(|learnt| self.monitor.inputs(version, learnt)),
+            thresholds: named.zip(subject.thresholds.iter().copied()).collect(),
+            novelty,
         })
     }
 
@@ -90,22 +96,21 @@ impl Watch {
         traded: bool,
         spoke: &[Change],
     ) -> Option<Judgement> {
-        let view = self.view(options, version)?;
-        let subject = self.subjects.get(version)?;
-        let judged = Day { version, subject, options, view: &view };
+        let found = self.measure(options, version, self.subjects.get(version)?);
+        let judged = Day { version, options, found: &found };
         let mut conditions = judged.health();
         conditions.extend(judged.drifts());
         conditions.extend(judged.expected());
         conditions.push(judged.novelty());
         conditions.extend(judged.detectors(spoke));
-        let figures = view.health.map(|health| health.figures);
-        let composite = figures.and_then(|figures| figures.composite);
-        let enough = figures.is_some_and(|figures| figures.trades >= options.health.min_trades);
+        let figures = found.health.map(|health| health.figures);
+        let composite = figures.filter(|figures| figures.trades >= options.health.min_trades);
+        let composite = composite.and_then(|figures| figures.composite);
         let day_close = DayClose {
             day,
-            composite: composite.filter(|_| enough && traded).map(|composite| composite.value),
-            degraded: enough && composite.is_some_and(|found| found.is_below(1.0, options.health.level)),
-            unstable: view.health.is_some_and(|health| health.unstable),
+            composite: composite.filter(|_| traded).map(|composite| composite.value),
+            degraded: composite.is_some_and(|found| found.is_below(1.0, options.health.level)),
+            unstable: found.health.is_some_and(|health| health.unstable),
         };
         let evidence = judged.evidence();
         let turns = conditions.into_iter().filter_map(|condition| self.alarms.observe(at, condition)).collect();
@@ -113,10 +118,37 @@ impl Watch {
         Some(Judgement { version: version.clone(), day_close, turns, response, faults: Vec::new(), evidence })
     }
 
-    fn novelty(&self, version: &VersionId, subject: &Subject) -> Option<f64> {
-        let learnt = subject.learnt.as_ref()?;
-        let shares = self.monitor.rows(version).filter_map(|row| Novelty::of(&learnt.inputs, row));
-        mean(&shares.map(|found| found.outside).collect::<Vec<_>>())
+    fn measure(&self, options: &WatchOptions, version: &VersionId, subject: &Subject) -> Measured {
+        let scores = self.monitor.scores(version);
+        let full = scores.len() >= options.monitor.window;
+        let learnt = subject.learnt.as_ref();
+        let health = subject.validated.map(|validated| {
+            let enough = scores.len() >= options.health.min_trades;
+            let psi = learnt.filter(|_| enough).and_then(|learnt| stability(&learnt.score, &scores));
+            let variance = standard_deviation(&scores).filter(|_| enough).map(|sd| sd * sd);
+            Health {
+                figures: Figures::of(&validated, &self.monitor.trades(version)),
+                validated,
+                score_psi: psi,
+                score_variance: variance,
+                unstable: is_unstable(&options.health, &validated, psi, variance),
+            }
+        });
+        let columns = learnt.filter(|_| full).into_iter().flat_map(|learnt| learnt.names.iter().zip(&learnt.inputs));
+        let drifts = columns.zip(&subject.thresholds).enumerate().map(|(place, ((name, reference), limits))| {
+            let column: Vec<_> = self.monitor.rows(version).map(|row| row.get(place).copied().flatten()).collect();
+            (name.clone(), distance(reference, &column), *limits)
+        });
+        let shares = learnt.into_iter().flat_map(|learnt| {
+            self.monitor.rows(version).filter_map(|row| Some(Novelty::of(&learnt.inputs, row)?.outside))
+        });
+        Measured {
+            health,
+            expected: expected(&scores, SAYS_WIN, LEVEL).filter(|_| full),
+            promised: learnt.and_then(|learnt| Some(expected(learnt.score.quantiles(), SAYS_WIN, LEVEL)?.accuracy)),
+            drifts: drifts.collect(),
+            novelty: mean(&shares.collect::<Vec<_>>()).filter(|_| full),
+        }
     }
 }
 
@@ -135,15 +167,8 @@ impl Day<'_> {
         }
     }
 
-    fn enough_signals(&self) -> bool {
-        let seen = self.view.inputs.as_ref().and_then(|inputs| inputs.expected);
-        seen.is_some_and(|expected| expected.scores >= self.options.monitor.window as u64)
-    }
-
     fn health(&self) -> Vec<Condition> {
-        let Some(Health { figures, validated: Some(validated), unstable, .. }) = self.view.health else {
-            return Vec::new();
-        };
+        let Some(Health { figures, validated, unstable, .. }) = self.found.health else { return Vec::new() };
         let mut found = figures.conditions(&self.options.health, &validated, &self.version.to_string());
         let value = Some(f64::from(u8::from(unstable)));
         let advice = "compare the score's distribution in `vigie drift` with the validation";
@@ -152,69 +177,53 @@ impl Day<'_> {
         found
     }
 
-    /// Each input against its threshold, once the window is full: the larger of both measures as a multiple of its own.
-    fn drifts(&self) -> Vec<Condition> {
-        let Some(inputs) = self.view.inputs.as_ref().filter(|_| self.enough_signals()) else { return Vec::new() };
+    /// Each input against its limits: the larger of both measures as a multiple of its own.
+    fn drifts(&self) -> impl Iterator<Item = Condition> {
         let advice = "compare the feed with what the version learnt from; a new model may be needed";
-        let multiple = |drift: &Drift, (psi, ks): (f64, f64)| {
-            let found = [drift.psi.map(|x| x / psi), drift.ks.map(|test| test.statistic / ks)];
-            found.into_iter().flatten().reduce(f64::max)
-        };
-        let of = |(name, drift): (&Box<str>, &Drift)| {
-            let limits = *self.view.thresholds.get(name)?;
+        self.found.drifts.iter().map(move |(name, found, limits)| {
             // a window without values cannot be evaluated, and counts as moved
-            let value = multiple(drift, limits).or((drift.present == 0).then_some(2.0));
-            let condition = self.condition("drift", value, 1.0, advice);
+            let multiple = found.map_or(GONE, |found| limits.multiple(&found));
             let told = |value: Option<f64>| value.map_or("unknown".to_owned(), |value| format!("{value:.3}"));
-            let measured = format!(
+            let done = format!(
                 "recorded as a multiple of its limit: PSI {} of {:.3}, KS {} of {:.3}",
-                told(drift.psi),
-                limits.0,
-                told(drift.ks.map(|test| test.statistic)),
-                limits.1
+                told(found.map(|found| found.psi)),
+                limits.psi,
+                told(found.map(|found| found.ks)),
+                limits.ks
             );
             let subject = format!("{} {name}", self.version).into();
-            Some(Condition { subject, done: measured.into(), ..condition })
-        };
-        inputs.columns.iter().filter_map(of).collect()
+            Condition { subject, done: done.into(), ..self.condition("drift", Some(multiple), 1.0, advice) }
+        })
     }
 
-    /// What the scores promise, against what validation showed.
+    /// What the scores promise, against what they did in validation.
     fn expected(&self) -> Option<Condition> {
-        let (validated, expected) =
-            (self.view.health?.validated?, self.view.inputs.as_ref()?.expected.filter(|_| self.enough_signals())?);
-        (validated.accuracy > 0.0).then_some(())?;
-        let value = Some(1.0 - expected.accuracy / validated.accuracy);
+        let (promised, expected) = (self.found.promised.filter(|accuracy| *accuracy > 0.0)?, self.found.expected?);
+        let value = Some(1.0 - expected.accuracy / promised);
         let advice = "its scores have lost their confidence before outcomes show it; look at `vigie drift`";
         let condition = self.condition("expected_accuracy", value, self.options.health.accuracy_drop, advice);
-        Some(Condition { sure: expected.interval.high < validated.accuracy, ..condition })
+        Some(Condition { sure: expected.interval.high < promised, ..condition })
     }
 
     fn novelty(&self) -> Condition {
-        let value = self.view.novelty.filter(|_| self.enough_signals());
         let advice = "signals are unlike those it learnt from; check the feed, or train it on newer trades";
-        self.condition("novelty", value, self.options.novelty, advice)
+        self.condition("novelty", self.found.novelty, self.options.novelty, advice)
     }
 
     /// Detectors that spoke on this day of something getting worse.
-    fn detectors(&self, spoke: &[Change]) -> Vec<Condition> {
-        let spoke_of = |detector: &str| {
-            let worse = |change: &&Change| change.way != Some(Move::Up);
-            let own = |change: &&Change| change.version == *self.version && *change.detector == *detector;
-            spoke.iter().filter(worse).any(|change| own(&change))
-        };
-        let names = [("adwin", "accuracy"), ("page_hinkley", "pnl"), ("cusum", "win rate")];
-        let condition = |(detector, what): (&str, &str)| {
-            let value = Some(f64::from(u8::from(spoke_of(detector))));
+    fn detectors(&self, spoke: &[Change]) -> impl Iterator<Item = Condition> {
+        let worse = |change: &&Change| change.way != Some(Move::Up) && change.version == *self.version;
+        let spoke: Vec<&str> = spoke.iter().filter(worse).map(|change| &*change.detector).collect();
+        [("adwin", "accuracy"), ("page_hinkley", "pnl"), ("cusum", "win rate")].into_iter().map(move |(name, what)| {
+            let value = Some(f64::from(u8::from(spoke.contains(&name))));
             let advice = format!("the {what} of its trades has changed; compare `vigie drift` with the validation");
-            self.condition(detector, value, 1.0, &advice)
-        };
-        names.into_iter().map(condition).collect()
+            self.condition(name, value, 1.0, &advice)
+        })
     }
 
     fn evidence(&self) -> BTreeMap<Box<str>, f64> {
-        let figures = self.view.health.map(|health| health.figures);
-        let inputs = self.view.inputs.as_ref();
+        let Measured { health, expected, novelty, .. } = self.found;
+        let figures = health.map(|health| health.figures);
         let named = [
             ("trades", figures.map(|figures| figures.trades as f64)),
             ("accuracy", figures.and_then(|figures| Some(figures.accuracy?.value))),
@@ -222,12 +231,12 @@ impl Day<'_> {
             ("expectancy", figures.and_then(|figures| Some(figures.expectancy?.value))),
             ("composite", figures.and_then(|figures| Some(figures.composite?.value))),
             ("composite_error", figures.and_then(|figures| Some(figures.composite?.error))),
-            ("score_psi", inputs.and_then(|inputs| inputs.score?.psi)),
-            ("expected_accuracy", inputs.and_then(|inputs| Some(inputs.expected?.accuracy))),
-            ("novelty", self.view.novelty),
+            ("validated_accuracy", health.map(|health| health.validated.accuracy)),
+            ("score_psi", health.and_then(|health| health.score_psi)),
+            ("expected_accuracy", expected.map(|expected| expected.accuracy)),
+            ("novelty", *novelty),
         ];
-        let known = self.subject.validated.map(|validated| ("validated_accuracy", Some(validated.accuracy)));
-        let all = named.into_iter().chain(known);
-        all.filter_map(|(name, value)| Some((name.into(), value.filter(|value| value.is_finite())?))).collect()
+        let known = |value: Option<f64>| value.filter(|value| value.is_finite());
+        named.into_iter().filter_map(|(name, value)| Some((name.into(), known(value)?))).collect()
     }
 }
