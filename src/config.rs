@@ -13,6 +13,7 @@ mod learning;
 mod nearest;
 mod reader;
 mod section;
+mod trials;
 mod watch;
 
 use std::{
@@ -31,7 +32,13 @@ use crate::{
     domain::{Symbol, TradingCalendar},
     features::{DesignOptions, Instrument},
     models::levels::Thresholds,
-    rules::{answer::Policy, emergency::EmergencyOptions, gradual::GradualOptions},
+    rules::{
+        answer::Policy,
+        emergency::EmergencyOptions,
+        experiment::{self, StagingOptions},
+        gradual::GradualOptions,
+        promotion::Automatic,
+    },
     validation::{Options as Validation, training::Training},
 };
 
@@ -76,6 +83,12 @@ pub struct Sections {
     pub levels: Thresholds,
     /// `[trainer]`.
     pub trainer: Trainer,
+    /// `[lifecycle]`.
+    pub lifecycle: Lifecycle,
+    /// `[staging]`.
+    pub staging: StagingOptions,
+    /// `[experiment]`.
+    pub experiment: experiment::Options,
     /// `[journal]`.
     pub journal: Journal,
     /// `[supervision]`.
@@ -122,6 +135,15 @@ pub struct Access {
     pub trader_groups: Vec<String>,
     /// Users who may also change what is served.
     pub operator_users: Vec<String>,
+}
+
+/// What versions do by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifecycle {
+    /// Which steps need no operator.
+    pub automatic: Automatic,
+    /// How often what is served is compared with what the journal says.
+    pub verify: Duration,
 }
 
 /// How the journal is written.
@@ -330,7 +352,7 @@ mod tests {
         }
         let keys = commented.iter().filter(|(key, _)| config.setting(key).is_some()).count();
         let headers = commented.len() - keys;
-        assert_eq!((keys, headers), (config.settings.len(), 21), "a key or header is written in another way");
+        assert_eq!((keys, headers), (config.settings.len(), 24), "a key or header is written in another way");
     }
 
     #[test]

@@ -19,9 +19,29 @@ use vigie::domain::lifecycle::State;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
 const SIGNAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signal.json");
-const COMMANDS: [&str; 20] = [
-    "run", "check", "import", "features", "train", "score", "status", "models", "replay", "promote", "rollback",
-    "lock", "resume", "reload", "validate", "phases", "dataset", "export", "simulate", "drill",
+const COMMANDS: [&str; 22] = [
+    "run",
+    "check",
+    "import",
+    "features",
+    "train",
+    "score",
+    "status",
+    "models",
+    "replay",
+    "promote",
+    "rollback",
+    "lock",
+    "resume",
+    "kill",
+    "experiment",
+    "reload",
+    "validate",
+    "phases",
+    "dataset",
+    "export",
+    "simulate",
+    "drill",
 ];
 
 fn run(place: &Place, arguments: &[&str]) -> Output {

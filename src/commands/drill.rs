@@ -9,7 +9,7 @@ use super::{
     terminal::{table, tell},
 };
 use crate::{
-    actors::past::{self, Signals},
+    actors::scored::{self, Signals},
     config::Config,
     domain::{Symbol, VersionId},
     features::row::Schema,
@@ -108,7 +108,7 @@ impl Drill {
     fn past(&self, config: &Config) -> anyhow::Result<(String, Past)> {
         let journal = (!self.simulate && self.state.journal().exists()).then(|| self.state.reader(config));
         let signals = match journal.transpose()? {
-            Some(reader) => past::read(&reader, config).map_err(anyhow::Error::msg)?,
+            Some(reader) => scored::read(&reader, config).map_err(anyhow::Error::msg)?,
             None => Signals::default(),
         };
         let counts = signals.versions(&self.symbol);
@@ -190,10 +190,10 @@ fn simulated(config: &Config, symbol: &Symbol, seed: u64) -> anyhow::Result<Past
             score: score.get(),
             taken: config.policy.size(config.policy.blend(confidence, score), score) > 0.0,
             pnl: pnl.get(),
-            daily_loss_limit: past::daily_loss_limit(&trade.signal),
+            daily_loss_limit: scored::daily_loss_limit(&trade.signal),
             row: trade.inputs,
         });
     }
     let names = Schema::built_in().names().map(Into::into).collect();
-    Ok(past::known_columns(names, trades))
+    Ok(scored::known_columns(names, trades))
 }

@@ -2,6 +2,8 @@
 
 pub mod alarm;
 pub mod answer;
+pub mod case;
+pub mod desk;
 pub mod drill;
 pub mod emergency;
 pub mod experiment;
@@ -9,8 +11,11 @@ pub mod gradual;
 pub mod health;
 pub mod integrity;
 pub mod monitor;
+pub mod past;
+pub mod promotion;
 pub mod roster;
 pub mod routing;
 pub mod serving;
 pub mod sizing;
+pub mod trials;
 pub mod watch;

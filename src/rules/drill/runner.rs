@@ -4,10 +4,10 @@ use jiff::{SignedDuration, civil, tz::TimeZone};
 
 use super::{DrillOptions, Past, PastTrade, stream::Stream};
 use crate::{
-    domain::{Arm, Money, Probability, Symbol, Timestamp, TradeId, TradingCalendar, VersionId},
+    domain::{Arm, Money, Probability, Symbol, Timestamp, TradeId, TradingCalendar, VersionId, trip::Rule},
     rules::{
         alarm::Turn,
-        emergency::{ClosedTrade, Emergency, EmergencyOptions, Rule, Say},
+        emergency::{ClosedTrade, Emergency, EmergencyOptions, Say},
         health::{ScoredTrade, Validated},
         monitor::{Learnt, Said},
         watch::{Judgement, News, ScoredSignal, Subject, Watch},

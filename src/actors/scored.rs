@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     config::Config,
-    domain::{Arm, Decision, Inputs, Outcome, Probability, Signal, Symbol, TradeId, VersionId},
+    domain::{Inputs, Opinion, Outcome, Signal, Symbol, TradeId, VersionId},
     features::pipeline::Pipeline,
     journal::{Reader, StoreError},
     rules::drill::{Past, PastTrade},
@@ -20,10 +20,8 @@ pub struct Scored {
     pub signal: Signal,
     /// Its row, as the service sees it.
     pub row: Vec<Option<f64>>,
-    /// The answer.
-    pub decision: Option<Decision>,
-    /// Scores of versions that had no say in it.
-    pub shadows: Vec<(VersionId, Probability)>,
+    /// What the versions in service made of it, when it was scored here.
+    pub opinions: Vec<Opinion>,
     /// The closed trade.
     pub outcome: Option<Outcome>,
 }
@@ -54,8 +52,7 @@ pub fn read(reader: &Reader, config: &Config) -> Result<Signals, String> {
     for stored in reader.signals().map_err(|error| error.to_string())? {
         if let Some(stored) = whole(stored)? {
             let (signal, record) = (stored.signal, stored.record);
-            let (decision, shadows) = (record.decision, record.shadows);
-            signals.push(Scored { signal, row: Vec::new(), decision, shadows, outcome: None });
+            signals.push(Scored { signal, row: Vec::new(), opinions: record.opinions, outcome: None });
         }
     }
     signals.sort_by(|a, b| (a.signal.at, &a.signal.trade_id).cmp(&(b.signal.at, &b.signal.trade_id)));
@@ -82,17 +79,9 @@ fn whole<T>(stored: Result<T, StoreError>) -> Result<Option<T>, String> {
 
 impl Scored {
     /// What `version` said of it, and whether its policy takes such a trade.
-    pub fn said_by(&self, version: &VersionId, config: &Config) -> Option<(f64, bool)> {
-        if let Some(decision) = &self.decision
-            && decision.arm == Arm::Ml
-            && decision.model.as_ref() == Some(version)
-        {
-            return Some((decision.score.get(), decision.size > 0.0));
-        }
-        let (_, score) = self.shadows.iter().find(|(shadow, _)| shadow == version)?;
-        let confidence = self.signal.confidence.unwrap_or(*score);
-        let taken = config.policy.size(config.policy.blend(confidence, *score), *score) > 0.0;
-        Some((score.get(), taken))
+    pub fn said_by(&self, version: &VersionId) -> Option<(f64, bool)> {
+        let opinion = self.opinions.iter().find(|opinion| opinion.version == *version)?;
+        Some((opinion.score?.get(), opinion.size > 0.0))
     }
 
     /// After costs, once it is closed.
@@ -107,10 +96,8 @@ impl Signals {
         let mut counts = BTreeMap::new();
         let closed = self.signals.iter().filter(|s| s.signal.symbol == *symbol && s.pnl().is_some());
         for scored in closed {
-            let spoke = scored.decision.iter().filter(|decision| decision.arm == Arm::Ml);
-            let spoke = spoke.filter_map(|decision| decision.model.clone());
-            let names: BTreeSet<VersionId> =
-                spoke.chain(scored.shadows.iter().map(|(version, _)| version.clone())).collect();
+            let names = scored.opinions.iter().filter(|opinion| opinion.score.is_some());
+            let names: BTreeSet<VersionId> = names.map(|opinion| opinion.version.clone()).collect();
             names.into_iter().for_each(|version| *counts.entry(version).or_insert(0) += 1);
         }
         counts
@@ -119,7 +106,7 @@ impl Signals {
     /// The closed trades that `version` scored.
     pub fn past(&self, version: &VersionId, config: &Config) -> Past {
         let trade = |scored: &Scored| {
-            let (score, taken) = scored.said_by(version, config)?;
+            let (score, taken) = scored.said_by(version)?;
             Some(PastTrade {
                 day: config.calendar.day_of(scored.signal.at),
                 score,
