@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         Command::Phases(phases) => phases.run(),
         Command::Dataset(dataset) => dataset.run(),
         Command::Drill(drill) => drill.run(),
+        Command::Drift(drift) => drift.run(),
         Command::Export(export) => export.run(),
         Command::Work(work) => work.run(),
     })

@@ -19,7 +19,7 @@ use vigie::domain::lifecycle::State;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
 const SIGNAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signal.json");
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 23] = [
     "run",
     "check",
     "import",
@@ -42,6 +42,7 @@ const COMMANDS: [&str; 22] = [
     "export",
     "simulate",
     "drill",
+    "drift",
 ];
 
 fn run(place: &Place, arguments: &[&str]) -> Output {

@@ -14,6 +14,7 @@ pub mod history;
 pub mod journal;
 pub mod learning;
 pub mod models;
+pub mod monitor;
 pub mod scored;
 pub mod scorer;
 pub mod supervision;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     config::Config,
-    domain::{Inputs, Opinion, Outcome, Signal, Symbol, TradeId, VersionId},
+    domain::{Decision, Inputs, Opinion, Outcome, Signal, Symbol, Timestamp, TradeId, VersionId},
     features::pipeline::Pipeline,
     journal::{Reader, StoreError},
     rules::drill::{Past, PastTrade},
@@ -18,12 +18,16 @@ const LEAST_KNOWN: f64 = 0.1;
 pub struct Scored {
     /// The signal.
     pub signal: Signal,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// The policy that was answered, when it was scored here.
+    pub decision: Option<Decision>,
     /// Its row, as the service sees it.
     pub row: Vec<Option<f64>>,
     /// What the versions in service made of it, when it was scored here.
     pub opinions: Vec<Opinion>,
-    /// The closed trade.
-    pub outcome: Option<Outcome>,
+    /// The closed trade, and when that was told.
+    pub outcome: Option<(Timestamp, Outcome)>,
 }
 
 /// What the journal holds.
@@ -42,17 +46,19 @@ pub struct Signals {
 pub fn read(reader: &Reader, config: &Config) -> Result<Signals, String> {
     let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features);
     let mut pipeline = pipeline.map_err(|error| error.to_string())?;
-    let mut outcomes: BTreeMap<TradeId, Outcome> = BTreeMap::new();
+    let mut outcomes: BTreeMap<TradeId, (Timestamp, Outcome)> = BTreeMap::new();
     for stored in reader.outcomes().map_err(|error| error.to_string())? {
         if let Some(stored) = whole(stored)? {
-            outcomes.insert(stored.record.trade_id, stored.record.outcome);
+            let record = stored.record;
+            outcomes.insert(record.trade_id, (record.received_at, record.outcome));
         }
     }
     let mut signals = Vec::new();
     for stored in reader.signals().map_err(|error| error.to_string())? {
         if let Some(stored) = whole(stored)? {
             let (signal, record) = (stored.signal, stored.record);
-            signals.push(Scored { signal, row: Vec::new(), opinions: record.opinions, outcome: None });
+            let (received_at, decision, opinions) = (record.received_at, record.decision, record.opinions);
+            signals.push(Scored { signal, received_at, decision, row: Vec::new(), opinions, outcome: None });
         }
     }
     signals.sort_by(|a, b| (a.signal.at, &a.signal.trade_id).cmp(&(b.signal.at, &b.signal.trade_id)));
@@ -86,7 +92,7 @@ impl Scored {
 
     /// After costs, once it is closed.
     pub fn pnl(&self) -> Option<f64> {
-        Some(self.outcome.as_ref()?.pnl?.get())
+        Some(self.outcome.as_ref()?.1.pnl?.get())
     }
 }
 

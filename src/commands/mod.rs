@@ -3,6 +3,7 @@
 mod change;
 mod check;
 mod dataset;
+mod drift;
 mod drill;
 mod experiment;
 mod export;
@@ -89,6 +90,7 @@ pub enum Command {
     Phases(phases::Phases),
     Dataset(dataset::Dataset),
     Drill(drill::Drill),
+    Drift(drift::Drift),
     Export(export::Export),
     Work(work::Work),
 }

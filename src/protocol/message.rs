@@ -60,6 +60,8 @@ pub enum Read {
     Experiment(Option<VersionId>),
     /// How far the trainer is, and what it did last.
     Training,
+    /// What the monitor measures of the versions in service.
+    Drift,
 }
 
 /// Requests that change what is served; each is journalled with the uid and the reason.

@@ -188,6 +188,7 @@ fn decode_body(kind: Option<&str>, line: &[u8]) -> Result<Request, InvalidLine> 
         Some("status") => bare(line, Request::Read(Read::Status)),
         Some("models") => bare(line, Request::Read(Read::Models)),
         Some("training") => bare(line, Request::Read(Read::Training)),
+        Some("drift") => bare(line, Request::Read(Read::Drift)),
         Some("reload") => bare(line, Request::Task(Task::Reload)),
         Some("experiment") => parse_json::<AboutWire<'_>>(line).map(|w| Request::Read(Read::Experiment(w.version))),
         Some("promote" | "rollback" | "lock" | "resume" | "kill") => decode_order(line).map(Request::Change),

@@ -156,6 +156,16 @@ struct Open {
     said: Vec<Said>,
 }
 
+impl News {
+    /// When it came.
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::Time(at) | Self::Closed { at, .. } => *at,
+            Self::Scored(signal) => signal.at,
+        }
+    }
+}
+
 impl Subject {
     /// What is usual in `pnl`, the trades that a version learnt from. `None` for what they do not tell.
     pub fn usual(pnl: &[f64]) -> Usual {
@@ -215,10 +225,7 @@ impl Watch {
     /// Takes in what happened. When that is on a later trading day than all before, the day before has closed, and each
     /// version in service is judged, unless nothing was heard on that day: it was none.
     pub fn hear(&mut self, options: &WatchOptions, calendar: &TradingCalendar, news: News) -> Vec<Judgement> {
-        let at = match &news {
-            News::Time(at) | News::Closed { at, .. } => *at,
-            News::Scored(signal) => signal.at,
-        };
+        let at = news.at();
         let judged = self.turn_to(options, calendar.day_of(at), at);
         match news {
             News::Time(_) => {}
