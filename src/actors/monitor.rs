@@ -5,25 +5,29 @@
 //! wakes the thread only when much waits, so that a score pays for no switch of threads. What it knows is a fold over the
 //! journal: it is made from there at the start, after a panic, and when a version goes into service.
 
+mod line;
 mod subject;
+
+pub use line::{Inbox, MonitorHandle, channel};
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-        mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
+        Arc,
+        atomic::Ordering,
+        mpsc::{Receiver, TryRecvError},
     },
-    thread::{self, Thread},
+    thread,
     time::Duration,
 };
 
 use actix::{Message, Recipient};
 use arc_swap::ArcSwap;
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
+use self::line::{Line, Told, closed_news, scored_news};
 use super::{
     journal::JournalHandle,
     scored::{self, Scored},
@@ -32,23 +36,19 @@ use super::{
 use crate::{
     clock::{Clock, Stopwatch},
     config::Config,
-    domain::{Arm, Outcome, Timestamp, TradeId, TradingDay, VersionId, snapshot::TrendRegime},
+    domain::{Timestamp, TradeId, TradingDay, VersionId},
     rules::{
         alarm::Alarm,
         desk::Entry,
         integrity::{Fault, check_clock},
-        monitor::{Rolling, Said},
+        monitor::Rolling,
         serving::Serving,
-        watch::{Judgement, News, ScoredSignal, Subject, VersionView, Watch},
+        watch::{Judgement, News, Subject, VersionView, Watch},
     },
 };
 
 /// The actor's name.
 pub const NAME: &str = "monitor";
-/// News that may wait.
-const QUEUE: usize = 8192;
-/// Waiting news from which the thread is woken.
-const CROWD: usize = QUEUE / 4;
 /// Shortest and longest sleep between two looks at the queue.
 const NAPS: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(200));
 /// How often the time is looked at.
@@ -89,32 +89,6 @@ pub struct MonitorStatus {
 /// Everything that is measured of the versions in service.
 pub type DriftStatus = BTreeMap<VersionId, VersionView>;
 
-enum Told {
-    News(News),
-    Drift(oneshot::Sender<DriftStatus>),
-    Observe(oneshot::Sender<MonitorStatus>),
-}
-
-/// Hands news to the monitor, and asks it.
-#[derive(Debug, Clone)]
-pub struct MonitorHandle {
-    queue: SyncSender<Told>,
-    shared: Arc<Line>,
-}
-
-#[derive(Debug, Default)]
-struct Line {
-    thread: OnceLock<Thread>,
-    waiting: AtomicUsize,
-    dropped: AtomicU64,
-}
-
-/// The other end, from which the thread is started.
-pub struct Inbox {
-    told: Receiver<Told>,
-    shared: Arc<Line>,
-}
-
 /// What the monitor reads, and whom it tells.
 pub struct Surroundings {
     /// The configuration in force.
@@ -133,89 +107,6 @@ pub struct Surroundings {
     pub failures: mpsc::Sender<Failure>,
     /// Where tests make it fail.
     pub tripwire: Tripwire,
-}
-
-/// The queue to a monitor that is not started yet.
-pub fn channel() -> (MonitorHandle, Inbox) {
-    let (queue, told) = sync_channel(QUEUE);
-    let shared = Arc::new(Line::default());
-    (MonitorHandle { queue, shared: Arc::clone(&shared) }, Inbox { told, shared })
-}
-
-impl MonitorHandle {
-    /// A signal was answered at `now`, when `row` was known.
-    pub fn scored(&self, now: Timestamp, entry: &Entry, row: Vec<Option<f64>>, regime: Option<TrendRegime>) {
-        self.news(scored_news(now, entry, row, regime));
-    }
-
-    /// A trade was closed at `now`.
-    pub fn closed(&self, now: Timestamp, entry: &Entry, outcome: &Outcome) {
-        if entry.opinions.iter().any(|opinion| opinion.score.is_some()) {
-            self.news(Some(closed_news(now, entry, outcome)));
-        }
-    }
-
-    /// Everything that is measured. `None` when the monitor is not there or has no room.
-    pub async fn drift(&self) -> Option<DriftStatus> {
-        let (sender, receiver) = oneshot::channel();
-        self.ask(Told::Drift(sender))?;
-        receiver.await.ok()
-    }
-
-    /// How it is. `None` as for [`drift`](Self::drift).
-    pub async fn observe(&self) -> Option<MonitorStatus> {
-        let (sender, receiver) = oneshot::channel();
-        self.ask(Told::Observe(sender))?;
-        receiver.await.ok()
-    }
-
-    fn news(&self, news: Option<News>) {
-        let Some(news) = news else { return };
-        let waiting = self.shared.waiting.fetch_add(1, Ordering::Relaxed);
-        if self.queue.try_send(Told::News(news)).is_err() {
-            self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
-            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
-        } else if waiting == CROWD {
-            self.shared.wake();
-        }
-    }
-
-    fn ask(&self, told: Told) -> Option<()> {
-        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
-        let sent = self.queue.try_send(told);
-        if sent.is_err() {
-            self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
-        }
-        self.shared.wake();
-        sent.ok()
-    }
-}
-
-impl Line {
-    fn wake(&self) {
-        if let Some(thread) = self.thread.get() {
-            thread.unpark();
-        }
-    }
-}
-
-/// What is told of a signal that at least one version scored.
-fn scored_news(at: Timestamp, entry: &Entry, row: Vec<Option<f64>>, regime: Option<TrendRegime>) -> Option<News> {
-    let symbol = entry.symbol.clone()?;
-    let said = entry.opinions.iter().filter_map(|opinion| {
-        Some(Said { version: opinion.version.clone(), score: opinion.score?.get(), taken: opinion.size > 0.0 })
-    });
-    let mut said: Vec<Said> = said.collect();
-    (!said.is_empty()).then_some(())?;
-    // the one whose word counted first
-    said.sort_by_key(|said| Some(&said.version) != entry.speaker());
-    let arm = if entry.speaker().is_some() { Arm::Ml } else { Arm::Baseline };
-    Some(News::Scored(Box::new(ScoredSignal { trade_id: entry.trade_id.clone(), at, symbol, regime, arm, row, said })))
-}
-
-fn closed_news(at: Timestamp, entry: &Entry, outcome: &Outcome) -> News {
-    let pnl = outcome.pnl.and_then(|pnl| entry.at_own_size(pnl.get()));
-    News::Closed { trade_id: entry.trade_id.clone(), at, pnl }
 }
 
 impl Inbox {
