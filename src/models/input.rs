@@ -62,6 +62,9 @@ pub(super) fn check_matrix(x: ArrayView2<'_, f64>, values: usize, needed: usize)
     if rows < needed {
         return Err(FitError::TooFew { rows, columns, needed });
     }
+    if x.as_slice().is_some_and(|cells| cells.iter().fold(true, |finite, cell| finite & cell.is_finite())) {
+        return Ok(());
+    }
     match x.indexed_iter().find(|(_, value)| !value.is_finite()) {
         Some(((row, column), &value)) => Err(FitError::NonFiniteCell { row, column, value }),
         None => Ok(()),
@@ -85,7 +88,9 @@ pub(super) fn weights(rows: usize, given: Option<&[f64]>) -> Result<Vec<f64>, Fi
 
 /// Total weight of yes and of no, both above 0.
 pub(super) fn class_totals(y: &[bool], weights: &[f64]) -> Result<(f64, f64), FitError> {
-    let of = |class: bool| -> f64 { weights.iter().zip(y).filter(|(_, label)| **label == class).map(|(w, _)| w).sum() };
+    // the labels are as good as random: no branch foretells them
+    let of =
+        |class: bool| -> f64 { weights.iter().zip(y).map(|(w, &label)| w * f64::from(u8::from(label == class))).sum() };
     let (yes, no) = (of(true), of(false));
     if yes == 0.0 || no == 0.0 { Err(FitError::SingleClass { label: yes > 0.0 }) } else { Ok((yes, no)) }
 }
