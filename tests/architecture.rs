@@ -23,10 +23,11 @@ const IMPURE: [&str; 10] = [
     "tracing",
 ];
 /// Where each heavy crate may be named: modules, or single files.
-const HOMES: [(&str, &[&str]); 10] = [
+const HOMES: [(&str, &[&str]); 11] = [
     ("statrs", &["stats"]),
     ("smartcore", &["models"]),
     ("ndarray", &["models", "validation"]),
+    ("pulp", &["models/blocks.rs"]),
     ("redb", &["journal"]),
     ("toml", &["config"]),
     ("clap", &["commands", "main.rs"]),

@@ -2,6 +2,7 @@
 //! time. The order of every sum is fixed: the same input gives the same bits on every machine.
 
 use ndarray::ArrayView2;
+use pulp::Arch;
 
 /// Rows of a block.
 pub(super) const ROWS: usize = 64;
@@ -20,35 +21,28 @@ pub(super) struct Blocks {
     width: usize,
 }
 
-/// `values`, one a row, by blocks, filled up with zeros.
-pub(super) fn strips(values: impl Iterator<Item = f64>) -> Vec<Strip> {
-    let (mut strips, mut row) = (Vec::with_capacity(values.size_hint().0.div_ceil(ROWS)), ROWS);
-    for value in values {
-        if row == ROWS {
-            strips.push([0.0; ROWS]);
-            row = 0;
-        }
-        if let Some(cell) = strips.last_mut().and_then(|strip| strip.get_mut(row)) {
-            *cell = value;
-        }
-        row += 1;
-    }
-    strips
+/// What `fill` makes of each of `values`, by blocks, filled up with zeros.
+pub(super) fn strips<T>(values: &[T], fill: impl Fn(&T) -> f64) -> Vec<Strip> {
+    let strip = |values: &[T]| {
+        let mut strip = [0.0; ROWS];
+        strip.iter_mut().zip(values).for_each(|(cell, value)| *cell = fill(value));
+        strip
+    };
+    values.chunks(ROWS).map(strip).collect()
 }
 
 impl Blocks {
     /// Takes over the cells of `x`, which has at least one column.
     pub fn new(x: ArrayView2<'_, f64>) -> Self {
-        let width = x.ncols() + 1;
+        let (width, x) = (x.ncols() + 1, x.as_standard_layout());
+        let cells = x.as_slice().unwrap_or_default(); // there is one: that is the layout
         let mut strips = vec![[0.0; ROWS]; x.nrows().div_ceil(ROWS) * width];
-        for (row, cells) in x.rows().into_iter().enumerate() {
-            let (block, row) = (row / ROWS * width, row % ROWS);
-            let Some((ones, columns)) = strips.get_mut(block..block + width).and_then(<[Strip]>::split_first_mut)
-            else {
-                continue;
-            };
-            ones[row] = 1.0;
-            columns.iter_mut().zip(cells).for_each(|(strip, cell)| strip[row] = *cell);
+        for (block, cells) in strips.chunks_exact_mut(width).zip(cells.chunks(ROWS * (width - 1))) {
+            let Some((ones, columns)) = block.split_first_mut() else { continue };
+            for (row, (one, cells)) in ones.iter_mut().zip(cells.chunks_exact(width - 1)).enumerate() {
+                *one = 1.0;
+                columns.iter_mut().zip(cells).for_each(|(strip, cell)| strip[row] = *cell);
+            }
         }
         Self { strips, width }
     }
@@ -64,50 +58,90 @@ impl Blocks {
 
     /// X `by`.
     pub fn times(&self, by: &[f64]) -> Vec<Strip> {
-        self.blocks().map(|block| combine(block, by)).collect()
+        fast(
+            #[inline(always)]
+            || self.blocks().map(|block| combine(block, by)).collect(),
+        )
     }
 
     /// X `by`, and X'v, where `v` makes a strip of v of the number of the block and its strip of X `by`.
     pub fn there_and_back(&self, by: &[f64], mut v: impl FnMut(usize, &Strip) -> Strip) -> (Vec<Strip>, Vec<f64>) {
-        let (mut there, mut back) =
-            (Vec::with_capacity(self.strips.len() / self.width), vec![[0.0; LANES]; self.width]);
-        for (number, block) in self.blocks().enumerate() {
-            let strip = combine(block, by);
-            let v = v(number, &strip);
-            back.iter_mut().zip(block).for_each(|(sums, column)| add_products(sums, &v, column));
-            there.push(strip);
-        }
-        (there, back.iter().map(total).collect())
+        fast(
+            #[inline(always)]
+            || {
+                let mut there = Vec::with_capacity(self.strips.len() / self.width);
+                let mut back = vec![[0.0; LANES]; self.width];
+                for (number, block) in self.blocks().enumerate() {
+                    let strip = combine(block, by);
+                    let v = v(number, &strip);
+                    for (sums, column) in back.iter_mut().zip(block) {
+                        add_products(sums, &v, column);
+                    }
+                    there.push(strip);
+                }
+                (there, back.iter().map(total).collect())
+            },
+        )
     }
 
     /// Per column the sum of w |x|.
     pub fn sizes(&self, w: &[Strip]) -> Vec<f64> {
-        let mut sums = vec![[0.0; LANES]; self.width];
-        for (block, w) in self.blocks().zip(w) {
-            sums.iter_mut().zip(block).for_each(|(sums, column)| add_products(sums, w, &column.map(f64::abs)));
-        }
-        sums.iter().map(total).collect()
+        fast(
+            #[inline(always)]
+            || {
+                let mut sums = vec![[0.0; LANES]; self.width];
+                for (block, w) in self.blocks().zip(w) {
+                    for (sums, column) in sums.iter_mut().zip(block) {
+                        add_products(sums, w, &column.map(f64::abs));
+                    }
+                }
+                sums.iter().map(total).collect()
+            },
+        )
     }
 
     /// The lower triangle of X' diag(w) X, row after row: i + 1 numbers of row i.
     pub fn gram(&self, w: impl Iterator<Item = Strip>) -> Vec<f64> {
         let mut sums = vec![[0.0; LANES]; self.width * (self.width + 1) / 2];
-        for (block, w) in self.blocks().zip(w) {
-            let mut rest = sums.as_mut_slice();
-            for (i, column) in block.iter().enumerate() {
-                let scaled = product(&w, column);
-                let (row, below) = std::mem::take(&mut rest).split_at_mut((i + 1).min(self.width));
-                rest = below;
-                let (tiles, last) = row.as_chunks_mut::<TILE>();
-                let (columns, last_columns) = block.get(..=i).unwrap_or_default().as_chunks::<TILE>();
-                tiles.iter_mut().zip(columns).for_each(|(sums, columns)| add_tile(sums, &scaled, columns));
-                last.iter_mut().zip(last_columns).for_each(|(sums, column)| add_products(sums, &scaled, column));
-            }
-        }
+        fast(
+            #[inline(always)]
+            || {
+                for (block, w) in self.blocks().zip(w) {
+                    let mut rest = sums.as_mut_slice();
+                    for (i, column) in block.iter().enumerate() {
+                        let (row, below) = std::mem::take(&mut rest).split_at_mut((i + 1).min(self.width));
+                        rest = below;
+                        add_row(row, &product(&w, column), block);
+                    }
+                }
+            },
+        );
         sums.iter().map(total).collect()
     }
 }
 
+/// Does the same with the widest instructions that the machine has: the bits are the same, as none of them joins a multiplication
+/// and an addition.
+#[inline(always)]
+fn fast<R>(work: impl FnOnce() -> R) -> R {
+    Arch::new().dispatch(work)
+}
+
+/// Adds to each number of a row of the triangle its products of `a` and a column.
+#[inline(always)]
+fn add_row(row: &mut [Lanes], a: &Strip, columns: &[Strip]) {
+    let (tiles, last) = row.as_chunks_mut::<TILE>();
+    let (whole, rest) = columns.split_at((tiles.len() * TILE).min(columns.len()));
+    // `for_each` would be a function of its own, without the wide instructions
+    for (sums, columns) in tiles.iter_mut().zip(whole.as_chunks::<TILE>().0) {
+        add_tile(sums, a, columns);
+    }
+    for (sums, column) in last.iter_mut().zip(rest) {
+        add_products(sums, a, column);
+    }
+}
+
+#[inline(always)]
 fn combine(block: &[Strip], by: &[f64]) -> Strip {
     let mut sum = [0.0; ROWS];
     for (column, by) in block.iter().zip(by) {
@@ -118,6 +152,7 @@ fn combine(block: &[Strip], by: &[f64]) -> Strip {
     sum
 }
 
+#[inline(always)]
 fn product(a: &Strip, b: &Strip) -> Strip {
     let mut product = [0.0; ROWS];
     for ((product, a), b) in product.iter_mut().zip(a).zip(b) {
@@ -126,32 +161,63 @@ fn product(a: &Strip, b: &Strip) -> Strip {
     product
 }
 
+#[inline(always)]
 fn add_products(sums: &mut Lanes, a: &Strip, b: &Strip) {
     let mut own = *sums;
     for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
-        for ((sum, a), b) in own.iter_mut().zip(a).zip(b) {
-            *sum += a * b;
-        }
+        own = std::array::from_fn(|lane| own[lane] + a[lane] * b[lane]);
     }
     *sums = own;
 }
 
 /// The same for several columns, so that `a` is read once.
+#[inline(always)]
 fn add_tile(sums: &mut [Lanes; TILE], a: &Strip, columns: &[Strip; TILE]) {
-    let mut own = *sums;
+    let [mut s0, mut s1, mut s2, mut s3] = *sums;
     let [c0, c1, c2, c3] = columns.each_ref().map(|column| column.as_chunks::<LANES>().0.iter());
-    let [s0, s1, s2, s3] = &mut own;
     for ((((a, c0), c1), c2), c3) in a.as_chunks::<LANES>().0.iter().zip(c0).zip(c1).zip(c2).zip(c3) {
-        for (sums, c) in [(&mut *s0, c0), (&mut *s1, c1), (&mut *s2, c2), (&mut *s3, c3)] {
-            for ((sum, a), c) in sums.iter_mut().zip(a).zip(c) {
-                *sum += a * c;
-            }
-        }
+        s0 = std::array::from_fn(|lane| s0[lane] + a[lane] * c0[lane]);
+        s1 = std::array::from_fn(|lane| s1[lane] + a[lane] * c1[lane]);
+        s2 = std::array::from_fn(|lane| s2[lane] + a[lane] * c2[lane]);
+        s3 = std::array::from_fn(|lane| s3[lane] + a[lane] * c3[lane]);
     }
-    *sums = own;
+    *sums = [s0, s1, s2, s3];
 }
 
 fn total(sums: &Lanes) -> f64 {
     let [a, b, c, d] = *sums;
     (a + b) + (c + d)
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+
+    use super::*;
+
+    #[test]
+    fn sums_over_rows_are_those_of_the_plain_matrix_whatever_its_size() {
+        let near = |found: f64, wanted: f64| assert!((found - wanted).abs() < 1e-9, "{found} is not {wanted}");
+        for (rows, columns) in [(1, 1), (3, 2), (63, 3), (64, 4), (65, 7), (200, 8), (130, 13)] {
+            let x = Array2::from_shape_fn((rows, columns), |(i, j)| ((i * 37 + j * 101 + 11) % 97) as f64 / 31.0 - 1.4);
+            let w: Vec<f64> = (0..rows).map(|i| f64::from((i * 13 % 7) as u32)).collect();
+            let by: Vec<f64> = (0..=columns).map(|j| 0.3 - j as f64 * 0.17).collect();
+            let cell = |i: usize, j: usize| if j == 0 { 1.0 } else { x[[i, j - 1]] };
+            let sum = |of: &dyn Fn(usize) -> f64| (0..rows).map(of).sum::<f64>();
+            let blocks = Blocks::new(x.view());
+            let weights = strips(&w, |w| *w);
+            let (there, back) = blocks.there_and_back(&by, |block, strip| product(&weights[block], strip));
+            let times: Vec<f64> = (0..rows).map(|i| (0..=columns).map(|j| by[j] * cell(i, j)).sum()).collect();
+            assert_eq!(there, blocks.times(&by));
+            there.iter().flatten().zip(&times).for_each(|(found, wanted)| near(*found, *wanted));
+            let (sizes, gram) = (blocks.sizes(&weights), blocks.gram(weights.iter().copied()));
+            let mut gram = gram.into_iter();
+            for i in 0..=columns {
+                near(back[i], sum(&|row| w[row] * times[row] * cell(row, i)));
+                near(sizes[i], sum(&|row| w[row] * cell(row, i).abs()));
+                (0..=i).for_each(|j| near(gram.next().unwrap(), sum(&|row| w[row] * cell(row, i) * cell(row, j))));
+            }
+            assert_eq!((gram.next(), blocks.width()), (None, columns + 1));
+        }
+    }
 }

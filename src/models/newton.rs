@@ -20,6 +20,8 @@ const REMEMBERED: usize = 12;
 /// The curvature at one place, and what the steps since have told of it.
 struct Curvature {
     factor: Factor,
+    /// Whether it is that of the place it was made for: no step was taken since.
+    is_exact: bool,
     told: Vec<Told>,
 }
 
@@ -33,9 +35,8 @@ struct Told {
 /// Searches the minimum from 0, in at most `max_iterations` steps.
 pub(super) fn minimise(problem: &Problem, max_iterations: u32) -> Result<Solution, FitError> {
     let mut at = problem.at(vec![0.0; problem.width()]);
-    let most = problem.curvature(&at)?;
-    let mut curvature = Curvature { factor: most.clone(), told: Vec::new() };
-    let mut iterations = 0;
+    let mut curvature = Curvature::here(problem, &at)?;
+    let (mut iterations, mut flattest) = (0, at.relative);
     loop {
         if problem.is_unbounded(&at) {
             return Err(FitError::Separated);
@@ -43,7 +44,7 @@ pub(super) fn minimise(problem: &Problem, max_iterations: u32) -> Result<Solutio
         if problem.is_flat(&at) {
             // only the curvature here can tell a minimum from a slope that dies out on the way to infinity
             if problem.l2() == 0.0 {
-                curvature.renew(problem, &at)?;
+                curvature = Curvature::here(problem, &at)?;
             }
             if problem.is_settled(&curvature.step(&at)?) {
                 return Ok(Solution { beta: at.beta, gradient: at.relative, iterations: Some(iterations) });
@@ -52,53 +53,50 @@ pub(super) fn minimise(problem: &Problem, max_iterations: u32) -> Result<Solutio
         if iterations == max_iterations {
             return Err(problem.not_converged(&at));
         }
-        let to = match descend(problem, &most, &at, &curvature.step(&at)?) {
+        let to = match descend(problem, &at, flattest, &curvature.step(&at)?) {
             Some(to) => to,
-            None if curvature.told.is_empty() => return Err(problem.not_converged(&at)),
+            None if curvature.is_exact => return Err(problem.not_converged(&at)),
             None => {
-                curvature.renew(problem, &at)?;
+                curvature = Curvature::here(problem, &at)?;
                 continue;
             }
         };
         if to.relative <= KEPT * at.relative || problem.is_flat(&to) {
             curvature.hear(&at, &to);
         } else {
-            curvature.renew(problem, &to)?;
+            curvature = Curvature::here(problem, &to)?;
         }
+        flattest = flattest.min(to.relative);
         at = to;
         iterations += 1;
     }
 }
 
-/// Takes the step, or the largest of its halves that lowers the loss enough. `most` is the curvature at 0, where it is largest.
-fn descend(problem: &Problem, most: &Factor, from: &Point, step: &[f64]) -> Option<Point> {
+/// Takes the step, or the largest of its halves that is good: one that flattens the slope well below the flattest so far, which
+/// can only be so often before the end, or one that lowers the loss enough.
+fn descend(problem: &Problem, from: &Point, flattest: f64, step: &[f64]) -> Option<Point> {
     let falls = dot(&from.gradient, step);
-    let bends = most.form(step);
     let mut loss = None;
     (0..MAX_HALVINGS).map(|halvings| 0.5_f64.powi(halvings as i32)).find_map(|share| {
         let to = problem.at(from.beta.iter().zip(step).map(|(b, by)| b - share * by).collect());
-        let rises = -dot(&to.gradient, step);
-        let wanted = SUFFICIENT * share * falls;
-        // The slope along the step grows from -falls to rises, nowhere faster than bends: so the loss falls by this at least.
-        let sure = (rises + falls).powi(2) / (2.0 * bends) - share * rises;
-        if rises <= 0.0 || sure >= wanted {
+        if to.relative <= KEPT * flattest {
             return Some(to);
         }
         let before = *loss.get_or_insert_with(|| problem.loss(from));
         // near the minimum the promised decrease drowns in the rounding of the loss
-        (problem.loss(&to) <= before - wanted + before.abs() * 1e-13).then_some(to)
+        let rounding = before.abs() * 1e-13;
+        (problem.loss(&to) <= before - SUFFICIENT * share * falls + rounding).then_some(to)
     })
 }
 
 impl Curvature {
-    fn renew(&mut self, problem: &Problem, at: &Point) -> Result<(), FitError> {
-        self.factor = problem.curvature(at)?;
-        self.told.clear();
-        Ok(())
+    fn here(problem: &Problem, at: &Point) -> Result<Self, FitError> {
+        Ok(Self { factor: problem.curvature(at)?, is_exact: true, told: Vec::new() })
     }
 
     /// Remembers a step. One over which the slope did not grow, as rounding may have it, tells nothing.
     fn hear(&mut self, from: &Point, to: &Point) {
+        self.is_exact = false;
         let difference = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<f64>>();
         let (step, change) = (difference(&to.beta, &from.beta), difference(&to.gradient, &from.gradient));
         let product = dot(&step, &change);

@@ -52,11 +52,16 @@ impl Problem {
     /// Checks data and options, and applies the weights.
     pub fn new(x: ArrayView2<'_, f64>, y: &[bool], options: &Options<'_>) -> Result<Self, FitError> {
         check_options(options)?;
-        input::check_matrix(x, y.len(), x.ncols() + 2)?;
-        let weights = row_weights(y, options)?;
+        input::check_shape(x, y.len(), x.ncols() + 2)?;
         let rows = Blocks::new(x);
-        let reach = rows.sizes(&strips(weights.iter().copied()));
-        let signed = strips(weights.iter().zip(y).map(|(w, &label)| if label { *w } else { -w }));
+        let weights = row_weights(y, options)?;
+        let reach = rows.sizes(&strips(&weights, |w| *w));
+        // a cell that is not finite makes the size of its column so
+        if reach.iter().any(|size| !size.is_finite()) {
+            input::check_cells(x)?;
+        }
+        let mut signed = strips(y, |label| if *label { 1.0 } else { -1.0 });
+        signed.iter_mut().flatten().zip(&weights).for_each(|(signed, w)| *signed *= w);
         Ok(Self { rows, signed, l2: options.l2, tolerance: options.tolerance, reach })
     }
 
@@ -140,6 +145,7 @@ impl Problem {
 
 /// By each row's log-odds the slope of its loss, -w sigmoid(-z) for a win and w sigmoid(z) for a loss, without the digits that
 /// 1 - p loses.
+#[inline(always)]
 fn slopes(signed: &Strip, z: &Strip) -> Strip {
     let mut slopes = [0.0; super::blocks::ROWS];
     for ((slope, w), z) in slopes.iter_mut().zip(signed).zip(z) {
@@ -151,6 +157,7 @@ fn slopes(signed: &Strip, z: &Strip) -> Strip {
 }
 
 /// By each row's log-odds the curvature of its loss, w p (1 - p).
+#[inline(always)]
 fn curves(signed: &Strip, z: &Strip) -> Strip {
     let mut curves = [0.0; super::blocks::ROWS];
     for ((curve, w), z) in curves.iter_mut().zip(signed).zip(z) {

@@ -17,6 +17,7 @@ pub fn softplus(x: f64) -> f64 {
 
 /// exp(x) of an `x` of at most 0, within 2 units of the last place; below -708, where it is under 4e-308, that of -708. Made
 /// of additions and multiplications alone, so that a compiler works on several at a time, and the bits are those of every machine.
+#[inline(always)]
 pub fn exp_of_negative(x: f64) -> f64 {
     const ROUND: f64 = 6_755_399_441_055_744.0; // 1.5 * 2^52: what is added to it loses its fraction
     const LN_2_HIGH: f64 = 6.931_471_803_691_238e-1;
