@@ -13,8 +13,9 @@ pub mod outcome;
 pub mod signal;
 pub mod snapshot;
 pub mod time;
+pub mod trip;
 
-pub use decision::{Arm, Decision, Reason};
+pub use decision::{Arm, Decision, Opinion, Reason, Split};
 pub use event::{Event, EventKind};
 pub use feature::{FEATURES, Feature, FeatureVector};
 pub use id::{InvalidId, Symbol, TradeId, VersionId};

@@ -48,7 +48,7 @@ pub enum Request {
 }
 
 /// Requests that read and change nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Read {
     /// Are you there?
     Ping,
@@ -56,6 +56,8 @@ pub enum Read {
     Status,
     /// The registered versions.
     Models,
+    /// How versions on trial stand.
+    Experiment(Option<VersionId>),
     /// How far the trainer is, and what it did last.
     Training,
 }
@@ -86,6 +88,11 @@ pub enum Change {
     },
     /// Serve the baseline only.
     Lock {
+        /// Why.
+        reason: String,
+    },
+    /// Serve the baseline only, and take every version that speaks out of service.
+    Kill {
         /// Why.
         reason: String,
     },
