@@ -4,6 +4,7 @@
 //! threads; the journal has its own. What they know of each other are messages and the handles they were given.
 
 pub mod acknowledge;
+pub mod bulletin;
 pub mod child;
 pub mod daemon;
 pub mod gateway;

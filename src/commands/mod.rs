@@ -1,8 +1,10 @@
 //! One file per subcommand. They may read clocks and files and print; nothing they do is needed by the daemon.
 
+mod alerts;
 mod change;
 mod check;
 mod dataset;
+mod events;
 mod export;
 mod features;
 mod files;
@@ -85,6 +87,8 @@ pub enum Command {
     Phases(phases::Phases),
     Dataset(dataset::Dataset),
     Export(export::Export),
+    Alerts(alerts::Alerts),
+    Events(events::Events),
     Work(work::Work),
 }
 
