@@ -1,5 +1,5 @@
 //! The report as a page: nothing unescaped, nothing from outside, nothing that is no number, and every part in it.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what the tests share may fail loudly")]
+#![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly")]
 
 use std::{collections::BTreeMap, fs, path::Path};
 
