@@ -8,6 +8,7 @@
 
 mod delivery;
 mod draw;
+pub mod execution;
 mod fate;
 mod market;
 pub mod options;
