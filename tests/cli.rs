@@ -19,9 +19,28 @@ use vigie::domain::lifecycle::State;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
 const SIGNAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signal.json");
-const COMMANDS: [&str; 19] = [
-    "run", "check", "import", "features", "train", "score", "status", "models", "replay", "promote", "rollback",
-    "lock", "resume", "reload", "validate", "phases", "dataset", "export", "simulate",
+const COMMANDS: [&str; 21] = [
+    "run",
+    "check",
+    "import",
+    "features",
+    "train",
+    "score",
+    "status",
+    "models",
+    "replay",
+    "promote",
+    "rollback",
+    "lock",
+    "resume",
+    "kill",
+    "experiment",
+    "reload",
+    "validate",
+    "phases",
+    "dataset",
+    "export",
+    "simulate",
 ];
 
 fn run(place: &Place, arguments: &[&str]) -> Output {

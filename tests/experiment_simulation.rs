@@ -104,7 +104,15 @@ fn run(world: World, seed: u64, mut look: impl FnMut(&Experiment, Timestamp)) ->
                 continue;
             }
             let (at, day) = (opening(session), day(session));
-            let assignment = Assignment { trade_id: trade_id.clone(), at, day, arm, allocation: 0.5, ml_size };
+            let assignment = Assignment {
+                trade_id: trade_id.clone(),
+                at,
+                day,
+                arm,
+                allocation: 0.5,
+                ml_size,
+                alone: arm == Arm::Baseline,
+            };
             experiment.assign(assignment);
             let slippage = market.normal().round();
             if arm == Arm::Baseline || ml_size > 0.0 {

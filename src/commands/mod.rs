@@ -5,6 +5,7 @@ mod change;
 mod check;
 mod dataset;
 mod events;
+mod experiment;
 mod export;
 mod features;
 mod files;
@@ -37,7 +38,7 @@ use crate::{
     protocol::client::{Client, ClientError},
 };
 
-pub use change::{Lock, Promote, Reload, Resume, Rollback};
+pub use change::{Kill, Lock, Promote, Reload, Resume, Rollback};
 
 /// The state folder when none is given.
 const DEFAULT_STATE: &str = "vigie-state";
@@ -81,7 +82,9 @@ pub enum Command {
     Promote(Promote),
     Rollback(Rollback),
     Lock(Lock),
+    Kill(Kill),
     Resume(Resume),
+    Experiment(experiment::Experiment),
     Reload(Reload),
     Validate(train::Validate),
     Phases(phases::Phases),

@@ -14,8 +14,9 @@ pub mod signal;
 pub mod snapshot;
 mod telling;
 pub mod time;
+pub mod trip;
 
-pub use decision::{Arm, Decision, Reason};
+pub use decision::{Arm, Decision, Opinion, Reason, Split};
 pub use event::{Event, EventKind};
 pub use feature::{FEATURES, Feature, FeatureVector};
 pub use id::{InvalidId, Symbol, TradeId, VersionId};

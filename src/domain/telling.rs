@@ -49,6 +49,10 @@ impl fmt::Display for EventKind {
                 let gate = if *overridden { ", past a gate" } else { "" };
                 write!(f, "{version}: {from} -> {to} by {by}{gate}: {reason}")
             }
+            Self::Latched { trip } => trip.fmt(f),
+            Self::Shared { version, share, reason, by } => {
+                write!(f, "{version} speaks to {:.0} % of its share by {by}: {reason}", 100.0 * share)
+            }
             Self::Locked { reason, by } => write!(f, "locked to the baseline by {by}: {reason}"),
             Self::Resumed { reason, by } => write!(f, "resumed by {by}: {reason}"),
             Self::Restarted { actor, panic } => write!(f, "the {actor} failed and was made anew: {panic}"),

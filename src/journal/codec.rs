@@ -11,7 +11,7 @@ use super::{
         StoredVersion,
     },
 };
-use crate::domain::{Decision, Event, Outcome, Probability, SignalLine, Skip, Timestamp, TradeId, VersionId};
+use crate::domain::{Decision, Event, Opinion, Outcome, Probability, SignalLine, Skip, Timestamp, TradeId, VersionId};
 
 const FORMAT: u8 = 1;
 
@@ -21,7 +21,8 @@ struct SignalHeader<'a> {
     received_at: Timestamp,
     source: Source,
     decision: Option<&'a Decision>,
-    shadows: &'a [(VersionId, Probability)],
+    #[serde(skip_serializing_if = "<[Opinion]>::is_empty")]
+    opinions: &'a [Opinion],
     latency_us: Option<u64>,
 }
 
@@ -30,7 +31,10 @@ struct OwnedSignalHeader {
     received_at: Timestamp,
     source: Source,
     decision: Option<Decision>,
+    #[serde(default)]
     shadows: Vec<(VersionId, Probability)>,
+    #[serde(default)]
+    opinions: Vec<Opinion>,
     latency_us: Option<u64>,
 }
 
@@ -61,11 +65,16 @@ pub(super) fn encode_signal(out: &mut Vec<u8>, seq: u64, record: &SignalRecord) 
             return Err(format!("signal {} with a decision of size {}", record.trade_id, decision.size));
         }
     }
+    let odd =
+        |opinion: &&Opinion| !opinion.size.is_finite() || opinion.split.is_some_and(|split| !split.share.is_finite());
+    if let Some(opinion) = record.opinions.iter().find(odd) {
+        return Err(format!("signal {} with an opinion of {} that is no number", record.trade_id, opinion.version));
+    }
     let header = SignalHeader {
         received_at: record.received_at,
         source: record.source,
         decision: record.decision.as_ref(),
-        shadows: &record.shadows,
+        opinions: &record.opinions,
         latency_us: record.latency_us,
     };
     let key = [record.trade_id.as_str().as_bytes(), &seq.to_be_bytes()];
@@ -88,6 +97,13 @@ pub(super) fn decode_signal(trade_id: &str, seq: u64, value: &[u8]) -> Result<St
         let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|error| error.to_string())?;
         let (header, line) = rest.split_at_checked(length).ok_or("it ends within its header")?;
         let header: OwnedSignalHeader = parse(header)?;
+        // records of the first release know only what those that watched scored
+        let watched = header.shadows.into_iter().map(|(version, score)| Opinion {
+            version,
+            split: None,
+            score: Some(score),
+            size: 1.0,
+        });
         let parsed = SignalLine::parse(line).map_err(|error| error.to_string())?.signal;
         if parsed.trade_id.as_str() != trade_id {
             return Err(format!("it holds a signal of the trade {}", parsed.trade_id));
@@ -97,7 +113,7 @@ pub(super) fn decode_signal(trade_id: &str, seq: u64, value: &[u8]) -> Result<St
             received_at: header.received_at,
             source: header.source,
             decision: header.decision,
-            shadows: header.shadows,
+            opinions: header.opinions.into_iter().chain(watched).collect(),
             latency_us: header.latency_us,
             line: line.to_vec(),
         };

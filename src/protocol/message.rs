@@ -51,7 +51,7 @@ pub enum Request {
 }
 
 /// Requests that read and change nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Read {
     /// Are you there?
     Ping,
@@ -59,6 +59,8 @@ pub enum Read {
     Status,
     /// The registered versions.
     Models,
+    /// How versions on trial stand.
+    Experiment(Option<VersionId>),
     /// How far the trainer is, and what it did last.
     Training,
     /// What a person should know.
@@ -125,6 +127,11 @@ pub enum Change {
     },
     /// Serve the baseline only.
     Lock {
+        /// Why.
+        reason: String,
+    },
+    /// Serve the baseline only, and take every version that speaks out of service.
+    Kill {
         /// Why.
         reason: String,
     },

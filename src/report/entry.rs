@@ -53,6 +53,16 @@ impl Entry {
                 let what = format!("{version}: {} \u{2192} {}{gate}", words(from), words(to));
                 (Weight::Step, what, format!("{reason} ({by})"), pairs(evidence))
             }
+            EventKind::Latched { trip } => {
+                let numbers = [("value", trip.breach.value), ("limit", trip.breach.threshold)];
+                let evidence = numbers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+                let of = trip.version.as_ref().map_or_else(|| "the account".to_owned(), ToString::to_string);
+                (Weight::Critical, format!("emergency of {of}"), trip.breach.to_string(), evidence.collect())
+            }
+            EventKind::Shared { version, share, reason, by } => {
+                let what = format!("{version} speaks to {:.0} % of its share", 100.0 * share);
+                (Weight::Step, what, format!("{reason} ({by})"), none())
+            }
             EventKind::Locked { reason, by } => {
                 (Weight::Critical, "locked to the baseline".to_owned(), format!("{reason} ({by})"), none())
             }

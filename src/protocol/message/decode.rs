@@ -131,6 +131,17 @@ struct BareWire<'a> {
     _id: Option<&'a RawValue>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AboutWire<'a> {
+    #[serde(rename = "type", borrow)]
+    _kind: Cow<'a, str>,
+    #[serde(default, rename = "id", borrow)]
+    _id: Option<&'a RawValue>,
+    #[serde(default)]
+    version: Option<VersionId>,
+}
+
 /// Reads one request line.
 pub fn decode(line: &[u8]) -> Envelope<'_> {
     if let Some(envelope) = decode_plain_score(line) {
@@ -182,7 +193,8 @@ fn decode_body(kind: Option<&str>, line: &[u8]) -> Result<Request, InvalidLine> 
         Some("alerts") => decode_alerts(line),
         Some("subscribe") => decode_fields(line).map(Request::Subscribe),
         Some("reload") => bare(line, Request::Task(Task::Reload)),
-        Some("promote" | "rollback" | "lock" | "resume") => decode_order(line).map(Request::Change),
+        Some("experiment") => parse_json::<AboutWire<'_>>(line).map(|w| Request::Read(Read::Experiment(w.version))),
+        Some("promote" | "rollback" | "lock" | "resume" | "kill") => decode_order(line).map(Request::Change),
         Some("imported" | "train" | "validate") => decode_order(line).map(Request::Task),
         Some(other) => Err(invalid(
             "unknown_type",

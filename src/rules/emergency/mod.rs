@@ -10,7 +10,6 @@
 //! and nothing that comes later takes it back. A version trips once in its time in service, a day once.
 
 mod latch;
-mod trip;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,10 +17,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use latch::{Latch, Latches, StillLatched};
-pub use trip::{Blank, Breach, Rule, Trip};
 
 use self::window::Window;
-use crate::domain::{Money, Probability, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId};
+use crate::domain::{
+    Money, Probability, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId,
+    trip::{Blank, Breach, Rule, Trip},
+};
 
 /// Trading days whose loss is known: the latest ones that had a trade.
 const DAYS: usize = 3;
@@ -168,6 +169,11 @@ impl Emergency {
         breaches.extend(self.judge_day(options, trade));
         let trip = |(version, breach)| Trip { at: trade.at, day: trade.day, version, breach };
         breaches.into_iter().map(trip).collect()
+    }
+
+    /// Whether the trades of `version` are judged.
+    pub fn judges(&self, version: &VersionId) -> bool {
+        matches!(self.versions.get(version), Some(Standing::Judged(_)))
     }
 
     /// The versions that are judged and how close they are.
