@@ -19,7 +19,9 @@ use vigie::domain::lifecycle::State;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
 const SIGNAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signal.json");
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 23] = [
+    "alerts",
+    "events",
     "run",
     "check",
     "import",
