@@ -23,9 +23,9 @@ const FOREVER: Duration = Duration::from_secs(1 << 31);
 
 const EXAMPLES: &str = "\
 Examples:
-  vigie events                      all that happened besides signals and outcomes
-  vigie events --follow             go on with what happens
-  vigie events --follow --from 120  nothing is missed after a line whose number was 119
+  vigie events
+  vigie events --follow
+  vigie events --follow --from 120        nothing is missed after a line whose number was 119
   vigie events --follow --decisions --json | jq 'select(.event == \"decision\") | .reason'";
 
 /// Tell what happened: alerts, steps in the life of versions, locks, trainings, restarts
