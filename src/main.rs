@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Command::Export(export) => export.run(),
         Command::Alerts(alerts) => alerts.run(),
         Command::Events(events) => events.run(),
+        Command::Demo(demo) => demo.run(),
         Command::Work(work) => work.run(),
     })
 }

@@ -4,6 +4,7 @@ mod alerts;
 mod change;
 mod check;
 mod dataset;
+mod demo;
 mod events;
 mod experiment;
 mod export;
@@ -92,6 +93,7 @@ pub enum Command {
     Export(export::Export),
     Alerts(alerts::Alerts),
     Events(events::Events),
+    Demo(demo::Demo),
     Work(work::Work),
 }
 

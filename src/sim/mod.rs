@@ -7,6 +7,7 @@
 //! Pure: the same [`Options`] at the same [`Venue`] give the same bytes.
 
 mod delivery;
+pub mod demo;
 mod draw;
 pub mod execution;
 mod fate;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::chronicle::Reading;
 use crate::domain::{
     Event, EventKind, VersionId,
     event::{By, Level},
@@ -28,6 +29,13 @@ impl Story {
             }
             EventKind::Moved { version, step, reason, by, evidence, .. } => {
                 self.step(version, *step, reason, by, evidence)
+            }
+            EventKind::Latched { trip } => Some(format!(
+                "EMERGENCY: {}. It is silenced before the trader has the acknowledgement of that trade.",
+                trip.to_string().trim_start_matches("emergency of ")
+            )),
+            EventKind::Shared { version, share, reason, .. } => {
+                Some(format!("{version} speaks to {:.0} % of its trades: {}.", 100.0 * share, trimmed(reason)))
             }
             EventKind::Locked { reason, .. } => Some(format!("Everything is locked to the baseline: {reason}.")),
             EventKind::Resumed { reason, .. } => Some(format!("The operator resumes: {reason}.")),
@@ -83,6 +91,8 @@ impl Story {
             return None;
         }
         match code {
+            // the event before it has told
+            "emergency" => None,
             "training_refused" => {
                 let why = message.split_once("came to nothing: ").map_or(message, |(_, why)| why);
                 Some(format!("A training came to nothing: {}.", trimmed(why)))
@@ -106,4 +116,16 @@ fn learnt(figures: &BTreeMap<Box<str>, f64>) -> String {
         ),
         _ => String::new(),
     }
+}
+
+/// The sentence about a test under way.
+pub(super) fn test(reading: &Reading) -> String {
+    let Reading { version, sessions, planned, trades, statistic, success, win_rate_gain, .. } = reading;
+    let gain = win_rate_gain.map_or_else(String::new, |gain| format!(", win rate {:+.0} points", 100.0 * gain));
+    let evidence = match (statistic, success) {
+        (Some(statistic), Some(success)) => format!(", evidence {statistic:.1} of the {success:.1} it needs"),
+        (Some(statistic), None) => format!(", evidence {statistic:.1}, too early to judge"),
+        _ => String::new(),
+    };
+    format!("The test of {version} after {sessions} of {planned} sessions: {trades} trades{gain}{evidence}.")
 }
