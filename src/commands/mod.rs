@@ -1,8 +1,11 @@
 //! One file per subcommand. They may read clocks and files and print; nothing they do is needed by the daemon.
 
+mod alerts;
 mod change;
 mod check;
 mod dataset;
+mod demo;
+mod events;
 mod experiment;
 mod export;
 mod features;
@@ -90,6 +93,9 @@ pub enum Command {
     Phases(phases::Phases),
     Dataset(dataset::Dataset),
     Export(export::Export),
+    Alerts(alerts::Alerts),
+    Events(events::Events),
+    Demo(demo::Demo),
     Work(work::Work),
 }
 
