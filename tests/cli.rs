@@ -19,7 +19,7 @@ use vigie::domain::lifecycle::State;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
 const SIGNAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signal.json");
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 22] = [
     "run",
     "check",
     "import",
@@ -35,6 +35,7 @@ const COMMANDS: [&str; 21] = [
     "resume",
     "kill",
     "experiment",
+    "power",
     "reload",
     "validate",
     "phases",
