@@ -15,6 +15,7 @@ mod import;
 mod log;
 mod models;
 mod phases;
+mod power;
 mod registry;
 mod replay;
 mod run;
@@ -88,6 +89,7 @@ pub enum Command {
     Kill(Kill),
     Resume(Resume),
     Experiment(experiment::Experiment),
+    Power(power::Power),
     Reload(Reload),
     Validate(train::Validate),
     Phases(phases::Phases),
