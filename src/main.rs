@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Command::Kill(kill) => kill.run(),
         Command::Resume(resume) => resume.run(),
         Command::Experiment(experiment) => experiment.run(),
+        Command::Power(power) => power.run(),
         Command::Reload(reload) => reload.run(),
         Command::Validate(validate) => validate.run(),
         Command::Phases(phases) => phases.run(),
@@ -31,6 +32,9 @@ fn main() -> ExitCode {
         Command::Drill(drill) => drill.run(),
         Command::Drift(drift) => drift.run(),
         Command::Export(export) => export.run(),
+        Command::Alerts(alerts) => alerts.run(),
+        Command::Events(events) => events.run(),
+        Command::Demo(demo) => demo.run(),
         Command::Work(work) => work.run(),
     })
 }

@@ -1,24 +1,30 @@
 //! One file per subcommand. They may read clocks and files and print; nothing they do is needed by the daemon.
 
+mod alerts;
 mod change;
 mod check;
 mod dataset;
+mod demo;
 mod drift;
 mod drill;
+mod events;
 mod experiment;
 mod export;
 mod features;
 mod files;
+mod flatten;
 mod import;
 mod log;
 mod models;
 mod phases;
+mod power;
 mod registry;
 mod replay;
 mod run;
 mod score;
 mod simulate;
 mod status;
+mod table;
 mod terminal;
 mod train;
 mod work;
@@ -85,6 +91,7 @@ pub enum Command {
     Kill(Kill),
     Resume(Resume),
     Experiment(experiment::Experiment),
+    Power(power::Power),
     Reload(Reload),
     Validate(train::Validate),
     Phases(phases::Phases),
@@ -92,6 +99,9 @@ pub enum Command {
     Drill(drill::Drill),
     Drift(drift::Drift),
     Export(export::Export),
+    Alerts(alerts::Alerts),
+    Events(events::Events),
+    Demo(demo::Demo),
     Work(work::Work),
 }
 
