@@ -167,6 +167,15 @@ impl Guardian {
                 });
                 let loaded = loaded.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
                 let loaded = loaded.map_err(|error| WireError::new("model_damaged", error))?;
+                let loaded: BTreeMap<VersionId, Arc<Served>> = loaded;
+                if let Some((id, _)) = loaded.iter().find(|(_, served)| !served.scores()) {
+                    return Err(WireError::new(
+                        "refused",
+                        format!(
+                            "{id} foretells amounts, which cannot be blended with a confidence: it can never speak; train another target"
+                        ),
+                    ));
+                }
                 let writes = events.iter().cloned().map(Write::Event).collect();
                 journal.write(writes).await.map_err(|error| retry(&error))?;
                 Ok(Committed { events, loaded })
