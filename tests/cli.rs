@@ -19,7 +19,7 @@ use vigie::domain::lifecycle::State;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
 const SIGNAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signal.json");
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 23] = [
     "run",
     "check",
     "import",
@@ -36,6 +36,7 @@ const COMMANDS: [&str; 22] = [
     "kill",
     "experiment",
     "power",
+    "impact",
     "reload",
     "validate",
     "phases",

@@ -7,6 +7,7 @@ mod experiment;
 mod export;
 mod features;
 mod files;
+mod impact;
 mod import;
 mod log;
 mod models;
@@ -85,6 +86,7 @@ pub enum Command {
     Resume(Resume),
     Experiment(experiment::Experiment),
     Power(power::Power),
+    Impact(impact::ImpactArgs),
     Reload(Reload),
     Validate(train::Validate),
     Phases(phases::Phases),
