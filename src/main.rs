@@ -31,6 +31,9 @@ fn main() -> ExitCode {
         Command::Phases(phases) => phases.run(),
         Command::Dataset(dataset) => dataset.run(),
         Command::Export(export) => export.run(),
+        Command::Alerts(alerts) => alerts.run(),
+        Command::Events(events) => events.run(),
+        Command::Demo(demo) => demo.run(),
         Command::Work(work) => work.run(),
     })
 }

@@ -1,12 +1,16 @@
 //! One file per subcommand. They may read clocks and files and print; nothing they do is needed by the daemon.
 
+mod alerts;
 mod change;
 mod check;
 mod dataset;
+mod demo;
+mod events;
 mod experiment;
 mod export;
 mod features;
 mod files;
+mod flatten;
 mod impact;
 mod import;
 mod log;
@@ -19,6 +23,7 @@ mod run;
 mod score;
 mod simulate;
 mod status;
+mod table;
 mod terminal;
 mod train;
 mod work;
@@ -92,6 +97,9 @@ pub enum Command {
     Phases(phases::Phases),
     Dataset(dataset::Dataset),
     Export(export::Export),
+    Alerts(alerts::Alerts),
+    Events(events::Events),
+    Demo(demo::Demo),
     Work(work::Work),
 }
 
