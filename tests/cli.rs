@@ -19,7 +19,7 @@ use vigie::domain::lifecycle::State;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
 const SIGNAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signal.json");
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 26] = [
     "demo",
     "alerts",
     "events",
@@ -39,6 +39,7 @@ const COMMANDS: [&str; 25] = [
     "kill",
     "experiment",
     "power",
+    "impact",
     "reload",
     "validate",
     "phases",

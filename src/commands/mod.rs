@@ -11,6 +11,7 @@ mod export;
 mod features;
 mod files;
 mod flatten;
+mod impact;
 mod import;
 mod log;
 mod models;
@@ -90,6 +91,7 @@ pub enum Command {
     Resume(Resume),
     Experiment(experiment::Experiment),
     Power(power::Power),
+    Impact(impact::ImpactArgs),
     Reload(Reload),
     Validate(train::Validate),
     Phases(phases::Phases),

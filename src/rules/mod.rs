@@ -7,6 +7,7 @@ pub mod desk;
 pub mod emergency;
 pub mod experiment;
 pub mod gradual;
+pub mod groups;
 pub mod health;
 pub mod integrity;
 pub mod monitor;
