@@ -79,10 +79,11 @@ impl<'t> Batch<'t> {
     }
 
     fn append_signal(&mut self, record: &SignalRecord) -> Result<Applied, redb::Error> {
-        let seq = self.seq + 1;
-        if let Err(why) = codec::encode_signal(&mut self.buffer, seq, record) {
+        if let Err(why) = codec::check_signal(record) {
             return Ok(Applied::Unwritable { why });
         }
+        let seq = self.seq + 1;
+        codec::encode_signal(&mut self.buffer, seq, record);
         self.signals.insert((record.trade_id.as_str(), seq), self.buffer.as_slice())?;
         self.decisions += u64::from(record.decision.is_some());
         Ok(self.stored(seq))
@@ -126,10 +127,10 @@ impl<'t> Batch<'t> {
             let why = format!("a signal of {} with an outcome of {}", signal.trade_id, outcome.trade_id);
             return Ok(Applied::Unwritable { why });
         }
-        // both halves are looked at, and both encoded, before either is written
+        // both halves are looked at, and the outcome encoded, before either is written
         let mut unused = Vec::new();
         let writable = signal_in(signal).and_then(|parsed| {
-            codec::encode_signal(&mut unused, 0, signal)?;
+            codec::check_signal(signal)?;
             codec::encode_outcome(&mut unused, 0, true, outcome)?;
             Ok(parsed)
         });
