@@ -13,6 +13,7 @@ mod learning;
 mod nearest;
 mod reader;
 mod section;
+mod trials;
 
 use std::{
     collections::BTreeMap,
@@ -30,7 +31,12 @@ use crate::{
     domain::{Symbol, TradingCalendar},
     features::{DesignOptions, Instrument},
     models::levels::Thresholds,
-    rules::{answer::Policy, emergency::EmergencyOptions},
+    rules::{
+        answer::Policy,
+        emergency::EmergencyOptions,
+        experiment::{self, StagingOptions},
+        promotion::Automatic,
+    },
     validation::{Options as Validation, training::Training},
 };
 
@@ -74,6 +80,12 @@ pub struct Sections {
     pub levels: Thresholds,
     /// `[trainer]`.
     pub trainer: Trainer,
+    /// `[lifecycle]`.
+    pub lifecycle: Lifecycle,
+    /// `[staging]`.
+    pub staging: StagingOptions,
+    /// `[experiment]`.
+    pub experiment: experiment::Options,
     /// `[journal]`.
     pub journal: Journal,
     /// `[supervision]`.
@@ -116,6 +128,15 @@ pub struct Access {
     pub trader_groups: Vec<String>,
     /// Users who may also change what is served.
     pub operator_users: Vec<String>,
+}
+
+/// What versions do by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifecycle {
+    /// Which steps need no operator.
+    pub automatic: Automatic,
+    /// How often what is served is compared with what the journal says.
+    pub verify: Duration,
 }
 
 /// How the journal is written.
@@ -324,7 +345,7 @@ mod tests {
         }
         let keys = commented.iter().filter(|(key, _)| config.setting(key).is_some()).count();
         let headers = commented.len() - keys;
-        assert_eq!((keys, headers), (config.settings.len(), 18), "a key or header is written in another way");
+        assert_eq!((keys, headers), (config.settings.len(), 21), "a key or header is written in another way");
     }
 
     #[test]

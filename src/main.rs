@@ -21,12 +21,18 @@ fn main() -> ExitCode {
         Command::Promote(promote) => promote.run(),
         Command::Rollback(rollback) => rollback.run(),
         Command::Lock(lock) => lock.run(),
+        Command::Kill(kill) => kill.run(),
         Command::Resume(resume) => resume.run(),
+        Command::Experiment(experiment) => experiment.run(),
+        Command::Power(power) => power.run(),
         Command::Reload(reload) => reload.run(),
         Command::Validate(validate) => validate.run(),
         Command::Phases(phases) => phases.run(),
         Command::Dataset(dataset) => dataset.run(),
         Command::Export(export) => export.run(),
+        Command::Alerts(alerts) => alerts.run(),
+        Command::Events(events) => events.run(),
+        Command::Demo(demo) => demo.run(),
         Command::Work(work) => work.run(),
     })
 }

@@ -23,18 +23,20 @@ const IMPURE: [&str; 10] = [
     "tracing",
 ];
 /// Where each heavy crate may be named: modules, or single files.
-const HOMES: [(&str, &[&str]); 9] = [
+const HOMES: [(&str, &[&str]); 11] = [
     ("statrs", &["stats"]),
     ("smartcore", &["models"]),
     ("ndarray", &["models", "validation"]),
+    ("pulp", &["models/blocks.rs"]),
     ("redb", &["journal"]),
     ("toml", &["config"]),
     ("clap", &["commands", "main.rs"]),
     ("actix", &["actors", "commands/run.rs"]),
+    ("parquet", &["commands/table.rs"]),
     // a child limits itself
     ("rustix", &["commands/work.rs"]),
-    // the journal asks who owns its file
-    ("nix", &["protocol", "journal"]),
+    // the journal asks who owns its file, the demonstration stops its daemon
+    ("nix", &["protocol", "journal", "commands/demo/child.rs"]),
 ];
 const MOST_LINES: usize = 420;
 /// Files that are longer, the most they may have, and why they are not split.

@@ -19,9 +19,32 @@ use vigie::domain::lifecycle::State;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
 const SIGNAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signal.json");
-const COMMANDS: [&str; 19] = [
-    "run", "check", "import", "features", "train", "score", "status", "models", "replay", "promote", "rollback",
-    "lock", "resume", "reload", "validate", "phases", "dataset", "export", "simulate",
+const COMMANDS: [&str; 25] = [
+    "demo",
+    "alerts",
+    "events",
+    "run",
+    "check",
+    "import",
+    "features",
+    "train",
+    "score",
+    "status",
+    "models",
+    "replay",
+    "promote",
+    "rollback",
+    "lock",
+    "resume",
+    "kill",
+    "experiment",
+    "power",
+    "reload",
+    "validate",
+    "phases",
+    "dataset",
+    "export",
+    "simulate",
 ];
 
 fn run(place: &Place, arguments: &[&str]) -> Output {
@@ -93,8 +116,8 @@ fn every_example_is_understood() {
                     words.extend(part.split_whitespace().map(str::to_owned))
                 }
             }
-            if command == "run" {
-                continue; // it would run
+            if ["run", "demo"].contains(&command) {
+                continue; // they would run
             }
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             let code = run(&place, &words).status.code();

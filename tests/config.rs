@@ -111,6 +111,32 @@ boosting_gain = 0.09
 wall_s = 60
 memory_mib = 512
 nice = 5
+[lifecycle]
+automatic = false
+stage_validated = false
+verify_s = 30
+[staging]
+min_hours = 48
+min_trades = 60
+max_drawdown_ratio = 1.1
+[experiment]
+evidence = "randomised"
+metrics = ["win_rate"]
+level = 0.04
+planned_sessions = 80
+first_look = 12
+min_days = 8
+min_trades = 120
+min_win_rate_gain = 0.02
+min_sharpe_gain = 0.2
+max_drawdown_ratio = 1.05
+harm_level = 0.03
+sample_ratio_level = 0.002
+outcome_wait_days = 6
+power = 0.9
+resamples = 500
+seed = 8
+holdback_sessions = 200
 [journal]
 queue = 4096
 batch = 512
@@ -272,7 +298,7 @@ fn unknown_keys_and_sections_are_refused_with_the_nearest_one() {
             "1: holdback: there is no such key; did you mean scoring.holdback?",
             "2: scorng: there is no such section; did you mean scoring?",
             "5: scoring.hold_back: there is no such key; did you mean holdback?",
-            "6: scoring.level: there is no such key; did you mean log.level?",
+            "6: scoring.level: there is no such key; did you mean experiment.level?",
             "7: scoring.q: there is no such key",
             "8: server.limits: there is no such section",
             "11: log.hold_bak: there is no such key; did you mean scoring.holdback?",
@@ -562,4 +588,4 @@ proptest! {
 }
 
 /// Of the built-in configuration; changes with every key and default.
-const GOLDEN_HASH: &str = "04170ca34abb593f";
+const GOLDEN_HASH: &str = "c7e8f1dfbe166bd8";

@@ -174,8 +174,8 @@ fn a_version_that_only_watches_is_recorded_and_never_heard() {
         let daemon = Daemon::start(&place);
         assert_eq!(daemon.connect().arm("T-1"), baseline(reason), "{state}");
         daemon.stop();
-        let shadows = place.reader().signal(&trade("T-1")).unwrap().unwrap().record.shadows;
-        assert_eq!(shadows.len(), usize::from(state == State::Staging), "{state}");
+        let opinions = place.reader().signal(&trade("T-1")).unwrap().unwrap().record.opinions;
+        assert_eq!(opinions.len(), usize::from(state == State::Staging), "{state}");
     }
 }
 
@@ -399,11 +399,11 @@ fn without_a_file_there_is_nothing_to_reload() {
 }
 
 #[test]
-fn a_lock_by_signal_takes_effect_and_outlives_a_restart() {
+fn a_kill_by_signal_takes_effect_and_outlives_a_restart() {
     let place = Place::with_model(State::Production);
     let daemon = Daemon::start(&place);
     let mut wire = daemon.connect();
-    daemon.tell(Control::Lock);
+    daemon.tell(Control::Kill);
     until("the lock", || (wire.arm("T-1") == baseline("locked")).then_some(()));
     until("the lock on disk", || {
         place.events().iter().any(|kind| matches!(kind, EventKind::Locked { .. })).then_some(())

@@ -149,29 +149,30 @@ fn heard_meanwhile(daemon: &Daemon, work: impl FnOnce()) -> bool {
 }
 
 #[test]
-fn a_lock_by_signal_while_there_is_no_guardian_never_lets_a_model_speak_again() {
-    let place = Place::with_model(State::Production);
-    let (daemon, trap) = daemon(&place);
-    let mut wire = daemon.connect();
-    for round in 0..10 {
+fn a_kill_by_signal_while_there_is_no_guardian_never_lets_a_model_speak_again() {
+    for round in 0..6 {
+        let place = Place::with_model(State::Production);
+        let (daemon, trap) = daemon(&place);
+        let mut wire = daemon.connect();
         await_model(&mut wire, "T-0");
         trap.hold_journal();
         wire.ask_ok(score("T-1"));
         trap.await_held();
         trap.panic_over("guardian", "outcome", 1);
         assert_eq!(code(&wire.ask(outcome("T-1", 1.0))), "retry");
-        daemon.tell(Control::Lock);
+        daemon.tell(Control::Kill);
         let heard = heard_meanwhile(&daemon, || {
             trap.release();
             until("a guardian that is locked", || {
-                (wire.status()["guardian"]["lock"] == "ordered by signal").then_some(())
+                (wire.status()["guardian"]["lock"] == "killed: ordered by signal").then_some(())
             });
         });
         assert!(!heard, "round {round}");
         // refused as long as the lock is not on disk
         until("a resume", || (wire.ask(RESUME)["ok"] == true).then_some(()));
+        assert_eq!(wire.arm("T-2"), baseline("no_model"), "what was killed stays out of service");
+        daemon.stop();
     }
-    daemon.stop();
 }
 
 #[test]

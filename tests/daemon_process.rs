@@ -27,7 +27,11 @@ fn json(place: &Place, arguments: &[&str]) -> Value {
 #[test]
 fn from_past_trades_to_a_model_in_production_and_back() {
     let place = Place::new();
-    place.file("config.toml", CONFIG);
+    // these trades are not what the emergency rules are tried on
+    place.file(
+        "config.toml",
+        &format!("{CONFIG}\n[guardian]\nmin_accuracy = 0\nmax_loss_streak = 50\ndaily_loss_factor = 100\n"),
+    );
     let all = examples().len() as u64;
     let imported = json(&place, &["import", "--state", "state", "--json", EXAMPLES]);
     assert_eq!((imported["stored"].as_u64(), imported["rejected"].as_u64()), (Some(all), Some(0)));
@@ -123,7 +127,7 @@ fn sighup_takes_a_good_file_and_refuses_a_bad_one_with_file_and_line() {
 }
 
 #[test]
-fn sigusr1_locks_until_an_operator_resumes_whatever_is_reloaded() {
+fn sigusr1_kills_whatever_is_reloaded_and_a_resume_brings_no_model_back() {
     let place = Place::with_model(State::Production);
     let daemon = Process::start(&place, &[]);
     let mut wire = daemon.connect();
@@ -139,7 +143,51 @@ fn sigusr1_locks_until_an_operator_resumes_whatever_is_reloaded() {
     let mut wire = daemon.connect();
     assert_eq!(wire.arm("T-4"), baseline("locked"));
     wire.ask_ok(RESUME);
-    assert_eq!(wire.arm("T-5"), ml());
+    assert_eq!(wire.arm("T-5"), baseline("no_model"));
+    daemon.stop();
+}
+
+#[test]
+fn a_kill_file_silences_all_while_it_is_there_and_what_it_took_out_stays_out() {
+    let place = Place::with_model(State::Production);
+    let daemon = Process::start(&place, &[]);
+    let mut wire = daemon.connect();
+    assert_eq!(wire.arm("T-1"), ml());
+    let kill = place.state().join("kill");
+    fs::write(&kill, "").unwrap();
+    until("the lock", || (wire.arm("T-2") == baseline("locked")).then_some(()));
+    until("the rollback on disk", || {
+        place
+            .events()
+            .iter()
+            .any(|kind| matches!(kind, EventKind::Moved { reason, .. } if reason.contains("kill")))
+            .then_some(())
+    });
+    let refused = wire.ask(RESUME);
+    assert!(refused["error"]["message"].as_str().unwrap().contains("remove it"), "{refused}");
+    fs::remove_file(&kill).unwrap();
+    wire.ask_ok(RESUME);
+    assert_eq!(wire.arm("T-3"), baseline("no_model"));
+    daemon.stop();
+    // and one that is there at the start
+    fs::write(&kill, "").unwrap();
+    let daemon = Process::start(&place, &[]);
+    assert_eq!(daemon.connect().arm("T-4"), baseline("locked"));
+    daemon.stop();
+}
+
+#[test]
+fn a_kill_by_command_takes_every_version_out_and_says_so() {
+    let place = Place::with_model(State::Production);
+    let daemon = Process::start(&place, &[]);
+    let socket = place.socket();
+    let said = succeed(&place, &["kill", "--reason", "a test", "--socket", socket.to_str().unwrap()]);
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert_eq!(said, "locked to the baseline; 1 version rolled back\n");
+    let mut wire = daemon.connect();
+    assert_eq!(wire.arm("T-1"), baseline("locked"));
+    wire.ask_ok(RESUME);
+    assert_eq!(wire.arm("T-2"), baseline("no_model"));
     daemon.stop();
 }
 

@@ -32,6 +32,7 @@ fn assignment(session: usize, n: usize, arm: Arm, ml_size: f64) -> Assignment {
         arm,
         allocation: 0.5,
         ml_size,
+        alone: arm == Arm::Baseline,
     }
 }
 

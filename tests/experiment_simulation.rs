@@ -104,7 +104,15 @@ fn run(world: World, seed: u64, mut look: impl FnMut(&Experiment, Timestamp)) ->
                 continue;
             }
             let (at, day) = (opening(session), day(session));
-            let assignment = Assignment { trade_id: trade_id.clone(), at, day, arm, allocation: 0.5, ml_size };
+            let assignment = Assignment {
+                trade_id: trade_id.clone(),
+                at,
+                day,
+                arm,
+                allocation: 0.5,
+                ml_size,
+                alone: arm == Arm::Baseline,
+            };
             experiment.assign(assignment);
             let slippage = market.normal().round();
             if arm == Arm::Baseline || ml_size > 0.0 {
@@ -227,7 +235,7 @@ fn truth(world: World) -> [f64; 4] {
 
 #[test]
 fn intervals_hold_the_truth_as_often_as_they_say() {
-    let n = experiments(16, 1000);
+    let n = experiments(16, 2000);
     let worlds = [World { gain: 0.05, lost: 0.0 }, NULL];
     for world in if long() { &worlds[..] } else { &worlds[..1] } {
         let world = *world;

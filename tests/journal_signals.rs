@@ -12,7 +12,7 @@ use rand_pcg::Pcg64;
 use redb::{Database, TableDefinition};
 use samples::{Answer, Model, OPTIONS, outcome, signal};
 use vigie::{
-    domain::TradeId,
+    domain::{Opinion, TradeId},
     journal::{Applied, OpenError, Reader, SCHEMA, SignalRecord, Source, Store, StoreError, Write},
 };
 
@@ -37,12 +37,17 @@ fn set_number(transaction: &redb::WriteTransaction, name: &str, number: u64) {
     transaction.open_table(META).unwrap().insert(name, value).unwrap();
 }
 
-/// A signal as the first schema had it: its header was JSON.
+/// A signal as the first schema had it: its header was JSON, and at first knew of those that watched only what they
+/// scored.
 fn put_first_format(transaction: &redb::WriteTransaction, seq: u64, record: &SignalRecord) {
-    let SignalRecord { received_at, source, decision, shadows, latency_us, .. } = record;
-    let header = serde_json::json!({
-        "received_at": received_at, "source": source, "decision": decision, "shadows": shadows, "latency_us": latency_us,
+    let SignalRecord { received_at, source, decision, opinions, latency_us, .. } = record;
+    let mut header = serde_json::json!({
+        "received_at": received_at, "source": source, "decision": decision, "latency_us": latency_us,
     });
+    match opinions.as_slice() {
+        [Opinion { version, split: None, score, .. }] => header["shadows"] = serde_json::json!([[version, score]]),
+        opinions => header["opinions"] = serde_json::json!(opinions),
+    }
     let header = header.to_string().into_bytes();
     let body = [&u32::try_from(header.len()).unwrap().to_le_bytes(), header.as_slice(), &record.line].concat();
     let sum = crc(&[record.trade_id.as_str().as_bytes(), &seq.to_be_bytes(), &body]);
@@ -56,7 +61,8 @@ fn a_journal_of_the_first_schema_is_taken_over_and_its_signals_are_read_beside_n
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vigie.redb");
     drop(Store::open(&path, OPTIONS).unwrap());
-    let old = [signal(1, 0, Source::Live), signal(2, 0, Source::Import), signal(3, 0, Source::Live)];
+    let mut old = [signal(1, 0, Source::Live), signal(2, 0, Source::Import), signal(3, 0, Source::Live)];
+    old[2].opinions[0].split = None;
     edit(&path, |transaction| {
         (1..).zip(&old).for_each(|(seq, record)| put_first_format(transaction, seq, record));
         for (name, number) in [("schema", 1), ("last_seq", 3), ("decisions", 2)] {

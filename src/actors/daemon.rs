@@ -1,7 +1,10 @@
 //! The daemon: the wiring of the actors, from an open journal to the last answer. [`run`] is the only way to start it.
 
+mod parts;
+
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     fs, io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
@@ -15,26 +18,26 @@ use arc_swap::ArcSwap;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
-    time::{interval, sleep, timeout},
+    time::{MissedTickBehavior, interval},
 };
 
+use self::parts::{Parts, silence};
 use super::{
+    ab_router::{self, AbRouter},
+    feed::Feed,
     gateway::{Gateway, ReloadRequest, Wiring},
-    guardian::{self, Guardian, LockNow, Reconfigured},
+    guardian::{self, Guardian},
     journal::{self, JournalHandle, OpenStore},
-    scorer::{self, Renew, Scorer},
+    scorer::{self, Scorer},
     supervision::{Budget, Failure, Shell, Tripwire},
     trainer::{self, Trainer},
 };
 use crate::{
     clock::{Clock, EventClock, Stopwatch, WallClock},
     config::{self, Config},
-    domain::{
-        Event, EventKind,
-        event::{By, Level},
-    },
+    domain::{EventKind, event::Level},
     features::pipeline::Pipeline,
-    journal::{OpenError, Options as StoreOptions, Store, Write, quarantine},
+    journal::{OpenError, Options as StoreOptions, Store, quarantine},
     protocol::{
         listen::{ListenError, listen},
         peer::{AccessList, UnknownAccount},
@@ -47,11 +50,10 @@ use crate::{
 pub const JOURNAL_FILE: &str = "vigie.redb";
 /// Name of the socket in the state folder, when none is given.
 pub const SOCKET_FILE: &str = "vigie.sock";
-/// How long the last events may take to reach the disk when the daemon ends.
-const LAST_WORDS: Duration = Duration::from_millis(500);
-
-/// Pause before a guardian that is being made anew is told again to lock.
-const LOCK_RETRY: Duration = Duration::from_millis(10);
+/// Name of the file in the state folder whose presence keeps every model silent.
+pub const KILL_FILE: &str = "kill";
+/// How often that file is looked for.
+const KILL_FILE_LOOK: Duration = Duration::from_millis(200);
 
 /// Where the daemon's time comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,8 +94,8 @@ pub enum Control {
     Stop,
     /// Read the configuration again.
     Reload,
-    /// Lock to the baseline at once.
-    Lock,
+    /// Lock to the baseline at once and take every version that speaks out of service.
+    Kill,
 }
 
 /// How a daemon ended.
@@ -149,6 +151,7 @@ pub async fn run(
     let (stop, stopped) = watch::channel(false);
     let Daemon { listener, socket_file, access, limits, gateway, parts, mut reloads, mut failures, mut supervision } =
         daemon;
+    parts.look_for_kill_file();
     let connections = Rc::clone(&parts.connections);
     let server = actix::spawn(serve(listener, gateway.clone(), access.subscribe(), limits, connections, stopped));
     parts.write_event(EventKind::Started {
@@ -156,15 +159,19 @@ pub async fn run(
         config_hash: parts.config.load().hash().into(),
     });
     ready(gateway.clone());
+    let mut looks = interval(KILL_FILE_LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let rounds = actix::spawn(parts.rounds());
     let ended = loop {
         tokio::select! {
             told = control.recv() => match told {
                 Some(Control::Reload) => if let Err(error) = parts.reload(&access) {
                     tracing::error!("nothing was reloaded: {}", error.lines().next().unwrap_or_default());
                 },
-                Some(Control::Lock) => parts.lock("ordered by signal"),
+                Some(Control::Kill) => parts.kill("ordered by signal"),
                 Some(Control::Stop) | None => break Ended::Stopped,
             },
+            _ = looks.tick() => parts.look_for_kill_file(),
             Some(answer) = reloads.recv() => {
                 let _asker_may_be_gone = answer.send(parts.reload(&access));
             }
@@ -176,6 +183,7 @@ pub async fn run(
     if let Ended::TooManyFailures(reason) = &ended {
         parts.lock_for_good(reason).await;
     }
+    rounds.abort();
     drain(&stop, server).await;
     drop(socket_file);
     parts.last_words().await;
@@ -207,23 +215,6 @@ struct Supervision {
     started: Stopwatch,
 }
 
-/// What the daemon's own loop acts on.
-struct Parts {
-    config: Arc<ArcSwap<Config>>,
-    config_path: Option<PathBuf>,
-    serving: Arc<ArcSwap<Serving>>,
-    /// What a guardian that takes its place must know, whatever the journal said when it was made.
-    unsaved: Rc<RefCell<Vec<Event>>>,
-    journal: JournalHandle,
-    clock: Arc<dyn Clock>,
-    scorer: actix::Addr<Shell<Scorer>>,
-    guardian: actix::Addr<Shell<Guardian>>,
-    connections: Rc<Connections>,
-    training: Rc<RefCell<trainer::Desk>>,
-    restarts: Rc<Cell<u64>>,
-    on_reload: Option<OnReload>,
-}
-
 impl Daemon {
     async fn start(options: Options) -> Result<Self, StartError> {
         let access = AccessList::resolve(&options.config.access)?;
@@ -247,12 +238,16 @@ impl Daemon {
         let supervision = Supervision { budget: Budget::new(&options.config.supervision), started: Stopwatch::start() };
         let mailbox = limits.max_connections + 16;
         let config = Arc::new(ArcSwap::from_pointee(options.config));
-        let serving = Arc::new(ArcSwap::from_pointee(Serving::locked(0, "starting".to_owned())));
+        let serving = Arc::new(ArcSwap::from_pointee(Serving::locked(0, "starting".to_owned(), BTreeMap::new())));
+        let feed = make_feed(&journal, &config).await.map_err(|error| part_error("feed", error))?;
+        let kill_file = options.state.join(KILL_FILE);
         let guardian_shared = guardian::Shared {
             config: Arc::clone(&config),
             serving: Arc::clone(&serving),
             journal: journal.clone(),
             clock: Arc::clone(&clock),
+            feed: feed.clone(),
+            kill_file: Some(kill_file.clone()),
             unsaved: Rc::new(RefCell::new(Vec::new())),
             turn: Arc::default(),
         };
@@ -264,6 +259,7 @@ impl Daemon {
             serving: Arc::clone(&serving),
             config: Arc::clone(&config),
             journal: journal.clone(),
+            feed: feed.clone(),
             clock: Arc::clone(&clock),
             counters: Rc::default(),
         };
@@ -297,6 +293,24 @@ impl Daemon {
             mailbox.max(limits.max_connections * limits.max_in_flight),
         )
         .start();
+        let router_shared = ab_router::Shared {
+            config: Arc::clone(&config),
+            feed: feed.clone(),
+            journal: journal.clone(),
+            clock: Arc::clone(&clock),
+            guardian: guardian.clone(),
+        };
+        let ab_router =
+            AbRouter::from_journal(router_shared.clone()).await.map_err(|error| part_error("ab_router", error))?;
+        let ab_router = Shell::new(
+            ab_router,
+            Rc::new(move || Box::pin(AbRouter::from_journal(router_shared.clone()))),
+            failed.clone(),
+            || {},
+            options.tripwire.clone(),
+            mailbox,
+        )
+        .start();
         let trainer_shared = trainer::Shared {
             program: options.program,
             file,
@@ -324,6 +338,9 @@ impl Daemon {
             scorer: scorer.clone(),
             guardian: guardian.clone(),
             trainer,
+            ab_router: ab_router.clone(),
+            feed: feed.clone(),
+            serving: Arc::clone(&serving),
             journal: journal.clone(),
             config: Arc::clone(&config),
             clock: Arc::clone(&clock),
@@ -346,117 +363,16 @@ impl Daemon {
             guardian,
             connections,
             training,
+            ab_router,
+            feed,
+            kill_file,
+            killed: Cell::new(false),
             restarts,
             on_reload: options.on_reload,
         };
         let access = watch::channel(access).0;
         Ok(Self { listener, socket_file, access, limits, gateway, parts, reloads, failures, supervision })
     }
-}
-
-impl Parts {
-    fn write_event(&self, kind: EventKind) {
-        let event = Event { at: self.clock.now(), kind };
-        if self.journal.write_behind(Write::Event(event)).is_err() {
-            tracing::warn!("an event found no room in the journal's queue");
-        }
-    }
-
-    /// Takes the configuration file as it is now, all or nothing. Says which changes wait for a restart.
-    fn reload(&self, access: &watch::Sender<AccessList>) -> Result<Vec<String>, String> {
-        let Some(path) = &self.config_path else {
-            return Err(
-                "the built-in configuration is in force, and there is no file to read; start with --config".to_owned()
-            );
-        };
-        let running = self.config.load_full();
-        let checked = config::load(path).map_err(|error| error.to_string()).and_then(|new| {
-            let resolved = AccessList::resolve(&new.access).map_err(|error| error.to_string())?;
-            Ok((new, resolved))
-        });
-        let (taken, notes, result) = match checked {
-            Ok((new, resolved)) => {
-                let waiting = running.frozen_changes(&new);
-                let new = Arc::new(new.with_frozen_of(&running));
-                self.config.store(Arc::clone(&new));
-                if let Some(told) = &self.on_reload {
-                    told(&new);
-                }
-                access.send_replace(resolved);
-                // their mailboxes have room, or the daemon is past helping
-                let told = (self.scorer.try_send(Renew), self.guardian.try_send(Reconfigured));
-                if let (Err(_), _) | (_, Err(_)) = told {
-                    tracing::error!("an actor could not be told of the new configuration");
-                }
-                tracing::info!(?waiting, "a new configuration is in force; what is named waits for a restart");
-                (true, waiting.clone(), Ok(waiting))
-            }
-            Err(errors) => {
-                tracing::error!("the new configuration is refused, the old one stays in force:\n{errors}");
-                (false, errors.lines().map(str::to_owned).collect(), Err(errors))
-            }
-        };
-        let config_hash = self.config.load().hash().into();
-        self.write_event(EventKind::Reloaded { config_hash, notes, taken });
-        result
-    }
-
-    fn lock(&self, reason: &str) {
-        let by = By::Daemon("signal".into());
-        let event = self.lock_at_once(reason, &by);
-        let lock = LockNow { reason: reason.to_owned(), by };
-        let (guardian, unsaved) = (self.guardian.clone(), Rc::clone(&self.unsaved));
-        actix::spawn(async move {
-            while guardian.send(lock.clone()).await != Ok(true) {
-                sleep(LOCK_RETRY).await;
-            }
-            unsaved.borrow_mut().retain(|other| *other != event);
-        });
-    }
-
-    /// Serves nothing but the baseline, also when a guardian that was made without knowing takes its place.
-    fn lock_at_once(&self, reason: &str, by: &By) -> Event {
-        silence(&self.serving, reason);
-        let kind = EventKind::Locked { reason: reason.to_owned(), by: by.clone() };
-        let event = Event { at: self.clock.now(), kind };
-        self.unsaved.borrow_mut().push(event.clone());
-        event
-    }
-
-    /// Counts a restart. Says why the daemon must end, when it was one too many.
-    fn survive(&self, supervision: &mut Supervision, failure: &Failure) -> Option<String> {
-        self.restarts.set(self.restarts.get() + 1);
-        self.write_event(EventKind::Restarted { actor: failure.actor.into(), panic: failure.panic.clone() });
-        let survived = supervision.budget.restart(supervision.started.elapsed());
-        (!survived).then(|| format!("too many restarts, the last of the {}: {}", failure.actor, failure.panic))
-    }
-
-    async fn lock_for_good(&self, reason: &str) {
-        let event = self.lock_at_once(reason, &By::Daemon("supervision".into()));
-        tracing::error!(reason, "locked to the baseline; the daemon ends");
-        let saved = async {
-            while self.journal.write(vec![Write::Event(event.clone())]).await.is_err() {
-                sleep(LOCK_RETRY).await;
-            }
-        };
-        if timeout(LAST_WORDS, saved).await.is_err() {
-            tracing::error!("the lock did not reach the disk in time");
-        }
-    }
-
-    async fn last_words(&self) {
-        self.training.borrow().clear();
-        self.write_event(EventKind::Stopped);
-        if timeout(LAST_WORDS, self.journal.stop()).await.is_err() {
-            tracing::error!("the journal did not end in time; what was not acknowledged may be lost");
-        }
-    }
-}
-
-/// Serves nothing but the baseline from now on, until the guardian publishes again.
-fn silence(serving: &ArcSwap<Serving>, reason: &str) {
-    let epoch = serving.load().epoch + 1;
-    serving.store(Arc::new(Serving::locked(epoch, reason.to_owned())));
 }
 
 fn part_error(part: &'static str, error: String) -> StartError {
@@ -483,6 +399,14 @@ fn open_or_quarantine(path: &Path, options: StoreOptions) -> Result<(Store, Opti
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// What the journal knows of the trades under way.
+async fn make_feed(journal: &JournalHandle, config: &ArcSwap<Config>) -> Result<Feed, String> {
+    let (reader, config) = (journal.read().await.map_err(|error| error.to_string())?, config.load_full());
+    let past = tokio::task::spawn_blocking(move || super::history::past(&reader, &config));
+    let (past, _) = past.await.map_err(|error| error.to_string())??;
+    Ok(Feed::new(past.desk))
 }
 
 /// A scorer that carries forward what the signals of the last hours knew.

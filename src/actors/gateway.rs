@@ -1,12 +1,13 @@
 //! Between the socket and the actors: who may ask what, and how each answer is written.
 #![deny(clippy::indexing_slicing)]
 
+mod read;
+
 use std::{cell::Cell, collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
 
 use actix::Addr;
 use arc_swap::ArcSwap;
 use jiff::SignedDuration;
-use serde::Serialize;
 use serde_json::{json, value::RawValue};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -14,14 +15,16 @@ use tokio::{
 };
 
 use super::{
+    ab_router::AbRouter,
     acknowledge::{acknowledgement, retry},
-    guardian::{Guardian, GuardianStatus, ObserveGuardian, Order, RecordOutcome, RecordSkip},
-    journal::{JournalHandle, JournalStatus},
+    bulletin,
+    feed::Feed,
+    guardian::{Guardian, Order, RecordOutcome, RecordSkip},
+    journal::JournalHandle,
     learning::Job,
-    models::{VersionSummary, summaries},
-    scorer::{ObserveScorer, Score, Scorer, ScorerStatus},
+    scorer::{Score, Scorer},
     supervision::Shell,
-    trainer::{Ask, ObserveTrainer, Running, Trainer},
+    trainer::{Ask, ObserveTrainer, Trainer},
 };
 use crate::{
     clock::{Clock, EventClock, Stopwatch},
@@ -30,14 +33,16 @@ use crate::{
         Decision, Event, EventKind, FeatureVector, Inputs, InvalidLine, Probability, Reason, Side, Signal, SignalLine,
         Timestamp, TradeId, event::By,
     },
-    journal::{Counts, SignalRecord, Source, Write},
+    journal::{SignalRecord, Source, Write},
     protocol::{
         message::{
-            self, Ack, Change, Envelope, ImportRequest, Read, Rejected, RejectedScore, Request, Task, WireError,
+            self, Ack, Change, Envelope, ImportRequest, Read, Rejected, RejectedScore, Request, Subscribe, Task,
+            WireError,
         },
         peer::{Peer, Role},
         server::{Connections, Service},
     },
+    rules::{desk::Entry, serving::Serving},
     validation::training::Order as TrainingOrder,
 };
 
@@ -56,6 +61,12 @@ pub struct Wiring {
     pub guardian: Addr<Shell<Guardian>>,
     /// Trains.
     pub trainer: Addr<Shell<Trainer>>,
+    /// Judges versions on trial.
+    pub ab_router: Addr<Shell<AbRouter>>,
+    /// The trades under way.
+    pub feed: Feed,
+    /// What may be served.
+    pub serving: Arc<ArcSwap<Serving>>,
     /// Reads.
     pub journal: JournalHandle,
     /// The configuration in force.
@@ -76,43 +87,6 @@ pub struct Wiring {
     pub started: Stopwatch,
     /// Requests at fault since the start.
     pub rejected: Cell<u64>,
-}
-
-/// The daemon's state: the answer to `status`.
-#[derive(Debug, Serialize)]
-pub struct Status {
-    /// Version of the program.
-    pub version: &'static str,
-    /// When it began to serve, by its clock.
-    pub started_at: Timestamp,
-    /// Its clock now.
-    pub now: Timestamp,
-    /// Seconds since it began to serve.
-    pub uptime_s: f64,
-    /// BLAKE2b-8 of the configuration in force.
-    pub config_hash: String,
-    /// Connections open now.
-    pub connections: usize,
-    /// Connections turned away since the start.
-    pub refused: u64,
-    /// Requests at fault since the start.
-    pub rejected: u64,
-    /// Restarts of actors survived since the start.
-    pub restarts: u64,
-    /// What the journal holds; absent while it cannot be read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub counts: Option<Counts>,
-    /// The journal.
-    pub journal: JournalStatus,
-    /// The scorer; absent while it is made anew.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scorer: Option<ScorerStatus>,
-    /// The guardian; absent while it is made anew.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub guardian: Option<GuardianStatus>,
-    /// What the trainer is doing, if anything.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub training: Option<Running>,
 }
 
 impl Gateway {
@@ -168,20 +142,27 @@ impl Gateway {
         Some(decision)
     }
 
-    /// The scorer records what it answers; where it failed, its answer is recorded here: it counts like any other.
+    /// The scorer records what it answers; where it failed, its answer is recorded here: it counts like any other, in the
+    /// arm it belongs to.
     fn record_failure(&self, decision: &Decision, line: &[u8]) {
+        let (wiring, now) = (&*self.0, self.0.clock.now());
+        let Ok(SignalLine { signal, .. }) = SignalLine::parse(line) else { return };
+        let (config, first) = (wiring.config.load(), wiring.feed.first(&signal.trade_id));
+        let assigned = wiring.serving.load().assign(&config.policy, &signal.symbol, &signal.trade_id, &first);
+        let opinions = assigned.unheard();
         let record = SignalRecord {
             trade_id: decision.trade_id.clone(),
-            received_at: self.0.clock.now(),
+            received_at: now,
             source: Source::Live,
             decision: Some(decision.clone()),
-            shadows: Vec::new(),
+            opinions: opinions.clone(),
             latency_us: None,
             line: line.to_vec(),
         };
-        if self.0.journal.write_behind(Write::Signal(record)).is_err() {
-            self.0.journal.count_dropped();
+        if wiring.journal.write_behind(Write::Signal(record)).is_err() {
+            wiring.journal.count_dropped();
         }
+        wiring.feed.scored(now, Entry::of_signal(&signal, &config.calendar, decision.clone(), opinions));
     }
 
     /// Why a signal's time cannot be right, if so. One from the future would keep what later signals know from being
@@ -203,43 +184,12 @@ impl Gateway {
         }
     }
 
-    async fn status(&self) -> Status {
-        let wiring = &*self.0;
-        let counts = match wiring.journal.read().await {
-            Ok(reader) => reader.counts().ok(),
-            Err(_) => None,
-        };
-        Status {
-            version: env!("CARGO_PKG_VERSION"),
-            started_at: wiring.started_at,
-            now: wiring.clock.now(),
-            uptime_s: wiring.started.elapsed().as_secs_f64(),
-            config_hash: wiring.config.load().hash(),
-            connections: wiring.connections.open.get(),
-            refused: wiring.connections.refused.get(),
-            rejected: wiring.rejected.get(),
-            restarts: wiring.restarts.get(),
-            counts,
-            journal: wiring.journal.status(),
-            scorer: wiring.scorer.send(ObserveScorer).await.ok().flatten(),
-            guardian: wiring.guardian.send(ObserveGuardian).await.ok().flatten(),
-            training: wiring.trainer.send(ObserveTrainer).await.ok().flatten().and_then(|status| status.running),
-        }
-    }
-
-    async fn models(&self) -> Result<Vec<VersionSummary>, WireError> {
-        let guardian = self.0.guardian.send(ObserveGuardian).await.ok().flatten();
-        let guardian = guardian.ok_or_else(|| WireError::new("retry", "the guardian is being made anew"))?;
-        let reader = self.0.journal.read().await.map_err(|error| WireError::new("retry", error.to_string()))?;
-        let standings = guardian.versions.into_iter().map(|status| (status.version, status.standing)).collect();
-        let summaries = tokio::task::spawn_blocking(move || summaries(&reader, &standings)).await;
-        let summaries = summaries.map_err(|error| WireError::new("internal_error", error.to_string()))?;
-        summaries.map_err(|error| WireError::new("retry", error))
-    }
-
     async fn change(&self, change: Change, peer: Peer, id: Option<&RawValue>, out: &mut Vec<u8>) {
         let done = match may_operate(peer) {
-            Ok(()) => self.0.guardian.send(Order { change, uid: peer.uid }).await,
+            Ok(()) => {
+                let gates = self.gates(&change).await;
+                self.0.guardian.send(Order { change, uid: peer.uid, gates }).await
+            }
             Err(error) => Ok(Err(error)),
         };
         match done {
@@ -342,14 +292,34 @@ impl Service for Gateway {
                 Ok(models) => message::write_ok(out, id, &json!({ "models": models })),
                 Err(error) => message::write_error(out, id, &error),
             },
+            Ok(Request::Read(Read::Alerts(wanted))) => match bulletin::alerts(&self.0.journal, wanted).await {
+                Ok(alerts) => message::write_ok(out, id, &alerts),
+                Err(error) => message::write_error(out, id, &error),
+            },
+            Ok(Request::Read(Read::Experiment(version))) => match self.experiment(version).await {
+                Ok(trials) => message::write_ok(out, id, &json!({ "trials": trials })),
+                Err(error) => message::write_error(out, id, &error),
+            },
             Ok(Request::Change(change)) => self.change(change, peer, id, out).await,
             Ok(Request::Task(task)) => self.operate(task, peer, id, out).await,
-            // the server hands these to `record`
+            // the server hands these to `subscribe` and `record`
+            Ok(Request::Subscribe(_)) => {
+                message::write_error(out, id, &WireError::new("internal_error", "this is not answered once"))
+            }
             Ok(request @ (Request::Outcome(_) | Request::Skip(_) | Request::Import(_))) => {
                 let recorded = self.record(peer, id.map(ToOwned::to_owned), request).await;
                 out.extend(recorded.unwrap_or_default());
             }
         }
+    }
+
+    async fn subscribe(
+        &self,
+        wanted: Subscribe,
+        id: Option<&RawValue>,
+        out: &mut Vec<u8>,
+    ) -> Option<mpsc::Receiver<Vec<u8>>> {
+        bulletin::subscribe(&self.0.journal, wanted, id, out).await
     }
 
     fn record(&self, peer: Peer, id: Option<Box<RawValue>>, request: Request) -> JoinHandle<Vec<u8>> {
@@ -359,12 +329,14 @@ impl Service for Gateway {
         }
         actix::spawn(async move {
             let recorded = match request {
-                Request::Outcome(request) => guardian.send(RecordOutcome(*request)).await,
+                Request::Outcome(request) => guardian.send(RecordOutcome { request: *request, recalled: false }).await,
                 Request::Skip(skip) => guardian.send(RecordSkip(skip)).await,
                 Request::Import(import) => Ok(gateway.import(*import, peer).await),
-                Request::Score(_) | Request::Read(_) | Request::Change(_) | Request::Task(_) => {
-                    Ok(Err(WireError::new("internal_error", "this is not to be recorded")))
-                }
+                Request::Score(_)
+                | Request::Read(_)
+                | Request::Subscribe(_)
+                | Request::Change(_)
+                | Request::Task(_) => Ok(Err(WireError::new("internal_error", "this is not to be recorded"))),
             };
             let answer: Result<Ack, WireError> =
                 recorded.unwrap_or_else(|error| Err(WireError::new("retry", error.to_string())));

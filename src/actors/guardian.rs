@@ -11,32 +11,37 @@ mod messages;
 mod orders;
 mod record;
 mod register;
+mod verify;
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 
 use actix::{Context, Handler, MessageResult, ResponseFuture};
 use arc_swap::ArcSwap;
-use tokio::{sync::Mutex, time::sleep};
+use tokio::sync::Mutex;
 
-use self::load::fold;
+use self::load::{Folded, fold};
 pub use self::messages::{
-    Answer, Done, GuardianStatus, LockNow, ObserveGuardian, Order, Reconfigured, RecordOutcome, RecordSkip,
-    VersionStatus,
+    Advance, Answer, Done, GuardianStatus, LockNow, ObserveGuardian, Order, Reconfigured, RecordOutcome, RecordSkip,
+    Verify, VersionStatus,
 };
 pub use self::register::Register;
 use super::{
+    feed::Feed,
     journal::JournalHandle,
     supervision::{Part, Shell},
 };
 use crate::{
     clock::Clock,
     config::Config,
-    domain::{Event, EventKind, VersionId, event::Level},
+    domain::{Event, EventKind, Symbol, VersionId, event::Level},
     features::row::Schema,
     journal::Write,
     protocol::message::WireError,
     rules::{
-        roster::Roster,
+        emergency::Emergency,
+        past::{consequences, follow, missed},
+        roster::{Plan, Roster},
+        routing::Splits,
         serving::{Scope, Served, Serving},
     },
 };
@@ -47,6 +52,7 @@ const SAVE_RETRY: Duration = Duration::from_millis(250);
 /// The state of the guardian.
 pub struct Guardian {
     roster: Roster,
+    emergency: Emergency,
     loaded: BTreeMap<VersionId, Arc<Served>>,
     shared: Shared,
 }
@@ -60,6 +66,10 @@ pub struct Shared {
     pub serving: Arc<ArcSwap<Serving>>,
     /// Where events go.
     pub journal: JournalHandle,
+    /// The trades under way, and where news of them and of versions goes.
+    pub feed: Feed,
+    /// A file whose presence keeps every model silent.
+    pub kill_file: Option<PathBuf>,
     /// The daemon's clock.
     pub clock: Arc<dyn Clock>,
     /// What took a model's word away and is not on disk yet. It outlives the guardian, so that one made anew from the
@@ -90,20 +100,38 @@ impl Guardian {
     /// # Errors
     /// When the journal cannot be read. A version whose record is damaged is left out with an alert; the rest is served.
     pub async fn from_journal(shared: Shared) -> Result<Self, String> {
+        let config = shared.config.load_full();
+        let calendar = config.calendar.clone();
         // taken before the journal is read: what is saved meanwhile is in neither, or in both, which does no harm
         let unsaved = shared.unsaved.borrow().clone();
         let schema = shared.schema()?;
         let reader = shared.journal.read().await.map_err(|error| error.to_string())?;
-        let folded =
-            tokio::task::spawn_blocking(move || fold(&reader, &schema)).await.map_err(|error| error.to_string())?;
-        let (mut roster, loaded, damaged) = folded?;
-        unsaved.iter().for_each(|event| roster.apply(&event.kind));
+        let folded = tokio::task::spawn_blocking(move || fold(&reader, &schema, &config))
+            .await
+            .map_err(|error| error.to_string())?;
+        let Folded { mut roster, mut emergency, loaded, damaged, trips } = folded?;
+        for event in &unsaved {
+            roster.apply(&event.kind);
+            follow(&mut emergency, &roster, &event.kind);
+        }
+        let now = shared.clock.now();
+        let today = calendar.day_of(now);
+        // limits that are stricter than they were may find an emergency in what is past
+        let missed = missed(&roster, &emergency, trips, today);
+        let missed: Vec<Event> =
+            consequences(&roster, missed).into_iter().map(|kind| Event { at: now, kind }).collect();
+        for event in &missed {
+            roster.apply(&event.kind);
+            follow(&mut emergency, &roster, &event.kind);
+        }
+        shared.unsaved.borrow_mut().extend(missed.iter().cloned());
+        shared.settle(missed, false);
         for (version, error) in damaged {
             let message =
                 format!("{version} is in service and cannot be loaded: {error}; it does not score, train it again");
             alert(&shared, Level::Critical, "model_damaged", message);
         }
-        Ok(Self { roster, loaded, shared })
+        Ok(Self { roster, emergency, loaded, shared })
     }
 
     /// Makes what the roster says the one thing that is served. What is not on disk yet is in force all the same, over
@@ -112,24 +140,36 @@ impl Guardian {
         self.shared.unsaved.borrow().iter().for_each(|event| self.roster.apply(&event.kind));
         let epoch = self.shared.serving.load().epoch + 1;
         let serving = match self.roster.lock() {
-            Some(reason) => Serving::locked(epoch, reason.to_owned()),
-            None => Serving { epoch, lock: None, scopes: self.scopes() },
+            Some(reason) => Serving::locked(epoch, reason, self.splits()),
+            None => Serving { epoch, lock: None, scopes: self.scopes(), splits: self.splits() },
         };
         self.shared.serving.store(Arc::new(serving));
     }
 
-    fn scopes(&self) -> BTreeMap<crate::domain::Symbol, Scope> {
+    fn scopes(&self) -> BTreeMap<Symbol, Scope> {
         let load = |version: &VersionId| self.loaded.get(version).cloned();
-        let scope = |plan: crate::rules::roster::Plan| Scope {
+        let scope = |symbol: &Symbol, plan: Plan| Scope {
             production: plan.production.as_ref().and_then(load),
             test: plan.test.as_ref().and_then(load),
             shadows: plan.shadows.iter().filter_map(load).collect(),
+            silenced: self.roster.silenced(symbol).is_some(),
         };
-        self.roster.plan().into_iter().map(|(symbol, plan)| (symbol, scope(plan))).collect()
+        self.roster.plan().into_iter().map(|(symbol, plan)| (symbol.clone(), scope(&symbol, plan))).collect()
+    }
+
+    /// How trades are given out, whether or not anybody may speak.
+    fn splits(&self) -> BTreeMap<Symbol, Splits> {
+        let share = |version: &VersionId| (version.clone(), self.roster.share(version));
+        let split = |plan: &Plan| Splits::new(plan.test.as_ref().map(share), plan.production.as_ref().map(share));
+        self.roster.plan().iter().map(|(symbol, plan)| (symbol.clone(), split(plan))).collect()
     }
 
     fn take(&mut self, events: &[Event]) {
-        events.iter().for_each(|event| self.roster.apply(&event.kind));
+        for event in events {
+            self.roster.apply(&event.kind);
+            follow(&mut self.emergency, &self.roster, &event.kind);
+            self.shared.feed.event(event.at, event.kind.clone());
+        }
         self.publish();
     }
 
@@ -160,25 +200,14 @@ impl Guardian {
         let events: Vec<Event> = kinds.into_iter().map(|kind| self.event(kind)).collect();
         self.take(&events);
         let writes: Vec<Write> = events.iter().cloned().map(Write::Event).collect();
-        let Shared { journal, unsaved, turn, .. } = self.shared.clone();
-        unsaved.borrow_mut().extend(events.iter().cloned());
-        let saved = move || unsaved.borrow_mut().retain(|event| !events.contains(event));
+        let shared = self.shared.clone();
+        shared.unsaved.borrow_mut().extend(events.iter().cloned());
         Box::pin(async move {
-            let order_under_way = turn.lock().await;
-            let first = journal.write(writes.clone());
+            let order_under_way = shared.turn.lock().await;
+            let first = shared.journal.write(writes);
             drop(order_under_way);
             let durable = first.await.is_ok();
-            if durable {
-                saved();
-            } else {
-                // it must survive a restart: it is written again until the journal takes it
-                actix::spawn(async move {
-                    while journal.write(writes.clone()).await.is_err() {
-                        sleep(SAVE_RETRY).await;
-                    }
-                    saved();
-                });
-            }
+            shared.settle(events, durable);
             durable
         })
     }
@@ -190,7 +219,16 @@ impl Guardian {
             standing,
             scoring: serving.scopes.get(&version.symbol).is_some_and(|scope| scope.names().any(|name| name == version)),
         });
-        GuardianStatus { epoch: serving.epoch, lock: serving.lock.clone(), versions: versions.collect() }
+        let config = self.shared.config.load();
+        let today = config.calendar.day_of(self.shared.clock.now());
+        GuardianStatus {
+            epoch: serving.epoch,
+            lock: serving.lock.clone(),
+            emergencies: self.roster.latches().held().iter().map(|latch| latch.trip.to_string()).collect(),
+            levels: self.emergency.levels(&config.guardian),
+            day_pnl: self.emergency.day_pnl(today),
+            versions: versions.collect(),
+        }
     }
 }
 
@@ -220,9 +258,12 @@ impl Handler<LockNow> for Shell<Guardian> {
     type Result = ResponseFuture<bool>;
 
     fn handle(&mut self, message: LockNow, context: &mut Context<Self>) -> Self::Result {
-        let LockNow { reason, by } = message;
-        let saved =
-            self.handle_with(context, "lock", |guardian| guardian.silence(vec![EventKind::Locked { reason, by }]));
+        let LockNow { reason, by, kill } = message;
+        let saved = self.handle_with(context, "lock", |guardian| {
+            let mut kinds = if kill { guardian.killed(&reason, &by) } else { Vec::new() };
+            kinds.push(EventKind::Locked { reason, by });
+            guardian.silence(kinds)
+        });
         Box::pin(async move {
             let handled = saved.is_some();
             if let Some(saved) = saved {

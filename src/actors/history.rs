@@ -2,9 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use jiff::SignedDuration;
+
 use crate::{
-    domain::{Signal, Timestamp},
-    journal::{Reader, StoreError},
+    config::Config,
+    domain::{Event, EventKind, Signal, Timestamp, TradeId, TradingCalendar, event::By, trip::Trip},
+    journal::{OutcomeRecord, Reader, Source, StoreError, StoredOutcome, StoredSignal, StoredSkip},
+    rules::{
+        answer::Policy,
+        desk::{Desk, Entry},
+        past::{Happening, Past},
+    },
     validation::training::History,
 };
 
@@ -63,4 +71,96 @@ pub fn recent_signals(reader: &Reader, hours: f64) -> Result<Vec<Signal>, String
     recent.retain(|signal| is_recent(signal, latest));
     recent.sort_by_key(|signal| signal.at);
     Ok(recent)
+}
+
+/// Everything that happened while the daemon ran, in the order in which it was recorded. Past trades that were imported
+/// are not among it.
+///
+/// # Errors
+/// When the storage cannot be read. Damaged records are left out: an event that cannot be read may have been the one
+/// that silenced a model, so a lock stands in its place.
+pub fn happenings(reader: &Reader, calendar: &TradingCalendar, policy: &Policy) -> Result<Vec<Happening>, String> {
+    let mut all: Vec<(u64, Happening)> = Vec::new();
+    let text = |error: StoreError| error.to_string();
+    for (place, stored) in reader.events(0).map_err(text)?.enumerate() {
+        let (seq, event) = match stored {
+            Ok(stored) => (stored.seq, stored.event),
+            Err(StoreError::BadRecord(bad)) => {
+                let before = all.last().map_or(place as u64, |(seq, _)| *seq);
+                let by = By::Daemon("guardian".into());
+                let kind = EventKind::Locked { reason: format!("the event log is damaged: {bad}"), by };
+                let at = all.last().map_or(Timestamp::UNIX_EPOCH, |(_, happening)| happening.at());
+                (before, Event { at, kind })
+            }
+            Err(error) => return Err(text(error)),
+        };
+        all.push((seq, Happening::Event(event)));
+    }
+    for stored in reader.signals().map_err(text)? {
+        let Some(StoredSignal { seq, record, signal }) = kept(stored)? else { continue };
+        let Some(decision) = record.decision else { continue };
+        let entry = Box::new(Entry::of_signal(&signal, calendar, decision, record.opinions));
+        all.push((seq, Happening::Scored { at: record.received_at, entry }));
+    }
+    for stored in reader.outcomes().map_err(text)? {
+        let Some(StoredOutcome { seq, record, .. }) = kept(stored)? else { continue };
+        if record.source == Source::Import {
+            continue;
+        }
+        let exit_at = record.outcome.exit_at;
+        let OutcomeRecord { trade_id, received_at: at, echo, outcome, .. } = record;
+        let echo = echo.map(|echo| Box::new(Entry::of_echo(&echo, exit_at, calendar, policy)));
+        all.push((seq, Happening::Closed { at, trade_id, echo, outcome: Box::new(outcome) }));
+    }
+    for stored in reader.skips().map_err(text)? {
+        let Some(StoredSkip { seq, record }) = kept(stored)? else { continue };
+        all.push((seq, Happening::Skipped { at: record.received_at, trade_id: record.skip.trade_id }));
+    }
+    all.sort_by_key(|(seq, _)| *seq);
+    Ok(all.into_iter().map(|(_, happening)| happening).collect())
+}
+
+/// What was answered each time a trade was scored, oldest first. Damaged records are left out.
+///
+/// # Errors
+/// When the storage cannot be read.
+pub fn entries_of(reader: &Reader, trade_id: &TradeId, calendar: &TradingCalendar) -> Result<Vec<Entry>, String> {
+    let mut found = Vec::new();
+    for stored in reader.signals_of(trade_id).map_err(|error| error.to_string())? {
+        let Some(StoredSignal { record, signal, .. }) = kept(stored)? else { continue };
+        if let Some(decision) = record.decision {
+            found.push(Entry::of_signal(&signal, calendar, decision, record.opinions));
+        }
+    }
+    Ok(found)
+}
+
+/// A record that can be read; `None` for one that is damaged.
+fn kept<T>(stored: Result<T, StoreError>) -> Result<Option<T>, String> {
+    match stored {
+        Ok(stored) => Ok(Some(stored)),
+        Err(StoreError::BadRecord(_)) => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// What everything that happened makes of the folds over it, and the emergencies that its closed trades are by the
+/// limits of `config`.
+///
+/// # Errors
+/// As for [`happenings`].
+pub fn past(reader: &Reader, config: &Config) -> Result<(Past, Vec<Trip>), String> {
+    let mut past = Past::new(Desk::new(desk_keeps(config)));
+    let mut trips = Vec::new();
+    for happening in happenings(reader, &config.calendar, &config.policy)? {
+        let today = config.calendar.day_of(happening.at());
+        while past.trials.close_next(today, config.experiment.outcome_wait_days).is_some() {}
+        trips.extend(past.take(&config.guardian, &config.calendar, happening));
+    }
+    Ok((past, trips))
+}
+
+/// How long a trade is remembered: as long as a test waits for its outcome, with a weekend before and after.
+pub fn desk_keeps(config: &Config) -> SignedDuration {
+    SignedDuration::from_hours(24 * (i64::from(config.experiment.outcome_wait_days) + 5))
 }

@@ -20,7 +20,10 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::supervision::{Failure, Tripwire, panic_text};
+use super::{
+    bulletin::Bulletin,
+    supervision::{Failure, Tripwire, panic_text},
+};
 use crate::{
     clock::Stopwatch,
     config::Journal as Limits,
@@ -81,6 +84,7 @@ pub struct JournalHandle {
     queue: SyncSender<Job>,
     health: Arc<Health>,
     bell: Arc<Bell>,
+    bulletin: Bulletin,
 }
 
 /// Wakes the thread, when that is needed.
@@ -147,6 +151,11 @@ impl JournalHandle {
             self.bell.ring_if_asleep();
         }
         sent
+    }
+
+    /// Where commits are posted, for who wants to be told.
+    pub fn bulletin(&self) -> &Bulletin {
+        &self.bulletin
     }
 
     /// Counts a signal that could not be kept.
@@ -226,9 +235,11 @@ pub fn start(
 ) -> std::io::Result<JournalHandle> {
     let (queue, jobs) = sync_channel(limits.queue);
     let health = Arc::new(Health::default());
+    let bulletin = Bulletin::default();
     let bell = Arc::new(Bell { crowd: limits.batch.min(limits.queue / 2), ..Bell::default() });
     let writer = Writer {
         bell: Arc::clone(&bell),
+        bulletin: bulletin.clone(),
         store: Some(store),
         open,
         verify: false,
@@ -241,7 +252,7 @@ pub fn start(
     };
     let thread = thread::Builder::new().name(NAME.to_owned()).spawn(move || writer.run(&jobs))?;
     let _set_once = bell.thread.set(thread.thread().clone());
-    Ok(JournalHandle { queue, health, bell })
+    Ok(JournalHandle { queue, health, bell, bulletin })
 }
 
 struct Writer {
@@ -255,6 +266,7 @@ struct Writer {
     kept: VecDeque<Write>,
     health: Arc<Health>,
     bell: Arc<Bell>,
+    bulletin: Bulletin,
     failures: mpsc::Sender<Failure>,
     tripwire: Tripwire,
 }
@@ -395,7 +407,10 @@ impl Writer {
             store.apply(writes)
         }));
         match applied {
-            Ok(Ok(applied)) => Ok(applied),
+            Ok(Ok(applied)) => {
+                self.bulletin.post(writes, &applied);
+                Ok(applied)
+            }
             Ok(Err(error)) => {
                 self.verify = matches!(&error, StoreError::Storage(failure) if failure.kind == FailureKind::Corrupt);
                 Err(self.fail(error.to_string()))
@@ -436,6 +451,7 @@ impl Writer {
         match (self.open)(self.verify) {
             Ok(store) => {
                 self.store = Some(store);
+                self.bulletin.post_gap();
                 if self.write_kept() {
                     self.health.reopened.fetch_add(1, Ordering::Relaxed);
                     self.health.failing.store(false, Ordering::Release);

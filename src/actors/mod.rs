@@ -3,9 +3,12 @@
 //! The listener, the connections, the scorer and the guardian share one thread, so that a score costs no hop between
 //! threads; the journal has its own. What they know of each other are messages and the handles they were given.
 
+pub mod ab_router;
 pub mod acknowledge;
+pub mod bulletin;
 pub mod child;
 pub mod daemon;
+pub mod feed;
 pub mod gateway;
 pub mod guardian;
 pub mod history;

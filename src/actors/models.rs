@@ -75,6 +75,11 @@ pub fn roster_until(reader: &Reader, until: Option<Timestamp>) -> Result<Roster,
 /// # Errors
 /// When there is none, or it cannot be used.
 pub fn record(reader: &Reader, version: &VersionId) -> Result<VersionRecord, String> {
+    checked(reader, version).map(|(record, _)| record)
+}
+
+/// The same, with the checksum it is stored under.
+fn checked(reader: &Reader, version: &VersionId) -> Result<(VersionRecord, [u8; 32]), String> {
     let stored = reader.version(version).map_err(|error| error.to_string())?;
     let stored =
         stored.ok_or_else(|| format!("there is no version {version}; `vigie models` lists those that exist"))?;
@@ -82,7 +87,7 @@ pub fn record(reader: &Reader, version: &VersionId) -> Result<VersionRecord, Str
     if record.id != *version {
         return Err(format!("the record under its name is that of {}; restore a backup", record.id));
     }
-    Ok(record)
+    Ok((record, stored.checksum))
 }
 
 /// One version, ready to score rows of `schema`.
@@ -90,10 +95,10 @@ pub fn record(reader: &Reader, version: &VersionId) -> Result<VersionRecord, Str
 /// # Errors
 /// As for [`record`], and when it uses an input that `schema` does not have.
 pub fn served(reader: &Reader, version: &VersionId, schema: &Schema) -> Result<Arc<Served>, String> {
-    let record = record(reader, version)?;
+    let (record, checksum) = checked(reader, version)?;
     let model = record.model.compile().map_err(|error| error.to_string())?;
     let design = record.design.for_schema(schema).map_err(|error| error.to_string())?;
-    Ok(Arc::new(Served::new(version.clone(), design, model)))
+    Ok(Arc::new(Served::new(version.clone(), design, model, checksum)))
 }
 
 fn summary(reader: &Reader, version: &VersionId, standing: Standing) -> Result<VersionSummary, String> {

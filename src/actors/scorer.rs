@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use serde::Serialize;
 
 use super::{
+    feed::Feed,
     journal::JournalHandle,
     supervision::{Part, Shell},
 };
@@ -19,7 +20,10 @@ use crate::{
     domain::{Arm, Decision, Reason, SignalLine, Timestamp},
     features::pipeline::Pipeline,
     journal::{SignalRecord, Source, Write},
-    rules::serving::{Scored, Serving},
+    rules::{
+        desk::Entry,
+        serving::{Scored, Serving},
+    },
     stats::histogram::Histogram,
 };
 
@@ -73,6 +77,8 @@ pub struct Shared {
     pub config: Arc<ArcSwap<Config>>,
     /// Where decisions are recorded.
     pub journal: JournalHandle,
+    /// The trades under way.
+    pub feed: Feed,
     /// The daemon's clock.
     pub clock: Arc<dyn Clock>,
     /// What was counted so far; it outlives a scorer that failed.
@@ -116,8 +122,9 @@ impl Scorer {
         let baseline = |reason| {
             let signal = &request.signal;
             let decision = Decision::baseline(signal.trade_id.clone(), signal.confidence, None, reason);
-            Scored { decision, shadows: Vec::new() }
+            Scored { decision, opinions: Vec::new() }
         };
+        let first = self.shared.feed.first(&request.signal.trade_id);
         let mut scored = match self.pipeline.inputs(&request.signal) {
             Err(_) => baseline(Reason::UnknownSymbol),
             Ok(inputs) => {
@@ -127,7 +134,7 @@ impl Scorer {
                     (_, false) => Some(Reason::JournalUnavailable),
                     _ => None,
                 };
-                serving.answer(&config.policy, &request.signal, inputs, silent, &mut self.row)
+                serving.answer(&config.policy, &request.signal, inputs, silent, &first, &mut self.row)
             }
         };
         let latency = message.received.elapsed();
@@ -135,7 +142,7 @@ impl Scorer {
             scored.silence(&request.signal, Reason::Deadline);
         }
         if let Some(line) = line {
-            record(&self.shared.journal, request, line, &mut scored, now, latency);
+            record(&self.shared, request, line, &mut scored, now, latency);
             self.shared.counters.borrow_mut().count(scored.decision.reason, latency);
         }
         scored.decision
@@ -144,7 +151,7 @@ impl Scorer {
 
 /// Hands the decision to the journal. When it cannot be recorded it is not made: the answer becomes the baseline.
 fn record(
-    journal: &JournalHandle,
+    shared: &Shared,
     request: &SignalLine,
     line: Vec<u8>,
     scored: &mut Scored,
@@ -156,14 +163,19 @@ fn record(
         received_at: now,
         source: Source::Live,
         decision: Some(scored.decision.clone()),
-        shadows: std::mem::take(&mut scored.shadows),
+        opinions: scored.opinions.clone(),
         latency_us: Some(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX)),
         line,
     };
-    if journal.write_behind(Write::Signal(record)).is_err() {
-        journal.count_dropped();
+    let recorded = shared.journal.write_behind(Write::Signal(record)).is_ok();
+    if !recorded {
+        shared.journal.count_dropped();
         scored.silence(&request.signal, Reason::JournalUnavailable);
     }
+    // what cannot be recorded was given out all the same, and counts in its arm
+    let opinions = std::mem::take(&mut scored.opinions);
+    let calendar = &shared.config.load().calendar;
+    shared.feed.scored(now, Entry::of_signal(&request.signal, calendar, scored.decision.clone(), opinions));
 }
 
 impl Handler<Score> for Shell<Scorer> {

@@ -59,7 +59,18 @@ pub struct Lock {
     ordered: Ordered,
 }
 
-/// Lift a lock
+/// Serve nothing but the baseline and take every model that speaks out of service, at once
+///
+/// A resume lifts the lock, but the models stay out: only a new validation brings them back. The same is done by the
+/// signal SIGUSR1 and by a file named `kill` in the state folder, which need no socket.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  vigie kill --reason 'it trades against the news'\n  touch vigie-state/kill")]
+pub struct Kill {
+    #[command(flatten)]
+    ordered: Ordered,
+}
+
+/// Lift a lock or an emergency
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  vigie resume --reason 'the news is out, spreads are normal'")]
 pub struct Resume {
@@ -117,6 +128,17 @@ impl Lock {
     pub fn run(self) -> Outcome {
         let Ordered { reason, json, socket } = self.ordered;
         order(&socket, &json!({ "type": "lock", "reason": reason }), json)
+    }
+}
+
+impl Kill {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When no daemon answers or it refuses.
+    pub fn run(self) -> Outcome {
+        let Ordered { reason, json, socket } = self.ordered;
+        order(&socket, &json!({ "type": "kill", "reason": reason }), json)
     }
 }
 

@@ -1,21 +1,28 @@
 //! One file per subcommand. They may read clocks and files and print; nothing they do is needed by the daemon.
 
+mod alerts;
 mod change;
 mod check;
 mod dataset;
+mod demo;
+mod events;
+mod experiment;
 mod export;
 mod features;
 mod files;
+mod flatten;
 mod import;
 mod log;
 mod models;
 mod phases;
+mod power;
 mod registry;
 mod replay;
 mod run;
 mod score;
 mod simulate;
 mod status;
+mod table;
 mod terminal;
 mod train;
 mod work;
@@ -35,7 +42,7 @@ use crate::{
     protocol::client::{Client, ClientError},
 };
 
-pub use change::{Lock, Promote, Reload, Resume, Rollback};
+pub use change::{Kill, Lock, Promote, Reload, Resume, Rollback};
 
 /// The state folder when none is given.
 const DEFAULT_STATE: &str = "vigie-state";
@@ -79,12 +86,18 @@ pub enum Command {
     Promote(Promote),
     Rollback(Rollback),
     Lock(Lock),
+    Kill(Kill),
     Resume(Resume),
+    Experiment(experiment::Experiment),
+    Power(power::Power),
     Reload(Reload),
     Validate(train::Validate),
     Phases(phases::Phases),
     Dataset(dataset::Dataset),
     Export(export::Export),
+    Alerts(alerts::Alerts),
+    Events(events::Events),
+    Demo(demo::Demo),
     Work(work::Work),
 }
 

@@ -18,12 +18,13 @@ use crate::{
         models::{record, roster_until, served},
     },
     config::Config,
-    domain::{SignalLine, Timestamp, VersionId},
+    domain::{Opinion, SignalLine, Timestamp, VersionId},
     features::pipeline::Pipeline,
     journal::Reader,
     models::{Kind, VersionRecord},
     rules::{
         roster::{Plan, Roster},
+        routing::Splits,
         serving::{Scope, Scored, Serving},
     },
 };
@@ -160,7 +161,7 @@ fn at(time: Timestamp, signal: Option<PathBuf>, from: &JournalArgs) -> Outcome {
         let live =
             |plan: &Plan| json!({ "production": plan.production, "ab_test": plan.test, "staging": plan.shadows });
         let plans: BTreeMap<String, _> = plans.iter().map(|(symbol, plan)| (symbol.to_string(), live(plan))).collect();
-        let said = said.map(|said| json!({ "decision": said.decision, "shadows": said.shadows }));
+        let said = said.map(|said| json!({ "decision": said.decision, "opinions": said.opinions }));
         tell(json!({ "at": time, "lock": roster.lock(), "live": plans, "said": said }))?;
         return Ok(());
     }
@@ -174,7 +175,7 @@ fn at(time: Timestamp, signal: Option<PathBuf>, from: &JournalArgs) -> Outcome {
         let (production, test, shadows) = (name(&plan.production), name(&plan.test), shadows.join(" "));
         tell(format_args!("{symbol}: production {production}, A/B test {test}, staging {shadows}"))?;
     }
-    let Some(Scored { decision, shadows }) = said else { return Ok(()) };
+    let Some(Scored { decision, opinions }) = said else { return Ok(()) };
     tell(format_args!(
         "answer: {:?}, confidence {}, score {:.4}, size {}, reason {}",
         decision.arm,
@@ -183,7 +184,10 @@ fn at(time: Timestamp, signal: Option<PathBuf>, from: &JournalArgs) -> Outcome {
         decision.size,
         decision.reason.name()
     ))?;
-    shadows.iter().try_for_each(|(version, score)| tell(format_args!("  {version} scores {:.4}", score.get())))?;
+    for Opinion { version, score, size, .. } in opinions {
+        let score = score.map_or_else(|| "-".to_owned(), |score| format!("{:.4}", score.get()));
+        tell(format_args!("  {version} scores {score}, size {size}"))?;
+    }
     Ok(())
 }
 
@@ -203,9 +207,13 @@ fn said(reader: &Reader, config: &Config, roster: &Roster, path: &PathBuf) -> an
         production: production.as_ref().map(load).transpose()?,
         test: test.as_ref().map(load).transpose()?,
         shadows: shadows.iter().map(load).collect::<Result<_, _>>()?,
+        silenced: roster.silenced(&signal.symbol).is_some(),
     };
+    let share = |version: &VersionId| (version.clone(), roster.share(version));
+    let splits = Splits::new(test.as_ref().map(share), production.as_ref().map(share));
     let scopes = BTreeMap::from([(signal.symbol.clone(), scope)]);
-    let serving = Serving { epoch: 0, lock: roster.lock().map(str::to_owned), scopes };
+    let splits = BTreeMap::from([(signal.symbol.clone(), splits)]);
+    let serving = Serving { epoch: 0, lock: roster.lock(), scopes, splits };
     let row = pipeline.row(&signal)?;
-    Ok(serving.answer(&config.policy, &signal, &row.values, None, &mut Vec::new()))
+    Ok(serving.answer(&config.policy, &signal, &row.values, None, &[], &mut Vec::new()))
 }

@@ -30,7 +30,8 @@ Examples:
 Signals:
   SIGTERM, SIGINT  answer what was asked, then stop (within server.drain_ms)
   SIGHUP           read the configuration again, all or nothing
-  SIGUSR1          lock to the baseline at once, until `vigie resume`";
+  SIGUSR1          lock to the baseline at once and take every model out of service;
+                   so does a file named `kill` in the state folder";
 
 /// Run the daemon
 #[derive(Debug, Args)]
@@ -104,7 +105,7 @@ async fn forward(mut signals: Signals, control: mpsc::Sender<Control>) {
     while let Some(signal) = signals.next().await {
         let told = match signal {
             SIGHUP => Control::Reload,
-            SIGUSR1 => Control::Lock,
+            SIGUSR1 => Control::Kill,
             _ => Control::Stop,
         };
         if control.send(told).await.is_err() {

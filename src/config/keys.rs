@@ -17,6 +17,7 @@ use super::{
         Reader,
     },
     section::{ListForm, Refusal, Section, quoted},
+    trials,
 };
 use crate::{
     domain::{Feature, InvalidId, Symbol, TradingCalendar},
@@ -43,6 +44,9 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Sections {
         policy,
         features,
         training,
+        lifecycle: trials::lifecycle(reader),
+        staging: trials::staging(reader),
+        experiment: trials::experiment(reader),
         journal: journal(reader),
         supervision: supervision(reader),
         guardian: guardian(reader),
@@ -289,7 +293,7 @@ fn own_inputs() -> impl Iterator<Item = &'static str> {
     Feature::ALL.into_iter().map(Feature::name).chain(["confidence"])
 }
 
-fn refuse_repeat(name: &str, before: &[String]) -> Result<(), Refusal> {
+pub(super) fn refuse_repeat(name: &str, before: &[String]) -> Result<(), Refusal> {
     let repeated = before.iter().any(|other| other == name);
     if repeated { Err(Refusal::Because("is given twice".to_owned())) } else { Ok(()) }
 }

@@ -100,6 +100,16 @@ impl Section<'_, '_, '_> {
         self.read(key, &form, take, |x| format!("{x:?}")).unwrap_or_default()
     }
 
+    /// `true` or `false`.
+    pub(super) fn flag(&mut self, key: &str) -> bool {
+        let form = Form { kind: "a truth value", allowed: "true or false".to_owned() };
+        let take = |value: &DeValue<'_>| match value {
+            DeValue::Boolean(flag) => Ok(*flag),
+            _ => Err(Refusal::Type),
+        };
+        self.read(key, &form, take, bool::to_string).unwrap_or_default()
+    }
+
     /// One of the words of `choices`; `stand_in` goes on after a fault.
     pub(super) fn choice<T: Copy>(&mut self, key: &str, stand_in: T, choices: &[(&'static str, T)]) -> T {
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
@@ -131,15 +141,38 @@ impl Section<'_, '_, '_> {
         &mut self,
         key: &str,
         form: &ListForm<'_>,
+        take: impl FnMut(&DeValue<'_>, &[T]) -> Result<T, Refusal>,
+        show: impl Fn(&T) -> String,
+    ) -> Vec<T> {
+        self.list_of(key, form, 0, take, show)
+    }
+
+    /// As [`list`](Self::list), with at least one item.
+    pub(super) fn full_list<T>(
+        &mut self,
+        key: &str,
+        form: &ListForm<'_>,
+        take: impl FnMut(&DeValue<'_>, &[T]) -> Result<T, Refusal>,
+        show: impl Fn(&T) -> String,
+    ) -> Vec<T> {
+        self.list_of(key, form, 1, take, show)
+    }
+
+    fn list_of<T>(
+        &mut self,
+        key: &str,
+        form: &ListForm<'_>,
+        least: usize,
         mut take: impl FnMut(&DeValue<'_>, &[T]) -> Result<T, Refusal>,
         show: impl Fn(&T) -> String,
     ) -> Vec<T> {
-        let allowed = format!("at most {} items, each {}", form.most, form.item_allowed);
+        let few = if least == 0 { "at most".to_owned() } else { format!("{least} to") };
+        let allowed = format!("{few} {} items, each {}", form.most, form.item_allowed);
         let whole = Form { kind: "a list", allowed };
         let each = Form { kind: form.item_kind, allowed: form.item_allowed.to_owned() };
         let Some((document, found)) = self.find(key, &whole) else { return Vec::new() };
         let array = match found.get_ref().as_array() {
-            Some(array) if array.len() <= form.most => array,
+            Some(array) if (least..=form.most).contains(&array.len()) => array,
             long_or_other => {
                 let refusal = long_or_other.map_or(Refusal::Type, |_: &DeArray<'_>| Refusal::Range(None));
                 self.refuse(key, document, found, &whole, refusal);

@@ -76,6 +76,35 @@ pub struct Decision {
     pub reason: Reason,
 }
 
+/// How a signal was given out between a version and what it is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Split {
+    /// The arm that the salt gave it, whatever the answer was.
+    pub arm: Arm,
+    /// The chance it had of the ML arm, 0 to 1.
+    pub share: f64,
+}
+
+/// What a version was to a signal, and what it made of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Opinion {
+    /// Which.
+    pub version: VersionId,
+    /// How the signal was given out; `None` where the version only watched.
+    pub split: Option<Split>,
+    /// Its score, heard or not; `None` when it had none.
+    pub score: Option<Probability>,
+    /// The multiple of the strategy's own size that its policy gives the trade, at least 0; 1 without a score.
+    pub size: f64,
+}
+
+impl Split {
+    /// In the ML arm or not, with the chance `share` of it.
+    pub fn new(in_ml: bool, share: f64) -> Self {
+        Self { arm: if in_ml { Arm::Ml } else { Arm::Baseline }, share }
+    }
+}
+
 impl Reason {
     /// All of them.
     pub const ALL: [Self; 15] = [

@@ -8,6 +8,7 @@ use super::{
     id::{Symbol, VersionId},
     lifecycle::Transition,
     time::Timestamp,
+    trip::Trip,
 };
 
 /// One entry of the event log.
@@ -124,6 +125,22 @@ pub enum EventKind {
         overridden: bool,
         /// Numbers it was decided on.
         evidence: BTreeMap<Box<str>, f64>,
+    },
+    /// An emergency rule tripped. What it silences stays silent until an operator resumes.
+    Latched {
+        /// What tripped, and what it was measured by.
+        trip: Box<Trip>,
+    },
+    /// The share of its trades that a version speaks to was changed.
+    Shared {
+        /// Which version.
+        version: VersionId,
+        /// Part of the share that it would have, 0 to 1.
+        share: f64,
+        /// In words.
+        reason: String,
+        /// Who ordered it.
+        by: By,
     },
     /// Serving was locked to the baseline.
     Locked {

@@ -12,9 +12,11 @@ pub mod number;
 pub mod outcome;
 pub mod signal;
 pub mod snapshot;
+mod telling;
 pub mod time;
+pub mod trip;
 
-pub use decision::{Arm, Decision, Reason};
+pub use decision::{Arm, Decision, Opinion, Reason, Split};
 pub use event::{Event, EventKind};
 pub use feature::{FEATURES, Feature, FeatureVector};
 pub use id::{InvalidId, Symbol, TradeId, VersionId};

@@ -12,7 +12,7 @@ use super::{
         StoredVersion,
     },
 };
-use crate::domain::{Decision, Event, Outcome, Probability, SignalLine, Skip, Timestamp, TradeId, VersionId};
+use crate::domain::{Decision, Event, Opinion, Outcome, Probability, SignalLine, Skip, Timestamp, TradeId, VersionId};
 
 const FORMAT: u8 = 1;
 
@@ -25,7 +25,10 @@ struct JsonHeader {
     received_at: Timestamp,
     source: Source,
     decision: Option<Decision>,
+    #[serde(default)]
     shadows: Vec<(VersionId, Probability)>,
+    #[serde(default)]
+    opinions: Vec<Opinion>,
     latency_us: Option<u64>,
 }
 
@@ -50,12 +53,20 @@ struct SkipBody {
 pub(super) fn check_signal(record: &SignalRecord) -> Result<(), String> {
     match &record.decision {
         Some(decision) if decision.trade_id != record.trade_id => {
-            Err(format!("signal {} with a decision for {}", record.trade_id, decision.trade_id))
+            return Err(format!("signal {} with a decision for {}", record.trade_id, decision.trade_id));
         }
         Some(decision) if !decision.size.is_finite() => {
-            Err(format!("signal {} with a decision of size {}", record.trade_id, decision.size))
+            return Err(format!("signal {} with a decision of size {}", record.trade_id, decision.size));
         }
-        _ => Ok(()),
+        _ => {}
+    }
+    let odd =
+        |opinion: &&Opinion| !opinion.size.is_finite() || opinion.split.is_some_and(|split| !split.share.is_finite());
+    match record.opinions.iter().find(odd) {
+        Some(opinion) => {
+            Err(format!("signal {} with an opinion of {} that is no number", record.trade_id, opinion.version))
+        }
+        None => Ok(()),
     }
 }
 
@@ -92,8 +103,12 @@ fn read_json_signal(trade_id: TradeId, body: &[u8]) -> Result<SignalRecord, Stri
     let (length, rest) = body.split_first_chunk::<4>().ok_or("it ends before its header")?;
     let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|error| error.to_string())?;
     let (header, line) = rest.split_at_checked(length).ok_or("it ends within its header")?;
-    let JsonHeader { received_at, source, decision, shadows, latency_us } = parse(header)?;
-    Ok(SignalRecord { trade_id, received_at, source, decision, shadows, latency_us, line: line.to_vec() })
+    let JsonHeader { received_at, source, decision, shadows, opinions, latency_us } = parse(header)?;
+    // the first records know only what those that watched scored
+    let watched =
+        shadows.into_iter().map(|(version, score)| Opinion { version, split: None, score: Some(score), size: 1.0 });
+    let opinions = opinions.into_iter().chain(watched).collect();
+    Ok(SignalRecord { trade_id, received_at, source, decision, opinions, latency_us, line: line.to_vec() })
 }
 
 pub(super) fn encode_outcome(out: &mut Vec<u8>, seq: u64, matched: bool, record: &OutcomeRecord) -> Result<(), String> {

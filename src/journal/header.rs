@@ -5,10 +5,10 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::record::{SignalRecord, Source};
-use crate::domain::{Arm, Decision, Probability, Reason, Symbol, Timestamp, TradeId, VersionId};
+use crate::domain::{Arm, Decision, Opinion, Probability, Reason, Split, Symbol, Timestamp, TradeId, VersionId};
 
-/// Appends the header of `record`: second and nanosecond of its arrival, source, latency, decision, shadows. The trade id
-/// is in the key and in the line.
+/// Appends the header of `record`: second and nanosecond of its arrival, source, latency, decision, opinions. The trade
+/// id is in the key and in the line.
 pub(super) fn write(out: &mut Vec<u8>, record: &SignalRecord) {
     out.extend_from_slice(&record.received_at.as_second().to_le_bytes());
     out.extend_from_slice(&record.received_at.subsec_nanosecond().to_le_bytes());
@@ -18,12 +18,9 @@ pub(super) fn write(out: &mut Vec<u8>, record: &SignalRecord) {
     });
     put_option(out, record.latency_us, |out, latency| out.extend_from_slice(&latency.to_le_bytes()));
     put_option(out, record.decision.as_ref(), put_decision);
-    let shadows = u32::try_from(record.shadows.len()).unwrap_or(u32::MAX);
-    out.extend_from_slice(&shadows.to_le_bytes());
-    for (version, score) in &record.shadows {
-        put_version(out, version);
-        put_float(out, score.get());
-    }
+    let opinions = u32::try_from(record.opinions.len()).unwrap_or(u32::MAX);
+    out.extend_from_slice(&opinions.to_le_bytes());
+    record.opinions.iter().for_each(|opinion| put_opinion(out, opinion));
 }
 
 /// Reads the header at the start of `bytes`; what follows it is the line.
@@ -34,9 +31,9 @@ pub(super) fn read(trade_id: TradeId, bytes: &[u8]) -> Result<SignalRecord, Stri
     let source = if bytes.flag()? { Source::Import } else { Source::Live };
     let latency_us = bytes.option(|bytes| Ok(u64::from_le_bytes(bytes.take()?)))?;
     let decision = bytes.option(|bytes| bytes.decision(&trade_id))?;
-    let shadows = u32::from_le_bytes(bytes.take()?);
-    let shadows = (0..shadows).map(|_| Ok((bytes.version()?, bytes.probability()?))).collect::<Result<_, String>>()?;
-    Ok(SignalRecord { trade_id, received_at, source, decision, shadows, latency_us, line: bytes.0.to_vec() })
+    let opinions = u32::from_le_bytes(bytes.take()?);
+    let opinions = (0..opinions).map(|_| bytes.opinion()).collect::<Result<_, String>>()?;
+    Ok(SignalRecord { trade_id, received_at, source, decision, opinions, latency_us, line: bytes.0.to_vec() })
 }
 
 fn put_option<T>(out: &mut Vec<u8>, value: Option<T>, put: impl FnOnce(&mut Vec<u8>, T)) {
@@ -47,15 +44,29 @@ fn put_option<T>(out: &mut Vec<u8>, value: Option<T>, put: impl FnOnce(&mut Vec<
 }
 
 fn put_decision(out: &mut Vec<u8>, decision: &Decision) {
-    out.push(match decision.arm {
-        Arm::Baseline => 0,
-        Arm::Ml => 1,
-    });
+    put_arm(out, decision.arm);
     put_option(out, decision.confidence, |out, confidence| put_float(out, confidence.get()));
     put_float(out, decision.score.get());
     put_float(out, decision.size);
     put_option(out, decision.model.as_ref(), put_version);
     put_word(out, decision.reason.name());
+}
+
+fn put_opinion(out: &mut Vec<u8>, opinion: &Opinion) {
+    put_version(out, &opinion.version);
+    put_option(out, opinion.split, |out, split| {
+        put_arm(out, split.arm);
+        put_float(out, split.share);
+    });
+    put_option(out, opinion.score, |out, score| put_float(out, score.get()));
+    put_float(out, opinion.size);
+}
+
+fn put_arm(out: &mut Vec<u8>, arm: Arm) {
+    out.push(match arm {
+        Arm::Baseline => 0,
+        Arm::Ml => 1,
+    });
 }
 
 fn put_version(out: &mut Vec<u8>, version: &VersionId) {
@@ -97,8 +108,13 @@ impl<'a> Bytes<'a> {
         if self.flag()? { read(self).map(Some) } else { Ok(None) }
     }
 
+    fn arm(&mut self) -> Result<Arm, String> {
+        Ok(if self.flag()? { Arm::Ml } else { Arm::Baseline })
+    }
+
     fn float(&mut self) -> Result<f64, String> {
-        Ok(f64::from_le_bytes(self.take()?))
+        let number = f64::from_le_bytes(self.take()?);
+        if number.is_finite() { Ok(number) } else { Err(format!("{number} stands where a number should")) }
     }
 
     fn probability(&mut self) -> Result<Probability, String> {
@@ -120,13 +136,15 @@ impl<'a> Bytes<'a> {
         }
     }
 
+    fn opinion(&mut self) -> Result<Opinion, String> {
+        let version = self.version()?;
+        let split = self.option(|bytes| Ok(Split { arm: bytes.arm()?, share: bytes.float()? }))?;
+        Ok(Opinion { version, split, score: self.option(Self::probability)?, size: self.float()? })
+    }
+
     fn decision(&mut self, trade_id: &TradeId) -> Result<Decision, String> {
-        let arm = if self.flag()? { Arm::Ml } else { Arm::Baseline };
-        let confidence = self.option(Self::probability)?;
+        let (arm, confidence) = (self.arm()?, self.option(Self::probability)?);
         let (score, size) = (self.probability()?, self.float()?);
-        if !size.is_finite() {
-            return Err(format!("its decision has the size {size}"));
-        }
         let model = self.option(Self::version)?;
         let reason = self.word()?;
         let known = Reason::ALL.into_iter().find(|known| known.name() == reason);
@@ -158,7 +176,15 @@ mod tests {
                 model,
                 reason,
             }),
-            shadows: vec![("ES/4294967295".parse().unwrap(), p(0.7)), ("A.B_9/1".parse().unwrap(), p(0.0))],
+            opinions: vec![
+                Opinion {
+                    version: "ES/4294967295".parse().unwrap(),
+                    split: Some(Split { arm: Arm::Ml, share: 0.2 }),
+                    score: None,
+                    size: 1.0,
+                },
+                Opinion { version: "A.B_9/1".parse().unwrap(), split: None, score: Some(p(0.0)), size: 1.5 },
+            ],
             latency_us: Some(u64::MAX),
             line: b"a line".to_vec(),
             trade_id,
@@ -170,7 +196,7 @@ mod tests {
         let bare = SignalRecord {
             source: Source::Import,
             decision: None,
-            shadows: Vec::new(),
+            opinions: Vec::new(),
             latency_us: None,
             ..record(Reason::NoModel)
         };

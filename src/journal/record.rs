@@ -1,6 +1,6 @@
 //! What can be written, and what is read back.
 
-use crate::domain::{Decision, Event, Outcome, Probability, Signal, SignalLine, Skip, Timestamp, TradeId, VersionId};
+use crate::domain::{Decision, Event, Opinion, Outcome, Signal, SignalLine, Skip, Timestamp, TradeId, VersionId};
 use serde::{Deserialize, Serialize};
 
 use super::error::BadRecord;
@@ -26,8 +26,8 @@ pub struct SignalRecord {
     pub source: Source,
     /// The answer, if it was scored. It must be for the same trade, its size finite.
     pub decision: Option<Decision>,
-    /// Scores of the versions that watched.
-    pub shadows: Vec<(VersionId, Probability)>,
+    /// What every version in service was to the signal and made of it.
+    pub opinions: Vec<Opinion>,
     /// How long the answer took, in microseconds.
     pub latency_us: Option<u64>,
     /// The request line as received, without its line end; it has been parsed by
@@ -100,7 +100,7 @@ impl Write {
             received_at,
             source,
             decision: None,
-            shadows: Vec::new(),
+            opinions: Vec::new(),
             latency_us: None,
             line,
         };

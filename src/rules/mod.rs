@@ -2,13 +2,19 @@
 
 pub mod alarm;
 pub mod answer;
+pub mod case;
+pub mod desk;
 pub mod emergency;
 pub mod experiment;
 pub mod gradual;
 pub mod health;
 pub mod integrity;
 pub mod monitor;
+pub mod outlook;
+pub mod past;
+pub mod promotion;
 pub mod roster;
 pub mod routing;
 pub mod serving;
 pub mod sizing;
+pub mod trials;

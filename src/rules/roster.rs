@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::{emergency::Latches, promotion::Gate};
 use crate::domain::{
-    EventKind, Symbol, VersionId,
+    EventKind, Symbol, TradingDay, VersionId,
     lifecycle::{State, Transition},
 };
 
@@ -13,7 +14,10 @@ use crate::domain::{
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Roster {
     versions: BTreeMap<VersionId, Standing>,
+    /// Parts of the share that versions in service would have, where they are not the whole.
+    shares: BTreeMap<VersionId, f64>,
     lock: Option<String>,
+    latches: Latches,
 }
 
 /// Where a version stands.
@@ -62,7 +66,7 @@ pub enum Refusal {
         /// Where it would go.
         next: State,
         /// What is known of the gate.
-        gate: &'static str,
+        gate: String,
     },
     /// Another version is under test for the same symbol.
     #[error("{other} is under test for the same symbol; end its test first")]
@@ -87,19 +91,58 @@ impl Roster {
                 // brought further by then
                 let withdrawn = matches!(to, State::RolledBack | State::Archived);
                 if standing.state == from || (withdrawn && standing.state.out_of_service().is_some()) {
+                    self.shares.remove(version);
                     standing.state = to;
                     standing.overridden |= *overridden;
                 }
             }
             EventKind::Locked { reason, .. } => self.lock = Some(reason.clone()),
-            EventKind::Resumed { .. } => self.lock = None,
+            EventKind::Latched { trip } => self.latches.hold((**trip).clone()),
+            EventKind::Resumed { .. } => {
+                self.lock = None;
+                self.latches.lift();
+            }
+            EventKind::Shared { version, share, .. } => drop(self.shares.insert(version.clone(), *share)),
             _ => {}
         }
     }
 
-    /// Why serving is locked, if it is.
-    pub fn lock(&self) -> Option<&str> {
-        self.lock.as_deref()
+    /// Why serving is locked for all symbols, if it is: by an order, or by an emergency of the whole account.
+    pub fn lock(&self) -> Option<String> {
+        let account = || self.latches.held().iter().find(|latch| latch.trip.version.is_none());
+        self.lock.clone().or_else(|| account().map(|latch| latch.trip.to_string()))
+    }
+
+    /// Why no model of `symbol` may speak, if so.
+    pub fn silenced(&self, symbol: &Symbol) -> Option<String> {
+        self.lock.clone().or_else(|| self.latches.silences(symbol).map(ToString::to_string))
+    }
+
+    /// The emergencies in force.
+    pub fn latches(&self) -> &Latches {
+        &self.latches
+    }
+
+    /// Part of the share it would have that a version in service speaks to.
+    pub fn share(&self, version: &VersionId) -> f64 {
+        self.shares.get(version).copied().unwrap_or(1.0)
+    }
+
+    /// Whether locks and emergencies may be lifted on the trading day `today`.
+    ///
+    /// # Errors
+    /// In words, when nothing is locked, or it is too early.
+    pub fn may_resume(&self, today: TradingDay) -> Result<(), String> {
+        if self.lock.is_none() && self.latches.held().is_empty() {
+            return Err("serving is not locked".to_owned());
+        }
+        self.latches.may_resume(today).map_err(|error| error.to_string())
+    }
+
+    /// The versions that may speak, if nothing silences them.
+    pub fn speaking(&self) -> impl Iterator<Item = (&VersionId, State)> {
+        let speaking = self.versions.iter().filter(|(_, standing)| standing.state.may_speak());
+        speaking.map(|(version, standing)| (version, standing.state))
     }
 
     /// All versions, by name.
@@ -134,7 +177,7 @@ impl Roster {
     }
 
     /// The steps that bring `version` forward, to `target` or by one step without one. The version it replaces in
-    /// production is archived. Every gate on the way needs `overridden` as long as no evidence is kept for it.
+    /// production is archived. Every gate on the way must be among `gates` and passed, or `overridden`.
     ///
     /// # Errors
     /// [`Refusal`], and then nothing is to be done.
@@ -143,6 +186,7 @@ impl Roster {
         version: &VersionId,
         target: Option<State>,
         overridden: bool,
+        gates: &[Gate],
     ) -> Result<Vec<(VersionId, Transition)>, Refusal> {
         let mut state = self.state_of(version)?;
         let mut steps = Vec::new();
@@ -152,21 +196,40 @@ impl Roster {
             let next = step.edge().1;
             // a version is validated without an override only by its validation
             let validated = step == Transition::Stage && !self.standing(version).is_some_and(|s| s.overridden);
-            if !overridden && !validated {
-                return Err(Refusal::Gate { version: version.clone(), state, next, gate: "has not been run" });
+            let gate = gates.iter().find(|gate| gate.next == next);
+            if !overridden && !validated && gate.is_none_or(|gate| !gate.passed) {
+                let gate = gate.map_or_else(|| "has not been run".to_owned(), Gate::to_string);
+                return Err(Refusal::Gate { version: version.clone(), state, next, gate });
             }
-            let plan = self.plan().remove(&version.symbol).unwrap_or_default();
-            if let (Transition::StartTest, Some(other)) = (step, plan.test) {
-                return Err(Refusal::TestRunning { other });
-            }
-            if let (Transition::Promote, Some(replaced)) = (step, plan.production) {
-                steps.push((replaced, Transition::ArchiveProduction));
-            }
-            steps.push((version.clone(), step));
+            steps.extend(self.step(version, step)?);
             state = next;
             if target.is_none_or(|target| target == state) {
                 return Ok(steps);
             }
+        }
+    }
+
+    /// The step `step` of `version`, and what goes with it.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the version does not stand where the step begins, or another is in its way.
+    pub fn advance(&self, version: &VersionId, step: Transition) -> Result<Vec<(VersionId, Transition)>, Refusal> {
+        let state = self.state_of(version)?;
+        if state != step.edge().0 {
+            let why = "it does not stand where the step begins";
+            return Err(Refusal::NoWay { version: version.clone(), state, why });
+        }
+        self.step(version, step)
+    }
+
+    fn step(&self, version: &VersionId, step: Transition) -> Result<Vec<(VersionId, Transition)>, Refusal> {
+        let plan = self.plan().remove(&version.symbol).unwrap_or_default();
+        match (step, plan.test, plan.production) {
+            (Transition::StartTest, Some(other), _) => Err(Refusal::TestRunning { other }),
+            (Transition::Promote, _, Some(replaced)) => {
+                Ok(vec![(replaced, Transition::ArchiveProduction), (version.clone(), step)])
+            }
+            _ => Ok(vec![(version.clone(), step)]),
         }
     }
 
@@ -188,7 +251,7 @@ impl Roster {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::event::By;
+    use crate::{domain::event::By, rules::experiment::Check};
 
     fn id(text: &str) -> VersionId {
         text.parse().unwrap()
@@ -210,16 +273,35 @@ mod tests {
     }
 
     fn promote(roster: &mut Roster, version: &str, target: State) {
-        let steps = roster.promote(&id(version), Some(target), true).unwrap();
+        let steps = roster.promote(&id(version), Some(target), true, &[]).unwrap();
         take(roster, steps);
     }
 
     #[test]
     fn no_gate_is_passed_without_saying_so() {
         let roster = trained(&["ES/1"]);
-        assert!(matches!(roster.promote(&id("ES/1"), None, false), Err(Refusal::Gate { next: State::Validated, .. })));
-        assert_eq!(roster.promote(&id("ES/1"), None, true).unwrap(), [(id("ES/1"), Transition::Validate)]);
-        assert!(matches!(roster.promote(&id("ES/2"), None, true), Err(Refusal::Unknown(_))));
+        assert!(matches!(
+            roster.promote(&id("ES/1"), None, false, &[]),
+            Err(Refusal::Gate { next: State::Validated, .. })
+        ));
+        assert_eq!(roster.promote(&id("ES/1"), None, true, &[]).unwrap(), [(id("ES/1"), Transition::Validate)]);
+        assert!(matches!(roster.promote(&id("ES/2"), None, true, &[]), Err(Refusal::Unknown(_))));
+    }
+
+    #[test]
+    fn a_gate_that_was_passed_opens_and_one_that_failed_says_by_how_much() {
+        let mut roster = trained(&["ES/1"]);
+        promote(&mut roster, "ES/1", State::Staging);
+        let checks = vec![Check { name: "hours", value: Some(3.0), threshold: 24.0, passed: false }];
+        let mut gate = Gate { next: State::AbTest, passed: false, says: "fails".to_owned(), checks };
+        let refusal = roster.promote(&id("ES/1"), None, false, std::slice::from_ref(&gate)).unwrap_err().to_string();
+        assert!(refusal.contains("hours 3.0000 against 24 fails"), "{refusal}");
+        gate.passed = true;
+        let gates = [gate];
+        assert_eq!(roster.promote(&id("ES/1"), None, false, &gates).unwrap(), [(id("ES/1"), Transition::StartTest)]);
+        let beyond = roster.promote(&id("ES/1"), Some(State::Production), false, &gates);
+        assert!(matches!(beyond, Err(Refusal::Gate { next: State::Production, .. })));
+        assert!(matches!(roster.advance(&id("ES/1"), Transition::Promote), Err(Refusal::NoWay { .. })));
     }
 
     #[test]
@@ -234,12 +316,15 @@ mod tests {
         };
         let mut roster = trained(&["ES/1"]);
         roster.apply(&validate(false));
-        assert_eq!(roster.promote(&id("ES/1"), None, false).unwrap(), [(id("ES/1"), Transition::Stage)]);
-        let further = roster.promote(&id("ES/1"), Some(State::AbTest), false);
+        assert_eq!(roster.promote(&id("ES/1"), None, false, &[]).unwrap(), [(id("ES/1"), Transition::Stage)]);
+        let further = roster.promote(&id("ES/1"), Some(State::AbTest), false, &[]);
         assert!(matches!(further, Err(Refusal::Gate { next: State::AbTest, .. })), "{further:?}");
         let mut roster = trained(&["ES/1"]);
         roster.apply(&validate(true));
-        assert!(matches!(roster.promote(&id("ES/1"), None, false), Err(Refusal::Gate { next: State::Staging, .. })));
+        assert!(matches!(
+            roster.promote(&id("ES/1"), None, false, &[]),
+            Err(Refusal::Gate { next: State::Staging, .. })
+        ));
     }
 
     #[test]
@@ -263,7 +348,7 @@ mod tests {
     fn only_one_version_of_a_symbol_is_under_test() {
         let mut roster = trained(&["ES/1", "ES/2"]);
         promote(&mut roster, "ES/1", State::AbTest);
-        let refused = roster.promote(&id("ES/2"), Some(State::AbTest), true);
+        let refused = roster.promote(&id("ES/2"), Some(State::AbTest), true, &[]);
         assert_eq!(refused, Err(Refusal::TestRunning { other: id("ES/1") }));
     }
 
@@ -274,7 +359,7 @@ mod tests {
         let step = roster.roll_back(&id("ES/1")).unwrap();
         take(&mut roster, vec![(id("ES/1"), step)]);
         assert_eq!(roster.standing(&id("ES/1")).unwrap().state, State::RolledBack);
-        assert!(matches!(roster.promote(&id("ES/1"), None, true), Err(Refusal::NoWay { .. })));
+        assert!(matches!(roster.promote(&id("ES/1"), None, true, &[]), Err(Refusal::NoWay { .. })));
         assert!(matches!(roster.roll_back(&id("ES/1")), Err(Refusal::NoWay { .. })));
     }
 

@@ -8,11 +8,92 @@ use blake2::{
     digest::{Mac, consts::U8},
 };
 
-use crate::domain::TradeId;
+use super::answer::Policy;
+use crate::domain::{Arm, Opinion, Split, TradeId, VersionId};
 
 /// Key of an assignment, at most 64 bytes: experiments with different salts split the same trades independently.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Salt(Box<[u8]>);
+
+/// The versions that split the trades of a symbol. It holds no model, so that trades are given out also while none may
+/// speak: an outage counts in the arm that the salt gave the trade.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Splits {
+    test: Option<Splitter>,
+    production: Option<Splitter>,
+}
+
+/// A version that splits trades.
+#[derive(Debug, Clone, PartialEq)]
+struct Splitter {
+    version: VersionId,
+    salt: Salt,
+    /// Part of the share that it would have, 0 to 1.
+    part: f64,
+}
+
+/// What [`Splits`] made of a trade.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Assigned {
+    /// By the test of a version.
+    pub test: Option<(VersionId, Split)>,
+    /// By the holdback of the version in production, of trades that the version under test does not get.
+    pub production: Option<(VersionId, Split)>,
+}
+
+impl Splits {
+    /// Between `test` and the rest, and of the rest between `production` and its holdback. With each goes the part of the
+    /// share it would have that it speaks to, 0 to 1.
+    pub fn new(test: Option<(VersionId, f64)>, production: Option<(VersionId, f64)>) -> Self {
+        let splitter = |name: &str, version: VersionId, part| Splitter {
+            salt: Salt::new(&format!("{name}:{version}")),
+            version,
+            part,
+        };
+        Self {
+            test: test.map(|(version, part)| splitter("test", version, part)),
+            production: production.map(|(version, part)| splitter("holdback", version, part)),
+        }
+    }
+
+    /// Where `trade_id` belongs. What a version once gave it, found in `first`, stays, whatever the shares are now.
+    pub fn assign(&self, policy: &Policy, trade_id: &TradeId, first: &[Opinion]) -> Assigned {
+        let before = |version: &VersionId| {
+            first.iter().find(|opinion| opinion.version == *version).and_then(|opinion| opinion.split)
+        };
+        let test = self.test.as_ref().map(|Splitter { version, salt, part }| {
+            let share = policy.ab_share * part;
+            let by_salt = || Split::new(salt.position(trade_id) < share, share);
+            (version.clone(), before(version).unwrap_or_else(by_salt))
+        });
+        let taken = test.as_ref().is_some_and(|(_, split)| split.arm == Arm::Ml);
+        let production = self.production.as_ref().filter(|_| !taken).map(|Splitter { version, salt, part }| {
+            let share = (1.0 - policy.holdback) * part;
+            // the holdback at the low end grows as the part shrinks, so that no trade changes sides but those it takes
+            let held = policy.holdback + (1.0 - policy.holdback) * (1.0 - part);
+            let by_salt = || Split::new(salt.position(trade_id) >= held, share);
+            (version.clone(), before(version).unwrap_or_else(by_salt))
+        });
+        Assigned { test, production }
+    }
+}
+
+impl Assigned {
+    /// How `version` split the trade, if it did.
+    pub fn by(&self, version: &VersionId) -> Option<Split> {
+        self.all().find(|(splitter, _)| splitter == version).map(|(_, split)| *split)
+    }
+
+    /// The opinions of versions that could not be asked.
+    pub fn unheard(self) -> Vec<Opinion> {
+        let opinion = |(version, split)| Opinion { version, split: Some(split), score: None, size: 1.0 };
+        self.test.into_iter().chain(self.production).map(opinion).collect()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &(VersionId, Split)> {
+        self.test.iter().chain(&self.production)
+    }
+}
 
 impl Salt {
     /// A salt from text, cut at the 64 bytes that BLAKE2b takes as key. Empty text gives the unkeyed hash.
@@ -37,6 +118,30 @@ impl Salt {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::sizing::{Sizing, SizingRule};
+
+    fn policy(ab_share: f64, holdback: f64) -> Policy {
+        let sizing = Sizing { rule: SizingRule::Unit, min: 0.0, max: 1.0, kelly_fraction: 0.5 };
+        Policy { blend_weight: 0.5, trade_threshold: 0.5, ab_share, holdback, sizing }
+    }
+
+    #[test]
+    fn a_trade_stays_where_it_was_put_when_the_shares_change() {
+        let (test, production): (VersionId, VersionId) = ("ES/2".parse().unwrap(), "ES/1".parse().unwrap());
+        let splits = Splits::new(Some((test.clone(), 1.0)), Some((production, 1.0)));
+        let mut moved = 0;
+        for n in 0..400 {
+            let trade = TradeId::new(format!("T-{n}")).unwrap();
+            let first = splits.assign(&policy(0.5, 0.1), &trade, &[]);
+            let arm = |assigned: &Assigned| assigned.test.as_ref().unwrap().1.arm;
+            assert_eq!(arm(&first) == Arm::Ml, Salt::new("test:ES/2").position(&trade) < 0.5);
+            assert_eq!(first.production.is_some(), arm(&first) == Arm::Baseline);
+            moved += usize::from(arm(&splits.assign(&policy(0.2, 0.1), &trade, &[])) != arm(&first));
+            let again = splits.assign(&policy(0.2, 0.6), &trade, &first.clone().unheard());
+            assert_eq!(again, first, "{trade}");
+        }
+        assert!((80..160).contains(&moved), "a share of 0.2 would have moved {moved} of 400");
+    }
 
     #[test]
     fn positions_are_those_that_hashlib_gives() {

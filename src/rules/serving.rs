@@ -6,9 +6,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{answer::Policy, routing::Salt};
+use super::{
+    answer::Policy,
+    routing::{Assigned, Splits},
+};
 use crate::{
-    domain::{Arm, Decision, Probability, Reason, Signal, Symbol, VersionId},
+    domain::{Arm, Decision, Opinion, Probability, Reason, Signal, Symbol, TradeId, VersionId},
     features::{
         design::{DesignMatrix, InvalidDesign},
         row::Schema,
@@ -22,8 +25,7 @@ pub struct Served {
     version: VersionId,
     design: DesignMatrix,
     model: Compiled,
-    test_salt: Salt,
-    holdback_salt: Salt,
+    checksum: [u8; 32],
 }
 
 /// The versions of one symbol.
@@ -35,6 +37,8 @@ pub struct Scope {
     pub test: Option<Arc<Served>>,
     /// Scored and never used.
     pub shadows: Vec<Arc<Served>>,
+    /// An emergency silences all of them; they go on to watch.
+    pub silenced: bool,
 }
 
 /// What may be served.
@@ -46,6 +50,8 @@ pub struct Serving {
     pub lock: Option<String>,
     /// The versions per symbol.
     pub scopes: BTreeMap<Symbol, Scope>,
+    /// How trades are given out, also while nothing may be served.
+    pub splits: BTreeMap<Symbol, Splits>,
 }
 
 /// An answer and what was thought beside it.
@@ -53,8 +59,8 @@ pub struct Serving {
 pub struct Scored {
     /// What the trader is told.
     pub decision: Decision,
-    /// Scores of the versions that had no say in it.
-    pub shadows: Vec<(VersionId, Probability)>,
+    /// What every version in service was to the signal and made of it.
+    pub opinions: Vec<Opinion>,
 }
 
 enum Route<'a> {
@@ -63,11 +69,9 @@ enum Route<'a> {
 }
 
 impl Served {
-    /// A version around its compiled model.
-    pub fn new(version: VersionId, design: DesignMatrix, model: Compiled) -> Self {
-        let test_salt = Salt::new(&format!("test:{version}"));
-        let holdback_salt = Salt::new(&format!("holdback:{version}"));
-        Self { version, design, model, test_salt, holdback_salt }
+    /// A version around its compiled model. `checksum` is that of the record both were read from.
+    pub fn new(version: VersionId, design: DesignMatrix, model: Compiled, checksum: [u8; 32]) -> Self {
+        Self { version, design, model, checksum }
     }
 
     /// The same, reading its inputs from rows of `schema`.
@@ -76,12 +80,17 @@ impl Served {
     /// [`InvalidDesign`] when it uses an input that `schema` does not have.
     pub fn for_schema(&self, schema: &Schema) -> Result<Self, InvalidDesign> {
         let design = self.design.for_schema(schema)?;
-        Ok(Self::new(self.version.clone(), design, self.model.clone()))
+        Ok(Self::new(self.version.clone(), design, self.model.clone(), self.checksum))
     }
 
     /// Its name.
     pub fn version(&self) -> &VersionId {
         &self.version
+    }
+
+    /// BLAKE2b-32 of the record it was read from.
+    pub fn checksum(&self) -> &[u8; 32] {
+        &self.checksum
     }
 
     /// The score of a row of inputs, which [`Pipeline`](crate::features::pipeline::Pipeline) made. `row` is used to work in.
@@ -97,12 +106,9 @@ impl Served {
 
 impl Scored {
     /// Takes the word from the model: the answer becomes the baseline for `reason`. What the model said is kept among the
-    /// shadows.
+    /// opinions.
     pub fn silence(&mut self, signal: &Signal, reason: Reason) {
         let model = self.decision.model.take();
-        if let (Arm::Ml, Some(version)) = (self.decision.arm, &model) {
-            self.shadows.push((version.clone(), self.decision.score));
-        }
         self.decision = Decision::baseline(signal.trade_id.clone(), signal.confidence, model, reason);
     }
 }
@@ -110,57 +116,67 @@ impl Scored {
 impl Scope {
     /// The names of all versions that score this symbol.
     pub fn names(&self) -> impl Iterator<Item = &VersionId> {
-        self.all().map(|served| &served.version)
+        self.served().map(|served| &served.version)
     }
 
-    fn route(&self, policy: &Policy, signal: &Signal) -> Route<'_> {
-        if let Some(test) = &self.test {
-            if test.test_salt.position(&signal.trade_id) < policy.ab_share {
-                return Route::Speak(test, Reason::AbTest);
-            }
-            if self.production.is_none() {
-                return Route::Listen(Some(&test.version), Reason::AbTest);
-            }
-        }
-        match &self.production {
-            Some(model) if model.holdback_salt.position(&signal.trade_id) < policy.holdback => {
-                Route::Listen(Some(&model.version), Reason::Holdback)
-            }
-            Some(model) => Route::Speak(model, Reason::Production),
-            None if self.shadows.is_empty() => Route::Listen(None, Reason::NoModel),
-            None => Route::Listen(None, Reason::Shadow),
+    fn route(&self, assigned: &Assigned) -> Route<'_> {
+        let given = |split: &Option<(VersionId, crate::domain::Split)>| split.as_ref().map(|(_, split)| split.arm);
+        match (&self.test, given(&assigned.test), &self.production, given(&assigned.production)) {
+            (Some(test), Some(Arm::Ml), _, _) => Route::Speak(test, Reason::AbTest),
+            (_, _, Some(model), Some(Arm::Ml)) => Route::Speak(model, Reason::Production),
+            (_, _, Some(model), _) => Route::Listen(Some(&model.version), Reason::Holdback),
+            (Some(test), _, None, _) => Route::Listen(Some(&test.version), Reason::AbTest),
+            (None, _, None, _) if self.shadows.is_empty() && !self.silenced => Route::Listen(None, Reason::NoModel),
+            (None, _, None, _) => Route::Listen(None, Reason::Shadow),
         }
     }
 
-    fn all(&self) -> impl Iterator<Item = &Arc<Served>> {
+    /// All versions that score this symbol.
+    pub fn served(&self) -> impl Iterator<Item = &Arc<Served>> {
         self.production.iter().chain(&self.test).chain(&self.shadows)
     }
 }
 
 impl Serving {
-    /// Serves nothing but the baseline, because of `lock`.
-    pub fn locked(epoch: u64, lock: String) -> Self {
-        Self { epoch, lock: Some(lock), scopes: BTreeMap::new() }
+    /// Serves nothing but the baseline, because of `lock`. Trades are still given out by `splits`.
+    pub fn locked(epoch: u64, lock: String, splits: BTreeMap<Symbol, Splits>) -> Self {
+        Self { epoch, lock: Some(lock), scopes: BTreeMap::new(), splits }
+    }
+
+    /// What is served when all models are silenced because of `lock`.
+    #[must_use]
+    pub fn silenced(&self, lock: String) -> Self {
+        Self { epoch: self.epoch + 1, lock: Some(lock), scopes: BTreeMap::new(), splits: self.splits.clone() }
+    }
+
+    /// Where a trade belongs; `first` is what was made of it when it was scored before.
+    pub fn assign(&self, policy: &Policy, symbol: &Symbol, trade_id: &TradeId, first: &[Opinion]) -> Assigned {
+        self.splits.get(symbol).map(|splits| splits.assign(policy, trade_id, first)).unwrap_or_default()
     }
 
     /// The answer to a signal whose inputs are `inputs`. When `silent` is set no model may speak, for that reason; those
-    /// that watch still do.
+    /// that watch still do. `first` is what was made of the trade when it was scored before: it stays in its arms.
     pub fn answer(
         &self,
         policy: &Policy,
         signal: &Signal,
         inputs: &[Option<f64>],
         silent: Option<Reason>,
+        first: &[Opinion],
         row: &mut Vec<f64>,
     ) -> Scored {
-        let silent = if self.lock.is_some() { Some(Reason::Locked) } else { silent };
+        let scope = self.scopes.get(&signal.symbol);
+        let locked = self.lock.is_some() || scope.is_some_and(|scope| scope.silenced);
+        let silent = if locked { Some(Reason::Locked) } else { silent };
+        let assigned = self.assign(policy, &signal.symbol, &signal.trade_id, first);
         let listen = |model: Option<&VersionId>, reason| {
             Decision::baseline(signal.trade_id.clone(), signal.confidence, model.cloned(), reason)
         };
-        let Some(scope) = self.scopes.get(&signal.symbol) else {
-            return Scored { decision: listen(None, silent.unwrap_or(Reason::NoModel)), shadows: Vec::new() };
+        let Some(scope) = scope else {
+            let decision = listen(None, silent.unwrap_or(Reason::NoModel));
+            return Scored { decision, opinions: assigned.unheard() };
         };
-        let decision = match (scope.route(policy, signal), silent) {
+        let decision = match (scope.route(&assigned), silent) {
             (Route::Listen(model, reason), None) => listen(model, reason),
             (Route::Listen(model, _), Some(reason)) => listen(model, reason),
             (Route::Speak(served, _), Some(reason)) => listen(Some(&served.version), reason),
@@ -173,8 +189,14 @@ impl Serving {
             },
         };
         let spoke = (decision.arm == Arm::Ml).then_some(()).and(decision.model.as_ref());
-        let watching = scope.all().filter(|served| Some(&served.version) != spoke);
-        let shadows = watching.filter_map(|served| Some((served.version.clone(), served.score(inputs, row).ok()?)));
-        Scored { shadows: shadows.collect(), decision }
+        let opinion = |served: &Arc<Served>| {
+            let score =
+                if Some(&served.version) == spoke { Some(decision.score) } else { served.score(inputs, row).ok() };
+            let sized = score.zip(signal.confidence);
+            let size = sized.map_or(1.0, |(score, own)| policy.size(policy.blend(own, score), score));
+            Opinion { version: served.version.clone(), split: assigned.by(&served.version), score, size }
+        };
+        let opinions = scope.served().map(opinion).collect();
+        Scored { decision, opinions }
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use vigie::{
     domain::{
-        Arm, Decision, Event, EventKind, Money, Outcome, Probability, Reason, Signal, SignalLine, Skip, Timestamp,
-        TradeId, VersionId,
+        Arm, Decision, Event, EventKind, Money, Opinion, Outcome, Probability, Reason, Signal, SignalLine, Skip, Split,
+        Timestamp, TradeId, VersionId,
     },
     journal::{
         Options, OutcomeRecord, Reader, SignalRecord, SkipRecord, Source, StoredEvent, StoredOutcome, StoredSignal,
@@ -47,6 +47,11 @@ pub fn decision(n: u8) -> Decision {
     }
 }
 
+pub fn opinion() -> Opinion {
+    let split = Some(Split { arm: Arm::Ml, share: 0.5 });
+    Opinion { version: "ES/14".parse().unwrap(), split, score: Some(Probability::new(0.75).unwrap()), size: 1.0 }
+}
+
 pub fn signal(n: u8, variant: u8, source: Source) -> SignalRecord {
     let live = source == Source::Live;
     SignalRecord {
@@ -54,7 +59,7 @@ pub fn signal(n: u8, variant: u8, source: Source) -> SignalRecord {
         received_at: at(1001),
         source,
         decision: live.then(|| decision(n)),
-        shadows: if live { vec![("ES/15".parse().unwrap(), Probability::new(0.7).unwrap())] } else { Vec::new() },
+        opinions: if live { vec![opinion()] } else { Vec::new() },
         latency_us: live.then_some(87),
         line: line(n, variant),
     }

@@ -2,29 +2,28 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::Guardian;
 use crate::{
-    actors::{models::served, supervision::Part},
-    domain::{EventKind, VersionId, event::By},
+    actors::{history, models::served},
+    config::Config,
+    domain::{VersionId, trip::Trip},
     features::row::Schema,
     journal::Reader,
-    rules::{roster::Roster, serving::Served},
+    rules::{emergency::Emergency, past::Past, roster::Roster, serving::Served},
 };
 
-type Folded = (Roster, BTreeMap<VersionId, Arc<Served>>, Vec<(VersionId, String)>);
+pub(super) struct Folded {
+    pub(super) roster: Roster,
+    pub(super) emergency: Emergency,
+    pub(super) loaded: BTreeMap<VersionId, Arc<Served>>,
+    /// Versions that should be loaded and cannot be, and why.
+    pub(super) damaged: Vec<(VersionId, String)>,
+    /// The emergencies that the closed trades are by the limits of now.
+    pub(super) trips: Vec<Trip>,
+}
 
-pub(super) fn fold(reader: &Reader, schema: &Schema) -> Result<Folded, String> {
-    let mut roster = Roster::default();
-    for stored in reader.events(0).map_err(|error| error.to_string())? {
-        match stored {
-            Ok(stored) => roster.apply(&stored.event.kind),
-            // an event that cannot be read may have been the one that silenced a model
-            Err(error) => {
-                let by = By::Daemon(Guardian::NAME.into());
-                roster.apply(&EventKind::Locked { reason: format!("the event log is damaged: {error}"), by });
-            }
-        }
-    }
+pub(super) fn fold(reader: &Reader, schema: &Schema, config: &Config) -> Result<Folded, String> {
+    let (Past { trials, emergency, .. }, trips) = history::past(reader, config)?;
+    let roster = trials.roster().clone();
     let (mut loaded, mut damaged) = (BTreeMap::new(), Vec::new());
     for plan in roster.plan().into_values() {
         for version in plan.production.into_iter().chain(plan.test).chain(plan.shadows) {
@@ -34,5 +33,5 @@ pub(super) fn fold(reader: &Reader, schema: &Schema) -> Result<Folded, String> {
             }
         }
     }
-    Ok((roster, loaded, damaged))
+    Ok(Folded { roster, emergency, loaded, damaged, trips })
 }

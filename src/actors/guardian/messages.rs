@@ -6,12 +6,21 @@ use serde::Serialize;
 use crate::{
     domain::{Skip, VersionId, event::By},
     protocol::message::{Ack, Change, OutcomeRequest, WireError},
-    rules::roster::Standing,
+    rules::{
+        emergency::VersionLevel,
+        promotion::{Gate, Step},
+        roster::Standing,
+    },
 };
 
 /// A closed trade to be judged and recorded.
 #[derive(Debug)]
-pub struct RecordOutcome(pub OutcomeRequest);
+pub struct RecordOutcome {
+    /// As it came.
+    pub request: OutcomeRequest,
+    /// Whether the journal was asked about its signal already.
+    pub recalled: bool,
+}
 
 /// A signal that was let go, to be recorded.
 #[derive(Debug)]
@@ -24,19 +33,31 @@ pub struct Order {
     pub change: Change,
     /// Who said so.
     pub uid: u32,
+    /// For a promotion: the gates that evidence decides on.
+    pub gates: Vec<Gate>,
 }
+
+/// A step that a version takes on evidence.
+#[derive(Debug, Clone)]
+pub struct Advance(pub Step);
+
+/// Compares what is served with what the journal says is live. True when they agree, or cannot be compared now.
+#[derive(Debug)]
+pub struct Verify;
 
 /// A new configuration is in force.
 #[derive(Debug)]
 pub struct Reconfigured;
 
-/// Serve nothing but the baseline, at once. False when the guardian is being made anew and has to be told again.
+/// Serve nothing but the baseline, at once, and take every version out of service if told to. False when the guardian is being made anew and has to be told again.
 #[derive(Debug, Clone)]
 pub struct LockNow {
     /// Why.
     pub reason: String,
     /// Who says so.
     pub by: By,
+    /// Whether what speaks is rolled back as well.
+    pub kill: bool,
 }
 
 /// Asks the guardian how things stand.
@@ -50,6 +71,13 @@ pub struct GuardianStatus {
     pub epoch: u64,
     /// Why serving is locked, if it is.
     pub lock: Option<String>,
+    /// The emergencies in force, in words.
+    pub emergencies: Vec<String>,
+    /// How close the versions that speak are to one.
+    pub levels: Vec<VersionLevel>,
+    /// What the account made in this trading day, as far as outcomes say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub day_pnl: Option<f64>,
     /// All versions and where they stand.
     pub versions: Vec<VersionStatus>,
 }
@@ -86,6 +114,12 @@ impl Message for RecordSkip {
 }
 impl Message for Order {
     type Result = Answer<Done>;
+}
+impl Message for Advance {
+    type Result = Answer<Done>;
+}
+impl Message for Verify {
+    type Result = bool;
 }
 impl Message for Reconfigured {
     type Result = ();

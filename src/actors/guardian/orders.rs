@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use actix::{Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
 
-use super::{Answer, Done, Guardian, Order, down};
+use super::{Advance, Answer, Done, Guardian, Order, down};
 use crate::{
     actors::{acknowledge::retry, models::served, supervision::Shell},
     domain::{
@@ -14,7 +14,10 @@ use crate::{
     },
     journal::Write,
     protocol::message::{Change, WireError},
-    rules::serving::Served,
+    rules::{
+        promotion::{Gate, Step, numbers},
+        serving::Served,
+    },
 };
 
 /// Events of an order that are on disk and now take effect.
@@ -34,6 +37,13 @@ impl Guardian {
             Box::pin(async move { Ok(Done { done, durable: durable.await }) })
         };
         match &order.change {
+            Change::Kill { reason } => {
+                let mut kinds = self.killed(reason, &by);
+                let done = format!("locked to the baseline; {} rolled back", plural(kinds.len(), "version"));
+                kinds.push(EventKind::Locked { reason: format!("killed: {reason}"), by });
+                let durable = self.silence(kinds);
+                silenced(durable, done)
+            }
             Change::Lock { reason } => {
                 let durable = self.silence(vec![EventKind::Locked { reason: reason.clone(), by }]);
                 silenced(durable, "locked to the baseline".to_owned())
@@ -42,28 +52,88 @@ impl Guardian {
                 Err(refusal) => refused(refusal.to_string()),
                 Ok(step) => {
                     let done = format!("{version} is {}", step.edge().1);
-                    let durable = self.silence(vec![moved(version, step, reason, by, false)]);
+                    let durable = self.silence(vec![moved(version, step, reason, by, false, BTreeMap::new())]);
                     silenced(durable, done)
                 }
             },
             Change::Resume { reason } => {
-                if self.roster.lock().is_none() {
-                    return refused("serving is not locked".to_owned());
+                let today = self.shared.config.load().calendar.day_of(self.shared.clock.now());
+                if let Err(why) = self.roster.may_resume(today) {
+                    return refused(why);
+                }
+                if let Some(path) = self.shared.kill_file.as_deref().filter(|path| path.exists()) {
+                    return refused(format!("{} is there; remove it, then resume", path.display()));
                 }
                 let events = vec![self.event(EventKind::Resumed { reason: reason.clone(), by })];
                 self.commit(events, Vec::new(), "the lock is lifted".to_owned(), address)
             }
-            Change::Promote { version, reason, to, overridden } => match self.roster.promote(version, *to, *overridden)
-            {
-                Err(refusal) => refused(refusal.to_string()),
-                Ok(steps) => {
-                    let state = steps.last().map_or(State::Trained, |(_, step)| step.edge().1);
-                    let event = |(id, step)| self.event(moved(&id, step, reason, by.clone(), *overridden));
-                    let events = steps.into_iter().map(event).collect();
-                    self.commit(events, vec![version.clone()], format!("{version} is {state}"), address)
+            Change::Promote { version, reason, to, overridden } => {
+                match self.roster.promote(version, *to, *overridden, &order.gates) {
+                    Err(refusal) => refused(refusal.to_string()),
+                    Ok(steps) => {
+                        let evidence = evidence(&order.gates, *overridden);
+                        self.bring(version, steps, reason, &by, *overridden, &evidence, address)
+                    }
                 }
-            },
+            }
         }
+    }
+
+    /// What rolls back every version that speaks.
+    pub(super) fn killed(&self, reason: &str, by: &By) -> Vec<EventKind> {
+        let step = |(version, state): (&VersionId, State)| {
+            Some(moved(version, state.out_of_service()?, reason, by.clone(), false, BTreeMap::new()))
+        };
+        self.roster.speaking().filter_map(step).collect()
+    }
+
+    /// A step on evidence: checked against where the version stands now.
+    fn advance(&mut self, advance: Advance, address: Addr<Shell<Self>>) -> ResponseFuture<Answer<Done>> {
+        let Step { version, step, reason, evidence } = advance.0;
+        let by = By::Daemon("ab_router".into());
+        let to = step.edge().1;
+        if to.may_speak()
+            && let Some(why) = self.roster.silenced(&version.symbol)
+        {
+            return refused(format!("{version} does not go on while models are silenced: {why}"));
+        }
+        match self.roster.advance(&version, step) {
+            Err(refusal) => refused(refusal.to_string()),
+            Ok(steps) if matches!(to, State::RolledBack | State::Archived) => {
+                let kinds =
+                    steps.iter().map(|(id, step)| moved(id, *step, &reason, by.clone(), false, evidence.clone()));
+                let kinds = kinds.collect();
+                tracing::warn!(%version, "{version} is {to}: {reason}");
+                let durable = self.silence(kinds);
+                Box::pin(async move { Ok(Done { done: format!("{version} is {to}"), durable: durable.await }) })
+            }
+            Ok(steps) => self.bring(&version, steps, &reason, &by, false, &evidence, address),
+        }
+    }
+
+    /// Brings `version` forward by `steps`. A test takes the terms of now along with it.
+    #[expect(clippy::too_many_arguments, reason = "they are the parts of an event")]
+    fn bring(
+        &mut self,
+        version: &VersionId,
+        steps: Vec<(VersionId, Transition)>,
+        reason: &str,
+        by: &By,
+        overridden: bool,
+        evidence: &BTreeMap<Box<str>, f64>,
+        address: Addr<Shell<Self>>,
+    ) -> ResponseFuture<Answer<Done>> {
+        let state = steps.last().map_or(State::Trained, |(_, step)| step.edge().1);
+        let terms = self.shared.config.load().experiment.terms();
+        let event = |(id, step): (VersionId, Transition)| {
+            let mut evidence = if id == *version { evidence.clone() } else { BTreeMap::new() };
+            if step == Transition::StartTest {
+                evidence.extend(terms.numbers());
+            }
+            self.event(moved(&id, step, reason, by.clone(), overridden, evidence))
+        };
+        let events = steps.into_iter().map(event).collect();
+        self.commit(events, vec![version.clone()], format!("{version} is {state}"), address)
     }
 
     /// Gives a model a say: loads it, records the events, and only then lets them take effect. One order at a time.
@@ -105,9 +175,26 @@ impl Guardian {
     }
 }
 
-fn moved(version: &VersionId, step: Transition, reason: &str, by: By, overridden: bool) -> EventKind {
+fn moved(
+    version: &VersionId,
+    step: Transition,
+    reason: &str,
+    by: By,
+    overridden: bool,
+    evidence: BTreeMap<Box<str>, f64>,
+) -> EventKind {
     let (version, reason) = (version.clone(), reason.to_owned());
-    EventKind::Moved { version, step, reason, by, overridden, evidence: BTreeMap::new() }
+    EventKind::Moved { version, step, reason, by, overridden, evidence }
+}
+
+/// What was known of the gates that a promotion passed, or passed over.
+fn evidence(gates: &[Gate], overridden: bool) -> BTreeMap<Box<str>, f64> {
+    let relevant = gates.iter().filter(|gate| gate.passed || overridden);
+    relevant.flat_map(|gate| numbers(&gate.checks)).collect()
+}
+
+fn plural(count: usize, what: &str) -> String {
+    if count == 1 { format!("{count} {what}") } else { format!("{count} {what}s") }
 }
 
 fn refused<T: 'static>(why: String) -> ResponseFuture<Answer<T>> {
@@ -120,6 +207,16 @@ impl Handler<Order> for Shell<Guardian> {
     fn handle(&mut self, message: Order, context: &mut Context<Self>) -> Self::Result {
         let address = context.address();
         let done = self.handle_with(context, "order", |guardian| guardian.order(&message, address));
+        done.unwrap_or_else(|| Box::pin(std::future::ready(Err(down()))))
+    }
+}
+
+impl Handler<Advance> for Shell<Guardian> {
+    type Result = ResponseFuture<Answer<Done>>;
+
+    fn handle(&mut self, message: Advance, context: &mut Context<Self>) -> Self::Result {
+        let address = context.address();
+        let done = self.handle_with(context, "advance", |guardian| guardian.advance(message, address));
         done.unwrap_or_else(|| Box::pin(std::future::ready(Err(down()))))
     }
 }

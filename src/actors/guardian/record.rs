@@ -1,42 +1,136 @@
 //! Outcomes and signals let go: first the guardian, then the journal, then the acknowledgement.
 
-use actix::{Context, Handler, ResponseFuture};
+use actix::{Addr, AsyncContext, Context, Handler, ResponseFuture};
+use tokio::time::sleep;
 
-use super::{Answer, Guardian, RecordOutcome, RecordSkip, alert, down};
+use super::{Answer, Guardian, RecordOutcome, RecordSkip, SAVE_RETRY, alert, down};
 use crate::{
     actors::{
-        acknowledge::{CONFLICT, acknowledgement},
+        acknowledge::{CONFLICT, acknowledgement, retry},
+        history,
         supervision::Shell,
     },
-    domain::{Skip, TradeId, event::Level},
+    domain::{Event, EventKind, Skip, Timestamp, TradeId, event::Level},
     journal::{OutcomeRecord, SkipRecord, Source, Write},
-    protocol::message::{Ack, OutcomeRequest},
+    protocol::message::{Ack, OutcomeRequest, WireError},
+    rules::{
+        desk::Entry,
+        past::{closed_trade, consequences},
+    },
 };
 
 impl Guardian {
-    fn outcome(&self, request: &OutcomeRequest) -> ResponseFuture<Answer<Ack>> {
+    /// The rules look at the outcome first. If one trips, what it silences is silent when this returns; the outcome and
+    /// what followed from it are on disk together when it is acknowledged.
+    fn outcome(&mut self, request: &OutcomeRequest) -> ResponseFuture<Answer<Ack>> {
+        let now = self.shared.clock.now();
+        let OutcomeRequest { trade_id, outcome, decision } = request;
+        if let Some(echo) = decision {
+            // a decision that was lost on its way to the disk; one that is known stays as it is
+            let config = self.shared.config.load();
+            let entry = Entry::of_echo(echo, outcome.exit_at, &config.calendar, &config.policy);
+            self.shared.feed.scored(now, entry);
+        }
+        let tripped = self.judge(now, request);
         let record = OutcomeRecord {
-            trade_id: request.trade_id.clone(),
-            received_at: self.shared.clock.now(),
+            trade_id: trade_id.clone(),
+            received_at: now,
             source: Source::Live,
-            echo: request.decision.clone(),
-            outcome: request.outcome.clone(),
+            echo: decision.clone(),
+            outcome: outcome.clone(),
         };
-        let (echoed, trade_id) = (request.decision.is_some(), request.trade_id.clone());
-        self.acknowledge(trade_id, Write::Outcome(record), echoed)
+        let acknowledged = self.acknowledge(trade_id.clone(), Write::Outcome(record), decision.is_some(), tripped);
+        let (feed, trade_id, outcome) = (self.shared.feed.clone(), trade_id.clone(), outcome.clone());
+        Box::pin(async move {
+            let ack = acknowledged.await?;
+            // also of a duplicate: it may be the first time that it is known to be on disk
+            feed.closed(now, &trade_id, outcome);
+            Ok(ack)
+        })
+    }
+
+    /// A trade that is not on the desk any more, or never was: the journal is asked what was answered to its signal, so
+    /// that no model is spared for being forgotten.
+    fn recall(&self, request: OutcomeRequest, address: Addr<Shell<Self>>) -> ResponseFuture<Answer<Ack>> {
+        let shared = self.shared.clone();
+        Box::pin(async move {
+            let reader = shared.journal.read().await.map_err(|error| retry(&error))?;
+            let (config, trade_id) = (shared.config.load_full(), request.trade_id.clone());
+            let found = tokio::task::spawn_blocking(move || history::entries_of(&reader, &trade_id, &config.calendar));
+            let found = found.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
+            let found = found.map_err(|error| WireError::new("retry", error))?;
+            let now = shared.clock.now();
+            found.into_iter().for_each(|entry| shared.feed.remember(now, entry));
+            let sent = address.send(RecordOutcome { request, recalled: true }).await;
+            sent.unwrap_or_else(|error| Err(WireError::new("internal_error", error.to_string())))
+        })
+    }
+
+    /// Looks at a trade that was closed, and silences what must be. Looking again at the same trade changes nothing.
+    fn judge(&mut self, now: Timestamp, request: &OutcomeRequest) -> Vec<Event> {
+        let OutcomeRequest { trade_id, outcome, .. } = request;
+        let (config, feed) = (self.shared.config.load_full(), self.shared.feed.clone());
+        let entry = feed.heard(trade_id);
+        let limit = feed.daily_loss_limit();
+        let trade = closed_trade(trade_id, outcome, entry.as_deref(), now, limit, &config.calendar);
+        let trips = self.emergency.judge(&config.guardian, &trade);
+        let events: Vec<Event> =
+            consequences(&self.roster, trips).into_iter().map(|kind| Event { at: now, kind }).collect();
+        if !events.is_empty() {
+            self.take(&events);
+        }
+        for event in &events {
+            if let EventKind::Alert { code, message, .. } = &event.kind {
+                tracing::error!(code, "{message}");
+            }
+        }
+        events
     }
 
     fn skip(&self, skip: &Skip) -> ResponseFuture<Answer<Ack>> {
-        let record = SkipRecord { received_at: self.shared.clock.now(), skip: skip.clone() };
-        self.acknowledge(skip.trade_id.clone(), Write::Skip(record), false)
+        let (now, trade_id) = (self.shared.clock.now(), skip.trade_id.clone());
+        let record = SkipRecord { received_at: now, skip: skip.clone() };
+        let acknowledged = self.acknowledge(trade_id.clone(), Write::Skip(record), false, Vec::new());
+        let feed = self.shared.feed.clone();
+        Box::pin(async move {
+            let ack = acknowledged.await?;
+            feed.skipped(now, &trade_id);
+            Ok(ack)
+        })
     }
 
-    /// Records `write` and answers once it is durable.
-    fn acknowledge(&self, trade_id: TradeId, write: Write, echoed: bool) -> ResponseFuture<Answer<Ack>> {
-        let written = self.shared.journal.write(vec![write]);
+    /// Records `write`, and in the same transaction the events that follow from it and are in force already; answers
+    /// once it is durable. Events that the disk does not take now are written again until it does.
+    fn acknowledge(
+        &self,
+        trade_id: TradeId,
+        write: Write,
+        echoed: bool,
+        events: Vec<Event>,
+    ) -> ResponseFuture<Answer<Ack>> {
         let shared = self.shared.clone();
+        shared.unsaved.borrow_mut().extend(events);
+        // an earlier attempt may have left some behind: no outcome is acknowledged before what it silenced is on disk
+        let events = shared.unsaved.borrow().clone();
+        let followed = events.iter().cloned().map(Write::Event);
+        let writes: Vec<Write> = std::iter::once(write).chain(followed).collect();
+        // without events it is on its way to the journal before anything else is handled
+        let at_once = events.is_empty().then(|| shared.journal.write(writes.clone()));
         Box::pin(async move {
-            let answer = acknowledgement(written.await, trade_id, echoed);
+            let mut written = match at_once {
+                Some(written) => written.await,
+                None => {
+                    let order_under_way = shared.turn.lock().await;
+                    let written = shared.journal.write(writes);
+                    drop(order_under_way);
+                    written.await
+                }
+            };
+            shared.settle(events, written.is_ok());
+            if let Ok(applied) = &mut written {
+                applied.truncate(1);
+            }
+            let answer = acknowledgement(written, trade_id, echoed);
             if let Err(error) = &answer
                 && error.code == CONFLICT
             {
@@ -47,11 +141,44 @@ impl Guardian {
     }
 }
 
+impl super::Shared {
+    /// `events` took a model's word away and are on disk, or are written again until they are: they must survive a
+    /// restart.
+    pub(super) fn settle(&self, events: Vec<Event>, durable: bool) {
+        if events.is_empty() {
+            return;
+        }
+        let unsaved = self.unsaved.clone();
+        if durable {
+            unsaved.borrow_mut().retain(|event| !events.contains(event));
+            return;
+        }
+        let journal = self.journal.clone();
+        actix::spawn(async move {
+            loop {
+                let left = || unsaved.borrow().iter().filter(|event| events.contains(event)).cloned().collect();
+                let left: Vec<Event> = left();
+                let writes: Vec<Write> = left.into_iter().map(Write::Event).collect();
+                if writes.is_empty() || journal.write(writes).await.is_ok() {
+                    break;
+                }
+                sleep(SAVE_RETRY).await;
+            }
+            unsaved.borrow_mut().retain(|event| !events.contains(event));
+        });
+    }
+}
+
 impl Handler<RecordOutcome> for Shell<Guardian> {
     type Result = ResponseFuture<Answer<Ack>>;
 
     fn handle(&mut self, message: RecordOutcome, context: &mut Context<Self>) -> Self::Result {
-        let recorded = self.handle_with(context, "outcome", |guardian| guardian.outcome(&message.0));
+        let address = context.address();
+        let recorded = self.handle_with(context, "outcome", |guardian| {
+            let RecordOutcome { request, recalled } = message;
+            let known = recalled || guardian.shared.feed.heard(&request.trade_id).is_some();
+            if known { guardian.outcome(&request) } else { guardian.recall(request, address) }
+        });
         recorded.unwrap_or_else(|| Box::pin(std::future::ready(Err(down()))))
     }
 }

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Rule, Trip};
-use crate::domain::{TradingDay, VersionId};
+use crate::domain::{
+    Symbol, TradingDay,
+    trip::{Rule, Trip},
+};
 
 /// An emergency that is in force.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -12,7 +14,7 @@ pub struct Latch {
     pub trip: Trip,
 }
 
-/// All emergencies in force, oldest first. Nothing but [`Latches::resume`] takes one away: no outcome, no reload and no
+/// All emergencies in force, oldest first. Nothing but [`Latches::lift`] takes one away: no outcome, no reload and no
 /// looser threshold.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latches {
@@ -35,13 +37,7 @@ impl Latches {
     /// Takes in what tripped. The same rule for the same version is held once, and for the day's loss once per day: the
     /// first stays.
     pub fn hold(&mut self, trip: Trip) {
-        let same = |latch: &Latch| {
-            let Trip { day, version, breach, .. } = &latch.trip;
-            breach.rule == trip.breach.rule
-                && *version == trip.version
-                && (breach.rule != Rule::DayLoss || *day == trip.day)
-        };
-        if !self.held.iter().any(same) {
+        if !self.held.iter().any(|latch| latch.trip.is_same(&trip)) {
             self.held.push(Latch { trip });
         }
     }
@@ -51,24 +47,27 @@ impl Latches {
         &self.held
     }
 
-    /// Whether a version may not speak. An emergency of one version silences all of its symbol, and
-    /// the loss of a day every one.
-    pub fn silences(&self, version: &VersionId) -> bool {
-        self.held.iter().any(|latch| latch.trip.version.as_ref().is_none_or(|held| held.symbol == version.symbol))
+    /// What keeps the models of `symbol` silent, if anything does. An emergency of one version silences all of its
+    /// symbol, and the loss of a day every one.
+    pub fn silences(&self, symbol: &Symbol) -> Option<&Trip> {
+        let of = |trip: &&Trip| trip.version.as_ref().is_none_or(|held| held.symbol == *symbol);
+        self.held.iter().map(|latch| &latch.trip).find(of)
     }
 
-    /// Lifts all of them, by an operator's word, on the trading day `today`.
+    /// Whether an operator may lift them on the trading day `today`.
     ///
     /// # Errors
-    /// [`StillLatched`] while the trading day of a loss is not over; then all stay.
-    pub fn resume(&mut self, today: TradingDay) -> Result<(), StillLatched> {
+    /// [`StillLatched`] while the trading day of a loss is not over.
+    pub fn may_resume(&self, today: TradingDay) -> Result<(), StillLatched> {
         let of_today = |latch: &&Latch| latch.trip.breach.rule == Rule::DayLoss && latch.trip.day >= today;
         match self.held.iter().find(of_today) {
             Some(latch) => Err(StillLatched { day: latch.trip.day, today }),
-            None => {
-                self.held.clear();
-                Ok(())
-            }
+            None => Ok(()),
         }
+    }
+
+    /// Lifts all of them: an operator said so, and might.
+    pub fn lift(&mut self) {
+        self.held.clear();
     }
 }

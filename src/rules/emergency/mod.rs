@@ -7,10 +7,10 @@
 //! What it depends on is the set of trades and not their order, as far as it can be: trades are ranked by the time of
 //! their exit, ties by name, and one that comes late takes its place. A trade counts once, as it was first told. The one
 //! thing that depends on the order is *when* a rule trips: at the first trade at which what is known by then breaks it,
-//! and nothing that comes later takes it back. A version trips once in its time in service, a day once.
+//! and nothing that comes later takes it back. A version trips once in its time in service, a day once by its loss, and at every
+//! trade that leaves its loss unknown.
 
 mod latch;
-mod trip;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,10 +18,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use latch::{Latch, Latches, StillLatched};
-pub use trip::{Blank, Breach, Rule, Trip};
 
 use self::window::Window;
-use crate::domain::{Money, Probability, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId};
+use crate::domain::{
+    Money, Probability, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId,
+    trip::{Blank, Breach, Rule, Trip},
+};
 
 /// Trading days whose loss is known: the latest ones that had a trade.
 const DAYS: usize = 3;
@@ -170,6 +172,11 @@ impl Emergency {
         breaches.into_iter().map(trip).collect()
     }
 
+    /// Whether the trades of `version` are judged.
+    pub fn judges(&self, version: &VersionId) -> bool {
+        matches!(self.versions.get(version), Some(Standing::Judged(_)))
+    }
+
     /// The versions that are judged and how close they are.
     pub fn levels(&self, options: &EmergencyOptions) -> Vec<VersionLevel> {
         let judged = self.versions.iter().filter_map(|(version, standing)| match standing {
@@ -239,8 +246,10 @@ impl Emergency {
             limit if limit >= 0.0 => Breach::above(Rule::DayLoss, -day.pnl(), options.daily_loss_factor * limit),
             _ => Some(Breach::unknown(Rule::DayLoss, Blank::DailyLimit)),
         };
-        let breach = breach.filter(|_| !day.tripped)?;
-        day.tripped = true;
+        let breach = breach?;
+        if breach.value.is_some() && std::mem::replace(&mut day.tripped, true) {
+            return None;
+        }
         Some((None, breach))
     }
 

@@ -98,12 +98,37 @@ pub struct Standing {
     pub drawdown_ratio: Option<f64>,
 }
 
+impl Verdict {
+    /// The word for it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Continue(_) => "continue",
+            Self::StopForHarm(_) => "stop for harm",
+            Self::Ship(_) => "ship",
+            Self::Futile(_) => "futile",
+            Self::Invalid(_) => "invalid",
+        }
+    }
+
+    /// Why.
+    pub fn why(&self) -> &str {
+        let (Self::Continue(why) | Self::StopForHarm(why) | Self::Ship(why) | Self::Futile(why) | Self::Invalid(why)) =
+            self;
+        why
+    }
+}
+
 impl Criteria {
     /// How `experiment` stands at `now`.
     pub fn assess(&self, experiment: &Experiment, now: Timestamp) -> Standing {
         let paired = Evidence::of(View::Paired, experiment.sessions());
         let randomised = Evidence::of(View::Randomised, experiment.sessions());
         self.standing(experiment, now, &paired, &randomised)
+    }
+
+    /// The view that decides `experiment`: the one asked for, but against another version the randomised one.
+    pub fn view_of(&self, experiment: &Experiment) -> View {
+        if experiment.has_champion() { View::Randomised } else { self.options.evidence }
     }
 
     pub(super) fn standing(
@@ -114,7 +139,7 @@ impl Criteria {
         randomised: &Evidence,
     ) -> Standing {
         let closed = experiment.sessions().len();
-        let chosen = match self.options.evidence {
+        let chosen = match self.view_of(experiment) {
             View::Paired => paired,
             View::Randomised => randomised,
         };

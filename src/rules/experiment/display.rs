@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{
-    decide::{Check, Ruling, Verdict},
+    decide::{Check, Ruling},
     report::{Horizon, Measure, Metric, PowerLine, Report, ViewReport},
 };
 
@@ -92,14 +92,7 @@ impl Display for Metric {
 
 impl Display for Ruling {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let (verdict, why) = match &self.verdict {
-            Verdict::Continue(why) => ("continue", why),
-            Verdict::StopForHarm(why) => ("stop for harm", why),
-            Verdict::Ship(why) => ("ship", why),
-            Verdict::Futile(why) => ("futile", why),
-            Verdict::Invalid(why) => ("invalid", why),
-        };
-        writeln!(f, "{verdict}: {why}")?;
+        writeln!(f, "{}: {}", self.verdict.name(), self.verdict.why())?;
         self.checks.iter().try_for_each(|check| writeln!(f, "  {check}"))
     }
 }

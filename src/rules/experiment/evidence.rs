@@ -159,7 +159,7 @@ impl Evidence {
         let pnl = trade.pnl;
         let random = trade.assignment.is_random();
         match (self.view, trade.assignment.arm) {
-            (View::Paired, Arm::Baseline) => {
+            (View::Paired, Arm::Baseline) if trade.assignment.alone => {
                 let size = trade.assignment.ml_size;
                 let kept = pnl.filter(|_| size > 0.0).map(|pnl| size * pnl);
                 self.ml.add(kept);
@@ -194,7 +194,7 @@ impl Evidence {
         let kept_share = self.ml.taken as f64 / self.baseline.taken as f64;
         let session = |session: &Session| {
             let mut sum = SessionSum::default();
-            for trade in session.trades.iter().filter(|trade| trade.assignment.arm == Arm::Baseline) {
+            for trade in session.trades.iter().filter(|trade| trade.assignment.is_paired()) {
                 let Some(pnl) = trade.pnl else { continue };
                 let kept = f64::from(u8::from(trade.assignment.ml_size > 0.0));
                 sum.difference += (kept - kept_share) * (win(pnl) - rate);

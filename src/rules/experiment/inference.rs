@@ -32,7 +32,7 @@ pub(super) fn metrics(criteria: &Criteria, evidence: &Evidence, sessions: &[Sess
     metrics.extend(sequential(criteria, evidence, EvidenceMetric::WinRate));
     metrics.push(per_signal(criteria, evidence));
     metrics.extend(sequential(criteria, evidence, EvidenceMetric::MeanPnl));
-    metrics.push(open_ended(criteria, evidence));
+    metrics.push(open_ended(criteria, evidence, criteria.tuned_to));
     metrics.push(per_taken(criteria, evidence));
     metrics.extend(sharpe_ratios(criteria, evidence));
     metrics.push(drawdown(criteria, evidence));
@@ -137,11 +137,11 @@ fn sequential(criteria: &Criteria, evidence: &Evidence, metric: EvidenceMetric) 
     Some(Metric { difference: sums.estimate(), interval, p, ml, baseline, ..metric })
 }
 
-fn open_ended(criteria: &Criteria, evidence: &Evidence) -> Metric {
+fn open_ended(criteria: &Criteria, evidence: &Evidence, tuned_to: usize) -> Metric {
     let metric = blank(Measure::PnlPerSignal, Horizon::OpenEnded, "asymptotic confidence sequence");
     let metric = with_figures(metric, evidence.ml.per_signal(), evidence.baseline.per_signal());
     let looked_at = evidence.mean_pnl.filter(|sums| sums.sessions >= criteria.plan.first_look());
-    let sequence = ConfidenceSequence::tuned(criteria.plan.sessions(), criteria.options.level);
+    let sequence = ConfidenceSequence::tuned(tuned_to, criteria.options.level);
     let interval = sequence.zip(looked_at).and_then(|(sequence, sums)| sequence.interval(&sums));
     Metric { interval, ..metric }
 }

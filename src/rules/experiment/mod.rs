@@ -16,7 +16,7 @@ mod state;
 
 pub use decide::{Check, HarmStanding, MetricStanding, Ruling, Standing, Verdict};
 pub use evidence::{Evidence, PolicyFigures, SessionPnl};
-pub use options::{Criteria, EvidenceMetric, InvalidOptions, Options, View};
+pub use options::{Criteria, EvidenceMetric, InvalidOptions, Options, Terms, View};
 pub use report::{Horizon, Measure, Metric, PowerLine, Report, ViewReport};
 pub use staging::{ShadowTrade, StagingOptions, StagingRuling, staging_gate};
 pub use state::{Assignment, Experiment, Noted, Session, Trade};

@@ -169,7 +169,7 @@ impl Report {
             level: options.level,
             min_win_rate_gain: options.min_win_rate_gain,
             power: options.power,
-            evidence: options.evidence,
+            evidence: criteria.view_of(experiment),
             views: evidence.iter().map(|evidence| view(criteria, experiment, evidence)).collect(),
             standing,
             ruling,

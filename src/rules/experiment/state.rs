@@ -29,6 +29,8 @@ pub struct Assignment {
     /// The multiple of the strategy's own size that the ML policy gives it, at least 0; 0 lets it go, 1 where the policy
     /// has nothing to say. In the baseline arm from the shadow score.
     pub ml_size: f64,
+    /// Whether no model was heard; of the baseline arm, whether it is the strategy alone and not another version.
+    pub alone: bool,
 }
 
 /// A signal and what became of it.
@@ -75,6 +77,7 @@ pub struct Experiment {
     days: BTreeMap<TradeId, TradingDay>,
     late: usize,
     unpriced: usize,
+    champion: bool,
     /// Over the trades that were left to chance: how many went to the ML arm, how many should have, and the variance.
     in_ml: f64,
     expected: f64,
@@ -82,6 +85,11 @@ pub struct Experiment {
 }
 
 impl Assignment {
+    /// Whether it was given the strategy alone, so that what both policies make of it is known.
+    pub fn is_paired(&self) -> bool {
+        self.arm == Arm::Baseline && self.alone
+    }
+
     /// Whether chance chose its arm.
     pub fn is_random(&self) -> bool {
         self.allocation > 0.0 && self.allocation < 1.0
@@ -105,6 +113,7 @@ impl Experiment {
             days: BTreeMap::new(),
             late: 0,
             unpriced: 0,
+            champion: false,
             in_ml: 0.0,
             expected: 0.0,
             variance: 0.0,
@@ -141,6 +150,17 @@ impl Experiment {
         self.unpriced
     }
 
+    /// Whether the baseline arm is, in part at least, another version. What the strategy alone would have earned is not
+    /// known there, so only the randomised view compares with it.
+    pub fn has_champion(&self) -> bool {
+        self.champion
+    }
+
+    /// Whether a trade takes part.
+    pub fn has(&self, trade_id: &TradeId) -> bool {
+        self.days.contains_key(trade_id)
+    }
+
     /// Of all trades left to chance, open ones included: how many went to the ML arm, how many were to be expected
     /// there, and the variance of that number.
     pub fn sample_ratio(&self) -> (f64, f64, f64) {
@@ -165,6 +185,7 @@ impl Experiment {
             self.expected += assignment.allocation;
             self.variance += assignment.allocation * (1.0 - assignment.allocation);
         }
+        self.champion |= assignment.arm == Arm::Baseline && !assignment.alone;
         self.days.insert(assignment.trade_id.clone(), assignment.day);
         // the ML arm was told to let it go: no outcome is waited for, but if one comes in time it counts
         let resolved = assignment.arm == Arm::Ml && assignment.ml_size == 0.0;

@@ -1,10 +1,13 @@
-//! What trips, and how it is said.
+//! An emergency: the rule that trips, what it was measured by, and how that is said.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Timestamp, TradingDay, VersionId};
+use super::{
+    id::VersionId,
+    time::{Timestamp, TradingDay},
+};
 
 /// The emergency rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -58,19 +61,28 @@ pub struct Trip {
     pub breach: Breach,
 }
 
+impl Trip {
+    /// Whether it is of the same rule and version, and for the day's loss of the same day.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let rule = self.breach.rule;
+        let of_day = rule != Rule::DayLoss || self.day == other.day;
+        rule == other.breach.rule && self.version == other.version && of_day
+    }
+}
+
 impl Breach {
     /// Broken when `value` is above `threshold`.
-    pub(super) fn above(rule: Rule, value: f64, threshold: f64) -> Option<Self> {
+    pub fn above(rule: Rule, value: f64, threshold: f64) -> Option<Self> {
         (value > threshold).then_some(Self { rule, value: Some(value), threshold: Some(threshold), blank: None })
     }
 
     /// Broken when `value` is below `threshold`.
-    pub(super) fn below(rule: Rule, value: f64, threshold: f64) -> Option<Self> {
+    pub fn below(rule: Rule, value: f64, threshold: f64) -> Option<Self> {
         (value < threshold).then_some(Self { rule, value: Some(value), threshold: Some(threshold), blank: None })
     }
 
     /// Broken because it cannot be evaluated.
-    pub(super) fn unknown(rule: Rule, blank: Blank) -> Self {
+    pub fn unknown(rule: Rule, blank: Blank) -> Self {
         Self { rule, value: None, threshold: None, blank: Some(blank) }
     }
 }
@@ -104,6 +116,16 @@ impl fmt::Display for Blank {
             Self::DailyLimit => "the signal's daily_loss_limit is negative or no number",
             Self::TooManyTrades => "there are more trades in the day than can be told apart",
         })
+    }
+}
+
+impl fmt::Display for Trip {
+    /// `emergency of ES/14: loss_streak 11 > 10`, or `emergency of the account: ...`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.version {
+            Some(version) => write!(f, "emergency of {version}: {}", self.breach),
+            None => write!(f, "emergency of the account: {}", self.breach),
+        }
     }
 }
 

@@ -1,0 +1,371 @@
+//! The A/B router: keeps the trials of all versions up to date and says which step follows from their evidence.
+//!
+//! Which arm a trade belongs to needs no actor: it follows from the salt and the trade's id, in the scorer
+//! ([`Splits`](crate::rules::routing::Splits)). What became of the trades comes here as news. The router changes nothing
+//! itself: a step goes to the guardian, who checks it and performs it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use actix::{Addr, AsyncContext, Context, Handler, Message, MessageResult};
+use arc_swap::ArcSwap;
+use serde::Serialize;
+
+use super::{
+    feed::Feed,
+    guardian::{Advance, Guardian},
+    history,
+    journal::JournalHandle,
+    supervision::{Part, Shell},
+};
+use crate::{
+    clock::Clock,
+    config::Config,
+    domain::{
+        Event, EventKind, Timestamp, VersionId,
+        event::Level,
+        lifecycle::{State, Transition},
+    },
+    journal::Write,
+    protocol::message::WireError,
+    rules::{
+        case::Case,
+        experiment::{Criteria, Options},
+        promotion::{Step, after_test, to_staging, to_test},
+        trials::{Trial, Trials},
+    },
+};
+
+/// The state of the router.
+pub struct AbRouter {
+    trials: Trials,
+    /// What tests are judged by, with the options it was made of.
+    criteria: BTreeMap<VersionId, (Options, Arc<Criteria>)>,
+    /// Criteria that are being made.
+    making: BTreeSet<VersionId>,
+    /// Tests of which a session has closed since they were judged.
+    stale: BTreeSet<VersionId>,
+    /// Steps that follow from the evidence and have not been taken.
+    due: BTreeMap<VersionId, Step>,
+    /// Those the guardian is at.
+    asked: BTreeSet<VersionId>,
+    /// Those a person was told of.
+    told: BTreeSet<(VersionId, State)>,
+    shared: Shared,
+}
+
+/// What the router works with.
+#[derive(Clone)]
+pub struct Shared {
+    /// The configuration in force.
+    pub config: Arc<ArcSwap<Config>>,
+    /// Where the news is.
+    pub feed: Feed,
+    /// Where alerts go.
+    pub journal: JournalHandle,
+    /// The daemon's clock.
+    pub clock: Arc<dyn Clock>,
+    /// Who takes steps.
+    pub guardian: Addr<Shell<Guardian>>,
+}
+
+/// There is news, or time has passed.
+#[derive(Debug)]
+pub struct Look;
+
+/// Asks how versions on trial stand: one, or all that are on trial now.
+#[derive(Debug)]
+pub struct Assess {
+    /// Which, if one.
+    pub version: Option<VersionId>,
+}
+
+/// Asks the router how it is.
+#[derive(Debug)]
+pub struct ObserveRouter;
+
+/// How the router is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RouterStatus {
+    /// Versions in staging.
+    pub staging: usize,
+    /// Versions under test.
+    pub tests: usize,
+    /// Nothing waits: all news is taken in, and every step that follows from it has been taken or refused.
+    pub settled: bool,
+}
+
+/// Criteria are made.
+struct Made {
+    version: VersionId,
+    options: Options,
+    criteria: Result<Criteria, String>,
+}
+
+/// The guardian has answered.
+struct Answered {
+    version: VersionId,
+    result: Result<(), WireError>,
+}
+
+impl Message for Look {
+    type Result = ();
+}
+impl Message for Assess {
+    type Result = Option<Vec<Case>>;
+}
+impl Message for ObserveRouter {
+    type Result = Option<RouterStatus>;
+}
+impl Message for Made {
+    type Result = ();
+}
+impl Message for Answered {
+    type Result = ();
+}
+
+impl Part for AbRouter {
+    const NAME: &'static str = "ab_router";
+}
+
+impl AbRouter {
+    /// The router that the journal makes. News that is in both changes nothing.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn from_journal(shared: Shared) -> Result<Self, String> {
+        let config = shared.config.load_full();
+        let reader = shared.journal.read().await.map_err(|error| error.to_string())?;
+        let past = tokio::task::spawn_blocking(move || history::past(&reader, &config));
+        let (past, _) = past.await.map_err(|error| error.to_string())??;
+        let stale = past.trials.under_test().map(|(version, _)| version.clone()).collect();
+        Ok(Self {
+            trials: past.trials,
+            criteria: BTreeMap::new(),
+            making: BTreeSet::new(),
+            stale,
+            due: BTreeMap::new(),
+            asked: BTreeSet::new(),
+            told: BTreeSet::new(),
+            shared,
+        })
+    }
+
+    fn look(&mut self, address: &Addr<Shell<Self>>) {
+        while let Some((at, news)) = self.shared.feed.next() {
+            self.close(at);
+            self.trials.take(at, &news);
+        }
+        let now = self.shared.clock.now();
+        self.close(now);
+        self.judge(now, address);
+        self.step(now, address);
+    }
+
+    /// Closes the sessions that are due at `at`.
+    fn close(&mut self, at: Timestamp) {
+        let config = self.shared.config.load();
+        let (today, wait) = (config.calendar.day_of(at), config.experiment.outcome_wait_days);
+        while let Some((version, trial)) = self.trials.close_next(today, wait) {
+            if trial == Trial::Test {
+                self.stale.insert(version);
+            }
+        }
+    }
+
+    fn judge(&mut self, now: Timestamp, address: &Addr<Shell<Self>>) {
+        let under_test = |version: &VersionId| self.trials.under_test().any(|(under_test, _)| under_test == version);
+        let stale: Vec<VersionId> = self.stale.iter().filter(|version| under_test(version)).cloned().collect();
+        self.stale.retain(|version| stale.contains(version));
+        for version in stale {
+            let Some(criteria) = self.criteria_of(&version, address) else { continue };
+            self.stale.remove(&version);
+            let Some((standing, ruling)) = self.trials.judge(&version, &criteria, now) else { continue };
+            tracing::info!(%version, verdict = ruling.verdict.name(), "{}", ruling.verdict.why());
+            match after_test(&version, &standing, &ruling) {
+                Some(step) => drop(self.due.insert(version, step)),
+                None => drop(self.due.remove(&version)),
+            }
+        }
+    }
+
+    /// What a test is judged by. When it is not ready it is made, away from this thread.
+    fn criteria_of(&mut self, version: &VersionId, address: &Addr<Shell<Self>>) -> Option<Arc<Criteria>> {
+        let options = self.shared.config.load().experiment.clone();
+        let options = match self.trials.terms(version) {
+            Some(terms) => options.under(terms),
+            None => options,
+        };
+        if let Some((made_of, criteria)) = self.criteria.get(version)
+            && *made_of == options
+        {
+            return Some(Arc::clone(criteria));
+        }
+        if self.making.insert(version.clone()) {
+            let (version, address) = (version.clone(), address.clone());
+            actix::spawn(async move {
+                let of = options.clone();
+                let made = tokio::task::spawn_blocking(move || Criteria::new(of).map_err(|error| error.to_string()));
+                let criteria = made.await.unwrap_or_else(|error| Err(error.to_string()));
+                let _gone_with_the_daemon = address.send(Made { version, options, criteria }).await;
+            });
+        }
+        None
+    }
+
+    /// Has the guardian take the steps that are due, or tells a person of them.
+    fn step(&mut self, now: Timestamp, address: &Addr<Shell<Self>>) {
+        let config = self.shared.config.load_full();
+        let automatic = config.lifecycle.automatic;
+        let stands = |step: &Step| {
+            self.trials.roster().standing(&step.version).is_some_and(|standing| standing.state == step.step.edge().0)
+        };
+        self.due.retain(|_, step| stands(step));
+        let mut steps: Vec<Step> = self.due.values().cloned().collect();
+        steps.extend(to_test(&self.trials, &config.staging, now));
+        if automatic.stage {
+            steps.extend(to_staging(&self.trials));
+        }
+        for step in steps {
+            let forward = step.step == Transition::Stage || automatic.decide;
+            if forward || step.step == Transition::RollBackTest {
+                self.ask(step, address);
+            } else if self.told.insert((step.version.clone(), step.step.edge().1)) {
+                self.tell(now, &step);
+            }
+        }
+    }
+
+    fn ask(&mut self, step: Step, address: &Addr<Shell<Self>>) {
+        if !self.asked.insert(step.version.clone()) {
+            return;
+        }
+        let (guardian, address, version) = (self.shared.guardian.clone(), address.clone(), step.version.clone());
+        actix::spawn(async move {
+            let answer = guardian.send(Advance(step)).await;
+            let answer = answer.unwrap_or_else(|error| Err(WireError::new("internal_error", error.to_string())));
+            let result = answer.map(drop);
+            let _gone_with_the_daemon = address.send(Answered { version, result }).await;
+        });
+    }
+
+    fn tell(&self, now: Timestamp, step: &Step) {
+        let Step { version, step, reason, .. } = step;
+        let to = step.edge().1;
+        let order = match to {
+            State::Archived | State::RolledBack => format!("vigie rollback {version}"),
+            _ => format!("vigie promote {version}"),
+        };
+        let message = format!("{version} may become {to}: {reason}; lifecycle.automatic is off, order it by `{order}`");
+        tracing::warn!(code = "step_due", "{message}");
+        let kind = EventKind::Alert { level: Level::Info, code: "step_due".into(), message };
+        let _it_is_logged = self.shared.journal.write_behind(Write::Event(Event { at: now, kind }));
+    }
+
+    fn made(&mut self, made: Made) {
+        self.making.remove(&made.version);
+        match made.criteria {
+            Ok(criteria) => drop(self.criteria.insert(made.version, (made.options, Arc::new(criteria)))),
+            Err(error) => tracing::error!(version = %made.version, error, "a test cannot be judged"),
+        }
+    }
+
+    fn answered(&mut self, answered: &Answered) {
+        self.asked.remove(&answered.version);
+        if let Err(error) = &answered.result {
+            tracing::debug!(version = %answered.version, %error, "a step was not taken; it is tried again");
+        }
+    }
+
+    fn cases(&self, wanted: Option<&VersionId>) -> Vec<Case> {
+        let config = self.shared.config.load();
+        let now = self.shared.clock.now();
+        let on_trial = |state| matches!(state, State::Staging | State::AbTest | State::Production);
+        let versions = self.trials.roster().versions().filter(|(version, standing)| match wanted {
+            Some(wanted) => wanted == *version,
+            None => on_trial(standing.state),
+        });
+        let case = |(version, _): (&VersionId, _)| {
+            let ready = self.criteria.get(version).map(|(_, criteria)| criteria);
+            Case::of(&self.trials, version, &config.experiment, &config.staging, now, ready)
+        };
+        versions.filter_map(case).collect()
+    }
+
+    fn status(&self) -> RouterStatus {
+        let settled =
+            self.shared.feed.waiting() == 0 && self.asked.is_empty() && self.making.is_empty() && self.stale.is_empty();
+        RouterStatus { staging: self.trials.staging().count(), tests: self.trials.under_test().count(), settled }
+    }
+}
+
+impl Handler<Look> for Shell<AbRouter> {
+    type Result = ();
+
+    fn handle(&mut self, _: Look, context: &mut Context<Self>) {
+        let address = context.address();
+        let lost = self.handle_with(context, "look", |router| {
+            if router.shared.feed.has_lost() {
+                return true;
+            }
+            router.look(&address);
+            false
+        });
+        if lost == Some(true) {
+            self.renew(context);
+        }
+    }
+}
+
+impl Handler<Made> for Shell<AbRouter> {
+    type Result = ();
+
+    fn handle(&mut self, made: Made, context: &mut Context<Self>) {
+        let address = context.address();
+        self.handle_with(context, "made", |router| {
+            router.made(made);
+            router.look(&address);
+        });
+    }
+}
+
+impl Handler<Answered> for Shell<AbRouter> {
+    type Result = ();
+
+    fn handle(&mut self, answered: Answered, context: &mut Context<Self>) {
+        let address = context.address();
+        self.handle_with(context, "answered", |router| {
+            router.answered(&answered);
+            // what was refused is tried at the next tick; what was done may be followed by another step
+            if answered.result.is_ok() {
+                router.look(&address);
+            }
+        });
+    }
+}
+
+impl Handler<Assess> for Shell<AbRouter> {
+    type Result = MessageResult<Assess>;
+
+    fn handle(&mut self, assess: Assess, context: &mut Context<Self>) -> Self::Result {
+        let address = context.address();
+        MessageResult(self.handle_with(context, "assess", |router| {
+            router.look(&address);
+            router.cases(assess.version.as_ref())
+        }))
+    }
+}
+
+impl Handler<ObserveRouter> for Shell<AbRouter> {
+    type Result = MessageResult<ObserveRouter>;
+
+    fn handle(&mut self, _: ObserveRouter, context: &mut Context<Self>) -> Self::Result {
+        let address = context.address();
+        MessageResult(self.handle_with(context, "observe", |router| {
+            router.look(&address);
+            router.status()
+        }))
+    }
+}

@@ -1,0 +1,204 @@
+//! What the daemon's own loop does: it reloads, kills, counts restarts, makes its rounds, and says its last words.
+
+use std::{
+    cell::{Cell, RefCell},
+    path::PathBuf,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+
+use super::{OnReload, Supervision};
+use crate::{
+    actors::{
+        ab_router::{AbRouter, Look},
+        feed::Feed,
+        guardian::{Guardian, LockNow, Reconfigured, Verify},
+        journal::JournalHandle,
+        scorer::{Renew, Scorer},
+        supervision::{Failure, Shell},
+        trainer,
+    },
+    clock::{Clock, Stopwatch},
+    config::{self, Config},
+    domain::{Event, EventKind, event::By},
+    journal::Write,
+    protocol::{peer::AccessList, server::Connections},
+    rules::serving::Serving,
+};
+
+/// How long the last events may take to reach the disk when the daemon ends.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// Pause before a guardian that is being made anew is told again to lock.
+const LOCK_RETRY: Duration = Duration::from_millis(10);
+/// How often time is looked at when there is no news.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// What the daemon's own loop acts on.
+pub(super) struct Parts {
+    pub(super) config: Arc<ArcSwap<Config>>,
+    pub(super) config_path: Option<PathBuf>,
+    pub(super) serving: Arc<ArcSwap<Serving>>,
+    /// What a guardian that takes its place must know, whatever the journal said when it was made.
+    pub(super) unsaved: Rc<RefCell<Vec<Event>>>,
+    pub(super) journal: JournalHandle,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) scorer: actix::Addr<Shell<Scorer>>,
+    pub(super) guardian: actix::Addr<Shell<Guardian>>,
+    pub(super) connections: Rc<Connections>,
+    pub(super) training: Rc<RefCell<trainer::Desk>>,
+    pub(super) ab_router: actix::Addr<Shell<AbRouter>>,
+    pub(super) feed: Feed,
+    pub(super) kill_file: PathBuf,
+    /// Whether the file was there when it was looked for last.
+    pub(super) killed: Cell<bool>,
+    pub(super) restarts: Rc<Cell<u64>>,
+    pub(super) on_reload: Option<OnReload>,
+}
+
+impl Parts {
+    pub(super) fn write_event(&self, kind: EventKind) {
+        let event = Event { at: self.clock.now(), kind };
+        if self.journal.write_behind(Write::Event(event)).is_err() {
+            tracing::warn!("an event found no room in the journal's queue");
+        }
+    }
+
+    /// Takes the configuration file as it is now, all or nothing. Says which changes wait for a restart.
+    pub(super) fn reload(&self, access: &watch::Sender<AccessList>) -> Result<Vec<String>, String> {
+        let Some(path) = &self.config_path else {
+            return Err(
+                "the built-in configuration is in force, and there is no file to read; start with --config".to_owned()
+            );
+        };
+        let running = self.config.load_full();
+        let checked = config::load(path).map_err(|error| error.to_string()).and_then(|new| {
+            let resolved = AccessList::resolve(&new.access).map_err(|error| error.to_string())?;
+            Ok((new, resolved))
+        });
+        let (taken, notes, result) = match checked {
+            Ok((new, resolved)) => {
+                let waiting = running.frozen_changes(&new);
+                let new = Arc::new(new.with_frozen_of(&running));
+                self.config.store(Arc::clone(&new));
+                if let Some(told) = &self.on_reload {
+                    told(&new);
+                }
+                access.send_replace(resolved);
+                // their mailboxes have room, or the daemon is past helping
+                let told = (self.scorer.try_send(Renew), self.guardian.try_send(Reconfigured));
+                if let (Err(_), _) | (_, Err(_)) = told {
+                    tracing::error!("an actor could not be told of the new configuration");
+                }
+                tracing::info!(?waiting, "a new configuration is in force; what is named waits for a restart");
+                (true, waiting.clone(), Ok(waiting))
+            }
+            Err(errors) => {
+                tracing::error!("the new configuration is refused, the old one stays in force:\n{errors}");
+                (false, errors.lines().map(str::to_owned).collect(), Err(errors))
+            }
+        };
+        let config_hash = self.config.load().hash().into();
+        self.write_event(EventKind::Reloaded { config_hash, notes, taken });
+        result
+    }
+
+    /// Serves nothing but the baseline and takes every version that speaks out of service. The first is in force when this
+    /// returns, whatever the guardian and the disk are at.
+    pub(super) fn kill(&self, reason: &str) {
+        tracing::error!(reason, "killed: locked to the baseline, every version that speaks is rolled back");
+        let by = By::Daemon("signal".into());
+        let reason = format!("killed: {reason}");
+        let event = self.lock_at_once(&reason, &by);
+        let lock = LockNow { reason, by, kill: true };
+        let (guardian, unsaved) = (self.guardian.clone(), Rc::clone(&self.unsaved));
+        actix::spawn(async move {
+            while guardian.send(lock.clone()).await != Ok(true) {
+                sleep(LOCK_RETRY).await;
+            }
+            unsaved.borrow_mut().retain(|other| *other != event);
+        });
+    }
+
+    /// Kills when the kill file has appeared. While it is there nothing is resumed.
+    pub(super) fn look_for_kill_file(&self) {
+        let there = self.kill_file.symlink_metadata().is_ok();
+        if there && !self.killed.replace(there) {
+            self.kill(&format!("the file {} is there", self.kill_file.display()));
+        }
+        self.killed.set(there);
+    }
+
+    /// Has the router look at the news when there is some and once a second, and the guardian compare what is served with
+    /// what the journal says is live.
+    pub(super) fn rounds(&self) -> impl Future<Output = ()> + 'static + use<> {
+        let (feed, router, guardian) = (self.feed.clone(), self.ab_router.clone(), self.guardian.clone());
+        let (config, mut verified) = (Arc::clone(&self.config), Stopwatch::start());
+        async move {
+            let mut ticks = interval(ROUND);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    () = feed.rung() => {}
+                    _ = ticks.tick() => {}
+                }
+                // a router that has no room looks at all of it later
+                let _told = router.try_send(Look);
+                if verified.elapsed() >= config.load().lifecycle.verify {
+                    verified = Stopwatch::start();
+                    let _told = guardian.try_send(Verify);
+                }
+            }
+        }
+    }
+
+    /// Serves nothing but the baseline, also when a guardian that was made without knowing takes its place.
+    fn lock_at_once(&self, reason: &str, by: &By) -> Event {
+        silence(&self.serving, reason);
+        let kind = EventKind::Locked { reason: reason.to_owned(), by: by.clone() };
+        let event = Event { at: self.clock.now(), kind };
+        self.unsaved.borrow_mut().push(event.clone());
+        event
+    }
+
+    /// Counts a restart. Says why the daemon must end, when it was one too many.
+    pub(super) fn survive(&self, supervision: &mut Supervision, failure: &Failure) -> Option<String> {
+        self.restarts.set(self.restarts.get() + 1);
+        self.write_event(EventKind::Restarted { actor: failure.actor.into(), panic: failure.panic.clone() });
+        let survived = supervision.budget.restart(supervision.started.elapsed());
+        (!survived).then(|| format!("too many restarts, the last of the {}: {}", failure.actor, failure.panic))
+    }
+
+    pub(super) async fn lock_for_good(&self, reason: &str) {
+        let event = self.lock_at_once(reason, &By::Daemon("supervision".into()));
+        tracing::error!(reason, "locked to the baseline; the daemon ends");
+        let saved = async {
+            while self.journal.write(vec![Write::Event(event.clone())]).await.is_err() {
+                sleep(LOCK_RETRY).await;
+            }
+        };
+        if timeout(LAST_WORDS, saved).await.is_err() {
+            tracing::error!("the lock did not reach the disk in time");
+        }
+    }
+
+    pub(super) async fn last_words(&self) {
+        self.training.borrow().clear();
+        self.write_event(EventKind::Stopped);
+        if timeout(LAST_WORDS, self.journal.stop()).await.is_err() {
+            tracing::error!("the journal did not end in time; what was not acknowledged may be lost");
+        }
+    }
+}
+
+/// Serves nothing but the baseline from now on, until the guardian publishes again. Trades are given out as before.
+pub(super) fn silence(serving: &ArcSwap<Serving>, reason: &str) {
+    let silenced = serving.load().silenced(reason.to_owned());
+    serving.store(Arc::new(silenced));
+}

@@ -1,0 +1,134 @@
+//! What the scorer and the guardian know of the trades under way, and the news of them that others wait for.
+//!
+//! All of it is on the serving thread: nobody waits for anybody. It outlives the parts that use it; at a start it is
+//! made from the journal.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    rc::Rc,
+    sync::Arc,
+};
+
+use tokio::sync::Notify;
+
+use crate::{
+    domain::{EventKind, Opinion, Outcome, Timestamp, TradeId},
+    rules::{
+        desk::{Closing, Desk, Entry},
+        trials::News,
+    },
+};
+
+/// News that may wait; beyond them the reader is told to start from the journal.
+const MOST_NEWS: usize = 100_000;
+
+/// The desk and the news of it.
+#[derive(Debug, Clone)]
+pub struct Feed(Rc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    desk: RefCell<Desk>,
+    news: RefCell<VecDeque<(Timestamp, News)>>,
+    lost: Cell<bool>,
+    bell: Notify,
+}
+
+impl Feed {
+    /// A feed that knows what `desk` does.
+    pub fn new(desk: Desk) -> Self {
+        let (news, lost, bell) = (RefCell::default(), Cell::new(false), Notify::new());
+        Self(Rc::new(Inner { desk: RefCell::new(desk), news, lost, bell }))
+    }
+
+    /// What was made of a signal when it was scored for the first time.
+    pub fn entry(&self, trade_id: &TradeId) -> Option<Arc<Entry>> {
+        self.0.desk.borrow().entry(trade_id).cloned()
+    }
+
+    /// What was answered to a signal when a model was heard, else when it was scored for the first time.
+    pub fn heard(&self, trade_id: &TradeId) -> Option<Arc<Entry>> {
+        self.0.desk.borrow().heard(trade_id).cloned()
+    }
+
+    /// What the versions made of a signal when it was scored for the first time; nothing when it never was.
+    pub fn first(&self, trade_id: &TradeId) -> Vec<Opinion> {
+        self.0.desk.borrow().entry(trade_id).map(|entry| entry.opinions.clone()).unwrap_or_default()
+    }
+
+    /// A signal was answered at `now` and its record is on its way to the journal.
+    pub fn scored(&self, now: Timestamp, entry: Entry) {
+        let opened = self.0.desk.borrow_mut().open(now, entry);
+        if let Some(entry) = opened {
+            self.push(now, News::Scored(entry));
+        }
+    }
+
+    /// What was answered to a signal long ago, from the journal. It is no news.
+    pub fn remember(&self, now: Timestamp, entry: Entry) {
+        self.0.desk.borrow_mut().open(now, entry);
+    }
+
+    /// The daily limit of the latest signal that carried one.
+    pub fn daily_loss_limit(&self) -> Option<f64> {
+        self.0.desk.borrow().daily_loss_limit()
+    }
+
+    /// The outcome of a trade is on disk. It is told once, however often it is sent.
+    pub fn closed(&self, now: Timestamp, trade_id: &TradeId, outcome: Outcome) {
+        let closing = self.0.desk.borrow_mut().close(now, trade_id);
+        if let Closing::First(Some(entry)) = closing {
+            self.push(now, News::Closed(entry, outcome));
+            self.ring();
+        }
+    }
+
+    /// That a signal was let go is on disk.
+    pub fn skipped(&self, now: Timestamp, trade_id: &TradeId) {
+        if let Some(entry) = self.entry(trade_id) {
+            self.push(now, News::Skipped(entry));
+            self.ring();
+        }
+    }
+
+    /// Something happened in the life of a version.
+    pub fn event(&self, at: Timestamp, event: EventKind) {
+        self.push(at, News::Event(event));
+        self.ring();
+    }
+
+    /// Waits until something calls for a look at the news.
+    pub async fn rung(&self) {
+        self.0.bell.notified().await;
+    }
+
+    /// How much news waits to be taken.
+    pub fn waiting(&self) -> usize {
+        self.0.news.borrow().len()
+    }
+
+    /// Takes the oldest news. It stays here until a part is there that takes it.
+    pub fn next(&self) -> Option<(Timestamp, News)> {
+        self.0.news.borrow_mut().pop_front()
+    }
+
+    /// Whether news was lost since this was asked last.
+    pub fn has_lost(&self) -> bool {
+        self.0.lost.take()
+    }
+
+    fn push(&self, at: Timestamp, news: News) {
+        let mut waiting = self.0.news.borrow_mut();
+        if waiting.len() >= MOST_NEWS {
+            // nobody reads: what is in the journal is the truth
+            waiting.clear();
+            self.0.lost.set(true);
+        }
+        waiting.push_back((at, news));
+    }
+
+    fn ring(&self) {
+        self.0.bell.notify_one();
+    }
+}

@@ -1,0 +1,123 @@
+//! Requests that read, and change nothing.
+#![deny(clippy::indexing_slicing)]
+
+use serde::Serialize;
+
+use super::Gateway;
+use crate::{
+    actors::{
+        ab_router::{Assess, ObserveRouter, RouterStatus},
+        guardian::{GuardianStatus, ObserveGuardian},
+        journal::JournalStatus,
+        models::{VersionSummary, summaries},
+        scorer::{ObserveScorer, ScorerStatus},
+        trainer::{ObserveTrainer, Running},
+    },
+    domain::{Timestamp, VersionId},
+    journal::Counts,
+    protocol::message::{Change, WireError},
+    rules::{
+        case::{Assessment, Case},
+        promotion::Gate,
+    },
+};
+
+/// The daemon's state: the answer to `status`.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// Version of the program.
+    pub version: &'static str,
+    /// When it began to serve, by its clock.
+    pub started_at: Timestamp,
+    /// Its clock now.
+    pub now: Timestamp,
+    /// Seconds since it began to serve.
+    pub uptime_s: f64,
+    /// BLAKE2b-8 of the configuration in force.
+    pub config_hash: String,
+    /// Connections open now.
+    pub connections: usize,
+    /// Connections turned away since the start.
+    pub refused: u64,
+    /// Requests at fault since the start.
+    pub rejected: u64,
+    /// Restarts of actors survived since the start.
+    pub restarts: u64,
+    /// What the journal holds; absent while it cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
+    /// The journal.
+    pub journal: JournalStatus,
+    /// The scorer; absent while it is made anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scorer: Option<ScorerStatus>,
+    /// The guardian; absent while it is made anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guardian: Option<GuardianStatus>,
+    /// The A/B router; absent while it is made anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trials: Option<RouterStatus>,
+    /// What the trainer is doing, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub training: Option<Running>,
+}
+
+impl Gateway {
+    pub(super) async fn status(&self) -> Status {
+        let wiring = &*self.0;
+        let counts = match wiring.journal.read().await {
+            Ok(reader) => reader.counts().ok(),
+            Err(_) => None,
+        };
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            started_at: wiring.started_at,
+            now: wiring.clock.now(),
+            uptime_s: wiring.started.elapsed().as_secs_f64(),
+            config_hash: wiring.config.load().hash(),
+            connections: wiring.connections.open.get(),
+            refused: wiring.connections.refused.get(),
+            rejected: wiring.rejected.get(),
+            restarts: wiring.restarts.get(),
+            counts,
+            journal: wiring.journal.status(),
+            scorer: wiring.scorer.send(ObserveScorer).await.ok().flatten(),
+            guardian: wiring.guardian.send(ObserveGuardian).await.ok().flatten(),
+            trials: wiring.ab_router.send(ObserveRouter).await.ok().flatten(),
+            training: wiring.trainer.send(ObserveTrainer).await.ok().flatten().and_then(|status| status.running),
+        }
+    }
+
+    pub(super) async fn models(&self) -> Result<Vec<VersionSummary>, WireError> {
+        let guardian = self.0.guardian.send(ObserveGuardian).await.ok().flatten();
+        let guardian = guardian.ok_or_else(|| WireError::new("retry", "the guardian is being made anew"))?;
+        let reader = self.0.journal.read().await.map_err(|error| WireError::new("retry", error.to_string()))?;
+        let standings = guardian.versions.into_iter().map(|status| (status.version, status.standing)).collect();
+        let summaries = tokio::task::spawn_blocking(move || summaries(&reader, &standings)).await;
+        let summaries = summaries.map_err(|error| WireError::new("internal_error", error.to_string()))?;
+        summaries.map_err(|error| WireError::new("retry", error))
+    }
+
+    /// The gates on the way of a promotion that evidence decides on.
+    pub(super) async fn gates(&self, change: &Change) -> Vec<Gate> {
+        let Change::Promote { version, .. } = change else { return Vec::new() };
+        let assess = Assess { version: Some(version.clone()) };
+        let cases = self.0.ab_router.send(assess).await.ok().flatten().unwrap_or_default();
+        let gates = move || cases.iter().filter_map(Case::gate).collect();
+        tokio::task::spawn_blocking(gates).await.unwrap_or_default()
+    }
+
+    pub(super) async fn experiment(&self, version: Option<VersionId>) -> Result<Vec<Assessment>, WireError> {
+        let cases = self.0.ab_router.send(Assess { version: version.clone() }).await.ok().flatten();
+        let cases = cases.ok_or_else(|| WireError::new("retry", "the A/B router is being made anew; ask again"))?;
+        if let (Some(version), []) = (&version, cases.as_slice()) {
+            let message =
+                format!("{version} is on no trial and never was under test; `vigie models` lists all versions");
+            return Err(WireError::new("refused", message));
+        }
+        let assess = move || cases.iter().map(Case::assess).collect::<Result<Vec<_>, _>>();
+        let assessed = tokio::task::spawn_blocking(assess).await;
+        let assessed = assessed.map_err(|error| WireError::new("internal_error", error.to_string()))?;
+        assessed.map_err(|error| WireError::new("config", error.to_string()))
+    }
+}

@@ -1,0 +1,125 @@
+//! What the evidence of a version on trial makes of it: the step it takes by itself, and the gate an operator meets.
+#![deny(clippy::indexing_slicing)]
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    experiment::{Check, Ruling, StagingOptions, Standing, Verdict},
+    trials::Trials,
+};
+use crate::domain::{
+    Timestamp, VersionId,
+    lifecycle::{State, Transition},
+};
+
+/// Numbers a step was decided on, by name.
+pub type Numbers = BTreeMap<Box<str>, f64>;
+
+/// The section `[lifecycle]` of the configuration: what happens without an operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Automatic {
+    /// Versions pass gates, win and lose tests by themselves.
+    pub decide: bool,
+    /// Versions that passed validation go to staging by themselves.
+    pub stage: bool,
+}
+
+/// A step that a version takes on evidence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// Which version.
+    pub version: VersionId,
+    /// The step.
+    pub step: Transition,
+    /// In words.
+    pub reason: String,
+    /// The numbers.
+    pub evidence: Numbers,
+}
+
+/// A gate before a state, and how a version stands against it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Gate {
+    /// The state behind it.
+    pub next: State,
+    /// Whether it is open.
+    pub passed: bool,
+    /// In words.
+    pub says: String,
+    /// Its conditions.
+    pub checks: Vec<Check>,
+}
+
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.says)?;
+        let squeezed = |check: &Check| check.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        let failed = self.checks.iter().filter(|check| !check.passed).map(squeezed).collect::<Vec<_>>();
+        if failed.is_empty() { Ok(()) } else { write!(f, " ({})", failed.join(", ")) }
+    }
+}
+
+/// The conditions of a gate as numbers: each value where it is defined, and what it is held against.
+pub fn numbers(checks: &[Check]) -> Numbers {
+    let value = |check: &Check| Some((check.name.into(), check.value?));
+    let threshold = |check: &Check| (format!("{}_threshold", check.name).into(), check.threshold);
+    checks.iter().filter_map(value).chain(checks.iter().map(threshold)).collect()
+}
+
+/// The step that follows from a test, if it is over.
+pub fn after_test(version: &VersionId, standing: &Standing, ruling: &Ruling) -> Option<Step> {
+    let step = match ruling.verdict {
+        Verdict::Continue(_) => return None,
+        Verdict::Ship(_) => Transition::Promote,
+        Verdict::StopForHarm(_) => Transition::RollBackTest,
+        Verdict::Futile(_) | Verdict::Invalid(_) => Transition::ArchiveTest,
+    };
+    let mut evidence = numbers(&ruling.checks);
+    evidence.insert("sessions".into(), standing.sessions as f64);
+    for metric in &standing.metrics {
+        let name = metric.metric.name();
+        evidence.extend(metric.z.map(|z| (format!("{name}_z").into(), z)));
+        evidence.insert(format!("{name}_p").into(), metric.p);
+    }
+    for harm in &standing.harm {
+        let name = harm.view.name();
+        evidence.extend(harm.z.map(|z| (format!("harm_{name}_z").into(), z)));
+        evidence.extend(harm.boundary.map(|boundary| (format!("harm_{name}_boundary").into(), boundary)));
+    }
+    evidence.extend(standing.sample_ratio.map(|test| ("sample_ratio_p".into(), test.p)));
+    let reason = format!("{}: {}", ruling.verdict.name(), ruling.verdict.why());
+    Some(Step { version: version.clone(), step, reason, evidence })
+}
+
+/// The first version of each symbol that may begin its test: its gate is passed, and no other is under test.
+pub fn to_test(trials: &Trials, staging: &StagingOptions, now: Timestamp) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for (version, shadowing) in trials.staging() {
+        let free = trials.under_test().all(|(other, _)| other.symbol != version.symbol)
+            && steps.iter().all(|step| step.version.symbol != version.symbol);
+        if !free {
+            continue;
+        }
+        let ruling = shadowing.ruling(staging, now);
+        if ruling.passed {
+            let (evidence, reason) = (numbers(&ruling.checks), "the staging gate is passed".to_owned());
+            steps.push(Step { version: version.clone(), step: Transition::StartTest, reason, evidence });
+        }
+    }
+    steps
+}
+
+/// The versions that passed validation and may watch.
+pub fn to_staging(trials: &Trials) -> Vec<Step> {
+    let validated =
+        trials.roster().versions().filter(|(_, standing)| standing.state == State::Validated && !standing.overridden);
+    let step = |version: &VersionId| Step {
+        version: version.clone(),
+        step: Transition::Stage,
+        reason: "it passed validation".to_owned(),
+        evidence: Numbers::new(),
+    };
+    validated.map(|(version, _)| step(version)).collect()
+}
