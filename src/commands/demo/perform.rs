@@ -21,6 +21,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a training may take.
 const TRAINING: Duration = Duration::from_secs(600);
+/// Past trades that are sent without waiting for their answers.
+const TOGETHER: usize = 64;
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Who performs.
@@ -50,8 +52,7 @@ impl Performer {
         let client = || Client::new(daemon.socket(), PATIENCE);
         let (signals, records, events) = (client(), client(), client());
         let (acknowledged, measured) = (BTreeMap::new(), Vec::new());
-        let mut performer =
-            Self { daemon, signals, records, events, told: 0, last_seq: 0, acknowledged, measured };
+        let mut performer = Self { daemon, signals, records, events, told: 0, last_seq: 0, acknowledged, measured };
         performer.follow()?;
         Ok(performer)
     }
@@ -59,6 +60,7 @@ impl Performer {
     /// Does a step and tells `demo` what came of it.
     pub(super) fn perform(&mut self, demo: &mut Demo, step: Step) -> anyhow::Result<()> {
         match step {
+            Step::Import { lines } => self.import(demo, &lines),
             Step::Score { trade_id, line } => self.score(demo, &trade_id, &line),
             Step::Record { line } => self.record(demo, &line),
             Step::Settle => self.settle(demo),
@@ -104,6 +106,22 @@ impl Performer {
         Ok(())
     }
 
+    fn import(&mut self, demo: &mut Demo, lines: &[String]) -> anyhow::Result<()> {
+        for some in lines.chunks(TOGETHER) {
+            self.records.send(&some.iter().flat_map(|line| [line.as_str(), "\n"]).collect::<String>(), PATIENCE)?;
+            for line in some {
+                let answer: Map<String, Value> = serde_json::from_str(&self.records.receive(PATIENCE)?)?;
+                if answer.get("durable") != Some(&Value::Bool(true)) {
+                    demo.fault(format!("{line}: {}", Value::Object(answer)));
+                }
+            }
+        }
+        let count = lines.len();
+        let note = json!({ "type": "imported", "file": "history", "lines": count, "stored": count, "rejected": 0 });
+        self.records.request(&note, PATIENCE)?;
+        Ok(())
+    }
+
     fn record(&mut self, demo: &mut Demo, line: &str) -> anyhow::Result<()> {
         let watch = Stopwatch::start();
         let answer = exchange(&mut self.records, line)?;
@@ -128,7 +146,10 @@ impl Performer {
             let settled = status.pointer("/trials/settled") == Some(&Value::Bool(true));
             let training = status.get("training").is_some();
             if settled && !training {
-                break status.pointer("/counts/events").and_then(Value::as_u64).context("the journal cannot be read")?;
+                break status
+                    .pointer("/counts/events")
+                    .and_then(Value::as_u64)
+                    .context("the journal cannot be read")?;
             }
             if watch.elapsed() > TRAINING {
                 bail!("the daemon does not come to rest: {status}");
@@ -147,7 +168,9 @@ impl Performer {
                 && let Some(took) = self.acknowledged.get(&trip.at)
             {
                 let micros = took.as_micros();
-                self.measured.push(format!("the models were silent and it was on disk {micros} us after that trade was reported"));
+                self.measured.push(format!(
+                    "the models were silent and it was on disk {micros} us after that trade was reported"
+                ));
             }
             demo.event(seq, &event);
         }
