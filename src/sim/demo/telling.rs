@@ -12,8 +12,8 @@ use crate::{
 /// What anybody must know of a figure of a demonstration.
 pub const NOTICE: &str =
     "SYNTHETIC: a market that never was, whose truth is known. Nothing here says anything about a real one.";
-/// PSI from which a move is noticed, and from which it is an alert.
-const DRIFT_LIMITS: (f64, f64) = (0.1, 0.25);
+/// Shares of its limit from which a move is noticed, and from which it is an alert.
+const DRIFT_LIMITS: (f64, f64) = (0.7, 1.0);
 
 impl Demo {
     /// What is about to happen, before it begins.
@@ -142,6 +142,7 @@ impl Demo {
             accuracy: chronicle::accuracy(closed, ledger),
             accuracy_limits: vec![(0.5, "emergency".to_owned())],
             drift: if read { drift } else { Vec::new() },
+            drift_what: drift::WHAT.to_owned(),
             drift_limits: DRIFT_LIMITS,
             entries: self.chronicle.entries.clone(),
             checks,
