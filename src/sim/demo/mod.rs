@@ -260,6 +260,9 @@ impl Demo {
                 Order::Train(days, reason) => {
                     json!({ "type": "train", "symbol": symbol, "days": days, "reason": reason })
                 }
+                Order::Validate(version, reason) => {
+                    json!({ "type": "validate", "version": version, "reason": reason })
+                }
                 Order::Resume(reason) => json!({ "type": "resume", "reason": reason }),
             };
             self.due.extend([Step::Order { line: order.to_string() }, Step::Settle]);
@@ -292,7 +295,7 @@ impl Demo {
 
     /// Takes in what came of an order: the word for why it was refused, if so.
     pub fn ordered(&mut self, line: &str, refused: Option<&str>) {
-        if line.contains("\"train\"") {
+        if ["\"train\"", "\"validate\""].iter().any(|order| line.contains(order)) {
             self.operator.trained(self.session);
         }
         if let Some(why) = refused {

@@ -20,6 +20,8 @@ pub(super) const AFTER_DRIFT: usize = 15;
 pub(super) enum Order {
     /// Train a version, on the trades of so many days, or on all.
     Train(Option<u32>, String),
+    /// Validate a version anew, on what it has not learnt from.
+    Validate(VersionId, String),
     /// Lift what silences the models.
     Resume(String),
 }
@@ -66,9 +68,11 @@ impl Operator {
             if session < since + SILENCE {
                 return Vec::new();
             }
-            let resume =
-                Order::Resume("the operator has looked at it, and the next version is proven first".to_owned());
-            return vec![resume, Order::Train(None, "the version before was taken down".to_owned())];
+            let resume = Order::Resume("the operator has looked at it; no version is in service".to_owned());
+            let again = in_state(roster, State::RolledBack).pop();
+            let again =
+                again.map(|version| Order::Validate(version, "it was taken down: does it still hold?".to_owned()));
+            return [resume].into_iter().chain(again).collect();
         }
         if self.drift_since.is_some_and(|since| session >= since + AFTER_DRIFT) {
             return vec![Order::Train(None, "the inputs have drifted".to_owned())];
@@ -138,6 +142,6 @@ mod tests {
         operator.silenced(52);
         assert_eq!(operator.orders(59, &roster), []);
         let orders = operator.orders(60, &roster);
-        assert!(matches!(orders.as_slice(), [Order::Resume(_), Order::Train(None, _)]), "{orders:?}");
+        assert!(matches!(orders.as_slice(), [Order::Resume(_)]), "there is nothing to validate: {orders:?}");
     }
 }

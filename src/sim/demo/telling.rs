@@ -29,7 +29,8 @@ impl Demo {
             scenario.to_owned(),
             format!(
                 "An operator who is part of this orders a training every {} sessions while no version is on its way, and {} \
-                 sessions after a drift; after an emergency he keeps silence for {} sessions. All else the daemon does by itself.",
+                 sessions after a drift; after an emergency he keeps silence for {} sessions and has the version validated anew. \
+                 All else the daemon does by itself.",
                 operator::EVERY,
                 operator::AFTER_DRIFT,
                 operator::SILENCE
