@@ -42,7 +42,7 @@ def main():
     rules = read_rules((project / "deny.toml").read_text(encoding="utf-8"))
     packages = {}
     for target in rules["graph"]["targets"]:
-        packages |= reachable(cargo_metadata(project, target))
+        packages |= chosen(cargo_metadata(project, target), built(project, target))
     violations = judge(packages, rules)
     for violation in violations:
         print(f"  {violation}")
@@ -80,33 +80,34 @@ def cargo_metadata(project, target):
     return json.loads(done.stdout)
 
 
-def reachable(metadata):
-    """The packages by id that the members of the workspace use other than in their tests, the members included."""
-    packages = {package["id"]: package for package in metadata["packages"]}
-    nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
-    found, open_ids = set(), list(metadata["workspace_members"])
-    while open_ids:
-        package = open_ids.pop()
-        if package in found:
-            continue
-        found.add(package)
-        for edge in nodes[package]["deps"]:
-            if is_used(edge, packages[edge["pkg"]]["name"], packages[package], nodes[package]["features"]):
-                open_ids.append(edge["pkg"])
-    return {package: packages[package] for package in found}
+def built(project, target):
+    """Name and version of each crate that is built for a target, tests aside: metadata lists more, since it unites the features that
+    a crate is given on any target."""
+    command = ["cargo", "tree", "--locked", "--workspace", "--target", target, "--edges", "normal,build"]
+    done = subprocess.run(
+        [*command, "--prefix", "none", "--format", "{p}"], cwd=project, stdout=subprocess.PIPE, text=True
+    )
+    if done.returncode != 0:
+        raise Unusable("cargo tree failed; see above")
+    return named(done.stdout)
 
 
-def is_used(edge, name, package, features):
-    """Whether a dependency is built. Cargo also lists optional ones named only as `NAME?/feature`, which are not."""
-    entries = [entry for feature in features for entry in package["features"].get(feature, [])]
-    enabled = {entry.removeprefix("dep:").split("/")[0] for entry in entries if "?/" not in entry}
-    kinds = {kind["kind"] for kind in edge["dep_kinds"]} & {None, "build"}
-    for declared in package["dependencies"]:
-        key = declared["rename"] or declared["name"]
-        is_this = declared["name"] == name and (not declared["rename"] or key.replace("-", "_") == edge["name"])
-        if is_this and declared["kind"] in kinds and (not declared["optional"] or key in enabled):
-            return True
-    return False
+def named(tree):
+    """From lines such as `syn v2.0.119 (proc-macro) (*)`."""
+    lines = [line.split() for line in tree.splitlines() if line.strip()]
+    for line in lines:
+        if len(line) < 2 or not line[1].startswith("v"):
+            raise Unusable(f"cargo tree says {' '.join(line)!r}")
+    return {(line[0], line[1].removeprefix("v")) for line in lines}
+
+
+def chosen(metadata, names):
+    """The packages of those names and versions, by id. All must be known."""
+    found = {p["id"]: p for p in metadata["packages"] if (p["name"], p["version"]) in names}
+    unknown = names - {(p["name"], p["version"]) for p in found.values()}
+    if unknown:
+        raise Unusable(f"cargo metadata does not know {sorted(unknown)}")
+    return found
 
 
 def judge(packages, rules):
@@ -279,22 +280,18 @@ def planted_faults_are_found():
 
 
 def only_built_crates_are_judged():
-    # from, to, kind, optional
-    edges = [
-        ("root", "normal", None, False), ("root", "tests", "dev", False), ("normal", "builds", "build", False),
-        ("tests", "deep", None, False), ("root", "wanted", None, True), ("root", "weak", None, True),
-    ]
-    features = {"default": ["dep:wanted", "weak?/std"], "more": ["dep:weak"]}
-    packages, nodes = [], []
-    for name in {edge[0] for edge in edges} | {edge[1] for edge in edges}:
-        own = [edge for edge in edges if edge[0] == name]
-        declared = [{"name": to, "rename": None, "kind": kind, "optional": optional} for _, to, kind, optional in own]
-        packages.append({"id": name, "name": name, "features": features, "dependencies": declared})
-        deps = [{"name": to, "pkg": to, "dep_kinds": [{"kind": kind}]} for _, to, kind, _ in own]
-        nodes.append({"id": name, "deps": deps, "features": ["default"]})
-    metadata = {"resolve": {"nodes": nodes}, "workspace_members": ["root"], "packages": packages}
-    found = set(reachable(metadata))
-    expect(found == {"root", "normal", "builds", "wanted"}, f"what is built: {sorted(found)}")
+    names = named("root v1.0.0 (/somewhere)\nsyn v2.0.1 (proc-macro)\nsyn v2.0.1 (proc-macro) (*)\n\na v1.0.0-rc.1+b\n")
+    expect(names == {("root", "1.0.0"), ("syn", "2.0.1"), ("a", "1.0.0-rc.1+b")}, f"what is built: {names}")
+    versions = [("root", "1.0.0"), ("syn", "2.0.1"), ("syn", "3.0.0"), ("a", "1.0.0-rc.1+b")]
+    packages = [{"id": f"{name} {version}", "name": name, "version": version} for name, version in versions]
+    found = set(chosen({"packages": packages}, names))
+    expect(found == {"root 1.0.0", "syn 2.0.1", "a 1.0.0-rc.1+b"}, f"what is built: {found}")
+    for fault in [lambda: named("nonsense"), lambda: chosen({"packages": packages[1:]}, names)]:
+        try:
+            fault()
+        except Unusable:
+            continue
+        expect(False, "what it cannot understand")
 
 
 def expect(condition, what):

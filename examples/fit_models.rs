@@ -1,7 +1,7 @@
 //! Fits models to the data that `bench/fit.py` writes and prints `model,rows,seconds,auc`, a line each: CPU seconds of
 //! the fit, AUC on the test part. Run by that script, which puts other libraries beside it.
 //!
-//! `fit_models TRAIN TEST`: files of little-endian doubles, 13 a row: twelve columns and the label.
+//! `fit_models COLUMNS TRAIN TEST [ONLY]`: files of little-endian doubles, a row after the other: its columns and the label.
 
 use std::{env, error::Error, fs};
 
@@ -11,13 +11,13 @@ use vigie::{
     stats::binary::roc_auc,
 };
 
-const COLUMNS: usize = 12;
-
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
-    let mut next = || arguments.next().ok_or("usage: fit_models TRAIN TEST");
-    let (x, y) = read(&next()?)?;
-    let (test_x, test_y) = read(&next()?)?;
+    let mut next = || arguments.next().ok_or("usage: fit_models COLUMNS TRAIN TEST [ONLY]");
+    let columns = next()?.parse()?;
+    let (x, y) = read(&next()?, columns)?;
+    let (test_x, test_y) = read(&next()?, columns)?;
+    let only = next().unwrap_or_default();
     let logistic = |solver| ModelSpec::Logistic(LogisticSpec { solver, ..LogisticSpec::default() });
     for (name, spec) in [
         ("vigie logistic", logistic(Solver::Newton)),
@@ -26,6 +26,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("vigie extra trees", ModelSpec::ExtraTrees(ForestSpec::default())),
         ("vigie boosting", ModelSpec::Boosting(BoostingSpec::default())),
     ] {
+        if !name.contains(&only) {
+            continue;
+        }
         // the kernel counts in ticks, so what is short is repeated
         let (mut model, mut repeats, before) = (None, 0, cpu_seconds()?);
         let mut seconds = 0.0;
@@ -38,19 +41,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         let score = |row: ndarray::ArrayView1<'_, f64>| compiled.value(row.as_slice().unwrap_or_default());
         let scores: Vec<f64> = test_x.rows().into_iter().map(score).collect::<Option<_>>().ok_or("no score")?;
         let auc = roc_auc(&test_y, &scores).ok_or("no AUC")?;
-        println!("{name},{},{:.4},{auc:.4}", y.len(), seconds / f64::from(repeats));
+        println!("{name},{},{:.5},{auc:.4}", y.len(), seconds / f64::from(repeats));
     }
     Ok(())
 }
 
-fn read(path: &str) -> Result<(Array2<f64>, Vec<bool>), Box<dyn Error>> {
+fn read(path: &str, columns: usize) -> Result<(Array2<f64>, Vec<bool>), Box<dyn Error>> {
     let bytes = fs::read(path)?;
     let (doubles, _) = bytes.as_chunks::<8>();
     let cells: Vec<f64> = doubles.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
-    let rows = cells.len() / (COLUMNS + 1);
-    let y = cells.chunks_exact(COLUMNS + 1).filter_map(|row| row.last()).map(|label| *label > 0.5).collect();
-    let x = cells.chunks_exact(COLUMNS + 1).flat_map(|row| row.iter().take(COLUMNS).copied()).collect();
-    Ok((Array2::from_shape_vec((rows, COLUMNS), x)?, y))
+    let rows = cells.len() / (columns + 1);
+    let y = cells.chunks_exact(columns + 1).filter_map(|row| row.last()).map(|label| *label > 0.5).collect();
+    let x = cells.chunks_exact(columns + 1).flat_map(|row| row.iter().take(columns).copied()).collect();
+    Ok((Array2::from_shape_vec((rows, columns), x)?, y))
 }
 
 /// CPU time of this thread so far; a fit uses no other.

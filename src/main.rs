@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Command::Kill(kill) => kill.run(),
         Command::Resume(resume) => resume.run(),
         Command::Experiment(experiment) => experiment.run(),
+        Command::Power(power) => power.run(),
         Command::Reload(reload) => reload.run(),
         Command::Validate(validate) => validate.run(),
         Command::Phases(phases) => phases.run(),

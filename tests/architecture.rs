@@ -23,14 +23,16 @@ const IMPURE: [&str; 10] = [
     "tracing",
 ];
 /// Where each heavy crate may be named: modules, or single files.
-const HOMES: [(&str, &[&str]); 9] = [
+const HOMES: [(&str, &[&str]); 11] = [
     ("statrs", &["stats"]),
     ("smartcore", &["models"]),
     ("ndarray", &["models", "validation"]),
+    ("pulp", &["models/blocks.rs"]),
     ("redb", &["journal"]),
     ("toml", &["config"]),
     ("clap", &["commands", "main.rs"]),
     ("actix", &["actors", "commands/run.rs"]),
+    ("parquet", &["commands/table.rs"]),
     // a child limits itself
     ("rustix", &["commands/work.rs"]),
     // the journal asks who owns its file, the demonstration stops its daemon

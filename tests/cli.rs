@@ -19,7 +19,7 @@ use vigie::domain::lifecycle::State;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
 const SIGNAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signal.json");
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 25] = [
     "demo",
     "alerts",
     "events",
@@ -38,6 +38,7 @@ const COMMANDS: [&str; 24] = [
     "resume",
     "kill",
     "experiment",
+    "power",
     "reload",
     "validate",
     "phases",

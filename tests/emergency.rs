@@ -239,7 +239,7 @@ impl Slow {
         }
         let limit = trade.daily_loss_limit.unwrap_or(options.daily_loss_limit);
         let beyond = -self.day_pnl(trade.day) > options.daily_loss_factor * limit;
-        if (blank || beyond) && self.broke.insert(trade.day) {
+        if blank || (beyond && self.broke.insert(trade.day)) {
             tripped.insert((None, Rule::DayLoss));
         }
         tripped

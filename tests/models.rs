@@ -199,6 +199,47 @@ fn the_same_input_gives_the_same_bits_and_the_layout_of_the_matrix_does_not_matt
 }
 
 #[test]
+fn the_bits_are_those_of_every_machine() {
+    // whichever instructions it has; they change with the order of the sums, and then stand here anew
+    let (x, y) = random(4, 500, 9);
+    let fit = fit_logistic(x.view(), &y, &Options { tolerance: 1e-10, ..Options::default() }).unwrap();
+    let bits: Vec<u64> = fit.weights.iter().chain([&fit.intercept]).map(|w| w.to_bits()).collect();
+    let known = [
+        4607589395589580993,
+        4598899189359266656,
+        4603541372304538246,
+        4604518251148407621,
+        4605889900817231728,
+        4600760640106991341,
+        4606839953482934102,
+        4608067390998289046,
+        4603875317991848063,
+        4602899055765141367,
+    ];
+    assert_eq!(bits, known);
+}
+
+#[test]
+fn strong_and_badly_scaled_signals_are_fitted_too() {
+    let mut rng = Pcg64::new(23, 1);
+    for case in 0..400 {
+        let (n, k) = (rng.random_range(12..150), rng.random_range(1..8));
+        let (scale, l2) = (10.0_f64.powf(rng.random_range(-2.0..2.0)), 10.0_f64.powf(rng.random_range(-5.0..1.0)));
+        let sizes: Vec<f64> = (0..k).map(|_| 10.0_f64.powf(rng.random_range(-1.0..1.5))).collect();
+        let x = Array2::from_shape_fn((n, k), |(_, j)| sizes[j] * rng.random_range(-1.0..1.0_f64).powi(3));
+        let mut y: Vec<bool> = (x.rows().into_iter())
+            .map(|row| row.sum() * scale > (1.0 / rng.random_range(0.0..1.0_f64) - 1.0).ln())
+            .collect();
+        (y[0], y[1]) = (true, false);
+        let weights: Vec<f64> = (0..n).map(|_| f64::from(rng.random_range(1..4_u32))).collect();
+        let options =
+            Options { l2, tolerance: 1e-9, sample_weights: (case % 2 == 0).then_some(&weights), ..Options::default() };
+        let fit = fit_logistic(x.view(), &y, &options).unwrap_or_else(|error| panic!("case {case}: {error}"));
+        assert!(fit.gradient <= 1e-9 && fit.iterations.unwrap() < 60, "case {case}: {fit:?}");
+    }
+}
+
+#[test]
 fn data_that_cannot_be_fitted_are_refused_with_the_place() {
     let (x, y) = random(2, 30, 3);
     let refusal = |x: &Array2<f64>, y: &[bool], options: Options<'_>| {

@@ -9,6 +9,10 @@ use common::{
     place::{CONFIG, Place, examples},
     process::{Process, succeed},
 };
+use parquet::{
+    file::reader::{FileReader, SerializedFileReader},
+    record::Field,
+};
 use serde_json::{Value, json};
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
@@ -106,4 +110,101 @@ fn exports_hold_every_closed_trade_and_python_reads_them() {
                   print(len(r), len(m['columns']), all(len(x['values']) == len(m['columns']) for x in r))";
     let read = Command::new("python3").args(["-c", script]).current_dir(place.folder()).output().unwrap();
     assert_eq!(String::from_utf8(read.stdout).unwrap().trim(), format!("{} 21 True", examples().len()));
+}
+
+/// The rows of a Parquet file, each value beside its column's name.
+fn parquet_rows(place: &Place, file: &str) -> Vec<Vec<(String, Field)>> {
+    let file = std::fs::File::open(place.folder().join(file)).unwrap();
+    let reader = SerializedFileReader::new(file).unwrap();
+    reader.get_row_iter(None).unwrap().map(|row| row.unwrap().into_columns()).collect()
+}
+
+#[test]
+fn the_matrix_as_parquet_is_the_one_as_csv() {
+    let place = trained();
+    let csv = text(&place, &["export"]);
+    text(&place, &["export", "--format", "parquet", "--output", "trades.parquet"]);
+    let rows = parquet_rows(&place, "trades.parquet");
+    assert_eq!(rows.len(), examples().len());
+    let mut lines = csv.lines();
+    let names: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let (mut missing, mut classes) = (0, 0);
+    for (line, row) in lines.zip(&rows) {
+        for ((cell, name), (column, field)) in line.split(',').zip(&names).zip(row) {
+            assert_eq!(name, column);
+            match field {
+                Field::Null => assert_eq!(cell, "", "{column}"),
+                Field::Str(text) => assert_eq!(cell, text, "{column}"),
+                Field::Double(value) => assert_eq!(cell.parse::<f64>().unwrap().to_bits(), value.to_bits(), "{column}"),
+                Field::Bool(yes) => assert_eq!(cell.parse::<f64>().unwrap(), f64::from(u8::from(*yes)), "{column}"),
+                Field::TimestampMicros(at) => {
+                    assert_eq!(cell.parse::<jiff::Timestamp>().unwrap().as_microsecond(), *at, "{column}");
+                }
+                other => panic!("{column} is {other:?}"),
+            }
+            missing += usize::from(*field == Field::Null);
+            classes += usize::from(matches!(field, Field::Bool(_)));
+        }
+    }
+    assert!(missing > 0 && classes > 3 * rows.len(), "{missing} missing, {classes} classes");
+}
+
+#[test]
+fn snapshots_as_parquet_have_every_field_of_every_signal() {
+    let place = trained();
+    let lines = text(&place, &["export", "--what", "snapshots"]);
+    text(&place, &["export", "--what", "snapshots", "--format", "parquet", "--output", "snapshots.parquet"]);
+    let rows = parquet_rows(&place, "snapshots.parquet");
+    assert_eq!(rows.len(), lines.lines().count());
+    let mut sorts = std::collections::HashSet::new();
+    for (line, row) in lines.lines().zip(&rows) {
+        let line: Value = serde_json::from_str(line).unwrap();
+        for (column, field) in row {
+            let value = column.split('.').fold(&line, |value, key| &value[key]);
+            let same = match field {
+                Field::Null => value.is_null(),
+                Field::Long(whole) => value.as_i64() == Some(*whole),
+                Field::Double(real) => value.as_f64() == Some(*real),
+                Field::Str(text) => value.as_str() == Some(text) || value.to_string() == *text,
+                Field::TimestampMicros(at) => {
+                    value.as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_microsecond() == *at
+                }
+                other => panic!("{column} is {other:?}"),
+            };
+            assert!(same, "{column}: {field:?} is not {value}");
+            sorts.insert(std::mem::discriminant(field));
+        }
+        fn leaves(value: &Value) -> usize {
+            value.as_object().map_or(usize::from(!value.is_null()), |object| object.values().map(leaves).sum())
+        }
+        assert_eq!(row.iter().filter(|(_, field)| *field != Field::Null).count(), leaves(&line), "nothing is left out");
+    }
+    assert_eq!(sorts.len(), 5, "missing, whole, real, text and time");
+}
+
+/// `VIGIE_PYTHON`, or python3, if it has pandas and pyarrow.
+fn python_with_pandas() -> Option<std::ffi::OsString> {
+    let python = std::env::var_os("VIGIE_PYTHON").unwrap_or_else(|| "python3".into());
+    let has_them = Command::new(&python).args(["-c", "import pandas, pyarrow"]).output();
+    has_them.is_ok_and(|output| output.status.success()).then_some(python)
+}
+
+#[test]
+fn pandas_reads_parquet_with_the_types_and_values_of_the_csv() {
+    let Some(python) = python_with_pandas() else {
+        return println!("skipped: no pandas and pyarrow in python3; VIGIE_PYTHON may name another");
+    };
+    let place = trained();
+    for (what, format, file) in [
+        ("matrix", "csv", "trades.csv"),
+        ("matrix", "parquet", "trades.parquet"),
+        ("snapshots", "csv", "snapshots.jsonl"),
+        ("snapshots", "parquet", "snapshots.parquet"),
+    ] {
+        text(&place, &["export", "--what", what, "--format", format, "--output", file]);
+    }
+    let script = include_str!("fixtures/export/read_parquet.py");
+    let read = Command::new(python).args(["-c", script]).current_dir(place.folder()).output().unwrap();
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+    assert_eq!(String::from_utf8(read.stdout).unwrap().trim(), format!("{0} {0}", examples().len()));
 }

@@ -47,6 +47,11 @@ impl Feed {
         self.0.desk.borrow().entry(trade_id).cloned()
     }
 
+    /// What was answered to a signal when a model was heard, else when it was scored for the first time.
+    pub fn heard(&self, trade_id: &TradeId) -> Option<Arc<Entry>> {
+        self.0.desk.borrow().heard(trade_id).cloned()
+    }
+
     /// What the versions made of a signal when it was scored for the first time; nothing when it never was.
     pub fn first(&self, trade_id: &TradeId) -> Vec<Opinion> {
         self.0.desk.borrow().entry(trade_id).map(|entry| entry.opinions.clone()).unwrap_or_default()
@@ -58,6 +63,11 @@ impl Feed {
         if let Some(entry) = opened {
             self.push(now, News::Scored(entry));
         }
+    }
+
+    /// What was answered to a signal long ago, from the journal. It is no news.
+    pub fn remember(&self, now: Timestamp, entry: Entry) {
+        self.0.desk.borrow_mut().open(now, entry);
     }
 
     /// The daily limit of the latest signal that carried one.

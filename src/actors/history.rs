@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use crate::{
     config::Config,
-    domain::{Event, EventKind, Signal, Timestamp, TradingCalendar, event::By, trip::Trip},
+    domain::{Event, EventKind, Signal, Timestamp, TradeId, TradingCalendar, event::By, trip::Trip},
     journal::{OutcomeRecord, Reader, Source, StoreError, StoredOutcome, StoredSignal, StoredSkip},
     rules::{
         answer::Policy,
@@ -118,6 +118,21 @@ pub fn happenings(reader: &Reader, calendar: &TradingCalendar, policy: &Policy) 
     }
     all.sort_by_key(|(seq, _)| *seq);
     Ok(all.into_iter().map(|(_, happening)| happening).collect())
+}
+
+/// What was answered each time a trade was scored, oldest first. Damaged records are left out.
+///
+/// # Errors
+/// When the storage cannot be read.
+pub fn entries_of(reader: &Reader, trade_id: &TradeId, calendar: &TradingCalendar) -> Result<Vec<Entry>, String> {
+    let mut found = Vec::new();
+    for stored in reader.signals_of(trade_id).map_err(|error| error.to_string())? {
+        let Some(StoredSignal { record, signal, .. }) = kept(stored)? else { continue };
+        if let Some(decision) = record.decision {
+            found.push(Entry::of_signal(&signal, calendar, decision, record.opinions));
+        }
+    }
+    Ok(found)
 }
 
 /// A record that can be read; `None` for one that is damaged.

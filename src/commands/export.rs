@@ -10,14 +10,18 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{ConfigArgs, Outcome, StateArgs};
+use super::{
+    ConfigArgs, Outcome, StateArgs,
+    flatten::flatten,
+    table::{Cells, Column, write_parquet},
+};
 use crate::{
     actors::history,
     config::Config,
     domain::{Symbol, Timestamp, TradeId},
     features::{Instrument, pipeline::Pipeline},
     journal::Reader,
-    models::{Labeller, Target, TargetValue},
+    models::{Labeller, Target, TargetKind, TargetValue},
     validation::training::History,
 };
 
@@ -25,20 +29,22 @@ const EXAMPLES: &str = "\
 Examples:
   vigie export --output trades.csv
   vigie export --format pickle --output trades.pickle
+  vigie export --format parquet --what snapshots --output snapshots.parquet
   vigie export --what snapshots | gzip > snapshots.jsonl.gz";
 
 /// Export the training matrix, or the raw snapshots, of one symbol
 ///
 /// The matrix has a row a closed trade: its id, times, the inputs as a model sees them before its own design (carried
 /// forward, turned to the side of the trade, empty where missing), its pnl and the seven targets. The tercile of
-/// signal_strength_class is that of the training part. Reads the journal, also beside the daemon.
+/// signal_strength_class is that of the training part. Parquet has times, numbers and yes or no as such, and of a snapshot a
+/// column a field. Reads the journal, also beside the daemon.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Export {
     /// What to export
     #[arg(long, value_enum, default_value_t = What::Matrix)]
     what: What,
-    /// Format of the matrix; snapshots are always the JSON lines as they were received
+    /// Format of the matrix; snapshots are a table as Parquet, and else the JSON lines as they were received
     #[arg(long, value_enum, default_value_t = Format::Csv)]
     format: Format,
     /// Whose trades
@@ -67,6 +73,8 @@ enum Format {
     Csv,
     /// A Python pickle: a dict of the columns' names and the rows
     Pickle,
+    /// Apache Parquet, gzipped
+    Parquet,
 }
 
 /// One closed trade.
@@ -99,12 +107,21 @@ impl Export {
         };
         let mut out = BufWriter::new(out);
         match self.what {
-            What::Snapshots => snapshots(&reader, &self.symbol, &mut out)?,
+            What::Snapshots if self.format == Format::Parquet => {
+                let mut lines = Vec::new();
+                snapshots(&reader, &self.symbol, |line| Ok(lines.push(serde_json::from_slice(line)?)))?;
+                table(&flatten(lines), &mut out)?
+            }
+            What::Snapshots => snapshots(&reader, &self.symbol, |line| {
+                out.write_all(line)?;
+                Ok(out.write_all(b"\n")?)
+            })?,
             What::Matrix => {
                 let matrix = matrix(&history::read(&reader).map_err(anyhow::Error::msg)?, &self.symbol, &config)?;
                 match self.format {
                     Format::Csv => write_csv(&matrix, &mut out)?,
                     Format::Pickle => serde_pickle::to_writer(&mut out, &matrix, serde_pickle::SerOptions::new())?,
+                    Format::Parquet => table(&columns(matrix), &mut out)?,
                 }
             }
         }
@@ -113,16 +130,52 @@ impl Export {
     }
 }
 
-fn snapshots(reader: &Reader, symbol: &Symbol, out: &mut impl Write) -> anyhow::Result<()> {
+/// Hands over the line of every signal of `symbol`.
+fn snapshots(
+    reader: &Reader,
+    symbol: &Symbol,
+    mut each: impl FnMut(&[u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     for stored in reader.signals()? {
         // a damaged record is named by `vigie train` and left out
         let Ok(stored) = stored else { continue };
         if stored.signal.symbol == *symbol {
-            out.write_all(&stored.record.line)?;
-            out.write_all(b"\n")?;
+            each(&stored.record.line)?;
         }
     }
     Ok(())
+}
+
+/// Through memory: standard output cannot be handed to the writer.
+fn table(columns: &[Column], out: &mut impl Write) -> anyhow::Result<()> {
+    let mut file = Vec::new();
+    write_parquet(columns, &mut file)?;
+    Ok(out.write_all(&file)?)
+}
+
+/// The matrix by columns: classes are yes or no.
+fn columns(matrix: Matrix) -> Vec<Column> {
+    let class = |target: &Target| target.kind() != TargetKind::Real;
+    let classes: Vec<String> = Target::ALL.iter().filter(|target| class(target)).map(column_of).collect();
+    let mut columns = vec![
+        Column::new("trade_id", Cells::Text(matrix.rows.iter().map(|row| Some(row.trade_id.to_string())).collect())),
+        Column::new("at", Cells::Time(matrix.rows.iter().map(|row| Some(row.at)).collect())),
+        Column::new("exit_at", Cells::Time(matrix.rows.iter().map(|row| Some(row.exit_at)).collect())),
+    ];
+    for (number, name) in matrix.columns.into_iter().enumerate() {
+        let values = matrix.rows.iter().map(|row| row.values.get(number).copied().flatten());
+        let cells = if classes.contains(&name) {
+            Cells::Yes(values.map(|value| Some(value? > 0.5)).collect())
+        } else {
+            Cells::Real(values.collect())
+        };
+        columns.push(Column::new(name, cells));
+    }
+    columns
+}
+
+fn column_of(target: &Target) -> String {
+    format!("target:{target}")
 }
 
 fn matrix(history: &History, symbol: &Symbol, config: &Config) -> anyhow::Result<Matrix> {
@@ -135,7 +188,7 @@ fn matrix(history: &History, symbol: &Symbol, config: &Config) -> anyhow::Result
     let learnt = pnl.len() - (pnl.len() as f64 * config.training.test_share).round() as usize;
     let labellers = Target::ALL.map(|target| Labeller::fit(target, pnl.get(..learnt).unwrap_or_default()));
     let inputs = pipeline.schema().names().map(str::to_owned);
-    let targets = Target::ALL.map(|target| format!("target:{target}"));
+    let targets = Target::ALL.iter().map(column_of);
     let columns = inputs.chain(["pnl_after_costs".to_owned()]).chain(targets).collect();
     let mut rows = Vec::new();
     for signal in &history.signals {

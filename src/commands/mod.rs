@@ -10,16 +10,19 @@ mod experiment;
 mod export;
 mod features;
 mod files;
+mod flatten;
 mod import;
 mod log;
 mod models;
 mod phases;
+mod power;
 mod registry;
 mod replay;
 mod run;
 mod score;
 mod simulate;
 mod status;
+mod table;
 mod terminal;
 mod train;
 mod work;
@@ -86,6 +89,7 @@ pub enum Command {
     Kill(Kill),
     Resume(Resume),
     Experiment(experiment::Experiment),
+    Power(power::Power),
     Reload(Reload),
     Validate(train::Validate),
     Phases(phases::Phases),

@@ -61,6 +61,15 @@ pub struct Trip {
     pub breach: Breach,
 }
 
+impl Trip {
+    /// Whether it is of the same rule and version, and for the day's loss of the same day.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let rule = self.breach.rule;
+        let of_day = rule != Rule::DayLoss || self.day == other.day;
+        rule == other.breach.rule && self.version == other.version && of_day
+    }
+}
+
 impl Breach {
     /// Broken when `value` is above `threshold`.
     pub fn above(rule: Rule, value: f64, threshold: f64) -> Option<Self> {

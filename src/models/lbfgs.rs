@@ -16,9 +16,8 @@ use super::{
 
 /// Lets smartcore search the minimum, and checks that it is one.
 pub(super) fn minimise(x: ArrayView2<'_, f64>, y: &[bool], problem: &Problem) -> Result<Solution, FitError> {
-    // the Newton step at 0 says whether the columns are sound, and is otherwise not used
-    let zeros = vec![0.0; problem.width()];
-    problem.newton_step(&zeros, &problem.log_odds(&zeros))?;
+    // the curvature at 0 says whether the columns are sound, and is otherwise not used
+    problem.curvature(&problem.at(vec![0.0; problem.width()]))?;
 
     let labels: Vec<u32> = y.iter().map(|&label| u32::from(label)).collect();
     let parameters = LogisticRegressionParameters::default().with_alpha(problem.l2());
@@ -31,13 +30,14 @@ pub(super) fn minimise(x: ArrayView2<'_, f64>, y: &[bool], problem: &Problem) ->
     if beta.len() != problem.width() || beta.iter().any(|b| !b.is_finite()) {
         return Err(FitError::NonFiniteResult);
     }
-    let log_odds = problem.log_odds(&beta);
-    if problem.is_unbounded(&log_odds) {
+    let at = problem.at(beta);
+    if problem.is_unbounded(&at) {
         return Err(FitError::Separated);
     }
-    let step = problem.newton_step(&beta, &log_odds)?;
-    if !problem.is_minimum(&step) {
-        return Err(problem.not_converged(&step));
+    let mut step = at.gradient.clone();
+    problem.curvature(&at)?.solve(&mut step);
+    if !(problem.is_flat(&at) && problem.is_settled(&step)) {
+        return Err(problem.not_converged(&at));
     }
-    Ok(Solution { beta, gradient: step.gradient, iterations: None })
+    Ok(Solution { beta: at.beta, gradient: at.relative, iterations: None })
 }

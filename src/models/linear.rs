@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    cholesky,
+    cholesky::Factor,
     error::FitError,
     input::{self, Values, in_range},
 };
@@ -118,8 +118,11 @@ impl Products {
     fn solve(&self, spec: &LinearSpec) -> Result<Vec<f64>, FitError> {
         let (mut gram, mut beta) = (self.gram.clone(), self.target.clone());
         gram.diag_mut().iter_mut().for_each(|own| *own += spec.l2);
-        match cholesky::solve(&mut gram, &mut beta) {
-            Ok(()) => Ok(beta),
+        match Factor::new(gram) {
+            Ok(factor) => {
+                factor.solve(&mut beta);
+                Ok(beta)
+            }
             Err(at) if at.pivot.is_finite() => Err(FitError::Collinear { column: at.row }),
             Err(_) => Err(FitError::NonFiniteResult),
         }

@@ -5,6 +5,7 @@
 //! Pure: no clock, no file; the same input and seed give the same model, to the byte.
 
 mod bins;
+mod blocks;
 mod boosting;
 mod calibration;
 mod cholesky;

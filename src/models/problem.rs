@@ -3,23 +3,23 @@
 use ndarray::{Array2, ArrayView2};
 
 use super::{
-    cholesky,
+    blocks::{Blocks, Strip, strips},
+    cholesky::Factor,
     error::FitError,
     input::{self, in_range},
     logistic::{ClassWeights, Options, Solver},
 };
-use crate::stats::logit::{sigmoid, softplus};
+use crate::stats::logit::{exp_of_negative, softplus};
 
 /// Largest change of a row's log-odds that a last Newton step may still ask for. Where the best weights are infinite
 /// the gradient vanishes on the way there while every step still asks for about 1.
 const SETTLED: f64 = 1e-3;
 
-/// Labels, weights and the matrix with a column of ones in front, row by row.
+/// Labels, weights and the matrix with a column of ones in front. Rows beyond the last have weight 0.
 pub(super) struct Problem {
-    rows: Vec<f64>,
-    width: usize,
-    labels: Vec<bool>,
-    weights: Vec<f64>,
+    rows: Blocks,
+    /// Weights of the rows, those of losses negative.
+    signed: Vec<Strip>,
     l2: f64,
     tolerance: f64,
     /// Per column, sum_i w_i |x_ij|: what a component of the gradient is measured against.
@@ -36,36 +36,38 @@ pub(super) struct Solution {
     pub iterations: Option<u32>,
 }
 
-/// The Newton step from a point, to be subtracted from it.
-pub(super) struct Step {
-    /// By how much each number moves.
-    pub by: Vec<f64>,
-    /// First-order decrease of the loss it promises, at least 0.
-    pub decrease: f64,
-    /// Relative gradient at the point it starts from.
-    pub gradient: f64,
-    /// Largest change of a row's log-odds.
-    pub reach: f64,
+/// A place, and what the loss is like there.
+pub(super) struct Point {
+    /// Intercept, then weights.
+    pub beta: Vec<f64>,
+    /// Log-odds of each row.
+    pub log_odds: Vec<Strip>,
+    /// Slope of the loss.
+    pub gradient: Vec<f64>,
+    /// The largest of its components, each relative to the largest that the data could make it.
+    pub relative: f64,
 }
 
 impl Problem {
     /// Checks data and options, and applies the weights.
     pub fn new(x: ArrayView2<'_, f64>, y: &[bool], options: &Options<'_>) -> Result<Self, FitError> {
         check_options(options)?;
-        input::check_matrix(x, y.len(), x.ncols() + 2)?;
+        input::check_shape(x, y.len(), x.ncols() + 2)?;
+        let rows = Blocks::new(x);
         let weights = row_weights(y, options)?;
-        let width = x.ncols() + 1;
-        let rows: Vec<f64> = x.rows().into_iter().flat_map(|row| [1.0].into_iter().chain(row.to_vec())).collect();
-        let mut reach = vec![0.0; width];
-        for (row, w) in rows.chunks_exact(width).zip(&weights) {
-            reach.iter_mut().zip(row).for_each(|(sum, x)| *sum += w * x.abs());
+        let reach = rows.sizes(&strips(&weights, |w| *w));
+        // a cell that is not finite makes the size of its column so
+        if reach.iter().any(|size| !size.is_finite()) {
+            input::check_cells(x)?;
         }
-        Ok(Self { rows, width, labels: y.to_vec(), weights, l2: options.l2, tolerance: options.tolerance, reach })
+        let mut signed = strips(y, |label| if *label { 1.0 } else { -1.0 });
+        signed.iter_mut().flatten().zip(&weights).for_each(|(signed, w)| *signed *= w);
+        Ok(Self { rows, signed, l2: options.l2, tolerance: options.tolerance, reach })
     }
 
     /// How many numbers are to be found: the intercept and a weight a column.
     pub fn width(&self) -> usize {
-        self.width
+        self.rows.width()
     }
 
     /// Weight of the penalty.
@@ -73,89 +75,96 @@ impl Problem {
         self.l2
     }
 
-    /// Log-odds of each row at `beta`.
-    pub fn log_odds(&self, beta: &[f64]) -> Vec<f64> {
-        self.rows.chunks_exact(self.width).map(|row| dot(row, beta)).collect()
+    /// The place `beta`.
+    pub fn at(&self, beta: Vec<f64>) -> Point {
+        let (log_odds, mut gradient) = self.rows.there_and_back(&beta, |block, z| match self.signed.get(block) {
+            Some(signed) => slopes(signed, z),
+            None => *z,
+        });
+        gradient.iter_mut().zip(&beta).skip(1).for_each(|(g, b)| *g += self.l2 * b);
+        let relative = gradient.iter().zip(&self.reach).filter(|(_, reach)| **reach > 0.0);
+        let relative = relative.map(|(g, reach)| g.abs() / reach);
+        // NaN stays
+        let relative = relative.fold(0.0, |a: f64, b| if a.is_nan() || b <= a { a } else { b });
+        Point { beta, log_odds, gradient, relative }
     }
 
-    /// The penalised loss at `beta`, whose log-odds are `z`.
-    pub fn loss(&self, beta: &[f64], z: &[f64]) -> f64 {
-        let data: f64 = self
-            .labels
-            .iter()
-            .zip(&self.weights)
-            .zip(z)
-            .map(|((&label, w), &z)| w * softplus(if label { -z } else { z }))
-            .sum();
-        let penalised = beta.get(1..).unwrap_or_default();
+    /// The penalised loss at a place.
+    pub fn loss(&self, at: &Point) -> f64 {
+        let rows = self.signed.iter().flatten().zip(at.log_odds.iter().flatten());
+        let data: f64 = rows.map(|(w, z)| w.abs() * softplus(if *w < 0.0 { *z } else { -z })).sum();
+        let penalised = at.beta.get(1..).unwrap_or_default();
         data + 0.5 * self.l2 * dot(penalised, penalised)
     }
 
-    /// Whether the log-odds `z` tell the classes apart without error. Rows of weight 0 do not matter.
-    fn separates(&self, z: &[f64]) -> bool {
-        let margins = self.labels.iter().zip(z).map(|(&label, &z)| if label { z } else { -z });
-        margins.zip(&self.weights).all(|(margin, &w)| w == 0.0 || margin > 1e-9)
-    }
-
-    /// The Newton step at `beta`, whose log-odds are `z`.
+    /// The curvature at a place, ready for solving.
     ///
     /// # Errors
     /// [`FitError`] where there is none, which says something about the data.
-    pub fn newton_step(&self, beta: &[f64], z: &[f64]) -> Result<Step, FitError> {
-        let (gradient, mut hessian) = self.derivatives(beta, z);
-        let relative = gradient.iter().zip(&self.reach).filter(|(_, reach)| **reach > 0.0);
-        let relative = relative.map(|(g, reach)| g.abs() / reach).fold(0.0, f64::max);
-        let mut by = gradient.clone();
-        cholesky::solve(&mut hessian, &mut by).map_err(|at| match beta.iter().any(|b| *b != 0.0) {
-            _ if !at.pivot.is_finite() => FitError::NonFiniteResult,
-            false => FitError::Collinear { column: at.row.saturating_sub(1) },
+    pub fn curvature(&self, at: &Point) -> Result<Factor, FitError> {
+        let triangle = self.rows.gram(self.signed.iter().zip(&at.log_odds).map(|(signed, z)| curves(signed, z)));
+        let mut rest = triangle.as_slice();
+        let mut hessian = Array2::zeros((self.width(), self.width()));
+        for (i, mut line) in hessian.rows_mut().into_iter().enumerate() {
+            let (own, below) = rest.split_at((i + 1).min(rest.len()));
+            line.iter_mut().zip(own).for_each(|(to, from)| *to = *from);
+            rest = below;
+        }
+        hessian.diag_mut().iter_mut().skip(1).for_each(|own| *own += self.l2);
+        Factor::new(hessian).map_err(|fault| match at.beta.iter().any(|b| *b != 0.0) {
+            _ if !fault.pivot.is_finite() => FitError::NonFiniteResult,
+            false => FitError::Collinear { column: fault.row.saturating_sub(1) },
             // the columns are sound, so the curvature died out because log-odds run away
             true if self.l2 == 0.0 => FitError::Separated,
-            true => FitError::NotConverged { gradient: relative, tolerance: self.tolerance },
-        })?;
-        let decrease = dot(&gradient, &by);
-        if !decrease.is_finite() || by.iter().any(|by| !by.is_finite()) {
-            return Err(FitError::NonFiniteResult);
-        }
-        let reach = self.rows.chunks_exact(self.width).map(|row| dot(row, &by).abs()).fold(0.0, f64::max);
-        Ok(Step { by, decrease, gradient: relative, reach })
+            true => self.not_converged(at),
+        })
     }
 
-    /// Whether the point that `step` starts from is the minimum.
-    pub fn is_minimum(&self, step: &Step) -> bool {
-        step.gradient <= self.tolerance && (self.l2 > 0.0 || step.reach <= SETTLED)
+    /// Whether the gradient is small enough for a minimum.
+    pub fn is_flat(&self, at: &Point) -> bool {
+        at.relative <= self.tolerance
     }
 
-    /// The error of a search that ended where `step` starts.
-    pub fn not_converged(&self, step: &Step) -> FitError {
-        FitError::NotConverged { gradient: step.gradient, tolerance: self.tolerance }
+    /// Whether a step that the curvature where it starts asks for is short enough for that to be the minimum.
+    pub fn is_settled(&self, step: &[f64]) -> bool {
+        let moved = || self.rows.times(step).into_iter().flatten().map(f64::abs).fold(0.0, f64::max);
+        self.l2 > 0.0 || moved() <= SETTLED
     }
 
-    /// Whether some point tells the classes apart, so that there is no minimum: known for sure from its log-odds `z`.
-    pub fn is_unbounded(&self, z: &[f64]) -> bool {
-        self.l2 == 0.0 && self.separates(z)
+    /// The error of a search that ended at a place.
+    pub fn not_converged(&self, at: &Point) -> FitError {
+        FitError::NotConverged { gradient: at.relative, tolerance: self.tolerance }
     }
 
-    fn derivatives(&self, beta: &[f64], z: &[f64]) -> (Vec<f64>, Array2<f64>) {
-        let penalty = |j: usize| if j == 0 { 0.0 } else { self.l2 };
-        let mut gradient: Vec<f64> = beta.iter().enumerate().map(|(j, b)| penalty(j) * b).collect();
-        let mut hessian = vec![0.0; self.width * self.width]; // its lower triangle, row by row
-        for (((row, &label), w), &z) in self.rows.chunks_exact(self.width).zip(&self.labels).zip(&self.weights).zip(z) {
-            let p = sigmoid(z);
-            // sigmoid(-z) keeps the digits that 1 - p loses
-            let miss = if label { -sigmoid(-z) } else { p };
-            let (slope, curve) = (w * miss, w * p * sigmoid(-z));
-            gradient.iter_mut().zip(row).for_each(|(g, x)| *g += slope * x);
-            for (i, (line, &xi)) in hessian.chunks_exact_mut(self.width).zip(row).enumerate() {
-                let scaled = curve * xi;
-                line.iter_mut().zip(row).take(i + 1).for_each(|(h, xj)| *h += scaled * xj);
-            }
-        }
-        let width = self.width;
-        let mut hessian = Array2::from_shape_fn((width, width), |(i, j)| hessian[i * width + j]);
-        hessian.diag_mut().iter_mut().enumerate().for_each(|(j, h)| *h += penalty(j));
-        (gradient, hessian)
+    /// Whether the place tells the classes apart without error, so that there is no minimum. Rows of weight 0 do not matter.
+    pub fn is_unbounded(&self, at: &Point) -> bool {
+        let mut rows = self.signed.iter().flatten().zip(at.log_odds.iter().flatten());
+        self.l2 == 0.0 && rows.all(|(w, z)| *w == 0.0 || w.signum() * z > 1e-9)
     }
+}
+
+/// By each row's log-odds the slope of its loss, -w sigmoid(-z) for a win and w sigmoid(z) for a loss, without the digits that
+/// 1 - p loses.
+#[inline(always)]
+fn slopes(signed: &Strip, z: &Strip) -> Strip {
+    let mut slopes = [0.0; super::blocks::ROWS];
+    for ((slope, w), z) in slopes.iter_mut().zip(signed).zip(z) {
+        let right = (*w < 0.0) != (*z >= 0.0);
+        let e = exp_of_negative(-z.abs());
+        *slope = -w * if right { e } else { 1.0 } / (1.0 + e);
+    }
+    slopes
+}
+
+/// By each row's log-odds the curvature of its loss, w p (1 - p).
+#[inline(always)]
+fn curves(signed: &Strip, z: &Strip) -> Strip {
+    let mut curves = [0.0; super::blocks::ROWS];
+    for ((curve, w), z) in curves.iter_mut().zip(signed).zip(z) {
+        let e = exp_of_negative(-z.abs());
+        *curve = w.abs() * e / ((1.0 + e) * (1.0 + e));
+    }
+    curves
 }
 
 fn check_options(options: &Options<'_>) -> Result<(), FitError> {
@@ -179,6 +188,6 @@ fn row_weights(y: &[bool], options: &Options<'_>) -> Result<Vec<f64>, FitError> 
     Ok(weights)
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

@@ -5,10 +5,7 @@
 //! over what is scored and closed, bounded in time and in number.
 #![deny(clippy::indexing_slicing)]
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::SignedDuration;
 
@@ -56,15 +53,17 @@ pub enum Closing {
 pub struct Desk {
     keep: SignedDuration,
     trades: BTreeMap<TradeId, Held>,
-    /// The same, by when they came.
-    by_time: BTreeSet<(Timestamp, TradeId)>,
+    /// The same, by when they came, then in their order.
+    by_time: BTreeMap<(Timestamp, u64), TradeId>,
+    count: u64,
     daily_loss_limit: Option<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 struct Held {
-    came: Timestamp,
     entry: Option<Arc<Entry>>,
+    /// A later answer to the same signal in which a model was heard, when it was not in the first.
+    heard: Option<Arc<Entry>>,
     closed: bool,
 }
 
@@ -134,12 +133,18 @@ impl Entry {
 impl Desk {
     /// An empty one that remembers a trade for `keep` after it came.
     pub fn new(keep: SignedDuration) -> Self {
-        Self { keep, trades: BTreeMap::new(), by_time: BTreeSet::new(), daily_loss_limit: None }
+        Self { keep, trades: BTreeMap::new(), by_time: BTreeMap::new(), count: 0, daily_loss_limit: None }
     }
 
     /// What was made of a signal when it was scored for the first time.
     pub fn entry(&self, trade_id: &TradeId) -> Option<&Arc<Entry>> {
         self.trades.get(trade_id)?.entry.as_ref()
+    }
+
+    /// The same, but of an answer in which a model was heard, if there was one: what a model may be held to account for.
+    pub fn heard(&self, trade_id: &TradeId) -> Option<&Arc<Entry>> {
+        let held = self.trades.get(trade_id)?;
+        held.heard.as_ref().or(held.entry.as_ref())
     }
 
     /// The daily limit of the latest signal that carried one.
@@ -150,8 +155,11 @@ impl Desk {
     /// A signal was answered at `now`. `None` for one that came before: its first answer is the one that counts.
     pub fn open(&mut self, now: Timestamp, entry: Entry) -> Option<Arc<Entry>> {
         self.daily_loss_limit = entry.daily_loss_limit.or(self.daily_loss_limit);
-        let known = self.trades.get(&entry.trade_id);
-        if known.is_some_and(|held| held.entry.is_some() || held.closed) {
+        if let Some(held) = self.trades.get_mut(&entry.trade_id) {
+            let heard_before = held.heard.as_ref().or(held.entry.as_ref()).is_some_and(|held| held.speaker().is_some());
+            if entry.speaker().is_some() && !heard_before {
+                held.heard = Some(Arc::new(entry));
+            }
             return None;
         }
         let (trade_id, entry) = (entry.trade_id.clone(), Arc::new(entry));
@@ -175,14 +183,14 @@ impl Desk {
     }
 
     fn hold(&mut self, now: Timestamp, trade_id: TradeId, entry: Option<Arc<Entry>>, closed: bool) {
-        self.by_time.insert((now, trade_id.clone()));
-        self.trades.insert(trade_id, Held { came: now, entry, closed });
+        self.count += 1;
+        self.by_time.insert((now, self.count), trade_id.clone());
+        self.trades.insert(trade_id, Held { entry, heard: None, closed });
         let oldest = now.checked_sub(self.keep).unwrap_or(Timestamp::MIN);
-        while let Some((came, trade_id)) = self.by_time.first()
-            && (*came < oldest || self.trades.len() > MOST_TRADES)
+        while let Some(first) = self.by_time.first_entry()
+            && (first.key().0 < oldest || self.trades.len() > MOST_TRADES)
         {
-            self.trades.remove(trade_id);
-            self.by_time.pop_first();
+            self.trades.remove(&first.remove());
         }
         debug_assert_eq!(self.trades.len(), self.by_time.len());
     }
@@ -234,6 +242,11 @@ mod tests {
         assert_eq!(desk.entry(&id(1)).unwrap().decision.size, 1.0);
         assert!(matches!(desk.close(at(1), &id(1)), Closing::First(Some(entry)) if entry.decision.size == 1.0));
         assert_eq!(desk.close(at(1), &id(1)), Closing::Again);
+        assert_eq!(desk.heard(&id(1)).unwrap().speaker(), None);
+        let mut late = entry(1, 1.0);
+        late.decision = Decision { arm: Arm::Ml, model: Some("ES/3".parse().unwrap()), ..late.decision };
+        assert_eq!(desk.open(at(1), late), None);
+        assert!(desk.heard(&id(1)).unwrap().speaker().is_some() && desk.entry(&id(1)).unwrap().speaker().is_none());
         // one that was never scored here counts once as well, and is not opened behind its own outcome
         assert_eq!(desk.close(at(1), &id(2)), Closing::First(None));
         assert_eq!((desk.close(at(1), &id(2)), desk.open(at(1), entry(2, 1.0))), (Closing::Again, None));

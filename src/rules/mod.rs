@@ -10,6 +10,7 @@ pub mod gradual;
 pub mod health;
 pub mod integrity;
 pub mod monitor;
+pub mod outlook;
 pub mod past;
 pub mod promotion;
 pub mod roster;

@@ -97,7 +97,7 @@ impl Past {
                 if let Some(entry) = echo.and_then(|entry| self.desk.open(at, *entry)) {
                     self.trials.take(at, &News::Scored(entry));
                 }
-                let entry = self.desk.entry(&trade_id).cloned();
+                let entry = self.desk.heard(&trade_id).cloned();
                 let limit = self.desk.daily_loss_limit();
                 let trade = closed_trade(&trade_id, &outcome, entry.as_deref(), at, limit, calendar);
                 let trips = self.emergency.judge(options, &trade);
@@ -174,7 +174,8 @@ pub fn consequences(roster: &Roster, trips: Vec<Trip>) -> Vec<EventKind> {
         let concerned = |version: &VersionId| trip.version.as_ref().is_none_or(|of| of == version);
         let speaking: Vec<VersionId> =
             roster.speaking().map(|(version, _)| version.clone()).filter(|version| concerned(version)).collect();
-        if speaking.is_empty() && trip.breach.value.is_none() {
+        let latched = roster.latches().held().iter().any(|latch| latch.trip.is_same(&trip));
+        if speaking.is_empty() && (latched || trip.breach.value.is_none()) {
             continue;
         }
         let named = |what: &str, number: Option<f64>| number.map(|number| (what.into(), number));

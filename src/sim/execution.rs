@@ -117,7 +117,7 @@ mod tests {
     fn action(kind: ActionKind, again: bool) -> Action {
         let at = Timestamp::from_second(1_760_000_000).unwrap();
         let day: TradingDay = serde_json::from_str("\"2025-10-09\"").unwrap();
-        let truth = Truth { session: 0, day, regime: Regime::Range, probability: 0.6, won: true, poisoned: false };
+        let truth = Truth { session: 0, day, regime: Regime::TrendUp, probability: 0.6, won: true, poisoned: false };
         let line = r#"{"type":"outcome","trade_id":"T-1","outcome_metrics":{"exit_at":"2025-10-09T09:00:00Z","pnl":120.5,"exit_reason":"signal"}}"#;
         Action { at, trade_id: TradeId::new("T-1").unwrap(), kind, again, line: line.to_owned(), truth }
     }

@@ -15,7 +15,12 @@ use crate::{
 
 /// A closed trade to be judged and recorded.
 #[derive(Debug)]
-pub struct RecordOutcome(pub OutcomeRequest);
+pub struct RecordOutcome {
+    /// As it came.
+    pub request: OutcomeRequest,
+    /// Whether the journal was asked about its signal already.
+    pub recalled: bool,
+}
 
 /// A signal that was let go, to be recorded.
 #[derive(Debug)]

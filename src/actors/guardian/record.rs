@@ -1,17 +1,18 @@
 //! Outcomes and signals let go: first the guardian, then the journal, then the acknowledgement.
 
-use actix::{Context, Handler, ResponseFuture};
+use actix::{Addr, AsyncContext, Context, Handler, ResponseFuture};
 use tokio::time::sleep;
 
 use super::{Answer, Guardian, RecordOutcome, RecordSkip, SAVE_RETRY, alert, down};
 use crate::{
     actors::{
-        acknowledge::{CONFLICT, acknowledgement},
+        acknowledge::{CONFLICT, acknowledgement, retry},
+        history,
         supervision::Shell,
     },
     domain::{Event, EventKind, Skip, Timestamp, TradeId, event::Level},
     journal::{OutcomeRecord, SkipRecord, Source, Write},
-    protocol::message::{Ack, OutcomeRequest},
+    protocol::message::{Ack, OutcomeRequest, WireError},
     rules::{
         desk::Entry,
         past::{closed_trade, consequences},
@@ -48,11 +49,28 @@ impl Guardian {
         })
     }
 
+    /// A trade that is not on the desk any more, or never was: the journal is asked what was answered to its signal, so
+    /// that no model is spared for being forgotten.
+    fn recall(&self, request: OutcomeRequest, address: Addr<Shell<Self>>) -> ResponseFuture<Answer<Ack>> {
+        let shared = self.shared.clone();
+        Box::pin(async move {
+            let reader = shared.journal.read().await.map_err(|error| retry(&error))?;
+            let (config, trade_id) = (shared.config.load_full(), request.trade_id.clone());
+            let found = tokio::task::spawn_blocking(move || history::entries_of(&reader, &trade_id, &config.calendar));
+            let found = found.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
+            let found = found.map_err(|error| WireError::new("retry", error))?;
+            let now = shared.clock.now();
+            found.into_iter().for_each(|entry| shared.feed.remember(now, entry));
+            let sent = address.send(RecordOutcome { request, recalled: true }).await;
+            sent.unwrap_or_else(|error| Err(WireError::new("internal_error", error.to_string())))
+        })
+    }
+
     /// Looks at a trade that was closed, and silences what must be. Looking again at the same trade changes nothing.
     fn judge(&mut self, now: Timestamp, request: &OutcomeRequest) -> Vec<Event> {
         let OutcomeRequest { trade_id, outcome, .. } = request;
         let (config, feed) = (self.shared.config.load_full(), self.shared.feed.clone());
-        let entry = feed.entry(trade_id);
+        let entry = feed.heard(trade_id);
         let limit = feed.daily_loss_limit();
         let trade = closed_trade(trade_id, outcome, entry.as_deref(), now, limit, &config.calendar);
         let trips = self.emergency.judge(&config.guardian, &trade);
@@ -155,7 +173,12 @@ impl Handler<RecordOutcome> for Shell<Guardian> {
     type Result = ResponseFuture<Answer<Ack>>;
 
     fn handle(&mut self, message: RecordOutcome, context: &mut Context<Self>) -> Self::Result {
-        let recorded = self.handle_with(context, "outcome", |guardian| guardian.outcome(&message.0));
+        let address = context.address();
+        let recorded = self.handle_with(context, "outcome", |guardian| {
+            let RecordOutcome { request, recalled } = message;
+            let known = recalled || guardian.shared.feed.heard(&request.trade_id).is_some();
+            if known { guardian.outcome(&request) } else { guardian.recall(request, address) }
+        });
         recorded.unwrap_or_else(|| Box::pin(std::future::ready(Err(down()))))
     }
 }

@@ -37,13 +37,7 @@ impl Latches {
     /// Takes in what tripped. The same rule for the same version is held once, and for the day's loss once per day: the
     /// first stays.
     pub fn hold(&mut self, trip: Trip) {
-        let same = |latch: &Latch| {
-            let Trip { day, version, breach, .. } = &latch.trip;
-            breach.rule == trip.breach.rule
-                && *version == trip.version
-                && (breach.rule != Rule::DayLoss || *day == trip.day)
-        };
-        if !self.held.iter().any(same) {
+        if !self.held.iter().any(|latch| latch.trip.is_same(&trip)) {
             self.held.push(Latch { trip });
         }
     }

@@ -7,7 +7,8 @@
 //! What it depends on is the set of trades and not their order, as far as it can be: trades are ranked by the time of
 //! their exit, ties by name, and one that comes late takes its place. A trade counts once, as it was first told. The one
 //! thing that depends on the order is *when* a rule trips: at the first trade at which what is known by then breaks it,
-//! and nothing that comes later takes it back. A version trips once in its time in service, a day once.
+//! and nothing that comes later takes it back. A version trips once in its time in service, a day once by its loss, and at every
+//! trade that leaves its loss unknown.
 
 mod latch;
 mod window;
@@ -245,8 +246,10 @@ impl Emergency {
             limit if limit >= 0.0 => Breach::above(Rule::DayLoss, -day.pnl(), options.daily_loss_factor * limit),
             _ => Some(Breach::unknown(Rule::DayLoss, Blank::DailyLimit)),
         };
-        let breach = breach.filter(|_| !day.tripped)?;
-        day.tripped = true;
+        let breach = breach?;
+        if breach.value.is_some() && std::mem::replace(&mut day.tripped, true) {
+            return None;
+        }
         Some((None, breach))
     }
 

@@ -1,0 +1,36 @@
+//! Validates a logistic regression on trades whose truth is known and prints `vigie,rows,seconds`: CPU seconds of the whole
+//! suite. Run by `bench/suite.py`, which does the same with scikit-learn.
+//!
+//! `validate_planted ROWS`
+
+#[path = "../tests/common/planted.rs"]
+#[allow(dead_code, reason = "not all of what the tests share is needed")]
+mod planted;
+
+use std::{env, error::Error, fs};
+
+use vigie::validation::{Goal, Options, options::Effort, validate};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let rows = env::args().nth(1).ok_or("usage: validate_planted ROWS")?.parse()?;
+    let examples = planted::planted(Goal::Profitability, 2, rows, &[0.4, -0.3, 0.2]);
+    let design = planted::design();
+    let mut options = Options { strengths: vec![1.0, 2.0], ..Options::default() };
+    options.effort = Effort { bootstrap: 200, null: 20, importance: 30, ..options.effort };
+    options.splits.groups = 3;
+    let (mut repeats, before, mut seconds) = (0, cpu_seconds()?, 0.0);
+    while seconds < 0.5 {
+        validate(&examples, &planted::logistic(&design), &options, &mut |_, _| ())?;
+        repeats += 1;
+        seconds = cpu_seconds()? - before;
+    }
+    println!("vigie,{rows},{:.3}", seconds / f64::from(repeats));
+    Ok(())
+}
+
+/// CPU time of this thread so far; a validation uses no other.
+fn cpu_seconds() -> Result<f64, Box<dyn Error>> {
+    let stat = fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanoseconds: f64 = stat.split(' ').next().ok_or("schedstat is empty")?.parse()?;
+    Ok(nanoseconds / 1e9)
+}

@@ -1,0 +1,155 @@
+//! Tables of typed columns, and the Parquet files that hold them.
+
+use std::{io::Write, sync::Arc};
+
+use parquet::{
+    basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical},
+    column::writer::ColumnWriterImpl,
+    data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, Int64Type},
+    errors::ParquetError,
+    file::{
+        properties::WriterProperties,
+        writer::{SerializedColumnWriter, SerializedFileWriter},
+    },
+    schema::types::{Type, TypePtr},
+};
+
+use crate::domain::Timestamp;
+
+/// A column; all columns of a table are of one length.
+#[derive(Debug)]
+pub(super) struct Column {
+    pub name: String,
+    pub cells: Cells,
+}
+
+/// The values of a column, `None` where one is missing.
+#[derive(Debug)]
+pub(super) enum Cells {
+    Yes(Vec<Option<bool>>),
+    Whole(Vec<Option<i64>>),
+    Real(Vec<Option<f64>>),
+    Text(Vec<Option<String>>),
+    /// Written to the microsecond, in UTC.
+    Time(Vec<Option<Timestamp>>),
+}
+
+/// Writes a Parquet file: one row group, gzipped pages, every column optional.
+///
+/// # Errors
+/// When the file cannot be written.
+pub(super) fn write_parquet(columns: &[Column], out: impl Write + Send) -> Result<(), ParquetError> {
+    let fields = columns.iter().map(Column::field).collect::<Result<Vec<_>, _>>()?;
+    let schema = Type::group_type_builder("vigie").with_fields(fields).build()?;
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::GZIP(Default::default()))
+        .set_created_by(concat!("vigie ", env!("CARGO_PKG_VERSION")).to_owned());
+    let mut file = SerializedFileWriter::new(out, Arc::new(schema), Arc::new(properties.build()))?;
+    let mut rows = file.next_row_group()?;
+    for column in columns {
+        let writer =
+            rows.next_column()?.ok_or_else(|| ParquetError::General("a column is not in the schema".into()))?;
+        column.cells.write(writer)?;
+    }
+    rows.close()?;
+    file.close()?;
+    Ok(())
+}
+
+impl Column {
+    pub fn new(name: impl Into<String>, cells: Cells) -> Self {
+        Self { name: name.into(), cells }
+    }
+
+    fn field(&self) -> Result<TypePtr, ParquetError> {
+        let (physical, logical) = match self.cells {
+            Cells::Yes(_) => (Physical::BOOLEAN, None),
+            Cells::Whole(_) => (Physical::INT64, None),
+            Cells::Real(_) => (Physical::DOUBLE, None),
+            Cells::Text(_) => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
+            Cells::Time(_) => (Physical::INT64, Some(LogicalType::timestamp(true, TimeUnit::MICROS))),
+        };
+        let field = Type::primitive_type_builder(&self.name, physical).with_repetition(Repetition::OPTIONAL);
+        field.with_logical_type(logical).build().map(Arc::new)
+    }
+}
+
+impl Cells {
+    fn write(&self, mut writer: SerializedColumnWriter<'_>) -> Result<(), ParquetError> {
+        match self {
+            Self::Yes(cells) => write_cells(writer.typed::<BoolType>(), cells, |yes| *yes)?,
+            Self::Whole(cells) => write_cells(writer.typed::<Int64Type>(), cells, |whole| *whole)?,
+            Self::Real(cells) => write_cells(writer.typed::<DoubleType>(), cells, |real| *real)?,
+            Self::Text(cells) => write_cells(writer.typed::<ByteArrayType>(), cells, |text| ByteArray::from(&**text))?,
+            Self::Time(cells) => write_cells(writer.typed::<Int64Type>(), cells, |at| at.as_microsecond())?,
+        }
+        writer.close()
+    }
+}
+
+/// Values that are there, and for every row 1 where there is one, else 0.
+fn write_cells<T: DataType, C>(
+    writer: &mut ColumnWriterImpl<'_, T>,
+    cells: &[Option<C>],
+    value: impl Fn(&C) -> T::T,
+) -> Result<(), ParquetError> {
+    let values: Vec<T::T> = cells.iter().flatten().map(value).collect();
+    let there: Vec<i16> = cells.iter().map(|cell| i16::from(cell.is_some())).collect();
+    writer.write_batch(&values, Some(&there), None)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use parquet::{
+        file::reader::{FileReader, SerializedFileReader},
+        record::Field,
+    };
+
+    use super::*;
+
+    #[test]
+    fn every_sort_of_column_is_read_back_as_it_was_and_what_is_missing_stays_missing() {
+        let at: Timestamp = "2025-10-23T16:49:00.318123Z".parse().unwrap();
+        let before: Timestamp = "1931-01-01T00:00:00.000001Z".parse().unwrap();
+        let reals = [0.1 + 0.2, f64::MIN_POSITIVE, -1e300, -0.0];
+        let columns = [
+            Column::new("yes", Cells::Yes(vec![Some(true), None, Some(false), None])),
+            Column::new("whole", Cells::Whole(vec![None, Some(i64::MIN), Some(i64::MAX), Some(0)])),
+            Column::new("real", Cells::Real(reals.map(Some).to_vec())),
+            Column::new("nothing", Cells::Real(vec![None; 4])),
+            Column::new("a.b:c, d", Cells::Text(vec![Some("é\"\n".to_owned()), Some(String::new()), None, None])),
+            Column::new("at", Cells::Time(vec![Some(at), None, Some(before), None])),
+        ];
+        let mut file = Vec::new();
+        write_parquet(&columns, &mut file).unwrap();
+        let reader = SerializedFileReader::new(Bytes::from(file)).unwrap();
+        let rows: Vec<Vec<(String, Field)>> =
+            reader.get_row_iter(None).unwrap().map(|row| row.unwrap().into_columns()).collect();
+        assert_eq!(rows.len(), 4);
+        for (number, row) in rows.iter().enumerate() {
+            for (column, (name, field)) in columns.iter().zip(row) {
+                let wanted = match &column.cells {
+                    Cells::Yes(cells) => cells[number].map(Field::Bool),
+                    Cells::Whole(cells) => cells[number].map(Field::Long),
+                    Cells::Real(cells) => cells[number].map(Field::Double),
+                    Cells::Text(cells) => cells[number].clone().map(Field::Str),
+                    Cells::Time(cells) => cells[number].map(|at| Field::TimestampMicros(at.as_microsecond())),
+                };
+                assert_eq!((name, field), (&column.name, &wanted.unwrap_or(Field::Null)), "row {number}");
+            }
+        }
+        // minus zero is not zero
+        assert!(matches!(rows[3][2].1, Field::Double(zero) if zero.is_sign_negative()));
+    }
+
+    #[test]
+    fn a_table_without_rows_is_a_file_with_its_columns() {
+        let mut file = Vec::new();
+        write_parquet(&[Column::new("at", Cells::Time(Vec::new()))], &mut file).unwrap();
+        let reader = SerializedFileReader::new(Bytes::from(file)).unwrap();
+        let metadata = reader.metadata().file_metadata();
+        assert_eq!((metadata.num_rows(), metadata.schema_descr().column(0).name()), (0, "at"));
+    }
+}

@@ -1,0 +1,434 @@
+//! The promise: when the outcome that trips an emergency rule has been acknowledged, no later answer has a word from that
+//! model, on any connection, whatever the disk is at and across kills.
+//!
+//! `VIGIE_LONG=1` runs 1,000 emergencies under load instead of 12 (several minutes, unoptimised).
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
+
+mod common;
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use common::{
+    daemon::{Daemon, Setup, Trap},
+    place::{CONFIG, Place, model},
+    process::Process,
+    wait::until,
+    wire::{FEATURES, RESUME, Wire, arm_of, baseline, ml, promote},
+};
+use serde_json::{Value, json};
+use vigie::{
+    actors::daemon::Time,
+    clock::Stopwatch,
+    domain::{EventKind, lifecycle::State, trip::Rule},
+};
+
+const LIMITS: &str = "[guardian]\naccuracy_window = 12\naccuracy_min_trades = 9\nmax_loss_streak = 4\n\
+    daily_loss_limit = 1000\ndaily_loss_factor = 2\n[lifecycle]\nautomatic = false\n";
+
+/// How an emergency comes about.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    Accuracy,
+    Streak,
+    DayLoss,
+    /// An ML trade without a pnl: the rules cannot be evaluated.
+    Unknown,
+}
+
+const WAYS: [Way; 4] = [Way::Accuracy, Way::Streak, Way::DayLoss, Way::Unknown];
+
+fn config() -> String {
+    format!("{CONFIG}\n{LIMITS}")
+}
+
+/// Noon in Chicago on the `n`-th day of 2025 and later.
+fn day(n: usize) -> String {
+    let start: jiff::Timestamp = "2025-01-01T18:00:00Z".parse().unwrap();
+    (start + jiff::SignedDuration::from_hours(24 * n as i64)).to_string()
+}
+
+fn score_on(n: usize, id: &str) -> String {
+    let at = day(n);
+    format!(
+        r#"{{"type":"score","trade_id":"{id}","at":"{at}","symbol":"ES","side":"long","confidence":0.6,"features":{FEATURES}}}"#
+    )
+}
+
+fn outcome_on(n: usize, id: &str, pnl: Option<f64>) -> String {
+    let metrics = json!({ "exit_at": day(n), "pnl": pnl, "exit_reason": "signal" });
+    json!({ "type": "outcome", "trade_id": id, "outcome_metrics": metrics }).to_string()
+}
+
+impl Way {
+    /// The pnl of the trades that lead to the emergency, the last of which trips it. `says_win`: what the model says.
+    fn trades(self, says_win: bool) -> Vec<Option<f64>> {
+        match self {
+            Self::Streak => vec![Some(-1.0); 5],
+            Self::DayLoss => vec![Some(5.0), Some(-2006.0)],
+            Self::Unknown => vec![Some(5.0), None],
+            Self::Accuracy if says_win => (0..9).map(|n| Some(if n % 3 == 0 { 1.0 } else { -1.0 })).collect(),
+            Self::Accuracy => vec![Some(1.0); 9],
+        }
+    }
+
+    fn rule(self) -> Rule {
+        match self {
+            Self::Accuracy | Self::Unknown => Rule::Accuracy,
+            Self::Streak => Rule::LossStreak,
+            Self::DayLoss => Rule::DayLoss,
+        }
+    }
+}
+
+fn says_win() -> bool {
+    static SAYS: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *SAYS.get_or_init(|| {
+        let place = Place::with_model(State::Production);
+        let daemon = Daemon::start(&place);
+        let answer = daemon.connect().ask(score_on(0, "S"));
+        daemon.stop();
+        answer["score"].as_f64().unwrap() >= 0.5
+    })
+}
+
+/// A journal with versions ES/1 to ES/`count`, the first in production.
+fn place_with(count: usize) -> Place {
+    let place = Place::with_model(State::Production);
+    for number in 2..=count {
+        let mut record = model().clone();
+        record.id.number = number as u32;
+        place.register(&record.id.to_string(), record.to_bytes().unwrap(), State::Staging);
+    }
+    place
+}
+
+/// Plays `way` on day `n` up to the tripping outcome, which is given back and not yet sent.
+fn lead_up(wire: &mut Wire, way: Way, n: usize) -> String {
+    let mut trades = way.trades(says_win());
+    let last = trades.pop().unwrap();
+    for (k, pnl) in trades.into_iter().enumerate() {
+        let (id, _) = ml_trade(wire, n, &format!("E-{n}-{k}"));
+        taken(wire, &outcome_on(n, &id, pnl));
+    }
+    let (id, decision) = ml_trade(wire, n, &format!("E-{n}-last"));
+    let mut outcome: Value = serde_json::from_str(&outcome_on(n, &id, last)).unwrap();
+    outcome["decision"] = decision;
+    outcome.to_string()
+}
+
+/// Sends a line until it is taken: under load the journal may have no room for it at first.
+fn taken(wire: &mut Wire, line: &str) {
+    until("an answer that it is done", || {
+        let answer = wire.ask(line);
+        let busy = answer["error"]["code"] == "retry";
+        assert!(busy || answer["ok"] == true, "{line} -> {answer}");
+        (!busy).then_some(())
+    });
+}
+
+/// A trade that the model has a word in. Under load some are answered with the baseline: the journal cannot keep up.
+fn ml_trade(wire: &mut Wire, n: usize, name: &str) -> (String, Value) {
+    let mut attempt = 0;
+    until("an answer of the model", || {
+        attempt += 1;
+        let id = format!("{name}-{attempt}");
+        let answer = wire.ask_ok(score_on(n, &id));
+        assert!(
+            ["production", "journal_unavailable", "deadline"].contains(&answer["reason"].as_str().unwrap()),
+            "{answer}"
+        );
+        (arm_of(&answer) == ml()).then_some((id, answer))
+    })
+}
+
+fn latched(place: &Place) -> Vec<Rule> {
+    let rule = |kind| match kind {
+        EventKind::Latched { trip } => Some(trip.breach.rule),
+        _ => None,
+    };
+    place.events().into_iter().filter_map(rule).collect()
+}
+
+/// Eight connections that ask without a pause, and what they heard.
+struct Load {
+    over: AtomicBool,
+    day: AtomicU64,
+    /// When the acknowledgement came, in microseconds; `u64::MAX` before.
+    acknowledged: AtomicU64,
+    /// Of the round: when the last answer with a word from a model came, and how many were asked for after the
+    /// acknowledgement.
+    heard: Mutex<(u64, u64)>,
+    answers: AtomicU64,
+    watch: Stopwatch,
+}
+
+impl Load {
+    fn new() -> Self {
+        Self {
+            over: AtomicBool::new(false),
+            day: AtomicU64::new(0),
+            acknowledged: AtomicU64::new(u64::MAX),
+            heard: Mutex::new((0, 0)),
+            answers: AtomicU64::new(0),
+            watch: Stopwatch::start(),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.watch.elapsed().as_micros() as u64
+    }
+
+    fn ask(&self, connection: usize, mut wire: Wire) {
+        for n in 0_u64.. {
+            if self.over.load(Ordering::Acquire) {
+                return;
+            }
+            let day = self.day.load(Ordering::Acquire) as usize;
+            let asked = self.now();
+            let after = asked > self.acknowledged.load(Ordering::Acquire);
+            let answer = wire.ask(score_on(day, &format!("L-{connection}-{n}")));
+            self.answers.fetch_add(1, Ordering::Relaxed);
+            if answer["arm"] == "ml" {
+                let mut heard = self.heard.lock().unwrap();
+                heard.0 = heard.0.max(self.now());
+                heard.1 += u64::from(after);
+            }
+        }
+    }
+}
+
+#[test]
+fn after_the_acknowledgement_of_the_tripping_outcome_no_connection_hears_the_model() {
+    let rounds = if std::env::var("VIGIE_LONG").is_ok() { 1_000 } else { 12 };
+    let place = place_with(rounds);
+    let setup = Setup { config: config(), time: Time::Event, ..Setup::default() };
+    let daemon = Daemon::start_with(&place, setup);
+    let load = Load::new();
+    let (mut to_baseline, mut to_ack) = (Vec::new(), Vec::new());
+    thread::scope(|scope| {
+        for connection in 0..8 {
+            let (load, wire) = (&load, daemon.connect());
+            scope.spawn(move || load.ask(connection, wire));
+        }
+        let ending = Ending(&load.over);
+        let mut wire = daemon.connect();
+        for round in 0..rounds {
+            let way = WAYS[round % WAYS.len()];
+            load.day.store(round as u64, Ordering::Release);
+            if round > 0 {
+                // of a new day, so that a loss of the day before may be lifted
+                wire.ask_ok(score_on(round, &format!("D-{round}")));
+                taken(&mut wire, RESUME);
+                taken(&mut wire, &promote(&format!("ES/{}", round + 1)));
+            }
+            let tripping = lead_up(&mut wire, way, round);
+            *load.heard.lock().unwrap() = (0, 0);
+            let sent = load.now();
+            taken(&mut wire, &tripping);
+            let acknowledged = load.now();
+            load.acknowledged.store(acknowledged, Ordering::Release);
+            for k in 0..5 {
+                let answer = wire.arm_on(round, &format!("A-{round}-{k}"));
+                assert_eq!(answer, baseline("locked"), "{way:?} in round {round}");
+            }
+            let answers = load.answers.load(Ordering::Relaxed);
+            until("answers of the load after the acknowledgement", || {
+                (load.answers.load(Ordering::Relaxed) > answers + 16).then_some(())
+            });
+            let (last, after) = *load.heard.lock().unwrap();
+            assert_eq!(after, 0, "{way:?} in round {round}: a model was heard after the acknowledgement");
+            load.acknowledged.store(u64::MAX, Ordering::Release);
+            to_baseline.push(last.saturating_sub(sent));
+            to_ack.push(acknowledged - sent);
+        }
+        drop(ending);
+    });
+    daemon.stop();
+    let rules = latched(&place);
+    for (round, way) in (0..rounds).zip(WAYS.into_iter().cycle()) {
+        assert!(rules.contains(&way.rule()), "{way:?} in round {round}");
+    }
+    assert!(rules.len() >= rounds, "{rules:?}");
+    println!(
+        "{rounds} emergencies, {} answers: from the outcome to the last ML answer {}, to the acknowledgement {}",
+        load.answers.load(Ordering::Relaxed),
+        spread(&mut to_baseline),
+        spread(&mut to_ack)
+    );
+}
+
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+fn spread(micros: &mut [u64]) -> String {
+    micros.sort_unstable();
+    let at = |share: f64| micros[((micros.len() - 1) as f64 * share) as usize];
+    format!("p50 {} us, p99 {} us, max {} us", at(0.5), at(0.99), at(1.0))
+}
+
+trait OnDay {
+    fn arm_on(&mut self, day: usize, id: &str) -> (String, String);
+}
+
+impl OnDay for Wire {
+    fn arm_on(&mut self, day: usize, id: &str) -> (String, String) {
+        arm_of(&self.ask(score_on(day, id)))
+    }
+}
+
+#[test]
+fn a_journal_that_stands_still_or_fails_delays_the_acknowledgement_and_not_the_rollback() {
+    for way in WAYS {
+        let place = Place::with_model(State::Production);
+        let trap = Trap::default();
+        let setup = Setup { config: config(), time: Time::Event, trap: trap.clone(), ..Setup::default() };
+        let daemon = Daemon::start_with(&place, setup);
+        let (mut wire, mut other) = (daemon.connect(), daemon.connect());
+        let tripping = lead_up(&mut wire, way, 0);
+        trap.hold_journal();
+        other.ask_ok(score_on(0, "W"));
+        trap.await_held();
+        wire.send(format!("{tripping}\n"));
+        until("the baseline", || (other.arm_on(0, "X") == baseline("locked")).then_some(()));
+        trap.panic_over("journal", "apply", 2);
+        trap.release();
+        let answer = wire.answer();
+        assert_eq!(answer["error"]["code"], "retry", "{way:?}: {answer}");
+        assert_eq!(other.arm_on(0, "Y"), baseline("locked"), "{way:?}");
+        until("the outcome on disk", || (wire.ask(&tripping)["ok"] == true).then_some(()));
+        assert_eq!(other.arm_on(0, "Z"), baseline("locked"), "{way:?}");
+        // what is acknowledged is there with what followed from it
+        assert!(latched(&place).contains(&way.rule()), "{way:?}");
+        daemon.stop();
+        let daemon = Daemon::start_with(&place, Setup { config: config(), time: Time::Event, ..Setup::default() });
+        assert_eq!(daemon.connect().arm_on(0, "Q"), baseline("locked"), "{way:?} after a restart");
+        daemon.stop();
+    }
+}
+
+#[test]
+fn a_guardian_that_panics_over_the_tripping_outcome_lets_no_model_speak_and_judges_it_when_it_comes_again() {
+    for way in WAYS {
+        let place = Place::with_model(State::Production);
+        let trap = Trap::default();
+        let setup = Setup { config: config(), time: Time::Event, trap: trap.clone(), ..Setup::default() };
+        let daemon = Daemon::start_with(&place, setup);
+        let mut wire = daemon.connect();
+        let tripping = lead_up(&mut wire, way, 0);
+        trap.panic_over("guardian", "outcome", 1);
+        assert_eq!(wire.ask(&tripping)["error"]["code"], "retry");
+        until("the outcome taken", || (wire.ask(&tripping)["ok"] == true).then_some(()));
+        assert_eq!(wire.arm_on(0, "X"), baseline("locked"), "{way:?}");
+        daemon.stop();
+    }
+}
+
+#[test]
+fn what_tripped_stays_through_kills_reloads_and_looser_limits_until_an_operator_and_the_next_day() {
+    for way in WAYS {
+        let place = Place::with_model(State::Production);
+        place.file("config.toml", &config());
+        let event = ["--clock", "event"];
+        let mut daemon = Process::start(&place, &event);
+        let mut wire = daemon.connect();
+        let tripping = lead_up(&mut wire, way, 0);
+        let acknowledged = wire.ask_ok(&tripping);
+        assert_eq!(acknowledged["durable"], true);
+        daemon.kill();
+        let loose = "[guardian]\naccuracy_min_trades = 90\nmax_loss_streak = 60\ndaily_loss_factor = 100\n";
+        place.file("config.toml", &format!("{CONFIG}\n{loose}"));
+        let daemon = Process::start(&place, &event);
+        let mut wire = daemon.connect();
+        assert_eq!(wire.arm_on(0, "X"), baseline("locked"), "{way:?}");
+        daemon.signal("HUP");
+        let reloaded = |kind: &EventKind| matches!(kind, EventKind::Reloaded { .. });
+        until("a reload", || place.events().iter().any(reloaded).then_some(()));
+        assert_eq!(wire.arm_on(0, "Y"), baseline("locked"), "{way:?}");
+        let status = wire.status();
+        let emergencies = status["guardian"]["emergencies"].as_array().unwrap().clone();
+        assert!(emergencies[0].as_str().unwrap().contains(way.rule().name()), "{emergencies:?}");
+        if matches!(way, Way::DayLoss | Way::Unknown) {
+            let refused = wire.ask(RESUME);
+            assert!(refused["error"]["message"].as_str().unwrap().contains("trading day"), "{refused}");
+            wire.ask_ok(score_on(1, "next-day"));
+        }
+        wire.ask_ok(RESUME);
+        // the version stays out: only a new validation brings it back
+        assert_eq!(wire.arm_on(1, "Z"), baseline("no_model"), "{way:?}");
+        let back = wire.ask(promote("ES/1"));
+        assert_eq!(back["error"]["code"], "refused", "{back}");
+        daemon.stop();
+    }
+}
+
+#[test]
+fn a_kill_between_the_tripping_outcome_and_its_acknowledgement_changes_nothing() {
+    for round in 0..12 {
+        let way = WAYS[round % WAYS.len()];
+        let place = Place::with_model(State::Production);
+        place.file("config.toml", &config());
+        let event = ["--clock", "event"];
+        let mut daemon = Process::start(&place, &event);
+        let mut wire = daemon.connect();
+        let tripping = lead_up(&mut wire, way, 0);
+        wire.send(format!("{tripping}\n"));
+        thread::sleep(Duration::from_micros(300 * round as u64));
+        daemon.kill();
+        let acknowledged = wire.line().is_some_and(|line| line.contains("\"durable\":true"));
+        let daemon = Process::start(&place, &event);
+        let mut wire = daemon.connect();
+        if acknowledged {
+            assert_eq!(wire.arm_on(0, "X"), baseline("locked"), "{way:?} in round {round}");
+        }
+        // a trader that got no answer sends it again, with the decision it acted on
+        wire.ask_ok(&tripping);
+        assert_eq!(wire.arm_on(0, "Y"), baseline("locked"), "{way:?} in round {round}");
+        daemon.stop();
+    }
+}
+
+#[test]
+fn stricter_limits_at_a_start_find_the_emergency_in_what_is_past() {
+    let place = Place::with_model(State::Production);
+    let event = || Setup { time: Time::Event, ..Setup::default() };
+    let daemon = Daemon::start_with(&place, event());
+    let mut wire = daemon.connect();
+    for k in 0..8 {
+        wire.ask_ok(score_on(0, &format!("T-{k}")));
+        wire.ask_ok(outcome_on(0, &format!("T-{k}"), Some(-1.0)));
+    }
+    assert_eq!(wire.arm_on(0, "X"), ml());
+    daemon.stop();
+    let daemon = Daemon::start_with(&place, Setup { config: config(), ..event() });
+    let mut wire = daemon.connect();
+    assert_eq!(wire.arm_on(0, "Y"), baseline("locked"));
+    until("the latch on disk", || latched(&place).contains(&Rule::LossStreak).then_some(()));
+    daemon.stop();
+}
+
+#[test]
+fn a_trade_without_a_pnl_is_no_emergency_while_no_model_speaks_and_a_loss_of_the_day_is_one_for_all() {
+    let place = Place::with_model(State::Staging);
+    let daemon = Daemon::start_with(&place, Setup { config: config(), time: Time::Event, ..Setup::default() });
+    let mut wire = daemon.connect();
+    wire.ask_ok(outcome_on(0, "T-1", None));
+    assert_eq!(wire.arm_on(0, "X"), baseline("shadow"));
+    // the account loses on trades that were never scored here
+    wire.ask_ok(outcome_on(0, "T-2", Some(-2500.0)));
+    assert_eq!(wire.arm_on(0, "Y"), baseline("locked"));
+    let models: Value = wire.ask_ok(r#"{"type":"models"}"#);
+    assert_eq!(models["models"][0]["state"], "staging", "what only watches stays");
+    daemon.stop();
+}
