@@ -15,6 +15,8 @@ pub mod validation;
 
 pub mod rules;
 
+pub mod report;
+
 pub mod sim;
 
 pub mod clock;

@@ -24,11 +24,16 @@ fn main() -> ExitCode {
         Command::Kill(kill) => kill.run(),
         Command::Resume(resume) => resume.run(),
         Command::Experiment(experiment) => experiment.run(),
+        Command::Power(power) => power.run(),
+        Command::Impact(impact) => impact.run(),
         Command::Reload(reload) => reload.run(),
         Command::Validate(validate) => validate.run(),
         Command::Phases(phases) => phases.run(),
         Command::Dataset(dataset) => dataset.run(),
         Command::Export(export) => export.run(),
+        Command::Alerts(alerts) => alerts.run(),
+        Command::Events(events) => events.run(),
+        Command::Demo(demo) => demo.run(),
         Command::Work(work) => work.run(),
     })
 }

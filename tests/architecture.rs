@@ -35,8 +35,8 @@ const HOMES: [(&str, &[&str]); 11] = [
     ("parquet", &["commands/table.rs"]),
     // a child limits itself
     ("rustix", &["commands/work.rs"]),
-    // the journal asks who owns its file
-    ("nix", &["protocol", "journal"]),
+    // the journal asks who owns its file, the demonstration stops its daemon
+    ("nix", &["protocol", "journal", "commands/demo/child.rs"]),
 ];
 const MOST_LINES: usize = 420;
 /// Files that are longer, the most they may have, and why they are not split.

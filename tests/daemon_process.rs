@@ -148,6 +148,50 @@ fn sigusr1_kills_whatever_is_reloaded_and_a_resume_brings_no_model_back() {
 }
 
 #[test]
+fn a_kill_file_silences_all_while_it_is_there_and_what_it_took_out_stays_out() {
+    let place = Place::with_model(State::Production);
+    let daemon = Process::start(&place, &[]);
+    let mut wire = daemon.connect();
+    assert_eq!(wire.arm("T-1"), ml());
+    let kill = place.state().join("kill");
+    fs::write(&kill, "").unwrap();
+    until("the lock", || (wire.arm("T-2") == baseline("locked")).then_some(()));
+    until("the rollback on disk", || {
+        place
+            .events()
+            .iter()
+            .any(|kind| matches!(kind, EventKind::Moved { reason, .. } if reason.contains("kill")))
+            .then_some(())
+    });
+    let refused = wire.ask(RESUME);
+    assert!(refused["error"]["message"].as_str().unwrap().contains("remove it"), "{refused}");
+    fs::remove_file(&kill).unwrap();
+    wire.ask_ok(RESUME);
+    assert_eq!(wire.arm("T-3"), baseline("no_model"));
+    daemon.stop();
+    // and one that is there at the start
+    fs::write(&kill, "").unwrap();
+    let daemon = Process::start(&place, &[]);
+    assert_eq!(daemon.connect().arm("T-4"), baseline("locked"));
+    daemon.stop();
+}
+
+#[test]
+fn a_kill_by_command_takes_every_version_out_and_says_so() {
+    let place = Place::with_model(State::Production);
+    let daemon = Process::start(&place, &[]);
+    let socket = place.socket();
+    let said = succeed(&place, &["kill", "--reason", "a test", "--socket", socket.to_str().unwrap()]);
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert_eq!(said, "locked to the baseline; 1 version rolled back\n");
+    let mut wire = daemon.connect();
+    assert_eq!(wire.arm("T-1"), baseline("locked"));
+    wire.ask_ok(RESUME);
+    assert_eq!(wire.arm("T-2"), baseline("no_model"));
+    daemon.stop();
+}
+
+#[test]
 fn sigterm_answers_what_is_under_way_and_ends_within_a_second() {
     let place = Place::with_model(State::Production);
     let mut daemon = Process::start(&place, &[]);

@@ -235,7 +235,7 @@ fn truth(world: World) -> [f64; 4] {
 
 #[test]
 fn intervals_hold_the_truth_as_often_as_they_say() {
-    let n = experiments(16, 1000);
+    let n = experiments(16, 2000);
     let worlds = [World { gain: 0.05, lost: 0.0 }, NULL];
     for world in if long() { &worlds[..] } else { &worlds[..1] } {
         let world = *world;

@@ -538,6 +538,22 @@ class ReadTest(unittest.TestCase):
         with Server(behave) as server, vigie.Client(server.path) as client:
             self.assertEqual([event["event"] for event in client.subscribe()], ["started", "alert"])
 
+    def test_a_subscription_that_the_daemon_ends_says_why(self):
+        def behave(server, connection, file, _number):
+            request = server.read(file)
+            answer = {"ok": True, "id": request["id"], "from": request["from"]}
+            refusal = {"ok": False, "error": {"code": "too_slow", "message": "subscribe again from 7", "field": None}}
+            lines = [answer, {"seq": 5, "event": "decision"}, refusal]
+            connection.sendall(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+            hang_up(connection)
+
+        with Server(behave) as server, vigie.Client(server.path) as client:
+            events = client.subscribe(from_seq=5, decisions=True)
+            self.assertEqual(next(events)["seq"], 5)
+            with self.assertRaises(vigie.RequestFailed) as caught:
+                next(events)
+            self.assertEqual(caught.exception.code, "too_slow")
+
     def test_the_command_line_prints_the_answer_and_exits_by_it(self):
         script = pathlib.Path(vigie.__file__)
         with Server(replies(decision_for)) as server, tempfile.NamedTemporaryFile("w", suffix=".json") as file:
@@ -594,6 +610,20 @@ class DaemonTest(unittest.TestCase):
         with self.assertRaises(vigie.NotAcknowledged) as caught:
             self.client.outcome(self.trade_id, {**METRICS, "pnl": -1.0}, decision)
         self.assertEqual((caught.exception.code, caught.exception.temporary), ("conflict", False))
+
+    def test_an_alert_is_told_to_a_subscriber_and_to_who_asks(self):
+        events = self.client.subscribe()
+        self.assertEqual(next(events)["event"], "caught_up")
+        self.client.outcome(self.trade_id, METRICS)
+        with self.assertRaises(vigie.NotAcknowledged):
+            self.client.outcome(self.trade_id, {**METRICS, "pnl": -1.0})
+        told = next(event for event in events if event["event"] == "alert")
+        self.assertIn(self.trade_id, told["message"])
+        self.assertEqual(self.client.alerts(limit=1)[0]["seq"], told["seq"])
+        events.close()
+        again = self.client.subscribe(from_seq=told["seq"])
+        self.assertEqual(next(again), told)
+        again.close()
 
     def test_an_outcome_of_an_unknown_signal_is_stored_unmatched(self):
         self.assertIs(self.client.outcome(self.trade_id, METRICS).matched, False)

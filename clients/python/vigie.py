@@ -21,7 +21,7 @@ import socket
 import sys
 import threading
 import time
-from typing import Any, Dict, Iterator, Mapping, Optional
+from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 __all__ = ["Acknowledgement", "Client", "Decision", "NotAcknowledged", "RequestFailed", "assignment"]
 
@@ -330,21 +330,39 @@ class Client:
         except _Failure as failure:
             raise RequestFailed(failure.code, str(failure)) from failure
 
-    def subscribe(self, timeout: float = 2.0) -> Iterator[Dict[str, Any]]:
+    def alerts(
+        self,
+        limit: int = 100,
+        since: Optional[str] = None,
+        level: Optional[str] = None,
+        timeout: float = 2.0,
+    ) -> List[Dict[str, Any]]:
+        """The latest alerts, newest last: at most ``limit``, none from before ``since`` (a time with its offset), none less
+        urgent than ``level`` (``info``, ``warning`` or ``critical``)."""
+        return self.request("alerts", timeout, limit=limit, since=since, level=level)["alerts"]
+
+    def subscribe(
+        self, timeout: float = 2.0, from_seq: Optional[int] = None, decisions: bool = False
+    ) -> Iterator[Dict[str, Any]]:
         """Yields the daemon's events as they happen, on a connection of its own, until the daemon closes it.
 
+        With ``from_seq`` it begins with the event of that number: after the event you saw last, go on with its ``seq`` + 1.
+        An event ``caught_up`` tells that the past is over. With ``decisions`` those are told as well, from now on.
         ``timeout`` bounds the request itself; between events it waits for ever. Closing the generator ends it.
         """
         connection = _Connection(self.path)
         try:
             request_id = next(self._ids)
-            line = _line({"type": "subscribe", "id": request_id})
+            line = _line({"type": "subscribe", "id": request_id, "from": from_seq, "decisions": decisions})
             _answer(None, connection.exchange(line, time.monotonic() + timeout), request_id)
             while True:
                 event = connection.read_line(math.inf)
                 if event is None:
                     return
-                yield _parse(event)
+                told = _parse(event)
+                if told.get("ok") is False:  # the daemon says why it tells no more
+                    raise _refusal(told)
+                yield told
         except (_Failure, OSError) as failure:
             raise RequestFailed(getattr(failure, "code", "unreachable"), str(failure)) from failure
         finally:
@@ -548,7 +566,10 @@ def _main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (("ping", "is it there"), ("status", "what is served"), ("models", "all versions")):
         commands.add_parser(name, help=text)
-    commands.add_parser("subscribe", help="print events as they happen")
+    commands.add_parser("alerts", help="what a person should know")
+    subscribe = commands.add_parser("subscribe", help="print events as they happen")
+    subscribe.add_argument("--from", dest="from_seq", type=int, help="begin with the event of this number")
+    subscribe.add_argument("--decisions", action="store_true", help="print decisions as well")
     commands.add_parser("score", help="score a signal").add_argument("file", help="JSON file, - for standard input")
     outcome = commands.add_parser("outcome", help="report a closed trade")
     outcome.add_argument("trade_id")
@@ -567,7 +588,7 @@ def _main() -> int:
 def _run(arguments: argparse.Namespace) -> int:
     with Client(arguments.socket, deadline=arguments.timeout) as client:
         if arguments.command == "subscribe":
-            for event in client.subscribe(arguments.timeout):
+            for event in client.subscribe(arguments.timeout, arguments.from_seq, arguments.decisions):
                 print(json.dumps(event), flush=True)
             return 0
         if arguments.command == "score":

@@ -17,6 +17,7 @@ use tokio::{
 use super::{
     ab_router::AbRouter,
     acknowledge::{acknowledgement, retry},
+    bulletin,
     feed::Feed,
     guardian::{Guardian, Order, RecordOutcome, RecordSkip},
     journal::JournalHandle,
@@ -35,7 +36,8 @@ use crate::{
     journal::{SignalRecord, Source, Write},
     protocol::{
         message::{
-            self, Ack, Change, Envelope, ImportRequest, Read, Rejected, RejectedScore, Request, Task, WireError,
+            self, Ack, Change, Envelope, ImportRequest, Read, Rejected, RejectedScore, Request, Subscribe, Task,
+            WireError,
         },
         peer::{Peer, Role},
         server::{Connections, Service},
@@ -290,18 +292,34 @@ impl Service for Gateway {
                 Ok(models) => message::write_ok(out, id, &json!({ "models": models })),
                 Err(error) => message::write_error(out, id, &error),
             },
+            Ok(Request::Read(Read::Alerts(wanted))) => match bulletin::alerts(&self.0.journal, wanted).await {
+                Ok(alerts) => message::write_ok(out, id, &alerts),
+                Err(error) => message::write_error(out, id, &error),
+            },
             Ok(Request::Read(Read::Experiment(version))) => match self.experiment(version).await {
                 Ok(trials) => message::write_ok(out, id, &json!({ "trials": trials })),
                 Err(error) => message::write_error(out, id, &error),
             },
             Ok(Request::Change(change)) => self.change(change, peer, id, out).await,
             Ok(Request::Task(task)) => self.operate(task, peer, id, out).await,
-            // the server hands these to `record`
+            // the server hands these to `subscribe` and `record`
+            Ok(Request::Subscribe(_)) => {
+                message::write_error(out, id, &WireError::new("internal_error", "this is not answered once"))
+            }
             Ok(request @ (Request::Outcome(_) | Request::Skip(_) | Request::Import(_))) => {
                 let recorded = self.record(peer, id.map(ToOwned::to_owned), request).await;
                 out.extend(recorded.unwrap_or_default());
             }
         }
+    }
+
+    async fn subscribe(
+        &self,
+        wanted: Subscribe,
+        id: Option<&RawValue>,
+        out: &mut Vec<u8>,
+    ) -> Option<mpsc::Receiver<Vec<u8>>> {
+        bulletin::subscribe(&self.0.journal, wanted, id, out).await
     }
 
     fn record(&self, peer: Peer, id: Option<Box<RawValue>>, request: Request) -> JoinHandle<Vec<u8>> {
@@ -314,9 +332,11 @@ impl Service for Gateway {
                 Request::Outcome(request) => guardian.send(RecordOutcome { request: *request, recalled: false }).await,
                 Request::Skip(skip) => guardian.send(RecordSkip(skip)).await,
                 Request::Import(import) => Ok(gateway.import(*import, peer).await),
-                Request::Score(_) | Request::Read(_) | Request::Change(_) | Request::Task(_) => {
-                    Ok(Err(WireError::new("internal_error", "this is not to be recorded")))
-                }
+                Request::Score(_)
+                | Request::Read(_)
+                | Request::Subscribe(_)
+                | Request::Change(_)
+                | Request::Task(_) => Ok(Err(WireError::new("internal_error", "this is not to be recorded"))),
             };
             let answer: Result<Ack, WireError> =
                 recorded.unwrap_or_else(|error| Err(WireError::new("retry", error.to_string())));

@@ -20,7 +20,10 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::supervision::{Failure, Tripwire, panic_text};
+use super::{
+    bulletin::Bulletin,
+    supervision::{Failure, Tripwire, panic_text},
+};
 use crate::{
     clock::Stopwatch,
     config::Journal as Limits,
@@ -40,6 +43,9 @@ pub type OpenStore = Box<dyn FnMut(bool) -> Result<Store, OpenError> + Send>;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the journal cannot be written now: {0}")]
 pub struct Unavailable(pub String);
+
+/// Places in the queue for what somebody waits for, outcomes and orders, when decisions fill the rest.
+const RESERVED: usize = 1024;
 
 /// The queue is full, or the thread has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -79,8 +85,11 @@ pub struct JournalStatus {
 #[derive(Debug, Clone)]
 pub struct JournalHandle {
     queue: SyncSender<Job>,
+    /// Writes that may wait before one that nobody waits for is refused.
+    room_behind: usize,
     health: Arc<Health>,
     bell: Arc<Bell>,
+    bulletin: Bulletin,
 }
 
 /// Wakes the thread, when that is needed.
@@ -137,7 +146,8 @@ impl JournalHandle {
     /// [`NoRoom`]; the write is gone.
     pub fn write_behind(&self, write: Write) -> Result<(), NoRoom> {
         let waiting = self.health.waiting.fetch_add(1, Ordering::Relaxed);
-        let sent = self.queue.try_send(Job::Behind(write)).map_err(|_| {
+        let has_room = waiting < self.room_behind;
+        let sent = has_room.then(|| self.queue.try_send(Job::Behind(write)).ok()).flatten().ok_or_else(|| {
             self.health.waiting.fetch_sub(1, Ordering::Relaxed);
             NoRoom
         });
@@ -147,6 +157,11 @@ impl JournalHandle {
             self.bell.ring_if_asleep();
         }
         sent
+    }
+
+    /// Where commits are posted, for who wants to be told.
+    pub fn bulletin(&self) -> &Bulletin {
+        &self.bulletin
     }
 
     /// Counts a signal that could not be kept.
@@ -224,11 +239,14 @@ pub fn start(
     failures: mpsc::Sender<Failure>,
     tripwire: Tripwire,
 ) -> std::io::Result<JournalHandle> {
-    let (queue, jobs) = sync_channel(limits.queue);
+    let room_behind = limits.queue;
+    let (queue, jobs) = sync_channel(room_behind + RESERVED);
     let health = Arc::new(Health::default());
+    let bulletin = Bulletin::default();
     let bell = Arc::new(Bell { crowd: limits.batch.min(limits.queue / 2), ..Bell::default() });
     let writer = Writer {
         bell: Arc::clone(&bell),
+        bulletin: bulletin.clone(),
         store: Some(store),
         open,
         verify: false,
@@ -241,7 +259,7 @@ pub fn start(
     };
     let thread = thread::Builder::new().name(NAME.to_owned()).spawn(move || writer.run(&jobs))?;
     let _set_once = bell.thread.set(thread.thread().clone());
-    Ok(JournalHandle { queue, health, bell })
+    Ok(JournalHandle { queue, room_behind, health, bell, bulletin })
 }
 
 struct Writer {
@@ -255,6 +273,7 @@ struct Writer {
     kept: VecDeque<Write>,
     health: Arc<Health>,
     bell: Arc<Bell>,
+    bulletin: Bulletin,
     failures: mpsc::Sender<Failure>,
     tripwire: Tripwire,
 }
@@ -395,7 +414,10 @@ impl Writer {
             store.apply(writes)
         }));
         match applied {
-            Ok(Ok(applied)) => Ok(applied),
+            Ok(Ok(applied)) => {
+                self.bulletin.post(writes, &applied);
+                Ok(applied)
+            }
             Ok(Err(error)) => {
                 self.verify = matches!(&error, StoreError::Storage(failure) if failure.kind == FailureKind::Corrupt);
                 Err(self.fail(error.to_string()))
@@ -436,6 +458,7 @@ impl Writer {
         match (self.open)(self.verify) {
             Ok(store) => {
                 self.store = Some(store);
+                self.bulletin.post_gap();
                 if self.write_kept() {
                     self.health.reopened.fetch_add(1, Ordering::Relaxed);
                     self.health.failing.store(false, Ordering::Release);

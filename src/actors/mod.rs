@@ -5,6 +5,7 @@
 
 pub mod ab_router;
 pub mod acknowledge;
+pub mod bulletin;
 pub mod child;
 pub mod daemon;
 pub mod feed;

@@ -1,17 +1,22 @@
 //! One file per subcommand. They may read clocks and files and print; nothing they do is needed by the daemon.
 
+mod alerts;
 mod change;
 mod check;
 mod dataset;
+mod demo;
+mod events;
 mod experiment;
 mod export;
 mod features;
 mod files;
 mod flatten;
+mod impact;
 mod import;
 mod log;
 mod models;
 mod phases;
+mod power;
 mod registry;
 mod replay;
 mod run;
@@ -85,11 +90,16 @@ pub enum Command {
     Kill(Kill),
     Resume(Resume),
     Experiment(experiment::Experiment),
+    Power(power::Power),
+    Impact(impact::ImpactArgs),
     Reload(Reload),
     Validate(train::Validate),
     Phases(phases::Phases),
     Dataset(dataset::Dataset),
     Export(export::Export),
+    Alerts(alerts::Alerts),
+    Events(events::Events),
+    Demo(demo::Demo),
     Work(work::Work),
 }
 

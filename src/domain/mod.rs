@@ -12,6 +12,7 @@ pub mod number;
 pub mod outcome;
 pub mod signal;
 pub mod snapshot;
+mod telling;
 pub mod time;
 pub mod trip;
 

@@ -203,7 +203,10 @@ impl Reader {
     ///
     /// # Errors
     /// [`StoreError::Storage`].
-    pub fn events(&self, from: u64) -> Result<impl Iterator<Item = Result<StoredEvent, StoreError>>, StoreError> {
+    pub fn events(
+        &self,
+        from: u64,
+    ) -> Result<impl DoubleEndedIterator<Item = Result<StoredEvent, StoreError>>, StoreError> {
         records(|| self.events.range(from..), |(key, value)| codec::decode_event(key.value(), value.value()))
     }
 

@@ -66,7 +66,7 @@ impl LineBuffer {
         self.bytes.get(range).unwrap_or_default()
     }
 
-    /// Whether part of a line is waiting for its end.
+    /// Whether anything was not given out yet: when there is no whole line, a part of one that waits for its end.
     pub fn has_partial(&self) -> bool {
         self.bytes.len() > self.start
     }

@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 
 use crate::{
     domain::{
-        Decision, InvalidLine, Outcome, Probability, SignalLine, Skip, Symbol, TradeId, VersionId, lifecycle::State,
+        Decision, InvalidLine, Outcome, Probability, SignalLine, Skip, Symbol, Timestamp, TradeId, VersionId,
+        event::Level, lifecycle::State,
     },
     models::{Kind, Target},
 };
@@ -41,6 +42,8 @@ pub enum Request {
     Import(Box<ImportRequest>),
     /// Anything that reads.
     Read(Read),
+    /// All that happens from now on, on this connection.
+    Subscribe(Subscribe),
     /// Anything that changes what is served.
     Change(Change),
     /// Anything else that only an operator may ask for.
@@ -60,6 +63,42 @@ pub enum Read {
     Experiment(Option<VersionId>),
     /// How far the trainer is, and what it did last.
     Training,
+    /// What a person should know.
+    Alerts(Alerts),
+}
+
+/// Which alerts are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alerts {
+    /// So many, the latest ones: 1 to [`MOST_ALERTS`].
+    #[serde(default = "usual_alerts")]
+    pub limit: usize,
+    /// None from before.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
+    /// None that are less urgent.
+    #[serde(default)]
+    pub level: Option<Level>,
+}
+
+/// Most alerts in one answer.
+pub const MOST_ALERTS: usize = 1000;
+
+fn usual_alerts() -> usize {
+    100
+}
+
+/// What a subscriber wants to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subscribe {
+    /// Events from this number on; without it, those from now on.
+    #[serde(default)]
+    pub from: Option<u64>,
+    /// Whether to be told of decisions too, from now on.
+    #[serde(default)]
+    pub decisions: bool,
 }
 
 /// Requests that change what is served; each is journalled with the uid and the reason.

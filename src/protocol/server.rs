@@ -20,14 +20,14 @@ use serde_json::value::RawValue;
 use tokio::{
     io::{Interest, unix::AsyncFd},
     net::{UnixListener, UnixStream, unix::UCred},
-    sync::watch,
+    sync::{mpsc, watch},
     task::JoinHandle,
     time::{sleep, timeout, timeout_at},
 };
 
 use super::{
     codec::{Frame, LineBuffer},
-    message::{self, Request, WireError},
+    message::{self, Request, Subscribe, WireError},
     peer::{AccessList, Peer, Role},
 };
 use crate::{clock::Stopwatch, config::Server as Limits};
@@ -49,6 +49,15 @@ pub trait Service: Clone + 'static {
         received: Stopwatch,
         out: &mut Vec<u8>,
     ) -> impl Future<Output = ()>;
+
+    /// Answers a subscription: appends exactly one line to `out`. When it is granted, what is returned gives the lines to
+    /// be written after it; the connection ends with them.
+    fn subscribe(
+        &self,
+        wanted: Subscribe,
+        id: Option<&RawValue>,
+        out: &mut Vec<u8>,
+    ) -> impl Future<Output = Option<mpsc::Receiver<Vec<u8>>>>;
 
     /// Starts to record an outcome, a skip or a past trade; the answer, one line, is there when it is durable or has failed.
     fn record(&self, peer: Peer, id: Option<Box<RawValue>>, request: Request) -> JoinHandle<Vec<u8>>;
@@ -248,6 +257,16 @@ impl<S: Service> Connection<S> {
                     let id = envelope.id.map(ToOwned::to_owned);
                     self.recording.push_back(self.service.record(self.peer, id, request));
                 }
+                Ok(Request::Subscribe(wanted)) => {
+                    self.finish_recording().await?;
+                    self.out.clear();
+                    let lines = self.service.subscribe(wanted, envelope.id, &mut self.out).await;
+                    write(&self.stream, &self.out, self.limits.write_timeout).await?;
+                    if let Some(lines) = lines {
+                        self.follow(lines, buffer).await?;
+                        return Ok(false);
+                    }
+                }
                 body => {
                     self.finish_recording().await?;
                     let envelope = message::Envelope { id: envelope.id, body };
@@ -257,6 +276,34 @@ impl<S: Service> Connection<S> {
                 }
             }
         }
+    }
+
+    /// Writes what a subscriber is told, until the lines or the connection end. It asks for nothing more here: whatever it
+    /// sends is refused and ends the connection, so that no half line can stay.
+    async fn follow(&mut self, mut lines: mpsc::Receiver<Vec<u8>>, buffer: &mut LineBuffer) -> io::Result<()> {
+        let mut more = buffer.has_partial();
+        while !more {
+            let room = buffer.room(READ_BYTES);
+            let stop = &mut self.stop;
+            tokio::select! {
+                biased;
+                read = read_some(&self.stream, &mut self.scratch, room) => match read? {
+                    0 => return Ok(()),
+                    _ => more = true,
+                },
+                line = lines.recv() => match line {
+                    Some(line) => write(&self.stream, &line, self.limits.write_timeout).await?,
+                    None => return Ok(()),
+                },
+                _ = stop.wait_for(|stop| *stop) => {
+                    while let Ok(line) = lines.try_recv() {
+                        write(&self.stream, &line, self.limits.write_timeout).await?;
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        self.say(&WireError::new("subscribed", "this connection tells events only; ask on another one")).await
     }
 
     /// Waits for what is being recorded and writes the answers, in order.

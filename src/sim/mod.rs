@@ -7,7 +7,9 @@
 //! Pure: the same [`Options`] at the same [`Venue`] give the same bytes.
 
 mod delivery;
+pub mod demo;
 mod draw;
+pub mod execution;
 mod fate;
 mod market;
 pub mod options;

@@ -104,6 +104,15 @@ impl Replicates {
         Some(values.iter().filter(|value| **value > threshold).count() as f64 / values.len() as f64)
     }
 
+    /// A statistic of two series that were resampled apart from each other, from the statistics of both.
+    #[must_use]
+    pub fn with(&self, other: &Self, mut statistic: impl FnMut(f64, f64) -> Option<f64>) -> Self {
+        let pairs = self.values.iter().zip(&other.values);
+        let values: Vec<f64> = pairs.filter_map(|(a, b)| statistic(*a, *b)).filter(|value| value.is_finite()).collect();
+        let all = (self.values.len() + self.undefined).min(other.values.len() + other.undefined);
+        Self { undefined: all - values.len(), values }
+    }
+
     fn defined(&self) -> Option<&[f64]> {
         let all = self.values.len() + self.undefined;
         let enough = !self.values.is_empty() && self.undefined as f64 <= MOST_UNDEFINED * all as f64;

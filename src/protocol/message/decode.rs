@@ -9,7 +9,9 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{Envelope, ImportRequest, OutcomeRequest, Read, Rejected, RejectedScore, Request, Task};
+use super::{
+    Alerts, Envelope, ImportRequest, MOST_ALERTS, OutcomeRequest, Read, Rejected, RejectedScore, Request, Task,
+};
 use crate::domain::{
     Arm, Decision, InvalidLine, Outcome, Probability, Reason, SignalLine, Skip, TradeId, VersionId, signal::parse_json,
 };
@@ -188,6 +190,8 @@ fn decode_body(kind: Option<&str>, line: &[u8]) -> Result<Request, InvalidLine> 
         Some("status") => bare(line, Request::Read(Read::Status)),
         Some("models") => bare(line, Request::Read(Read::Models)),
         Some("training") => bare(line, Request::Read(Read::Training)),
+        Some("alerts") => decode_alerts(line),
+        Some("subscribe") => decode_fields(line).map(Request::Subscribe),
         Some("reload") => bare(line, Request::Task(Task::Reload)),
         Some("experiment") => parse_json::<AboutWire<'_>>(line).map(|w| Request::Read(Read::Experiment(w.version))),
         Some("promote" | "rollback" | "lock" | "resume" | "kill") => decode_order(line).map(Request::Change),
@@ -232,10 +236,29 @@ fn decode_outcome(line: &[u8]) -> Result<Request, InvalidLine> {
     Ok(Request::Outcome(Box::new(OutcomeRequest { trade_id: wire.trade_id, outcome: wire.outcome_metrics, decision })))
 }
 
+fn decode_alerts(line: &[u8]) -> Result<Request, InvalidLine> {
+    let alerts: Alerts = decode_fields(line)?;
+    if !(1..=MOST_ALERTS).contains(&alerts.limit) {
+        return Err(invalid("out_of_range", "limit", &format!("{} is outside 1 to {MOST_ALERTS}", alerts.limit)));
+    }
+    Ok(Request::Read(Read::Alerts(alerts)))
+}
+
 /// Orders are rare: they go through a map, so that `id` may stand beside their fields.
 fn decode_order<T: DeserializeOwned>(line: &[u8]) -> Result<T, InvalidLine> {
     let mut fields: serde_json::Map<String, serde_json::Value> = parse_json(line)?;
     fields.remove("id");
+    of_fields(fields)
+}
+
+/// The same of what is told apart by its `type` already.
+fn decode_fields<T: DeserializeOwned>(line: &[u8]) -> Result<T, InvalidLine> {
+    let mut fields: serde_json::Map<String, serde_json::Value> = parse_json(line)?;
+    fields.retain(|name, _| name != "id" && name != "type");
+    of_fields(fields)
+}
+
+fn of_fields<T: DeserializeOwned>(fields: serde_json::Map<String, serde_json::Value>) -> Result<T, InvalidLine> {
     serde_json::from_value(serde_json::Value::Object(fields)).map_err(|error| {
         let message = error.to_string();
         let code = if message.starts_with("missing field") {
@@ -339,6 +362,17 @@ mod tests {
         assert!(matches!(decode(good.as_bytes()).body, Ok(Request::Change(Change::Promote { overridden: true, .. }))));
         assert!(answer(r#"{"type":"lock"}"#).contains("missing_field"));
         assert!(answer(r#"{"type":"lock","reason":"x","why":1}"#).contains("unknown_field"));
+    }
+
+    #[test]
+    fn alerts_and_subscriptions_take_their_own_fields_only() {
+        let alerts = answer(r#"{"type":"alerts","id":1,"limit":5,"level":"warning","since":"2025-09-01T15:00:00Z"}"#);
+        assert!(alerts.contains("limit: 5") && alerts.contains("Some(Warning)"), "{alerts}");
+        for fault in [r#""limit":0"#, r#""limit":1001"#, r#""level":"loud""#, r#""since":"monday""#, r#""limits":1"#] {
+            assert!(answer(&format!(r#"{{"type":"alerts",{fault}}}"#)).contains("\"ok\":false"), "{fault}");
+        }
+        assert!(answer(r#"{"type":"subscribe","from":7}"#).contains("from: Some(7), decisions: false"));
+        assert!(answer(r#"{"type":"subscribe","form":7}"#).contains("unknown_field"));
     }
 
     #[test]

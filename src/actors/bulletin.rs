@@ -1,0 +1,353 @@
+//! What is told of all that happens: alerts that are asked for, and events to whoever subscribes.
+//!
+//! The journal's thread posts each commit after it is on disk; a subscriber takes what it has not seen from the journal
+//! first and from the bulletin then. Each is told what it can take, at its own pace; one that falls too far behind reads
+//! from the journal again, or is sent away when that does not hold what it missed. Nobody waits for it.
+#![deny(clippy::indexing_slicing)]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use serde::Serialize;
+use serde_json::{json, value::RawValue};
+use tokio::{
+    sync::{broadcast, mpsc},
+    time::sleep,
+};
+
+use super::{acknowledge::retry, journal::JournalHandle};
+use crate::{
+    domain::{Decision, Event, EventKind, Timestamp},
+    journal::{Applied, BadRecord, Reader, StoreError, StoredEvent, Write},
+    protocol::message::{self, Alerts, Subscribe, WireError},
+};
+
+/// Commits that a subscriber may be behind before it reads from the journal again.
+const COMMITS: usize = 256;
+/// Lines that wait for one connection.
+const LINES: usize = 64;
+/// Events that are read from the journal at once: no snapshot of it is held while a client reads.
+const PAGE: usize = 256;
+/// How often in a row a journal that cannot be read is asked again, and the pause between.
+const TRIES: u32 = 600;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Where commits are posted.
+#[derive(Debug, Clone)]
+pub struct Bulletin {
+    posts: broadcast::Sender<Post>,
+    /// Subscribers who want decisions.
+    decisions: Arc<AtomicUsize>,
+}
+
+#[derive(Debug, Clone)]
+enum Post {
+    /// What one commit holds for subscribers, in order.
+    Commit(Arc<[Line]>),
+    /// The storage failed: a commit may have reached the disk without being posted.
+    Gap,
+}
+
+#[derive(Debug)]
+struct Line {
+    seq: u64,
+    is_decision: bool,
+    text: Vec<u8>,
+}
+
+impl Default for Bulletin {
+    fn default() -> Self {
+        Self { posts: broadcast::channel(COMMITS).0, decisions: Arc::default() }
+    }
+}
+
+impl Bulletin {
+    /// Posts what was committed.
+    pub fn post(&self, writes: &[Write], applied: &[Applied]) {
+        if self.posts.receiver_count() == 0 {
+            return;
+        }
+        let with_decisions = self.decisions.load(Ordering::Relaxed) > 0;
+        let lines: Vec<Line> =
+            writes.iter().zip(applied).filter_map(|pair| Line::of(pair.0, pair.1, with_decisions)).collect();
+        if !lines.is_empty() {
+            let _nobody_may_be_left = self.posts.send(Post::Commit(lines.into()));
+        }
+    }
+
+    /// Says that commits may be on disk that were not posted.
+    pub fn post_gap(&self) {
+        let _nobody_may_be_there = self.posts.send(Post::Gap);
+    }
+}
+
+impl Line {
+    fn of(write: &Write, applied: &Applied, with_decisions: bool) -> Option<Self> {
+        let Applied::Stored { seq, .. } = *applied else { return None };
+        match write {
+            Write::Event(event) => Some(Self { seq, is_decision: false, text: event_line(seq, event) }),
+            Write::Signal(record) if with_decisions => {
+                let decision = record.decision.as_ref()?;
+                Some(Self { seq, is_decision: true, text: decision_line(seq, record.received_at, decision) })
+            }
+            _ => None,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Told<'a> {
+    seq: u64,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+fn event_line(seq: u64, event: &Event) -> Vec<u8> {
+    line(&Told { seq, event })
+}
+
+fn decision_line(seq: u64, at: Timestamp, decision: &Decision) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Decided<'a> {
+        seq: u64,
+        at: Timestamp,
+        event: &'static str,
+        #[serde(flatten)]
+        decision: &'a Decision,
+    }
+    line(&Decided { seq, at, event: "decision", decision })
+}
+
+fn unreadable_line(bad: &BadRecord) -> Vec<u8> {
+    line(&json!({ "seq": number_of(bad), "event": "unreadable", "what": bad.to_string() }))
+}
+
+fn number_of(bad: &BadRecord) -> Option<u64> {
+    bad.key.trim_start_matches('#').parse().ok()
+}
+
+fn line(told: &impl Serialize) -> Vec<u8> {
+    let mut text = serde_json::to_vec(told).unwrap_or_else(|error| {
+        tracing::error!(%error, "an event could not be told");
+        br#"{"event":"unreadable"}"#.to_vec()
+    });
+    text.push(b'\n');
+    text
+}
+
+/// The alerts asked for, newest last, and the number of the last record: a subscription from the next one misses nothing.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub async fn alerts(journal: &JournalHandle, wanted: Alerts) -> Result<serde_json::Value, WireError> {
+    let reader = journal.read().await.map_err(|error| retry(&error))?;
+    let found = tokio::task::spawn_blocking(move || find_alerts(&reader, wanted)).await;
+    let found = found.map_err(|error| WireError::new("internal_error", error.to_string()))?;
+    found.map_err(|error| WireError::new("retry", error.to_string()))
+}
+
+fn find_alerts(reader: &Reader, wanted: Alerts) -> Result<serde_json::Value, StoreError> {
+    let (mut found, mut unreadable) = (Vec::new(), 0_u64);
+    for stored in reader.events(0)?.rev() {
+        let StoredEvent { seq, event } = match stored {
+            Ok(stored) => stored,
+            Err(StoreError::BadRecord(_)) => {
+                unreadable += 1;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let EventKind::Alert { level, code, message } = event.kind else { continue };
+        if wanted.level.is_none_or(|least| level >= least) && wanted.since.is_none_or(|since| event.at >= since) {
+            found.push(json!({ "seq": seq, "at": event.at, "level": level, "code": code, "message": message }));
+            if found.len() == wanted.limit {
+                break;
+            }
+        }
+    }
+    found.reverse();
+    Ok(json!({ "alerts": found, "unreadable": unreadable, "last_seq": reader.last_seq()? }))
+}
+
+/// Begins to tell a subscriber what happens: the answer goes to `out`, the lines after it come from what is returned. They
+/// end when no more can be told.
+pub async fn subscribe(
+    journal: &JournalHandle,
+    wanted: Subscribe,
+    id: Option<&RawValue>,
+    out: &mut Vec<u8>,
+) -> Option<mpsc::Receiver<Vec<u8>>> {
+    match Subscriber::new(journal, wanted).await {
+        Ok((subscriber, last)) => {
+            message::write_ok(out, id, &json!({ "from": subscriber.next, "last_seq": last }));
+            let (sender, receiver) = mpsc::channel(LINES);
+            actix::spawn(async move {
+                tokio::select! {
+                    told = subscriber.tell(&sender) => if let Err(error) = told {
+                        let mut last_word = Vec::new();
+                        message::write_error(&mut last_word, None, &error);
+                        let _may_be_gone = sender.send(last_word).await;
+                    },
+                    () = sender.closed() => {}
+                }
+            });
+            Some(receiver)
+        }
+        Err(error) => {
+            message::write_error(out, id, &error);
+            None
+        }
+    }
+}
+
+struct Subscriber {
+    journal: JournalHandle,
+    posts: broadcast::Receiver<Post>,
+    /// Events from here on were not told yet.
+    next: u64,
+    /// Decisions are told from here on, if at all.
+    decisions: Option<(u64, Counted)>,
+}
+
+/// One who wants decisions, as long as it is held.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Subscriber {
+    /// Listens first and looks at the journal then, so that nothing falls between the two.
+    async fn new(journal: &JournalHandle, wanted: Subscribe) -> Result<(Self, u64), WireError> {
+        let bulletin = journal.bulletin();
+        let (posts, count) = (bulletin.posts.subscribe(), wanted.decisions.then(|| Counted::new(&bulletin.decisions)));
+        let reader = journal.read().await.map_err(|error| retry(&error))?;
+        let last = reader.last_seq().map_err(|error| WireError::new("retry", error.to_string()))?;
+        let next = wanted.from.unwrap_or(last + 1);
+        if next > last + 1 {
+            let message = format!("from: {next} lies ahead of this journal, whose last number is {last}; begin with 0");
+            return Err(WireError { field: Some("from".to_owned()), ..WireError::new("out_of_range", message) });
+        }
+        let decisions = count.map(|counted| (last + 1, counted));
+        Ok((Self { journal: journal.clone(), posts, next, decisions }, last))
+    }
+
+    /// Ends without an error when nobody listens any more or the journal's thread has ended.
+    async fn tell(mut self, to: &mpsc::Sender<Vec<u8>>) -> Result<(), WireError> {
+        let mut tries = 0;
+        loop {
+            match self.catch_up(to).await {
+                Ok(()) => tries = 0,
+                // a journal that failed is opened again before long
+                Err(_) if tries < TRIES => {
+                    tries += 1;
+                    sleep(PAUSE).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            if !self.follow(to).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Tells the events that the journal holds.
+    async fn catch_up(&mut self, to: &mpsc::Sender<Vec<u8>>) -> Result<(), WireError> {
+        loop {
+            let reader = self.journal.read().await.map_err(|error| retry(&error))?;
+            let from = self.next;
+            let page = tokio::task::spawn_blocking(move || page(&reader, from)).await;
+            let page = page.map_err(|error| WireError::new("internal_error", error.to_string()))?;
+            let page = page.map_err(|error| WireError::new("retry", error.to_string()))?;
+            for line in page.lines {
+                if to.send(line).await.is_err() {
+                    return Ok(());
+                }
+            }
+            self.next = page.next;
+            if page.is_last {
+                let _may_be_gone = to.send(line(&json!({ "seq": page.next - 1, "event": "caught_up" }))).await;
+                return Ok(());
+            }
+        }
+    }
+
+    /// Tells what is posted. True when the journal must be looked at again.
+    async fn follow(&mut self, to: &mpsc::Sender<Vec<u8>>) -> Result<bool, WireError> {
+        loop {
+            let lines = match self.posts.recv().await {
+                Ok(Post::Commit(lines)) => lines,
+                Ok(Post::Gap) => return Ok(true),
+                Err(broadcast::error::RecvError::Lagged(_)) if self.decisions.is_none() => return Ok(true),
+                Err(broadcast::error::RecvError::Lagged(_)) => {
+                    let message =
+                        format!("decisions came faster than they were read; subscribe again from {}", self.next);
+                    return Err(WireError::new("too_slow", message));
+                }
+                Err(broadcast::error::RecvError::Closed) => return Ok(false),
+            };
+            for line in lines.iter().filter(|line| self.is_wanted(line)) {
+                if to.send(line.text.clone()).await.is_err() {
+                    return Ok(false);
+                }
+            }
+            if let Some(last) = lines.iter().rev().find(|line| !line.is_decision) {
+                self.next = self.next.max(last.seq + 1);
+            }
+        }
+    }
+
+    fn is_wanted(&self, line: &Line) -> bool {
+        if line.is_decision {
+            self.decisions.as_ref().is_some_and(|(from, _)| line.seq >= *from)
+        } else {
+            line.seq >= self.next
+        }
+    }
+}
+
+/// Some events of the journal.
+struct Page {
+    lines: Vec<Vec<u8>>,
+    /// Where to go on.
+    next: u64,
+    is_last: bool,
+}
+
+fn page(reader: &Reader, from: u64) -> Result<Page, StoreError> {
+    let mut page = Page { lines: Vec::new(), next: from, is_last: true };
+    for stored in reader.events(from)? {
+        if page.lines.len() == PAGE {
+            page.is_last = false;
+            return Ok(page);
+        }
+        match stored {
+            Ok(StoredEvent { seq, event }) => {
+                page.lines.push(event_line(seq, &event));
+                page.next = seq + 1;
+            }
+            Err(StoreError::BadRecord(bad)) => {
+                page.next = number_of(&bad).map_or(page.next, |seq| seq + 1);
+                page.lines.push(unreadable_line(&bad));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    page.next = page.next.max(reader.last_seq()? + 1);
+    Ok(page)
+}

@@ -1,0 +1,145 @@
+//! The daemon of a demonstration: a child of this process, on a folder of its own.
+
+use std::{
+    fs::File,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::{actors::daemon::SOCKET_FILE, clock::Stopwatch};
+
+/// What differs from the built-in configuration, and is told.
+const CONFIG: &str = "\
+# a busy machine must not turn answers into baselines: the story would depend on it
+server.deadline_us = 2000000
+server.max_in_flight = 16
+# a year of nine signals a day has few trades to test on
+training.min_test_trades = 100
+# repeated less often, to be done in a second or two
+validation.bootstrap = 60
+validation.null = 60
+validation.importance = 5
+log.level = \"info\"
+";
+/// How long the daemon may take to begin or to end on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// A daemon that runs, or did.
+#[derive(Debug)]
+pub(super) struct Daemon {
+    folder: PathBuf,
+    child: Option<Child>,
+}
+
+impl Daemon {
+    /// What is set otherwise than built in, line by line.
+    pub(super) fn settings() -> impl Iterator<Item = &'static str> {
+        CONFIG.lines().filter(|line| !line.starts_with('#') && !line.starts_with("log"))
+    }
+
+    /// Starts one in `folder` and waits until it answers.
+    pub(super) fn start(folder: &Path) -> anyhow::Result<Self> {
+        let config = folder.join("demo.toml");
+        std::fs::write(&config, CONFIG).with_context(|| format!("{} cannot be written", config.display()))?;
+        let mut daemon = Self { folder: folder.to_owned(), child: None };
+        daemon.begin()?;
+        Ok(daemon)
+    }
+
+    /// Its socket.
+    pub(super) fn socket(&self) -> PathBuf {
+        self.folder.join("state").join(SOCKET_FILE)
+    }
+
+    /// Its state folder.
+    pub(super) fn state(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+
+    /// Kills it as a power cut would, and starts it again.
+    pub(super) fn kill_and_start(&mut self) -> anyhow::Result<()> {
+        if let Some(mut child) = self.child.take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        self.begin()
+    }
+
+    /// Stops it in good order.
+    pub(super) fn stop(&mut self) -> anyhow::Result<()> {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        let pid = i32::try_from(child.id()).context("the daemon's number is none")?;
+        kill(Pid::from_raw(pid), Signal::SIGTERM).context("the daemon cannot be stopped")?;
+        let watch = Stopwatch::start();
+        loop {
+            match child.try_wait()? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => bail!("the daemon ended with {status}; its log is {}", self.log().display()),
+                None if watch.elapsed() > PATIENCE => {
+                    child.kill()?;
+                    child.wait()?;
+                    bail!("the daemon did not stop in time and was killed; its log is {}", self.log().display());
+                }
+                None => sleep(PAUSE),
+            }
+        }
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("daemon.log")
+    }
+
+    fn begin(&mut self) -> anyhow::Result<()> {
+        let log = File::options().create(true).append(true).open(self.log())?;
+        let program = std::env::current_exe().context("this program cannot be found")?;
+        let child = Command::new(program)
+            .args(["run", "--clock", "event", "--config"])
+            .arg(self.folder.join("demo.toml"))
+            .arg("--state")
+            .arg(self.state())
+            .env_remove("NOTIFY_SOCKET")
+            .env_remove("JOURNAL_STREAM")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            // an interrupt at the keyboard is for the demonstration, which then stops the daemon
+            .process_group(0)
+            .spawn()
+            .context("the daemon cannot be started")?;
+        let child = self.child.insert(child);
+        let watch = Stopwatch::start();
+        let socket = self.folder.join("state").join(SOCKET_FILE);
+        loop {
+            if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
+                return Ok(());
+            }
+            if let Some(status) = child.try_wait()? {
+                bail!("the daemon ended with {status} while it began; its log is {}", self.log().display());
+            }
+            if watch.elapsed() > PATIENCE {
+                bail!("the daemon does not answer; its log is {}", self.log().display());
+            }
+            sleep(PAUSE);
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // whatever went wrong, no daemon is left behind
+        if let Some(child) = &mut self.child {
+            let _it_may_have_ended = child.kill();
+            let _status = child.wait();
+        }
+    }
+}

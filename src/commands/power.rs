@@ -1,0 +1,290 @@
+//! `vigie power`: how long an A/B test must be.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{
+    JournalArgs, Outcome,
+    terminal::{self, tell},
+};
+use crate::{
+    actors::history,
+    config::Config,
+    domain::{Symbol, TradeId, TradingDay, VersionId},
+    journal::Reader,
+    rules::{
+        experiment::{EvidenceMetric, View},
+        outlook::{Amounts, Assumptions, Effects, Length, Outlook, Watched, most_watched, watched},
+        past::Happening,
+    },
+    stats::cluster::DesignEffect,
+    validation::training::History,
+};
+
+/// Sessions of a week.
+const SESSIONS_PER_WEEK: f64 = 5.0;
+/// Gains that are always shown.
+const GAINS: [f64; 3] = [0.03, 0.05, 0.10];
+/// What is assumed where nothing is known: win rate, share of trades let go, signals of a week.
+const UNKNOWN: [f64; 3] = [0.5, 0.3, 100.0];
+
+const EXAMPLES: &str = "\
+Examples:
+  vigie power
+  vigie power --uplift 4 --rate 60 --skipped 0.25
+  vigie power --version ES/3 --state /var/lib/vigie --json";
+
+/// Say how many trades, and weeks, an A/B test takes to find a gain of win rate
+///
+/// For both views: paired (the strategy's own trades under both policies) and randomised (the two arms), read once or
+/// whenever a session closes. What the journal tells is used: how often signals come, the win rate, what wins and losses
+/// are like, how trades of a session go together, and which share a version would have let go. What it does not tell is
+/// assumed, and the output says so; it works without a journal. Reads the journal, also beside the daemon.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Power {
+    /// True gain of win rate in points [default: experiment.min_win_rate_gain]
+    #[arg(long, value_name = "POINTS", value_parser = points)]
+    uplift: Option<f64>,
+    /// Signals a week [default: as in the journal, or 100]
+    #[arg(long, value_name = "TRADES", value_parser = positive)]
+    rate: Option<f64>,
+    /// Share of the trades that the policy lets go [default: as the version that watched most, or 0.3]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    skipped: Option<f64>,
+    /// The version whose policy is looked at [default: the one that watched most]
+    #[arg(long)]
+    version: Option<VersionId>,
+    /// Whose trades
+    #[arg(long, default_value = "ES", value_parser = |text: &str| Symbol::new(text))]
+    symbol: Symbol,
+    #[command(flatten)]
+    from: JournalArgs,
+}
+
+/// What the journal tells.
+#[derive(Debug, Default, Serialize)]
+struct Seen {
+    signals: usize,
+    sessions: usize,
+    per_week: Option<f64>,
+    closed: usize,
+    win_rate: Option<f64>,
+    /// Of the strategy's own trades.
+    design_effect: Option<DesignEffect>,
+    amounts: Option<Amounts>,
+    version: Option<VersionId>,
+    watched: Option<Watched>,
+}
+
+fn number(text: &str, allowed: impl Fn(f64) -> bool, must: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|x| allowed(*x)).ok_or_else(|| must.to_owned())
+}
+
+fn points(text: &str) -> Result<f64, String> {
+    number(text, |x| x > 0.0 && x < 100.0, "it must be above 0 and below 100 points").map(|points| points / 100.0)
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    number(text, |x| x > 0.0 && x.is_finite(), "it must be above 0")
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    number(text, |x| x > 0.0 && x < 1.0, "it must be above 0 and below 1")
+}
+
+impl Power {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When there is a journal and it cannot be read.
+    pub fn run(self) -> Outcome {
+        let config = self.from.config.load()?;
+        let seen = if self.from.state.journal().exists() {
+            let reader = self.from.state.reader(&config)?;
+            seen(&reader, &config, &self.symbol, self.version.as_ref()).map_err(anyhow::Error::msg)?
+        } else {
+            Seen::default()
+        };
+        let (assumptions, notes) = self.assumptions(&config, &seen);
+        let mut gains = vec![self.uplift.unwrap_or(config.experiment.min_win_rate_gain)];
+        gains.extend(GAINS);
+        gains.retain(|gain| *gain > 0.0);
+        gains.sort_by(f64::total_cmp);
+        gains.dedup();
+        let outlooks: Vec<Outlook> = gains.into_iter().map(|gain| assumptions.outlook(gain)).collect();
+        if self.from.json {
+            tell(serde_json::json!({
+                "symbol": self.symbol, "seen": seen, "assumptions": assumptions, "outlooks": outlooks, "notes": notes,
+            }))?;
+            return Ok(());
+        }
+        self.print(&seen, &assumptions, &outlooks, &notes)
+    }
+
+    fn assumptions(&self, config: &Config, seen: &Seen) -> (Assumptions, Vec<String>) {
+        let [win_rate, skipped, per_week] = UNKNOWN;
+        let mut notes = Vec::new();
+        let mut known = |what: &str, given: Option<f64>, found: Option<f64>, otherwise: f64| {
+            given.or(found).unwrap_or_else(|| {
+                notes.push(format!("assumed, since the journal does not tell: {what} {otherwise}"));
+                otherwise
+            })
+        };
+        let win_rate = known("a win rate of", None, seen.win_rate, win_rate);
+        let skipped = known("trades let go", self.skipped, seen.watched.map(|watched| watched.skipped), skipped);
+        let per_week = known("signals a week", self.rate, seen.per_week, per_week);
+        let effects = match (seen.watched, &seen.design_effect) {
+            (Some(watched), _) => watched.effects,
+            (None, Some(effect)) => Effects::of_independent_skips(effect, skipped),
+            (None, None) => {
+                notes.push("assumed, since the journal does not tell: trades of a session are independent".to_owned());
+                Effects::NONE
+            }
+        };
+        if seen.amounts.is_none() {
+            notes.push("the pnl is not looked at: the journal has no wins and losses to tell its spread".to_owned());
+        }
+        let options = &config.experiment;
+        notes.push(format!(
+            "a version ships only if the gain it shows is at least {:.1} points; a true gain of just that shows it in half \
+             of the tests",
+            100.0 * options.min_win_rate_gain
+        ));
+        let assumptions = Assumptions {
+            win_rate,
+            skipped,
+            allocation: config.policy.ab_share.clamp(0.01, 0.99),
+            per_week,
+            level: options.level,
+            power: options.power,
+            effects,
+            pnl: seen.amounts,
+        };
+        (assumptions, notes)
+    }
+
+    fn print(&self, seen: &Seen, assumptions: &Assumptions, outlooks: &[Outlook], notes: &[String]) -> Outcome {
+        let Assumptions { win_rate, skipped, allocation, per_week, level, power, effects, .. } = *assumptions;
+        if seen.signals > 0 {
+            let Seen { signals, sessions, closed, .. } = seen;
+            tell(format_args!(
+                "{}: {signals} signals of {sessions} sessions, {closed} closed trades of the strategy alone",
+                self.symbol
+            ))?;
+        } else {
+            tell(format_args!("{}: nothing in the journal", self.symbol))?;
+        }
+        if let Some((version, watched)) = seen.version.as_ref().zip(seen.watched) {
+            let Watched { trades, skipped, .. } = watched;
+            let gone = 100.0 * skipped;
+            tell(format_args!("{version} scored {trades} trades of the strategy alone and lets {gone:.1} % go"))?;
+        }
+        if let Some(effect) = &seen.design_effect {
+            let DesignEffect { icc, session_size, effect } = effect;
+            tell(format_args!(
+                "trades of a session: correlation {icc:.3}, {session_size:.1} of them, design effect of a mean {effect:.2}"
+            ))?;
+        }
+        tell(format_args!(
+            "win rate {:.1} %, {:.1} % let go, {per_week:.1} signals a week, {:.0} % of them to the ML arm",
+            100.0 * win_rate,
+            100.0 * skipped,
+            100.0 * allocation
+        ))?;
+        tell(format_args!(
+            "found with {:.0} % at an error rate of {:.1} %; design effects: paired win rate {:.2}, paired pnl {:.2}, arms 1",
+            100.0 * power,
+            100.0 * level,
+            effects.paired_win_rate,
+            effects.paired_pnl
+        ))?;
+        tell("")?;
+        tell(terminal::table(&rows(outlooks)).trim_end())?;
+        tell("")?;
+        tell("trades are signals of both arms; every session: of a test planned for that many")?;
+        notes.iter().try_for_each(|note| tell(format_args!("note: {note}")))?;
+        Ok(())
+    }
+}
+
+fn rows(outlooks: &[Outlook]) -> Vec<Vec<String>> {
+    let head = ["gain", "worth/signal", "view", "by", "once: trades", "weeks", "every session: trades", "weeks"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for outlook in outlooks {
+        let gain = format!("{:+.1} points", 100.0 * outlook.gain);
+        if !outlook.possible {
+            rows.push(vec![gain, "letting that share go cannot gain so much".to_owned()]);
+            continue;
+        }
+        let worth = outlook.pnl_per_signal.map_or_else(|| "-".to_owned(), |pnl| format!("{pnl:+.2}"));
+        for need in &outlook.needs {
+            let metric = match need.metric {
+                EvidenceMetric::WinRate => "win rate",
+                EvidenceMetric::MeanPnl if outlook.pnl_per_signal.is_none() => continue,
+                EvidenceMetric::MeanPnl => "pnl",
+            };
+            let mut row = vec![gain.clone(), worth.clone(), View::name(need.view).to_owned(), metric.to_owned()];
+            for length in [need.once, need.every_session] {
+                row.extend(cells(length));
+            }
+            rows.push(row);
+        }
+    }
+    rows
+}
+
+fn cells(length: Option<Length>) -> [String; 2] {
+    let cell = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    [cell(length.map(|l| format!("{:.0}", l.trades))), cell(length.map(|l| format!("{:.1}", l.weeks)))]
+}
+
+fn seen(reader: &Reader, config: &Config, symbol: &Symbol, wanted: Option<&VersionId>) -> Result<Seen, String> {
+    let history = history::read(reader)?;
+    let happenings = history::happenings(reader, &config.calendar, &config.policy)?;
+    let version = wanted.cloned().or_else(|| most_watched(&happenings, |version| version.symbol == *symbol));
+    let watched = version.as_ref().and_then(|version| watched(&happenings, version, &config.calendar));
+    let mut signals_of: BTreeMap<TradingDay, usize> = BTreeMap::new();
+    for signal in history.signals.iter().filter(|signal| signal.symbol == *symbol) {
+        *signals_of.entry(config.calendar.day_of(signal.at)).or_default() += 1;
+    }
+    let closed = own_pnl(&history, &happenings, config, symbol);
+    let all: Vec<f64> = closed.values().flatten().copied().collect();
+    let (signals, sessions) = (signals_of.values().sum::<usize>(), signals_of.len());
+    let wins = all.iter().filter(|pnl| **pnl > 0.0).count();
+    Ok(Seen {
+        signals,
+        sessions,
+        per_week: (sessions > 0).then(|| SESSIONS_PER_WEEK * signals as f64 / sessions as f64),
+        closed: all.len(),
+        win_rate: (!all.is_empty()).then(|| wins as f64 / all.len() as f64),
+        design_effect: DesignEffect::of(closed.values().map(Vec::as_slice)),
+        amounts: Amounts::of(&all),
+        version,
+        watched,
+    })
+}
+
+/// The pnl of every closed trade that the strategy alone made, by the trading day of its signal.
+fn own_pnl(
+    history: &History,
+    happenings: &[Happening],
+    config: &Config,
+    symbol: &Symbol,
+) -> BTreeMap<TradingDay, Vec<f64>> {
+    let advised = happenings.iter().filter_map(|happening| match happening {
+        Happening::Scored { entry, .. } if entry.speaker().is_some() => Some(&entry.trade_id),
+        _ => None,
+    });
+    let advised: BTreeSet<&TradeId> = advised.collect();
+    let mut days: BTreeMap<TradingDay, Vec<f64>> = BTreeMap::new();
+    for signal in history.signals.iter().filter(|signal| signal.symbol == *symbol) {
+        let pnl = history.outcomes.get(&signal.trade_id).and_then(|outcome| outcome.pnl);
+        if let Some(pnl) = pnl.filter(|_| !advised.contains(&signal.trade_id)) {
+            days.entry(config.calendar.day_of(signal.at)).or_default().push(pnl.get());
+        }
+    }
+    days
+}

@@ -1,0 +1,240 @@
+//! A chart of lines over time or over a count, as inline SVG.
+#![deny(clippy::indexing_slicing)]
+
+use std::fmt::Write as _;
+
+use super::{
+    page::{Amount, Page, Px},
+    scale::Scale,
+};
+
+/// Width of every chart, in the pixels of its own drawing.
+pub(super) const WIDTH: f64 = 960.0;
+/// Room to the left of a plot, for its labels.
+pub(super) const LEFT: f64 = 76.0;
+/// Right end of a plot.
+pub(super) const RIGHT: f64 = WIDTH - 12.0;
+const TOP: f64 = 10.0;
+const BOTTOM: f64 = 26.0;
+/// Marks on an axis, about.
+const MARKS: usize = 5;
+/// Points of a line that are drawn at most, about.
+const POINTS: usize = 600;
+
+/// A line.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Series {
+    /// Its name in the legend.
+    pub(super) label: String,
+    /// Class of its colour.
+    pub(super) class: &'static str,
+    /// Where it goes. It has a gap where there is no value.
+    pub(super) points: Vec<(f64, Option<f64>)>,
+    /// Whether the area between it and zero is filled.
+    pub(super) filled: bool,
+}
+
+/// How numbers on the upright axis are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// Account currency.
+    Money,
+    /// Hundredths of a share.
+    Percent,
+    /// As it is.
+    Number,
+}
+
+/// A chart.
+#[derive(Debug, Clone)]
+pub(super) struct Chart {
+    /// What it shows, for those who cannot see it.
+    pub(super) title: String,
+    pub(super) height: f64,
+    pub(super) unit: Unit,
+    /// Whether the level axis is time, in seconds since 1970; else a count.
+    pub(super) over_time: bool,
+    /// The range of the level axis; that of the points without it.
+    pub(super) range: Option<(f64, f64)>,
+    pub(super) series: Vec<Series>,
+    /// Dashed lines across, with their names.
+    pub(super) limits: Vec<(f64, String)>,
+    /// Values that the upright axis holds in any case.
+    pub(super) floor: Vec<f64>,
+    /// Upright lines, with their names.
+    pub(super) marks: Vec<(f64, String)>,
+    /// Whether the lines are explained above the chart.
+    pub(super) legend: bool,
+}
+
+impl Chart {
+    /// Draws the legend and the chart.
+    pub(super) fn draw(&self, page: &mut Page) {
+        if self.legend && self.series.len() > 1 {
+            page.node("p", &[("class", &"legend")], |page| {
+                for series in &self.series {
+                    page.node("span", &[("class", &format!("key {}", series.class))], |page| page.text(&series.label));
+                }
+            });
+        }
+        let (x, y) = (self.x(), self.y());
+        let attributes: [(&str, &dyn std::fmt::Display); 3] =
+            [("viewBox", &format!("0 0 {WIDTH} {}", self.height)), ("role", &"img"), ("aria-label", &self.title)];
+        page.node("svg", &attributes, |page| {
+            self.axes(page, &x, &y);
+            for series in &self.series {
+                series.draw(page, &x, &y);
+            }
+            self.marks(page, &x);
+            for (value, name) in &self.limits {
+                if y.holds(*value) {
+                    line(page, "limit", (LEFT, y.at(*value)), (RIGHT, y.at(*value)));
+                    label(page, "limit-name", (RIGHT, y.at(*value) - 4.0), "end", name);
+                }
+            }
+        });
+        page.line_end();
+    }
+
+    /// The names stand in two rows in turn, so that two moments close to each other can both be read.
+    fn marks(&self, page: &mut Page, x: &Scale) {
+        for (n, (at, name)) in self.marks.iter().filter(|(at, _)| x.holds(*at)).enumerate() {
+            let (left, row) = (x.at(*at), 12.0 * (n % 2) as f64);
+            line(page, "moment", (left, TOP), (left, self.height - BOTTOM));
+            let anchor = if left > RIGHT - 80.0 { "end" } else { "start" };
+            let beside = if anchor == "end" { -4.0 } else { 4.0 };
+            label(page, "moment-name", (left + beside, TOP + 9.0 + row), anchor, name);
+        }
+    }
+
+    fn x(&self) -> Scale {
+        match self.range {
+            Some((low, high)) => Scale::new(low, high, LEFT, RIGHT),
+            None => Scale::over(self.points().map(|(x, _)| x), LEFT, RIGHT),
+        }
+    }
+
+    fn y(&self) -> Scale {
+        let limits = self.limits.iter().map(|(value, _)| *value);
+        let values = self.points().filter_map(|(_, y)| y).chain(limits).chain(self.floor.iter().copied());
+        Scale::over(values, self.height - BOTTOM, TOP).nice(MARKS)
+    }
+
+    fn points(&self) -> impl Iterator<Item = (f64, Option<f64>)> {
+        self.series.iter().flat_map(|series| series.points.iter().copied())
+    }
+
+    fn axes(&self, page: &mut Page, x: &Scale, y: &Scale) {
+        for value in y.ticks(MARKS) {
+            let class = if value == 0.0 { "zero" } else { "grid" };
+            line(page, class, (LEFT, y.at(value)), (RIGHT, y.at(value)));
+            let digits = y.digits(MARKS);
+            let text = match self.unit {
+                Unit::Money => Amount(value).to_string(),
+                Unit::Percent => format!("{:.*} %", digits.saturating_sub(2), 100.0 * value),
+                Unit::Number => format!("{value:.digits$}"),
+            };
+            label(page, "mark", (LEFT - 8.0, y.at(value) + 4.0), "end", &text);
+        }
+        time_or_count(page, x, self.over_time, (TOP, self.height - BOTTOM), self.height - 8.0);
+    }
+}
+
+/// The marks of a level axis: upright lines from `from` to `to`, and their labels at `at`.
+pub(super) fn time_or_count(page: &mut Page, x: &Scale, over_time: bool, (from, to): (f64, f64), at: f64) {
+    let marks = if over_time {
+        x.time_ticks()
+    } else {
+        x.ticks(2 * MARKS).into_iter().map(|value| (value, format!("{value:.0}"))).collect()
+    };
+    for (value, text) in marks {
+        line(page, "grid", (x.at(value), from), (x.at(value), to));
+        let (middle, half) = (x.at(value), 3.5 * text.len() as f64);
+        let middle = middle.min(WIDTH - half);
+        label(page, "mark", (middle, at), "middle", &text);
+    }
+}
+
+impl Series {
+    fn draw(&self, page: &mut Page, x: &Scale, y: &Scale) {
+        for run in runs(&self.points) {
+            let run: Vec<(f64, f64)> = thin(&run, POINTS).into_iter().map(|(a, b)| (x.at(a), y.at(b))).collect();
+            let path = path(&run);
+            if let (true, Some(first), Some(last)) = (self.filled, run.first(), run.last()) {
+                let zero = Px(y.at(0.0));
+                let area = format!("{path}L{},{zero}L{},{zero}Z", Px(last.0), Px(first.0));
+                page.node("path", &[("class", &format!("area {}", self.class)), ("d", &area)], |_| {});
+            }
+            page.node("path", &[("class", &format!("line {}", self.class)), ("d", &path)], |_| {});
+        }
+    }
+}
+
+fn path(points: &[(f64, f64)]) -> String {
+    let mut path = String::new();
+    for (n, (x, y)) in points.iter().enumerate() {
+        let _a_string_takes_it = write!(path, "{}{},{}", if n == 0 { 'M' } else { 'L' }, Px(*x), Px(*y));
+    }
+    path
+}
+
+/// The stretches between gaps.
+fn runs(points: &[(f64, Option<f64>)]) -> Vec<Vec<(f64, f64)>> {
+    let mut runs = vec![Vec::new()];
+    for (x, y) in points {
+        match (y, runs.last_mut()) {
+            (Some(y), Some(run)) => run.push((*x, *y)),
+            (None, Some(run)) if !run.is_empty() => runs.push(Vec::new()),
+            _ => {}
+        }
+    }
+    runs.retain(|run| !run.is_empty());
+    runs
+}
+
+/// About `most` of the points, with the highest and the lowest of each stretch among them.
+fn thin(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
+    if points.len() <= most {
+        return points.to_vec();
+    }
+    let size = points.len().div_ceil(most / 2);
+    let ends = points.chunks(size).flat_map(|chunk| {
+        let by_value = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
+        let (low, high) = (chunk.iter().min_by(by_value), chunk.iter().max_by(by_value));
+        let mut ends: Vec<(f64, f64)> = low.into_iter().chain(high).copied().collect();
+        ends.sort_by(|a, b| a.0.total_cmp(&b.0));
+        ends.dedup();
+        ends
+    });
+    ends.chain(points.last().copied()).collect()
+}
+
+/// A straight line.
+pub(super) fn line(page: &mut Page, class: &str, from: (f64, f64), to: (f64, f64)) {
+    let ends = [Px(from.0), Px(from.1), Px(to.0), Px(to.1)];
+    let [x1, y1, x2, y2] = &ends;
+    page.node("line", &[("class", &class), ("x1", x1), ("y1", y1), ("x2", x2), ("y2", y2)], |_| {});
+}
+
+/// A text at a point.
+pub(super) fn label(page: &mut Page, class: &str, at: (f64, f64), anchor: &str, text: &str) {
+    page.leaf("text", &[("class", &class), ("x", &Px(at.0)), ("y", &Px(at.1)), ("text-anchor", &anchor)], text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_breaks_where_there_is_no_value_and_keeps_its_extremes_when_thinned() {
+        let gap = [(0.0, Some(1.0)), (1.0, None), (2.0, None), (3.0, Some(2.0)), (4.0, Some(3.0))];
+        assert_eq!(runs(&gap), [vec![(0.0, 1.0)], vec![(3.0, 2.0), (4.0, 3.0)]]);
+        let mut points: Vec<(f64, f64)> = (0..10_000).map(|n| (f64::from(n), 0.0)).collect();
+        points[5_003].1 = 9.0;
+        points[7_777].1 = -9.0;
+        let thinned = thin(&points, 600);
+        assert!(thinned.len() <= 603, "{}", thinned.len());
+        assert!(thinned.contains(&(5_003.0, 9.0)) && thinned.contains(&(7_777.0, -9.0)));
+        assert!(thinned.is_sorted_by(|a, b| a.0 <= b.0) && thinned.last() == Some(&(9_999.0, 0.0)));
+    }
+}

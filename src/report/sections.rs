@@ -1,0 +1,277 @@
+//! The parts of the page, in their order.
+
+use super::{
+    Curve, Report, Test,
+    chart::{Chart, Series, Unit},
+    entry::Weight,
+    heat,
+    page::{Amount, Page},
+    seconds, timeline,
+};
+use crate::domain::Timestamp;
+
+const STYLE: &str = include_str!("style.css");
+const LINES: [&str; 4] = ["one", "two", "three", "four"];
+
+/// The whole page.
+pub(super) fn html(report: &Report) -> String {
+    let mut page = Page::default();
+    page.markup("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n");
+    page.markup("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
+    page.markup("<meta name=\"color-scheme\" content=\"light dark\">\n");
+    page.leaf("title", &[], &report.title);
+    page.markup("\n<style>\n");
+    page.markup(STYLE);
+    page.markup("</style></head>\n<body><main>\n");
+    head(&mut page, report);
+    checks(&mut page, report);
+    charts(&mut page, report);
+    story(&mut page, report);
+    entries(&mut page, report);
+    figures(&mut page, report);
+    next(&mut page, report);
+    page.markup("</main></body></html>\n");
+    page.into_text()
+}
+
+/// A part with its heading and what to look at in it.
+fn section(page: &mut Page, title: &str, help: &str, inside: impl FnOnce(&mut Page)) {
+    page.node("section", &[], |page| {
+        page.leaf("h2", &[], title);
+        if !help.is_empty() {
+            page.leaf("p", &[("class", &"help")], help);
+        }
+        inside(page);
+    });
+    page.line_end();
+}
+
+fn head(page: &mut Page, report: &Report) {
+    page.node("header", &[], |page| {
+        page.leaf("h1", &[], &report.title);
+        if let Some(notice) = &report.notice {
+            page.leaf("p", &[("class", &"banner")], notice);
+        }
+        page.leaf("p", &[("class", &"lead")], &report.lead);
+        page.node("dl", &[], |page| {
+            for (name, value) in &report.facts {
+                page.node("div", &[], |page| {
+                    page.leaf("dt", &[], name);
+                    page.leaf("dd", &[], value);
+                });
+            }
+        });
+    });
+    page.line_end();
+}
+
+fn checks(page: &mut Page, report: &Report) {
+    if report.checks.is_empty() {
+        return;
+    }
+    section(page, "What was to happen, and did", "", |page| {
+        page.node("table", &[("class", &"checks")], |page| {
+            for check in &report.checks {
+                page.node("tr", &[], |page| {
+                    let (class, mark) = if check.ok { ("yes", "\u{2713}") } else { ("no", "\u{2717}") };
+                    page.leaf("td", &[("class", &class)], mark);
+                    page.leaf("td", &[], &check.what);
+                    page.leaf("td", &[("class", &"quiet")], &check.found);
+                });
+            }
+        });
+    });
+}
+
+fn charts(page: &mut Page, report: &Report) {
+    let Some(span) = report.span else { return };
+    let marks: Vec<(f64, String)> = report.marks.iter().map(|(at, name)| (seconds(*at), name.clone())).collect();
+    if !report.lives.is_empty() {
+        let help = "Only a version in its A/B test or in production has a say in a trade; in staging it is watched.";
+        section(page, "The life of the versions", help, |page| timeline::draw(page, report, span));
+    }
+    if !report.equity.is_empty() {
+        let help = "Cumulative profit after costs, and below it how far each is under its highest point so far.";
+        section(page, "What they earned", help, |page| {
+            let mut chart = curves("cumulative profit", 280.0, Unit::Money, &report.equity, span);
+            chart.marks = marks.clone();
+            chart.draw(page);
+            let below: Vec<Curve> = report.equity.iter().map(drawdown).collect();
+            let mut chart = curves("drawdown", 150.0, Unit::Money, &below, span);
+            chart.series.iter_mut().for_each(|series| series.filled = true);
+            chart.legend = false;
+            chart.draw(page);
+        });
+    }
+    for test in &report.tests {
+        let title = format!("The A/B test of {}", test.version);
+        let help = "The standardised difference of the two policies on the same trades, after each session. Above the upper \
+                    boundary the version is better beyond chance, however often one looks; at the lower one the test ends \
+                    for harm.";
+        section(page, &title, help, |page| {
+            evidence(test).draw(page);
+            page.leaf("p", &[("class", &"result")], &test.outcome);
+        });
+    }
+    if !report.accuracy.is_empty() {
+        let help = "Share of the latest closed trades of each version that went as its score said.";
+        section(page, "Rolling accuracy", help, |page| {
+            let mut chart = curves("rolling accuracy", 220.0, Unit::Percent, &report.accuracy, span);
+            chart.limits = report.accuracy_limits.clone();
+            chart.floor = vec![0.4, 0.8];
+            chart.marks = marks;
+            chart.draw(page);
+        });
+    }
+    if !report.drift.is_empty() {
+        let help = "Population stability index of each input against what the version in service was trained on; to the right \
+                    the latest.";
+        section(page, "Drift of the inputs", help, |page| heat::draw(page, report, span));
+    }
+}
+
+fn curves(title: &str, height: f64, unit: Unit, curves: &[Curve], span: (Timestamp, Timestamp)) -> Chart {
+    let series = curves.iter().zip(LINES.into_iter().cycle()).map(|(curve, class)| Series {
+        label: curve.name.clone(),
+        class,
+        points: curve.points.iter().map(|(at, value)| (seconds(*at), *value)).collect(),
+        filled: false,
+    });
+    Chart {
+        title: title.to_owned(),
+        height,
+        unit,
+        over_time: true,
+        range: Some((seconds(span.0), seconds(span.1))),
+        series: series.collect(),
+        limits: Vec::new(),
+        floor: if unit == Unit::Money { vec![0.0] } else { Vec::new() },
+        marks: Vec::new(),
+        legend: true,
+    }
+}
+
+/// How far a curve is under its highest point so far, as a number that is not above 0.
+fn drawdown(curve: &Curve) -> Curve {
+    let mut highest = 0.0_f64;
+    let below = curve.points.iter().map(|(at, value)| {
+        let below = value.map(|value| {
+            highest = highest.max(value);
+            value - highest
+        });
+        (*at, below)
+    });
+    Curve { name: curve.name.clone(), points: below.collect() }
+}
+
+fn evidence(test: &Test) -> Chart {
+    let line = |label: &str, class: &'static str, value: fn(&super::TestPoint) -> Option<f64>| Series {
+        label: label.to_owned(),
+        class,
+        points: test.points.iter().map(|point| (point.session as f64, value(point))).collect(),
+        filled: false,
+    };
+    Chart {
+        title: format!("evidence of the test of {}", test.version),
+        height: 240.0,
+        unit: Unit::Number,
+        over_time: false,
+        range: Some((0.0, test.planned.max(1) as f64)),
+        series: vec![
+            line("evidence", "one", |point| point.statistic),
+            line("better beyond chance", "success", |point| point.success),
+            line("harm", "harm", |point| point.harm),
+        ],
+        limits: Vec::new(),
+        floor: vec![-3.0, 3.0],
+        marks: Vec::new(),
+        legend: true,
+    }
+}
+
+fn story(page: &mut Page, report: &Report) {
+    if report.story.is_empty() {
+        return;
+    }
+    section(page, "The story", "", |page| {
+        page.node("table", &[("class", &"story")], |page| {
+            for (at, sentence) in &report.story {
+                page.node("tr", &[], |page| {
+                    page.leaf("td", &[("class", &"when")], at.strftime("%Y-%m-%d"));
+                    page.leaf("td", &[], sentence);
+                });
+            }
+        });
+    });
+}
+
+fn entries(page: &mut Page, report: &Report) {
+    if report.entries.is_empty() {
+        return;
+    }
+    let help = "Every step, lock and alert of the journal, with the numbers it was decided on.";
+    section(page, "Everything that was decided", help, |page| {
+        page.node("table", &[("class", &"entries")], |page| {
+            page.markup("<thead><tr><th>#</th><th>time (UTC)</th><th>what</th><th>why</th></tr></thead>\n");
+            for entry in &report.entries {
+                let class = match entry.weight {
+                    Weight::Note => "note",
+                    Weight::Step => "step",
+                    Weight::Warning => "warning",
+                    Weight::Critical => "critical",
+                };
+                page.node("tr", &[("class", &class)], |page| {
+                    page.leaf("td", &[("class", &"number")], entry.seq);
+                    page.leaf("td", &[("class", &"when")], entry.at.strftime("%Y-%m-%d %H:%M"));
+                    page.leaf("td", &[("class", &"what")], &entry.what);
+                    page.node("td", &[], |page| {
+                        page.text(&entry.reason);
+                        page.node("div", &[("class", &"evidence")], |page| {
+                            for (name, value) in &entry.evidence {
+                                page.leaf("span", &[], format_args!("{name} {}", figure(*value)));
+                            }
+                        });
+                    });
+                });
+                page.line_end();
+            }
+        });
+    });
+}
+
+/// A number as it is read: whole ones whole, others to four digits.
+fn figure(value: f64) -> String {
+    match value {
+        v if !v.is_finite() => "\u{2013}".to_owned(),
+        v if v.fract() == 0.0 && v.abs() < 1e12 => Amount(v).to_string(),
+        v if v.abs() >= 1000.0 => Amount(v).to_string(),
+        v if v.abs() < 0.001 => format!("{v:.1e}"),
+        v => format!("{v:.*}", if v.abs() >= 10.0 { 1 } else { 3 }),
+    }
+}
+
+fn figures(page: &mut Page, report: &Report) {
+    let Some((head, rows)) = report.figures.split_first() else { return };
+    section(page, "Figures at the end", "", |page| {
+        page.node("table", &[("class", &"figures")], |page| {
+            page.node("tr", &[], |page| head.iter().for_each(|cell| page.leaf("th", &[], cell)));
+            for row in rows {
+                page.node("tr", &[], |page| row.iter().for_each(|cell| page.leaf("td", &[], cell)));
+            }
+        });
+    });
+}
+
+fn next(page: &mut Page, report: &Report) {
+    if report.next.is_empty() {
+        return;
+    }
+    section(page, "What to try next", "", |page| {
+        page.node("dl", &[("class", &"next")], |page| {
+            for (command, what) in &report.next {
+                page.node("dt", &[], |page| page.leaf("code", &[], command));
+                page.leaf("dd", &[], what);
+            }
+        });
+    });
+}

@@ -1,0 +1,131 @@
+//! The operator of the demonstration: what a person would order, by rules that are told beforehand.
+#![deny(clippy::indexing_slicing)]
+
+use crate::{
+    domain::{VersionId, lifecycle::State},
+    rules::roster::Roster,
+};
+
+/// Sessions between two trainings that are ordered.
+pub(super) const EVERY: usize = 21;
+/// Sessions for which everything stays silent after an emergency, until it is looked at.
+pub(super) const SILENCE: usize = 10;
+/// Sessions between a drift that is noticed and the training that it calls for.
+pub(super) const AFTER_DRIFT: usize = 15;
+
+/// An order, with its reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Train a version, on the trades of so many days, or on all.
+    Train(Option<u32>, String),
+    /// Lift what silences the models.
+    Resume(String),
+}
+
+/// What the operator remembers.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Operator {
+    trained: usize,
+    /// Since when everything is silent.
+    silent_since: Option<usize>,
+    /// Since when a drift is known that no training has answered.
+    drift_since: Option<usize>,
+}
+
+impl Operator {
+    /// An emergency, or a lock.
+    pub(super) fn silenced(&mut self, session: usize) {
+        self.silent_since.get_or_insert(session);
+    }
+
+    /// The models may speak again.
+    pub(super) fn resumed(&mut self) {
+        self.silent_since = None;
+    }
+
+    /// A drift was reported.
+    pub(super) fn drifted(&mut self, session: usize) {
+        self.drift_since.get_or_insert(session);
+    }
+
+    /// A training has ended, whoever ordered it.
+    pub(super) fn trained(&mut self, session: usize) {
+        self.trained = session;
+        self.drift_since = None;
+    }
+
+    /// What is ordered at the beginning of `session`.
+    pub(super) fn orders(&mut self, session: usize, roster: &Roster) -> Vec<Order> {
+        if let Some(since) = self.silent_since {
+            if session < since + SILENCE {
+                return Vec::new();
+            }
+            let resume =
+                Order::Resume("the operator has looked at it, and the next version is proven first".to_owned());
+            return vec![resume, Order::Train(None, "the version before was taken down".to_owned())];
+        }
+        if self.drift_since.is_some_and(|since| session >= since + AFTER_DRIFT) {
+            return vec![Order::Train(None, "the inputs have drifted".to_owned())];
+        }
+        if !is_on_its_way(roster) && session >= self.trained + EVERY {
+            return vec![Order::Train(None, "no version is in service".to_owned())];
+        }
+        Vec::new()
+    }
+}
+
+/// Whether a version is watched, tested or in production.
+fn is_on_its_way(roster: &Roster) -> bool {
+    let under_way = |state| matches!(state, State::Validated | State::Staging | State::AbTest | State::Production);
+    roster.versions().any(|(_, standing)| under_way(standing.state))
+}
+
+/// The versions in a state.
+pub(super) fn in_state(roster: &Roster, state: State) -> Vec<VersionId> {
+    roster.versions().filter(|(_, standing)| standing.state == state).map(|(version, _)| version.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::domain::EventKind;
+
+    #[test]
+    fn a_training_is_ordered_every_month_until_a_version_is_on_its_way() {
+        let (mut operator, mut roster) = (Operator::default(), Roster::default());
+        let ordered: Vec<usize> = (0..70)
+            .filter(|session| {
+                let ordered = !operator.orders(*session, &roster).is_empty();
+                if ordered {
+                    operator.trained(*session);
+                }
+                ordered
+            })
+            .collect();
+        assert_eq!(ordered, [21, 42, 63]);
+        let version: VersionId = "ES/1".parse().unwrap();
+        roster.apply(&EventKind::Trained { version: version.clone(), evidence: BTreeMap::new() });
+        assert!(!operator.orders(100, &roster).is_empty(), "one that is only trained leads nowhere");
+        roster.apply(&EventKind::Moved {
+            version,
+            step: crate::domain::lifecycle::Transition::Validate,
+            reason: String::new(),
+            by: crate::domain::event::By::Uid(0),
+            overridden: false,
+            evidence: BTreeMap::new(),
+        });
+        assert_eq!(operator.orders(100, &roster), []);
+    }
+
+    #[test]
+    fn after_an_emergency_silence_is_kept_for_a_while_then_a_version_is_trained_anew() {
+        let (mut operator, roster) = (Operator::default(), Roster::default());
+        operator.silenced(50);
+        operator.silenced(52);
+        assert_eq!(operator.orders(59, &roster), []);
+        let orders = operator.orders(60, &roster);
+        assert!(matches!(orders.as_slice(), [Order::Resume(_), Order::Train(None, _)]), "{orders:?}");
+    }
+}

@@ -1,0 +1,140 @@
+//! Whether what should have happened happened.
+#![deny(clippy::indexing_slicing)]
+
+use super::{Demo, Ledger};
+use crate::{
+    domain::{Timestamp, lifecycle::State},
+    report::Check,
+    sim::Scenario,
+};
+
+impl Demo {
+    /// What was to happen in this scenario, and what did.
+    pub fn checks(&self, ledger: &Ledger) -> Vec<Check> {
+        let mut checks = vec![self.kept(ledger), self.silence(ledger)];
+        checks.extend(match self.scenario {
+            Scenario::NoEdge => vec![self.nothing_spoke(ledger), self.refused()],
+            Scenario::Happy => vec![self.promoted(), self.earned(), self.undisturbed()],
+            Scenario::Drift => vec![self.promoted(), self.drift_noticed(), self.came_back()],
+            Scenario::Crash => vec![self.promoted(), self.emergency(), self.killed(), self.came_back()],
+            Scenario::Poison => vec![self.promoted(), self.emergency()],
+        });
+        if !self.failed.is_empty() {
+            let found = format!("{} did not; the first: {}", self.failed.len(), self.failed.first().map_or("", |f| f));
+            checks.push(check("every request is answered as it should be", found, false));
+        }
+        checks
+    }
+
+    fn kept(&self, ledger: &Ledger) -> Check {
+        let found = format!(
+            "{} outcomes acknowledged, {} in the journal, {} records unreadable",
+            self.acknowledged, ledger.outcomes, ledger.unreadable
+        );
+        let ok = self.acknowledged == ledger.outcomes && ledger.unreadable == 0;
+        check("nothing acknowledged is lost", found, ok)
+    }
+
+    /// From the number of an emergency to that of the order to resume.
+    fn silence(&self, ledger: &Ledger) -> Check {
+        let heard: usize =
+            self.silent.iter().map(|(from, until)| ledger.heard_between(*from, until.unwrap_or(u64::MAX))).sum();
+        let found = format!("{heard} answers in {} silences, {} in all", self.silent.len(), ledger.heard());
+        check("no model has a word while it is silenced", found, heard == 0)
+    }
+
+    fn promoted(&self) -> Check {
+        let (what, first) = ("a version earns production by evidence", self.chronicle.first(State::Production));
+        match first {
+            Some((version, at)) => check(what, format!("{version}, {}", date(at)), self.not_overridden()),
+            None => check(what, "none did".to_owned(), false),
+        }
+    }
+
+    fn not_overridden(&self) -> bool {
+        self.roster.versions().all(|(_, standing)| !standing.overridden)
+    }
+
+    fn nothing_spoke(&self, ledger: &Ledger) -> Check {
+        let tests = self.chronicle.times(State::AbTest).len();
+        let found = format!("{} in production, {tests} tested", self.chronicle.times(State::Production).len());
+        let ok = self.chronicle.first(State::Production).is_none() && (tests > 0 || ledger.heard() == 0);
+        check("no version earns production, since there is nothing to foretell", found, ok)
+    }
+
+    fn refused(&self) -> Check {
+        let rejected = self.chronicle.times(State::Rejected).len();
+        let found = format!("{rejected} versions refused by their validation");
+        check("what was trained is refused", found, rejected > 0)
+    }
+
+    fn earned(&self) -> Check {
+        let progress = self.progress();
+        let found = format!("{:.0} traded, {:.0} by the strategy alone", progress.traded, progress.own);
+        check("what was traded earned more than the strategy alone", found, progress.traded > progress.own)
+    }
+
+    fn undisturbed(&self) -> Check {
+        let (silences, gone) = (self.silent.len(), self.chronicle.times(State::RolledBack).len());
+        let found = format!("{silences} emergencies, {gone} versions rolled back");
+        check("nothing good is taken down", found, silences == 0 && gone == 0)
+    }
+
+    fn emergency(&self) -> Check {
+        let change = self.change();
+        let gone = self.chronicle.times(State::RolledBack).into_iter().find(|(_, at)| *at >= change);
+        let what = "an emergency takes the version down";
+        match gone {
+            Some((version, at)) => {
+                let days = at.duration_since(change).as_secs_f64() / 86_400.0;
+                let found = format!("{version}, {} ({days:.0} days after the market changed)", date(at));
+                check(what, found, !self.silent.is_empty())
+            }
+            None => check(what, "none did".to_owned(), false),
+        }
+    }
+
+    fn killed(&self) -> Check {
+        let same = |kill: &super::Kill| kill.after.as_ref() == Some(&kill.before);
+        let all = self.kills.iter().map(|kill| {
+            let when = if kill.during_test { "in a test" } else { "in an emergency" };
+            format!("{when}: {}", if same(kill) { "as before" } else { "different" })
+        });
+        let found: Vec<String> = all.collect();
+        let ok = self.kills.len() == 2 && self.kills.iter().all(same);
+        check("a kill changes nothing: arms and latches are kept", found.join(", "), ok)
+    }
+
+    fn drift_noticed(&self) -> Check {
+        let trained: Vec<_> =
+            self.chronicle.times(State::Trained).into_iter().filter(|(_, at)| *at > self.change()).collect();
+        let found = format!("{} alerts, {} trainings after the change", self.drifts, trained.len());
+        check("the drift is noticed and a version is trained anew", found, self.drifts > 0 && !trained.is_empty())
+    }
+
+    fn came_back(&self) -> Check {
+        let change = self.change();
+        let later = |state| self.chronicle.times(state).into_iter().find(|(_, at)| *at > change);
+        let what = "another version is found and tried after that";
+        match later(State::Production).or_else(|| later(State::AbTest)) {
+            Some((version, at)) => check(what, format!("{version}, {}", date(at)), true),
+            None => check(what, "none was".to_owned(), false),
+        }
+    }
+
+    /// When the market changes in this scenario.
+    pub(super) fn change(&self) -> Timestamp {
+        let poison = self.options.poison.map(|poison| poison.from);
+        let from = self.options.changes.iter().map(|change| change.from).chain(poison).min();
+        let opening = from.and_then(|from| self.openings.get(from).copied());
+        opening.unwrap_or(Timestamp::MAX)
+    }
+}
+
+fn check(what: &str, found: String, ok: bool) -> Check {
+    Check { what: what.to_owned(), found, ok }
+}
+
+pub(super) fn date(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d").to_string()
+}

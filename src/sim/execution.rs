@@ -1,0 +1,150 @@
+//! What the simulated trader makes of the answers it gets: which trades it takes, at which size, and what it reports.
+//!
+//! A trade that the answer asks no size of is let go and reported as such; its end is still known here, and to nobody
+//! else. The end of one that is taken is reported with the profit of its size.
+#![deny(clippy::indexing_slicing)]
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::tape::{Action, ActionKind};
+use crate::domain::{Arm, Timestamp, TradeId};
+
+/// The trader's book.
+#[derive(Debug, Clone, Default)]
+pub struct Execution {
+    open: BTreeMap<TradeId, Answered>,
+    /// Trades whose end has come, in that order.
+    closed: Vec<Closed>,
+}
+
+/// What a signal was answered, as far as the trader acts on it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Answered {
+    /// The policy to follow.
+    pub arm: Arm,
+    /// Multiple of the strategy's own size; 0 asks for no trade.
+    pub size: f64,
+}
+
+/// A trade at its end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Closed {
+    /// Which.
+    pub trade_id: TradeId,
+    /// When it was reported, or would have been.
+    pub at: Timestamp,
+    /// What the strategy alone would have earned.
+    pub own: f64,
+    /// What was earned.
+    pub traded: f64,
+    /// The answer it was traded on.
+    pub answer: Answered,
+}
+
+impl Execution {
+    /// What to send for `action`; nothing for the end of a trade that was let go.
+    pub fn request(&self, action: &Action) -> Option<String> {
+        match action.kind {
+            ActionKind::Signal => Some(action.line.clone()),
+            ActionKind::Outcome => {
+                let size = self.size(&action.trade_id);
+                (size > 0.0).then(|| scaled(&action.line, size)).flatten()
+            }
+        }
+    }
+
+    /// Takes in the answer to a signal. Gives what is to be sent when the trade is let go. The first answer counts.
+    pub fn answered(&mut self, trade_id: &TradeId, answer: Answered) -> Option<String> {
+        if self.open.contains_key(trade_id) {
+            return None;
+        }
+        self.open.insert(trade_id.clone(), answer);
+        let skip = json!({ "type": "skip", "trade_id": trade_id, "reason": "the answer asks for no size" });
+        (answer.size <= 0.0).then(|| skip.to_string())
+    }
+
+    /// Takes in the end of a trade, as far as it is the first word of it.
+    pub fn closed(&mut self, action: &Action) {
+        let first = action.kind == ActionKind::Outcome && !action.again;
+        let (true, Some(answer), Some(own)) = (first, self.open.get(&action.trade_id), own_pnl(&action.line)) else {
+            return;
+        };
+        let traded = if answer.size > 0.0 { cents(own * answer.size) } else { 0.0 };
+        let (trade_id, at) = (action.trade_id.clone(), action.at);
+        self.closed.push(Closed { trade_id, at, own, traded, answer: *answer });
+    }
+
+    /// Trades whose end has come.
+    pub fn all_closed(&self) -> &[Closed] {
+        &self.closed
+    }
+
+    fn size(&self, trade_id: &TradeId) -> f64 {
+        self.open.get(trade_id).map_or(0.0, |answer| answer.size)
+    }
+}
+
+fn own_pnl(line: &str) -> Option<f64> {
+    let outcome: Value = serde_json::from_str(line).ok()?;
+    outcome.pointer("/outcome_metrics/pnl")?.as_f64()
+}
+
+/// The outcome with the profit of a trade of `size`.
+fn scaled(line: &str, size: f64) -> Option<String> {
+    let mut outcome: Value = serde_json::from_str(line).ok()?;
+    if let Some(pnl) = outcome.pointer_mut("/outcome_metrics/pnl")
+        && let Some(own) = pnl.as_f64()
+    {
+        *pnl = json!(cents(own * size));
+    }
+    Some(outcome.to_string())
+}
+
+fn cents(amount: f64) -> f64 {
+    (amount * 100.0).round() / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::TradingDay,
+        sim::{Regime, Truth},
+    };
+
+    fn action(kind: ActionKind, again: bool) -> Action {
+        let at = Timestamp::from_second(1_760_000_000).unwrap();
+        let day: TradingDay = serde_json::from_str("\"2025-10-09\"").unwrap();
+        let truth = Truth { session: 0, day, regime: Regime::TrendUp, probability: 0.6, won: true, poisoned: false };
+        let line = r#"{"type":"outcome","trade_id":"T-1","outcome_metrics":{"exit_at":"2025-10-09T09:00:00Z","pnl":120.5,"exit_reason":"signal"}}"#;
+        Action { at, trade_id: TradeId::new("T-1").unwrap(), kind, again, line: line.to_owned(), truth }
+    }
+
+    fn pnl_sent(size: f64) -> Option<f64> {
+        let mut execution = Execution::default();
+        let signal = action(ActionKind::Signal, false);
+        execution.answered(&signal.trade_id, Answered { arm: Arm::Ml, size });
+        own_pnl(&execution.request(&action(ActionKind::Outcome, false))?)
+    }
+
+    #[test]
+    fn a_trade_is_reported_with_the_profit_of_its_size_and_not_at_all_when_it_was_let_go() {
+        assert_eq!([1.0, 0.5, 0.333].map(pnl_sent), [Some(120.5), Some(60.25), Some(40.13)]);
+        assert_eq!(pnl_sent(0.0), None);
+    }
+
+    #[test]
+    fn the_first_answer_and_the_first_end_count() {
+        let mut execution = Execution::default();
+        let trade_id = TradeId::new("T-1").unwrap();
+        let skip = execution.answered(&trade_id, Answered { arm: Arm::Ml, size: 0.0 }).unwrap();
+        assert!(skip.contains("\"type\":\"skip\"") && skip.contains("T-1"));
+        assert_eq!(execution.answered(&trade_id, Answered { arm: Arm::Ml, size: 2.0 }), None);
+        execution.closed(&action(ActionKind::Outcome, false));
+        execution.closed(&action(ActionKind::Outcome, true));
+        let closed = execution.all_closed();
+        assert_eq!((closed.len(), closed[0].own, closed[0].traded), (1, 120.5, 0.0));
+    }
+}

@@ -1,0 +1,324 @@
+//! The life of a version without an operator: staging, test, production or out, over the real socket in event time.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
+
+mod common;
+
+use std::sync::OnceLock;
+
+use common::{
+    daemon::{Daemon, Setup},
+    place::{CONFIG, Place},
+    process::Process,
+    wait::until,
+    wire::{FEATURES, Wire, arm_of},
+};
+use serde_json::{Value, json};
+use vigie::{
+    actors::daemon::Time,
+    domain::{
+        EventKind, TradeId,
+        event::By,
+        lifecycle::{State, Transition},
+    },
+    rules::routing::Salt,
+};
+
+const TRIALS: &str = "[scoring]\nblend_weight = 1\n[staging]\nmin_hours = 24\nmin_trades = 10\n\
+    [experiment]\nplanned_sessions = 12\nfirst_look = 3\nmin_days = 2\nmin_trades = 20\nresamples = 100\n\
+    [guardian]\nmin_accuracy = 0\nmax_loss_streak = 99\ndaily_loss_limit = 1e6\n";
+const TRADES_A_DAY: usize = 8;
+
+fn config(more: &str) -> String {
+    let line = |line: &&str| !line.contains("holdback");
+    let base: Vec<&str> = CONFIG.lines().filter(line).collect();
+    format!("{}\n{TRIALS}{more}", base.join("\n"))
+}
+
+fn time(day: usize, minute: usize) -> String {
+    let start: jiff::Timestamp = "2025-01-01T15:00:00Z".parse().unwrap();
+    (start + jiff::SignedDuration::from_mins((day * 1440 + minute) as i64)).to_string()
+}
+
+/// A trade that the model likes, or one that it does not.
+fn signal(day: usize, k: usize, liked: bool) -> (String, String) {
+    let id = format!("T-{day}-{k}");
+    let (most, least) = likings();
+    let features = if liked { most } else { least };
+    let at = time(day, k);
+    let line = format!(
+        r#"{{"type":"score","trade_id":"{id}","at":"{at}","symbol":"ES","side":"long","confidence":0.6,"features":{features}}}"#
+    );
+    (id, line)
+}
+
+/// The inputs that the model likes most, and those it likes least, each of them 0 or 1.
+fn likings() -> &'static (String, String) {
+    static LIKINGS: OnceLock<(String, String)> = OnceLock::new();
+    LIKINGS.get_or_init(|| {
+        let place = Place::with_model(State::Production);
+        let daemon = Daemon::start(&place);
+        let mut wire = daemon.connect();
+        let mut score = |features: &Value| {
+            let line = json!({
+                "type": "score", "trade_id": "L", "at": time(0, 0), "symbol": "ES", "side": "long", "confidence": 0.6,
+                "features": features,
+            });
+            wire.ask_ok(line.to_string())["score"].as_f64().unwrap()
+        };
+        let mut best = serde_json::from_str::<Value>(FEATURES).unwrap();
+        let mut worst = best.clone();
+        for name in best.as_object().unwrap().keys().cloned().collect::<Vec<_>>() {
+            let of = |value: i32| {
+                let mut features: Value = serde_json::from_str(FEATURES).unwrap();
+                features[&name] = value.into();
+                features
+            };
+            let rises = score(&of(1)) > score(&of(0));
+            (best[&name], worst[&name]) = (i32::from(rises).into(), i32::from(!rises).into());
+        }
+        let (high, low) = (score(&best), score(&worst));
+        assert!(high > 0.55 && low < 0.45, "{high} {low}");
+        daemon.stop();
+        (best.to_string(), worst.to_string())
+    })
+}
+
+/// A market in which trades of one kind win and those of the other lose, or in which it does not matter.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Market {
+    Foreseen,
+    Contrary,
+    Indifferent,
+}
+
+impl Market {
+    fn pnl(self, day: usize, k: usize, liked: bool) -> f64 {
+        let noise = ((day * 7 + k * 3) % 5) as f64;
+        match self {
+            Self::Foreseen if liked => 100.0 + noise,
+            Self::Foreseen => -60.0 - noise,
+            Self::Contrary if liked => -100.0 - noise,
+            Self::Contrary => 60.0 + noise,
+            Self::Indifferent if (day + k / 2) % 2 == 0 => 50.0 + noise,
+            Self::Indifferent => -50.0 + noise,
+        }
+    }
+}
+
+/// Trades one day as the trader would: what is sized 0 is skipped. Then waits until all that follows has been done.
+fn trade_a_day(wire: &mut Wire, market: Market, day: usize) {
+    for k in 0..TRADES_A_DAY {
+        let liked = k % 2 == 0;
+        let (id, line) = signal(day, k, liked);
+        let size = wire.ask_ok(line)["size"].as_f64().unwrap();
+        if size == 0.0 {
+            wire.ask_ok(json!({ "type": "skip", "trade_id": id, "reason": "size 0" }).to_string());
+            continue;
+        }
+        let pnl = size * market.pnl(day, k, liked);
+        let metrics =
+            json!({ "exit_at": time(day, k + 30), "pnl": pnl, "slippage_ticks": 1.0, "exit_reason": "signal" });
+        wire.ask_ok(json!({ "type": "outcome", "trade_id": id, "outcome_metrics": metrics }).to_string());
+    }
+    settle(wire);
+}
+
+fn settle(wire: &mut Wire) {
+    until("a router that has nothing to do", || (wire.status()["trials"]["settled"] == true).then_some(()));
+}
+
+fn state(wire: &mut Wire) -> String {
+    let models = wire.ask_ok(r#"{"type":"models"}"#);
+    models["models"][0]["state"].as_str().unwrap().to_owned()
+}
+
+fn steps(place: &Place) -> Vec<(Transition, String, bool, std::collections::BTreeMap<Box<str>, f64>)> {
+    let step = |kind| match kind {
+        EventKind::Moved { step, reason, by: By::Daemon(by), evidence, .. } => {
+            Some((step, reason, &*by == "ab_router", evidence))
+        }
+        _ => None,
+    };
+    place.events().into_iter().filter_map(step).collect()
+}
+
+fn setup(more: &str) -> Setup {
+    Setup { config: config(more), time: Time::Event, ..Setup::default() }
+}
+
+/// Trades until the state of the only version is none of `through`, and says which it is.
+fn live(wire: &mut Wire, market: Market, days: std::ops::Range<usize>, through: &[&str]) -> (usize, String) {
+    for day in days {
+        trade_a_day(wire, market, day);
+        let state = state(wire);
+        if !through.contains(&&*state) {
+            return (day, state);
+        }
+    }
+    panic!("nothing came of it: {}", wire.ask(r#"{"type":"experiment"}"#)["trials"][0]["text"]);
+}
+
+#[test]
+fn a_version_that_is_better_goes_from_staging_through_its_test_into_production_by_itself() {
+    let place = Place::with_model(State::Staging);
+    let daemon = Daemon::start_with(&place, setup(""));
+    let mut wire = daemon.connect();
+    let (day, stands) = live(&mut wire, Market::Foreseen, 0..6, &["staging"]);
+    assert_eq!((day, &*stands), (1, "ab_test"), "24 hours and 10 trades");
+    let (_, stands) = live(&mut wire, Market::Foreseen, day + 1..20, &["ab_test"]);
+    assert_eq!(stands, "production");
+    let [(first, .., start), (second, reason, by_router, evidence)] = &steps(&place)[..] else {
+        panic!("{:?}", steps(&place))
+    };
+    assert_eq!((first, second, by_router), (&Transition::StartTest, &Transition::Promote, &true));
+    assert!(reason.starts_with("ship: "), "{reason}");
+    // the numbers of the decision, and the terms that the test kept
+    for name in [
+        "evidence",
+        "evidence_threshold",
+        "win_rate_gain",
+        "sharpe_gain",
+        "drawdown_ratio",
+        "sample_ratio_p",
+        "sessions",
+    ] {
+        assert!(evidence.contains_key(name), "{name}: {evidence:?}");
+    }
+    assert!(start["planned_sessions"] == 12.0 && start["trades"] >= 10.0, "{start:?}");
+    let trials = wire.ask_ok(r#"{"type":"experiment"}"#);
+    assert_eq!(trials["trials"][0]["trial"], "holdback", "{trials}");
+    // it is measured on, and its test can still be looked at
+    trade_a_day(&mut wire, Market::Foreseen, 30);
+    daemon.stop();
+}
+
+#[test]
+fn a_version_that_does_harm_is_rolled_back_and_one_that_changes_nothing_is_archived() {
+    for (market, end, step) in [
+        (Market::Contrary, "rolled_back", Transition::RollBackTest),
+        (Market::Indifferent, "archived", Transition::ArchiveTest),
+    ] {
+        let place = Place::with_model(State::AbTest);
+        let daemon = Daemon::start_with(&place, setup(""));
+        let mut wire = daemon.connect();
+        let (_, stands) = live(&mut wire, market, 0..24, &["ab_test"]);
+        assert_eq!(stands, end, "{market:?}");
+        let (taken, reason, ..) = steps(&place).remove(0);
+        assert_eq!(taken, step, "{reason}");
+        let after = arm_of(&wire.ask_ok(signal(40, 0, true).1));
+        assert_eq!(after, ("baseline".to_owned(), "no_model".to_owned()), "{market:?}");
+        let trial = wire.ask_ok(r#"{"type":"experiment","version":"ES/1"}"#);
+        assert_eq!((&trial["trials"][0]["trial"], &trial["trials"][0]["state"]), (&"test".into(), &end.into()));
+        daemon.stop();
+    }
+}
+
+#[test]
+fn arms_that_are_not_of_the_size_they_should_be_end_the_test_and_lock() {
+    let place = Place::with_model(State::AbTest);
+    let daemon = Daemon::start_with(&place, setup(""));
+    let mut wire = daemon.connect();
+    // a trader that loses nearly all signals of one arm
+    let salt = Salt::new("test:ES/1");
+    let mut sent = 0;
+    for n in 0.. {
+        let id = format!("S-{n}");
+        let in_ml = salt.position(&TradeId::new(id.clone()).unwrap()) < 0.5;
+        if !in_ml && n % 8 != 0 {
+            continue;
+        }
+        let day = sent / 10;
+        let line = signal(day, sent % 10, true).1.replace(&format!("T-{day}-{}", sent % 10), &id);
+        wire.ask_ok(line);
+        let metrics = json!({ "exit_at": time(day, 60), "pnl": 1.0, "exit_reason": "signal" });
+        wire.ask_ok(json!({ "type": "outcome", "trade_id": id, "outcome_metrics": metrics }).to_string());
+        sent += 1;
+        if sent == 60 {
+            break;
+        }
+    }
+    settle(&mut wire);
+    until("the lock", || wire.status()["guardian"]["lock"].as_str().map(str::to_owned))
+        .find("sizes they should be")
+        .expect("the reason");
+    assert_eq!(state(&mut wire), "archived");
+    assert_eq!(place.alerts("test_invalid").len(), 1);
+    daemon.stop();
+}
+
+#[test]
+fn without_automatic_steps_an_operator_is_told_and_passes_the_gate_without_an_override_when_it_is_open() {
+    let place = Place::with_model(State::Staging);
+    let daemon = Daemon::start_with(&place, setup("[lifecycle]\nautomatic = false\n"));
+    let mut wire = daemon.connect();
+    let promote = r#"{"type":"promote","version":"ES/1","reason":"a test"}"#;
+    trade_a_day(&mut wire, Market::Foreseen, 0);
+    let refused = wire.ask(promote)["error"]["message"].as_str().unwrap().to_owned();
+    assert!(refused.contains("is not passed (trades 8.0000 against 10 fails)"), "{refused}");
+    (1..4).for_each(|day| trade_a_day(&mut wire, Market::Foreseen, day));
+    assert_eq!(state(&mut wire), "staging");
+    let told = until("a word to the operator", || place.alerts("step_due").pop());
+    assert!(told.contains("vigie promote ES/1"), "{told}");
+    assert_eq!(place.alerts("step_due").len(), 1, "told once");
+    wire.ask_ok(promote);
+    assert_eq!(state(&mut wire), "ab_test");
+    let models = wire.ask_ok(r#"{"type":"models"}"#);
+    // the place put it into staging past its gates; this step added no mark of its own
+    let moved = |kind| match kind {
+        EventKind::Moved { step: Transition::StartTest, overridden, evidence, .. } => Some((overridden, evidence)),
+        _ => None,
+    };
+    let (overridden, evidence) = place.events().into_iter().find_map(moved).unwrap_or_else(|| panic!("{models}"));
+    assert!(!overridden && evidence["hours"] >= 24.0, "{evidence:?}");
+    daemon.stop();
+}
+
+#[test]
+fn evidence_survives_a_kill_and_comes_to_the_same_decision() {
+    let decide = |kill: bool| {
+        let place = Place::with_model(State::AbTest);
+        place.file("config.toml", &config(""));
+        let mut daemon = Process::start(&place, &["--clock", "event"]);
+        for day in 0..20 {
+            let mut wire = daemon.connect();
+            trade_a_day(&mut wire, Market::Foreseen, day);
+            if state(&mut wire) != "ab_test" {
+                break;
+            }
+            if kill && day % 2 == 1 {
+                daemon.kill();
+                daemon = Process::start(&place, &["--clock", "event"]);
+            }
+        }
+        daemon.stop();
+        let (step, reason, _, evidence) = steps(&place).remove(0);
+        (step, reason, evidence)
+    };
+    assert_eq!(decide(false), decide(true));
+}
+
+#[test]
+fn a_trade_stays_in_its_arm_when_the_share_changes_and_over_restarts() {
+    let place = Place::with_model(State::AbTest);
+    place.file("config.toml", &config(""));
+    let event = ["--clock", "event"];
+    let daemon = Process::start(&place, &event);
+    let mut wire = daemon.connect();
+    let arms =
+        |wire: &mut Wire| -> Vec<Value> { (0..40).map(|k| wire.ask_ok(signal(0, k, true).1)["arm"].take()).collect() };
+    let first = arms(&mut wire);
+    let by_salt = |k: usize| Salt::new("test:ES/1").position(&TradeId::new(format!("T-0-{k}")).unwrap()) < 0.5;
+    (0..40).for_each(|k| assert_eq!(first[k] == "ml", by_salt(k), "{k}"));
+    place.file("config.toml", &config("").replace("blend_weight = 1", "blend_weight = 1\nab_share = 0.05"));
+    daemon.signal("HUP");
+    until("the new share", || {
+        place.events().iter().any(|kind| matches!(kind, EventKind::Reloaded { taken: true, .. })).then_some(())
+    });
+    assert_eq!(arms(&mut wire), first);
+    let fresh = (0..40).filter(|k| wire.ask_ok(signal(1, *k, true).1)["arm"] == "ml").count();
+    assert!(fresh < 8, "{fresh} of 40 at a share of 0.05");
+    daemon.stop();
+    let daemon = Process::start(&place, &event);
+    assert_eq!(arms(&mut daemon.connect()), first, "after a restart");
+    daemon.stop();
+}

@@ -1,0 +1,192 @@
+//! The report as a page: nothing unescaped, nothing from outside, nothing that is no number, and every part in it.
+#![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly")]
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use vigie::{
+    domain::{
+        Event, EventKind, Timestamp,
+        event::{By, Level},
+        lifecycle::{State, Transition},
+    },
+    report::{Check, Curve, Entry, Life, Moved, Report, Test, TestPoint},
+};
+
+/// What tries to get out of a text.
+const EVIL: &str = "</td><script>alert('x')</script>\"&";
+
+fn day(n: usize) -> Timestamp {
+    Timestamp::from_second(1_736_170_000 + 86_400 * n as i64).unwrap()
+}
+
+fn curve(name: &str, value: impl Fn(usize) -> Option<f64>) -> Curve {
+    Curve { name: name.to_owned(), points: (0..240).map(|n| (day(n), value(n))).collect() }
+}
+
+fn events() -> Vec<Event> {
+    let version = || "ES/1".parse().unwrap();
+    let moved = |step, reason: &str| EventKind::Moved {
+        version: version(),
+        step,
+        reason: reason.to_owned(),
+        by: By::Daemon("guardian".into()),
+        overridden: false,
+        evidence: BTreeMap::from([("trades".into(), 412.0), ("win_rate_gain".into(), 0.0812)]),
+    };
+    let alert =
+        |level, message: &str| EventKind::Alert { level, code: "score_drift".into(), message: message.to_owned() };
+    let kinds = vec![
+        EventKind::Trained { version: version(), evidence: BTreeMap::from([("test_auc".into(), 0.691)]) },
+        moved(Transition::Stage, "its validation passed"),
+        moved(Transition::StartTest, "50 trades in staging, no worse than the strategy"),
+        moved(Transition::Promote, "the evidence crossed its boundary at session 31"),
+        alert(Level::Info, "vwap_trend_signal has moved"),
+        alert(Level::Warning, EVIL),
+        EventKind::Locked { reason: "loss_streak 11 > 10".to_owned(), by: By::Daemon("guardian".into()) },
+        alert(Level::Critical, "loss_streak 11 > 10: ES/1 was rolled back; look at it, then `vigie resume`"),
+        EventKind::Resumed { reason: EVIL.to_owned(), by: By::Uid(0) },
+    ];
+    kinds.into_iter().enumerate().map(|(n, kind)| Event { at: day(20 * n), kind }).collect()
+}
+
+fn sample() -> Report {
+    let wave = |n: usize, scale: f64| scale * (n as f64 / 9.0).sin();
+    let inputs = ["vwap_trend_signal", "options_flow_bias", "market_volatility", "confidence"];
+    Report {
+        title: "The life of a model on ES".to_owned(),
+        notice: Some("SYNTHETIC: of a market that never was".to_owned()),
+        lead: "One version was trained, tested and promoted, and taken down within the outcome that broke a rule."
+            .to_owned(),
+        facts: [("scenario", "drift"), ("seed", "7"), ("written by", EVIL)]
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
+            .into(),
+        span: Some((day(0), day(239))),
+        story: vec![(day(3), "ES/1 was trained on 812 trades.".to_owned()), (day(9), EVIL.to_owned())],
+        lives: vec![
+            Life {
+                version: "ES/1".to_owned(),
+                stages: vec![
+                    (State::Trained, day(0), day(1)),
+                    (State::Staging, day(1), day(8)),
+                    (State::AbTest, day(8), day(50)),
+                    (State::Production, day(50), day(150)),
+                    (State::RolledBack, day(150), day(239)),
+                ],
+            },
+            Life { version: EVIL.to_owned(), stages: vec![(State::Rejected, day(100), day(239))] },
+        ],
+        locks: vec![(day(150), day(170))],
+        marks: vec![(day(50), "promoted".to_owned()), (day(55), EVIL.to_owned()), (day(150), "rolled back".to_owned())],
+        equity: vec![
+            curve("strategy alone", |n| Some(20.0 * n as f64 + wave(n, 900.0))),
+            curve("what was traded", |n| Some(42.0 * n as f64 + wave(n + 3, 700.0))),
+            curve(EVIL, |n| (n > 40 && !(100..110).contains(&n)).then(|| 55.0 * n as f64 + wave(n, 500.0))),
+        ],
+        tests: vec![Test {
+            version: "ES/1".to_owned(),
+            outcome: "Promoted at session 31 of 60.".to_owned(),
+            planned: 60,
+            points: (1..=31)
+                .map(|session| {
+                    let boundary = 2.2414 / (session as f64 / 60.0).sqrt();
+                    TestPoint {
+                        session,
+                        statistic: (session > 1).then(|| 0.1 * session as f64 + wave(session, 0.4)),
+                        success: (session >= 10).then_some(boundary),
+                        harm: (session >= 10).then_some(-2.4),
+                    }
+                })
+                .collect(),
+        }],
+        accuracy: vec![curve("ES/1", |n| (n > 20).then(|| 0.66 - n as f64 / 2000.0 + wave(n, 0.03)))],
+        accuracy_limits: vec![(0.5, "emergency".to_owned())],
+        drift: inputs
+            .iter()
+            .enumerate()
+            .map(|(row, input)| {
+                let psi = |n: usize| 0.03 + if n > 140 { (n - 140) as f64 * 0.001 * row as f64 } else { 0.0 };
+                Moved { input: (*input).to_owned(), readings: (20..240).map(|n| (day(n), Some(psi(n)))).collect() }
+            })
+            .collect(),
+        drift_limits: (0.1, 0.25),
+        entries: events().iter().zip(1..).filter_map(|(event, seq)| Entry::of(seq, event)).collect(),
+        checks: vec![
+            Check { what: "a version is promoted".to_owned(), found: "ES/1 on 2025-03-04".to_owned(), ok: true },
+            Check { what: EVIL.to_owned(), found: EVIL.to_owned(), ok: false },
+        ],
+        figures: vec![
+            vec!["policy".to_owned(), "profit".to_owned()],
+            vec!["strategy alone".to_owned(), EVIL.to_owned()],
+        ],
+        next: vec![("vigie demo --scenario crash".to_owned(), "an emergency in the middle".to_owned())],
+    }
+}
+
+/// The tags of a page in their order, each closed in turn; void ones are passed over.
+fn check_balance(html: &str) {
+    let mut open = Vec::new();
+    for part in html.split('<').skip(1) {
+        let tag: String = part.chars().take_while(|c| !c.is_whitespace() && *c != '>').collect();
+        match tag.strip_prefix('/') {
+            Some(closed) => assert_eq!(open.pop().as_deref(), Some(closed), "near {part}"),
+            None if tag == "meta" || tag.starts_with('!') => {}
+            None => open.push(tag),
+        }
+    }
+    assert_eq!(open, Vec::<String>::new());
+}
+
+#[test]
+fn whatever_a_text_says_it_stays_a_text() {
+    let html = sample().to_html();
+    assert!(!html.contains("<script") && !html.contains("alert('x')"), "it got out");
+    assert!(html.matches("&lt;script&gt;").count() >= 10, "it is told as it was");
+    check_balance(&html);
+}
+
+#[test]
+fn a_page_needs_nothing_from_outside_and_runs_nothing() {
+    let html = sample().to_html();
+    for foreign in ["http:", "https:", "src=", "href=", "url(", "@import", "<script", "<link", "<iframe", "onload"] {
+        assert!(!html.contains(foreign), "{foreign}");
+    }
+    let page = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report.html");
+    fs::write(&page, html).unwrap();
+}
+
+#[test]
+fn what_is_not_there_is_left_out_and_no_number_is_none() {
+    check_balance(&Report::default().to_html());
+    let mut report = sample();
+    // lines without any value, of one value, and of the same value
+    let flat = |value| curve("flat", move |n| (n < 1 || value > 0.0).then_some(value));
+    report.equity = vec![flat(0.0), flat(3.0), Curve::default()];
+    report.accuracy = vec![curve("none", |_| None)];
+    report.tests[0].points.clear();
+    report.drift[0].readings.clear();
+    report.span = Some((day(0), day(0)));
+    let html = report.to_html();
+    check_balance(&html);
+    for nonsense in ["NaN", ",inf", "\"inf", "-inf", " inf", "None"] {
+        assert!(!html.contains(nonsense), "{nonsense}");
+    }
+}
+
+#[test]
+fn the_same_value_gives_the_same_page() {
+    assert_eq!(sample().to_html(), sample().to_html());
+    let html = sample().to_html();
+    for part in [
+        "The life of the versions",
+        "What they earned",
+        "A/B test of ES/1",
+        "Rolling accuracy",
+        "Drift of the inputs",
+        "Everything that was decided",
+        "Figures at the end",
+        "What to try next",
+        "past a gate",
+    ] {
+        assert_eq!(html.contains(part), part != "past a gate", "{part}");
+    }
+}
