@@ -5,5 +5,6 @@ pub mod daemon;
 pub mod market;
 pub mod place;
 pub mod process;
+pub mod real;
 pub mod wait;
 pub mod wire;
