@@ -109,6 +109,39 @@ fn a_version_that_does_harm_is_rolled_back_and_one_that_changes_nothing_is_archi
 }
 
 #[test]
+fn arms_that_are_not_of_the_size_they_should_be_end_the_test_and_lock() {
+    let place = Place::with_model(State::AbTest);
+    let daemon = Daemon::start_with(&place, setup(""));
+    let mut wire = daemon.connect();
+    // a trader that loses nearly all signals of one arm
+    let salt = Salt::new("test:ES/1");
+    let mut sent = 0;
+    for n in 0.. {
+        let id = format!("S-{n}");
+        let in_ml = salt.position(&TradeId::new(id.clone()).unwrap()) < 0.5;
+        if !in_ml && n % 8 != 0 {
+            continue;
+        }
+        let day = sent / 10;
+        let line = signal(day, sent % 10, true).1.replace(&format!("T-{day}-{}", sent % 10), &id);
+        wire.ask_ok(line);
+        let metrics = json!({ "exit_at": time(day, 60), "pnl": 1.0, "exit_reason": "signal" });
+        wire.ask_ok(json!({ "type": "outcome", "trade_id": id, "outcome_metrics": metrics }).to_string());
+        sent += 1;
+        if sent == 60 {
+            break;
+        }
+    }
+    settle(&mut wire);
+    until("the lock", || wire.status()["guardian"]["lock"].as_str().map(str::to_owned))
+        .find("sizes they should be")
+        .expect("the reason");
+    assert_eq!(state(&mut wire), "archived");
+    assert_eq!(place.alerts("test_invalid").len(), 1);
+    daemon.stop();
+}
+
+#[test]
 fn without_automatic_steps_an_operator_is_told_and_passes_the_gate_without_an_override_when_it_is_open() {
     let place = Place::with_model(State::Staging);
     let daemon = Daemon::start_with(&place, setup("[lifecycle]\nautomatic = false\n"));

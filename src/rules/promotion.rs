@@ -37,6 +37,8 @@ pub struct Step {
     pub reason: String,
     /// The numbers.
     pub evidence: Numbers,
+    /// Whether nothing may speak until a person has looked: something is wrong that is not the version's.
+    pub locks: bool,
 }
 
 /// A gate before a state, and how a version stands against it.
@@ -90,7 +92,8 @@ pub fn after_test(version: &VersionId, standing: &Standing, ruling: &Ruling) -> 
     }
     evidence.extend(standing.sample_ratio.map(|test| ("sample_ratio_p".into(), test.p)));
     let reason = format!("{}: {}", ruling.verdict.name(), ruling.verdict.why());
-    Some(Step { version: version.clone(), step, reason, evidence })
+    let locks = matches!(ruling.verdict, Verdict::Invalid(_));
+    Some(Step { version: version.clone(), step, reason, evidence, locks })
 }
 
 /// The first version of each symbol that may begin its test: its gate is passed, and no other is under test.
@@ -105,7 +108,8 @@ pub fn to_test(trials: &Trials, staging: &StagingOptions, now: Timestamp) -> Vec
         let ruling = shadowing.ruling(staging, now);
         if ruling.passed {
             let (evidence, reason) = (numbers(&ruling.checks), "the staging gate is passed".to_owned());
-            steps.push(Step { version: version.clone(), step: Transition::StartTest, reason, evidence });
+            let step = Transition::StartTest;
+            steps.push(Step { version: version.clone(), step, reason, evidence, locks: false });
         }
     }
     steps
@@ -120,6 +124,7 @@ pub fn to_staging(trials: &Trials) -> Vec<Step> {
         step: Transition::Stage,
         reason: "it passed validation".to_owned(),
         evidence: Numbers::new(),
+        locks: false,
     };
     validated.map(|(version, _)| step(version)).collect()
 }

@@ -155,7 +155,9 @@ impl Demo {
         let checks: Vec<Vec<String>> = report
             .checks
             .iter()
-            .map(|check| vec![if check.ok { "  yes" } else { "  NO" }.to_owned(), check.what.clone(), check.found.clone()])
+            .map(|check| {
+                vec![if check.ok { "  yes" } else { "  NO" }.to_owned(), check.what.clone(), check.found.clone()]
+            })
             .collect();
         tell(terminal::table(&checks))?;
         tell(terminal::table(&report.figures))?;
@@ -167,7 +169,9 @@ impl Demo {
         tell(format_args!("  measured  {took} in all"))?;
         match report.checks.iter().filter(|check| !check.ok).count() {
             0 => Ok(()),
-            failed => bail!("{failed} of {} things that should have happened did not; see NO above", report.checks.len()),
+            failed => {
+                bail!("{failed} of {} things that should have happened did not; see NO above", report.checks.len())
+            }
         }
     }
 }

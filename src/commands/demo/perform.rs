@@ -50,8 +50,7 @@ impl Performer {
         let client = || Client::new(daemon.socket(), PATIENCE);
         let (signals, records, events) = (client(), client(), client());
         let (acknowledged, measured) = (BTreeMap::new(), Vec::new());
-        let mut performer =
-            Self { daemon, signals, records, events, told: 0, last_seq: 0, acknowledged, measured };
+        let mut performer = Self { daemon, signals, records, events, told: 0, last_seq: 0, acknowledged, measured };
         performer.follow()?;
         Ok(performer)
     }
@@ -128,7 +127,10 @@ impl Performer {
             let settled = status.pointer("/trials/settled") == Some(&Value::Bool(true));
             let training = status.get("training").is_some();
             if settled && !training {
-                break status.pointer("/counts/events").and_then(Value::as_u64).context("the journal cannot be read")?;
+                break status
+                    .pointer("/counts/events")
+                    .and_then(Value::as_u64)
+                    .context("the journal cannot be read")?;
             }
             if watch.elapsed() > TRAINING {
                 bail!("the daemon does not come to rest: {status}");
@@ -147,7 +149,9 @@ impl Performer {
                 && let Some(took) = self.acknowledged.get(&trip.at)
             {
                 let micros = took.as_micros();
-                self.measured.push(format!("the models were silent and it was on disk {micros} us after that trade was reported"));
+                self.measured.push(format!(
+                    "the models were silent and it was on disk {micros} us after that trade was reported"
+                ));
             }
             demo.event(seq, &event);
         }

@@ -60,7 +60,8 @@ impl Operator {
             if session < since + SILENCE {
                 return Vec::new();
             }
-            let resume = Order::Resume("the operator has looked at it, and the next version is proven first".to_owned());
+            let resume =
+                Order::Resume("the operator has looked at it, and the next version is proven first".to_owned());
             return vec![resume, Order::Train(None, "the version before was taken down".to_owned())];
         }
         if self.drift_since.is_some_and(|since| session >= since + AFTER_DRIFT) {

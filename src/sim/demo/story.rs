@@ -68,7 +68,9 @@ impl Story {
             Transition::StartTest => {
                 let seen = number("trades").map_or_else(String::new, |trades| format!(" over {trades:.0} trades"));
                 let gain = number("mean_pnl_gain").map_or_else(String::new, |gain| format!(", {gain:+.0} a trade"));
-                format!("{version} was no worse than the strategy{seen}{gain}: its A/B test begins, half of the signals hear it.")
+                format!(
+                    "{version} was no worse than the strategy{seen}{gain}: its A/B test begins, half of the signals hear it."
+                )
             }
             Transition::Promote if matches!(by, By::Daemon(_)) => {
                 format!("{version} has earned production: {}.", trimmed(reason))
@@ -97,7 +99,11 @@ impl Story {
                 let why = message.split_once("came to nothing: ").map_or(message, |(_, why)| why);
                 Some(format!("A training came to nothing: {}.", trimmed(why)))
             }
-            _ => Some(format!("{}: {}.", if level == Level::Critical { "Critical" } else { "Warning" }, trimmed(message))),
+            _ => Some(format!(
+                "{}: {}.",
+                if level == Level::Critical { "Critical" } else { "Warning" },
+                trimmed(message)
+            )),
         }
     }
 }

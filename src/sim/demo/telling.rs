@@ -10,7 +10,8 @@ use crate::{
 };
 
 /// What anybody must know of a figure of a demonstration.
-pub const NOTICE: &str = "SYNTHETIC: a market that never was, whose truth is known. Nothing here says anything about a real one.";
+pub const NOTICE: &str =
+    "SYNTHETIC: a market that never was, whose truth is known. Nothing here says anything about a real one.";
 /// PSI from which a move is noticed, and from which it is an alert.
 const DRIFT_LIMITS: (f64, f64) = (0.1, 0.25);
 
@@ -88,10 +89,12 @@ impl Demo {
             Scenario::NoEdge => "nothing to foretell: nothing is promoted",
             Scenario::Poison => "wrong outcomes, and who notices",
         };
-        let mut next: Vec<(String, String)> = others
-            .map(|scenario| (format!("vigie demo --scenario {scenario}"), what(scenario).to_owned()))
-            .collect();
-        next.push((format!("vigie demo --scenario {} --keep", self.scenario), "keep the state, to look into it".to_owned()));
+        let mut next: Vec<(String, String)> =
+            others.map(|scenario| (format!("vigie demo --scenario {scenario}"), what(scenario).to_owned())).collect();
+        next.push((
+            format!("vigie demo --scenario {} --keep", self.scenario),
+            "keep the state, to look into it".to_owned(),
+        ));
         next.push(("vigie run".to_owned(), "the daemon for your own trader".to_owned()));
         next
     }
@@ -105,7 +108,10 @@ impl Demo {
         let mut all = vec![
             ("scenario".to_owned(), self.scenario.to_string()),
             ("seed".to_owned(), self.options.seed.to_string()),
-            ("simulated".to_owned(), format!("{} months, {} sessions, {} signals", self.options.months, self.session, self.signals)),
+            (
+                "simulated".to_owned(),
+                format!("{} months, {} sessions, {} signals", self.options.months, self.session, self.signals),
+            ),
         ];
         all.extend(facts);
         let mut marks = self.chronicle.marks.clone();

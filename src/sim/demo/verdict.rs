@@ -106,7 +106,8 @@ impl Demo {
     }
 
     fn drift_noticed(&self) -> Check {
-        let trained: Vec<_> = self.chronicle.times(State::Trained).into_iter().filter(|(_, at)| *at > self.change()).collect();
+        let trained: Vec<_> =
+            self.chronicle.times(State::Trained).into_iter().filter(|(_, at)| *at > self.change()).collect();
         let found = format!("{} alerts, {} trainings after the change", self.drifts, trained.len());
         check("the drift is noticed and a version is trained anew", found, self.drifts > 0 && !trained.is_empty())
     }
