@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Experiment(experiment) => experiment.run(),
         Command::Power(power) => power.run(),
         Command::Impact(impact) => impact.run(),
+        Command::Tune(tune) => tune.run(),
         Command::Reload(reload) => reload.run(),
         Command::Validate(validate) => validate.run(),
         Command::Phases(phases) => phases.run(),

@@ -26,6 +26,7 @@ mod status;
 mod table;
 mod terminal;
 mod train;
+mod tune;
 mod work;
 
 use std::{
@@ -92,6 +93,7 @@ pub enum Command {
     Experiment(experiment::Experiment),
     Power(power::Power),
     Impact(impact::ImpactArgs),
+    Tune(tune::Tune),
     Reload(Reload),
     Validate(train::Validate),
     Phases(phases::Phases),

@@ -14,6 +14,7 @@ pub mod monitor;
 pub mod outlook;
 pub mod past;
 pub mod promotion;
+pub mod replay;
 pub mod roster;
 pub mod routing;
 pub mod serving;
