@@ -141,6 +141,7 @@ impl<'a> Fold<'a> {
                             step: *step,
                             reason: reason.clone(),
                             evidence: evidence.clone(),
+                            locks: false,
                         };
                         self.perform(*at, &step, steps, by, *overridden);
                         return;
@@ -247,7 +248,7 @@ impl<'a> Fold<'a> {
         }
         for step in steps {
             let forward = step.step == Transition::Stage || automatic.decide;
-            if forward || step.step == Transition::RollBackTest {
+            if forward || step.locks || step.step == Transition::RollBackTest {
                 self.advance(at, &step);
             } else if self.told.insert((step.version.clone(), step.step.edge().1)) {
                 let Step { version, step, reason, .. } = &step;
@@ -274,7 +275,11 @@ impl<'a> Fold<'a> {
             return;
         }
         if let Ok(steps) = roster.advance(&step.version, step.step) {
-            self.perform(at, step, steps, &By::Daemon("ab_router".into()), false);
+            let by = By::Daemon("ab_router".into());
+            self.perform(at, step, steps, &by, false);
+            for kind in step.alarms(&by) {
+                self.happens(at, kind);
+            }
         }
     }
 
