@@ -25,6 +25,8 @@ fn main() -> ExitCode {
         Command::Resume(resume) => resume.run(),
         Command::Experiment(experiment) => experiment.run(),
         Command::Power(power) => power.run(),
+        Command::Impact(impact) => impact.run(),
+        Command::Tune(tune) => tune.run(),
         Command::Reload(reload) => reload.run(),
         Command::Validate(validate) => validate.run(),
         Command::Phases(phases) => phases.run(),

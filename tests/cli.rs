@@ -39,6 +39,8 @@ const COMMANDS: [&str; 27] = [
     "kill",
     "experiment",
     "power",
+    "impact",
+    "tune",
     "reload",
     "validate",
     "phases",

@@ -13,6 +13,7 @@ mod export;
 mod features;
 mod files;
 mod flatten;
+mod impact;
 mod import;
 mod log;
 mod models;
@@ -27,6 +28,7 @@ mod status;
 mod table;
 mod terminal;
 mod train;
+mod tune;
 mod work;
 
 use std::{
@@ -92,6 +94,8 @@ pub enum Command {
     Resume(Resume),
     Experiment(experiment::Experiment),
     Power(power::Power),
+    Impact(impact::ImpactArgs),
+    Tune(tune::Tune),
     Reload(Reload),
     Validate(train::Validate),
     Phases(phases::Phases),
