@@ -18,7 +18,7 @@ use std::{
 use common::{
     daemon::{Daemon, Setup, Trap},
     place::{CONFIG, Place, model},
-    process::Process,
+    process::{Process, succeed},
     wait::until,
     wire::{FEATURES, RESUME, Wire, arm_of, baseline, ml, promote},
 };
@@ -101,12 +101,14 @@ fn says_win() -> bool {
 /// A journal with versions ES/1 to ES/`count`, the first in production.
 fn place_with(count: usize) -> Place {
     let place = Place::with_model(State::Production);
-    for number in 2..=count {
-        let mut record = model().clone();
-        record.id.number = number as u32;
-        place.register(&record.id.to_string(), record.to_bytes().unwrap(), State::Staging);
-    }
+    (2..=count).for_each(|number| register(&place, number, State::Staging));
     place
+}
+
+fn register(place: &Place, number: usize, state: State) {
+    let mut record = model().clone();
+    record.id.number = number as u32;
+    place.register(&record.id.to_string(), record.to_bytes().unwrap(), state);
 }
 
 /// Plays `way` on day `n` up to the tripping outcome, which is given back and not yet sent.
@@ -316,6 +318,41 @@ fn a_journal_that_stands_still_or_fails_delays_the_acknowledgement_and_not_the_r
         assert_eq!(daemon.connect().arm_on(0, "Q"), baseline("locked"), "{way:?} after a restart");
         daemon.stop();
     }
+}
+
+#[test]
+fn a_monitor_that_stands_still_and_a_trainer_that_is_busy_change_nothing() {
+    let place = Place::new();
+    place.file("config.toml", CONFIG);
+    succeed(&place, &["import", "--state", "state", concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz")]);
+    register(&place, 1, State::Production);
+    (2..=WAYS.len()).for_each(|number| register(&place, number, State::Staging));
+    let trap = Trap::default();
+    // a training that takes its time
+    let config = config()
+        .replace("validation.bootstrap = 2\n", "validation.bootstrap = 2000\n")
+        .replace("validation.null = 20\n", "validation.null = 2000\n");
+    assert!(config.contains("= 2000\n"), "{config}");
+    let daemon =
+        Daemon::start_with(&place, Setup { config, time: Time::Event, trap: trap.clone(), ..Setup::default() });
+    let (mut wire, mut other) = (daemon.connect(), daemon.connect());
+    wire.ask_ok(r#"{"type":"train","symbol":"ES","reason":"a test"}"#);
+    trap.hold("monitor");
+    for (round, way) in WAYS.into_iter().enumerate() {
+        if round > 0 {
+            wire.ask_ok(score_on(round, &format!("D-{round}")));
+            taken(&mut wire, RESUME);
+            taken(&mut wire, &promote(&format!("ES/{}", round + 1)));
+        }
+        let tripping = lead_up(&mut wire, way, round);
+        wire.ask_ok(&tripping);
+        assert_eq!(other.arm_on(round, &format!("X-{round}")), baseline("locked"), "{way:?}");
+        assert!(latched(&place).contains(&way.rule()), "{way:?}");
+    }
+    assert!(wire.status()["training"].is_object(), "the training was still under way");
+    trap.await_held();
+    trap.release();
+    daemon.stop();
 }
 
 #[test]
