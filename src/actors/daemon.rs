@@ -1,5 +1,6 @@
 //! The daemon: the wiring of the actors, from an open journal to the last answer. [`run`] is the only way to start it.
 
+mod drill;
 mod parts;
 
 use std::{
@@ -21,6 +22,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
+pub use self::drill::{DRILL_FILE, mark};
 use self::parts::{Parts, silence};
 use super::{
     ab_router::{self, AbRouter},
@@ -82,6 +84,8 @@ pub struct Options {
     pub program: PathBuf,
     /// Where time comes from.
     pub time: Time,
+    /// Whether it is a drill: marked as such, and on no folder but that of a drill.
+    pub drill: bool,
     /// Where tests make parts fail.
     pub tripwire: Tripwire,
     /// Called with each new configuration that is taken.
@@ -128,6 +132,18 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The folder is that of a drill, and this daemon is none.
+    #[error("{path} is the state folder of a drill, which is not to be traded on: name another one with --state")]
+    IsADrill {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder is not that of a drill, and this daemon is one.
+    #[error("{path} has a journal that is not of a drill: a drill begins in a folder of its own")]
+    IsNoDrill {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A part could not be made from the journal.
     #[error("{part} could not be made: {error}")]
     Part {
@@ -148,6 +164,7 @@ pub async fn run(
     mut control: mpsc::Receiver<Control>,
     ready: impl FnOnce(Gateway),
 ) -> Result<Ended, StartError> {
+    let drill = options.drill;
     let daemon = Daemon::start(options).await?;
     let (stop, stopped) = watch::channel(false);
     let Daemon { listener, socket_file, access, limits, gateway, parts, mut reloads, mut failures, mut supervision } =
@@ -159,6 +176,9 @@ pub async fn run(
         code_version: env!("CARGO_PKG_VERSION").into(),
         config_hash: parts.config.load().hash().into(),
     });
+    if drill {
+        parts.write_event(drill::notice());
+    }
     ready(gateway.clone());
     let mut looks = interval(KILL_FILE_LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -221,6 +241,7 @@ impl Daemon {
         let access = AccessList::resolve(&options.config.access)?;
         let limits = Rc::new(options.config.server.clone());
         make_folder(&options.state)?;
+        drill::check(&options.state, options.drill)?;
         let path = options.state.join(JOURNAL_FILE);
         let store_options = StoreOptions { cache_bytes: options.config.journal.cache_bytes, verify: false };
         let (store, quarantined) = open_or_quarantine(&path, store_options)?;
@@ -367,6 +388,7 @@ impl Daemon {
             restarts: Rc::clone(&restarts),
             started_at: clock.now(),
             started: Stopwatch::start(),
+            drill: options.drill,
             rejected: Cell::new(0),
         });
         let parts = Parts {

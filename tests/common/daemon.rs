@@ -80,6 +80,7 @@ impl Daemon {
                 program: setup.program,
                 time: setup.time,
                 tripwire: setup.trap.wire(),
+                drill: false,
                 on_reload: None,
             };
             actix::System::new().block_on(daemon::run(options, controlled, move |_| {
