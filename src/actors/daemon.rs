@@ -59,10 +59,12 @@ pub const KILL_FILE: &str = "kill";
 const KILL_FILE_LOOK: Duration = Duration::from_millis(200);
 
 /// Where the daemon's time comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Time {
     /// The machine.
     Wall,
+    /// A clock that is taken for the machine's.
+    Given(Arc<dyn Clock>),
     /// The messages: replays and simulations, in which months pass in seconds.
     Event,
 }
@@ -252,10 +254,11 @@ impl Daemon {
         let journal = journal::start(store, open, journal_limits, failed.clone(), options.tripwire.clone());
         let journal = journal.map_err(|error| part_error(journal::NAME, error.to_string()))?;
         // everything that can still go wrong comes before anybody can connect
-        let event_clock = (options.time == Time::Event).then(|| Arc::new(EventClock::default()));
-        let clock: Arc<dyn Clock> = match &event_clock {
-            Some(clock) => Arc::clone(clock) as Arc<dyn Clock>,
-            None => Arc::new(WallClock),
+        let event_clock = matches!(options.time, Time::Event).then(|| Arc::new(EventClock::default()));
+        let clock: Arc<dyn Clock> = match (&event_clock, options.time) {
+            (Some(clock), _) => Arc::clone(clock) as Arc<dyn Clock>,
+            (None, Time::Given(clock)) => clock,
+            (None, _) => Arc::new(WallClock),
         };
         let supervision = Supervision { budget: Budget::new(&options.config.supervision), started: Stopwatch::start() };
         let mailbox = limits.max_connections + 16;
@@ -286,8 +289,10 @@ impl Daemon {
             journal: journal.clone(),
             feed: feed.clone(),
             clock: Arc::clone(&clock),
+            guardian: Rc::default(),
             counters: Rc::default(),
         };
+        let told_of_scores = Rc::clone(&scorer_shared.guardian);
         let scorer = make_scorer(scorer_shared.clone()).await.map_err(|error| part_error("scorer", error))?;
         let guardian =
             Guardian::from_journal(guardian_shared.clone()).await.map_err(|error| part_error("guardian", error))?;
@@ -318,6 +323,7 @@ impl Daemon {
             mailbox.max(limits.max_connections * limits.max_in_flight),
         )
         .start();
+        let _set_once = told_of_scores.set(guardian.clone().recipient());
         let watched = inbox.start(monitor::Surroundings {
             config: Arc::clone(&config),
             serving: Arc::clone(&serving),

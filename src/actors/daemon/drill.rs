@@ -33,6 +33,7 @@ pub(super) fn check(state: &Path, drill: bool) -> Result<(), StartError> {
 
 /// The first event of a drill.
 pub(super) fn notice() -> EventKind {
-    let message = "this daemon is a drill: its emergencies are played, and nothing it says is to be traded on".to_owned();
+    let message =
+        "this daemon is a drill: its emergencies are played, and nothing it says is to be traded on".to_owned();
     EventKind::Alert { level: Level::Info, code: "drill".into(), message }
 }

@@ -51,6 +51,10 @@ impl Guardian {
     }
 
     fn broken(&mut self, fault: &Fault) {
+        // signals that were answered before the first of them was heard here tell of it again
+        if matches!(fault, Fault::Score { .. }) && self.roster.lock().is_some() {
+            return;
+        }
         alert(&self.shared, Level::Critical, "integrity", format!("{fault}; serving is locked, look and then resume"));
         if self.roster.lock().is_none() {
             let by = By::Daemon("monitor".into());
@@ -110,7 +114,8 @@ impl Guardian {
         };
         let reason =
             format!("{why}: it speaks to {:.0} % of its trades instead of {:.0} %", 100.0 * called_for, 100.0 * share);
-        alert(&self.shared, Level::Warning, "share", format!("{version}: {reason}; nothing is to be done"));
+        let level = if called_for < share { Level::Warning } else { Level::Info };
+        alert(&self.shared, level, "share", format!("{version}: {reason}; nothing is to be done"));
         let by = By::Daemon("guardian".into());
         let event = EventKind::Shared { version: version.clone(), share: called_for, reason: reason.clone(), by };
         if called_for < share {

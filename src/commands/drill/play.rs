@@ -168,7 +168,9 @@ pub(super) fn run(drill: &Drill, config: &Config) -> Outcome {
     print(drill, &model.source, &rows)?;
     match rows.iter().map(|row| row.ml_answers_after).sum::<u64>() {
         0 => Ok(()),
-        heard => Err(anyhow::anyhow!("a model was heard {heard} times after the acknowledgement of an emergency").into()),
+        heard => {
+            Err(anyhow::anyhow!("a model was heard {heard} times after the acknowledgement of an emergency").into())
+        }
     }
 }
 
@@ -241,7 +243,8 @@ impl Player<'_> {
         for n in 0..way.trades() {
             let answer = self.ml_trade(symbol, round, n)?;
             let says_win = answer.get("score").and_then(Value::as_f64).is_some_and(|score| score >= 0.5);
-            let metrics = json!({ "exit_at": noon(round as u64), "pnl": way.pnl(n, says_win), "exit_reason": "signal" });
+            let metrics =
+                json!({ "exit_at": noon(round as u64), "pnl": way.pnl(n, says_win), "exit_reason": "signal" });
             // with its decision, which may have been dropped on its way to the disk under load
             let decision = Value::Object(answer.clone());
             let outcome = json!({
@@ -355,7 +358,8 @@ fn print(drill: &Drill, source: &str, rows: &[Row]) -> anyhow::Result<()> {
     if drill.json {
         return Ok(tell(json!({ "model": source, "connections": CONNECTIONS, "emergencies": rows }))?);
     }
-    let settings: Vec<&str> = CONFIG.lines().filter(|line| !line.starts_with('#') && !line.starts_with("log")).collect();
+    let settings: Vec<&str> =
+        CONFIG.lines().filter(|line| !line.starts_with('#') && !line.starts_with("log")).collect();
     tell(format_args!(
         "Played on a daemon of its own with {source}, under load on {CONNECTIONS} connections.\n\
          Set otherwise than built in: {}.\n\
@@ -363,7 +367,18 @@ fn print(drill: &Drill, source: &str, rows: &[Row]) -> anyhow::Result<()> {
          connection (0: none came any more), and until the acknowledgement; then the answers to signals that were sent after it.\n",
         settings.join(", ")
     ))?;
-    let head = ["emergency", "played", "last word p50", "p99", "max", "acknowledged p50", "p99", "max", "answers", "by a model"];
+    let head = [
+        "emergency",
+        "played",
+        "last word p50",
+        "p99",
+        "max",
+        "acknowledged p50",
+        "p99",
+        "max",
+        "answers",
+        "by a model",
+    ];
     let mut cells = vec![head.map(str::to_owned).to_vec()];
     for row in rows {
         let mut line = vec![row.emergency.to_owned(), row.played.to_string()];
