@@ -125,6 +125,7 @@ fn a_drifting_quarter_is_told_line_by_line() {
     let config = Config::parse("quarter", &text).unwrap();
     let daemon = Daemon::start_with(&place, Setup { config: text, time: Time::Event, ..Setup::default() });
     let mut quarter = Quarter { place: &place, wire: daemon.connect(), config };
+    quarter.settle();
     let turn = WINS.len() - 3;
     for (day, wins) in WINS.into_iter().enumerate() {
         if day == turn + 1 {
