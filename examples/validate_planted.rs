@@ -3,8 +3,6 @@
 //!
 //! `validate_planted ROWS`
 
-#![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly")]
-
 #[path = "../tests/common/planted.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "not all of what the tests share is needed, and it may fail loudly")]
 mod planted;

@@ -5,6 +5,8 @@ mod change;
 mod check;
 mod dataset;
 mod demo;
+mod drift;
+mod drill;
 mod events;
 mod experiment;
 mod export;
@@ -26,6 +28,7 @@ mod status;
 mod table;
 mod terminal;
 mod train;
+mod tune;
 mod work;
 
 use std::{
@@ -92,10 +95,13 @@ pub enum Command {
     Experiment(experiment::Experiment),
     Power(power::Power),
     Impact(impact::ImpactArgs),
+    Tune(tune::Tune),
     Reload(Reload),
     Validate(train::Validate),
     Phases(phases::Phases),
     Dataset(dataset::Dataset),
+    Drill(drill::Drill),
+    Drift(drift::Drift),
     Export(export::Export),
     Alerts(alerts::Alerts),
     Events(events::Events),

@@ -10,7 +10,8 @@ use super::{
     trials::Trials,
 };
 use crate::domain::{
-    Timestamp, VersionId,
+    EventKind, Timestamp, VersionId,
+    event::{By, Level},
     lifecycle::{State, Transition},
 };
 
@@ -52,6 +53,20 @@ pub struct Gate {
     pub says: String,
     /// Its conditions.
     pub checks: Vec<Check>,
+}
+
+impl Step {
+    /// What goes with a step that is taken because something is wrong that is not the version's: nothing may speak until a
+    /// person has looked.
+    pub fn alarms(&self, by: &By) -> Vec<EventKind> {
+        if !self.locks {
+            return Vec::new();
+        }
+        let reason = format!("the test of {} is {}", self.version, self.reason);
+        let message = format!("{reason}; serving is locked until `vigie resume`");
+        let alert = EventKind::Alert { level: Level::Critical, code: "test_invalid".into(), message };
+        vec![EventKind::Locked { reason, by: by.clone() }, alert]
+    }
 }
 
 impl fmt::Display for Gate {

@@ -9,7 +9,7 @@ use crate::{
     actors::{acknowledge::retry, models::served, supervision::Shell},
     domain::{
         Event, EventKind, VersionId,
-        event::{By, Level},
+        event::By,
         lifecycle::{State, Transition},
     },
     journal::Write,
@@ -89,8 +89,9 @@ impl Guardian {
 
     /// A step on evidence: checked against where the version stands now.
     fn advance(&mut self, advance: Advance, address: Addr<Shell<Self>>) -> ResponseFuture<Answer<Done>> {
-        let Step { version, step, reason, evidence, locks } = advance.0;
         let by = By::Daemon("ab_router".into());
+        let alarms = advance.0.alarms(&by);
+        let Step { version, step, reason, evidence, .. } = advance.0;
         let to = step.edge().1;
         if to.may_speak()
             && let Some(why) = self.roster.silenced(&version.symbol)
@@ -103,11 +104,7 @@ impl Guardian {
                 let kinds =
                     steps.iter().map(|(id, step)| moved(id, *step, &reason, by.clone(), false, evidence.clone()));
                 let mut kinds: Vec<EventKind> = kinds.collect();
-                if locks {
-                    let message = format!("the test of {version} is {reason}; serving is locked until `vigie resume`");
-                    kinds.push(EventKind::Locked { reason: format!("the test of {version} is {reason}"), by });
-                    kinds.push(EventKind::Alert { level: Level::Critical, code: "test_invalid".into(), message });
-                }
+                kinds.extend(alarms);
                 tracing::warn!(%version, "{version} is {to}: {reason}");
                 let durable = self.silence(kinds);
                 Box::pin(async move { Ok(Done { done: format!("{version} is {to}"), durable: durable.await }) })
@@ -142,7 +139,7 @@ impl Guardian {
     }
 
     /// Gives a model a say: loads it, records the events, and only then lets them take effect. One order at a time.
-    fn commit(
+    pub(super) fn commit(
         &mut self,
         events: Vec<Event>,
         load: Vec<VersionId>,
@@ -189,7 +186,7 @@ impl Guardian {
     }
 }
 
-fn moved(
+pub(super) fn moved(
     version: &VersionId,
     step: Transition,
     reason: &str,
