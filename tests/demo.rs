@@ -1,5 +1,10 @@
 //! The demonstration: the real daemon tells the story that its pure core tells, and over many seeds what is promised holds.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "what the tests share may fail loudly")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what the tests share may fail loudly"
+)]
 
 #[path = "common/core.rs"]
 mod core;
@@ -81,8 +86,10 @@ fn where_nothing_can_be_foretold_nothing_is_promoted() {
 #[test]
 fn where_there_is_something_to_foretell_a_version_is_promoted() {
     let played = hunt(Scenario::Happy, 12, 2);
-    let missed: Vec<_> = played.iter().filter(|(_, checks)| !ok(checks, "earns production")).map(|(seed, _)| seed).collect();
-    let disturbed: Vec<_> = played.iter().filter(|(_, checks)| !ok(checks, "taken down")).map(|(seed, _)| seed).collect();
+    let missed: Vec<_> =
+        played.iter().filter(|(_, checks)| !ok(checks, "earns production")).map(|(seed, _)| seed).collect();
+    let disturbed: Vec<_> =
+        played.iter().filter(|(_, checks)| !ok(checks, "taken down")).map(|(seed, _)| seed).collect();
     println!("happy: none promoted in {missed:?}, taken down in {disturbed:?}, of {} seeds", played.len());
     assert!(missed.len() * 20 <= played.len(), "{missed:?} of {}", played.len());
 }
