@@ -4,7 +4,7 @@
 //! `validate_planted ROWS`
 
 #[path = "../tests/common/planted.rs"]
-#[allow(dead_code, reason = "not all of what the tests share is needed")]
+#[allow(dead_code, clippy::unwrap_used, reason = "not all of what the tests share is needed, and it may fail loudly")]
 mod planted;
 
 use std::{env, error::Error, fs};

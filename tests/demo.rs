@@ -50,8 +50,11 @@ fn seeds(short: u64) -> std::ops::RangeInclusive<u64> {
     1..=if long { 200 } else { short }
 }
 
+/// What should have happened, what did, and whether that is it.
+type Checks = Vec<(String, String, bool)>;
+
 /// Plays all seeds on all processors.
-fn hunt(scenario: Scenario, months: u32, short: u64) -> Vec<(u64, Vec<(String, String, bool)>)> {
+fn hunt(scenario: Scenario, months: u32, short: u64) -> Vec<(u64, Checks)> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let all: Vec<u64> = seeds(short).collect();
     let next = std::sync::atomic::AtomicUsize::new(0);

@@ -3,14 +3,15 @@
 
 mod common;
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
 
 use common::{
     daemon::{Daemon, Setup},
-    place::{CONFIG, Place},
+    market::{Market, config, settle, signal, time, trade_a_day},
+    place::Place,
     process::Process,
     wait::until,
-    wire::{FEATURES, Wire, arm_of},
+    wire::{Wire, arm_of},
 };
 use serde_json::{Value, json};
 use vigie::{
@@ -23,116 +24,15 @@ use vigie::{
     rules::routing::Salt,
 };
 
-const TRIALS: &str = "[scoring]\nblend_weight = 1\n[staging]\nmin_hours = 24\nmin_trades = 10\n\
-    [experiment]\nplanned_sessions = 12\nfirst_look = 3\nmin_days = 2\nmin_trades = 20\nresamples = 100\n\
-    [guardian]\nmin_accuracy = 0\nmax_loss_streak = 99\ndaily_loss_limit = 1e6\n";
-const TRADES_A_DAY: usize = 8;
-
-fn config(more: &str) -> String {
-    let line = |line: &&str| !line.contains("holdback");
-    let base: Vec<&str> = CONFIG.lines().filter(line).collect();
-    format!("{}\n{TRIALS}{more}", base.join("\n"))
-}
-
-fn time(day: usize, minute: usize) -> String {
-    let start: jiff::Timestamp = "2025-01-01T15:00:00Z".parse().unwrap();
-    (start + jiff::SignedDuration::from_mins((day * 1440 + minute) as i64)).to_string()
-}
-
-/// A trade that the model likes, or one that it does not.
-fn signal(day: usize, k: usize, liked: bool) -> (String, String) {
-    let id = format!("T-{day}-{k}");
-    let (most, least) = likings();
-    let features = if liked { most } else { least };
-    let at = time(day, k);
-    let line = format!(
-        r#"{{"type":"score","trade_id":"{id}","at":"{at}","symbol":"ES","side":"long","confidence":0.6,"features":{features}}}"#
-    );
-    (id, line)
-}
-
-/// The inputs that the model likes most, and those it likes least, each of them 0 or 1.
-fn likings() -> &'static (String, String) {
-    static LIKINGS: OnceLock<(String, String)> = OnceLock::new();
-    LIKINGS.get_or_init(|| {
-        let place = Place::with_model(State::Production);
-        let daemon = Daemon::start(&place);
-        let mut wire = daemon.connect();
-        let mut score = |features: &Value| {
-            let line = json!({
-                "type": "score", "trade_id": "L", "at": time(0, 0), "symbol": "ES", "side": "long", "confidence": 0.6,
-                "features": features,
-            });
-            wire.ask_ok(line.to_string())["score"].as_f64().unwrap()
-        };
-        let mut best = serde_json::from_str::<Value>(FEATURES).unwrap();
-        let mut worst = best.clone();
-        for name in best.as_object().unwrap().keys().cloned().collect::<Vec<_>>() {
-            let of = |value: i32| {
-                let mut features: Value = serde_json::from_str(FEATURES).unwrap();
-                features[&name] = value.into();
-                features
-            };
-            let rises = score(&of(1)) > score(&of(0));
-            (best[&name], worst[&name]) = (i32::from(rises).into(), i32::from(!rises).into());
-        }
-        let (high, low) = (score(&best), score(&worst));
-        assert!(high > 0.55 && low < 0.45, "{high} {low}");
-        daemon.stop();
-        (best.to_string(), worst.to_string())
-    })
-}
-
-/// A market in which trades of one kind win and those of the other lose, or in which it does not matter.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Market {
-    Foreseen,
-    Contrary,
-    Indifferent,
-}
-
-impl Market {
-    fn pnl(self, day: usize, k: usize, liked: bool) -> f64 {
-        let noise = ((day * 7 + k * 3) % 5) as f64;
-        match self {
-            Self::Foreseen if liked => 100.0 + noise,
-            Self::Foreseen => -60.0 - noise,
-            Self::Contrary if liked => -100.0 - noise,
-            Self::Contrary => 60.0 + noise,
-            Self::Indifferent if (day + k / 2) % 2 == 0 => 50.0 + noise,
-            Self::Indifferent => -50.0 + noise,
-        }
-    }
-}
-
-/// Trades one day as the trader would: what is sized 0 is skipped. Then waits until all that follows has been done.
-fn trade_a_day(wire: &mut Wire, market: Market, day: usize) {
-    for k in 0..TRADES_A_DAY {
-        let liked = k % 2 == 0;
-        let (id, line) = signal(day, k, liked);
-        let size = wire.ask_ok(line)["size"].as_f64().unwrap();
-        if size == 0.0 {
-            wire.ask_ok(json!({ "type": "skip", "trade_id": id, "reason": "size 0" }).to_string());
-            continue;
-        }
-        let pnl = size * market.pnl(day, k, liked);
-        let metrics =
-            json!({ "exit_at": time(day, k + 30), "pnl": pnl, "slippage_ticks": 1.0, "exit_reason": "signal" });
-        wire.ask_ok(json!({ "type": "outcome", "trade_id": id, "outcome_metrics": metrics }).to_string());
-    }
-    settle(wire);
-}
-
-fn settle(wire: &mut Wire) {
-    until("a router that has nothing to do", || (wire.status()["trials"]["settled"] == true).then_some(()));
-}
-
 fn state(wire: &mut Wire) -> String {
     let models = wire.ask_ok(r#"{"type":"models"}"#);
     models["models"][0]["state"].as_str().unwrap().to_owned()
 }
 
-fn steps(place: &Place) -> Vec<(Transition, String, bool, std::collections::BTreeMap<Box<str>, f64>)> {
+/// A step that no person ordered: which, why, whether by the router, and the numbers.
+type Taken = (Transition, String, bool, BTreeMap<Box<str>, f64>);
+
+fn steps(place: &Place) -> Vec<Taken> {
     let step = |kind| match kind {
         EventKind::Moved { step, reason, by: By::Daemon(by), evidence, .. } => {
             Some((step, reason, &*by == "ab_router", evidence))
@@ -211,6 +111,39 @@ fn a_version_that_does_harm_is_rolled_back_and_one_that_changes_nothing_is_archi
         assert_eq!((&trial["trials"][0]["trial"], &trial["trials"][0]["state"]), (&"test".into(), &end.into()));
         daemon.stop();
     }
+}
+
+#[test]
+fn arms_that_are_not_of_the_size_they_should_be_end_the_test_and_lock() {
+    let place = Place::with_model(State::AbTest);
+    let daemon = Daemon::start_with(&place, setup(""));
+    let mut wire = daemon.connect();
+    // a trader that loses nearly all signals of one arm
+    let salt = Salt::new("test:ES/1");
+    let mut sent = 0;
+    for n in 0.. {
+        let id = format!("S-{n}");
+        let in_ml = salt.position(&TradeId::new(id.clone()).unwrap()) < 0.5;
+        if !in_ml && n % 8 != 0 {
+            continue;
+        }
+        let day = sent / 10;
+        let line = signal(day, sent % 10, true).1.replace(&format!("T-{day}-{}", sent % 10), &id);
+        wire.ask_ok(line);
+        let metrics = json!({ "exit_at": time(day, 60), "pnl": 1.0, "exit_reason": "signal" });
+        wire.ask_ok(json!({ "type": "outcome", "trade_id": id, "outcome_metrics": metrics }).to_string());
+        sent += 1;
+        if sent == 60 {
+            break;
+        }
+    }
+    settle(&mut wire);
+    until("the lock", || wire.status()["guardian"]["lock"].as_str().map(str::to_owned))
+        .find("sizes they should be")
+        .expect("the reason");
+    assert_eq!(state(&mut wire), "archived");
+    assert_eq!(place.alerts("test_invalid").len(), 1);
+    daemon.stop();
 }
 
 #[test]

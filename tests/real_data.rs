@@ -5,31 +5,12 @@
 
 mod common;
 
-use std::path::PathBuf;
-
 use common::{
     place::{CONFIG, Place},
-    process::{Process, vigie},
+    process::{Process, told},
+    real::data,
 };
-use serde_json::{Value, json};
-
-fn data() -> Option<String> {
-    let folder = std::env::var_os("VIGIE_DATA").map(PathBuf::from);
-    let folder = folder.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")));
-    let file = folder.join("es-2015-2016.jsonl.gz");
-    if !file.exists() {
-        eprintln!("skipped: there is no {}; name its folder with VIGIE_DATA", file.display());
-        return None;
-    }
-    Some(file.to_str().unwrap().to_owned())
-}
-
-/// The one JSON line that a command prints, which must end with `code`.
-fn told(place: &Place, arguments: &[&str], code: i32) -> Value {
-    let output = vigie(place, arguments).output().unwrap();
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
-    serde_json::from_slice(&output.stdout).unwrap()
-}
+use serde_json::json;
 
 #[test]
 fn the_one_trade_whose_id_is_used_twice_is_a_conflict_and_no_figure_is_too_good() {

@@ -6,7 +6,7 @@ mod common;
 
 use common::{
     place::{CONFIG, Place, examples},
-    process::{succeed, vigie},
+    process::{Process, succeed, vigie},
 };
 use rand::{RngExt, seq::SliceRandom};
 use rand_pcg::Pcg64;
@@ -133,4 +133,28 @@ fn a_level_opens_with_its_evidence_and_what_was_tried_counts() {
     let first = trials(&train(&place, &["--dry-run"]));
     let second = trials(&train(&place, &["--dry-run"]));
     assert_eq!(second, 2 * first, "a dry run counts like any other");
+}
+
+#[test]
+fn what_foretells_amounts_is_never_promoted_and_a_strength_speaks_as_it_was_judged() {
+    let place = place(&examples().into_iter().take(700).collect::<Vec<_>>(), CONFIG);
+    let amounts = train(&place, &["--keep", "--target", "pnl", "--model", "ridge"]);
+    let notes = amounts["warnings"].to_string();
+    assert!(notes.contains("never promoted"), "{notes}");
+    let strength = train(&place, &["--keep", "--target", "signal_strength", "--model", "ridge"]);
+    assert!(!strength["warnings"].to_string().contains("never promoted"));
+    let _daemon = Process::start(&place, &[]);
+    let socket = place.socket();
+    let promote = |version: &str| {
+        let arguments = ["promote", version, "--to", "production", "--override", "--reason", "x", "--socket"];
+        vigie(&place, &arguments).arg(&socket).output().unwrap()
+    };
+    let refused = promote("ES/1");
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("can never speak"));
+    assert!(promote("ES/2").status.success());
+    let signal = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signal.json");
+    let arguments = ["score", "--json", "--deadline-ms", "10000", signal, "--socket", socket.to_str().unwrap()];
+    let score: Value = serde_json::from_slice(&succeed(&place, &arguments).stdout).unwrap();
+    assert_eq!(score["arm"], "ml", "{score}");
+    assert!((0.0..=1.0).contains(&score["score"].as_f64().unwrap()), "{score}");
 }

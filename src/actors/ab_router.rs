@@ -230,7 +230,7 @@ impl AbRouter {
         }
         for step in steps {
             let forward = step.step == Transition::Stage || automatic.decide;
-            if forward || step.step == Transition::RollBackTest {
+            if forward || step.locks || step.step == Transition::RollBackTest {
                 self.ask(step, address);
             } else if self.told.insert((step.version.clone(), step.step.edge().1)) {
                 self.tell(now, &step);

@@ -44,6 +44,9 @@ pub type OpenStore = Box<dyn FnMut(bool) -> Result<Store, OpenError> + Send>;
 #[error("the journal cannot be written now: {0}")]
 pub struct Unavailable(pub String);
 
+/// Places in the queue for what somebody waits for, outcomes and orders, when decisions fill the rest.
+const RESERVED: usize = 1024;
+
 /// The queue is full, or the thread has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many writes wait for the disk")]
@@ -82,6 +85,8 @@ pub struct JournalStatus {
 #[derive(Debug, Clone)]
 pub struct JournalHandle {
     queue: SyncSender<Job>,
+    /// Writes that may wait before one that nobody waits for is refused.
+    room_behind: usize,
     health: Arc<Health>,
     bell: Arc<Bell>,
     bulletin: Bulletin,
@@ -141,7 +146,8 @@ impl JournalHandle {
     /// [`NoRoom`]; the write is gone.
     pub fn write_behind(&self, write: Write) -> Result<(), NoRoom> {
         let waiting = self.health.waiting.fetch_add(1, Ordering::Relaxed);
-        let sent = self.queue.try_send(Job::Behind(write)).map_err(|_| {
+        let has_room = waiting < self.room_behind;
+        let sent = has_room.then(|| self.queue.try_send(Job::Behind(write)).ok()).flatten().ok_or_else(|| {
             self.health.waiting.fetch_sub(1, Ordering::Relaxed);
             NoRoom
         });
@@ -189,6 +195,16 @@ impl JournalHandle {
         }
     }
 
+    /// The same for a thread that may wait.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub fn read_blocking(&self) -> Result<Reader, Unavailable> {
+        let (sender, receiver) = oneshot::channel();
+        self.send(Job::Read(sender))?;
+        receiver.blocking_recv().map_err(|_| Unavailable("its thread was interrupted".to_owned()))?
+    }
+
     /// Commits what waits and ends the thread.
     pub async fn stop(&self) {
         let (sender, receiver) = oneshot::channel();
@@ -233,7 +249,8 @@ pub fn start(
     failures: mpsc::Sender<Failure>,
     tripwire: Tripwire,
 ) -> std::io::Result<JournalHandle> {
-    let (queue, jobs) = sync_channel(limits.queue);
+    let room_behind = limits.queue;
+    let (queue, jobs) = sync_channel(room_behind + RESERVED);
     let health = Arc::new(Health::default());
     let bulletin = Bulletin::default();
     let bell = Arc::new(Bell { crowd: limits.batch.min(limits.queue / 2), ..Bell::default() });
@@ -252,7 +269,7 @@ pub fn start(
     };
     let thread = thread::Builder::new().name(NAME.to_owned()).spawn(move || writer.run(&jobs))?;
     let _set_once = bell.thread.set(thread.thread().clone());
-    Ok(JournalHandle { queue, health, bell, bulletin })
+    Ok(JournalHandle { queue, room_behind, health, bell, bulletin })
 }
 
 struct Writer {

@@ -96,7 +96,7 @@ fn checked(reader: &Reader, version: &VersionId) -> Result<(VersionRecord, [u8; 
 /// As for [`record`], and when it uses an input that `schema` does not have.
 pub fn served(reader: &Reader, version: &VersionId, schema: &Schema) -> Result<Arc<Served>, String> {
     let (record, checksum) = checked(reader, version)?;
-    let model = record.model.compile().map_err(|error| error.to_string())?;
+    let model = record.compile().map_err(|error| error.to_string())?;
     let design = record.design.for_schema(schema).map_err(|error| error.to_string())?;
     Ok(Arc::new(Served::new(version.clone(), design, model, checksum)))
 }

@@ -109,7 +109,10 @@ impl Export {
         match self.what {
             What::Snapshots if self.format == Format::Parquet => {
                 let mut lines = Vec::new();
-                snapshots(&reader, &self.symbol, |line| Ok(lines.push(serde_json::from_slice(line)?)))?;
+                snapshots(&reader, &self.symbol, |line| {
+                    lines.push(serde_json::from_slice(line)?);
+                    Ok(())
+                })?;
                 table(&flatten(lines), &mut out)?
             }
             What::Snapshots => snapshots(&reader, &self.symbol, |line| {

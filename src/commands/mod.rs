@@ -5,12 +5,15 @@ mod change;
 mod check;
 mod dataset;
 mod demo;
+mod drift;
+mod drill;
 mod events;
 mod experiment;
 mod export;
 mod features;
 mod files;
 mod flatten;
+mod impact;
 mod import;
 mod log;
 mod models;
@@ -25,6 +28,7 @@ mod status;
 mod table;
 mod terminal;
 mod train;
+mod tune;
 mod work;
 
 use std::{
@@ -90,10 +94,14 @@ pub enum Command {
     Resume(Resume),
     Experiment(experiment::Experiment),
     Power(power::Power),
+    Impact(impact::ImpactArgs),
+    Tune(tune::Tune),
     Reload(Reload),
     Validate(train::Validate),
     Phases(phases::Phases),
     Dataset(dataset::Dataset),
+    Drill(drill::Drill),
+    Drift(drift::Drift),
     Export(export::Export),
     Alerts(alerts::Alerts),
     Events(events::Events),

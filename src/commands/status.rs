@@ -57,6 +57,8 @@ fn describe(status: &Value) -> String {
         Some(_) => "as the versions below say".to_owned(),
         None => "LOCKED to the baseline: the guardian is being made anew".to_owned(),
     };
+    let emergencies = status.pointer("/guardian/emergencies").and_then(Value::as_array);
+    let emergencies: Vec<&str> = emergencies.into_iter().flatten().filter_map(Value::as_str).collect();
     let mut rows: Vec<Vec<String>> = [
         ("vigie", format!("{}, up {} s, configuration {}", text("/version"), text("/uptime_s"), text("/config_hash"))),
         ("serving", lock),
@@ -87,6 +89,13 @@ fn describe(status: &Value) -> String {
     .into_iter()
     .map(|(name, value)| vec![name.to_owned(), value])
     .collect();
+    let after_serving = 2;
+    for emergency in emergencies.iter().rev() {
+        rows.insert(after_serving, vec!["".to_owned(), (*emergency).to_owned()]);
+    }
+    if status.pointer("/guardian/day_pnl").is_some() {
+        rows.push(vec!["day".to_owned(), format!("the account made {} so far", text("/guardian/day_pnl"))]);
+    }
     if let Some(Value::Object(reasons)) = status.pointer("/scorer/by_reason") {
         rows.extend(reasons.iter().map(|(reason, count)| vec![format!("  {reason}"), count.to_string()]));
     }
@@ -95,7 +104,18 @@ fn describe(status: &Value) -> String {
         let flag = |name: &str| version.get(name) == Some(&Value::Bool(true));
         let marks = [(flag("scoring"), ", scoring"), (flag("overridden"), ", a gate was overridden")];
         let marks: String = marks.into_iter().filter_map(|(set, mark)| set.then_some(mark)).collect();
-        rows.push(vec![field("version"), format!("{}{marks}", field("state"))]);
+        rows.push(vec![field("version"), format!("{}{marks}{}", field("state"), level(status, &field("version")))]);
     }
     terminal::table(&rows)
+}
+
+/// How close a version is to an emergency.
+fn level(status: &Value, version: &str) -> String {
+    let levels = status.pointer("/guardian/levels").and_then(Value::as_array);
+    let is_its = |level: &&Value| level.get("version").and_then(Value::as_str) == Some(version);
+    let Some(level) = levels.into_iter().flatten().find(is_its) else { return String::new() };
+    let count = |name: &str| level.get(name).and_then(Value::as_u64).unwrap_or_default();
+    let accuracy = level.get("accuracy").and_then(Value::as_f64);
+    let accuracy = accuracy.map_or_else(String::new, |accuracy| format!("{:.1} % right over ", 100.0 * accuracy));
+    format!(", {accuracy}{} closed trades, {} lost in a row", count("trades"), count("loss_streak"))
 }

@@ -55,7 +55,7 @@ pub struct Train {
     /// Kind of model [default: training.model]
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(Kind::ALL.map(Kind::name)))]
     model: Option<String>,
-    /// What it predicts [default: training.target]
+    /// What it predicts; a version of pnl or exit_timing foretells amounts and is never promoted [default: training.target]
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(Target::ALL.map(Target::name)))]
     target: Option<String>,
     /// Use only trades of so many days before the latest one

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A name that cannot be used, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,17 +22,17 @@ fn invalid(what: &'static str, text: &str, rule: &'static str) -> InvalidId {
 
 /// The trader's own name of one signal and the trade it may become: `[A-Za-z0-9._:/-]{1,64}`, unique for ever.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "Box<str>", into = "Box<str>")]
+#[serde(try_from = "Box<str>")]
 pub struct TradeId(Box<str>);
 
 /// A traded instrument, such as `ES`: `[A-Z0-9._]{1,16}`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "Box<str>", into = "Box<str>")]
+#[serde(try_from = "Box<str>")]
 pub struct Symbol(Box<str>);
 
 /// One trained model: the symbol it serves and a number that only grows, written `ES/14`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "Box<str>", into = "Box<str>")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "Box<str>")]
 pub struct VersionId {
     /// The symbol whose signals this version scores.
     pub symbol: Symbol,
@@ -140,21 +140,9 @@ impl TryFrom<Box<str>> for VersionId {
     }
 }
 
-impl From<TradeId> for Box<str> {
-    fn from(id: TradeId) -> Self {
-        id.0
-    }
-}
-
-impl From<Symbol> for Box<str> {
-    fn from(symbol: Symbol) -> Self {
-        symbol.0
-    }
-}
-
-impl From<VersionId> for Box<str> {
-    fn from(id: VersionId) -> Self {
-        id.to_string().into()
+impl Serialize for VersionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

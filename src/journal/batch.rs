@@ -1,7 +1,9 @@
 //! The rules of writing: what is new, what is a repeat, what contradicts what is there.
 #![deny(clippy::indexing_slicing)]
 
-use redb::{ReadableTable, Table, WriteTransaction};
+use std::ops::Bound;
+
+use redb::{CursorError, ReadableTable, Table, WriteTransaction};
 
 use super::{
     codec,
@@ -22,6 +24,9 @@ pub(super) struct Batch<'t> {
     versions: Table<'t, &'static str, Bytes>,
     checkpoints: Table<'t, &'static str, Bytes>,
     meta: Table<'t, &'static str, (u64, u32)>,
+    /// Live signals with their numbers that are not in their table yet. Who reads that table calls [`Batch::settle`]
+    /// first.
+    live: Vec<(&'t SignalRecord, u64)>,
     first_seq: u64,
     seq: u64,
     decisions: u64,
@@ -48,6 +53,7 @@ impl<'t> Batch<'t> {
             versions: transaction.open_table(VERSIONS)?,
             checkpoints: transaction.open_table(CHECKPOINTS)?,
             meta,
+            live: Vec::new(),
             first_seq: seq,
             seq,
             decisions,
@@ -55,9 +61,13 @@ impl<'t> Batch<'t> {
         })
     }
 
-    pub(super) fn write(&mut self, write: &Write) -> Result<Applied, redb::Error> {
+    pub(super) fn write(&mut self, write: &'t Write) -> Result<Applied, redb::Error> {
         match write {
-            Write::Signal(record) if record.source == Source::Live => self.append_signal(record),
+            Write::Signal(record) if record.source == Source::Live => return Ok(self.live_signal(record)),
+            Write::Signal(_) | Write::Outcome(_) | Write::Trade(..) => self.settle()?,
+            Write::Skip(_) | Write::Event(_) | Write::Version { .. } | Write::Checkpoint { .. } => {}
+        }
+        match write {
             Write::Signal(record) => self.import_signal(record),
             Write::Outcome(record) => self.outcome(record),
             Write::Trade(signal, outcome) => self.trade(signal, outcome),
@@ -68,8 +78,9 @@ impl<'t> Batch<'t> {
         }
     }
 
-    /// Writes the counters. Says whether there is anything to commit.
+    /// Writes what is left and the counters. Says whether there is anything to commit.
     pub(super) fn finish(mut self) -> Result<bool, redb::Error> {
+        self.settle()?;
         if self.seq == self.first_seq {
             return Ok(false);
         }
@@ -78,11 +89,49 @@ impl<'t> Batch<'t> {
         Ok(true)
     }
 
-    fn append_signal(&mut self, record: &SignalRecord) -> Result<Applied, redb::Error> {
+    fn live_signal(&mut self, record: &'t SignalRecord) -> Applied {
+        if let Err(why) = codec::check_signal(record) {
+            return Applied::Unwritable { why };
+        }
         let seq = self.seq + 1;
-        if let Err(why) = codec::encode_signal(&mut self.buffer, seq, record) {
+        self.live.push((record, seq));
+        self.decisions += u64::from(record.decision.is_some());
+        self.stored(seq)
+    }
+
+    /// Puts the live signals into their table, in the order of their keys: those between the same two neighbours go in
+    /// together, so that a page is worked on once, and not once for each of its signals.
+    fn settle(&mut self) -> Result<(), redb::Error> {
+        let mut live = std::mem::take(&mut self.live);
+        live.sort_unstable_by_key(|(record, seq)| (record.trade_id.as_str(), *seq));
+        let mut rest = live.into_iter().peekable();
+        while let Some((record, seq)) = rest.next() {
+            let key = (record.trade_id.as_str(), seq);
+            codec::encode_signal(&mut self.buffer, seq, record);
+            self.signals.insert(key, self.buffer.as_slice())?;
+            if rest.peek().is_none() {
+                break;
+            }
+            let mut gap = self.signals.upper_bound_mut(Bound::Included(key))?;
+            while let Some((record, seq)) = rest.peek() {
+                codec::encode_signal(&mut self.buffer, *seq, record);
+                match gap.insert_before((record.trade_id.as_str(), *seq), self.buffer.as_slice()) {
+                    Ok(()) => drop(rest.next()),
+                    Err(CursorError::UnorderedKey) => break,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            gap.close()?;
+        }
+        Ok(())
+    }
+
+    fn append_signal(&mut self, record: &SignalRecord) -> Result<Applied, redb::Error> {
+        if let Err(why) = codec::check_signal(record) {
             return Ok(Applied::Unwritable { why });
         }
+        let seq = self.seq + 1;
+        codec::encode_signal(&mut self.buffer, seq, record);
         self.signals.insert((record.trade_id.as_str(), seq), self.buffer.as_slice())?;
         self.decisions += u64::from(record.decision.is_some());
         Ok(self.stored(seq))
@@ -126,10 +175,10 @@ impl<'t> Batch<'t> {
             let why = format!("a signal of {} with an outcome of {}", signal.trade_id, outcome.trade_id);
             return Ok(Applied::Unwritable { why });
         }
-        // both halves are looked at, and both encoded, before either is written
+        // both halves are looked at, and the outcome encoded, before either is written
         let mut unused = Vec::new();
         let writable = signal_in(signal).and_then(|parsed| {
-            codec::encode_signal(&mut unused, 0, signal)?;
+            codec::check_signal(signal)?;
             codec::encode_outcome(&mut unused, 0, true, outcome)?;
             Ok(parsed)
         });

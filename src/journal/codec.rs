@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     error::BadRecord,
+    header,
     record::{
         OutcomeRecord, SignalRecord, SkipRecord, Source, StoredEvent, StoredOutcome, StoredSignal, StoredSkip,
         StoredVersion,
@@ -15,19 +16,12 @@ use crate::domain::{Decision, Event, Opinion, Outcome, Probability, SignalLine, 
 
 const FORMAT: u8 = 1;
 
-/// What stands before the request line of a signal.
-#[derive(Serialize)]
-struct SignalHeader<'a> {
-    received_at: Timestamp,
-    source: Source,
-    decision: Option<&'a Decision>,
-    #[serde(skip_serializing_if = "<[Opinion]>::is_empty")]
-    opinions: &'a [Opinion],
-    latency_us: Option<u64>,
-}
+/// Of signals, whose header was JSON in format 1.
+const SIGNAL_FORMAT: u8 = 2;
 
+/// What stands before the request line of a signal in format 1.
 #[derive(Deserialize)]
-struct OwnedSignalHeader {
+struct JsonHeader {
     received_at: Timestamp,
     source: Source,
     decision: Option<Decision>,
@@ -55,71 +49,66 @@ struct SkipBody {
     reason: Box<str>,
 }
 
-/// Puts a signal into `out`. Errors are words about the record.
-pub(super) fn encode_signal(out: &mut Vec<u8>, seq: u64, record: &SignalRecord) -> Result<(), String> {
-    if let Some(decision) = &record.decision {
-        if decision.trade_id != record.trade_id {
+/// What keeps a signal from being written, in words.
+pub(super) fn check_signal(record: &SignalRecord) -> Result<(), String> {
+    match &record.decision {
+        Some(decision) if decision.trade_id != record.trade_id => {
             return Err(format!("signal {} with a decision for {}", record.trade_id, decision.trade_id));
         }
-        if !decision.size.is_finite() {
+        Some(decision) if !decision.size.is_finite() => {
             return Err(format!("signal {} with a decision of size {}", record.trade_id, decision.size));
         }
+        _ => {}
     }
     let odd =
         |opinion: &&Opinion| !opinion.size.is_finite() || opinion.split.is_some_and(|split| !split.share.is_finite());
-    if let Some(opinion) = record.opinions.iter().find(odd) {
-        return Err(format!("signal {} with an opinion of {} that is no number", record.trade_id, opinion.version));
+    match record.opinions.iter().find(odd) {
+        Some(opinion) => {
+            Err(format!("signal {} with an opinion of {} that is no number", record.trade_id, opinion.version))
+        }
+        None => Ok(()),
     }
-    let header = SignalHeader {
-        received_at: record.received_at,
-        source: record.source,
-        decision: record.decision.as_ref(),
-        opinions: &record.opinions,
-        latency_us: record.latency_us,
-    };
-    let key = [record.trade_id.as_str().as_bytes(), &seq.to_be_bytes()];
-    seal(out, &key, |out| {
-        let length_at = out.len();
-        out.extend_from_slice(&[0; 4]);
-        serde_json::to_writer(&mut *out, &header).map_err(|error| error.to_string())?;
-        let length = out.len() - length_at - 4;
-        let length = u32::try_from(length).map_err(|_| format!("a header of {length} bytes"))?;
-        overwrite(out, length_at, &length.to_le_bytes());
-        out.extend_from_slice(&record.line);
-        Ok(())
-    })
+}
+
+/// Puts a signal that was checked into `out`.
+pub(super) fn encode_signal(out: &mut Vec<u8>, seq: u64, record: &SignalRecord) {
+    out.clear();
+    out.extend_from_slice(&[SIGNAL_FORMAT, 0, 0, 0, 0]);
+    header::write(out, record);
+    out.extend_from_slice(&record.line);
+    let key = [&[SIGNAL_FORMAT], record.trade_id.as_str().as_bytes(), &seq.to_be_bytes()];
+    close_seal(out, &key);
 }
 
 pub(super) fn decode_signal(trade_id: &str, seq: u64, value: &[u8]) -> Result<StoredSignal, BadRecord> {
     let read = || {
-        let body = unseal(&[trade_id.as_bytes(), &seq.to_be_bytes()], value)?;
-        let (length, rest) = body.split_first_chunk::<4>().ok_or("it ends before its header")?;
-        let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|error| error.to_string())?;
-        let (header, line) = rest.split_at_checked(length).ok_or("it ends within its header")?;
-        let header: OwnedSignalHeader = parse(header)?;
-        // records of the first release know only what those that watched scored
-        let watched = header.shadows.into_iter().map(|(version, score)| Opinion {
-            version,
-            split: None,
-            score: Some(score),
-            size: 1.0,
-        });
-        let parsed = SignalLine::parse(line).map_err(|error| error.to_string())?.signal;
-        if parsed.trade_id.as_str() != trade_id {
-            return Err(format!("it holds a signal of the trade {}", parsed.trade_id));
-        }
-        let record = SignalRecord {
-            trade_id: parsed.trade_id.clone(),
-            received_at: header.received_at,
-            source: header.source,
-            decision: header.decision,
-            opinions: header.opinions.into_iter().chain(watched).collect(),
-            latency_us: header.latency_us,
-            line: line.to_vec(),
+        let key = [trade_id.as_bytes(), &seq.to_be_bytes()];
+        let record = match value.split_first() {
+            Some((&SIGNAL_FORMAT, rest)) => {
+                let [trade, seq] = key;
+                header::read(id(trade_id)?, check_seal(&[&[SIGNAL_FORMAT], trade, seq], rest)?)?
+            }
+            _ => read_json_signal(id(trade_id)?, unseal(&key, value)?)?,
         };
-        Ok(StoredSignal { seq, record, signal: parsed })
+        let signal = SignalLine::parse(&record.line).map_err(|error| error.to_string())?.signal;
+        if signal.trade_id != record.trade_id {
+            return Err(format!("it holds a signal of the trade {}", signal.trade_id));
+        }
+        Ok(StoredSignal { seq, record, signal })
     };
     read().map_err(|what| bad("signals", format!("{trade_id} #{seq}"), what))
+}
+
+fn read_json_signal(trade_id: TradeId, body: &[u8]) -> Result<SignalRecord, String> {
+    let (length, rest) = body.split_first_chunk::<4>().ok_or("it ends before its header")?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|error| error.to_string())?;
+    let (header, line) = rest.split_at_checked(length).ok_or("it ends within its header")?;
+    let JsonHeader { received_at, source, decision, shadows, opinions, latency_us } = parse(header)?;
+    // the first records know only what those that watched scored
+    let watched =
+        shadows.into_iter().map(|(version, score)| Opinion { version, split: None, score: Some(score), size: 1.0 });
+    let opinions = opinions.into_iter().chain(watched).collect();
+    Ok(SignalRecord { trade_id, received_at, source, decision, opinions, latency_us, line: line.to_vec() })
 }
 
 pub(super) fn encode_outcome(out: &mut Vec<u8>, seq: u64, matched: bool, record: &OutcomeRecord) -> Result<(), String> {
@@ -226,9 +215,15 @@ fn seal(out: &mut Vec<u8>, key: &[&[u8]], body: impl FnOnce(&mut Vec<u8>) -> Res
     out.clear();
     out.extend_from_slice(&[FORMAT, 0, 0, 0, 0]);
     body(out)?;
-    let sum = crc(key, out.get(5..).unwrap_or_default());
-    overwrite(out, 1, &sum.to_le_bytes());
+    close_seal(out, key);
     Ok(())
+}
+
+fn close_seal(out: &mut [u8], key: &[&[u8]]) {
+    let sum = crc(key, out.get(5..).unwrap_or_default()).to_le_bytes();
+    if let Some(place) = out.get_mut(1..5) {
+        place.copy_from_slice(&sum);
+    }
 }
 
 fn seal_json(out: &mut Vec<u8>, key: &[u8], body: &impl Serialize) -> Result<(), String> {
@@ -236,7 +231,11 @@ fn seal_json(out: &mut Vec<u8>, key: &[u8], body: &impl Serialize) -> Result<(),
 }
 
 fn unseal<'a>(key: &[&[u8]], value: &'a [u8]) -> Result<&'a [u8], String> {
-    let (sum, body) = after_format(value)?.split_first_chunk::<4>().ok_or("it ends before its checksum")?;
+    check_seal(key, after_format(value)?)
+}
+
+fn check_seal<'a>(key: &[&[u8]], sealed: &'a [u8]) -> Result<&'a [u8], String> {
+    let (sum, body) = sealed.split_first_chunk::<4>().ok_or("it ends before its checksum")?;
     if crc(key, body) == u32::from_le_bytes(*sum) { Ok(body) } else { Err("it does not match its checksum".to_owned()) }
 }
 
@@ -253,12 +252,6 @@ fn crc(key: &[&[u8]], body: &[u8]) -> u32 {
     key.iter().for_each(|part| crc.update(part));
     crc.update(body);
     crc.sum()
-}
-
-fn overwrite(out: &mut [u8], at: usize, bytes: &[u8]) {
-    if let Some(place) = out.get_mut(at..at + bytes.len()) {
-        place.copy_from_slice(bytes);
-    }
 }
 
 fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, String> {

@@ -12,6 +12,7 @@ mod batch;
 mod codec;
 mod error;
 mod file;
+mod header;
 mod reader;
 mod record;
 mod schema;

@@ -12,8 +12,9 @@ use redb::TableDefinition;
 pub(super) type Table<K> = TableDefinition<'static, K, &'static [u8]>;
 
 /// Signals that were scored or imported. Key: trade id, sequence number; a signal scored twice has two records.
-/// Value: sealed `[header length u32 LE][header, JSON][request line as received]`, format 1. Written by the scorer, for
-/// every answer, and by imports.
+/// Value: sealed `[header, see the module of that name][request line as received]`, format 2, whose checksum covers the
+/// format as well; in schema 1 `[header length u32 LE][header, JSON][request line as received]`, format 1, which is still
+/// read. Written by the scorer, for every answer, and by imports.
 pub(super) const SIGNALS: Table<(&str, u64)> = TableDefinition::new("signals");
 
 /// What became of trades. Key: trade id. Value: sealed JSON, format 1. Written once per trade, by the guardian or an

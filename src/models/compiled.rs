@@ -13,6 +13,8 @@ pub struct Compiled {
     form: Form,
     width: usize,
     output: Output,
+    /// Whether its real values are shares of 0 to 1, and cut there.
+    is_share: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -42,29 +44,45 @@ impl Compiled {
     /// A linear model, from finite numbers.
     pub(super) fn linear(weights: &[f64], intercept: f64, link: Link) -> Self {
         let output = if link == Link::Sigmoid { Output::Probability } else { Output::Real };
-        Self { width: weights.len(), output, form: Form::Linear { weights: weights.into(), intercept, link } }
+        Self {
+            width: weights.len(),
+            output,
+            is_share: false,
+            form: Form::Linear { weights: weights.into(), intercept, link },
+        }
     }
 
     /// A sum of trees.
     pub(super) fn trees(trees: Trees, start: f64, divisor: f64, link: Link, output: Output) -> Self {
-        Self { width: trees.width(), output, form: Form::Trees { trees, start, divisor, link } }
+        Self { width: trees.width(), output, is_share: false, form: Form::Trees { trees, start, divisor, link } }
     }
 
     /// The mean of members of one width and output.
     pub(super) fn mean(members: Vec<Self>, width: usize, output: Output) -> Self {
-        Self { width, output, form: Form::Mean(members.into()) }
+        Self { width, output, is_share: false, form: Form::Mean(members.into()) }
     }
 
     /// A logistic regression on the log-odds of members of one width.
     pub(super) fn stack(members: Vec<Self>, weights: &[f64], intercept: f64, width: usize) -> Self {
         let form = Form::Stack { members: members.into(), weights: weights.into(), intercept };
-        Self { width, output: Output::Probability, form }
+        Self { width, output: Output::Probability, is_share: false, form }
     }
 
     /// A model with its calibration.
     pub(super) fn calibrated(model: Self, calibration: Calibration) -> Self {
         let width = model.width;
-        Self { width, output: Output::Probability, form: Form::Calibrated { model: model.into(), calibration } }
+        let form = Form::Calibrated { model: model.into(), calibration };
+        Self { width, output: Output::Probability, is_share: false, form }
+    }
+
+    /// The same, whose real values are shares of 0 to 1: they are cut there, as its validation did, and it scores.
+    pub fn of_shares(self) -> Self {
+        Self { is_share: true, ..self }
+    }
+
+    /// Whether what it gives can be a score at all.
+    pub fn scores(&self) -> bool {
+        self.is_share || self.output == Output::Probability
     }
 
     /// Number of columns it takes.
@@ -78,10 +96,11 @@ impl Compiled {
     }
 
     /// Probability of yes for one row of the design matrix. `None` when the row has another width or leads to a number
-    /// that is not finite, and from a model of real values. Does not allocate.
+    /// that is not finite, and from a model of real values that are no shares. Does not allocate.
     pub fn score(&self, x: &[f64]) -> Option<Probability> {
         match self.output {
             Output::Probability => Probability::new(self.value(x)?).ok(),
+            Output::Real if self.is_share => Probability::new(self.value(x)?.clamp(0.0, 1.0)).ok(),
             Output::Real => None,
         }
     }
@@ -127,6 +146,16 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn real_values_are_no_scores_unless_they_are_shares_which_are_cut() {
+        let model = Compiled::linear(&[1.0], 0.0, Link::Identity);
+        assert_eq!((model.scores(), model.score(&[0.5])), (false, None));
+        let share = model.of_shares();
+        let score = |x: f64| share.score(&[x]).map(Probability::get);
+        assert!(share.scores());
+        assert_eq!([score(0.25), score(1.5), score(-2.0), score(f64::NAN)], [Some(0.25), Some(1.0), Some(0.0), None]);
+    }
 
     #[test]
     fn a_row_that_is_not_finite_or_has_another_width_gets_no_score() {

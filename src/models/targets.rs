@@ -91,6 +91,12 @@ impl Target {
         }
     }
 
+    /// Whether its values are yes and no, or shares of 0 to 1: scores of others cannot be blended with a confidence, so a version of
+    /// them never speaks.
+    pub fn can_speak(self) -> bool {
+        !matches!(self, Self::Pnl | Self::ExitTiming)
+    }
+
     /// Its name, as it is configured and stored.
     pub fn name(self) -> &'static str {
         match self {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
+    compiled::Compiled,
     input::Values,
     kind::Kind,
     record::{ModelRecord, RecordError},
@@ -196,6 +197,15 @@ impl VersionRecord {
         let record: Self = serde_json::from_str(envelope.version.get()).map_err(malformed)?;
         record.check()?;
         Ok(record)
+    }
+
+    /// The model in the form that scores, as it was validated: a foretold strength is cut to 0 and 1.
+    ///
+    /// # Errors
+    /// [`RecordError`] for a model that was not checked.
+    pub fn compile(&self) -> Result<Compiled, RecordError> {
+        let model = self.model.compile()?;
+        Ok(if self.target == Target::SignalStrength { model.of_shares() } else { model })
     }
 
     fn check(&self) -> Result<(), VersionError> {

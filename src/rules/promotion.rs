@@ -10,7 +10,8 @@ use super::{
     trials::Trials,
 };
 use crate::domain::{
-    Timestamp, VersionId,
+    EventKind, Timestamp, VersionId,
+    event::{By, Level},
     lifecycle::{State, Transition},
 };
 
@@ -37,6 +38,8 @@ pub struct Step {
     pub reason: String,
     /// The numbers.
     pub evidence: Numbers,
+    /// Whether nothing may speak until a person has looked: something is wrong that is not the version's.
+    pub locks: bool,
 }
 
 /// A gate before a state, and how a version stands against it.
@@ -50,6 +53,20 @@ pub struct Gate {
     pub says: String,
     /// Its conditions.
     pub checks: Vec<Check>,
+}
+
+impl Step {
+    /// What goes with a step that is taken because something is wrong that is not the version's: nothing may speak until a
+    /// person has looked.
+    pub fn alarms(&self, by: &By) -> Vec<EventKind> {
+        if !self.locks {
+            return Vec::new();
+        }
+        let reason = format!("the test of {} is {}", self.version, self.reason);
+        let message = format!("{reason}; serving is locked until `vigie resume`");
+        let alert = EventKind::Alert { level: Level::Critical, code: "test_invalid".into(), message };
+        vec![EventKind::Locked { reason, by: by.clone() }, alert]
+    }
 }
 
 impl fmt::Display for Gate {
@@ -90,7 +107,8 @@ pub fn after_test(version: &VersionId, standing: &Standing, ruling: &Ruling) -> 
     }
     evidence.extend(standing.sample_ratio.map(|test| ("sample_ratio_p".into(), test.p)));
     let reason = format!("{}: {}", ruling.verdict.name(), ruling.verdict.why());
-    Some(Step { version: version.clone(), step, reason, evidence })
+    let locks = matches!(ruling.verdict, Verdict::Invalid(_));
+    Some(Step { version: version.clone(), step, reason, evidence, locks })
 }
 
 /// The first version of each symbol that may begin its test: its gate is passed, and no other is under test.
@@ -105,7 +123,8 @@ pub fn to_test(trials: &Trials, staging: &StagingOptions, now: Timestamp) -> Vec
         let ruling = shadowing.ruling(staging, now);
         if ruling.passed {
             let (evidence, reason) = (numbers(&ruling.checks), "the staging gate is passed".to_owned());
-            steps.push(Step { version: version.clone(), step: Transition::StartTest, reason, evidence });
+            let step = Transition::StartTest;
+            steps.push(Step { version: version.clone(), step, reason, evidence, locks: false });
         }
     }
     steps
@@ -120,6 +139,7 @@ pub fn to_staging(trials: &Trials) -> Vec<Step> {
         step: Transition::Stage,
         reason: "it passed validation".to_owned(),
         evidence: Numbers::new(),
+        locks: false,
     };
     validated.map(|(version, _)| step(version)).collect()
 }

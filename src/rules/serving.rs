@@ -88,6 +88,11 @@ impl Served {
         &self.version
     }
 
+    /// Whether what it gives can be a score: a version that foretells amounts is of no use here.
+    pub fn scores(&self) -> bool {
+        self.model.scores()
+    }
+
     /// BLAKE2b-32 of the record it was read from.
     pub fn checksum(&self) -> &[u8; 32] {
         &self.checksum

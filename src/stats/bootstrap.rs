@@ -9,6 +9,7 @@ use rand_pcg::Pcg64;
 use super::{
     describe::{mean, quantile},
     interval::Interval,
+    normal, student,
 };
 
 /// Replicates of a statistic beyond this share that are undefined leave nothing to say about it.
@@ -30,6 +31,8 @@ pub struct Resampling {
 pub struct Replicates {
     values: Vec<f64>,
     undefined: usize,
+    /// Blocks that the series is worth.
+    blocks: f64,
 }
 
 /// The mean block length that estimates the variance of the mean best: Politis and White (2004) with the correction of
@@ -72,7 +75,8 @@ impl Resampling {
         }
         let mut rng = Pcg64::seed_from_u64(self.seed);
         let mut places = Vec::with_capacity(n);
-        let mut replicates = Replicates { values: Vec::with_capacity(self.resamples), undefined: 0 };
+        let (values, blocks) = (Vec::with_capacity(self.resamples), n as f64 / self.block);
+        let mut replicates = Replicates { values, undefined: 0, blocks };
         for _ in 0..self.resamples {
             places.clear();
             let mut place = 0;
@@ -92,16 +96,30 @@ impl Resampling {
 }
 
 impl Replicates {
-    /// The middle share `level` of the replicates. `None` when more than 5 % of them are undefined.
+    /// The middle of the replicates, as wide as Student's t is for the number of blocks at `level`: Hesterberg's (2015)
+    /// expanded percentile interval, since the plain one is too narrow by as much as the normal interval of a small
+    /// sample is. `None` when more than 5 % of them are undefined, or unless 0 < `level` < 1.
     pub fn interval(&self, level: f64) -> Option<Interval> {
         let values = self.defined()?;
-        Interval::new(quantile(values, 0.5 - level / 2.0)?, quantile(values, 0.5 + level / 2.0)?)
+        let blocks = self.blocks.max(2.0);
+        let wide = (blocks / (blocks - 1.0)).sqrt() * student::two_sided_quantile(level, blocks - 1.0)?;
+        let outside = normal::cdf(-wide);
+        Interval::new(quantile(values, outside)?, quantile(values, 1.0 - outside)?)
     }
 
     /// Share of the replicates above `threshold`. `None` when more than 5 % of them are undefined.
     pub fn share_above(&self, threshold: f64) -> Option<f64> {
         let values = self.defined()?;
         Some(values.iter().filter(|value| **value > threshold).count() as f64 / values.len() as f64)
+    }
+
+    /// A statistic of two series that were resampled apart from each other, from the statistics of both.
+    #[must_use]
+    pub fn with(&self, other: &Self, mut statistic: impl FnMut(f64, f64) -> Option<f64>) -> Self {
+        let pairs = self.values.iter().zip(&other.values);
+        let values: Vec<f64> = pairs.filter_map(|(a, b)| statistic(*a, *b)).filter(|value| value.is_finite()).collect();
+        let all = (self.values.len() + self.undefined).min(other.values.len() + other.undefined);
+        Self { undefined: all - values.len(), values, blocks: self.blocks.min(other.blocks) }
     }
 
     fn defined(&self) -> Option<&[f64]> {
@@ -161,6 +179,21 @@ mod tests {
             (calls % 10 > 0).then_some(1.0)
         });
         assert_eq!((rare.as_ref().and_then(|r| r.interval(0.9)), rare.and_then(|r| r.share_above(0.0))), (None, None));
+    }
+
+    #[test]
+    fn an_interval_of_few_blocks_is_as_wide_as_students_t() {
+        let of = |block: f64, n: u32| {
+            let series: Vec<f64> = (0..n).map(f64::from).collect();
+            let mean = |places: &[usize]| Some(places.iter().map(|place| series[*place]).sum::<f64>() / f64::from(n));
+            let replicates = Resampling { block, ..RESAMPLING }.replicate(n as usize, mean).unwrap();
+            let plain = quantile(&replicates.values, 0.975).unwrap() - quantile(&replicates.values, 0.025).unwrap();
+            replicates.interval(0.95).unwrap().width() / plain
+        };
+        // t with 9 degrees of freedom times sqrt(10 / 9) over the normal deviate
+        assert!((of(1.0, 10) / (2.262_157 * (10.0_f64 / 9.0).sqrt() / 1.959_964) - 1.0).abs() < 0.06);
+        assert!((of(1.0, 400) - 1.0).abs() < 0.03);
+        assert!(of(20.0, 200) > 1.1, "ten blocks");
     }
 
     #[test]

@@ -49,6 +49,12 @@ pub(super) fn version(
     }
     warnings.extend(learnt.design.dropped().iter().map(Dropped::to_string));
     warnings.extend(report.evidence.notes.iter().cloned());
+    if !recipe.target.can_speak() {
+        warnings.push(format!(
+            "a version of {} foretells amounts: it is kept to be looked at, and is never promoted",
+            recipe.target
+        ));
+    }
     let names: Vec<&str> = learnt.design.names().collect();
     let x = recipe::columns(&learnt.design, &examples.values(&split.train))?;
     let labels: Vec<bool> = truth.iter().map(|truth| *truth >= 0.5).collect();

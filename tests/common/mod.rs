@@ -2,7 +2,9 @@
 #![allow(dead_code, reason = "not every file of tests needs all of it")]
 
 pub mod daemon;
+pub mod market;
 pub mod place;
 pub mod process;
+pub mod real;
 pub mod wait;
 pub mod wire;

@@ -6,6 +6,8 @@ use std::{
     process::{Child, Command, ExitStatus, Output, Stdio},
 };
 
+use serde_json::Value;
+
 use super::{
     place::{CONFIG, Place},
     wait::until,
@@ -24,6 +26,13 @@ pub fn succeed(place: &Place, arguments: &[&str]) -> Output {
     let output = vigie(place, arguments).output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {output:?}");
     output
+}
+
+/// The one JSON line that a command prints, which must end with `code`.
+pub fn told(place: &Place, arguments: &[&str], code: i32) -> Value {
+    let output = vigie(place, arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// `vigie run`, alive.

@@ -89,8 +89,9 @@ impl Guardian {
 
     /// A step on evidence: checked against where the version stands now.
     fn advance(&mut self, advance: Advance, address: Addr<Shell<Self>>) -> ResponseFuture<Answer<Done>> {
-        let Step { version, step, reason, evidence } = advance.0;
         let by = By::Daemon("ab_router".into());
+        let alarms = advance.0.alarms(&by);
+        let Step { version, step, reason, evidence, .. } = advance.0;
         let to = step.edge().1;
         if to.may_speak()
             && let Some(why) = self.roster.silenced(&version.symbol)
@@ -102,7 +103,8 @@ impl Guardian {
             Ok(steps) if matches!(to, State::RolledBack | State::Archived) => {
                 let kinds =
                     steps.iter().map(|(id, step)| moved(id, *step, &reason, by.clone(), false, evidence.clone()));
-                let kinds = kinds.collect();
+                let mut kinds: Vec<EventKind> = kinds.collect();
+                kinds.extend(alarms);
                 tracing::warn!(%version, "{version} is {to}: {reason}");
                 let durable = self.silence(kinds);
                 Box::pin(async move { Ok(Done { done: format!("{version} is {to}"), durable: durable.await }) })
@@ -137,7 +139,7 @@ impl Guardian {
     }
 
     /// Gives a model a say: loads it, records the events, and only then lets them take effect. One order at a time.
-    fn commit(
+    pub(super) fn commit(
         &mut self,
         events: Vec<Event>,
         load: Vec<VersionId>,
@@ -162,6 +164,15 @@ impl Guardian {
                 });
                 let loaded = loaded.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
                 let loaded = loaded.map_err(|error| WireError::new("model_damaged", error))?;
+                let loaded: BTreeMap<VersionId, Arc<Served>> = loaded;
+                if let Some((id, _)) = loaded.iter().find(|(_, served)| !served.scores()) {
+                    return Err(WireError::new(
+                        "refused",
+                        format!(
+                            "{id} foretells amounts, which cannot be blended with a confidence: it can never speak; train another target"
+                        ),
+                    ));
+                }
                 let writes = events.iter().cloned().map(Write::Event).collect();
                 journal.write(writes).await.map_err(|error| retry(&error))?;
                 Ok(Committed { events, loaded })
@@ -175,7 +186,7 @@ impl Guardian {
     }
 }
 
-fn moved(
+pub(super) fn moved(
     version: &VersionId,
     step: Transition,
     reason: &str,

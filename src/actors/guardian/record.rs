@@ -109,9 +109,8 @@ impl Guardian {
         events: Vec<Event>,
     ) -> ResponseFuture<Answer<Ack>> {
         let shared = self.shared.clone();
-        shared.unsaved.borrow_mut().extend(events);
-        // an earlier attempt may have left some behind: no outcome is acknowledged before what it silenced is on disk
-        let events = shared.unsaved.borrow().clone();
+        let before = shared.unsaved.borrow().clone();
+        shared.unsaved.borrow_mut().extend(events.iter().cloned());
         let followed = events.iter().cloned().map(Write::Event);
         let writes: Vec<Write> = std::iter::once(write).chain(followed).collect();
         // without events it is on its way to the journal before anything else is handled
@@ -127,6 +126,9 @@ impl Guardian {
                 }
             };
             shared.settle(events, written.is_ok());
+            if written.is_ok() {
+                shared.catch_up(&before).await?;
+            }
             if let Ok(applied) = &mut written {
                 applied.truncate(1);
             }
@@ -142,6 +144,24 @@ impl Guardian {
 }
 
 impl super::Shared {
+    /// Waits until what was silenced `before`, perhaps by an earlier attempt at the same outcome, is on disk: no outcome is
+    /// acknowledged sooner.
+    async fn catch_up(&self, before: &[Event]) -> Result<(), WireError> {
+        if before.is_empty() {
+            return Ok(());
+        }
+        // those whose write has just ended are told of first
+        tokio::task::yield_now().await;
+        let left: Vec<Event> = self.unsaved.borrow().iter().filter(|event| before.contains(event)).cloned().collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        let writes = left.iter().cloned().map(Write::Event).collect();
+        self.journal.write(writes).await.map_err(|error| retry(&error))?;
+        self.settle(left, true);
+        Ok(())
+    }
+
     /// `events` took a model's word away and are on disk, or are written again until they are: they must survive a
     /// restart.
     pub(super) fn settle(&self, events: Vec<Event>, durable: bool) {

@@ -4,6 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use super::{
     decide::{Check, Ruling},
+    impact::{Comparing, Group, Impact},
     report::{Horizon, Measure, Metric, PowerLine, Report, ViewReport},
 };
 
@@ -33,10 +34,7 @@ impl Report {
     fn write_view(&self, f: &mut Formatter<'_>, view: &ViewReport) -> fmt::Result {
         let ([ml, baseline], [ml_taken, baseline_taken]) = (view.signals, view.taken);
         writeln!(f, "  signals: ML {ml} ({ml_taken} traded), baseline {baseline} ({baseline_taken} traded)")?;
-        let heads = ["metric", "ML", "baseline", "difference"];
-        let [a, b, c, d] = heads;
-        let level = format!("{:.0} % interval", 100.0 * self.confidence);
-        writeln!(f, "  {a:<14} {b:>10} {c:>10} {d:>10}  {level:<24} {:<10} holds for", "p")?;
+        head(f, ["ML", "baseline"], self.confidence)?;
         for metric in &view.metrics {
             writeln!(f, "  {metric}")?;
         }
@@ -59,6 +57,34 @@ impl Report {
             Some(pnl) => writeln!(f, "; by the end it finds {pnl:.2} per signal"),
             None => writeln!(f),
         }
+    }
+}
+
+/// The line above metrics, whose two groups are called `groups`.
+fn head(f: &mut Formatter<'_>, [first, second]: [&str; 2], confidence: f64) -> fmt::Result {
+    let (name, difference, level) = ("metric", "difference", format!("{:.0} % interval", 100.0 * confidence));
+    writeln!(f, "  {name:<14} {first:>10} {second:>10} {difference:>10}  {level:<24} {:<10} holds for", "p")
+}
+
+impl Display for Impact {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let names = match self.comparing {
+            Comparing::Arms => ["ML", "baseline"],
+            Comparing::Periods => ["since", "before"],
+        };
+        for (name, group) in names.iter().zip([self.ml, self.baseline]) {
+            let Group { signals, taken, sessions, pnl, design_effect } = group;
+            write!(f, "{name}: {signals} signals of {sessions} sessions, {taken} traded, pnl {pnl:.2}")?;
+            match design_effect {
+                Some(effect) => {
+                    writeln!(f, "; correlation {:.3}, design effect {:.2}", effect.icc, effect.effect)?;
+                }
+                None => writeln!(f)?,
+            }
+        }
+        writeln!(f)?;
+        head(f, names, self.confidence)?;
+        self.metrics.iter().try_for_each(|metric| writeln!(f, "  {metric}"))
     }
 }
 

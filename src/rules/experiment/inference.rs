@@ -46,7 +46,7 @@ fn confidence(criteria: &Criteria) -> f64 {
     1.0 - criteria.options.level
 }
 
-fn blank(measure: Measure, horizon: Horizon, method: &str) -> Metric {
+pub(super) fn blank(measure: Measure, horizon: Horizon, method: &str) -> Metric {
     Metric {
         measure,
         horizon,
@@ -60,12 +60,12 @@ fn blank(measure: Measure, horizon: Horizon, method: &str) -> Metric {
     }
 }
 
-fn compared(metric: Metric, comparison: Option<Comparison>) -> Metric {
+pub(super) fn compared(metric: Metric, comparison: Option<Comparison>) -> Metric {
     Metric { interval: comparison.map(|c| c.interval), p: comparison.map(|c| c.test.p), ..metric }
 }
 
 /// Both figures and their difference.
-fn with_figures(metric: Metric, ml: Option<f64>, baseline: Option<f64>) -> Metric {
+pub(super) fn with_figures(metric: Metric, ml: Option<f64>, baseline: Option<f64>) -> Metric {
     let difference = ml.zip(baseline).map(|(ml, baseline)| ml - baseline);
     Metric { ml, baseline, difference, ..metric }
 }
@@ -75,7 +75,7 @@ fn win_rate(criteria: &Criteria, evidence: &Evidence) -> Metric {
     let metric = blank(Measure::WinRate, Horizon::Fixed, method);
     let metric = with_figures(metric, evidence.ml.win_rate(), evidence.baseline.win_rate());
     let compared = match evidence.view {
-        View::Randomised => of_counts(criteria, evidence.ml, evidence.baseline, 1.0),
+        View::Randomised => of_counts(confidence(criteria), evidence.ml, evidence.baseline, 1.0),
         // of trades that are among all trades, those kept against those let go: p_kept - p_all is the share let go times
         // p_kept - p_gone. Both share their sessions' fate, which the design effect makes up for
         View::Paired => {
@@ -87,7 +87,7 @@ fn win_rate(criteria: &Criteria, evidence: &Evidence) -> Metric {
                 pnl: 0.0,
             };
             let share = gone.taken as f64 / taken as f64;
-            of_counts(criteria, evidence.ml, gone, session_effect(evidence).unwrap_or(1.0))
+            of_counts(confidence(criteria), evidence.ml, gone, session_effect(evidence).unwrap_or(1.0))
                 .map(|metric| Metric { interval: metric.interval.and_then(|interval| interval.times(share)), ..metric })
         }
     };
@@ -106,7 +106,8 @@ fn session_effect(evidence: &Evidence) -> Option<f64> {
     Some((by_session / by_trade).max(1.0)).filter(|effect| effect.is_finite())
 }
 
-fn of_counts(criteria: &Criteria, a: PolicyFigures, b: PolicyFigures, effect: f64) -> Option<Metric> {
+/// Win rates of two groups of trades, whose counts are divided by `effect`.
+pub(super) fn of_counts(level: f64, a: PolicyFigures, b: PolicyFigures, effect: f64) -> Option<Metric> {
     let shrunk = |figures: PolicyFigures| Share::new(figures.wins as f64 / effect, figures.taken as f64 / effect);
     let (share_a, share_b) = (shrunk(a)?, shrunk(b)?);
     let exact = smallest_expected(share_a, share_b) < LEAST_EXPECTED;
@@ -117,7 +118,7 @@ fn of_counts(criteria: &Criteria, a: PolicyFigures, b: PolicyFigures, effect: f6
         ("two-proportion z", two_proportion_z(share_a, share_b).map(|test| test.p))
     };
     let metric = blank(Measure::WinRate, Horizon::Fixed, &format!("Newcombe interval, {test}"));
-    Some(Metric { interval: newcombe(share_a, share_b, confidence(criteria)), p, ..metric })
+    Some(Metric { interval: newcombe(share_a, share_b, level), p, ..metric })
 }
 
 fn sequential(criteria: &Criteria, evidence: &Evidence, metric: EvidenceMetric) -> Option<Metric> {
@@ -188,48 +189,60 @@ fn per_taken(criteria: &Criteria, evidence: &Evidence) -> Metric {
 }
 
 fn sharpe_ratios(criteria: &Criteria, evidence: &Evidence) -> [Metric; 2] {
-    let [ml, baseline] = evidence.sharpe();
-    let (ml_days, baseline_days) = evidence.days();
+    let (ml, baseline) = evidence.days();
+    paired_sharpe(confidence(criteria), &ml, &baseline, resampling(criteria, evidence))
+}
+
+/// Of two policies over the same days in the same order, by the closed form and by resampling.
+pub(super) fn paired_sharpe(level: f64, ml: &[f64], baseline: &[f64], resampling: Resampling) -> [Metric; 2] {
+    let of = |days: &[f64]| sharpe(days, DAYS_PER_YEAR);
+    let figures = [of(ml), of(baseline)];
     let closed_form = blank(Measure::Sharpe, Horizon::Fixed, "Jobson-Korkie with Memmel's correction, paired days");
-    let closed_form = with_figures(closed_form, ml, baseline);
+    let closed_form = with_figures(closed_form, figures[0], figures[1]);
     let year = DAYS_PER_YEAR.sqrt();
-    let test = sharpe_difference(&ml_days, &baseline_days, confidence(criteria));
+    let test = sharpe_difference(ml, baseline, level);
     let interval = test.and_then(|test| test.interval.times(year));
     let closed_form = Metric { interval, p: test.map(|test| test.test.p), ..closed_form };
 
     let resampled = blank(Measure::Sharpe, Horizon::Fixed, "stationary block bootstrap over sessions");
-    let resampled = with_figures(resampled, ml, baseline);
+    let resampled = with_figures(resampled, figures[0], figures[1]);
     let pick = |days: &[f64], places: &[usize]| -> Vec<f64> {
         places.iter().filter_map(|place| days.get(*place)).copied().collect()
     };
-    let gain = |places: &[usize]| {
-        let of = |days: &[f64]| sharpe(&pick(days, places), DAYS_PER_YEAR);
-        Some(of(&ml_days)? - of(&baseline_days)?)
-    };
-    let replicates = resampling(criteria, evidence).replicate(ml_days.len(), gain);
-    let interval = replicates.and_then(|replicates| replicates.interval(confidence(criteria)));
+    let gain = |places: &[usize]| Some(of(&pick(ml, places))? - of(&pick(baseline, places))?);
+    let replicates = resampling.replicate(ml.len(), gain);
+    let interval = replicates.and_then(|replicates| replicates.interval(level));
     [closed_form, Metric { interval, ..resampled }]
 }
 
 fn drawdown(criteria: &Criteria, evidence: &Evidence) -> Metric {
+    paired_drawdown(confidence(criteria), &evidence.sessions, resampling(criteria, evidence))
+}
+
+/// Drawdown per signal of one policy's sessions. `None` without signals.
+pub(super) fn drawdown_per_signal<'a>(sessions: impl Iterator<Item = &'a [f64]>) -> Option<f64> {
+    let series: Vec<f64> = sessions.flatten().copied().collect();
+    Some(max_drawdown(&series)? / series.len() as f64)
+}
+
+/// Of two policies over the same sessions.
+pub(super) fn paired_drawdown(level: f64, sessions: &[SessionPnl], resampling: Resampling) -> Metric {
     let metric = blank(Measure::DrawdownRatio, Horizon::Fixed, "stationary block bootstrap over sessions");
-    let [ml, baseline] = evidence.drawdowns();
-    let per_signal = |days: &[&SessionPnl], side: fn(&SessionPnl) -> &[f64]| {
-        let series: Vec<f64> = days.iter().flat_map(|day| side(day)).copied().collect();
-        Some(max_drawdown(&series)? / series.len() as f64)
-    };
     let both = |places: &[usize]| {
-        let days: Vec<&SessionPnl> = places.iter().filter_map(|place| evidence.sessions.get(*place)).collect();
-        per_signal(&days, |day| &day.ml).zip(per_signal(&days, |day| &day.baseline))
+        let days = || places.iter().filter_map(|place| sessions.get(*place));
+        let ml = drawdown_per_signal(days().map(|day| day.ml.as_slice()));
+        ml.zip(drawdown_per_signal(days().map(|day| day.baseline.as_slice())))
     };
-    let (resampling, n) = (resampling(criteria, evidence), evidence.sessions.len());
+    let as_it_was: Vec<usize> = (0..sessions.len()).collect();
+    let found = both(&as_it_was);
+    let n = sessions.len();
     let ratios = resampling.replicate(n, |places| both(places).and_then(|(a, b)| ratio(a, b)));
     let excess = resampling.replicate(n, |places| both(places).map(|(ml, baseline)| ml - baseline));
     Metric {
-        ml,
-        baseline,
-        difference: evidence.drawdown_ratio(),
-        interval: ratios.and_then(|ratios| ratios.interval(confidence(criteria))),
+        ml: found.map(|(ml, _)| ml),
+        baseline: found.map(|(_, baseline)| baseline),
+        difference: found.and_then(|(ml, baseline)| ratio(ml, baseline)),
+        interval: ratios.and_then(|ratios| ratios.interval(level)),
         chance_worse: excess.and_then(|excess| excess.share_above(0.0)),
         ..metric
     }
@@ -241,18 +254,27 @@ fn slippage(criteria: &Criteria, sessions: &[Session]) -> Metric {
         let random = trades.filter(|trade| trade.assignment.arm == arm && trade.assignment.is_random());
         random.filter_map(|trade| trade.slippage_ticks).collect()
     };
-    let (ml, baseline) = (of(Arm::Ml), of(Arm::Baseline));
+    slippages(confidence(criteria), &of(Arm::Ml), &of(Arm::Baseline))
+}
+
+/// Of two groups of trades, in ticks.
+pub(super) fn slippages(level: f64, ml: &[f64], baseline: &[f64]) -> Metric {
     let metric = blank(Measure::Slippage, Horizon::Fixed, "Welch interval, Mann-Whitney");
-    let metric = with_figures(metric, mean(&ml), mean(&baseline));
-    let interval = welch(&ml, &baseline, confidence(criteria)).map(|comparison| comparison.interval);
-    Metric { interval, p: mann_whitney(&ml, &baseline).map(|test| test.p), ..metric }
+    let metric = with_figures(metric, mean(ml), mean(baseline));
+    let interval = welch(ml, baseline, level).map(|comparison| comparison.interval);
+    Metric { interval, p: mann_whitney(ml, baseline).map(|test| test.p), ..metric }
 }
 
 /// Blocks as long as the daily differences ask for.
 fn resampling(criteria: &Criteria, evidence: &Evidence) -> Resampling {
     let (ml, baseline) = evidence.days();
-    let differences: Vec<f64> = ml.iter().zip(&baseline).map(|(ml, baseline)| ml - baseline).collect();
+    let (resamples, seed) = (criteria.options.resamples, criteria.options.seed);
+    Resampling { block: paired_block(&ml, &baseline), resamples, seed }
+}
+
+/// Mean length of the blocks in which two policies' days are drawn together.
+pub(super) fn paired_block(ml: &[f64], baseline: &[f64]) -> f64 {
+    let differences: Vec<f64> = ml.iter().zip(baseline).map(|(ml, baseline)| ml - baseline).collect();
     let of = |days: &[f64]| block_length(days).unwrap_or(1.0);
-    let block = of(&differences).max(of(&ml)).max(of(&baseline));
-    Resampling { block, resamples: criteria.options.resamples, seed: criteria.options.seed }
+    of(&differences).max(of(ml)).max(of(baseline))
 }

@@ -8,6 +8,7 @@
 mod decide;
 mod display;
 mod evidence;
+mod impact;
 mod inference;
 mod options;
 mod report;
@@ -16,6 +17,7 @@ mod state;
 
 pub use decide::{Check, HarmStanding, MetricStanding, Ruling, Standing, Verdict};
 pub use evidence::{Evidence, PolicyFigures, SessionPnl};
+pub use impact::{Comparing, Group, Impact, ImpactOptions, Traded, impact};
 pub use options::{Criteria, EvidenceMetric, InvalidOptions, Options, Terms, View};
 pub use report::{Horizon, Measure, Metric, PowerLine, Report, ViewReport};
 pub use staging::{ShadowTrade, StagingOptions, StagingRuling, staging_gate};

@@ -1,0 +1,136 @@
+//! `vigie impact`: what the ML layer changed.
+
+use clap::Args;
+use serde_json::json;
+
+use super::{JournalArgs, Outcome, terminal::tell};
+use crate::{
+    actors::history,
+    domain::{self, Symbol, Timestamp, VersionId},
+    rules::{
+        experiment::{Comparing, Impact, ImpactOptions, impact},
+        groups::{Counts, Groups, by_arm, by_period},
+        past::Happening,
+    },
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  vigie impact
+  vigie impact --version ES/3 --json
+  vigie impact --since 2026-03-02T00:00:00Z
+  vigie impact --before 2026-02-01T00:00:00Z --since 2026-03-02T00:00:00Z";
+
+/// Show what the ML layer changed: win rate, pnl, Sharpe ratio, drawdown, slippage, each with its interval
+///
+/// Compares the signals that chance gave to the ML arm with those it left to the strategy alone. With --since or --before
+/// it compares two periods instead, imported trades included; that is no experiment: whatever else changed between them
+/// is in every figure. Reads the journal, also beside the daemon.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ImpactArgs {
+    /// Compare the arms of the journal's decisions [default, unless a period is named]
+    #[arg(long, conflicts_with_all = ["since", "before"])]
+    arm: bool,
+    /// Beginning of the period with the ML layer, RFC 3339 [default: the end of the one before]
+    #[arg(long, value_name = "TIME")]
+    since: Option<Timestamp>,
+    /// End of the period before [default: the beginning of the other]
+    #[arg(long, value_name = "TIME")]
+    before: Option<Timestamp>,
+    /// Of the arms: only those of this version's test and holdback
+    #[arg(long, conflicts_with_all = ["since", "before"])]
+    version: Option<VersionId>,
+    /// Whose trades
+    #[arg(long, default_value = "ES", value_parser = |text: &str| Symbol::new(text))]
+    symbol: Symbol,
+    #[command(flatten)]
+    from: JournalArgs,
+}
+
+impl ImpactArgs {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When the journal cannot be read, or the periods overlap.
+    pub fn run(self) -> Outcome {
+        let (config, reader) = self.from.reader()?;
+        let history = history::read(&reader).map_err(anyhow::Error::msg)?;
+        let mut happenings =
+            history::happenings(&reader, &config.calendar, &config.policy).map_err(anyhow::Error::msg)?;
+        happenings.retain(|happening| self.concerns(happening));
+        let (comparing, groups) = match self.since.or(self.before) {
+            None => (Comparing::Arms, by_arm(&happenings, self.version.as_ref())),
+            Some(boundary) => {
+                let (before, since) = (self.before.unwrap_or(boundary), self.since.unwrap_or(boundary));
+                if before > since {
+                    return Err(anyhow::anyhow!("--before {before} lies after --since {since}").into());
+                }
+                let mine = history.signals.iter().filter(|signal| signal.symbol == self.symbol);
+                let closed: Vec<(&domain::Signal, &domain::Outcome)> =
+                    mine.filter_map(|signal| Some((signal, history.outcomes.get(&signal.trade_id)?))).collect();
+                (Comparing::Periods, by_period(&happenings, &closed, &config.calendar, before, since))
+            }
+        };
+        let Groups { ml, baseline, counts } = groups;
+        let options = ImpactOptions {
+            confidence: 1.0 - config.experiment.level,
+            resamples: config.experiment.resamples,
+            seed: config.experiment.seed,
+        };
+        let found = impact(comparing, &ml, &baseline, &options);
+        let notes = notes(&found, &counts);
+        if self.from.json {
+            tell(json!({ "symbol": self.symbol, "impact": found, "counts": counts, "notes": notes }))?;
+            return Ok(());
+        }
+        tell(found.to_string().trim_end())?;
+        notes.iter().try_for_each(|note| tell(format_args!("note: {note}")))?;
+        Ok(())
+    }
+
+    /// Whether it is about the symbol; of what is not known by its symbol, that it is not about another.
+    fn concerns(&self, happening: &Happening) -> bool {
+        match happening {
+            Happening::Scored { entry, .. } => entry.symbol.as_ref().is_none_or(|symbol| *symbol == self.symbol),
+            _ => true,
+        }
+    }
+}
+
+fn notes(found: &Impact, counts: &Counts) -> Vec<String> {
+    let Counts { unresolved, in_neither, heard, by_another, shares } = counts;
+    let mut notes = Vec::new();
+    match found.comparing {
+        Comparing::Arms => {
+            notes.push(format!(
+                "arms as chance gave them; a model was heard in {heard} of the {} signals of the ML arm",
+                found.ml.signals
+            ));
+            if *by_another > 0 {
+                notes.push(format!("another version was heard in {by_another} signals of the baseline arm"));
+            }
+            if shares.len() > 1 {
+                notes.push(
+                    "the share of the ML arm was not always the same; `vigie experiment` compares like with like"
+                        .to_owned(),
+                );
+            }
+            if *in_neither > 0 {
+                notes.push(format!("{in_neither} signals were not left to chance and are left out"));
+            }
+        }
+        Comparing::Periods => {
+            notes.push(
+                "two periods are no experiment: the market, the strategy and all else that changed is in every figure"
+                    .to_owned(),
+            );
+            notes.push(format!("a model was heard in {heard} of the {} signals since", found.ml.signals));
+        }
+    }
+    if *unresolved > 0 {
+        notes.push(format!("{unresolved} signals are left out: nothing is known of what became of them"));
+    }
+    notes.push("intervals and p-values hold for one look, and each for itself".to_owned());
+    notes
+}

@@ -1,0 +1,296 @@
+//! The fold itself: a happening comes in, the state of the past goes on, and what follows is done at once.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{
+    Fate, Line, Replay, Thresholds, is_found_anew,
+    retell::{Became, Retold, became, let_go, retell},
+    text,
+};
+use crate::{
+    domain::{
+        Event, EventKind, Outcome, Timestamp, TradeId, VersionId,
+        event::{By, Level},
+        lifecycle::{State, Transition},
+    },
+    rules::{
+        desk::{Desk, Entry},
+        experiment::{Criteria, Options},
+        past::{Happening, Past, consequences},
+        promotion::{Step, after_test, to_staging, to_test},
+        trials::Trial,
+    },
+};
+
+/// The state of a replay.
+pub(super) struct Fold<'a> {
+    thresholds: &'a Thresholds,
+    past: Past,
+    criteria: Vec<(Options, Arc<Criteria>)>,
+    /// Tests of which a session has closed since they were judged.
+    stale: BTreeSet<VersionId>,
+    /// Steps that follow from the evidence of a test and have not been taken.
+    due: BTreeMap<VersionId, Step>,
+    told: BTreeSet<(VersionId, State)>,
+    /// Each signal as it was recorded and as it would have been answered.
+    signals: BTreeMap<TradeId, (Entry, Retold)>,
+    fates: BTreeMap<TradeId, Fate>,
+    lines: Vec<Line>,
+    last: Option<Timestamp>,
+}
+
+impl<'a> Fold<'a> {
+    pub(super) fn new(thresholds: &'a Thresholds) -> Self {
+        Self {
+            thresholds,
+            past: Past::new(Desk::new(thresholds.keep)),
+            criteria: Vec::new(),
+            stale: BTreeSet::new(),
+            due: BTreeMap::new(),
+            told: BTreeSet::new(),
+            signals: BTreeMap::new(),
+            fates: BTreeMap::new(),
+            lines: Vec::new(),
+            last: None,
+        }
+    }
+
+    /// Takes in what happened next. Sessions that are due close first, as when the daemon takes in news.
+    pub(super) fn take(&mut self, happening: &Happening) -> Result<(), String> {
+        let at = happening.at();
+        self.close(at);
+        match happening {
+            Happening::Event(event) => self.event(event),
+            Happening::Scored { entry, .. } => self.scored(at, entry),
+            Happening::Closed { trade_id, echo, outcome, .. } => {
+                if let Some(echo) = echo {
+                    self.scored(at, echo);
+                }
+                self.closed(at, trade_id, outcome);
+            }
+            Happening::Skipped { trade_id, .. } => self.skipped(at, trade_id),
+        }
+        self.judge(at)?;
+        self.step(at, matches!(happening, Happening::Scored { .. }));
+        self.last = Some(at);
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Replay {
+        for (trade_id, (recorded, retold)) in &self.signals {
+            // nothing more is expected of what was let go by the answer itself
+            if recorded.decision.size == 0.0 {
+                self.fates.entry(trade_id.clone()).or_insert_with(|| let_go(recorded, &retold.entry));
+            }
+        }
+        let roster = self.past.trials.roster();
+        Replay {
+            heard: self.signals.values().filter(|(_, retold)| retold.entry.speaker().is_some()).count(),
+            standing: roster.versions().map(|(version, standing)| (version.clone(), standing.state)).collect(),
+            locked: roster.lock(),
+            lines: self.lines,
+            fates: self.fates,
+        }
+    }
+
+    fn close(&mut self, at: Timestamp) {
+        let (today, wait) = (self.thresholds.calendar.day_of(at), self.thresholds.experiment.outcome_wait_days);
+        while let Some((version, trial)) = self.past.trials.close_next(today, wait) {
+            if trial == Trial::Test {
+                self.stale.insert(version);
+            }
+        }
+    }
+
+    fn put(&mut self, at: Timestamp, happening: Happening) {
+        let Thresholds { guardian, calendar, .. } = self.thresholds;
+        let trips = self.past.take(guardian, calendar, happening);
+        for kind in consequences(self.past.trials.roster(), trips) {
+            self.happens(at, kind);
+        }
+    }
+
+    /// An event takes effect, and is told of.
+    fn happens(&mut self, at: Timestamp, kind: EventKind) {
+        self.lines.extend(text(&kind).map(|text| Line { at, text }));
+        self.put(at, Happening::Event(Event { at, kind }));
+    }
+
+    fn event(&mut self, event: &Event) {
+        let Event { at, kind } = event;
+        if is_found_anew(kind) {
+            return;
+        }
+        let roster = self.past.trials.roster();
+        let refused = match kind {
+            EventKind::Moved { version, step, reason, by, overridden, evidence } => {
+                let withdrawn = matches!(step.edge().1, State::RolledBack | State::Archived);
+                let steps = if withdrawn {
+                    roster.roll_back(version).map(|step| vec![(version.clone(), step)])
+                } else {
+                    roster.advance(version, *step)
+                };
+                match steps {
+                    Err(refusal) => Some(refusal.to_string()),
+                    Ok(steps) => {
+                        let step = Step {
+                            version: version.clone(),
+                            step: *step,
+                            reason: reason.clone(),
+                            evidence: evidence.clone(),
+                            locks: false,
+                        };
+                        self.perform(*at, &step, steps, by, *overridden);
+                        return;
+                    }
+                }
+            }
+            EventKind::Resumed { .. } => roster.may_resume(self.thresholds.calendar.day_of(*at)).err(),
+            EventKind::Shared { version, .. } => {
+                let speaks = roster.standing(version).is_some_and(|standing| standing.state.may_speak());
+                (!speaks).then(|| format!("{version} does not speak"))
+            }
+            _ => None,
+        };
+        match refused {
+            None => self.happens(*at, kind.clone()),
+            Some(why) => {
+                let told = text(kind).map(|text| format!("{text} (not done: {why})"));
+                self.lines.extend(told.map(|text| Line { at: *at, text }));
+            }
+        }
+    }
+
+    fn scored(&mut self, at: Timestamp, entry: &Entry) {
+        if self.signals.contains_key(&entry.trade_id) {
+            return;
+        }
+        let retold = retell(entry, self.past.trials.roster(), self.thresholds);
+        let answered = Box::new(retold.entry.clone());
+        self.signals.insert(entry.trade_id.clone(), (entry.clone(), retold));
+        self.put(at, Happening::Scored { at, entry: answered });
+    }
+
+    fn closed(&mut self, at: Timestamp, trade_id: &TradeId, outcome: &Outcome) {
+        let (became, fate) = match self.signals.get(trade_id) {
+            None => (Became::Closed(outcome.clone()), outcome.pnl.map_or(Fate::Unknown, |pnl| Fate::Earned(pnl.get()))),
+            Some((recorded, retold)) => {
+                let (became, fate) = became(recorded, &retold.entry, outcome);
+                (became, if retold.known { fate } else { Fate::Unknown })
+            }
+        };
+        self.fates.entry(trade_id.clone()).or_insert(fate);
+        let trade_id = trade_id.clone();
+        match became {
+            Became::Closed(outcome) => {
+                self.put(at, Happening::Closed { at, trade_id, echo: None, outcome: Box::new(outcome) });
+            }
+            Became::LetGo => self.put(at, Happening::Skipped { at, trade_id }),
+        }
+    }
+
+    fn skipped(&mut self, at: Timestamp, trade_id: &TradeId) {
+        if let Some((recorded, retold)) = self.signals.get(trade_id) {
+            let fate = if retold.known { let_go(recorded, &retold.entry) } else { Fate::Unknown };
+            self.fates.entry(trade_id.clone()).or_insert(fate);
+        }
+        self.put(at, Happening::Skipped { at, trade_id: trade_id.clone() });
+    }
+
+    /// Judges the tests of which a session has closed.
+    fn judge(&mut self, at: Timestamp) -> Result<(), String> {
+        for version in std::mem::take(&mut self.stale) {
+            let trials = &self.past.trials;
+            if !trials.under_test().any(|(under_test, _)| *under_test == version) {
+                continue;
+            }
+            let options = self.thresholds.experiment.clone();
+            let options = match trials.terms(&version) {
+                Some(terms) => options.under(terms),
+                None => options,
+            };
+            let criteria = self.criteria(options)?;
+            let Some((standing, ruling)) = self.past.trials.judge(&version, &criteria, at) else { continue };
+            match after_test(&version, &standing, &ruling) {
+                Some(step) => drop(self.due.insert(version, step)),
+                None => drop(self.due.remove(&version)),
+            }
+        }
+        Ok(())
+    }
+
+    fn criteria(&mut self, options: Options) -> Result<Arc<Criteria>, String> {
+        if let Some((_, criteria)) = self.criteria.iter().find(|(made_of, _)| *made_of == options) {
+            return Ok(Arc::clone(criteria));
+        }
+        let criteria = Arc::new(Criteria::new(options.clone()).map_err(|error| error.to_string())?);
+        self.criteria.push((options, Arc::clone(&criteria)));
+        Ok(criteria)
+    }
+
+    /// Takes the steps that are due. When nothing but a signal has come, a gate can have opened only by the hours.
+    fn step(&mut self, at: Timestamp, signal_only: bool) {
+        let Thresholds { staging, automatic, .. } = self.thresholds;
+        let trials = &self.past.trials;
+        let stands = |step: &Step| {
+            trials.roster().standing(&step.version).is_some_and(|standing| standing.state == step.step.edge().0)
+        };
+        self.due.retain(|_, step| stands(step));
+        let mut steps: Vec<Step> = self.due.values().cloned().collect();
+        if !signal_only || self.hours_are_over(at) {
+            steps.extend(to_test(trials, staging, at));
+        }
+        if automatic.stage {
+            steps.extend(to_staging(trials));
+        }
+        for step in steps {
+            let forward = step.step == Transition::Stage || automatic.decide;
+            if forward || step.locks || step.step == Transition::RollBackTest {
+                self.advance(at, &step);
+            } else if self.told.insert((step.version.clone(), step.step.edge().1)) {
+                let Step { version, step, reason, .. } = &step;
+                let message = format!("{version} may become {}: {reason}", step.edge().1);
+                self.happens(at, EventKind::Alert { level: Level::Info, code: "step_due".into(), message });
+            }
+        }
+    }
+
+    /// Whether the hours in staging of any version came to their end since what happened before.
+    fn hours_are_over(&self, at: Timestamp) -> bool {
+        let min_hours = self.thresholds.staging.min_hours;
+        let hours = |since: Timestamp, at: Timestamp| at.duration_since(since).as_secs_f64() / 3600.0;
+        self.past.trials.staging().any(|(_, shadowing)| {
+            let since = shadowing.since();
+            hours(since, at) >= min_hours && self.last.is_none_or(|last| hours(since, last) < min_hours)
+        })
+    }
+
+    /// A step on evidence, as the guardian takes it.
+    fn advance(&mut self, at: Timestamp, step: &Step) {
+        let roster = self.past.trials.roster();
+        if step.step.edge().1.may_speak() && roster.silenced(&step.version.symbol).is_some() {
+            return;
+        }
+        if let Ok(steps) = roster.advance(&step.version, step.step) {
+            let by = By::Daemon("ab_router".into());
+            self.perform(at, step, steps, &by, false);
+            for kind in step.alarms(&by) {
+                self.happens(at, kind);
+            }
+        }
+    }
+
+    fn perform(&mut self, at: Timestamp, of: &Step, steps: Vec<(VersionId, Transition)>, by: &By, overridden: bool) {
+        for (version, step) in steps {
+            let mut evidence = if version == of.version { of.evidence.clone() } else { BTreeMap::new() };
+            if step == Transition::StartTest {
+                evidence.extend(self.thresholds.experiment.terms().numbers());
+            }
+            let (reason, by) = (of.reason.clone(), by.clone());
+            self.happens(at, EventKind::Moved { version, step, reason, by, overridden, evidence });
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What the ML layer changed: two groups of signals, and how they come about.
+#![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly as well")]
+
+#[path = "common/trades.rs"]
+mod trades;
+
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+use trades::{day, opening, outcome, trade_id};
+use vigie::{
+    domain::{Arm, Decision, Opinion, Reason, Split, VersionId},
+    rules::{
+        desk::Entry,
+        experiment::{Comparing, Impact, ImpactOptions, Measure, Metric, Traded, impact},
+        groups::{by_arm, by_period},
+        past::Happening,
+    },
+    stats::compare::welch,
+};
+
+const OPTIONS: ImpactOptions = ImpactOptions { confidence: 0.95, resamples: 200, seed: 7 };
+
+fn traded(session: usize, pnl: Option<f64>) -> Traded {
+    Traded { day: day(session), pnl, slippage_ticks: Some((session % 3) as f64) }
+}
+
+fn metric(impact: &Impact, measure: Measure) -> &Metric {
+    impact.metrics.iter().find(|metric| metric.measure == measure).unwrap()
+}
+
+fn uniform(rng: &mut Pcg64) -> f64 {
+    rng.random::<f64>() - 0.5
+}
+
+#[test]
+fn with_one_trade_a_session_both_ways_are_welchs_t() {
+    let mut rng = Pcg64::seed_from_u64(1);
+    let a: Vec<f64> = (0..30).map(|_| 40.0 * uniform(&mut rng) + 3.0).collect();
+    let b: Vec<f64> = (0..50).map(|_| 90.0 * uniform(&mut rng)).collect();
+    let of = |values: &[f64]| -> Vec<Traded> { values.iter().enumerate().map(|(n, x)| traded(n, Some(*x))).collect() };
+    let expected = welch(&a, &b, 0.95).unwrap();
+    for comparing in [Comparing::Arms, Comparing::Periods] {
+        let impact = impact(comparing, &of(&a), &of(&b), &OPTIONS);
+        for measure in [Measure::PnlPerSignal, Measure::PnlPerTaken] {
+            let found = metric(&impact, measure);
+            let interval = found.interval.unwrap();
+            assert!((interval.low - expected.interval.low).abs() < 1e-9, "{comparing:?}: {found:?}");
+            assert!((found.p.unwrap() - expected.test.p).abs() < 1e-9, "{comparing:?}: {found:?}");
+        }
+        for metric in &impact.metrics {
+            assert!(metric.interval.is_some(), "{comparing:?}: {metric:?}");
+        }
+    }
+}
+
+#[test]
+fn a_signal_that_was_not_traded_counts_nothing_per_signal_and_not_at_all_per_trade() {
+    let ml = [traded(0, Some(10.0)), traded(0, None), traded(1, Some(-4.0))];
+    let baseline = [traded(0, Some(2.0)), traded(1, Some(2.0))];
+    let impact = impact(Comparing::Arms, &ml, &baseline, &OPTIONS);
+    assert_eq!((impact.ml.signals, impact.ml.taken, impact.ml.sessions, impact.ml.pnl), (3, 2, 2, 6.0));
+    assert_eq!(metric(&impact, Measure::PnlPerSignal).ml, Some(2.0));
+    assert_eq!(metric(&impact, Measure::PnlPerTaken).ml, Some(3.0));
+    assert_eq!(metric(&impact, Measure::WinRate).difference, Some(-0.5));
+}
+
+#[test]
+fn between_periods_intervals_hold_although_trades_of_a_session_go_together() {
+    let mut rng = Pcg64::seed_from_u64(11);
+    let mut group = |first: usize| -> Vec<Traded> {
+        let session = |n: usize, rng: &mut Pcg64| {
+            let shared = uniform(rng);
+            (0..12).map(|_| traded(n, Some(shared + uniform(rng)))).collect::<Vec<_>>()
+        };
+        (first..first + 30).flat_map(|n| session(n, &mut rng)).collect()
+    };
+    let all = 200;
+    let measures = [Measure::WinRate, Measure::PnlPerSignal, Measure::PnlPerTaken, Measure::Sharpe];
+    let (mut held, mut naive) = ([0; 4], 0);
+    for _ in 0..all {
+        let (ml, baseline) = (group(40), group(0));
+        let impact = impact(Comparing::Periods, &ml, &baseline, &ImpactOptions { resamples: 100, ..OPTIONS });
+        for (held, measure) in held.iter_mut().zip(measures) {
+            *held += usize::from(metric(&impact, measure).interval.unwrap().contains(0.0));
+        }
+        let pnl = |group: &[Traded]| group.iter().filter_map(|trade| trade.pnl).collect::<Vec<_>>();
+        naive += usize::from(welch(&pnl(&ml), &pnl(&baseline), 0.95).unwrap().interval.contains(0.0));
+    }
+    println!("of {all} intervals of no difference hold it: {held:?} ({measures:?}); by single trades {naive}");
+    assert!(held.iter().all(|held| *held * 100 >= all * 90), "{held:?}");
+    assert!(naive * 100 < all * 75, "trades taken for independent would not be fooled: {naive}");
+}
+
+fn version() -> VersionId {
+    "ES/1".parse().unwrap()
+}
+
+/// A signal that the split gave to `arm`; a model that was heard lets the trade go when `size` is 0.
+fn scored(n: usize, arm: Arm, heard: bool, size: f64, share: f64) -> Happening {
+    let id = trade_id(n, 0);
+    let baseline = Decision::baseline(id.clone(), None, Some(version()), Reason::AbTest);
+    let decision = if heard { Decision { arm: Arm::Ml, size, ..baseline } } else { baseline };
+    let opinions = vec![Opinion { version: version(), split: Some(Split { arm, share }), score: None, size }];
+    let entry = Entry {
+        trade_id: id,
+        at: opening(n),
+        day: day(n),
+        symbol: None,
+        confidence: None,
+        decision,
+        opinions,
+        daily_loss_limit: None,
+    };
+    Happening::Scored { at: opening(n), entry: Box::new(entry) }
+}
+
+fn closed(n: usize, pnl: f64) -> Happening {
+    let outcome = Box::new(outcome(pnl, 1.0));
+    Happening::Closed { at: opening(n), trade_id: trade_id(n, 0), echo: None, outcome }
+}
+
+#[test]
+fn a_signal_stays_in_the_arm_that_chance_gave_it() {
+    let past = [
+        scored(0, Arm::Ml, true, 1.0, 0.5),
+        closed(0, 5.0),
+        scored(1, Arm::Ml, true, 0.0, 0.5),  // let go, and nothing more is expected
+        scored(2, Arm::Ml, false, 1.0, 0.5), // it was to hear the model and did not
+        closed(2, -3.0),
+        scored(3, Arm::Baseline, false, 0.0, 0.5),
+        closed(3, 7.0),
+        scored(4, Arm::Baseline, false, 1.0, 0.5), // not closed yet
+        scored(5, Arm::Ml, true, 1.0, 1.0),        // not left to chance
+        closed(5, 9.0),
+    ];
+    let groups = by_arm(&past, None);
+    let pnl = |group: &[Traded]| group.iter().map(|trade| trade.pnl).collect::<Vec<_>>();
+    assert_eq!(pnl(&groups.ml), [Some(5.0), None, Some(-3.0)]);
+    assert_eq!(pnl(&groups.baseline), [Some(7.0)]);
+    let counts = &groups.counts;
+    assert_eq!((counts.heard, counts.unresolved, counts.in_neither), (2, 1, 1));
+    assert!(by_arm(&past, Some(&"ES/2".parse().unwrap())).ml.is_empty());
+}
+
+#[test]
+fn periods_are_told_apart_by_when_a_signal_fired() {
+    let past: Vec<Happening> =
+        (0..6).flat_map(|n| [scored(n, Arm::Ml, n >= 3, 1.0, 0.5), closed(n, n as f64)]).collect();
+    let calendar = vigie::domain::TradingCalendar::new(jiff::tz::TimeZone::UTC, jiff::civil::Time::midnight());
+    let groups = by_period(&past, &[], &calendar, opening(2), opening(3));
+    let pnl = |group: &[Traded]| group.iter().filter_map(|trade| trade.pnl).collect::<Vec<_>>();
+    assert_eq!((pnl(&groups.baseline), pnl(&groups.ml)), (vec![0.0, 1.0], vec![3.0, 4.0, 5.0]));
+    assert_eq!((groups.counts.in_neither, groups.counts.heard), (1, 3));
+}

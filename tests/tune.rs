@@ -1,0 +1,235 @@
+//! What would have happened under another configuration: `vigie tune` on journals that a daemon wrote.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::{
+    daemon::{Daemon, Setup},
+    market::{Market, TRADES_A_DAY, config, settle, trade},
+    place::Place,
+    process::succeed,
+    wire::{RESUME, Wire},
+};
+use serde_json::{Value, json};
+use vigie::{
+    actors::{daemon::Time, history},
+    config::Config,
+    domain::{Arm, Symbol, lifecycle::State},
+    rules::{
+        past::Happening,
+        replay::{Thresholds, compare, recorded, replay},
+    },
+    sim::{
+        Options, Scenario, Tape, Venue,
+        execution::{Answered, Execution},
+        tape::ActionKind,
+    },
+};
+
+fn happenings(place: &Place, config: &Config) -> Vec<Happening> {
+    history::happenings(&place.reader(), &config.calendar, &config.policy).unwrap()
+}
+
+fn thresholds(config: &Config) -> Thresholds {
+    Thresholds {
+        calendar: config.calendar.clone(),
+        keep: history::desk_keeps(config),
+        guardian: config.guardian,
+        staging: config.staging,
+        experiment: config.experiment.clone(),
+        automatic: config.lifecycle.automatic,
+        policy: config.policy,
+        by_policy: false,
+    }
+}
+
+fn tune(place: &Place, in_force: &str, other: &str) -> Value {
+    place.file("in_force.toml", in_force);
+    place.file("other.toml", other);
+    let arguments = ["tune", "--json", "--state", "state", "--in-force", "in_force.toml", "--config", "other.toml"];
+    let (first, second) = (succeed(place, &arguments).stdout, succeed(place, &arguments).stdout);
+    assert_eq!(first, second, "the same twice");
+    serde_json::from_slice(&first).unwrap()
+}
+
+/// A journal of a daemon under `config` whose version begins in `state`; `at_evening` is told after each day.
+fn lived(
+    config: &str,
+    state: State,
+    market: Market,
+    days: usize,
+    mut at_evening: impl FnMut(&mut Wire, usize),
+) -> Place {
+    let place = Place::with_model(state);
+    let setup = Setup { config: config.to_owned(), time: Time::Event, ..Setup::default() };
+    let daemon = Daemon::start_with(&place, setup);
+    let mut wire = daemon.connect();
+    for day in 0..days {
+        for k in 0..TRADES_A_DAY {
+            // what follows is done before anything else comes, as in a replay
+            trade(&mut wire, market, day, k, settle);
+        }
+        at_evening(&mut wire, day);
+        settle(&mut wire);
+    }
+    daemon.stop();
+    place
+}
+
+/// Both columns of the rows whose text holds `part`.
+fn rows(told: &Value, part: &str) -> Vec<(bool, bool)> {
+    let rows = told["comparison"]["rows"].as_array().unwrap();
+    let holds = |row: &Value, name: &str| row[name].as_str().is_some_and(|text| text.contains(part));
+    let both = rows.iter().map(|row| (holds(row, "in_force"), holds(row, "other")));
+    both.filter(|(one, two)| *one || *two).collect()
+}
+
+#[test]
+fn the_configuration_in_force_finds_every_step_that_the_daemon_took_and_nothing_differs_from_itself() {
+    let text = config("");
+    for (state, market, last) in [
+        (State::Staging, Market::Foreseen, "ES/1 production: ship"),
+        (State::AbTest, Market::Contrary, "ES/1 rolled_back: stop for harm"),
+        (State::AbTest, Market::Indifferent, "ES/1 archived: futile"),
+    ] {
+        let place = lived(&text, state, market, 16, |_, _| ());
+        let parsed = Config::parse("test", &text).unwrap();
+        let happenings = happenings(&place, &parsed);
+        let own = recorded(&happenings);
+        let told = replay(&happenings, &thresholds(&parsed)).unwrap();
+        let anew: Vec<_> = told.lines.iter().filter(|line| !line.text.contains("by order")).cloned().collect();
+        assert!(own.last().unwrap().text.starts_with(last), "{own:?}");
+        // what the place registered is not the daemon's own
+        let anew: Vec<_> = anew.into_iter().filter(|line| !line.text.ends_with("trained")).collect();
+        assert_eq!(anew, own, "the same steps for the same reasons at the same times");
+        let heard =
+            |happening: &&Happening| matches!(happening, Happening::Scored { entry, .. } if entry.speaker().is_some());
+        assert_eq!(told.heard, happenings.iter().filter(heard).count(), "each trade in its arm");
+        let traded: f64 = happenings
+            .iter()
+            .map(|happening| match happening {
+                Happening::Closed { outcome, .. } => outcome.pnl.unwrap().get(),
+                _ => 0.0,
+            })
+            .sum();
+        let comparison = compare(&told, &replay(&happenings, &thresholds(&parsed)).unwrap());
+        assert!(comparison.same && comparison.pnl.difference == 0.0 && comparison.pnl.changed == 0);
+        assert!((comparison.pnl.in_force - traded).abs() < 1e-9, "{:?} is not {traded}", comparison.pnl);
+        let by_command = tune(&place, &text, &text);
+        assert_eq!((&by_command["comparison"]["same"], &by_command["changed_keys"]), (&json!(true), &json!([])));
+    }
+}
+
+#[test]
+fn a_looser_limit_leaves_the_version_in_and_says_which_trades_nobody_knows() {
+    let strict = config("").replace("max_loss_streak = 99", "max_loss_streak = 3");
+    let place = lived(&strict, State::Production, Market::Contrary, 6, |wire, day| {
+        if day == 2 {
+            wire.ask_ok(RESUME);
+        }
+    });
+    let told = tune(&place, &strict, &config(""));
+    assert_eq!(told["changed_keys"][0][0], "guardian.max_loss_streak", "{told}");
+    assert_eq!(rows(&told, "loss_streak 4 > 3"), [(true, false), (true, false)], "the emergency and the step: {told}");
+    assert_eq!(rows(&told, "(not done: serving is not locked)"), [(false, true)], "{told}");
+    assert_eq!(
+        (&told["in_force"]["standing"]["ES/1"], &told["other"]["standing"]["ES/1"]),
+        (&json!("rolled_back"), &json!("production"))
+    );
+    let pnl = &told["comparison"]["pnl"];
+    assert!(pnl["unknown_other"].as_u64() > pnl["unknown_in_force"].as_u64(), "{pnl}");
+}
+
+#[test]
+fn a_stricter_limit_takes_the_version_down_and_tells_what_the_strategy_alone_would_have_earned() {
+    // every trade is taken, at some size, so that every fate is known
+    let loose = config("").replace("blend_weight = 1", "blend_weight = 0\n[sizing]\nmin = 0.25\nrule = \"bet\"");
+    let loose = loose.replace("max_loss_streak = 99", "max_loss_streak = 15");
+    let strict =
+        loose.replace("min_accuracy = 0\n", "min_accuracy = 0.4\naccuracy_window = 20\naccuracy_min_trades = 10\n");
+    let place = lived(&loose, State::Production, Market::Contrary, 4, |_, _| ());
+    let told = tune(&place, &loose, &strict);
+    assert!(rows(&told, "emergency of ES/1: accuracy").contains(&(false, true)), "{told}");
+    let pnl = &told["comparison"]["pnl"];
+    assert_eq!((&pnl["unknown_in_force"], &pnl["unknown_other"]), (&json!(0), &json!(0)));
+    assert!(pnl["changed"].as_u64().unwrap() > 0, "{pnl}");
+    // what the strategy alone earns with each trade is known
+    let alone = |day: usize, k: usize| Market::Contrary.pnl(day, k, k.is_multiple_of(2));
+    let first = told["comparison"]["rows"].as_array().unwrap().iter().find(|row| row["in_force"].is_null()).unwrap();
+    let at = first["at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let config = Config::parse("test", &loose).unwrap();
+    let (mut expected, mut tripped, mut silent) = (0.0, false, BTreeSet::new());
+    for happening in happenings(&place, &config) {
+        match happening {
+            Happening::Scored { entry, .. } if tripped => drop(silent.insert(entry.trade_id)),
+            Happening::Closed { at: closed_at, trade_id, outcome, .. } => {
+                tripped |= closed_at == at;
+                let numbers = trade_id.as_str().split('-').skip(1).map(|n| n.parse().unwrap());
+                let [day, k] = numbers.collect::<Vec<usize>>()[..] else { panic!("{trade_id}") };
+                expected += if silent.contains(&trade_id) { alone(day, k) } else { outcome.pnl.unwrap().get() };
+            }
+            _ => {}
+        }
+    }
+    assert!(!silent.is_empty());
+    assert!((pnl["other"].as_f64().unwrap() - expected).abs() < 1e-6, "{pnl} is not {expected}");
+}
+
+#[test]
+fn another_threshold_for_trades_is_followed_from_the_recorded_scores() {
+    let text = config("");
+    let place = lived(&text, State::Production, Market::Foreseen, 3, |_, _| ());
+    // at a threshold of 1 the version lets everything go
+    let told = tune(&place, &text, &text.replace("blend_weight = 1", "blend_weight = 1\ntrade_threshold = 1.0"));
+    let pnl = &told["comparison"]["pnl"];
+    assert!(pnl["other"].as_f64() < pnl["in_force"].as_f64() && pnl["changed"].as_u64() > Some(0), "{pnl}");
+    // and with everything held back the strategy alone trades, also what was let go, of which nobody knows
+    let told = tune(&place, &text, &text.replace("blend_weight = 1", "blend_weight = 1\nholdback = 1.0"));
+    assert_eq!(told["other"]["heard"], 0, "{told}");
+    assert!(told["comparison"]["pnl"]["unknown_other"].as_u64() > Some(0), "{told}");
+}
+
+#[test]
+fn a_simulated_quarter_under_two_configurations() {
+    let text = config("[sizing]\nmin = 0.25\nrule = \"bet\"\n").replace("max_loss_streak = 99", "max_loss_streak = 8");
+    let parsed = Config::parse("test", &text).unwrap();
+    let symbol = Symbol::new("ES").unwrap();
+    let venue = Venue { instrument: parsed.symbols[&symbol], symbol, calendar: parsed.calendar.clone() };
+    let options = Options { start: "2025-02-03".parse().unwrap(), ..Options::of(Scenario::Happy, 5, 2) };
+    let place = Place::with_model(State::Staging);
+    let daemon = Daemon::start_with(&place, Setup { config: text.clone(), time: Time::Event, ..Setup::default() });
+    let mut wire = daemon.connect();
+    let mut execution = Execution::default();
+    for (n, action) in Tape::new(options, venue).unwrap().enumerate() {
+        let Some(line) = execution.request(&action) else {
+            execution.closed(&action);
+            continue;
+        };
+        let answer = wire.ask_ok(line);
+        if action.kind == ActionKind::Signal {
+            let arm = if answer["arm"] == "ml" { Arm::Ml } else { Arm::Baseline };
+            let answered = Answered { arm, size: answer["size"].as_f64().unwrap() };
+            if let Some(skip) = execution.answered(&action.trade_id, answered) {
+                wire.ask_ok(skip);
+            }
+        }
+        execution.closed(&action);
+        if n % 4 == 0 {
+            settle(&mut wire);
+        }
+    }
+    settle(&mut wire);
+    daemon.stop();
+    place.file("in_force.toml", &text);
+    place.file(
+        "other.toml",
+        &text
+            .replace("max_loss_streak = 8", "max_loss_streak = 3")
+            .replace("planned_sessions = 12", "planned_sessions = 24"),
+    );
+    let arguments = ["tune", "--state", "state", "--in-force", "in_force.toml", "--config", "other.toml"];
+    let told = String::from_utf8(succeed(&place, &arguments).stdout).unwrap();
+    insta::assert_snapshot!(told);
+}
