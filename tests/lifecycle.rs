@@ -5,13 +5,13 @@ mod common;
 
 use common::{
     daemon::{Daemon, Setup},
-    market::{Market, config, signal, trade_a_day},
+    market::{Market, config, settle, signal, time, trade_a_day},
     place::Place,
     process::Process,
     wait::until,
     wire::{Wire, arm_of},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use vigie::{
     actors::daemon::Time,
     domain::{

@@ -6,11 +6,12 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    experiment::{Check, Ruling, StagingOptions, Standing, Verdict},
+    experiment::{Check, Ruling, StagingOptions, Standing, Terms, Verdict},
     trials::Trials,
 };
 use crate::domain::{
-    Timestamp, VersionId,
+    EventKind, Timestamp, VersionId,
+    event::{By, Level},
     lifecycle::{State, Transition},
 };
 
@@ -94,6 +95,33 @@ pub fn after_test(version: &VersionId, standing: &Standing, ruling: &Ruling) -> 
     let reason = format!("{}: {}", ruling.verdict.name(), ruling.verdict.why());
     let locks = matches!(ruling.verdict, Verdict::Invalid(_));
     Some(Step { version: version.clone(), step, reason, evidence, locks })
+}
+
+/// The events that `step` is, taken by `by`: those of `steps`, which the roster gave for it, and what goes with them. A
+/// test takes `terms` along.
+pub fn events(
+    step: &Step,
+    steps: Vec<(VersionId, Transition)>,
+    terms: &Terms,
+    by: &By,
+    overridden: bool,
+) -> Vec<EventKind> {
+    let Step { version: of, reason, evidence, locks, .. } = step;
+    let moved = |(version, step): (VersionId, Transition)| {
+        let mut evidence = if version == *of { evidence.clone() } else { Numbers::new() };
+        if step == Transition::StartTest {
+            evidence.extend(terms.numbers());
+        }
+        EventKind::Moved { version, step, reason: reason.clone(), by: by.clone(), overridden, evidence }
+    };
+    let mut events: Vec<EventKind> = steps.into_iter().map(moved).collect();
+    if *locks {
+        let why = format!("the test of {of} is {reason}");
+        let message = format!("{why}; serving is locked until `vigie resume`");
+        events.push(EventKind::Locked { reason: why, by: by.clone() });
+        events.push(EventKind::Alert { level: Level::Critical, code: "test_invalid".into(), message });
+    }
+    events
 }
 
 /// The first version of each symbol that may begin its test: its gate is passed, and no other is under test.

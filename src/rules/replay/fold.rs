@@ -20,7 +20,7 @@ use crate::{
         desk::{Desk, Entry},
         experiment::{Criteria, Options},
         past::{Happening, Past, consequences},
-        promotion::{Step, after_test, to_staging, to_test},
+        promotion::{Step, after_test, events, to_staging, to_test},
         trials::Trial,
     },
 };
@@ -141,6 +141,7 @@ impl<'a> Fold<'a> {
                             step: *step,
                             reason: reason.clone(),
                             evidence: evidence.clone(),
+                            locks: false,
                         };
                         self.perform(*at, &step, steps, by, *overridden);
                         return;
@@ -247,7 +248,7 @@ impl<'a> Fold<'a> {
         }
         for step in steps {
             let forward = step.step == Transition::Stage || automatic.decide;
-            if forward || step.step == Transition::RollBackTest {
+            if forward || step.locks || step.step == Transition::RollBackTest {
                 self.advance(at, &step);
             } else if self.told.insert((step.version.clone(), step.step.edge().1)) {
                 let Step { version, step, reason, .. } = &step;
@@ -278,14 +279,10 @@ impl<'a> Fold<'a> {
         }
     }
 
-    fn perform(&mut self, at: Timestamp, of: &Step, steps: Vec<(VersionId, Transition)>, by: &By, overridden: bool) {
-        for (version, step) in steps {
-            let mut evidence = if version == of.version { of.evidence.clone() } else { BTreeMap::new() };
-            if step == Transition::StartTest {
-                evidence.extend(self.thresholds.experiment.terms().numbers());
-            }
-            let (reason, by) = (of.reason.clone(), by.clone());
-            self.happens(at, EventKind::Moved { version, step, reason, by, overridden, evidence });
+    fn perform(&mut self, at: Timestamp, step: &Step, steps: Vec<(VersionId, Transition)>, by: &By, overridden: bool) {
+        let terms = self.thresholds.experiment.terms();
+        for kind in events(step, steps, &terms, by, overridden) {
+            self.happens(at, kind);
         }
     }
 }

@@ -122,7 +122,8 @@ fn is_found_anew(kind: &EventKind) -> bool {
             judged && matches!(&**by, "ab_router" | "guardian")
         }
         EventKind::Latched { .. } => true,
-        EventKind::Alert { code, .. } => matches!(&**code, "emergency" | "step_due"),
+        EventKind::Locked { by: By::Daemon(by), .. } => &**by == "ab_router",
+        EventKind::Alert { code, .. } => matches!(&**code, "emergency" | "step_due" | "test_invalid"),
         _ => false,
     }
 }
