@@ -14,6 +14,7 @@ mod nearest;
 mod reader;
 mod section;
 mod trials;
+mod watch;
 
 use std::{
     collections::BTreeMap,
@@ -35,12 +36,14 @@ use crate::{
         answer::Policy,
         emergency::EmergencyOptions,
         experiment::{self, StagingOptions},
+        gradual::GradualOptions,
         promotion::Automatic,
     },
     validation::{Options as Validation, training::Training},
 };
 
 pub use error::{ConfigError, ConfigErrors, Fault, LoadError};
+pub use watch::Monitoring;
 
 /// The built-in configuration: every key with its default and what it means.
 pub const BUILTIN: &str = include_str!("../config.toml");
@@ -92,6 +95,10 @@ pub struct Sections {
     pub supervision: Supervision,
     /// `[guardian]`.
     pub guardian: EmergencyOptions,
+    /// `[monitor]` and `[health]`.
+    pub monitoring: Monitoring,
+    /// `[gradual]`.
+    pub gradual: GradualOptions,
     /// `[log]`.
     pub log_level: LogLevel,
 }
@@ -345,7 +352,7 @@ mod tests {
         }
         let keys = commented.iter().filter(|(key, _)| config.setting(key).is_some()).count();
         let headers = commented.len() - keys;
-        assert_eq!((keys, headers), (config.settings.len(), 21), "a key or header is written in another way");
+        assert_eq!((keys, headers), (config.settings.len(), 24), "a key or header is written in another way");
     }
 
     #[test]

@@ -31,6 +31,8 @@ fn main() -> ExitCode {
         Command::Validate(validate) => validate.run(),
         Command::Phases(phases) => phases.run(),
         Command::Dataset(dataset) => dataset.run(),
+        Command::Drill(drill) => drill.run(),
+        Command::Drift(drift) => drift.run(),
         Command::Export(export) => export.run(),
         Command::Alerts(alerts) => alerts.run(),
         Command::Events(events) => events.run(),

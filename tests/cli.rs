@@ -19,7 +19,7 @@ use vigie::domain::lifecycle::State;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
 const SIGNAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signal.json");
-const COMMANDS: [&str; 27] = [
+const COMMANDS: &[&str] = &[
     "demo",
     "alerts",
     "events",
@@ -47,6 +47,8 @@ const COMMANDS: [&str; 27] = [
     "dataset",
     "export",
     "simulate",
+    "drill",
+    "drift",
 ];
 
 fn run(place: &Place, arguments: &[&str]) -> Output {
@@ -92,7 +94,7 @@ fn without_arguments_it_says_what_it_can_do_and_what_its_exit_codes_mean() {
 #[test]
 fn every_command_shows_an_example_of_its_use() {
     let place = Place::new();
-    for command in COMMANDS {
+    for command in COMMANDS.iter().copied() {
         let help = stdout(&ends_with(&place, &[command, "--help"], 0));
         let (_, examples) = help.split_once("Example").unwrap_or_else(|| panic!("{command}: {help}"));
         assert!(examples.contains(&format!("vigie {command}")), "{command}: {help}");
@@ -104,7 +106,7 @@ fn every_command_shows_an_example_of_its_use() {
 fn every_example_is_understood() {
     let place = Place::new();
     let mut checked = 0;
-    for command in COMMANDS {
+    for command in COMMANDS.iter().copied() {
         let help = stdout(&ends_with(&place, &[command, "--help"], 0));
         let examples = help.split_once("Example").unwrap().1;
         for line in examples.lines().filter_map(|line| line.trim().strip_prefix("vigie ")) {
@@ -120,6 +122,9 @@ fn every_example_is_understood() {
             }
             if ["run", "demo"].contains(&command) {
                 continue; // they would run
+            }
+            if command == "drill" && !words.contains(&"--runs".to_owned()) {
+                words.extend(["--runs", "2", "--trades", "100"].map(str::to_owned)); // it would take long
             }
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             let code = run(&place, &words).status.code();
@@ -364,4 +369,19 @@ fn a_full_disk_under_the_output_is_an_error_and_no_panic() {
     let output = vigie(&place, &["import", EXAMPLES]).stdout(full).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(stderr(&output).starts_with("vigie: "), "{output:?}");
+}
+
+#[test]
+fn the_rules_are_tried_on_simulated_trades_when_the_journal_has_none() {
+    let place = Place::new();
+    let arguments = ["drill", "--runs", "2", "--trades", "100", "--seed", "3"];
+    let said = json(&ends_with(&place, &[&arguments[..], &["--json"]].concat(), 0));
+    assert!(said["source"].as_str().unwrap().starts_with("SIMULATED"), "{said}");
+    let rules = said["drill"]["rules"].as_array().unwrap();
+    let accuracy = rules.iter().find(|rule| rule["rule"] == "accuracy").unwrap();
+    assert!(accuracy["delays"]["reversed"]["found"] == 1.0 && accuracy["false_alarms"] == 0.0, "{accuracy}");
+    let table = stdout(&ends_with(&place, &arguments, 0));
+    assert!(table.contains("loss_streak") && table.contains("SIMULATED"), "{table}");
+    let refused = ends_with(&place, &["drill", "--version", "ES/1"], 1);
+    assert!(stderr(&refused).contains("scored 0 closed trades"), "{refused:?}");
 }

@@ -153,6 +153,34 @@ min_accuracy = 0.45
 max_loss_streak = 12
 daily_loss_factor = 1.5
 daily_loss_limit = 500.0
+[monitor]
+window = 120
+scopes = 65
+adwin_delta = 0.0018
+adwin_every = 2
+pnl_slack = 0.09
+pnl_threshold = 13.5
+pnl_min_trades = 31
+win_rate_shift = 0.09
+win_rate_threshold = 3.6
+false_alarms_per_quarter = 0.9
+budget_resamples = 201
+budget_block = 45.0
+novelty = 0.09
+clock_tolerance_s = 61
+[health]
+min_trades = 51
+test_level = 0.045
+accuracy_drop = 0.045
+precision_drop = 0.09
+composite_alert = 0.045
+composite_retrain = 0.09
+composite_rollback = 0.135
+score_psi = 0.225
+variance_factor = 3.6
+[gradual]
+decline_days = 4
+cooldown_days = 6
 [log]
 level = "debug"
 "#;
@@ -588,4 +616,4 @@ proptest! {
 }
 
 /// Of the built-in configuration; changes with every key and default.
-const GOLDEN_HASH: &str = "c7e8f1dfbe166bd8";
+const GOLDEN_HASH: &str = "d53a56faac36a1e2";

@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+
 use common::{
     daemon::{Daemon, Setup},
     market::{Market, config, settle, signal, time, trade_a_day},
@@ -27,7 +29,10 @@ fn state(wire: &mut Wire) -> String {
     models["models"][0]["state"].as_str().unwrap().to_owned()
 }
 
-fn steps(place: &Place) -> Vec<(Transition, String, bool, std::collections::BTreeMap<Box<str>, f64>)> {
+/// A step that no person ordered: which, why, whether by the router, and the numbers.
+type Taken = (Transition, String, bool, BTreeMap<Box<str>, f64>);
+
+fn steps(place: &Place) -> Vec<Taken> {
     let step = |kind| match kind {
         EventKind::Moved { step, reason, by: By::Daemon(by), evidence, .. } => {
             Some((step, reason, &*by == "ab_router", evidence))

@@ -5,11 +5,11 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use vigie::{
     domain::{Arm, Symbol, VersionId, snapshot::TrendRegime},
-    rules::monitor::{Closed, Learnt, Monitor, MonitorOptions},
+    rules::monitor::{Closed, Learnt, Monitor, MonitorOptions, Said, Usual},
     stats::{
         adwin::AdwinOptions,
         binary::{Confusion, brier, expected_calibration_error},
-        detector::{CusumOptions, Move, PageHinkleyOptions},
+        detector::{Move, PageHinkleyOptions},
         reference::Reference,
     },
 };
@@ -20,13 +20,14 @@ fn options() -> MonitorOptions {
         scopes: 12,
         adwin: AdwinOptions { delta: 0.002, clock: 1 },
         page_hinkley: PageHinkleyOptions {
-            delta: 10.0,
-            threshold: 3000.0,
+            delta: 0.1,
+            threshold: 30.0,
             alpha: 1.0,
             min_values: 30,
             only: Some(Move::Down),
         },
-        cusum: CusumOptions { rate: 0.55, shift: 0.1, threshold: 4.0 },
+        cusum_shift: 0.1,
+        cusum_threshold: 4.0,
     }
 }
 
@@ -39,7 +40,7 @@ fn trade(rng: &mut Pcg64, number: u32, rate: f64) -> Closed {
     let pnl = if rng.random::<f64>() < rate { 100.0 } else { -90.0 };
     let symbol = Symbol::new("ES").unwrap();
     let regime = Some(TrendRegime::Range);
-    Closed { version: Some(version(number)), arm: Arm::Ml, symbol, regime, score: Some(score), pnl }
+    Closed { said: vec![Said { version: version(number), score, taken: true }], arm: Arm::Ml, symbol, regime, pnl }
 }
 
 #[test]
@@ -49,7 +50,7 @@ fn figures_are_those_of_the_latest_trades_of_each_scope() {
     told.iter().for_each(|trade| drop(monitor.closed(&options(), trade)));
     let latest = &told[150..];
     let won: Vec<bool> = latest.iter().map(|trade| trade.pnl > 0.0).collect();
-    let scores: Vec<f64> = latest.iter().map(|trade| trade.score.unwrap()).collect();
+    let scores: Vec<f64> = latest.iter().map(|trade| trade.said[0].score).collect();
     let counts = Confusion::at_threshold(&won, &scores, 0.5).unwrap();
     let rolling = monitor.rolling();
     assert_eq!(
@@ -89,11 +90,12 @@ fn a_win_rate_that_collapses_makes_the_detectors_speak_and_a_steady_one_does_not
     let mut rng = Pcg64::seed_from_u64(4);
     let mut heard = |rates: [f64; 2]| {
         let mut monitor = Monitor::default();
+        monitor.begin(&options(), &version(1), Usual { win_rate: Some(0.55), pnl_sd: Some(100.0) });
         let told = rates.map(|rate| (0..400).map(move |_| rate)).into_iter().flatten();
         let mut found: Vec<Box<str>> = told
             .flat_map(|rate| {
                 let mut trade = trade(&mut rng, 1, rate);
-                trade.score = Some(0.6);
+                trade.said[0].score = 0.6;
                 monitor.closed(&options(), &trade)
             })
             .filter(|change| change.way != Some(Move::Up))

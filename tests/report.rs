@@ -108,6 +108,7 @@ fn sample() -> Report {
                 Moved { input: (*input).to_owned(), readings: (20..240).map(|n| (day(n), Some(psi(n)))).collect() }
             })
             .collect(),
+        drift_what: EVIL.to_owned(),
         drift_limits: (0.1, 0.25),
         entries: events().iter().zip(1..).filter_map(|(event, seq)| Entry::of(seq, event)).collect(),
         checks: vec![

@@ -156,7 +156,7 @@ fn a_stricter_limit_takes_the_version_down_and_tells_what_the_strategy_alone_wou
     assert_eq!((&pnl["unknown_in_force"], &pnl["unknown_other"]), (&json!(0), &json!(0)));
     assert!(pnl["changed"].as_u64().unwrap() > 0, "{pnl}");
     // what the strategy alone earns with each trade is known
-    let alone = |day: usize, k: usize| Market::Contrary.pnl(day, k, k % 2 == 0);
+    let alone = |day: usize, k: usize| Market::Contrary.pnl(day, k, k.is_multiple_of(2));
     let first = told["comparison"]["rows"].as_array().unwrap().iter().find(|row| row["in_force"].is_null()).unwrap();
     let at = first["at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
     let config = Config::parse("test", &loose).unwrap();

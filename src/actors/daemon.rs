@@ -28,6 +28,7 @@ use super::{
     gateway::{Gateway, ReloadRequest, Wiring},
     guardian::{self, Guardian},
     journal::{self, JournalHandle, OpenStore},
+    monitor::{self, MonitorHandle},
     scorer::{self, Scorer},
     supervision::{Budget, Failure, Shell, Tripwire},
     trainer::{self, Trainer},
@@ -239,7 +240,8 @@ impl Daemon {
         let mailbox = limits.max_connections + 16;
         let config = Arc::new(ArcSwap::from_pointee(options.config));
         let serving = Arc::new(ArcSwap::from_pointee(Serving::locked(0, "starting".to_owned(), BTreeMap::new())));
-        let feed = make_feed(&journal, &config).await.map_err(|error| part_error("feed", error))?;
+        let (monitor, inbox) = monitor::channel();
+        let feed = make_feed(&journal, &config, monitor.clone()).await.map_err(|error| part_error("feed", error))?;
         let kill_file = options.state.join(KILL_FILE);
         let guardian_shared = guardian::Shared {
             config: Arc::clone(&config),
@@ -248,9 +250,11 @@ impl Daemon {
             clock: Arc::clone(&clock),
             feed: feed.clone(),
             kill_file: Some(kill_file.clone()),
+            trainer: Rc::default(),
             unsaved: Rc::new(RefCell::new(Vec::new())),
             turn: Arc::default(),
         };
+        let asked_to_train = Rc::clone(&guardian_shared.trainer);
         let unsaved = Rc::clone(&guardian_shared.unsaved);
         if let Some(message) = quarantined {
             guardian::alert(&guardian_shared, Level::Critical, "journal_quarantined", message);
@@ -293,6 +297,17 @@ impl Daemon {
             mailbox.max(limits.max_connections * limits.max_in_flight),
         )
         .start();
+        let watched = inbox.start(monitor::Surroundings {
+            config: Arc::clone(&config),
+            serving: Arc::clone(&serving),
+            journal: journal.clone(),
+            clock: Arc::clone(&clock),
+            is_wall_clock: event_clock.is_none(),
+            guardian: guardian.clone().recipient(),
+            failures: failed.clone(),
+            tripwire: options.tripwire.clone(),
+        });
+        watched.map_err(|error| part_error(monitor::NAME, error.to_string()))?;
         let router_shared = ab_router::Shared {
             config: Arc::clone(&config),
             feed: feed.clone(),
@@ -331,6 +346,7 @@ impl Daemon {
             mailbox,
         )
         .start();
+        let _set_once = asked_to_train.set(trainer.clone().recipient());
         let (reload, reloads) = mpsc::channel(1);
         let connections = Rc::new(Connections::default());
         let restarts = Rc::new(Cell::new(0));
@@ -338,6 +354,7 @@ impl Daemon {
             scorer: scorer.clone(),
             guardian: guardian.clone(),
             trainer,
+            monitor,
             ab_router: ab_router.clone(),
             feed: feed.clone(),
             serving: Arc::clone(&serving),
@@ -402,11 +419,11 @@ fn open_or_quarantine(path: &Path, options: StoreOptions) -> Result<(Store, Opti
 }
 
 /// What the journal knows of the trades under way.
-async fn make_feed(journal: &JournalHandle, config: &ArcSwap<Config>) -> Result<Feed, String> {
+async fn make_feed(journal: &JournalHandle, config: &ArcSwap<Config>, monitor: MonitorHandle) -> Result<Feed, String> {
     let (reader, config) = (journal.read().await.map_err(|error| error.to_string())?, config.load_full());
     let past = tokio::task::spawn_blocking(move || super::history::past(&reader, &config));
     let (past, _) = past.await.map_err(|error| error.to_string())??;
-    Ok(Feed::new(past.desk))
+    Ok(Feed::new(past.desk, monitor))
 }
 
 /// A scorer that carries forward what the signals of the last hours knew.

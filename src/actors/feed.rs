@@ -12,8 +12,9 @@ use std::{
 
 use tokio::sync::Notify;
 
+use super::monitor::MonitorHandle;
 use crate::{
-    domain::{EventKind, Opinion, Outcome, Timestamp, TradeId},
+    domain::{EventKind, Opinion, Outcome, Timestamp, TradeId, snapshot::TrendRegime},
     rules::{
         desk::{Closing, Desk, Entry},
         trials::News,
@@ -33,13 +34,14 @@ struct Inner {
     news: RefCell<VecDeque<(Timestamp, News)>>,
     lost: Cell<bool>,
     bell: Notify,
+    monitor: MonitorHandle,
 }
 
 impl Feed {
-    /// A feed that knows what `desk` does.
-    pub fn new(desk: Desk) -> Self {
+    /// A feed that knows what `desk` does, and tells `monitor` as well.
+    pub fn new(desk: Desk, monitor: MonitorHandle) -> Self {
         let (news, lost, bell) = (RefCell::default(), Cell::new(false), Notify::new());
-        Self(Rc::new(Inner { desk: RefCell::new(desk), news, lost, bell }))
+        Self(Rc::new(Inner { desk: RefCell::new(desk), news, lost, bell, monitor }))
     }
 
     /// What was made of a signal when it was scored for the first time.
@@ -59,10 +61,20 @@ impl Feed {
 
     /// A signal was answered at `now` and its record is on its way to the journal.
     pub fn scored(&self, now: Timestamp, entry: Entry) {
-        let opened = self.0.desk.borrow_mut().open(now, entry);
-        if let Some(entry) = opened {
-            self.push(now, News::Scored(entry));
+        self.open(now, entry);
+    }
+
+    /// The same, with what the versions looked at.
+    pub fn looked_at(&self, now: Timestamp, entry: Entry, row: Vec<Option<f64>>, regime: Option<TrendRegime>) {
+        if let Some(entry) = self.open(now, entry) {
+            self.0.monitor.scored(now, &entry, row, regime);
         }
+    }
+
+    fn open(&self, now: Timestamp, entry: Entry) -> Option<Arc<Entry>> {
+        let opened = self.0.desk.borrow_mut().open(now, entry)?;
+        self.push(now, News::Scored(Arc::clone(&opened)));
+        Some(opened)
     }
 
     /// What was answered to a signal long ago, from the journal. It is no news.
@@ -79,6 +91,7 @@ impl Feed {
     pub fn closed(&self, now: Timestamp, trade_id: &TradeId, outcome: Outcome) {
         let closing = self.0.desk.borrow_mut().close(now, trade_id);
         if let Closing::First(Some(entry)) = closing {
+            self.0.monitor.closed(now, &entry, &outcome);
             self.push(now, News::Closed(entry, outcome));
             self.ring();
         }

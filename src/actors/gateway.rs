@@ -22,6 +22,7 @@ use super::{
     guardian::{Guardian, Order, RecordOutcome, RecordSkip},
     journal::JournalHandle,
     learning::Job,
+    monitor::MonitorHandle,
     scorer::{Score, Scorer},
     supervision::Shell,
     trainer::{Ask, ObserveTrainer, Trainer},
@@ -63,6 +64,8 @@ pub struct Wiring {
     pub trainer: Addr<Shell<Trainer>>,
     /// Judges versions on trial.
     pub ab_router: Addr<Shell<AbRouter>>,
+    /// Watches the versions in service.
+    pub monitor: MonitorHandle,
     /// The trades under way.
     pub feed: Feed,
     /// What may be served.
@@ -298,6 +301,10 @@ impl Service for Gateway {
             },
             Ok(Request::Read(Read::Experiment(version))) => match self.experiment(version).await {
                 Ok(trials) => message::write_ok(out, id, &json!({ "trials": trials })),
+                Err(error) => message::write_error(out, id, &error),
+            },
+            Ok(Request::Read(Read::Drift)) => match self.drift().await {
+                Ok(versions) => message::write_ok(out, id, &json!({ "versions": versions })),
                 Err(error) => message::write_error(out, id, &error),
             },
             Ok(Request::Change(change)) => self.change(change, peer, id, out).await,

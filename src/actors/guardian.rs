@@ -6,6 +6,7 @@
 //! Here is its state and what it publishes; `messages` says what it can be told, `record` takes outcomes, `orders`
 //! carries out what people order, `load` reads the journal for it.
 
+mod judged;
 mod load;
 mod messages;
 mod orders;
@@ -13,9 +14,16 @@ mod record;
 mod register;
 mod verify;
 
-use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::BTreeMap,
+    path::PathBuf,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
-use actix::{Context, Handler, MessageResult, ResponseFuture};
+use actix::{Context, Handler, MessageResult, Recipient, ResponseFuture};
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
@@ -29,6 +37,7 @@ use super::{
     feed::Feed,
     journal::JournalHandle,
     supervision::{Part, Shell},
+    trainer::Ask,
 };
 use crate::{
     clock::Clock,
@@ -39,6 +48,7 @@ use crate::{
     protocol::message::WireError,
     rules::{
         emergency::Emergency,
+        gradual::Gradual,
         past::{consequences, follow, missed},
         roster::{Plan, Roster},
         routing::Splits,
@@ -53,6 +63,8 @@ const SAVE_RETRY: Duration = Duration::from_millis(250);
 pub struct Guardian {
     roster: Roster,
     emergency: Emergency,
+    /// How far each version that was judged has lost its say.
+    gradual: BTreeMap<VersionId, Gradual>,
     loaded: BTreeMap<VersionId, Arc<Served>>,
     shared: Shared,
 }
@@ -68,6 +80,8 @@ pub struct Shared {
     pub journal: JournalHandle,
     /// The trades under way, and where news of them and of versions goes.
     pub feed: Feed,
+    /// Who is asked for a new version, once the daemon is whole.
+    pub trainer: Rc<OnceCell<Recipient<Ask>>>,
     /// A file whose presence keeps every model silent.
     pub kill_file: Option<PathBuf>,
     /// The daemon's clock.
@@ -109,7 +123,7 @@ impl Guardian {
         let folded = tokio::task::spawn_blocking(move || fold(&reader, &schema, &config))
             .await
             .map_err(|error| error.to_string())?;
-        let Folded { mut roster, mut emergency, loaded, damaged, trips } = folded?;
+        let Folded { mut roster, mut emergency, gradual, loaded, damaged, trips } = folded?;
         for event in &unsaved {
             roster.apply(&event.kind);
             follow(&mut emergency, &roster, &event.kind);
@@ -131,7 +145,7 @@ impl Guardian {
                 format!("{version} is in service and cannot be loaded: {error}; it does not score, train it again");
             alert(&shared, Level::Critical, "model_damaged", message);
         }
-        Ok(Self { roster, emergency, loaded, shared })
+        Ok(Self { roster, emergency, gradual, loaded, shared })
     }
 
     /// Makes what the roster says the one thing that is served. What is not on disk yet is in force all the same, over
@@ -168,6 +182,7 @@ impl Guardian {
         for event in events {
             self.roster.apply(&event.kind);
             follow(&mut self.emergency, &self.roster, &event.kind);
+            judged::follow(&mut self.gradual, &self.shared.config.load().gradual, &event.kind);
             self.shared.feed.event(event.at, event.kind.clone());
         }
         self.publish();

@@ -195,6 +195,16 @@ impl JournalHandle {
         }
     }
 
+    /// The same for a thread that may wait.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub fn read_blocking(&self) -> Result<Reader, Unavailable> {
+        let (sender, receiver) = oneshot::channel();
+        self.send(Job::Read(sender))?;
+        receiver.blocking_recv().map_err(|_| Unavailable("its thread was interrupted".to_owned()))?
+    }
+
     /// Commits what waits and ends the thread.
     pub async fn stop(&self) {
         let (sender, receiver) = oneshot::channel();

@@ -15,6 +15,8 @@ pub mod history;
 pub mod journal;
 pub mod learning;
 pub mod models;
+pub mod monitor;
+pub mod scored;
 pub mod scorer;
 pub mod supervision;
 pub mod trainer;

@@ -125,6 +125,7 @@ impl Scorer {
             Scored { decision, opinions: Vec::new() }
         };
         let first = self.shared.feed.first(&request.signal.trade_id);
+        let mut seen = Vec::new();
         let mut scored = match self.pipeline.inputs(&request.signal) {
             Err(_) => baseline(Reason::UnknownSymbol),
             Ok(inputs) => {
@@ -134,6 +135,9 @@ impl Scorer {
                     (_, false) => Some(Reason::JournalUnavailable),
                     _ => None,
                 };
+                if line.is_some() && serving.scopes.contains_key(&request.signal.symbol) {
+                    seen.extend_from_slice(inputs);
+                }
                 serving.answer(&config.policy, &request.signal, inputs, silent, &first, &mut self.row)
             }
         };
@@ -142,7 +146,7 @@ impl Scorer {
             scored.silence(&request.signal, Reason::Deadline);
         }
         if let Some(line) = line {
-            record(&self.shared, request, line, &mut scored, now, latency);
+            record(&self.shared, request, line, &mut scored, seen, now, latency);
             self.shared.counters.borrow_mut().count(scored.decision.reason, latency);
         }
         scored.decision
@@ -155,6 +159,7 @@ fn record(
     request: &SignalLine,
     line: Vec<u8>,
     scored: &mut Scored,
+    seen: Vec<Option<f64>>,
     now: Timestamp,
     latency: Duration,
 ) {
@@ -175,7 +180,8 @@ fn record(
     // what cannot be recorded was given out all the same, and counts in its arm
     let opinions = std::mem::take(&mut scored.opinions);
     let calendar = &shared.config.load().calendar;
-    shared.feed.scored(now, Entry::of_signal(&request.signal, calendar, scored.decision.clone(), opinions));
+    let entry = Entry::of_signal(&request.signal, calendar, scored.decision.clone(), opinions);
+    shared.feed.looked_at(now, entry, seen, request.signal.trend());
 }
 
 impl Handler<Score> for Shell<Scorer> {

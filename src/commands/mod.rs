@@ -5,6 +5,8 @@ mod change;
 mod check;
 mod dataset;
 mod demo;
+mod drift;
+mod drill;
 mod events;
 mod experiment;
 mod export;
@@ -98,6 +100,8 @@ pub enum Command {
     Validate(train::Validate),
     Phases(phases::Phases),
     Dataset(dataset::Dataset),
+    Drill(drill::Drill),
+    Drift(drift::Drift),
     Export(export::Export),
     Alerts(alerts::Alerts),
     Events(events::Events),

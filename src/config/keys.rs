@@ -17,7 +17,7 @@ use super::{
         Reader,
     },
     section::{ListForm, Refusal, Section, quoted},
-    trials,
+    trials, watch,
 };
 use crate::{
     domain::{Feature, InvalidId, Symbol, TradingCalendar},
@@ -50,6 +50,8 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Sections {
         journal: journal(reader),
         supervision: supervision(reader),
         guardian: guardian(reader),
+        monitoring: watch::monitoring(reader),
+        gradual: watch::gradual(reader),
         log_level: log_level(reader),
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     id::{Symbol, VersionId},
     lifecycle::Transition,
-    time::Timestamp,
+    time::{Timestamp, TradingDay},
     trip::Trip,
 };
 
@@ -141,6 +141,21 @@ pub enum EventKind {
         reason: String,
         /// Who ordered it.
         by: By,
+    },
+    /// A version in service was judged when a trading day closed.
+    Judged {
+        /// Which version.
+        version: VersionId,
+        /// Which day.
+        day: TradingDay,
+        /// Its composite against its validation; not there when it is not defined.
+        composite: Option<f64>,
+        /// Whether that is below 1 by more than chance.
+        degraded: bool,
+        /// Whether its score is unstable.
+        unstable: bool,
+        /// What it rests on.
+        evidence: BTreeMap<Box<str>, f64>,
     },
     /// Serving was locked to the baseline.
     Locked {

@@ -13,7 +13,7 @@ use super::{
     id::{Symbol, TradeId},
     number::Probability,
     outcome::Outcome,
-    snapshot::{Analysis, Execution, MarketSnapshot, MarketState, Number, Side, Structure},
+    snapshot::{Analysis, Execution, MarketSnapshot, MarketState, Number, Side, Structure, TrendRegime},
     time::Timestamp,
 };
 
@@ -138,6 +138,16 @@ impl SignalLine {
             deadline_us: wire.deadline_us,
         };
         Ok((wire.id, parsed))
+    }
+}
+
+impl Signal {
+    /// The trend when it fired, where it says so.
+    pub fn trend(&self) -> Option<TrendRegime> {
+        match &self.inputs {
+            Inputs::Snapshot(snapshot) => Some(snapshot.battle_navale_analysis.trend_regime),
+            Inputs::Features(_) => None,
+        }
     }
 }
 

@@ -53,6 +53,15 @@ impl fmt::Display for EventKind {
             Self::Shared { version, share, reason, by } => {
                 write!(f, "{version} speaks to {:.0} % of its share by {by}: {reason}", 100.0 * share)
             }
+            Self::Judged { version, day, composite, degraded, unstable, .. } => {
+                write!(f, "{version} on {day}: composite ")?;
+                match composite {
+                    Some(composite) => write!(f, "{composite:.3}")?,
+                    None => f.write_str("not defined")?,
+                }
+                f.write_str(if *degraded { ", worse than validated" } else { "" })?;
+                f.write_str(if *unstable { ", its score unstable" } else { "" })
+            }
             Self::Locked { reason, by } => write!(f, "locked to the baseline by {by}: {reason}"),
             Self::Resumed { reason, by } => write!(f, "resumed by {by}: {reason}"),
             Self::Restarted { actor, panic } => write!(f, "the {actor} failed and was made anew: {panic}"),

@@ -114,12 +114,13 @@ impl DesignMatrix {
             return Err(wrong_width);
         }
         let market = |input: &&InputFit| input.position != CONFIDENCE_POSITION;
-        let inputs = self.0.inputs.iter().filter(market).count();
         let knows = |input: &InputFit| known(input, row).is_some();
-        let usable =
-            if inputs > 0 { self.0.inputs.iter().filter(market).any(knows) } else { self.0.inputs.iter().any(knows) };
-        if !usable {
-            return Err(InvalidRow::NothingKnown { inputs: inputs.max(1) });
+        if !self.0.inputs.iter().filter(market).any(knows) {
+            // the confidence alone will do where there is nothing else
+            let inputs = self.0.inputs.iter().filter(market).count();
+            if inputs > 0 || !self.0.inputs.iter().any(knows) {
+                return Err(InvalidRow::NothingKnown { inputs: inputs.max(1) });
+            }
         }
         for column in &self.0.columns {
             // places were checked when the design was made, so this is never None

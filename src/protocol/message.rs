@@ -63,6 +63,8 @@ pub enum Read {
     Experiment(Option<VersionId>),
     /// How far the trainer is, and what it did last.
     Training,
+    /// What the monitor measures of the versions in service.
+    Drift,
     /// What a person should know.
     Alerts(Alerts),
 }

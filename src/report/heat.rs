@@ -13,7 +13,7 @@ use crate::domain::Timestamp;
 const ROW: f64 = 20.0;
 const LEFT: f64 = 190.0;
 const RIGHT: f64 = WIDTH - 60.0;
-const COLUMNS: usize = 90;
+const COLUMNS: usize = 60;
 
 /// Draws the map between the ends of `span`.
 pub(super) fn draw(page: &mut Page, report: &Report, span: (Timestamp, Timestamp)) {

@@ -47,6 +47,8 @@ pub struct Report {
     pub accuracy_limits: Vec<(f64, String)>,
     /// How far each input has moved.
     pub drift: Vec<Moved>,
+    /// What the distances are, in words.
+    pub drift_what: String,
     /// From what on a move is to be noticed, and from what on it is an alert.
     pub drift_limits: (f64, f64),
     /// Everything that was decided, oldest first.

@@ -66,8 +66,8 @@ impl Scale {
         let (mut day, span, format) = match days {
             d if d <= 10.0 => (first, 1.day(), "%-d %b"),
             d if d <= 70.0 => (monday(first), 7.days(), "%-d %b"),
-            d if d <= 430.0 => (first.first_of_month(), 1.month(), "%b %Y"),
-            d if d <= 1200.0 => (first.first_of_month(), 3.months(), "%b %Y"),
+            d if d <= 800.0 => (first.first_of_month(), 1.month(), "%b"),
+            d if d <= 1600.0 => (first.first_of_month(), 3.months(), "%b"),
             _ => (first.first_of_year(), 1.year(), "%Y"),
         };
         let mut found = Vec::new();
@@ -75,6 +75,9 @@ impl Scale {
             if let Ok(midnight) = day.to_zoned(TimeZone::UTC) {
                 let second = midnight.timestamp().as_second() as f64;
                 if self.holds(second) {
+                    // the year stands at the first mark and at its own beginning
+                    let names_year = format == "%b" && (found.is_empty() || day.month() == 1);
+                    let format = if names_year { "%b %Y" } else { format };
                     found.push((second, day.strftime(format).to_string()));
                 }
             }
@@ -132,7 +135,7 @@ mod tests {
         };
         assert_eq!(labels("2025-01-06T12:00:00Z", "2025-01-08T12:00:00Z"), ["7 Jan", "8 Jan"]);
         assert_eq!(labels("2025-01-07T00:00:00Z", "2025-02-04T00:00:00Z")[0], "13 Jan");
-        assert_eq!(labels("2025-01-07T00:00:00Z", "2025-04-04T00:00:00Z"), ["Feb 2025", "Mar 2025", "Apr 2025"]);
+        assert_eq!(labels("2025-01-07T00:00:00Z", "2025-04-04T00:00:00Z"), ["Feb 2025", "Mar", "Apr"]);
         assert_eq!(labels("2020-01-07T00:00:00Z", "2025-04-04T00:00:00Z").len(), 5);
     }
 }

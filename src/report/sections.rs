@@ -124,9 +124,7 @@ fn charts(page: &mut Page, report: &Report) {
         });
     }
     if !report.drift.is_empty() {
-        let help = "Population stability index of each input against what the version in service was trained on; to the right \
-                    the latest.";
-        section(page, "Drift of the inputs", help, |page| heat::draw(page, report, span));
+        section(page, "Drift of the inputs", &report.drift_what, |page| heat::draw(page, report, span));
     }
 }
 

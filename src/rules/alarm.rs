@@ -85,9 +85,12 @@ impl Alarms {
         self.held.iter().any(|alarm| *alarm.condition.code == *code && *alarm.condition.subject == *subject)
     }
 
-    /// Forgets all conditions of a subject, without a word: it is out of service.
+    /// Forgets all conditions of a subject, and of its parts, which are named behind it and a space, without a word: it is
+    /// out of service.
     pub fn forget(&mut self, subject: &str) {
-        self.held.retain(|alarm| *alarm.condition.subject != *subject);
+        let part =
+            |other: &str| other.strip_prefix(subject).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
+        self.held.retain(|alarm| !part(&alarm.condition.subject));
     }
 
     /// How many hold at each level.

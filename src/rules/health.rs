@@ -37,7 +37,7 @@ pub struct HealthOptions {
     pub variance_factor: f64,
 }
 
-/// What validation showed.
+/// What validation showed, of the trades that the version's policy takes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Validated {
     /// Share of trades that went as the score said.
@@ -50,7 +50,7 @@ pub struct Validated {
     pub score_variance: f64,
 }
 
-/// A closed trade that a version scored.
+/// A closed trade that a version scored and its policy takes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ScoredTrade {
     /// What it said, 0 to 1.
@@ -118,6 +118,21 @@ impl ScoredTrade {
 
     fn won(&self) -> bool {
         self.pnl > 0.0
+    }
+}
+
+impl Validated {
+    /// What `trades` show, together with the variance of all scores. `None` when they do not define it.
+    pub fn of(trades: &[ScoredTrade], score_variance: f64) -> Option<Self> {
+        let share = |hits: usize, of: usize| (of > 0).then(|| hits as f64 / of as f64);
+        let said = trades.iter().filter(|trade| trade.says_win());
+        let pnl: Vec<f64> = trades.iter().map(|trade| trade.pnl).collect();
+        Some(Self {
+            accuracy: share(trades.iter().filter(|t| t.says_win() == t.won()).count(), trades.len())?,
+            precision: share(said.clone().filter(|trade| trade.won()).count(), said.count())?,
+            expectancy: mean(&pnl)?,
+            score_variance,
+        })
     }
 }
 

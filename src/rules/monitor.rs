@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use super::health::ScoredTrade;
 use crate::{
     domain::{Arm, Symbol, VersionId, snapshot::TrendRegime},
     stats::{
@@ -26,9 +27,9 @@ use crate::{
 /// Bins of the calibration error.
 const BINS: usize = 10;
 /// A score of at least this much says that a trade will win.
-const SAYS_WIN: f64 = 0.5;
+pub(super) const SAYS_WIN: f64 = 0.5;
 /// Level of the interval of the expected accuracy.
-const LEVEL: f64 = 0.95;
+pub(super) const LEVEL: f64 = 0.95;
 
 /// How much is remembered, and how the streams are watched.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -39,27 +40,47 @@ pub struct MonitorOptions {
     pub scopes: usize,
     /// On whether a trade went as the score said.
     pub adwin: AdwinOptions,
-    /// On the pnl.
+    /// On the pnl, in standard deviations of it (see [`Usual`]).
     pub page_hinkley: PageHinkleyOptions,
-    /// On the win rate.
-    pub cusum: CusumOptions,
+    /// On the win rate: the change it is sharpest for, from what is usual.
+    pub cusum_shift: f64,
+    /// The same: the log likelihood ratio that is an alarm.
+    pub cusum_threshold: f64,
+}
+
+/// What is usual for the trades of a version. A detector whose measure is not known does not speak.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Usual {
+    /// Share of trades that win, above 0 to below 1.
+    pub win_rate: Option<f64>,
+    /// Standard deviation of the pnl of a trade, above 0, in account currency.
+    pub pnl_sd: Option<f64>,
 }
 
 /// A closed trade as the monitor sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Closed {
-    /// The version that scored it, heard or in shadow.
-    pub version: Option<VersionId>,
+    /// What the versions said of it, heard or in shadow; the one whose word counted first.
+    pub said: Vec<Said>,
     /// The policy that was followed.
     pub arm: Arm,
     /// What was traded.
     pub symbol: Symbol,
     /// The trend at the signal, where known.
     pub regime: Option<TrendRegime>,
-    /// What the version said, 0 to 1.
-    pub score: Option<f64>,
     /// After costs.
     pub pnl: f64,
+}
+
+/// What one version said of a signal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Said {
+    /// Which.
+    pub version: VersionId,
+    /// Its score, 0 to 1.
+    pub score: f64,
+    /// Whether its policy takes such a trade.
+    pub taken: bool,
 }
 
 /// What a version learnt from, column by column.
@@ -136,12 +157,26 @@ struct Streams {
     heard: u64,
     rows: VecDeque<Vec<Option<f64>>>,
     scores: VecDeque<f64>,
+    trades: VecDeque<ScoredTrade>,
+    /// What a standard deviation of the pnl is.
+    scale: Option<f64>,
     adwin: Option<Adwin>,
     page_hinkley: Option<PageHinkley>,
     cusum: Option<Cusum>,
 }
 
 impl Monitor {
+    /// A version goes into service, in which this is usual. What was heard of it before is forgotten.
+    pub fn begin(&mut self, options: &MonitorOptions, version: &VersionId, usual: Usual) {
+        self.versions.remove(version);
+        let MonitorOptions { cusum_shift: shift, cusum_threshold: threshold, .. } = *options;
+        let scale = usual.pnl_sd.filter(|sd| *sd > 0.0 && sd.is_finite());
+        let streams = self.streams(options, version);
+        streams.scale = scale;
+        streams.page_hinkley = scale.and_then(|_| PageHinkley::new(options.page_hinkley));
+        streams.cusum = usual.win_rate.and_then(|rate| Cusum::new(CusumOptions { rate, shift, threshold }));
+    }
+
     /// A signal was scored by `version`: its row of inputs, and what the version said.
     pub fn scored(&mut self, options: &MonitorOptions, version: &VersionId, row: &[Option<f64>], score: f64) {
         let window = options.window;
@@ -154,23 +189,32 @@ impl Monitor {
     pub fn closed(&mut self, options: &MonitorOptions, trade: &Closed) -> Vec<Change> {
         self.clock += 1;
         let clock = self.clock;
-        for name in scopes_of(trade) {
+        for (name, score) in scopes_of(trade) {
             make_room(&mut self.scopes, &name, options.scopes, |scope| scope.heard);
             let scope = self.scopes.entry(name).or_default();
             scope.heard = clock;
-            keep(&mut scope.trades, (trade.score, trade.pnl), options.window);
+            keep(&mut scope.trades, (score, trade.pnl), options.window);
         }
-        let Some((version, score)) = trade.version.as_ref().zip(trade.score) else { return Vec::new() };
-        let won = trade.pnl > 0.0;
-        let hit = (score >= SAYS_WIN) == won;
+        trade.said.iter().flat_map(|said| self.went(options, said, trade.pnl)).collect()
+    }
+
+    /// A trade of which a version said something went as it went.
+    fn went(&mut self, options: &MonitorOptions, said: &Said, pnl: f64) -> Vec<Change> {
+        let Said { version, score, taken } = said;
+        let won = pnl > 0.0;
+        let hit = (*score >= SAYS_WIN) == won;
         let streams = self.streams(options, version);
+        if *taken {
+            keep(&mut streams.trades, ScoredTrade { score: *score, pnl }, options.window);
+        }
         let shrunk = streams.adwin.as_mut().is_some_and(|adwin| adwin.update(f64::from(u8::from(hit))));
-        let pnl = streams.page_hinkley.as_mut().and_then(|page| page.update(trade.pnl));
+        let scaled = streams.scale.map(|scale| pnl / scale);
+        let fell = streams.page_hinkley.as_mut().zip(scaled).and_then(|(page, pnl)| page.update(pnl));
         let rate = streams.cusum.as_mut().and_then(|cusum| cusum.update(won));
         let change = |detector: &str, way| Change { version: version.clone(), detector: detector.into(), way };
         let found = [
             shrunk.then(|| change("adwin", None)),
-            pnl.map(|way| change("page_hinkley", Some(way))),
+            fell.map(|way| change("page_hinkley", Some(way))),
             rate.map(|way| change("cusum", Some(way))),
         ];
         found.into_iter().flatten().collect()
@@ -189,7 +233,7 @@ impl Monitor {
         (latest.len() == learnt.inputs.len() && learnt.names.len() == latest.len()).then_some(())?;
         let mut columns = BTreeMap::new();
         for (place, (name, reference)) in learnt.names.iter().zip(&learnt.inputs).enumerate() {
-            let column: Vec<Option<f64>> = streams.rows.iter().map(|row| row.get(place).copied().flatten()).collect();
+            let column: Vec<_> = self.rows(version).map(|row| row.get(place).copied().flatten()).collect();
             columns.insert(name.clone(), Drift::of(reference, &column)?);
         }
         let tested = || columns.iter().filter_map(|(name, drift)| Some((name.clone(), drift.ks?.p)));
@@ -207,6 +251,21 @@ impl Monitor {
         })
     }
 
+    /// The latest closed trades that `version` scored and its policy takes, oldest first.
+    pub fn trades(&self, version: &VersionId) -> Vec<ScoredTrade> {
+        self.versions.get(version).map(|streams| streams.trades.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// The latest rows of inputs of `version`, oldest first.
+    pub fn rows(&self, version: &VersionId) -> impl Iterator<Item = &[Option<f64>]> {
+        self.versions.get(version).into_iter().flat_map(|streams| streams.rows.iter().map(Vec::as_slice))
+    }
+
+    /// The latest scores of `version`, oldest first.
+    pub fn scores(&self, version: &VersionId) -> Vec<f64> {
+        self.versions.get(version).map(|streams| streams.scores.iter().copied().collect()).unwrap_or_default()
+    }
+
     /// Forgets the streams of a version that is out of service. Its figures stay until others need the room.
     pub fn forget(&mut self, version: &VersionId) {
         self.versions.remove(version);
@@ -219,9 +278,11 @@ impl Monitor {
             heard: 0,
             rows: VecDeque::new(),
             scores: VecDeque::new(),
+            trades: VecDeque::new(),
+            scale: None,
             adwin: Adwin::new(options.adwin),
-            page_hinkley: PageHinkley::new(options.page_hinkley),
-            cusum: Cusum::new(options.cusum),
+            page_hinkley: None,
+            cusum: None,
         });
         streams.heard = self.clock;
         streams
@@ -247,7 +308,7 @@ impl Scope {
     }
 }
 
-fn scopes_of(trade: &Closed) -> Vec<Box<str>> {
+fn scopes_of(trade: &Closed) -> Vec<(Box<str>, Option<f64>)> {
     let arm = match trade.arm {
         Arm::Ml => "arm ml",
         Arm::Baseline => "arm baseline",
@@ -257,9 +318,11 @@ fn scopes_of(trade: &Closed) -> Vec<Box<str>> {
         TrendRegime::TrendDown => "regime trend_down",
         TrendRegime::Range => "regime range",
     });
-    let model = trade.version.as_ref().map(|version| format!("model {version}").into());
-    let always = [arm.into(), format!("symbol {}", trade.symbol).into()];
-    always.into_iter().chain(model).chain(regime.map(Into::into)).collect()
+    let first = trade.said.first().map(|said| said.score);
+    let common = [Some(arm.into()), Some(format!("symbol {}", trade.symbol).into()), regime.map(Into::into)];
+    let common = common.into_iter().flatten().map(|name: Box<str>| (name, first));
+    let models = trade.said.iter().map(|said| (format!("model {}", said.version).into(), Some(said.score)));
+    common.chain(models).collect()
 }
 
 /// Adds to a window and drops what is too old for it.

@@ -55,6 +55,20 @@ pub struct Gate {
     pub checks: Vec<Check>,
 }
 
+impl Step {
+    /// What goes with a step that is taken because something is wrong that is not the version's: nothing may speak until a
+    /// person has looked.
+    fn alarms(&self, by: &By) -> Vec<EventKind> {
+        if !self.locks {
+            return Vec::new();
+        }
+        let reason = format!("the test of {} is {}", self.version, self.reason);
+        let message = format!("{reason}; serving is locked until `vigie resume`");
+        let alert = EventKind::Alert { level: Level::Critical, code: "test_invalid".into(), message };
+        vec![EventKind::Locked { reason, by: by.clone() }, alert]
+    }
+}
+
 impl fmt::Display for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.says)?;
@@ -106,7 +120,7 @@ pub fn events(
     by: &By,
     overridden: bool,
 ) -> Vec<EventKind> {
-    let Step { version: of, reason, evidence, locks, .. } = step;
+    let Step { version: of, reason, evidence, .. } = step;
     let moved = |(version, step): (VersionId, Transition)| {
         let mut evidence = if version == *of { evidence.clone() } else { Numbers::new() };
         if step == Transition::StartTest {
@@ -114,14 +128,7 @@ pub fn events(
         }
         EventKind::Moved { version, step, reason: reason.clone(), by: by.clone(), overridden, evidence }
     };
-    let mut events: Vec<EventKind> = steps.into_iter().map(moved).collect();
-    if *locks {
-        let why = format!("the test of {of} is {reason}");
-        let message = format!("{why}; serving is locked until `vigie resume`");
-        events.push(EventKind::Locked { reason: why, by: by.clone() });
-        events.push(EventKind::Alert { level: Level::Critical, code: "test_invalid".into(), message });
-    }
-    events
+    steps.into_iter().map(moved).chain(step.alarms(by)).collect()
 }
 
 /// The first version of each symbol that may begin its test: its gate is passed, and no other is under test.

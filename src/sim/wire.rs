@@ -67,6 +67,11 @@ pub fn closed_trade(signal: &Signal, outcome: &Outcome) -> String {
     text(&SignalFields { outcome_metrics: Some(outcome), ..SignalFields::of(signal) })
 }
 
+/// A closed trade as an `import` request.
+pub fn past_trade(signal: &Signal, outcome: &Outcome) -> String {
+    text(&SignalFields { kind: Some("import"), outcome_metrics: Some(outcome), ..SignalFields::of(signal) })
+}
+
 /// A `score` request.
 pub fn score(signal: &Signal) -> String {
     text(&SignalFields { kind: Some("score"), ..SignalFields::of(signal) })

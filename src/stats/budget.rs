@@ -41,15 +41,25 @@ pub struct Thresholds {
 
 /// How far a window is from its reference.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Distance {
-    psi: f64,
-    ks: f64,
+pub struct Distance {
+    /// Population stability index.
+    pub psi: f64,
+    /// Kolmogorov-Smirnov distance.
+    pub ks: f64,
 }
 
 impl Thresholds {
     /// Whether a window of a column is beyond either. A window without values is: that cannot be evaluated.
     pub fn are_passed(&self, reference: &Reference, window: &[Option<f64>]) -> bool {
-        distance(reference, window).is_none_or(|found| found.psi > self.psi || found.ks > self.ks)
+        distance(reference, window).is_none_or(|found| self.multiple(&found) > 1.0)
+    }
+
+    /// The larger of both measures, as a multiple of its own threshold; above 1 has moved.
+    pub fn multiple(&self, found: &Distance) -> f64 {
+        let of = |value: f64, threshold: f64| {
+            if threshold > 0.0 { value / threshold } else { if value > 0.0 { 2.0 } else { 0.0 } }
+        };
+        of(found.psi, self.psi).max(of(found.ks, self.ks))
     }
 }
 
@@ -131,7 +141,8 @@ fn furthest_of(reference: &Reference, watch: &Watch, quarter: &[Option<f64>]) ->
     found.reduce(|a, b| Distance { psi: a.psi.max(b.psi), ks: a.ks.max(b.ks) })
 }
 
-fn distance(reference: &Reference, window: &[Option<f64>]) -> Option<Distance> {
+/// Measures a window. `None` without values.
+pub fn distance(reference: &Reference, window: &[Option<f64>]) -> Option<Distance> {
     let values: Vec<f64> = window.iter().flatten().copied().filter(|value| value.is_finite()).collect();
     Some(Distance { psi: stability(reference, &values)?, ks: ks_distance(reference.quantiles(), &values)? })
 }

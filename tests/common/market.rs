@@ -89,7 +89,7 @@ impl Market {
             Self::Foreseen => -60.0 - noise,
             Self::Contrary if liked => -100.0 - noise,
             Self::Contrary => 60.0 + noise,
-            Self::Indifferent if (day + k / 2) % 2 == 0 => 50.0 + noise,
+            Self::Indifferent if (day + k / 2).is_multiple_of(2) => 50.0 + noise,
             Self::Indifferent => -50.0 + noise,
         }
     }
@@ -103,7 +103,7 @@ pub fn trade_a_day(wire: &mut Wire, market: Market, day: usize) {
 
 /// Trades the `k`-th signal of a day; what is sized 0 is skipped. `between` is done after each request.
 pub fn trade(wire: &mut Wire, market: Market, day: usize, k: usize, between: impl Fn(&mut Wire)) {
-    let liked = k % 2 == 0;
+    let liked = k.is_multiple_of(2);
     let (id, line) = signal(day, k, liked);
     let size = wire.ask_ok(line)["size"].as_f64().unwrap();
     between(wire);

@@ -1,7 +1,10 @@
 //! Requests that read, and change nothing.
 #![deny(clippy::indexing_slicing)]
 
+use std::time::Duration;
+
 use serde::Serialize;
+use tokio::time::timeout;
 
 use super::Gateway;
 use crate::{
@@ -10,6 +13,7 @@ use crate::{
         guardian::{GuardianStatus, ObserveGuardian},
         journal::JournalStatus,
         models::{VersionSummary, summaries},
+        monitor::{DriftStatus, MonitorStatus},
         scorer::{ObserveScorer, ScorerStatus},
         trainer::{ObserveTrainer, Running},
     },
@@ -21,6 +25,11 @@ use crate::{
         promotion::Gate,
     },
 };
+
+/// How long `status` waits for the monitor, which may be busy.
+const GLANCE: Duration = Duration::from_millis(250);
+/// How long `drift` does.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The daemon's state: the answer to `status`.
 #[derive(Debug, Serialize)]
@@ -57,6 +66,9 @@ pub struct Status {
     /// The A/B router; absent while it is made anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trials: Option<RouterStatus>,
+    /// The monitor; absent while it does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<MonitorStatus>,
     /// What the trainer is doing, if anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub training: Option<Running>,
@@ -84,8 +96,14 @@ impl Gateway {
             scorer: wiring.scorer.send(ObserveScorer).await.ok().flatten(),
             guardian: wiring.guardian.send(ObserveGuardian).await.ok().flatten(),
             trials: wiring.ab_router.send(ObserveRouter).await.ok().flatten(),
+            monitor: timeout(GLANCE, wiring.monitor.observe()).await.ok().flatten(),
             training: wiring.trainer.send(ObserveTrainer).await.ok().flatten().and_then(|status| status.running),
         }
+    }
+
+    pub(super) async fn drift(&self) -> Result<DriftStatus, WireError> {
+        let drift = timeout(PATIENCE, self.0.monitor.drift()).await.ok().flatten();
+        drift.ok_or_else(|| WireError::new("retry", "the monitor does not answer now; ask again"))
     }
 
     pub(super) async fn models(&self) -> Result<Vec<VersionSummary>, WireError> {

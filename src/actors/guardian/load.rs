@@ -2,18 +2,20 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use super::judged;
 use crate::{
     actors::{history, models::served},
     config::Config,
     domain::{VersionId, trip::Trip},
     features::row::Schema,
     journal::Reader,
-    rules::{emergency::Emergency, past::Past, roster::Roster, serving::Served},
+    rules::{emergency::Emergency, gradual::Gradual, past::Past, roster::Roster, serving::Served},
 };
 
 pub(super) struct Folded {
     pub(super) roster: Roster,
     pub(super) emergency: Emergency,
+    pub(super) gradual: BTreeMap<VersionId, Gradual>,
     pub(super) loaded: BTreeMap<VersionId, Arc<Served>>,
     /// Versions that should be loaded and cannot be, and why.
     pub(super) damaged: Vec<(VersionId, String)>,
@@ -24,6 +26,10 @@ pub(super) struct Folded {
 pub(super) fn fold(reader: &Reader, schema: &Schema, config: &Config) -> Result<Folded, String> {
     let (Past { trials, emergency, .. }, trips) = history::past(reader, config)?;
     let roster = trials.roster().clone();
+    let mut gradual = BTreeMap::new();
+    for stored in reader.events(0).map_err(|error| error.to_string())?.flatten() {
+        judged::follow(&mut gradual, &config.gradual, &stored.event.kind);
+    }
     let (mut loaded, mut damaged) = (BTreeMap::new(), Vec::new());
     for plan in roster.plan().into_values() {
         for version in plan.production.into_iter().chain(plan.test).chain(plan.shadows) {
@@ -33,5 +39,5 @@ pub(super) fn fold(reader: &Reader, schema: &Schema, config: &Config) -> Result<
             }
         }
     }
-    Ok(Folded { roster, emergency, loaded, damaged, trips })
+    Ok(Folded { roster, emergency, gradual, loaded, damaged, trips })
 }

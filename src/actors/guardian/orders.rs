@@ -132,7 +132,7 @@ impl Guardian {
     }
 
     /// Gives a model a say: loads it, records the events, and only then lets them take effect. One order at a time.
-    fn commit(
+    pub(super) fn commit(
         &mut self,
         events: Vec<Event>,
         load: Vec<VersionId>,
@@ -179,7 +179,7 @@ impl Guardian {
     }
 }
 
-fn moved(
+pub(super) fn moved(
     version: &VersionId,
     step: Transition,
     reason: &str,

@@ -20,8 +20,7 @@ use crate::{actors::daemon::SOCKET_FILE, clock::Stopwatch};
 /// What differs from the built-in configuration, and is told.
 const CONFIG: &str = "\
 # a busy machine must not turn answers into baselines: the story would depend on it
-server.deadline_us = 2000000
-server.max_in_flight = 16
+server.deadline_us = 1000000
 # a year of nine signals a day has few trades to test on
 training.min_test_trades = 100
 # repeated less often, to be done in a second or two
@@ -32,6 +31,8 @@ log.level = \"info\"
 ";
 /// How long the daemon may take to begin or to end on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Lines of its log that are shown when it ended by itself.
+const LOG_LINES: usize = 12;
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// A daemon that runs, or did.
@@ -84,11 +85,11 @@ impl Daemon {
         loop {
             match child.try_wait()? {
                 Some(status) if status.success() => return Ok(()),
-                Some(status) => bail!("the daemon ended with {status}; its log is {}", self.log().display()),
+                Some(status) => bail!("the daemon ended with {status}:\n{}", self.last_words()),
                 None if watch.elapsed() > PATIENCE => {
                     child.kill()?;
                     child.wait()?;
-                    bail!("the daemon did not stop in time and was killed; its log is {}", self.log().display());
+                    bail!("the daemon did not stop in time and was killed:\n{}", self.last_words());
                 }
                 None => sleep(PAUSE),
             }
@@ -97,6 +98,13 @@ impl Daemon {
 
     fn log(&self) -> PathBuf {
         self.folder.join("daemon.log")
+    }
+
+    /// The end of its log.
+    fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines.get(lines.len().saturating_sub(LOG_LINES)..).unwrap_or_default().join("\n")
     }
 
     fn begin(&mut self) -> anyhow::Result<()> {
@@ -124,10 +132,10 @@ impl Daemon {
                 return Ok(());
             }
             if let Some(status) = child.try_wait()? {
-                bail!("the daemon ended with {status} while it began; its log is {}", self.log().display());
+                bail!("the daemon ended with {status} while it began:\n{}", self.last_words());
             }
             if watch.elapsed() > PATIENCE {
-                bail!("the daemon does not answer; its log is {}", self.log().display());
+                bail!("the daemon does not answer:\n{}", self.last_words());
             }
             sleep(PAUSE);
         }
@@ -141,5 +149,13 @@ impl Drop for Daemon {
             let _it_may_have_ended = child.kill();
             let _status = child.wait();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_configuration_of_the_demonstration_is_one() {
+        crate::config::Config::parse("demo.toml", super::CONFIG).unwrap();
     }
 }

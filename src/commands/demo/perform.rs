@@ -21,6 +21,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a training may take.
 const TRAINING: Duration = Duration::from_secs(600);
+/// Past trades that are sent without waiting for their answers.
+const TOGETHER: usize = 64;
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Who performs.
@@ -58,6 +60,7 @@ impl Performer {
     /// Does a step and tells `demo` what came of it.
     pub(super) fn perform(&mut self, demo: &mut Demo, step: Step) -> anyhow::Result<()> {
         match step {
+            Step::Import { lines } => self.import(demo, &lines),
             Step::Score { trade_id, line } => self.score(demo, &trade_id, &line),
             Step::Record { line } => self.record(demo, &line),
             Step::Settle => self.settle(demo),
@@ -100,6 +103,22 @@ impl Performer {
             (Some(Value::Bool(true)), Some(arm), Some(size)) => demo.answered(trade_id, Answered { arm, size }),
             _ => demo.fault(format!("{trade_id}: {}", Value::Object(answer))),
         }
+        Ok(())
+    }
+
+    fn import(&mut self, demo: &mut Demo, lines: &[String]) -> anyhow::Result<()> {
+        for some in lines.chunks(TOGETHER) {
+            self.records.send(&some.iter().flat_map(|line| [line.as_str(), "\n"]).collect::<String>(), PATIENCE)?;
+            for line in some {
+                let answer: Map<String, Value> = serde_json::from_str(&self.records.receive(PATIENCE)?)?;
+                if answer.get("durable") != Some(&Value::Bool(true)) {
+                    demo.fault(format!("{line}: {}", Value::Object(answer)));
+                }
+            }
+        }
+        let count = lines.len();
+        let note = json!({ "type": "imported", "file": "history", "lines": count, "stored": count, "rejected": 0 });
+        self.records.request(&note, PATIENCE)?;
         Ok(())
     }
 

@@ -190,6 +190,7 @@ fn decode_body(kind: Option<&str>, line: &[u8]) -> Result<Request, InvalidLine> 
         Some("status") => bare(line, Request::Read(Read::Status)),
         Some("models") => bare(line, Request::Read(Read::Models)),
         Some("training") => bare(line, Request::Read(Read::Training)),
+        Some("drift") => bare(line, Request::Read(Read::Drift)),
         Some("alerts") => decode_alerts(line),
         Some("subscribe") => decode_fields(line).map(Request::Subscribe),
         Some("reload") => bare(line, Request::Task(Task::Reload)),

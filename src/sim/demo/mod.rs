@@ -25,8 +25,10 @@ use self::{
 use super::{
     Options, Scenario, Sessions, Tape, Venue,
     execution::{Answered, Execution},
-    options::InvalidOptions,
+    options::{InvalidOptions, SESSIONS_PER_MONTH},
     tape::{Action, ActionKind},
+    trade::TradedSession,
+    wire,
 };
 use crate::{
     domain::{Event, EventKind, Timestamp, TradeId, TradingDay, VersionId, event::Level, lifecycle::State},
@@ -35,14 +37,24 @@ use crate::{
 
 pub use self::{ledger::Ledger, telling::NOTICE};
 
+/// Sessions of the history.
+const HISTORY_SESSIONS: usize = HISTORY as usize * SESSIONS_PER_MONTH;
 /// Sessions of a test between two sentences about it.
 const TELL_TEST: usize = 5;
 /// Session of a test, or after an emergency, in which the daemon is killed in the scenario of that name.
 const KILL_AFTER: usize = 4;
 
+/// Months of past trades that are imported before it begins.
+pub const HISTORY: u32 = 12;
+
 /// What is to be done next.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
+    /// Send past trades. All must be taken.
+    Import {
+        /// The requests.
+        lines: Vec<String>,
+    },
     /// Send a signal, and give the answer to [`Demo::answered`].
     Score {
         /// The trade.
@@ -136,20 +148,24 @@ impl Demo {
     /// # Errors
     /// [`InvalidOptions`].
     pub fn new(scenario: Scenario, seed: u64, months: u32, venue: Venue) -> Result<Self, InvalidOptions> {
-        let options = Options::of(scenario, seed, months);
-        let tape = Tape::new(options.clone(), venue.clone())?;
-        let openings = Sessions::new(options.clone(), venue.clone())?.map(|session| session.opening).collect();
-        let ends = |at: jiff::civil::Date| Some(at.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp());
-        let last = options.start.checked_add(jiff::Span::new().months(i64::from(months))).ok();
-        let span = ends(options.start).zip(last.and_then(ends));
+        let options = after_history(Options::of(scenario, seed, months));
+        let mut sessions = Sessions::new(options.clone(), venue.clone())?;
+        let openings: Vec<Timestamp> = sessions.clone().map(|session| session.opening).collect();
+        let past: Vec<TradedSession> = sessions.by_ref().take(HISTORY_SESSIONS).collect();
+        let past = past.iter().flat_map(|session| &session.trades).filter(|trade| !trade.delivered.lost);
+        let lines: Vec<String> = past.map(|trade| wire::past_trade(&trade.signal, &trade.outcome)).collect();
+        let tape = Tape::of(sessions);
+        let span = openings.get(HISTORY_SESSIONS).copied().zip(openings.last().copied());
         let now = span.map_or(Timestamp::UNIX_EPOCH, |(from, _)| from);
+        let count = lines.len() as u64;
+        let imported = format!("{count} trades of the {HISTORY} months before are imported.");
         Ok(Self {
             scenario,
             options,
             venue,
             tape,
             span,
-            due: VecDeque::new(),
+            due: VecDeque::from([Step::Import { lines }]),
             over: false,
             day: None,
             session: 0,
@@ -157,13 +173,13 @@ impl Demo {
             stood: BTreeMap::new(),
             now,
             signals: 0,
-            acknowledged: 0,
+            acknowledged: count,
             execution: Execution::default(),
             operator: Operator::default(),
             roster: Roster::default(),
             story: Story::default(),
             chronicle: Chronicle::default(),
-            lines: Vec::new(),
+            lines: vec![(now, imported)],
             told: 0,
             told_test: 0,
             kills: Vec::new(),
@@ -171,6 +187,11 @@ impl Demo {
             drifts: 0,
             failed: Vec::new(),
         })
+    }
+
+    /// Trading days to come after the history, about.
+    pub fn sessions(&self) -> usize {
+        self.openings.len().saturating_sub(HISTORY_SESSIONS)
     }
 
     /// What is to be done next.
@@ -239,6 +260,9 @@ impl Demo {
                 Order::Train(days, reason) => {
                     json!({ "type": "train", "symbol": symbol, "days": days, "reason": reason })
                 }
+                Order::Validate(version, reason) => {
+                    json!({ "type": "validate", "version": version, "reason": reason })
+                }
                 Order::Resume(reason) => json!({ "type": "resume", "reason": reason }),
             };
             self.due.extend([Step::Order { line: order.to_string() }, Step::Settle]);
@@ -271,7 +295,7 @@ impl Demo {
 
     /// Takes in what came of an order: the word for why it was refused, if so.
     pub fn ordered(&mut self, line: &str, refused: Option<&str>) {
-        if line.contains("\"train\"") {
+        if ["\"train\"", "\"validate\""].iter().any(|order| line.contains(order)) {
             self.operator.trained(self.session);
         }
         if let Some(why) = refused {
@@ -356,4 +380,17 @@ impl Demo {
     fn say(&mut self, sentence: String) {
         self.lines.push((self.now, sentence));
     }
+}
+
+/// The same with a history before it, in which nothing changes.
+fn after_history(mut options: Options) -> Options {
+    options.months += HISTORY;
+    for change in &mut options.changes {
+        change.from += HISTORY_SESSIONS;
+        change.until = change.until.map(|until| until + HISTORY_SESSIONS);
+    }
+    if let Some(poison) = &mut options.poison {
+        poison.from += HISTORY_SESSIONS;
+    }
+    options
 }

@@ -10,6 +10,8 @@ use crate::{
 pub(super) const EVERY: usize = 21;
 /// Sessions for which everything stays silent after an emergency, until it is looked at.
 pub(super) const SILENCE: usize = 10;
+/// Days of the trades that the first training has; too few.
+const FIRST_DAYS: u32 = 60;
 /// Sessions between a drift that is noticed and the training that it calls for.
 pub(super) const AFTER_DRIFT: usize = 15;
 
@@ -18,6 +20,8 @@ pub(super) const AFTER_DRIFT: usize = 15;
 pub(super) enum Order {
     /// Train a version, on the trades of so many days, or on all.
     Train(Option<u32>, String),
+    /// Validate a version anew, on what it has not learnt from.
+    Validate(VersionId, String),
     /// Lift what silences the models.
     Resume(String),
 }
@@ -25,7 +29,10 @@ pub(super) enum Order {
 /// What the operator remembers.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Operator {
-    trained: usize,
+    /// Session of the last training; none before the first.
+    trained: Option<usize>,
+    /// Trainings so far.
+    trainings: usize,
     /// Since when everything is silent.
     silent_since: Option<usize>,
     /// Since when a drift is known that no training has answered.
@@ -50,7 +57,8 @@ impl Operator {
 
     /// A training has ended, whoever ordered it.
     pub(super) fn trained(&mut self, session: usize) {
-        self.trained = session;
+        self.trainings += usize::from(self.trained != Some(session));
+        self.trained = Some(session);
         self.drift_since = None;
     }
 
@@ -60,17 +68,25 @@ impl Operator {
             if session < since + SILENCE {
                 return Vec::new();
             }
-            let resume =
-                Order::Resume("the operator has looked at it, and the next version is proven first".to_owned());
-            return vec![resume, Order::Train(None, "the version before was taken down".to_owned())];
+            let resume = Order::Resume("the operator has looked at it; no version is in service".to_owned());
+            let again = in_state(roster, State::RolledBack).pop();
+            let again =
+                again.map(|version| Order::Validate(version, "it was taken down: does it still hold?".to_owned()));
+            return [resume].into_iter().chain(again).collect();
         }
         if self.drift_since.is_some_and(|since| session >= since + AFTER_DRIFT) {
             return vec![Order::Train(None, "the inputs have drifted".to_owned())];
         }
-        if !is_on_its_way(roster) && session >= self.trained + EVERY {
-            return vec![Order::Train(None, "no version is in service".to_owned())];
+        if is_on_its_way(roster) {
+            return Vec::new();
         }
-        Vec::new()
+        let all = || vec![Order::Train(None, "no version is in service".to_owned())];
+        match (self.trained, self.trainings) {
+            (None, _) => vec![Order::Train(Some(FIRST_DAYS), "would the last two months do?".to_owned())],
+            (Some(at), 1) if session > at => all(),
+            (Some(at), _) if session >= at + EVERY => all(),
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -104,7 +120,7 @@ mod tests {
                 ordered
             })
             .collect();
-        assert_eq!(ordered, [21, 42, 63]);
+        assert_eq!(ordered, [0, 1, 22, 43, 64]);
         let version: VersionId = "ES/1".parse().unwrap();
         roster.apply(&EventKind::Trained { version: version.clone(), evidence: BTreeMap::new() });
         assert!(!operator.orders(100, &roster).is_empty(), "one that is only trained leads nowhere");
@@ -126,6 +142,6 @@ mod tests {
         operator.silenced(52);
         assert_eq!(operator.orders(59, &roster), []);
         let orders = operator.orders(60, &roster);
-        assert!(matches!(orders.as_slice(), [Order::Resume(_), Order::Train(None, _)]), "{orders:?}");
+        assert!(matches!(orders.as_slice(), [Order::Resume(_)]), "there is nothing to validate: {orders:?}");
     }
 }

@@ -30,10 +30,13 @@ impl Story {
             EventKind::Moved { version, step, reason, by, evidence, .. } => {
                 self.step(version, *step, reason, by, evidence)
             }
-            EventKind::Latched { trip } => Some(format!(
-                "EMERGENCY: {}. It is silenced before the trader has the acknowledgement of that trade.",
-                trip.to_string().trim_start_matches("emergency of ")
-            )),
+            EventKind::Latched { trip } => {
+                let what = match &trip.version {
+                    Some(_) => "It is silenced before the trader has the acknowledgement of that trade",
+                    None => "No model may speak until the day is over and an operator resumes",
+                };
+                Some(format!("EMERGENCY: {}. {what}.", trip.to_string().trim_start_matches("emergency of ")))
+            }
             EventKind::Shared { version, share, reason, .. } => {
                 Some(format!("{version} speaks to {:.0} % of its trades: {}.", 100.0 * share, trimmed(reason)))
             }
@@ -55,14 +58,14 @@ impl Story {
     ) -> Option<String> {
         let number = |name: &str| evidence.get(name).copied();
         let sentence = match step {
-            Transition::Validate => {
-                let figures = self.trained.remove(version).unwrap_or_default();
-                format!("{version} was trained and passed its validation{}.", learnt(&figures))
-            }
-            Transition::Reject => {
-                self.trained.remove(version);
-                format!("{version} was trained and refused: {reason}.")
-            }
+            Transition::Validate => match self.trained.remove(version) {
+                Some(figures) => format!("{version} was trained and passed its validation{}.", learnt(&figures)),
+                None => format!("{version} was validated anew, on all it had not learnt from, and passed."),
+            },
+            Transition::Reject => match self.trained.remove(version) {
+                Some(_) => format!("{version} was trained and refused: {reason}."),
+                None => format!("{version} was validated anew and refused: {reason}."),
+            },
             Transition::Revalidate => return None,
             Transition::Stage => format!("{version} watches: it scores every signal and no trade hears it."),
             Transition::StartTest => {
@@ -73,7 +76,7 @@ impl Story {
                 )
             }
             Transition::Promote if matches!(by, By::Daemon(_)) => {
-                format!("{version} has earned production: {}.", trimmed(reason))
+                format!("{version} has earned production: {}.", trimmed(reason.trim_start_matches("ship: ")))
             }
             Transition::Promote => format!("{version} was promoted to production by an operator."),
             Transition::RollBack | Transition::RollBackTest => {

@@ -12,8 +12,8 @@ use crate::{
 /// What anybody must know of a figure of a demonstration.
 pub const NOTICE: &str =
     "SYNTHETIC: a market that never was, whose truth is known. Nothing here says anything about a real one.";
-/// PSI from which a move is noticed, and from which it is an alert.
-const DRIFT_LIMITS: (f64, f64) = (0.1, 0.25);
+/// Shares of its limit from which a move is noticed, and from which it is an alert.
+const DRIFT_LIMITS: (f64, f64) = (0.7, 1.0);
 
 impl Demo {
     /// What is about to happen, before it begins.
@@ -29,7 +29,8 @@ impl Demo {
             scenario.to_owned(),
             format!(
                 "An operator who is part of this orders a training every {} sessions while no version is on its way, and {} \
-                 sessions after a drift; after an emergency he keeps silence for {} sessions. All else the daemon does by itself.",
+                 sessions after a drift; after an emergency he keeps silence for {} sessions and has the version validated anew. \
+                 All else the daemon does by itself.",
                 operator::EVERY,
                 operator::AFTER_DRIFT,
                 operator::SILENCE
@@ -110,7 +111,12 @@ impl Demo {
             ("seed".to_owned(), self.options.seed.to_string()),
             (
                 "simulated".to_owned(),
-                format!("{} months, {} sessions, {} signals", self.options.months, self.session, self.signals),
+                format!(
+                    "{} months: {} sessions, {} signals",
+                    self.options.months - super::HISTORY,
+                    self.session,
+                    self.signals
+                ),
             ),
         ];
         all.extend(facts);
@@ -137,6 +143,7 @@ impl Demo {
             accuracy: chronicle::accuracy(closed, ledger),
             accuracy_limits: vec![(0.5, "emergency".to_owned())],
             drift: if read { drift } else { Vec::new() },
+            drift_what: drift::WHAT.to_owned(),
             drift_limits: DRIFT_LIMITS,
             entries: self.chronicle.entries.clone(),
             checks,

@@ -1,0 +1,337 @@
+//! The monitor: watches what the versions in service do, on a thread of its own, and tells the guardian what it finds when a
+//! trading day closes.
+//!
+//! Nobody waits for it. News goes through a bounded queue; what does not fit is dropped and counted, and handing it over
+//! wakes the thread only when much waits, so that a score pays for no switch of threads. What it knows is a fold over the
+//! journal: it is made from there at the start, after a panic, and when a version goes into service.
+
+mod line;
+mod subject;
+
+pub use line::{Inbox, MonitorHandle, channel};
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::Ordering,
+        mpsc::{Receiver, TryRecvError},
+    },
+    thread,
+    time::Duration,
+};
+
+use actix::{Message, Recipient};
+use arc_swap::ArcSwap;
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use self::line::{Line, Told, closed_news, scored_news};
+use super::{
+    journal::JournalHandle,
+    scored::{self, Scored},
+    supervision::{Failure, Tripwire, panic_text},
+};
+use crate::{
+    clock::{Clock, Stopwatch},
+    config::Config,
+    domain::{Timestamp, TradeId, TradingDay, VersionId},
+    rules::{
+        alarm::Alarm,
+        desk::Entry,
+        integrity::{Fault, check_clock},
+        monitor::Rolling,
+        serving::Serving,
+        watch::{Judgement, News, Subject, VersionView, Watch},
+    },
+};
+
+/// The actor's name.
+pub const NAME: &str = "monitor";
+/// Shortest and longest sleep between two looks at the queue.
+const NAPS: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(200));
+/// How often the time is looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// Pause before it is made anew again when that failed.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// What the monitor found, for the guardian.
+#[derive(Debug, Clone)]
+pub enum Finding {
+    /// A version when a trading day has closed.
+    Judged(Box<Judgement>),
+    /// A fault after which no figure means anything.
+    Broken(Fault),
+}
+
+impl Message for Finding {
+    type Result = ();
+}
+
+/// How the monitor is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MonitorStatus {
+    /// The trading day of the latest news.
+    pub day: Option<TradingDay>,
+    /// News that waits.
+    pub waiting: usize,
+    /// News that was dropped since the start.
+    pub dropped: u64,
+    /// Signals that wait for their outcome.
+    pub open: usize,
+    /// Conditions that hold.
+    pub alarms: Vec<Alarm>,
+    /// Figures over the latest trades, by model, arm, symbol and regime.
+    pub rolling: BTreeMap<Box<str>, Rolling>,
+}
+
+/// Everything that is measured of the versions in service.
+pub type DriftStatus = BTreeMap<VersionId, VersionView>;
+
+/// What the monitor reads, and whom it tells.
+pub struct Surroundings {
+    /// The configuration in force.
+    pub config: Arc<ArcSwap<Config>>,
+    /// What is served, and so who is watched.
+    pub serving: Arc<ArcSwap<Serving>>,
+    /// Where it is made from.
+    pub journal: JournalHandle,
+    /// The daemon's clock.
+    pub clock: Arc<dyn Clock>,
+    /// Whether that is the wall's, and has to agree with how time passes.
+    pub is_wall_clock: bool,
+    /// Who is told what it finds.
+    pub guardian: Recipient<Finding>,
+    /// Who is told when it fails.
+    pub failures: mpsc::Sender<Failure>,
+    /// Where tests make it fail.
+    pub tripwire: Tripwire,
+}
+
+impl Inbox {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// What the system says when it gives no thread.
+    pub fn start(self, surroundings: Surroundings) -> std::io::Result<()> {
+        let Inbox { told, shared } = self;
+        let line = Arc::clone(&shared);
+        let monitor = Monitor {
+            surroundings,
+            line,
+            known: BTreeMap::new(),
+            made_by: None,
+            state: None,
+            failed: None,
+            ticked: None,
+        };
+        let thread = thread::Builder::new().name(NAME.to_owned()).spawn(move || monitor.run(&told))?;
+        let _set_once = shared.thread.set(thread.thread().clone());
+        Ok(())
+    }
+}
+
+struct Monitor {
+    surroundings: Surroundings,
+    line: Arc<Line>,
+    /// What is known of the versions in service, as their records say; it outlives a state that failed.
+    known: BTreeMap<VersionId, Subject>,
+    /// Hash of the configuration they were made by.
+    made_by: Option<String>,
+    /// `None` while it could not be made; what is told meanwhile is in the journal.
+    state: Option<State>,
+    /// When making it failed last.
+    failed: Option<Stopwatch>,
+    /// When the time was looked at last.
+    ticked: Option<(Timestamp, Stopwatch)>,
+}
+
+struct State {
+    watch: Watch,
+    /// The serving whose versions are watched.
+    epoch: u64,
+    /// The signals that came until then were in the journal when this was made: of the last moment, these.
+    until: Option<(Timestamp, BTreeSet<TradeId>)>,
+}
+
+impl State {
+    /// Whether a signal is known from the journal. An outcome may be heard twice: it counts once.
+    fn knows(&self, news: &News) -> bool {
+        let (News::Scored(signal), Some((until, last))) = (news, &self.until) else { return false };
+        signal.at < *until || (signal.at == *until && last.contains(&signal.trade_id))
+    }
+}
+
+impl Monitor {
+    fn run(mut self, told: &Receiver<Told>) {
+        let mut nap = NAPS.0;
+        loop {
+            match told.try_recv() {
+                Ok(told) => {
+                    self.line.waiting.fetch_sub(1, Ordering::Relaxed);
+                    self.guarded("told", |monitor| monitor.take(told));
+                    nap = NAPS.0;
+                }
+                Err(TryRecvError::Empty) => {
+                    if self.ticked.as_ref().is_none_or(|(_, since)| since.elapsed() >= TICK) {
+                        self.guarded("tick", Self::tick);
+                    }
+                    thread::park_timeout(nap);
+                    nap = (2 * nap).min(NAPS.1);
+                }
+                Err(TryRecvError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Does it, unless it panics: then the state is thrown away, and made anew before the next.
+    fn guarded(&mut self, message: &'static str, work: impl FnOnce(&mut Self)) {
+        let tripwire = self.surroundings.tripwire.clone();
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            tripwire.pass(NAME, message);
+            work(self);
+        }));
+        if let Err(panic) = done {
+            let panic = panic_text(&*panic);
+            tracing::error!(actor = NAME, panic, "the monitor failed and is made anew");
+            self.state = None;
+            let _already_fatal = self.surroundings.failures.try_send(Failure { actor: NAME, panic });
+        }
+    }
+
+    fn take(&mut self, told: Told) {
+        self.keep_up();
+        let config = self.surroundings.config.load_full();
+        let options = &config.monitoring.watch;
+        let Some(state) = &mut self.state else { return };
+        match told {
+            Told::News(news) => {
+                if state.knows(&news) {
+                    return;
+                }
+                let judged = state.watch.hear(options, &config.calendar, news);
+                self.tell(judged);
+            }
+            Told::Drift(answer) => {
+                let versions: Vec<VersionId> = state.watch.versions().cloned().collect();
+                let view = |version: VersionId| Some((version.clone(), state.watch.view(options, &version)?));
+                let _nobody_waits = answer.send(versions.into_iter().filter_map(view).collect());
+            }
+            Told::Observe(answer) => {
+                let _nobody_waits = answer.send(MonitorStatus {
+                    day: state.watch.day(),
+                    waiting: self.line.waiting.load(Ordering::Relaxed),
+                    dropped: self.line.dropped.load(Ordering::Relaxed),
+                    open: state.watch.open(),
+                    alarms: state.watch.alarms().to_vec(),
+                    rolling: state.watch.rolling(),
+                });
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        self.keep_up();
+        let config = self.surroundings.config.load_full();
+        let now = self.surroundings.clock.now();
+        let before = self.ticked.replace((now, Stopwatch::start()));
+        if let Some((then, since)) = before.filter(|_| self.surroundings.is_wall_clock) {
+            let tolerance = config.monitoring.clock_tolerance.as_secs_f64();
+            if let Some(fault) = check_clock(then, now, since.elapsed().as_secs_f64(), tolerance) {
+                self.send(Finding::Broken(fault));
+            }
+        }
+        if let Some(state) = &mut self.state {
+            let judged = state.watch.hear(&config.monitoring.watch, &config.calendar, News::Time(now));
+            self.tell(judged);
+        }
+    }
+
+    fn tell(&self, judged: Vec<Judgement>) {
+        judged.into_iter().for_each(|judgement| self.send(Finding::Judged(Box::new(judgement))));
+    }
+
+    fn send(&self, finding: Finding) {
+        // the guardian's mailbox has room for all connections; a judgement that finds none is made again tomorrow
+        if self.surroundings.guardian.try_send(finding).is_err() {
+            tracing::warn!("a finding of the monitor found no room at the guardian's");
+        }
+    }
+
+    /// Watches those who are served now. While all are locked, those who were go on being watched.
+    fn keep_up(&mut self) {
+        let serving = self.surroundings.serving.load_full();
+        let current = self.state.as_ref().is_some_and(|state| state.epoch == serving.epoch || serving.lock.is_some());
+        if current {
+            return;
+        }
+        let versions: Vec<VersionId> = serving.scopes.values().flat_map(|scope| scope.names().cloned()).collect();
+        let options = self.surroundings.config.load().monitoring.watch;
+        if let Some(state) = &mut self.state
+            && versions.iter().all(|version| state.watch.versions().any(|known| known == version))
+        {
+            state.watch.serve(&options, &versions, |_| Subject::default());
+            state.epoch = serving.epoch;
+            return;
+        }
+        if self.failed.as_ref().is_some_and(|failed| failed.elapsed() < RETRY) {
+            return;
+        }
+        self.failed = None;
+        if let Err(error) = self.make(&versions, serving.epoch) {
+            tracing::error!(actor = NAME, error, "the monitor could not be made; trying again");
+            self.failed = Some(Stopwatch::start());
+        }
+    }
+
+    /// Makes the state that the journal's signals and outcomes make of `versions`.
+    fn make(&mut self, versions: &[VersionId], epoch: u64) -> Result<(), String> {
+        let config = self.surroundings.config.load_full();
+        let reader = self.surroundings.journal.read_blocking().map_err(|error| error.to_string())?;
+        let past = scored::read(&reader, &config)?;
+        if self.made_by.as_ref() != Some(&config.hash()) {
+            self.known.clear();
+            self.made_by = Some(config.hash());
+        }
+        self.known.retain(|version, _| versions.contains(version));
+        for version in versions {
+            if !self.known.contains_key(version) {
+                let subject = subject::of(&reader, &config, &past, version).unwrap_or_else(|error| {
+                    tracing::error!(actor = NAME, %version, error, "it cannot be judged");
+                    Subject::default()
+                });
+                self.known.insert(version.clone(), subject);
+            }
+        }
+        let (mut watch, options) = (Watch::default(), &config.monitoring.watch);
+        watch.serve(options, versions, |version| self.known.get(version).cloned().unwrap_or_default());
+        let mut news: Vec<News> = past.signals.iter().flat_map(|scored| replayed(scored, &config)).collect();
+        news.sort_by_key(News::at);
+        let came = |news: &News| if let News::Scored(signal) = news { Some(signal.at) } else { None };
+        let until = news.iter().filter_map(came).max().map(|until| {
+            let last = |news: &News| match news {
+                News::Scored(signal) if signal.at == until => Some(signal.trade_id.clone()),
+                _ => None,
+            };
+            (until, news.iter().filter_map(last).collect())
+        });
+        for news in news {
+            // what follows was told when it happened
+            let _judged = watch.hear(options, &config.calendar, news);
+        }
+        self.state = Some(State { watch, epoch, until });
+        Ok(())
+    }
+}
+
+/// What was told of a signal that the journal holds.
+fn replayed(scored: &Scored, config: &Config) -> Vec<News> {
+    let Some(decision) = scored.decision.clone() else { return Vec::new() };
+    let entry = Entry::of_signal(&scored.signal, &config.calendar, decision, scored.opinions.clone());
+    let Some(signal) = scored_news(scored.received_at, &entry, scored.row.clone(), scored.signal.trend()) else {
+        return Vec::new();
+    };
+    let closed = scored.outcome.as_ref().map(|(at, outcome)| closed_news(*at, &entry, outcome));
+    std::iter::once(signal).chain(closed).collect()
+}

@@ -1,0 +1,144 @@
+//! The queue to the monitor: bounded, and waited at by nobody.
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread::Thread,
+};
+
+use tokio::sync::oneshot;
+
+use super::{DriftStatus, MonitorStatus};
+use crate::{
+    domain::{Arm, Outcome, Timestamp, snapshot::TrendRegime},
+    rules::{
+        desk::Entry,
+        monitor::Said,
+        watch::{News, ScoredSignal},
+    },
+};
+
+/// News that may wait.
+const QUEUE: usize = 8192;
+/// Waiting news from which the thread is woken.
+const CROWD: usize = QUEUE / 4;
+
+/// What is handed over.
+pub(super) enum Told {
+    News(News),
+    Drift(oneshot::Sender<DriftStatus>),
+    Observe(oneshot::Sender<MonitorStatus>),
+}
+
+/// Hands news to the monitor, and asks it.
+#[derive(Debug, Clone)]
+pub struct MonitorHandle {
+    queue: SyncSender<Told>,
+    shared: Arc<Line>,
+}
+
+/// What both ends know.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    pub(super) thread: OnceLock<Thread>,
+    pub(super) waiting: AtomicUsize,
+    pub(super) dropped: AtomicU64,
+}
+
+/// The other end, from which the thread is started.
+pub struct Inbox {
+    pub(super) told: Receiver<Told>,
+    pub(super) shared: Arc<Line>,
+}
+
+/// The queue to a monitor that is not started yet.
+pub fn channel() -> (MonitorHandle, Inbox) {
+    let (queue, told) = sync_channel(QUEUE);
+    let shared = Arc::new(Line::default());
+    (MonitorHandle { queue, shared: Arc::clone(&shared) }, Inbox { told, shared })
+}
+
+impl MonitorHandle {
+    /// A signal was answered at `now`, when `row` was known.
+    pub fn scored(&self, now: Timestamp, entry: &Entry, row: Vec<Option<f64>>, regime: Option<TrendRegime>) {
+        self.news(scored_news(now, entry, row, regime));
+    }
+
+    /// A trade was closed at `now`.
+    pub fn closed(&self, now: Timestamp, entry: &Entry, outcome: &Outcome) {
+        if entry.opinions.iter().any(|opinion| opinion.score.is_some()) {
+            self.news(Some(closed_news(now, entry, outcome)));
+        }
+    }
+
+    /// Everything that is measured. `None` when the monitor is not there or has no room.
+    pub async fn drift(&self) -> Option<DriftStatus> {
+        let (sender, receiver) = oneshot::channel();
+        self.ask(Told::Drift(sender))?;
+        receiver.await.ok()
+    }
+
+    /// How it is. `None` as for [`drift`](Self::drift).
+    pub async fn observe(&self) -> Option<MonitorStatus> {
+        let (sender, receiver) = oneshot::channel();
+        self.ask(Told::Observe(sender))?;
+        receiver.await.ok()
+    }
+
+    fn news(&self, news: Option<News>) {
+        let Some(news) = news else { return };
+        let waiting = self.shared.waiting.fetch_add(1, Ordering::Relaxed);
+        if self.queue.try_send(Told::News(news)).is_err() {
+            self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+        } else if waiting == CROWD {
+            self.shared.wake();
+        }
+    }
+
+    fn ask(&self, told: Told) -> Option<()> {
+        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
+        let sent = self.queue.try_send(told);
+        if sent.is_err() {
+            self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.shared.wake();
+        sent.ok()
+    }
+}
+
+impl Line {
+    fn wake(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+}
+
+/// What is told of a signal that at least one version scored.
+pub(super) fn scored_news(
+    at: Timestamp,
+    entry: &Entry,
+    row: Vec<Option<f64>>,
+    regime: Option<TrendRegime>,
+) -> Option<News> {
+    let symbol = entry.symbol.clone()?;
+    let said = entry.opinions.iter().filter_map(|opinion| {
+        Some(Said { version: opinion.version.clone(), score: opinion.score?.get(), taken: opinion.size > 0.0 })
+    });
+    let mut said: Vec<Said> = said.collect();
+    (!said.is_empty()).then_some(())?;
+    // the one whose word counted first
+    said.sort_by_key(|said| Some(&said.version) != entry.speaker());
+    let arm = if entry.speaker().is_some() { Arm::Ml } else { Arm::Baseline };
+    Some(News::Scored(Box::new(ScoredSignal { trade_id: entry.trade_id.clone(), at, symbol, regime, arm, row, said })))
+}
+
+/// What is told of a trade that was closed.
+pub(super) fn closed_news(at: Timestamp, entry: &Entry, outcome: &Outcome) -> News {
+    let pnl = outcome.pnl.and_then(|pnl| entry.at_own_size(pnl.get()));
+    News::Closed { trade_id: entry.trade_id.clone(), at, pnl }
+}

@@ -1,0 +1,92 @@
+//! What a version in service is judged against, from its record and from the trades that it learnt from and was tested on.
+
+use crate::{
+    actors::{
+        models,
+        scored::{Scored, Signals},
+    },
+    config::Config,
+    domain::VersionId,
+    features::row::Schema,
+    journal::Reader,
+    models::VersionRecord,
+    rules::{
+        health::{ScoredTrade, Validated},
+        monitor::{Learnt, Usual},
+        serving::Served,
+        watch::Subject,
+    },
+    stats::describe::standard_deviation,
+};
+
+/// Reads it.
+///
+/// # Errors
+/// When its record cannot be used.
+pub(super) fn of(reader: &Reader, config: &Config, past: &Signals, version: &VersionId) -> Result<Subject, String> {
+    let record = models::record(reader, version)?;
+    let schema = Schema::new(&config.features.extra).map_err(|error| error.to_string())?;
+    let served = models::served(reader, version, &schema)?;
+    let own = |scored: &&Scored| scored.signal.symbol == version.symbol;
+    let learnt: Vec<&Scored> = past
+        .signals
+        .iter()
+        .filter(own)
+        .filter(|scored| (record.training.first..=record.training.last).contains(&scored.signal.at))
+        .collect();
+    let tested = tested(past.signals.iter().filter(own), &record, &served, config);
+    let (names, places): (Vec<Box<str>>, Vec<usize>) =
+        record.reference.inputs.keys().filter_map(|name| Some((name.clone(), schema.position(name)?))).unzip();
+    let column = |place: &usize| learnt.iter().map(|s| s.row.get(*place).copied().flatten()).collect();
+    let columns: Vec<Vec<Option<f64>>> = places.iter().map(column).collect();
+    let span = record.training.last.duration_since(record.training.first).as_secs_f64() / 86_400.0;
+    let watch = &config.monitoring.watch;
+    let inputs = names.iter().filter_map(|name| record.reference.inputs.get(name).cloned()).collect();
+    let variance = record.reference.score.as_ref().map_or(0.0, |score| score.sd() * score.sd());
+    let enough = tested.len() >= watch.health.min_trades;
+    let validated = if enough { Validated::of(&tested, variance) } else { told(&record, variance) };
+    let usual = if enough {
+        Subject::usual(&tested.iter().map(|trade| trade.pnl).collect::<Vec<_>>())
+    } else {
+        let pnl: Vec<f64> = learnt.iter().filter_map(|scored| scored.pnl()).collect();
+        let rate = record.training.wins as f64 / record.training.rows as f64;
+        Usual { win_rate: Some(rate), pnl_sd: standard_deviation(&pnl) }
+    };
+    Ok(Subject {
+        thresholds: Subject::thresholds(&columns, span, &watch.monitor, &watch.budget),
+        learnt: record.reference.score.map(|score| Learnt { names, inputs, score }),
+        places,
+        validated,
+        usual,
+    })
+}
+
+/// The trades after those it learnt from that were closed when it was made and that its policy takes: what it was tested on.
+fn tested<'a>(
+    past: impl Iterator<Item = &'a Scored>,
+    record: &VersionRecord,
+    served: &Served,
+    config: &Config,
+) -> Vec<ScoredTrade> {
+    let mut columns = Vec::new();
+    let trade = |scored: &Scored| {
+        let (_, outcome) = scored.outcome.as_ref()?;
+        let known = scored.signal.at > record.training.last && outcome.exit_at <= record.created_at;
+        let score = served.score(&scored.row, &mut columns).ok().filter(|_| known)?;
+        let own = scored.signal.confidence?;
+        let taken = config.policy.size(config.policy.blend(own, score), score) > 0.0;
+        taken.then_some(ScoredTrade { score: score.get(), pnl: scored.pnl()? })
+    };
+    past.filter_map(trade).collect()
+}
+
+/// What its record tells of its validation, when the trades are no longer there.
+fn told(record: &VersionRecord, score_variance: f64) -> Option<Validated> {
+    let figure = |name: &str| record.metrics.get(name).copied();
+    Some(Validated {
+        accuracy: figure("test_accuracy")?,
+        precision: figure("test_precision")?,
+        expectancy: figure("test_expectancy")?,
+        score_variance,
+    })
+}

@@ -1,0 +1,148 @@
+//! What the journal knows of the trades that a version scored or learnt from, as the monitor and the drill want it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    config::Config,
+    domain::{Decision, Inputs, Opinion, Outcome, Signal, Symbol, Timestamp, TradeId, VersionId},
+    features::pipeline::Pipeline,
+    journal::{Reader, StoreError},
+    rules::drill::{Past, PastTrade},
+};
+
+/// Share of the trades that must know an input for it to be watched.
+const LEAST_KNOWN: f64 = 0.1;
+
+/// A signal with its inputs, what was said of it, and what became of it.
+#[derive(Debug, Clone)]
+pub struct Scored {
+    /// The signal.
+    pub signal: Signal,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// The policy that was answered, when it was scored here.
+    pub decision: Option<Decision>,
+    /// Its row, as the service sees it.
+    pub row: Vec<Option<f64>>,
+    /// What the versions in service made of it, when it was scored here.
+    pub opinions: Vec<Opinion>,
+    /// The closed trade, and when that was told.
+    pub outcome: Option<(Timestamp, Outcome)>,
+}
+
+/// What the journal holds.
+#[derive(Debug, Clone, Default)]
+pub struct Signals {
+    /// The columns of the rows.
+    pub names: Vec<Box<str>>,
+    /// Of each trade the first signal, in the order of time.
+    pub signals: Vec<Scored>,
+}
+
+/// Reads all signals and outcomes.
+///
+/// # Errors
+/// When the storage cannot be read; damaged records are left out.
+pub fn read(reader: &Reader, config: &Config) -> Result<Signals, String> {
+    let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features);
+    let mut pipeline = pipeline.map_err(|error| error.to_string())?;
+    let mut outcomes: BTreeMap<TradeId, (Timestamp, Outcome)> = BTreeMap::new();
+    for stored in reader.outcomes().map_err(|error| error.to_string())? {
+        if let Some(stored) = whole(stored)? {
+            let record = stored.record;
+            outcomes.insert(record.trade_id, (record.received_at, record.outcome));
+        }
+    }
+    let mut signals = Vec::new();
+    for stored in reader.signals().map_err(|error| error.to_string())? {
+        if let Some(stored) = whole(stored)? {
+            let (signal, record) = (stored.signal, stored.record);
+            let (received_at, decision, opinions) = (record.received_at, record.decision, record.opinions);
+            signals.push(Scored { signal, received_at, decision, row: Vec::new(), opinions, outcome: None });
+        }
+    }
+    signals.sort_by(|a, b| (a.signal.at, &a.signal.trade_id).cmp(&(b.signal.at, &b.signal.trade_id)));
+    let mut seen = BTreeSet::new();
+    signals.retain(|scored| seen.insert(scored.signal.trade_id.clone()));
+    signals.retain_mut(|scored| {
+        let inputs = pipeline.inputs(&scored.signal);
+        scored.row = inputs.as_ref().map(|row| row.to_vec()).unwrap_or_default();
+        scored.outcome = outcomes.remove(&scored.signal.trade_id);
+        inputs.is_ok()
+    });
+    let names = pipeline.schema().names().map(Into::into).collect();
+    Ok(Signals { names, signals })
+}
+
+/// A record, unless it is damaged.
+fn whole<T>(stored: Result<T, StoreError>) -> Result<Option<T>, String> {
+    match stored {
+        Ok(stored) => Ok(Some(stored)),
+        Err(StoreError::BadRecord(_)) => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+impl Scored {
+    /// What `version` said of it, and whether its policy takes such a trade.
+    pub fn said_by(&self, version: &VersionId) -> Option<(f64, bool)> {
+        let opinion = self.opinions.iter().find(|opinion| opinion.version == *version)?;
+        Some((opinion.score?.get(), opinion.size > 0.0))
+    }
+
+    /// After costs, once it is closed.
+    pub fn pnl(&self) -> Option<f64> {
+        Some(self.outcome.as_ref()?.1.pnl?.get())
+    }
+}
+
+impl Signals {
+    /// The versions of `symbol` that scored closed trades, and how many.
+    pub fn versions(&self, symbol: &Symbol) -> BTreeMap<VersionId, usize> {
+        let mut counts = BTreeMap::new();
+        let closed = self.signals.iter().filter(|s| s.signal.symbol == *symbol && s.pnl().is_some());
+        for scored in closed {
+            let names = scored.opinions.iter().filter(|opinion| opinion.score.is_some());
+            let names: BTreeSet<VersionId> = names.map(|opinion| opinion.version.clone()).collect();
+            names.into_iter().for_each(|version| *counts.entry(version).or_insert(0) += 1);
+        }
+        counts
+    }
+
+    /// The closed trades that `version` scored.
+    pub fn past(&self, version: &VersionId, config: &Config) -> Past {
+        let trade = |scored: &Scored| {
+            let (score, taken) = scored.said_by(version)?;
+            Some(PastTrade {
+                day: config.calendar.day_of(scored.signal.at),
+                score,
+                taken,
+                pnl: scored.pnl()?,
+                daily_loss_limit: daily_loss_limit(&scored.signal),
+                row: scored.row.clone(),
+            })
+        };
+        known_columns(self.names.clone(), self.signals.iter().filter_map(trade).collect())
+    }
+}
+
+/// The daily limit that a signal carries.
+pub fn daily_loss_limit(signal: &Signal) -> Option<f64> {
+    match &signal.inputs {
+        Inputs::Snapshot(snapshot) => snapshot.execution_context.risk_parameters.daily_loss_limit,
+        Inputs::Features(_) => None,
+    }
+}
+
+/// Trades without the columns that are hardly ever known.
+pub fn known_columns(names: Vec<Box<str>>, mut trades: Vec<PastTrade>) -> Past {
+    let enough = LEAST_KNOWN * trades.len() as f64;
+    let known = |place: usize| trades.iter().filter(|trade| trade.row.get(place).copied().flatten().is_some()).count();
+    let kept: Vec<bool> = (0..names.len()).map(|place| known(place) as f64 > enough).collect();
+    for trade in &mut trades {
+        let mut kept = kept.iter();
+        trade.row.retain(|_| kept.next().copied().unwrap_or(false));
+    }
+    let names = names.into_iter().zip(&kept).filter(|(_, kept)| **kept).map(|(name, _)| name).collect();
+    Past::new(names, trades)
+}

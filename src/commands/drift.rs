@@ -1,0 +1,101 @@
+//! `vigie drift`: what the monitor measures of the versions in service.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{
+    Outcome, PATIENCE, SocketArgs,
+    terminal::{figure, table, tell},
+};
+
+/// Show how the signals and the trades of each version in service look against its validation
+///
+/// Of each input: how far the latest signals have moved from those it learnt from, and how far they may; of the trades: their
+/// figures against those of the validation.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  vigie drift\n  vigie drift --json | jq .versions")]
+pub struct Drift {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    socket: SocketArgs,
+}
+
+impl Drift {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When no daemon answers, or its monitor does not.
+    pub fn run(self) -> Outcome {
+        let answer = self.socket.client().request(&json!({ "type": "drift" }), PATIENCE)?;
+        if self.json {
+            tell(Value::Object(answer))?;
+            return Ok(());
+        }
+        let versions = answer.get("versions").and_then(Value::as_object);
+        let versions = versions.into_iter().flatten().collect::<Vec<_>>();
+        if versions.is_empty() {
+            tell("no version is in service")?;
+        }
+        for (version, view) in versions {
+            tell(version)?;
+            tell(trades(view).trim_end())?;
+            tell(inputs(view).trim_end())?;
+            tell("")?;
+        }
+        Ok(())
+    }
+}
+
+fn number(of: &Value, pointer: &str) -> String {
+    figure(of.pointer(pointer).and_then(Value::as_f64).as_ref())
+}
+
+fn trades(view: &Value) -> String {
+    if view.get("health").is_none_or(Value::is_null) {
+        return "  nothing is known of its validation".to_owned();
+    }
+    let row = |name: &str, measured: &str, reference: &str| {
+        [format!("  {name}"), number(view, measured), number(view, reference)].to_vec()
+    };
+    let mut rows = vec![["  trades", "now", "validated"].map(str::to_owned).to_vec()];
+    let figures = ["accuracy", "precision", "expectancy"];
+    rows.extend(
+        figures.map(|name| row(name, &format!("/health/figures/{name}/value"), &format!("/health/validated/{name}"))),
+    );
+    rows.push(row("variance of the score", "/health/score_variance", "/health/validated/score_variance"));
+    rows.push(row("composite", "/health/figures/composite/value", ""));
+    rows.push(row("its standard error", "/health/figures/composite/error", ""));
+    rows.push(row("expected accuracy", "/inputs/expected/accuracy", ""));
+    rows.push(row("unusual inputs", "/novelty", ""));
+    // a pointer to nothing is the whole
+    rows.iter_mut().filter(|row| row.get(2).is_some_and(|cell| cell == "-")).for_each(|row| row.truncate(2));
+    table(&rows)
+}
+
+fn inputs(view: &Value) -> String {
+    let columns = view.pointer("/inputs/columns").and_then(Value::as_object);
+    let Some(columns) = columns else { return "  no signal was scored yet".to_owned() };
+    let head = ["  input", "PSI", "may be", "KS", "may be", "Wasserstein", "missing"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for (name, drift) in columns {
+        let limit = |of: &str| number(view, &format!("/thresholds/{name}/{of}"));
+        rows.push(vec![
+            format!("  {name}"),
+            number(drift, "/psi"),
+            limit("psi"),
+            number(drift, "/ks/statistic"),
+            limit("ks"),
+            number(drift, "/wasserstein"),
+            number(drift, "/missing"),
+        ]);
+    }
+    if let Some(score) = view.pointer("/inputs/score").filter(|score| !score.is_null()) {
+        let cell = |pointer: &str| number(score, pointer);
+        let dash = || "-".to_owned();
+        let (psi, ks, moved) = (cell("/psi"), cell("/ks/statistic"), cell("/wasserstein"));
+        rows.push(vec!["  the score".to_owned(), psi, dash(), ks, dash(), moved, cell("/missing")]);
+    }
+    table(&rows)
+}

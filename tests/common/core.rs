@@ -1,0 +1,351 @@
+//! A daemon of values: what the actors decide, by the same functions, without actors, socket or disk. It performs the
+//! steps of a demonstration, so that hundreds of them take minutes, and so that a real daemon can be compared with it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::{Value, json};
+use vigie::{
+    actors::{history::desk_keeps, learning::settings},
+    config::{Config, Sections},
+    domain::{
+        Arm, Event, EventKind, SignalLine, Timestamp, VersionId,
+        event::{By, Level},
+        lifecycle::{State, Transition},
+    },
+    features::{pipeline::Pipeline, row::Schema},
+    models::VersionRecord,
+    protocol::message::{self, Change, Request, Task},
+    rules::{
+        case::Case,
+        desk::{Desk, Entry},
+        experiment::Criteria,
+        past::{Happening, Past, consequences},
+        promotion::{Step as Promotion, after_test, to_staging, to_test},
+        routing::Splits,
+        serving::{Scope, Served, Serving},
+        trials::Trial,
+    },
+    sim::{
+        demo::{Demo, Ledger as Found, Step},
+        execution::Answered,
+    },
+    validation::{
+        Ledger, Report,
+        training::{Birth, History, Order, TrainError, revalidate, train},
+    },
+};
+
+pub struct Core {
+    config: Config,
+    pipeline: Pipeline,
+    past: Past,
+    history: History,
+    tried: Ledger,
+    records: BTreeMap<VersionId, (VersionRecord, Arc<Served>)>,
+    serving: Serving,
+    criteria: BTreeMap<VersionId, Arc<Criteria>>,
+    events: Vec<(u64, Event)>,
+    told: usize,
+    seq: u64,
+    now: Timestamp,
+    trainings: u64,
+    pub found: Found,
+    row: Vec<f64>,
+}
+
+impl Core {
+    pub fn new(config: Config) -> Self {
+        let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features).unwrap();
+        let past = Past::new(Desk::new(desk_keeps(&config)));
+        let mut core = Self {
+            config,
+            pipeline,
+            past,
+            history: History::default(),
+            tried: Ledger::default(),
+            records: BTreeMap::new(),
+            serving: Serving::default(),
+            criteria: BTreeMap::new(),
+            events: Vec::new(),
+            told: 0,
+            seq: 0,
+            now: Timestamp::UNIX_EPOCH,
+            trainings: 0,
+            found: Found::default(),
+            row: Vec::new(),
+        };
+        core.publish();
+        core
+    }
+
+    /// Plays `demo` to its end.
+    pub fn play(&mut self, demo: &mut Demo) {
+        loop {
+            let step = demo.next_step();
+            if step == Step::Over {
+                return;
+            }
+            self.perform(demo, step);
+        }
+    }
+
+    fn perform(&mut self, demo: &mut Demo, step: Step) {
+        match step {
+            Step::Import { lines } => lines.iter().for_each(|line| self.import(line)),
+            Step::Score { line, .. } => self.score(demo, &line),
+            Step::Record { line } => self.record(&line),
+            Step::Settle => {
+                self.settle();
+                for (seq, event) in &self.events[self.told..] {
+                    demo.event(*seq, event);
+                }
+                self.told = self.events.len();
+            }
+            Step::Order { line } => {
+                let refused = self.order(&line).err();
+                demo.ordered(&line, refused.as_deref());
+            }
+            Step::Assess => demo.assessed(&self.trials()),
+            // what the daemon holds is what its journal makes of it, which other tests show
+            Step::Kill | Step::Over => {}
+        }
+    }
+
+    fn import(&mut self, line: &str) {
+        let SignalLine { signal, outcome, .. } = match message::decode(line.as_bytes()).body.unwrap() {
+            Request::Import(import) => import.parsed,
+            other => panic!("{other:?}"),
+        };
+        self.seq += 2;
+        self.found.outcomes += 1;
+        self.history.outcomes.insert(signal.trade_id.clone(), outcome.unwrap());
+        self.history.signals.push(signal);
+    }
+
+    fn score(&mut self, demo: &mut Demo, line: &str) {
+        let Request::Score(request) = message::decode(line.as_bytes()).body.unwrap() else { panic!("{line}") };
+        let signal = request.signal;
+        self.now = self.now.max(signal.at);
+        let first = self.past.desk.entry(&signal.trade_id).map(|entry| entry.opinions.clone()).unwrap_or_default();
+        let inputs = self.pipeline.inputs(&signal).unwrap();
+        let scored = self.serving.answer(&self.config.policy, &signal, inputs, None, &first, &mut self.row);
+        self.seq += 1;
+        self.found.take(self.seq, Some(&scored.decision), &signal.trade_id, &scored.opinions);
+        let (arm, size) = (scored.decision.arm, scored.decision.size);
+        let entry = Entry::of_signal(&signal, &self.config.calendar, scored.decision, scored.opinions);
+        self.take(Happening::Scored { at: self.now, entry: Box::new(entry) });
+        let trade_id = signal.trade_id.clone();
+        if !self.history.signals.iter().rev().take(50).any(|known| known.trade_id == trade_id) {
+            self.history.signals.push(signal);
+        }
+        demo.answered(&trade_id, Answered { arm, size });
+        assert!(arm == Arm::Ml || size == 1.0);
+    }
+
+    fn record(&mut self, line: &str) {
+        match message::decode(line.as_bytes()).body.unwrap() {
+            Request::Outcome(request) => {
+                self.now = self.now.max(request.outcome.exit_at);
+                let known = self.history.outcomes.insert(request.trade_id.clone(), request.outcome.clone());
+                self.found.outcomes += u64::from(known.is_none());
+                self.seq += u64::from(known.is_none());
+                let (trade_id, outcome) = (request.trade_id, Box::new(request.outcome));
+                let trips = self.take(Happening::Closed { at: self.now, trade_id, echo: None, outcome });
+                let kinds = consequences(self.past.trials.roster(), trips);
+                self.happen(kinds);
+            }
+            Request::Skip(skip) => {
+                self.seq += 1;
+                self.take(Happening::Skipped { at: self.now, trade_id: skip.trade_id });
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn take(&mut self, happening: Happening) -> Vec<vigie::domain::trip::Trip> {
+        self.past.take(&self.config.guardian, &self.config.calendar, happening)
+    }
+
+    fn happen(&mut self, kinds: Vec<EventKind>) {
+        for kind in kinds {
+            self.seq += 1;
+            self.tried.apply(&kind);
+            let event = Event { at: self.now, kind };
+            self.events.push((self.seq, event.clone()));
+            self.take(Happening::Event(event));
+        }
+        self.publish();
+    }
+
+    fn publish(&mut self) {
+        let roster = self.past.trials.roster();
+        let load = |version: &VersionId| self.records.get(version).map(|(_, served)| Arc::clone(served));
+        let share = |version: &VersionId| (version.clone(), roster.share(version));
+        let (mut scopes, mut splits) = (BTreeMap::new(), BTreeMap::new());
+        for (symbol, plan) in roster.plan() {
+            let split = Splits::new(plan.test.as_ref().map(share), plan.production.as_ref().map(share));
+            splits.insert(symbol.clone(), split);
+            let scope = Scope {
+                production: plan.production.as_ref().and_then(load),
+                test: plan.test.as_ref().and_then(load),
+                shadows: plan.shadows.iter().filter_map(load).collect(),
+                silenced: roster.silenced(&symbol).is_some(),
+            };
+            scopes.insert(symbol, scope);
+        }
+        let epoch = self.serving.epoch + 1;
+        self.serving = match roster.lock() {
+            Some(reason) => Serving::locked(epoch, reason, splits),
+            None => Serving { epoch, lock: None, scopes, splits },
+        };
+    }
+
+    /// Takes every step that follows from the evidence.
+    fn settle(&mut self) {
+        let (today, wait) = (self.config.calendar.day_of(self.now), self.config.experiment.outcome_wait_days);
+        let mut stale = Vec::new();
+        while let Some((version, trial)) = self.past.trials.close_next(today, wait) {
+            if trial == Trial::Test {
+                stale.push(version);
+            }
+        }
+        let mut steps: Vec<Promotion> = Vec::new();
+        for version in stale {
+            let criteria = self.criteria_of(&version);
+            if self.past.trials.roster().standing(&version).is_none_or(|s| s.state != State::AbTest) {
+                continue;
+            }
+            let (standing, ruling) = self.past.trials.judge(&version, &criteria, self.now).unwrap();
+            steps.retain(|step| step.version != version);
+            steps.extend(after_test(&version, &standing, &ruling));
+        }
+        loop {
+            if steps.is_empty() {
+                steps.extend(to_test(&self.past.trials, &self.config.staging, self.now));
+                steps.extend(to_staging(&self.past.trials));
+                steps.retain(|step| self.may(step));
+            }
+            if steps.is_empty() {
+                return;
+            }
+            for step in std::mem::take(&mut steps).into_iter().filter(|step| self.may(step)).collect::<Vec<_>>() {
+                self.advance(step);
+            }
+        }
+    }
+
+    fn may(&self, step: &Promotion) -> bool {
+        let roster = self.past.trials.roster();
+        let silenced = step.step.edge().1.may_speak() && roster.silenced(&step.version.symbol).is_some();
+        !silenced && roster.advance(&step.version, step.step).is_ok()
+    }
+
+    fn advance(&mut self, step: Promotion) {
+        let steps = self.past.trials.roster().advance(&step.version, step.step).unwrap();
+        let terms = self.config.experiment.terms();
+        let moved = |(version, one): (VersionId, Transition)| {
+            let mut evidence = if version == step.version { step.evidence.clone() } else { BTreeMap::new() };
+            if one == Transition::StartTest {
+                evidence.extend(terms.numbers());
+            }
+            let (reason, by) = (step.reason.clone(), By::Daemon("ab_router".into()));
+            EventKind::Moved { version, step: one, reason, by, overridden: false, evidence }
+        };
+        let kinds = steps.into_iter().map(moved).collect();
+        self.happen(kinds);
+    }
+
+    fn criteria_of(&mut self, version: &VersionId) -> Arc<Criteria> {
+        let options = &self.config.experiment;
+        let new = || Arc::new(Criteria::new(options.clone()).unwrap());
+        Arc::clone(self.criteria.entry(version.clone()).or_insert_with(new))
+    }
+
+    fn trials(&self) -> Value {
+        let trials = &self.past.trials;
+        let on_trial = |state| matches!(state, State::Staging | State::AbTest | State::Production);
+        let versions = trials.roster().versions().filter(|(_, standing)| on_trial(standing.state));
+        let assess = |(version, _): (&VersionId, _)| {
+            let ready = self.criteria.get(version);
+            let Sections { experiment, staging, .. } = &*self.config;
+            Case::of(trials, version, experiment, staging, self.now, ready)?.assess().ok()
+        };
+        json!(versions.filter_map(assess).collect::<Vec<_>>())
+    }
+
+    fn order(&mut self, line: &str) -> Result<(), String> {
+        match message::decode(line.as_bytes()).body.unwrap() {
+            Request::Change(Change::Resume { reason }) => {
+                let today = self.config.calendar.day_of(self.now);
+                self.past.trials.roster().may_resume(today)?;
+                self.happen(vec![EventKind::Resumed { reason, by: By::Uid(0) }]);
+            }
+            Request::Task(Task::Train { symbol, model, target, days, .. }) => {
+                self.train(&Order { symbol, model, target, days });
+            }
+            Request::Task(Task::Validate { version, .. }) => self.validate(&version),
+            other => panic!("{other:?}"),
+        }
+        Ok(())
+    }
+
+    fn train(&mut self, order: &Order) {
+        self.trainings += 1;
+        let roster = self.past.trials.roster();
+        let symbol = &order.symbol;
+        let id = VersionId { symbol: symbol.clone(), number: roster.next_number(symbol) };
+        let parent = roster.plan().remove(symbol).and_then(|plan| plan.production);
+        let birth = Birth { id: id.clone(), created_at: self.now, parent };
+        let done = train(birth, order, &self.history, &settings(&self.config), &self.tried, &mut |_, _| ());
+        match done {
+            Err(error) => self.refused(&error),
+            Ok(trained) => {
+                let schema = Schema::built_in();
+                let design = trained.record.design.for_schema(&schema).unwrap();
+                let served = Served::new(id.clone(), design, trained.record.model.compile().unwrap(), [0; 32]);
+                let mut kinds = vec![EventKind::Tried(Box::new(trained.trial))];
+                let evidence = trained.record.metrics.clone();
+                kinds.push(EventKind::Trained { version: id.clone(), evidence });
+                kinds.push(judged(&id, &trained.report));
+                self.records.insert(id, (trained.record, Arc::new(served)));
+                self.happen(kinds);
+            }
+        }
+    }
+
+    fn validate(&mut self, version: &VersionId) {
+        self.trainings += 1;
+        let record = &self.records[version].0;
+        match revalidate(record, &self.history, &settings(&self.config), &self.tried, &mut |_, _| ()) {
+            Err(error) => self.refused(&error),
+            Ok(report) => {
+                let EventKind::Moved { reason, by, evidence, .. } = judged(version, &report) else { unreachable!() };
+                let again = EventKind::Moved {
+                    version: version.clone(),
+                    step: Transition::Revalidate,
+                    reason,
+                    by,
+                    overridden: false,
+                    evidence,
+                };
+                self.happen(vec![again, judged(version, &report)]);
+            }
+        }
+    }
+
+    fn refused(&mut self, error: &TrainError) {
+        let message = format!("training {} came to nothing: {error}", self.trainings);
+        self.happen(vec![EventKind::Alert { level: Level::Warning, code: "training_refused".into(), message }]);
+    }
+}
+
+fn judged(version: &VersionId, report: &Report) -> EventKind {
+    EventKind::Moved {
+        version: version.clone(),
+        step: if report.is_deployable() { Transition::Validate } else { Transition::Reject },
+        reason: report.summary(),
+        by: By::Daemon("trainer".into()),
+        overridden: false,
+        evidence: report.decided_on(),
+    }
+}

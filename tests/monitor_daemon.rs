@@ -1,0 +1,148 @@
+//! The monitor in a running daemon: it watches, the guardian acts on what it finds, and nobody waits for it.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
+
+mod common;
+
+use common::{
+    daemon::{Daemon, Setup},
+    place::{CONFIG, Place},
+    wire::{Wire, score_with},
+};
+use serde_json::{Value, json};
+use vigie::{
+    actors::daemon::Time,
+    domain::{EventKind, VersionId, event::By, lifecycle::State},
+};
+
+/// Short windows, and no emergency but by the monitor.
+const WATCHED: &str = "guardian.min_accuracy = 0\nguardian.max_loss_streak = 99\nguardian.daily_loss_limit = 1000000.0\n\
+     monitor.window = 24\nhealth.min_trades = 20\nmonitor.budget_resamples = 20\n";
+const A_DAY: usize = 8;
+
+/// The signals of these tests are too much alike to have the variance of the examples.
+const STEADY: &str = "health.score_psi = 10\nhealth.variance_factor = 1000\n";
+
+fn setup() -> Setup {
+    Setup { config: format!("{CONFIG}{WATCHED}{STEADY}"), time: Time::Event, ..Setup::default() }
+}
+
+/// Waits until `holds`.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    common::wait::until(what, || holds().then_some(()));
+}
+
+/// A trading day in September on which each trade makes `pnl`. Each signal is a little different.
+fn day(wire: &mut Wire, day: usize, pnl: f64) {
+    for number in 0..A_DAY {
+        let id = format!("T-{day}-{number}");
+        let at = format!("2025-09-{day:02}T15:0{number}:00Z");
+        let line = score_with(&id, "2025-09-01T15:00:00Z", &at);
+        let line = line.replace("\"recent_momentum\":-0.2", &format!("\"recent_momentum\":0.{number}"));
+        wire.ask_ok(line);
+        let outcome = json!({
+            "type": "outcome", "trade_id": id,
+            "outcome_metrics": { "exit_at": at, "pnl": pnl, "exit_reason": "signal" },
+        });
+        wire.ask_ok(outcome.to_string());
+    }
+}
+
+/// Business days of September 2025.
+fn days(count: usize) -> impl Iterator<Item = usize> {
+    (1..=30).filter(|day| ![0, 6].contains(&(day % 7))).take(count)
+}
+
+fn monitor(wire: &mut Wire) -> Value {
+    wire.status()["monitor"].take()
+}
+
+fn judged(place: &Place) -> Vec<String> {
+    let day = |kind| match kind {
+        EventKind::Judged { day, .. } => Some(day.to_string()),
+        _ => None,
+    };
+    place.events().into_iter().filter_map(day).collect()
+}
+
+#[test]
+fn a_version_that_has_become_worse_is_told_of_and_rolled_back_and_the_days_are_in_the_log() {
+    let place = Place::with_model(State::Production);
+    let daemon = Daemon::start_with(&place, setup());
+    let mut wire = daemon.connect();
+    days(5).for_each(|number| day(&mut wire, number, 120.0));
+    until("the days are judged", || judged(&place).len() == 4);
+    assert_eq!(wire.arm("still-speaks"), common::wire::ml());
+    let rolling = monitor(&mut wire);
+    assert_eq!(rolling["rolling"]["model ES/1"]["trades"], 24, "{rolling}");
+    let drift = wire.ask_ok(r#"{"type":"drift"}"#);
+    let accuracy = &drift["versions"]["ES/1"]["health"]["figures"]["accuracy"]["value"];
+    assert!(accuracy.as_f64().is_some_and(|accuracy| accuracy == 1.0 || accuracy == 0.0), "{drift}");
+    days(14).skip(5).for_each(|number| day(&mut wire, number, -150.0));
+    let version: VersionId = "ES/1".parse().unwrap();
+    let rolled_back = |kind: &EventKind| {
+        matches!(kind, EventKind::Moved { version: moved, step, by: By::Daemon(by), .. }
+            if *moved == version && step.edge().1 == State::RolledBack && &**by == "guardian")
+    };
+    until("it is rolled back", || place.events().iter().any(rolled_back));
+    assert_eq!(wire.arm("silent").0, "baseline");
+    assert!(!place.alerts("composite_rollback").is_empty(), "{:?}", place.events());
+    // a rollback asks for a successor as well
+    until("a training is asked for", || !place.alerts("retrain").is_empty());
+    daemon.stop();
+    // a day is judged once, in the order of days
+    let judged = judged(&place);
+    assert!(judged.is_sorted() && judged.windows(2).all(|pair| pair[0] != pair[1]), "{judged:?}");
+}
+
+#[test]
+fn a_monitor_that_panics_is_made_anew_from_the_journal_and_no_score_notices() {
+    let place = Place::with_model(State::Production);
+    let setup = setup();
+    let trap = setup.trap.clone();
+    let daemon = Daemon::start_with(&place, setup);
+    let mut wire = daemon.connect();
+    days(4).for_each(|number| day(&mut wire, number, 120.0));
+    // what was scored while it was made for the first time counts too
+    until("all is heard", || monitor(&mut wire)["rolling"]["model ES/1"]["trades"] == 24);
+    let before = monitor(&mut wire);
+    trap.panic_over("monitor", "told", 1);
+    assert_eq!(wire.arm("meanwhile"), common::wire::ml());
+    until("it has panicked", || trap.left() == 0);
+    until("it is back", || monitor(&mut wire)["rolling"] == before["rolling"]);
+    let restarted = |kind: &EventKind| matches!(kind, EventKind::Restarted { actor, .. } if &**actor == "monitor");
+    until("it is told", || place.events().iter().any(restarted));
+    daemon.stop();
+    // and after a restart of everything it knows the same
+    let daemon = Daemon::start_with(&place, Setup { trap: Default::default(), ..self::setup() });
+    let mut wire = daemon.connect();
+    until("it is made from the journal", || monitor(&mut wire)["rolling"] == before["rolling"]);
+    daemon.stop();
+}
+
+#[test]
+fn an_unstable_score_loses_its_say_step_by_step_a_step_a_day_also_across_a_restart() {
+    let place = Place::with_model(State::Production);
+    let config = || format!("{CONFIG}{WATCHED}health.composite_rollback = 10\n");
+    let start = || Daemon::start_with(&place, Setup { config: config(), time: Time::Event, ..Setup::default() });
+    let shares = || -> Vec<f64> {
+        let share = |kind| if let EventKind::Shared { share, .. } = kind { Some(share) } else { None };
+        let mut shares: Vec<f64> = place.events().into_iter().filter_map(share).collect();
+        // an outcome on its way to the disk takes along what is not there yet
+        shares.dedup();
+        shares
+    };
+    let daemon = start();
+    let mut wire = daemon.connect();
+    // three days fill the windows; the fourth begins, and with each from then on a step is taken
+    days(5).for_each(|number| day(&mut wire, number, 120.0));
+    until("two steps are taken", || shares() == [0.5, 0.25]);
+    daemon.stop();
+    let daemon = start();
+    let mut wire = daemon.connect();
+    days(7).skip(5).for_each(|number| day(&mut wire, number, 120.0));
+    until("the last step is taken", || shares() == [0.5, 0.25, 0.0]);
+    let spoken = (0..30).filter(|n| wire.arm(&format!("after-{n}")).0 == "ml").count();
+    assert_eq!(spoken, 0);
+    assert!(place.alerts("instability").len() == 1 && place.alerts("share").len() == 3, "{:?}", place.events());
+    daemon.stop();
+}

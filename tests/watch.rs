@@ -1,0 +1,209 @@
+//! The monitor's decisions, day by day: what is heard becomes a judgement when the trading day turns.
+#![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly as well")]
+
+use jiff::{SignedDuration, civil, tz::TimeZone};
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
+use vigie::{
+    config::Config,
+    domain::{Arm, Symbol, Timestamp, TradeId, TradingCalendar, VersionId, snapshot::TrendRegime},
+    rules::{
+        alarm::Turn,
+        health::{Response, Validated},
+        monitor::{Learnt, Said, Usual},
+        watch::{Judgement, News, ScoredSignal, Subject, Watch, WatchOptions},
+    },
+    stats::reference::Reference,
+};
+
+const A_DAY: usize = 10;
+
+fn options() -> WatchOptions {
+    let mut options = Config::builtin().unwrap().monitoring.watch;
+    options.budget.resampling.resamples = 60;
+    options
+}
+
+fn calendar() -> TradingCalendar {
+    TradingCalendar::new(TimeZone::UTC, civil::time(0, 0, 0, 0))
+}
+
+fn version(number: u32) -> VersionId {
+    format!("ES/{number}").parse().unwrap()
+}
+
+/// Two inputs; the second is what the score is.
+fn row(rng: &mut Pcg64, shift: f64) -> Vec<Option<f64>> {
+    vec![Some(rng.random::<f64>() + shift), None, Some(rng.random::<f64>())]
+}
+
+/// A version that learnt from 1,200 rows over 120 days, and was right in three of four trades.
+fn subject(options: &WatchOptions) -> Subject {
+    let mut rng = Pcg64::seed_from_u64(3);
+    let rows: Vec<_> = (0..1200).map(|_| row(&mut rng, 0.0)).collect();
+    let column = |place: usize| rows.iter().map(|row: &Vec<Option<f64>>| row[place]).collect::<Vec<_>>();
+    let columns = [column(0), column(2)];
+    let thresholds = Subject::thresholds(&columns, 120.0, &options.monitor, &options.budget);
+    assert_eq!(thresholds.len(), 2);
+    let reference = |column: &Vec<Option<f64>>| Reference::of(column.clone()).unwrap();
+    let score = Reference::of(column(2).into_iter().map(|value| value.map(score_of))).unwrap();
+    let validated =
+        Validated { accuracy: 0.75, precision: 0.75, expectancy: 50.0, score_variance: score.sd() * score.sd() };
+    Subject {
+        learnt: Some(Learnt {
+            names: vec!["moves".into(), "stays".into()],
+            inputs: columns.iter().map(reference).collect(),
+            score,
+        }),
+        places: vec![0, 2],
+        thresholds,
+        validated: Some(validated),
+        usual: Usual { win_rate: Some(0.5), pnl_sd: Some(100.0) },
+    }
+}
+
+/// What the version says: 0.5 to 1 or 0 to 0.5, as the second input is high or low; in the middle of each on average.
+fn score_of(input: f64) -> f64 {
+    if input >= 0.5 { 0.55 + 0.4 * (2.0 * input - 1.0) } else { 0.05 + 0.4 * 2.0 * input }
+}
+
+/// Trading days of signals that all come to an end on their day.
+struct Story {
+    watch: Watch,
+    options: WatchOptions,
+    rng: Pcg64,
+    day: i64,
+}
+
+impl Story {
+    fn new() -> Self {
+        let options = options();
+        let mut watch = Watch::default();
+        watch.serve(&options, &[version(1)], |_| subject(&options));
+        Self { watch, options, rng: Pcg64::seed_from_u64(8), day: 0 }
+    }
+
+    fn at(&self, minute: usize) -> Timestamp {
+        let start: Timestamp = "2025-01-06T10:00:00Z".parse().unwrap();
+        start + SignedDuration::from_hours(24 * self.day) + SignedDuration::from_mins(minute as i64)
+    }
+
+    /// A day on which the version is right with the chance `right`, and the first input has moved by `shift`.
+    fn day(&mut self, right: f64, shift: f64) -> Vec<Judgement> {
+        self.day += 1;
+        let mut judged = Vec::new();
+        for number in 0..A_DAY {
+            let trade_id = TradeId::new(format!("T{}-{number}", self.day)).unwrap();
+            let row = row(&mut self.rng, shift);
+            let score = score_of(row[2].unwrap());
+            let hit = self.rng.random::<f64>() < right;
+            let pnl = if hit == (score >= 0.5) { 100.0 } else { -100.0 };
+            let at = self.at(number);
+            let signal = ScoredSignal {
+                trade_id: trade_id.clone(),
+                at,
+                symbol: Symbol::new("ES").unwrap(),
+                regime: Some(TrendRegime::Range),
+                arm: Arm::Ml,
+                row,
+                said: vec![Said { version: version(1), score, taken: score >= 0.5 }],
+            };
+            judged.extend(self.hear(News::Scored(Box::new(signal))));
+            judged.extend(self.hear(News::Closed { trade_id, at, pnl: Some(pnl) }));
+        }
+        judged
+    }
+
+    fn hear(&mut self, news: News) -> Vec<Judgement> {
+        self.watch.hear(&self.options, &calendar(), news)
+    }
+
+    /// The codes that were raised over `days` days.
+    fn raised(&mut self, days: usize, right: f64, shift: f64) -> Vec<String> {
+        let judged: Vec<Judgement> = (0..days).flat_map(|_| self.day(right, shift)).collect();
+        let turns = judged.iter().flat_map(|judgement| &judgement.turns);
+        turns
+            .filter_map(|turn| match turn {
+                Turn::Raised(alarm) => Some(format!("{} {}", alarm.condition.subject, alarm.condition.code)),
+                Turn::Cleared(_) => None,
+            })
+            .collect()
+    }
+}
+
+#[test]
+fn a_day_is_judged_once_when_the_next_begins_and_a_day_without_news_never() {
+    let mut story = Story::new();
+    assert_eq!(story.day(0.75, 0.0), []);
+    let judged = story.day(0.75, 0.0);
+    assert_eq!(judged.len(), 1);
+    assert_eq!((judged[0].day_close.day.to_string().as_str(), &judged[0].version), ("2025-01-07", &version(1)));
+    // night falls on the second day; then a weekend passes, and nothing but the second day has closed
+    story.day += 1;
+    let at = story.at(0);
+    assert_eq!(story.hear(News::Time(at)).len(), 1);
+    story.day += 1;
+    let at = story.at(0);
+    assert_eq!(story.hear(News::Time(at)), []);
+    // a clock that goes back closes nothing
+    story.day -= 3;
+    assert_eq!(story.day(0.75, 0.0), []);
+}
+
+#[test]
+fn a_version_as_validated_is_left_in_peace_and_one_that_has_lost_its_edge_is_not() {
+    let mut story = Story::new();
+    let quiet = story.raised(40, 0.75, 0.0);
+    assert!(quiet.len() <= 1, "{quiet:?}");
+    let view = story.watch.view(&story.options, &version(1)).unwrap();
+    let health = view.health.unwrap();
+    assert!(health.figures.trades == 100 && !health.unstable && view.inputs.is_some(), "{view:?}");
+    let loud = story.raised(15, 0.4, 0.0);
+    for code in ["accuracy_drop", "precision_drop", "composite_rollback", "adwin"] {
+        assert!(loud.contains(&format!("ES/1 {code}")), "{code}: {loud:?}");
+    }
+    let last = story.day(0.4, 0.0).pop().unwrap();
+    assert_eq!((last.response, last.day_close.degraded), (Some(Response::RollBack), true));
+    assert!(last.day_close.composite.unwrap() < 0.85 && last.evidence["accuracy"] < 0.6, "{last:?}");
+}
+
+#[test]
+fn an_input_that_moves_is_told_by_its_name_and_the_others_are_not() {
+    let mut story = Story::new();
+    story.raised(20, 0.75, 0.0);
+    let raised = story.raised(12, 0.75, 0.3);
+    assert!(raised.contains(&"ES/1 moves drift".to_owned()), "{raised:?}");
+    assert!(!raised.contains(&"ES/1 stays drift".to_owned()), "{raised:?}");
+    let held = story.watch.alarms().iter().find(|alarm| &*alarm.condition.code == "drift").unwrap();
+    assert!(held.condition.done.contains("PSI") && held.condition.value.unwrap() > 1.0, "{held:?}");
+    // taken out of service it is forgotten, its inputs too
+    story.watch.serve(&story.options, &[version(2)], |_| Subject::default());
+    assert!(story.watch.alarms().is_empty());
+    let judged = story.day(0.75, 0.0);
+    assert_eq!(judged.iter().map(|judgement| &judgement.version).collect::<Vec<_>>(), [&version(2)]);
+}
+
+#[test]
+fn what_is_remembered_is_bounded_and_an_outcome_counts_once() {
+    let mut story = Story::new();
+    let at = story.at(0);
+    for number in 0..12_000 {
+        let signal = ScoredSignal {
+            trade_id: TradeId::new(format!("open-{number}")).unwrap(),
+            at,
+            symbol: Symbol::new("ES").unwrap(),
+            regime: None,
+            arm: Arm::Baseline,
+            row: vec![Some(0.5), None, Some(0.5)],
+            said: vec![Said { version: version(1), score: 0.6, taken: true }],
+        };
+        story.hear(News::Scored(Box::new(signal)));
+    }
+    assert_eq!(story.watch.open(), 10_000);
+    let close = |id: &str, pnl| News::Closed { trade_id: TradeId::new(id).unwrap(), at, pnl };
+    for news in [close("open-11999", Some(5.0)), close("open-11999", Some(5.0)), close("open-0", Some(5.0))] {
+        story.hear(news);
+    }
+    story.hear(close("open-11998", None));
+    assert_eq!((story.watch.open(), story.watch.rolling()["model ES/1"].trades), (9998, 1));
+}
