@@ -56,6 +56,17 @@ pub struct Gate {
 }
 
 impl Step {
+    /// What a person is told of a step that waits for an order.
+    pub fn notice(&self) -> String {
+        let Self { version, step, reason, .. } = self;
+        let to = step.edge().1;
+        let order = match to {
+            State::Archived | State::RolledBack => format!("vigie rollback {version}"),
+            _ => format!("vigie promote {version}"),
+        };
+        format!("{version} may become {to}: {reason}; lifecycle.automatic is off, order it by `{order}`")
+    }
+
     /// What goes with a step that is taken because something is wrong that is not the version's: nothing may speak until a
     /// person has looked.
     fn alarms(&self, by: &By) -> Vec<EventKind> {

@@ -251,8 +251,7 @@ impl<'a> Fold<'a> {
             if forward || step.locks || step.step == Transition::RollBackTest {
                 self.advance(at, &step);
             } else if self.told.insert((step.version.clone(), step.step.edge().1)) {
-                let Step { version, step, reason, .. } = &step;
-                let message = format!("{version} may become {}: {reason}", step.edge().1);
+                let message = step.notice();
                 self.happens(at, EventKind::Alert { level: Level::Info, code: "step_due".into(), message });
             }
         }
