@@ -30,7 +30,8 @@ use vigie::{
 };
 
 const LIMITS: &str = "[guardian]\naccuracy_window = 12\naccuracy_min_trades = 9\nmax_loss_streak = 4\n\
-    daily_loss_limit = 1000\ndaily_loss_factor = 2\n[lifecycle]\nautomatic = false\n";
+    daily_loss_limit = 1000\ndaily_loss_factor = 2\n[lifecycle]\nautomatic = false\n\
+    [monitor]\nwindow = 5000\n[health]\nmin_trades = 5000\nscore_psi = 10\nvariance_factor = 1000\n";
 
 /// How an emergency comes about.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -384,7 +385,7 @@ fn what_tripped_stays_through_kills_reloads_and_looser_limits_until_an_operator_
         let acknowledged = wire.ask_ok(&tripping);
         assert_eq!(acknowledged["durable"], true);
         daemon.kill();
-        let loose = "[guardian]\naccuracy_min_trades = 90\nmax_loss_streak = 60\ndaily_loss_factor = 100\n";
+        let loose = "[health]\nscore_psi = 10\nvariance_factor = 1000\n[guardian]\naccuracy_min_trades = 90\nmax_loss_streak = 60\ndaily_loss_factor = 100\n";
         place.file("config.toml", &format!("{CONFIG}\n{loose}"));
         let daemon = Process::start(&place, &event);
         let mut wire = daemon.connect();

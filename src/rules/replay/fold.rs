@@ -20,7 +20,7 @@ use crate::{
         desk::{Desk, Entry},
         experiment::{Criteria, Options},
         past::{Happening, Past, consequences},
-        promotion::{Step, after_test, to_staging, to_test},
+        promotion::{Step, after_test, events, to_staging, to_test},
         trials::Trial,
     },
 };
@@ -251,8 +251,7 @@ impl<'a> Fold<'a> {
             if forward || step.locks || step.step == Transition::RollBackTest {
                 self.advance(at, &step);
             } else if self.told.insert((step.version.clone(), step.step.edge().1)) {
-                let Step { version, step, reason, .. } = &step;
-                let message = format!("{version} may become {}: {reason}", step.edge().1);
+                let message = step.notice();
                 self.happens(at, EventKind::Alert { level: Level::Info, code: "step_due".into(), message });
             }
         }
@@ -275,22 +274,14 @@ impl<'a> Fold<'a> {
             return;
         }
         if let Ok(steps) = roster.advance(&step.version, step.step) {
-            let by = By::Daemon("ab_router".into());
-            self.perform(at, step, steps, &by, false);
-            for kind in step.alarms(&by) {
-                self.happens(at, kind);
-            }
+            self.perform(at, step, steps, &By::Daemon("ab_router".into()), false);
         }
     }
 
-    fn perform(&mut self, at: Timestamp, of: &Step, steps: Vec<(VersionId, Transition)>, by: &By, overridden: bool) {
-        for (version, step) in steps {
-            let mut evidence = if version == of.version { of.evidence.clone() } else { BTreeMap::new() };
-            if step == Transition::StartTest {
-                evidence.extend(self.thresholds.experiment.terms().numbers());
-            }
-            let (reason, by) = (of.reason.clone(), by.clone());
-            self.happens(at, EventKind::Moved { version, step, reason, by, overridden, evidence });
+    fn perform(&mut self, at: Timestamp, step: &Step, steps: Vec<(VersionId, Transition)>, by: &By, overridden: bool) {
+        let terms = self.thresholds.experiment.terms();
+        for kind in events(step, steps, &terms, by, overridden) {
+            self.happens(at, kind);
         }
     }
 }

@@ -117,10 +117,12 @@ fn is_found_anew(kind: &EventKind) -> bool {
     match kind {
         // what goes when another is promoted follows from that
         EventKind::Moved { step: Transition::ArchiveProduction, .. } => true,
-        EventKind::Moved { step, by: By::Daemon(by), .. } => {
-            let judged = matches!(step.edge().0, State::Validated | State::Staging | State::AbTest | State::Production);
-            judged && matches!(&**by, "ab_router" | "guardian")
-        }
+        EventKind::Moved { by: By::Daemon(by), reason, .. } => match &**by {
+            "ab_router" => true,
+            // what it orders for another reason is the monitor's finding
+            "guardian" => reason.starts_with("emergency of "),
+            _ => false,
+        },
         EventKind::Latched { .. } => true,
         EventKind::Locked { by: By::Daemon(by), .. } => &**by == "ab_router",
         EventKind::Alert { code, .. } => matches!(&**code, "emergency" | "step_due" | "test_invalid"),
@@ -143,7 +145,9 @@ fn text(kind: &EventKind) -> Option<String> {
         EventKind::Resumed { reason, .. } => Some(format!("resumed: {reason}")),
         EventKind::Shared { version, share, reason, .. } => Some(format!("{version} share {share}: {reason}")),
         EventKind::Trained { version, .. } => Some(format!("{version} trained")),
-        EventKind::Alert { code, message, .. } if &**code == "step_due" => Some(format!("alert: {message}")),
+        EventKind::Alert { code, message, .. } if !matches!(&**code, "emergency" | "test_invalid") => {
+            Some(format!("alert {code}: {message}"))
+        }
         _ => None,
     }
 }
