@@ -4,6 +4,7 @@
 mod load;
 mod play;
 mod stage;
+mod way;
 
 use clap::Args;
 use serde_json::json;
@@ -49,7 +50,8 @@ pub struct Drill {
     /// Whose trades
     #[arg(long, default_value = "ES", value_parser = |text: &str| Symbol::new(text))]
     symbol: Symbol,
-    /// The version whose trades are drawn from [default: the one that scored most]
+    /// The version whose trades are drawn from [default: the one that scored most]; with --play, a copy of it is taken down
+    /// [default: one of simulated trades]
     #[arg(long, conflicts_with = "simulate")]
     version: Option<VersionId>,
     /// Draw from simulated trades, whatever the journal holds

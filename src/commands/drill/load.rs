@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::play::{PATIENCE, signal};
+use super::{play::PATIENCE, way::signal};
 use crate::{clock::Stopwatch, domain::Symbol, protocol::client::Client};
 
 /// What all connections share. Times are in microseconds since it was made.

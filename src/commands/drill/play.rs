@@ -10,7 +10,6 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use jiff::SignedDuration;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use signal_hook::{
@@ -22,6 +21,7 @@ use super::{
     Drill,
     load::{Ending, Load},
     stage::{self, CONFIG, Model},
+    way::{Way, noon, signal},
 };
 use crate::{
     clock::Stopwatch,
@@ -32,7 +32,7 @@ use crate::{
         terminal::{table, tell},
     },
     config::Config,
-    domain::{Symbol, Timestamp, VersionId},
+    domain::{Symbol, VersionId},
     protocol::client::{Client, ClientError},
 };
 
@@ -41,19 +41,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 const CONNECTIONS: usize = 8;
 /// Answers of the load that are waited for after each acknowledgement.
 const AFTERWARDS: u64 = 64;
+/// Why the model has no word in an answer when the machine is busy.
+const BUSY: [&str; 2] = ["journal_unavailable", "deadline"];
 const PAUSE: Duration = Duration::from_millis(2);
-/// Noon in Chicago on the first day.
-const FIRST_DAY: &str = "2025-01-01T18:00:00Z";
-
-/// An emergency.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Way {
-    Accuracy,
-    LossStreak,
-    DayLoss,
-    NoPnl,
-    Kill,
-}
 
 /// One emergency that was played. Times in microseconds since what tripped it was sent.
 struct Played {
@@ -81,68 +71,6 @@ struct Row {
     acknowledged_us: Spread,
     answers_after: u64,
     ml_answers_after: u64,
-}
-
-impl Way {
-    const ALL: [Self; 5] = [Self::Accuracy, Self::LossStreak, Self::DayLoss, Self::NoPnl, Self::Kill];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Accuracy => "accuracy",
-            Self::LossStreak => "loss_streak",
-            Self::DayLoss => "day_loss",
-            Self::NoPnl => "a trade without a pnl",
-            Self::Kill => "kill",
-        }
-    }
-
-    /// What `status` has to say of it.
-    fn sign(self) -> &'static str {
-        match self {
-            Self::NoPnl => "cannot be evaluated",
-            Self::Kill => "killed",
-            rule => rule.name(),
-        }
-    }
-
-    /// Trades that lead to it, the last of which trips it.
-    fn trades(self) -> usize {
-        match self {
-            Self::Accuracy => 9,
-            Self::LossStreak => 5,
-            Self::DayLoss | Self::NoPnl => 2,
-            Self::Kill => 1,
-        }
-    }
-
-    /// The pnl of the `n`-th trade, of which the model said that it wins or not.
-    fn pnl(self, n: usize, says_win: bool) -> Option<f64> {
-        let last = n + 1 == self.trades();
-        match self {
-            Self::Accuracy => Some(if says_win == n.is_multiple_of(3) { 1.0 } else { -1.0 }),
-            Self::LossStreak => Some(-1.0),
-            Self::DayLoss => Some(if last { -1e6 } else { 5.0 }),
-            Self::NoPnl => (!last).then_some(5.0),
-            Self::Kill => Some(5.0),
-        }
-    }
-}
-
-/// A signal of a day, counted from 0.
-pub(super) fn signal(symbol: &Symbol, day: u64, trade_id: &str) -> Value {
-    json!({
-        "type": "score", "trade_id": trade_id, "at": noon(day), "symbol": symbol, "side": "long", "confidence": 0.6,
-        "features": {
-            "vwap_trend_signal": 0.71, "sierra_pattern_strength": 0.4, "dow_trend_regime": 1, "gamma_levels_proximity": 0.3,
-            "level_proximity": 0.6, "es_nq_correlation": 0.9, "volume_confirmation": 0.55, "options_flow_bias": 0.1,
-            "market_volatility": 0.2, "session_time": 0.5, "bid_ask_spread": 0.0, "recent_momentum": -0.2,
-        },
-    })
-}
-
-fn noon(day: u64) -> String {
-    let first: Timestamp = FIRST_DAY.parse().unwrap_or(Timestamp::UNIX_EPOCH);
-    (first + SignedDuration::from_hours(24 * i64::try_from(day).unwrap_or(0))).to_string()
 }
 
 /// Plays all emergencies as `drill` says.
@@ -262,12 +190,12 @@ impl Player<'_> {
     fn ml_trade(&mut self, symbol: &Symbol, round: usize, n: usize) -> anyhow::Result<Map<String, Value>> {
         let watch = Stopwatch::start();
         for attempt in 0_u64.. {
-            let line = signal(symbol, round as u64, &format!("E-{round}-{n}-{attempt}"));
-            let answer = self.patiently(&line)?;
+            let answer = self.patiently(&signal(symbol, round as u64, &format!("E-{round}-{n}-{attempt}")))?;
             if answer.get("arm").and_then(Value::as_str) == Some("ml") {
                 return Ok(answer);
             }
-            if watch.elapsed() > PATIENCE {
+            let reason = answer.get("reason").and_then(Value::as_str).unwrap_or_default();
+            if !BUSY.contains(&reason) || watch.elapsed() > PATIENCE {
                 bail!("the model does not speak: {}", Value::Object(answer));
             }
         }
@@ -399,18 +327,5 @@ mod tests {
         let Spread { p50, p99, max } = Spread::of(1..=101);
         assert_eq!((p50, p99, max), (51, 100, 101));
         assert_eq!(Spread::of([7].into_iter()).p99, 7);
-    }
-
-    #[test]
-    fn what_leads_to_an_emergency_is_no_emergency_before_its_last_trade() {
-        for says_win in [true, false] {
-            let right = (0..9).filter(|n| (Way::Accuracy.pnl(*n, says_win) > Some(0.0)) == says_win).count();
-            assert_eq!(right, 3);
-            let pnls: Vec<_> = (0..9).map(|n| Way::Accuracy.pnl(n, says_win) < Some(0.0)).collect();
-            let longest = pnls.split(|lost| !lost).map(<[bool]>::len).max().unwrap();
-            // with three of nine right, losses in a row stay within the limit of the drill
-            assert!(longest <= 4, "{longest}");
-        }
-        assert_eq!(noon(1), "2025-01-02T18:00:00Z");
     }
 }
