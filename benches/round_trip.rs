@@ -4,6 +4,9 @@
 //! CPU time a request costs the server, and then the ratios; then how many requests a second eight connections get.
 //! Put `taskset -c 0` before it to pin everything to one core: an idle virtual core takes longer to wake up than a
 //! request takes.
+//!
+//! With `-- --busy` it compares vigie with itself instead: with nothing else to do, and while a training is under way and the
+//! monitor is asked for all its figures, every 10 ms and without a pause.
 
 use std::{
     error::Error,
@@ -12,6 +15,7 @@ use std::{
     os::unix::net::{UnixListener, UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
 };
@@ -25,6 +29,16 @@ const BLOCKS: usize = 10;
 const REQUESTS_PER_BLOCK: usize = 5_000;
 const CONNECTIONS: usize = 8;
 const REQUESTS_PER_CONNECTION: usize = 10_000;
+/// Trainings that are measured beside, and round trips of a block of that.
+const TRAININGS: usize = 4;
+const REQUESTS_BESIDE: usize = 500;
+const BLOCKS_BESIDE: usize = 16;
+/// Pause between two questions for drift.
+const DRIFT_PAUSE: Duration = Duration::from_millis(10);
+/// A training that takes its time.
+const LONG: &str = "[validation]\nbootstrap = 1500\nnull = 500\n";
+
+const CONFIG: &str = "[training]\nmin_trades = 100\nmin_test_trades = 50\n[scoring]\nholdback = 0\n";
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -49,7 +63,8 @@ fn main() -> Result<()> {
     }
     let folder = std::env::temp_dir().join(format!("vigie-round-trip-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
-    let result = measure(&folder);
+    let busy = arguments.iter().any(|argument| argument == "--busy");
+    let result = if busy { measure_busy(&folder) } else { measure(&folder) };
     fs::remove_dir_all(&folder)?;
     result
 }
@@ -79,6 +94,77 @@ fn measure(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Idle and busy in turn, so that a machine that slows down slows down both.
+fn measure_busy(folder: &Path) -> Result<()> {
+    let vigie = start_vigie(folder)?;
+    fs::write(folder.join("config.toml"), format!("{CONFIG}{LONG}"))?;
+    let mut operator = Connection::open(&vigie.socket)?;
+    operator.ask("{\"type\":\"reload\"}\n")?;
+    let (mut idle, mut busy, mut flooded, mut serial) = (Figures::default(), Figures::default(), Figures::default(), 0);
+    for training in 0..TRAININGS {
+        for _ in 0..BLOCKS_BESIDE {
+            some(&vigie, &mut idle, &mut serial, REQUESTS_BESIDE)?;
+        }
+        let (figures, pause) =
+            if training % 2 == 0 { (&mut busy, DRIFT_PAUSE) } else { (&mut flooded, Duration::ZERO) };
+        let asked = beside(&vigie, &mut operator, figures, &mut serial, pause)?;
+        println!("training {}: {} round trips beside it and {asked} answers to drift", training + 1, figures.requests);
+    }
+    let of_idle = idle.print("idle");
+    for (figures, name) in [(busy, "a training, drift every 10 ms"), (flooded, "a training, drift without a pause")] {
+        let figures = figures.print(name);
+        for ((figure, idle), now) in ["p50", "p99", "CPU per request"].into_iter().zip(of_idle).zip(figures) {
+            println!("ratio of {figure}: {:.2}", now / idle);
+        }
+    }
+    Ok(())
+}
+
+/// Round trips while a training is under way and drift is asked for; says how often that was answered. Returns when the
+/// training is over.
+fn beside(
+    vigie: &Server,
+    operator: &mut Connection,
+    figures: &mut Figures,
+    serial: &mut usize,
+    pause: Duration,
+) -> Result<u64> {
+    let is_training = |operator: &mut Connection| -> Result<bool> {
+        Ok(operator.ask("{\"type\":\"status\"}\n")?.contains("\"training\":"))
+    };
+    operator.ask("{\"type\":\"train\",\"symbol\":\"ES\",\"reason\":\"bench\"}\n")?;
+    let over = AtomicBool::new(false);
+    let asked = thread::scope(|scope| -> Result<u64> {
+        let drifts = scope.spawn(|| ask_for_drift(&vigie.socket, &over, pause));
+        let measured = (0..BLOCKS_BESIDE).try_for_each(|_| {
+            let mut block = Figures::default();
+            some(vigie, &mut block, serial, REQUESTS_BESIDE)?;
+            // a block counts only when the training was under way until its end
+            if is_training(operator)? {
+                figures.take(block);
+            }
+            Ok(())
+        });
+        over.store(true, Ordering::Release);
+        let asked = drifts.join().map_err(|_| "the connection that asks for drift broke")?;
+        measured.map(|()| asked)
+    })?;
+    while is_training(operator)? {
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(asked)
+}
+
+fn ask_for_drift(socket: &Path, over: &AtomicBool, pause: Duration) -> u64 {
+    let Ok(mut connection) = Connection::open(socket) else { return 0 };
+    let mut answers = 0;
+    while !over.load(Ordering::Acquire) && connection.ask("{\"type\":\"drift\"}\n").is_ok() {
+        answers += 1;
+        thread::sleep(pause);
+    }
+    answers
+}
+
 fn start_vigie(folder: &Path) -> Result<Server> {
     let state = folder.join("state");
     let socket = folder.join("vigie.sock");
@@ -88,7 +174,7 @@ fn start_vigie(folder: &Path) -> Result<Server> {
     };
     let (state_text, socket_text) = (state.to_string_lossy(), socket.to_string_lossy());
     let config = folder.join("config.toml");
-    fs::write(&config, "[training]\nmin_trades = 100\nmin_test_trades = 50\n[scoring]\nholdback = 0\n")?;
+    fs::write(&config, CONFIG)?;
     vigie(&["import", "--state", &state_text, EXAMPLES])?;
     vigie(&["train", "--keep", "--state", &state_text, "--config", &config.to_string_lossy()])?;
     let child = Command::new(VIGIE)
@@ -183,6 +269,10 @@ fn sizes(socket: &Path) -> Result<(usize, usize)> {
 }
 
 fn block(server: &Server, figures: &mut Figures, serial: &mut usize) -> Result<()> {
+    some(server, figures, serial, REQUESTS_PER_BLOCK)
+}
+
+fn some(server: &Server, figures: &mut Figures, serial: &mut usize, requests: usize) -> Result<()> {
     let mut connection = Connection::open(&server.socket)?;
     let warm_up = 200;
     for _ in 0..warm_up {
@@ -190,7 +280,7 @@ fn block(server: &Server, figures: &mut Figures, serial: &mut usize) -> Result<(
         connection.ask(&request(*serial))?;
     }
     let cpu_before = server.cpu_ns()?;
-    for _ in 0..REQUESTS_PER_BLOCK {
+    for _ in 0..requests {
         *serial += 1;
         let line = request(*serial);
         let start = Stopwatch::start();
@@ -198,7 +288,7 @@ fn block(server: &Server, figures: &mut Figures, serial: &mut usize) -> Result<(
         figures.micros.push(start.elapsed().as_secs_f64() * 1e6);
     }
     figures.cpu_ns += server.cpu_ns()? - cpu_before;
-    figures.requests += REQUESTS_PER_BLOCK;
+    figures.requests += requests;
     Ok(())
 }
 
@@ -241,6 +331,12 @@ impl Drop for Server {
 }
 
 impl Figures {
+    fn take(&mut self, other: Self) {
+        self.micros.extend(other.micros);
+        self.cpu_ns += other.cpu_ns;
+        self.requests += other.requests;
+    }
+
     fn print(mut self, name: &str) -> [f64; 3] {
         self.micros.sort_by(f64::total_cmp);
         let at = |share: f64| self.micros[((self.micros.len() - 1) as f64 * share) as usize];

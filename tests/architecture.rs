@@ -33,8 +33,8 @@ const HOMES: [(&str, &[&str]); 11] = [
     ("clap", &["commands", "main.rs"]),
     ("actix", &["actors", "commands/run.rs"]),
     ("parquet", &["commands/table.rs"]),
-    // a child limits itself
-    ("rustix", &["commands/work.rs"]),
+    // a child limits itself, the monitor stands back
+    ("rustix", &["commands/work.rs", "actors/monitor.rs"]),
     // the journal asks who owns its file, the demonstration stops its daemon
     ("nix", &["protocol", "journal", "commands/demo/child.rs"]),
 ];

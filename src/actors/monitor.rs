@@ -53,6 +53,8 @@ pub const NAME: &str = "monitor";
 const NAPS: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(200));
 /// How often the time is looked at.
 const TICK: Duration = Duration::from_secs(1);
+/// How much it stands back behind the serving thread when there are not enough processors.
+const NICE: i32 = 10;
 /// Pause before it is made anew again when that failed.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -165,6 +167,8 @@ impl State {
 
 impl Monitor {
     fn run(mut self, told: &Receiver<Told>) {
+        // this thread alone; where it is refused, it only competes a little more
+        let _it_is_only_polite = rustix::process::nice(NICE);
         let mut nap = NAPS.0;
         loop {
             match told.try_recv() {
