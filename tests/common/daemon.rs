@@ -126,7 +126,7 @@ pub struct Trap(Arc<(Mutex<State>, Condvar)>);
 #[derive(Default)]
 struct State {
     panics: Vec<(&'static str, &'static str, usize)>,
-    hold: bool,
+    hold: Option<&'static str>,
     held: bool,
 }
 
@@ -143,7 +143,12 @@ impl Trap {
 
     /// The journal's thread stands still before its next commit, as on a disk that hangs.
     pub fn hold_journal(&self) {
-        self.state().hold = true;
+        self.hold("journal");
+    }
+
+    /// The thread of `actor` stands still before its next message.
+    pub fn hold(&self, actor: &'static str) {
+        self.state().hold = Some(actor);
     }
 
     /// Waits until the journal's thread stands still.
@@ -156,7 +161,7 @@ impl Trap {
 
     /// Lets the journal go on.
     pub fn release(&self) {
-        self.state().hold = false;
+        self.state().hold = None;
         self.0.1.notify_all();
     }
 
@@ -171,11 +176,12 @@ impl Trap {
 
     fn pass(&self, actor: &str, message: &str) {
         let mut state = self.state();
-        if actor == "journal" && state.hold {
+        if state.hold == Some(actor) {
             state.held = true;
             let (_, changed) = &*self.0;
             changed.notify_all();
-            state = changed.wait_while(state, |state| state.hold).unwrap_or_else(PoisonError::into_inner);
+            state =
+                changed.wait_while(state, |state| state.hold == Some(actor)).unwrap_or_else(PoisonError::into_inner);
             state.held = false;
         }
         let due = state.panics.iter_mut().find(|(a, m, left)| *a == actor && *m == message && *left > 0);

@@ -189,11 +189,6 @@ impl Demo {
         })
     }
 
-    /// Trading days to come after the history, about.
-    pub fn sessions(&self) -> usize {
-        self.openings.len().saturating_sub(HISTORY_SESSIONS)
-    }
-
     /// What is to be done next.
     pub fn next_step(&mut self) -> Step {
         loop {

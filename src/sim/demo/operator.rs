@@ -1,6 +1,8 @@
 //! The operator of the demonstration: what a person would order, by rules that are told beforehand.
 #![deny(clippy::indexing_slicing)]
 
+use std::collections::BTreeSet;
+
 use crate::{
     domain::{VersionId, lifecycle::State},
     rules::roster::Roster,
@@ -35,6 +37,8 @@ pub(super) struct Operator {
     trainings: usize,
     /// Since when everything is silent.
     silent_since: Option<usize>,
+    /// Versions that were validated anew.
+    again: BTreeSet<VersionId>,
     /// Since when a drift is known that no training has answered.
     drift_since: Option<usize>,
 }
@@ -69,10 +73,14 @@ impl Operator {
                 return Vec::new();
             }
             let resume = Order::Resume("the operator has looked at it; no version is in service".to_owned());
-            let again = in_state(roster, State::RolledBack).pop();
-            let again =
-                again.map(|version| Order::Validate(version, "it was taken down: does it still hold?".to_owned()));
-            return [resume].into_iter().chain(again).collect();
+            let next = in_state(roster, State::RolledBack).pop().map(|version| {
+                if self.again.insert(version.clone()) {
+                    Order::Validate(version, "it was taken down: does it still hold?".to_owned())
+                } else {
+                    Order::Train(None, format!("{version} was taken down twice"))
+                }
+            });
+            return [resume].into_iter().chain(next).collect();
         }
         if self.drift_since.is_some_and(|since| session >= since + AFTER_DRIFT) {
             return vec![Order::Train(None, "the inputs have drifted".to_owned())];
@@ -106,7 +114,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::domain::EventKind;
+    use crate::domain::{EventKind, event::By, lifecycle::Transition};
 
     #[test]
     fn a_training_is_ordered_every_month_until_a_version_is_on_its_way() {
@@ -126,9 +134,9 @@ mod tests {
         assert!(!operator.orders(100, &roster).is_empty(), "one that is only trained leads nowhere");
         roster.apply(&EventKind::Moved {
             version,
-            step: crate::domain::lifecycle::Transition::Validate,
+            step: Transition::Validate,
             reason: String::new(),
-            by: crate::domain::event::By::Uid(0),
+            by: By::Uid(0),
             overridden: false,
             evidence: BTreeMap::new(),
         });
@@ -143,5 +151,23 @@ mod tests {
         assert_eq!(operator.orders(59, &roster), []);
         let orders = operator.orders(60, &roster);
         assert!(matches!(orders.as_slice(), [Order::Resume(_)]), "there is nothing to validate: {orders:?}");
+        let (mut gone, version): (_, VersionId) = (Roster::default(), "ES/1".parse().unwrap());
+        gone.apply(&EventKind::Trained { version: version.clone(), evidence: BTreeMap::new() });
+        for step in [Transition::Validate, Transition::Stage, Transition::StartTest, Transition::RollBackTest] {
+            let (version, by) = (version.clone(), By::Uid(0));
+            gone.apply(&EventKind::Moved {
+                version,
+                step,
+                reason: String::new(),
+                by,
+                overridden: false,
+                evidence: BTreeMap::new(),
+            });
+        }
+        assert!(matches!(operator.orders(60, &gone).as_slice(), [Order::Resume(_), Order::Validate(..)]));
+        assert!(
+            matches!(operator.orders(60, &gone).as_slice(), [Order::Resume(_), Order::Train(..)]),
+            "the second time"
+        );
     }
 }

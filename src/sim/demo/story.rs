@@ -10,6 +10,9 @@ use crate::domain::{
     lifecycle::Transition,
 };
 
+/// Characters of a number that is told as it is.
+const LONGEST_NUMBER: usize = 7;
+
 /// What a sentence needs to know of what came before.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Story {
@@ -35,7 +38,8 @@ impl Story {
                     Some(_) => "It is silenced before the trader has the acknowledgement of that trade",
                     None => "No model may speak until the day is over and an operator resumes",
                 };
-                Some(format!("EMERGENCY: {}. {what}.", trip.to_string().trim_start_matches("emergency of ")))
+                let trip = trip.to_string();
+                Some(format!("EMERGENCY: {}. {what}.", rounded(trip.trim_start_matches("emergency of "))))
             }
             EventKind::Shared { version, share, reason, .. } => {
                 Some(format!("{version} speaks to {:.0} % of its trades: {}.", 100.0 * share, trimmed(reason)))
@@ -80,7 +84,7 @@ impl Story {
             }
             Transition::Promote => format!("{version} was promoted to production by an operator."),
             Transition::RollBack | Transition::RollBackTest => {
-                format!("{version} is rolled back: {}.", trimmed(reason))
+                format!("{version} is rolled back: {}.", rounded(trimmed(reason)))
             }
             Transition::ArchiveTest => format!("The test of {version} is over and it goes: {}.", trimmed(reason)),
             Transition::ArchiveProduction => format!("{version} is replaced and put away."),
@@ -109,6 +113,15 @@ impl Story {
             )),
         }
     }
+}
+
+/// The same with long fractions cut.
+fn rounded(text: &str) -> String {
+    let short = |word: &str| match word.parse::<f64>() {
+        Ok(number) if word.len() > LONGEST_NUMBER => format!("{number:.3}"),
+        _ => word.to_owned(),
+    };
+    text.split(' ').map(short).collect::<Vec<_>>().join(" ")
 }
 
 fn trimmed(text: &str) -> &str {

@@ -21,15 +21,17 @@ impl Demo {
         let scenario = match self.scenario {
             Scenario::Happy => "There is something to foretell, and it stays so.",
             Scenario::Drift => "At three fifths of the time the inputs move and what they mean turns, bit by bit.",
-            Scenario::Crash => "At three fifths of the time the market is upside down for eight sessions.",
+            Scenario::Crash => "At three fifths of the time the market is upside down for ten sessions.",
             Scenario::NoEdge => "There is nothing to foretell.",
-            Scenario::Poison => "At three fifths of the time nine outcomes in ten are reported wrong for ten sessions.",
+            Scenario::Poison => {
+                "At three fifths of the time nine outcomes in ten are reported wrong for twenty sessions."
+            }
         };
         vec![
             scenario.to_owned(),
             format!(
                 "An operator who is part of this orders a training every {} sessions while no version is on its way, and {} \
-                 sessions after a drift; after an emergency he keeps silence for {} sessions and has the version validated anew. \
+                 sessions after a drift; after an emergency he keeps silence for {} sessions and has the version validated anew, the second time another one trained. \
                  All else the daemon does by itself.",
                 operator::EVERY,
                 operator::AFTER_DRIFT,
