@@ -46,6 +46,14 @@ fn thresholds(place: &Place, config: &Config, happenings: &[Happening]) -> Thres
     }
 }
 
+/// Trials that are over soon, and a monitor that soon has something to say.
+fn watched(more: &str) -> String {
+    let quiet = "window = 5000\n[health]\nmin_trades = 5000\nscore_psi = 10\nvariance_factor = 1000\n";
+    let text = config(more);
+    assert!(text.contains(quiet));
+    text.replace(quiet, "window = 100\n[health]\nmin_trades = 50\n")
+}
+
 fn tune(place: &Place, in_force: &str, other: &str) -> Value {
     place.file("in_force.toml", in_force);
     place.file("other.toml", other);
@@ -96,7 +104,7 @@ fn rows(told: &Value, part: &str) -> Vec<(bool, bool)> {
 
 #[test]
 fn the_configuration_in_force_finds_every_step_that_the_daemon_took_and_nothing_differs_from_itself() {
-    let text = config("");
+    let text = watched("");
     for (state, market, last) in [
         (State::Staging, Market::Foreseen, "ES/1 production: ship"),
         (State::AbTest, Market::Contrary, "ES/1 rolled_back: stop for harm"),
@@ -201,7 +209,7 @@ fn another_threshold_for_trades_is_followed_from_the_recorded_scores() {
 
 #[test]
 fn a_simulated_month_under_two_configurations() {
-    let text = config("[sizing]\nmin = 0.25\nrule = \"bet\"\n").replace("max_loss_streak = 99", "max_loss_streak = 8");
+    let text = watched("[sizing]\nmin = 0.25\nrule = \"bet\"\n").replace("max_loss_streak = 99", "max_loss_streak = 8");
     let parsed = Config::parse("test", &text).unwrap();
     let symbol = Symbol::new("ES").unwrap();
     let venue = Venue { instrument: parsed.symbols[&symbol], symbol, calendar: parsed.calendar.clone() };
