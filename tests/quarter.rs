@@ -76,7 +76,8 @@ impl Quarter<'_> {
 
     /// Whether the last share of each version is what its days call for.
     fn shares_are_as_called_for(&self) -> bool {
-        let (mut known, mut shares) = (std::collections::BTreeMap::<VersionId, Gradual>::new(), Default::default());
+        let mut known = std::collections::BTreeMap::<VersionId, Gradual>::new();
+        let mut shares = std::collections::BTreeMap::<VersionId, f64>::new();
         for event in self.place.events() {
             match event {
                 EventKind::Judged { version, day, composite, degraded, unstable, .. } => {
@@ -84,7 +85,7 @@ impl Quarter<'_> {
                     known.entry(version).or_default().close_day(&self.config.gradual, &close);
                 }
                 EventKind::Shared { version, share, .. } => {
-                    drop(<std::collections::BTreeMap<VersionId, f64>>::insert(&mut shares, version, share))
+                    shares.insert(version, share);
                 }
                 EventKind::Moved { version, .. } => {
                     known.remove(&version);
