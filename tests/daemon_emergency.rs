@@ -18,7 +18,7 @@ use std::{
 use common::{
     daemon::{Daemon, Setup, Trap},
     place::{CONFIG, Place, model},
-    process::Process,
+    process::{Process, succeed},
     wait::until,
     wire::{FEATURES, RESUME, Wire, arm_of, baseline, ml, promote},
 };
@@ -30,7 +30,8 @@ use vigie::{
 };
 
 const LIMITS: &str = "[guardian]\naccuracy_window = 12\naccuracy_min_trades = 9\nmax_loss_streak = 4\n\
-    daily_loss_limit = 1000\ndaily_loss_factor = 2\n[lifecycle]\nautomatic = false\n";
+    daily_loss_limit = 1000\ndaily_loss_factor = 2\n[lifecycle]\nautomatic = false\n\
+    [monitor]\nwindow = 5000\n[health]\nmin_trades = 5000\nscore_psi = 10\nvariance_factor = 1000\n";
 
 /// How an emergency comes about.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -101,12 +102,14 @@ fn says_win() -> bool {
 /// A journal with versions ES/1 to ES/`count`, the first in production.
 fn place_with(count: usize) -> Place {
     let place = Place::with_model(State::Production);
-    for number in 2..=count {
-        let mut record = model().clone();
-        record.id.number = number as u32;
-        place.register(&record.id.to_string(), record.to_bytes().unwrap(), State::Staging);
-    }
+    (2..=count).for_each(|number| register(&place, number, State::Staging));
     place
+}
+
+fn register(place: &Place, number: usize, state: State) {
+    let mut record = model().clone();
+    record.id.number = number as u32;
+    place.register(&record.id.to_string(), record.to_bytes().unwrap(), state);
 }
 
 /// Plays `way` on day `n` up to the tripping outcome, which is given back and not yet sent.
@@ -319,6 +322,41 @@ fn a_journal_that_stands_still_or_fails_delays_the_acknowledgement_and_not_the_r
 }
 
 #[test]
+fn a_monitor_that_stands_still_and_a_trainer_that_is_busy_change_nothing() {
+    let place = Place::new();
+    place.file("config.toml", CONFIG);
+    succeed(&place, &["import", "--state", "state", concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz")]);
+    register(&place, 1, State::Production);
+    (2..=WAYS.len()).for_each(|number| register(&place, number, State::Staging));
+    let trap = Trap::default();
+    // a training that takes its time
+    let config = config()
+        .replace("validation.bootstrap = 2\n", "validation.bootstrap = 2000\n")
+        .replace("validation.null = 20\n", "validation.null = 2000\n");
+    assert!(config.contains("= 2000\n"), "{config}");
+    let daemon =
+        Daemon::start_with(&place, Setup { config, time: Time::Event, trap: trap.clone(), ..Setup::default() });
+    let (mut wire, mut other) = (daemon.connect(), daemon.connect());
+    wire.ask_ok(r#"{"type":"train","symbol":"ES","reason":"a test"}"#);
+    trap.hold("monitor");
+    for (round, way) in WAYS.into_iter().enumerate() {
+        if round > 0 {
+            wire.ask_ok(score_on(round, &format!("D-{round}")));
+            taken(&mut wire, RESUME);
+            taken(&mut wire, &promote(&format!("ES/{}", round + 1)));
+        }
+        let tripping = lead_up(&mut wire, way, round);
+        wire.ask_ok(&tripping);
+        assert_eq!(other.arm_on(round, &format!("X-{round}")), baseline("locked"), "{way:?}");
+        assert!(latched(&place).contains(&way.rule()), "{way:?}");
+    }
+    assert!(wire.status()["training"].is_object(), "the training was still under way");
+    trap.await_held();
+    trap.release();
+    daemon.stop();
+}
+
+#[test]
 fn a_guardian_that_panics_over_the_tripping_outcome_lets_no_model_speak_and_judges_it_when_it_comes_again() {
     for way in WAYS {
         let place = Place::with_model(State::Production);
@@ -347,7 +385,7 @@ fn what_tripped_stays_through_kills_reloads_and_looser_limits_until_an_operator_
         let acknowledged = wire.ask_ok(&tripping);
         assert_eq!(acknowledged["durable"], true);
         daemon.kill();
-        let loose = "[guardian]\naccuracy_min_trades = 90\nmax_loss_streak = 60\ndaily_loss_factor = 100\n";
+        let loose = "[health]\nscore_psi = 10\nvariance_factor = 1000\n[guardian]\naccuracy_min_trades = 90\nmax_loss_streak = 60\ndaily_loss_factor = 100\n";
         place.file("config.toml", &format!("{CONFIG}\n{loose}"));
         let daemon = Process::start(&place, &event);
         let mut wire = daemon.connect();

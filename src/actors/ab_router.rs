@@ -252,13 +252,7 @@ impl AbRouter {
     }
 
     fn tell(&self, now: Timestamp, step: &Step) {
-        let Step { version, step, reason, .. } = step;
-        let to = step.edge().1;
-        let order = match to {
-            State::Archived | State::RolledBack => format!("vigie rollback {version}"),
-            _ => format!("vigie promote {version}"),
-        };
-        let message = format!("{version} may become {to}: {reason}; lifecycle.automatic is off, order it by `{order}`");
+        let message = step.notice();
         tracing::warn!(code = "step_due", "{message}");
         let kind = EventKind::Alert { level: Level::Info, code: "step_due".into(), message };
         let _it_is_logged = self.shared.journal.write_behind(Write::Event(Event { at: now, kind }));

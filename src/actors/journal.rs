@@ -44,7 +44,8 @@ pub type OpenStore = Box<dyn FnMut(bool) -> Result<Store, OpenError> + Send>;
 #[error("the journal cannot be written now: {0}")]
 pub struct Unavailable(pub String);
 
-/// Places in the queue for what somebody waits for, outcomes and orders, when decisions fill the rest.
+/// Places in the queue for what somebody waits for, outcomes and orders, when decisions fill the rest. At most as many as
+/// for decisions.
 const RESERVED: usize = 1024;
 
 /// The queue is full, or the thread has ended.
@@ -250,7 +251,7 @@ pub fn start(
     tripwire: Tripwire,
 ) -> std::io::Result<JournalHandle> {
     let room_behind = limits.queue;
-    let (queue, jobs) = sync_channel(room_behind + RESERVED);
+    let (queue, jobs) = sync_channel(room_behind + RESERVED.min(room_behind));
     let health = Arc::new(Health::default());
     let bulletin = Bulletin::default();
     let bell = Arc::new(Bell { crowd: limits.batch.min(limits.queue / 2), ..Bell::default() });

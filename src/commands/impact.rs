@@ -102,6 +102,9 @@ fn notes(found: &Impact, counts: &Counts) -> Vec<String> {
     let Counts { unresolved, in_neither, heard, by_another, shares } = counts;
     let mut notes = Vec::new();
     match found.comparing {
+        Comparing::Arms if found.ml.signals + found.baseline.signals == 0 => {
+            notes.push("no signal was left to chance; name a period with --since to compare periods".to_owned());
+        }
         Comparing::Arms => {
             notes.push(format!(
                 "arms as chance gave them; a model was heard in {heard} of the {} signals of the ML arm",

@@ -1,6 +1,6 @@
 //! Names of trades, symbols and model versions.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -21,14 +21,22 @@ fn invalid(what: &'static str, text: &str, rule: &'static str) -> InvalidId {
 }
 
 /// The trader's own name of one signal and the trade it may become: `[A-Za-z0-9._:/-]{1,64}`, unique for ever.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+///
+/// A signal's record, its answer and what is remembered of it all name it, so copies share the text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "Box<str>")]
-pub struct TradeId(Box<str>);
+pub struct TradeId(Arc<str>);
 
 /// A traded instrument, such as `ES`: `[A-Z0-9._]{1,16}`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "Box<str>")]
-pub struct Symbol(Box<str>);
+pub struct Symbol {
+    /// Filled up with zeros, which stand before every character that is allowed.
+    text: [u8; MAX_SYMBOL],
+    length: u8,
+}
+
+const MAX_SYMBOL: usize = 16;
 
 /// One trained model: the symbol it serves and a number that only grows, written `ES/14`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -53,7 +61,7 @@ impl TradeId {
         let text = text.into();
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'/' | b'-');
         if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
-            Ok(Self(text))
+            Ok(Self(text.into()))
         } else {
             Err(invalid("trade_id", &text, TRADE_ID_RULE))
         }
@@ -71,18 +79,22 @@ impl Symbol {
     /// # Errors
     /// [`InvalidId`] when it is empty, longer than 16 bytes or has another character.
     pub fn new(text: impl Into<Box<str>>) -> Result<Self, InvalidId> {
-        let text = text.into();
+        let given = text.into();
         let allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_');
-        if (1..=16).contains(&text.len()) && text.bytes().all(allowed) {
-            Ok(Self(text))
-        } else {
-            Err(invalid("symbol", &text, SYMBOL_RULE))
+        let mut text = [0; MAX_SYMBOL];
+        match (text.get_mut(..given.len()), u8::try_from(given.len())) {
+            (Some(place), Ok(length @ 1..)) if given.bytes().all(allowed) => {
+                place.copy_from_slice(given.as_bytes());
+                Ok(Self { text, length })
+            }
+            _ => Err(invalid("symbol", &given, SYMBOL_RULE)),
         }
     }
 
     /// The symbol as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        let text = self.text.get(..usize::from(self.length)).unwrap_or_default();
+        str::from_utf8(text).unwrap_or_default()
     }
 }
 
@@ -109,7 +121,13 @@ impl fmt::Display for TradeId {
 
 impl fmt::Display for Symbol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Symbol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Symbol").field(&self.as_str()).finish()
     }
 }
 
@@ -140,6 +158,18 @@ impl TryFrom<Box<str>> for VersionId {
     }
 }
 
+impl Serialize for TradeId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl Serialize for Symbol {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
 impl Serialize for VersionId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -157,6 +187,18 @@ mod tests {
         }
         for bad in ["", "a b", "é", "a\n", "\"", &"x".repeat(65)] {
             assert!(TradeId::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn symbols_keep_their_text_and_its_order() {
+        let texts = ["0", "A", "A.B_9", "AB", "ES", "ES0", "X".repeat(16).as_str()].map(str::to_owned);
+        let symbols = texts.clone().map(|text| Symbol::new(text).unwrap());
+        assert_eq!(symbols.each_ref().map(Symbol::as_str), texts.each_ref().map(String::as_str));
+        assert!(symbols.is_sorted() && texts.is_sorted());
+        assert_eq!(format!("{:?} {}", symbols[3], symbols[3]), r#"Symbol("AB") AB"#);
+        for bad in ["", "es", "E S", "E\0", &"X".repeat(17), &"X".repeat(300)] {
+            assert!(Symbol::new(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    experiment::{Check, Ruling, StagingOptions, Standing, Verdict},
+    experiment::{Check, Ruling, StagingOptions, Standing, Terms, Verdict},
     trials::Trials,
 };
 use crate::domain::{
@@ -56,9 +56,20 @@ pub struct Gate {
 }
 
 impl Step {
+    /// What a person is told of a step that waits for an order.
+    pub fn notice(&self) -> String {
+        let Self { version, step, reason, .. } = self;
+        let to = step.edge().1;
+        let order = match to {
+            State::Archived | State::RolledBack => format!("vigie rollback {version}"),
+            _ => format!("vigie promote {version}"),
+        };
+        format!("{version} may become {to}: {reason}; lifecycle.automatic is off, order it by `{order}`")
+    }
+
     /// What goes with a step that is taken because something is wrong that is not the version's: nothing may speak until a
     /// person has looked.
-    pub fn alarms(&self, by: &By) -> Vec<EventKind> {
+    fn alarms(&self, by: &By) -> Vec<EventKind> {
         if !self.locks {
             return Vec::new();
         }
@@ -109,6 +120,26 @@ pub fn after_test(version: &VersionId, standing: &Standing, ruling: &Ruling) -> 
     let reason = format!("{}: {}", ruling.verdict.name(), ruling.verdict.why());
     let locks = matches!(ruling.verdict, Verdict::Invalid(_));
     Some(Step { version: version.clone(), step, reason, evidence, locks })
+}
+
+/// The events that `step` is, taken by `by`: those of `steps`, which the roster gave for it, and what goes with them. A
+/// test takes `terms` along.
+pub fn events(
+    step: &Step,
+    steps: Vec<(VersionId, Transition)>,
+    terms: &Terms,
+    by: &By,
+    overridden: bool,
+) -> Vec<EventKind> {
+    let Step { version: of, reason, evidence, .. } = step;
+    let moved = |(version, step): (VersionId, Transition)| {
+        let mut evidence = if version == *of { evidence.clone() } else { Numbers::new() };
+        if step == Transition::StartTest {
+            evidence.extend(terms.numbers());
+        }
+        EventKind::Moved { version, step, reason: reason.clone(), by: by.clone(), overridden, evidence }
+    };
+    steps.into_iter().map(moved).chain(step.alarms(by)).collect()
 }
 
 /// The first version of each symbol that may begin its test: its gate is passed, and no other is under test.

@@ -1,6 +1,7 @@
 //! A daemon in this process, on a thread of its own, and a tripwire to make its parts fail or stand still.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
     thread::{self, JoinHandle},
@@ -80,6 +81,7 @@ impl Daemon {
                 program: setup.program,
                 time: setup.time,
                 tripwire: setup.trap.wire(),
+                drill: false,
                 on_reload: None,
             };
             actix::System::new().block_on(daemon::run(options, controlled, move |_| {
@@ -126,8 +128,9 @@ pub struct Trap(Arc<(Mutex<State>, Condvar)>);
 #[derive(Default)]
 struct State {
     panics: Vec<(&'static str, &'static str, usize)>,
-    hold: bool,
+    hold: Option<&'static str>,
     held: bool,
+    passed: BTreeMap<(String, String), usize>,
 }
 
 impl Trap {
@@ -143,7 +146,12 @@ impl Trap {
 
     /// The journal's thread stands still before its next commit, as on a disk that hangs.
     pub fn hold_journal(&self) {
-        self.state().hold = true;
+        self.hold("journal");
+    }
+
+    /// The thread of `actor` stands still before its next message.
+    pub fn hold(&self, actor: &'static str) {
+        self.state().hold = Some(actor);
     }
 
     /// Waits until the journal's thread stands still.
@@ -154,9 +162,14 @@ impl Trap {
         assert!(state.held, "the journal was not written to");
     }
 
+    /// How many messages of that name `actor` was about to handle.
+    pub fn passed(&self, actor: &str, message: &str) -> usize {
+        self.state().passed.get(&(actor.to_owned(), message.to_owned())).copied().unwrap_or(0)
+    }
+
     /// Lets the journal go on.
     pub fn release(&self) {
-        self.state().hold = false;
+        self.state().hold = None;
         self.0.1.notify_all();
     }
 
@@ -171,11 +184,13 @@ impl Trap {
 
     fn pass(&self, actor: &str, message: &str) {
         let mut state = self.state();
-        if actor == "journal" && state.hold {
+        *state.passed.entry((actor.to_owned(), message.to_owned())).or_default() += 1;
+        if state.hold == Some(actor) {
             state.held = true;
             let (_, changed) = &*self.0;
             changed.notify_all();
-            state = changed.wait_while(state, |state| state.hold).unwrap_or_else(PoisonError::into_inner);
+            state =
+                changed.wait_while(state, |state| state.hold == Some(actor)).unwrap_or_else(PoisonError::into_inner);
             state.held = false;
         }
         let due = state.panics.iter_mut().find(|(a, m, left)| *a == actor && *m == message && *left > 0);

@@ -15,7 +15,7 @@ use crate::{
     journal::Write,
     protocol::message::{Change, WireError},
     rules::{
-        promotion::{Gate, Step, numbers},
+        promotion::{Gate, Step, events, numbers},
         serving::Served,
     },
 };
@@ -71,8 +71,14 @@ impl Guardian {
                 match self.roster.promote(version, *to, *overridden, &order.gates) {
                     Err(refusal) => refused(refusal.to_string()),
                     Ok(steps) => {
-                        let evidence = evidence(&order.gates, *overridden);
-                        self.bring(version, steps, reason, &by, *overridden, &evidence, address)
+                        let step = Step {
+                            version: version.clone(),
+                            step: steps.last().map_or(Transition::Validate, |(_, step)| *step),
+                            reason: reason.clone(),
+                            evidence: evidence(&order.gates, *overridden),
+                            locks: false,
+                        };
+                        self.bring(&step, steps, &by, *overridden, address)
                     }
                 }
             }
@@ -89,53 +95,40 @@ impl Guardian {
 
     /// A step on evidence: checked against where the version stands now.
     fn advance(&mut self, advance: Advance, address: Addr<Shell<Self>>) -> ResponseFuture<Answer<Done>> {
-        let by = By::Daemon("ab_router".into());
-        let alarms = advance.0.alarms(&by);
-        let Step { version, step, reason, evidence, .. } = advance.0;
-        let to = step.edge().1;
+        let (step, by) = (advance.0, By::Daemon("ab_router".into()));
+        let (version, to) = (&step.version, step.step.edge().1);
         if to.may_speak()
             && let Some(why) = self.roster.silenced(&version.symbol)
         {
             return refused(format!("{version} does not go on while models are silenced: {why}"));
         }
-        match self.roster.advance(&version, step) {
+        match self.roster.advance(version, step.step) {
             Err(refusal) => refused(refusal.to_string()),
             Ok(steps) if matches!(to, State::RolledBack | State::Archived) => {
-                let kinds =
-                    steps.iter().map(|(id, step)| moved(id, *step, &reason, by.clone(), false, evidence.clone()));
-                let mut kinds: Vec<EventKind> = kinds.collect();
-                kinds.extend(alarms);
-                tracing::warn!(%version, "{version} is {to}: {reason}");
-                let durable = self.silence(kinds);
-                Box::pin(async move { Ok(Done { done: format!("{version} is {to}"), durable: durable.await }) })
+                let terms = self.shared.config.load().experiment.terms();
+                tracing::warn!(%version, "{version} is {to}: {}", step.reason);
+                let done = format!("{version} is {to}");
+                let durable = self.silence(events(&step, steps, &terms, &by, false));
+                Box::pin(async move { Ok(Done { done, durable: durable.await }) })
             }
-            Ok(steps) => self.bring(&version, steps, &reason, &by, false, &evidence, address),
+            Ok(steps) => self.bring(&step, steps, &by, false, address),
         }
     }
 
-    /// Brings `version` forward by `steps`. A test takes the terms of now along with it.
-    #[expect(clippy::too_many_arguments, reason = "they are the parts of an event")]
+    /// Brings a version forward by `steps`. A test takes the terms of now along with it.
     fn bring(
         &mut self,
-        version: &VersionId,
+        step: &Step,
         steps: Vec<(VersionId, Transition)>,
-        reason: &str,
         by: &By,
         overridden: bool,
-        evidence: &BTreeMap<Box<str>, f64>,
         address: Addr<Shell<Self>>,
     ) -> ResponseFuture<Answer<Done>> {
         let state = steps.last().map_or(State::Trained, |(_, step)| step.edge().1);
         let terms = self.shared.config.load().experiment.terms();
-        let event = |(id, step): (VersionId, Transition)| {
-            let mut evidence = if id == *version { evidence.clone() } else { BTreeMap::new() };
-            if step == Transition::StartTest {
-                evidence.extend(terms.numbers());
-            }
-            self.event(moved(&id, step, reason, by.clone(), overridden, evidence))
-        };
-        let events = steps.into_iter().map(event).collect();
-        self.commit(events, vec![version.clone()], format!("{version} is {state}"), address)
+        let kinds = events(step, steps, &terms, by, overridden);
+        let events = kinds.into_iter().map(|kind| self.event(kind)).collect();
+        self.commit(events, vec![step.version.clone()], format!("{} is {state}", step.version), address)
     }
 
     /// Gives a model a say: loads it, records the events, and only then lets them take effect. One order at a time.
@@ -186,7 +179,7 @@ impl Guardian {
     }
 }
 
-pub(super) fn moved(
+fn moved(
     version: &VersionId,
     step: Transition,
     reason: &str,
