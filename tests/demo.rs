@@ -92,7 +92,7 @@ fn where_there_is_something_to_foretell_a_version_is_promoted() {
     let missed: Vec<_> =
         played.iter().filter(|(_, checks)| !ok(checks, "earns production")).map(|(seed, _)| seed).collect();
     let disturbed: Vec<_> =
-        played.iter().filter(|(_, checks)| !ok(checks, "taken down")).map(|(seed, _)| seed).collect();
+        played.iter().filter(|(_, checks)| !ok(checks, "is taken down")).map(|(seed, _)| seed).collect();
     println!("happy: none promoted in {missed:?}, taken down in {disturbed:?}, of {} seeds", played.len());
     assert!(missed.len() * 20 <= played.len(), "{missed:?} of {}", played.len());
 }
