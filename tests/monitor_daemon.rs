@@ -4,7 +4,7 @@
 mod common;
 
 use common::{
-    daemon::{Daemon, Setup},
+    daemon::{Daemon, Setup, Trap},
     place::{CONFIG, Place},
     wire::{Wire, score_with},
 };
@@ -56,6 +56,11 @@ fn monitor(wire: &mut Wire) -> Value {
     wire.status()["monitor"].take()
 }
 
+/// What passes before the monitor is made is known to it from the journal, and judged by nobody; a day here takes less.
+fn await_monitor(wire: &mut Wire) {
+    until("the monitor is made", || monitor(wire)["waiting"] == 0);
+}
+
 fn judged(place: &Place) -> Vec<String> {
     let day = |kind| match kind {
         EventKind::Judged { day, .. } => Some(day.to_string()),
@@ -69,6 +74,7 @@ fn a_version_that_has_become_worse_is_told_of_and_rolled_back_and_the_days_are_i
     let place = Place::with_model(State::Production);
     let daemon = Daemon::start_with(&place, setup());
     let mut wire = daemon.connect();
+    await_monitor(&mut wire);
     days(5).for_each(|number| day(&mut wire, number, 120.0));
     until("the days are judged", || judged(&place).len() == 4);
     assert_eq!(wire.arm("still-speaks"), common::wire::ml());
@@ -133,16 +139,82 @@ fn an_unstable_score_loses_its_say_step_by_step_a_step_a_day_also_across_a_resta
     };
     let daemon = start();
     let mut wire = daemon.connect();
+    await_monitor(&mut wire);
     // three days fill the windows; the fourth begins, and with each from then on a step is taken
     days(5).for_each(|number| day(&mut wire, number, 120.0));
     until("two steps are taken", || shares() == [0.5, 0.25]);
     daemon.stop();
     let daemon = start();
     let mut wire = daemon.connect();
+    await_monitor(&mut wire);
     days(7).skip(5).for_each(|number| day(&mut wire, number, 120.0));
     until("the last step is taken", || shares() == [0.5, 0.25, 0.0]);
     let spoken = (0..30).filter(|n| wire.arm(&format!("after-{n}")).0 == "ml").count();
     assert_eq!(spoken, 0);
     assert!(place.alerts("instability").len() == 1 && place.alerts("share").len() == 3, "{:?}", place.events());
     daemon.stop();
+}
+
+#[test]
+fn news_that_finds_no_room_at_the_monitor_is_dropped_and_counted_and_disturbs_nobody() {
+    const SIGNALS: usize = 9000;
+    let place = Place::with_model(State::Production);
+    let setup = setup();
+    let trap = setup.trap.clone();
+    let daemon = Daemon::start_with(&place, setup);
+    let mut wire = daemon.connect();
+    trap.hold("monitor");
+    trap.await_held();
+    for numbers in (0..SIGNALS).collect::<Vec<_>>().chunks(250) {
+        wire.send(numbers.iter().map(|n| common::wire::score(&format!("N-{n}")) + "\n").collect::<String>());
+        for n in numbers {
+            let answer = wire.answer();
+            // the journal may have no room for a moment; the monitor is nothing that anybody waits for
+            let reason = answer["reason"].as_str().unwrap_or_default();
+            assert!(["production", "journal_unavailable"].contains(&reason), "{n}: {answer}");
+        }
+    }
+    wire.ask_ok(common::wire::outcome("N-0", 50.0));
+    assert_eq!(wire.status()["monitor"], Value::Null, "it stands still, and status does not");
+    trap.release();
+    until("it has heard the rest", || monitor(&mut wire)["waiting"] == 0);
+    let dropped = monitor(&mut wire)["dropped"].as_u64().unwrap();
+    assert!((1..SIGNALS as u64).contains(&dropped), "{dropped}");
+    assert!(dropped + 8192 + 2 >= SIGNALS as u64, "the queue holds no more: {dropped}");
+    assert_eq!(wire.arm("afterwards"), common::wire::ml());
+    daemon.stop();
+}
+
+#[test]
+fn a_step_that_is_not_on_disk_yet_is_not_undone_by_the_one_before_it() {
+    let place = Place::with_model(State::Production);
+    let config = format!("{CONFIG}{WATCHED}health.composite_rollback = 10\n");
+    let trap = Trap::default();
+    let setup = Setup { config, time: Time::Event, trap: trap.clone(), ..Setup::default() };
+    let daemon = Daemon::start_with(&place, setup);
+    let mut wire = daemon.connect();
+    // three days fill the window of scores, which are all too much alike
+    let score = |wire: &mut Wire, number: usize| {
+        for n in 0..A_DAY {
+            let at = format!("2025-09-{number:02}T15:0{n}:00Z");
+            wire.ask_ok(score_with(&format!("S-{number}-{n}"), "2025-09-01T15:00:00Z", &at));
+        }
+    };
+    days(3).for_each(|number| score(&mut wire, number));
+    // it reads the journal once, which will stand still
+    await_monitor(&mut wire);
+    trap.hold_journal();
+    for number in days(8).skip(3) {
+        let judged = trap.passed("guardian", "finding");
+        score(&mut wire, number);
+        until("the day before is judged", || trap.passed("guardian", "finding") > judged);
+    }
+    trap.await_held();
+    trap.release();
+    until("the steps are on disk", || place.alerts("share").len() >= 3);
+    daemon.stop();
+    let told = place.alerts("share");
+    let steps: Vec<&str> = told.iter().map(|step| step.split("speaks to ").last().unwrap()).collect();
+    let step = |to: usize, from: usize| format!("{to} % of its trades instead of {from} %; nothing is to be done");
+    assert_eq!(steps, [step(50, 100), step(25, 50), step(0, 25)], "{told:?}");
 }

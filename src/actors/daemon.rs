@@ -1,5 +1,6 @@
 //! The daemon: the wiring of the actors, from an open journal to the last answer. [`run`] is the only way to start it.
 
+mod drill;
 mod parts;
 
 use std::{
@@ -21,6 +22,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
+pub use self::drill::{DRILL_FILE, mark};
 use self::parts::{Parts, silence};
 use super::{
     ab_router::{self, AbRouter},
@@ -57,10 +59,12 @@ pub const KILL_FILE: &str = "kill";
 const KILL_FILE_LOOK: Duration = Duration::from_millis(200);
 
 /// Where the daemon's time comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Time {
     /// The machine.
     Wall,
+    /// A clock that is taken for the machine's.
+    Given(Arc<dyn Clock>),
     /// The messages: replays and simulations, in which months pass in seconds.
     Event,
 }
@@ -82,6 +86,8 @@ pub struct Options {
     pub program: PathBuf,
     /// Where time comes from.
     pub time: Time,
+    /// Whether it is a drill: marked as such, and on no folder but that of a drill.
+    pub drill: bool,
     /// Where tests make parts fail.
     pub tripwire: Tripwire,
     /// Called with each new configuration that is taken.
@@ -128,6 +134,18 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The folder is that of a drill, and this daemon is none.
+    #[error("{path} is the state folder of a drill, which is not to be traded on: name another one with --state")]
+    IsADrill {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder is not that of a drill, and this daemon is one.
+    #[error("{path} has a journal that is not of a drill: a drill begins in a folder of its own")]
+    IsNoDrill {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A part could not be made from the journal.
     #[error("{part} could not be made: {error}")]
     Part {
@@ -148,6 +166,7 @@ pub async fn run(
     mut control: mpsc::Receiver<Control>,
     ready: impl FnOnce(Gateway),
 ) -> Result<Ended, StartError> {
+    let drill = options.drill;
     let daemon = Daemon::start(options).await?;
     let (stop, stopped) = watch::channel(false);
     let Daemon { listener, socket_file, access, limits, gateway, parts, mut reloads, mut failures, mut supervision } =
@@ -159,6 +178,9 @@ pub async fn run(
         code_version: env!("CARGO_PKG_VERSION").into(),
         config_hash: parts.config.load().hash().into(),
     });
+    if drill {
+        parts.write_event(drill::notice());
+    }
     ready(gateway.clone());
     let mut looks = interval(KILL_FILE_LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -221,6 +243,7 @@ impl Daemon {
         let access = AccessList::resolve(&options.config.access)?;
         let limits = Rc::new(options.config.server.clone());
         make_folder(&options.state)?;
+        drill::check(&options.state, options.drill)?;
         let path = options.state.join(JOURNAL_FILE);
         let store_options = StoreOptions { cache_bytes: options.config.journal.cache_bytes, verify: false };
         let (store, quarantined) = open_or_quarantine(&path, store_options)?;
@@ -231,10 +254,11 @@ impl Daemon {
         let journal = journal::start(store, open, journal_limits, failed.clone(), options.tripwire.clone());
         let journal = journal.map_err(|error| part_error(journal::NAME, error.to_string()))?;
         // everything that can still go wrong comes before anybody can connect
-        let event_clock = (options.time == Time::Event).then(|| Arc::new(EventClock::default()));
-        let clock: Arc<dyn Clock> = match &event_clock {
-            Some(clock) => Arc::clone(clock) as Arc<dyn Clock>,
-            None => Arc::new(WallClock),
+        let event_clock = matches!(options.time, Time::Event).then(|| Arc::new(EventClock::default()));
+        let clock: Arc<dyn Clock> = match (&event_clock, options.time) {
+            (Some(clock), _) => Arc::clone(clock) as Arc<dyn Clock>,
+            (None, Time::Given(clock)) => clock,
+            (None, _) => Arc::new(WallClock),
         };
         let supervision = Supervision { budget: Budget::new(&options.config.supervision), started: Stopwatch::start() };
         let mailbox = limits.max_connections + 16;
@@ -265,8 +289,10 @@ impl Daemon {
             journal: journal.clone(),
             feed: feed.clone(),
             clock: Arc::clone(&clock),
+            guardian: Rc::default(),
             counters: Rc::default(),
         };
+        let told_of_scores = Rc::clone(&scorer_shared.guardian);
         let scorer = make_scorer(scorer_shared.clone()).await.map_err(|error| part_error("scorer", error))?;
         let guardian =
             Guardian::from_journal(guardian_shared.clone()).await.map_err(|error| part_error("guardian", error))?;
@@ -297,6 +323,7 @@ impl Daemon {
             mailbox.max(limits.max_connections * limits.max_in_flight),
         )
         .start();
+        let _set_once = told_of_scores.set(guardian.clone().recipient());
         let watched = inbox.start(monitor::Surroundings {
             config: Arc::clone(&config),
             serving: Arc::clone(&serving),
@@ -367,6 +394,7 @@ impl Daemon {
             restarts: Rc::clone(&restarts),
             started_at: clock.now(),
             started: Stopwatch::start(),
+            drill: options.drill,
             rejected: Cell::new(0),
         });
         let parts = Parts {

@@ -88,6 +88,8 @@ pub struct Wiring {
     pub started_at: Timestamp,
     /// The same, to measure by.
     pub started: Stopwatch,
+    /// Whether the daemon is a drill.
+    pub drill: bool,
     /// Requests at fault since the start.
     pub rejected: Cell<u64>,
 }

@@ -42,7 +42,10 @@ use super::{
 use crate::{
     clock::Clock,
     config::Config,
-    domain::{Event, EventKind, Symbol, VersionId, event::Level},
+    domain::{
+        Event, EventKind, Symbol, VersionId,
+        event::{By, Level},
+    },
     features::row::Schema,
     journal::Write,
     protocol::message::WireError,
@@ -190,21 +193,32 @@ impl Guardian {
     }
 
     /// Reads the inputs of the loaded versions by the configuration now in force. A version that uses an input which is
-    /// no longer declared does not score any more.
+    /// no longer declared does not score any more; was it one that speaks, serving is locked.
     fn reconfigured(&mut self) {
         let shared = self.shared.clone();
         let Ok(schema) = shared.schema() else { return };
+        let mut gone = Vec::new();
         self.loaded.retain(|version, served| match served.for_schema(&schema) {
             Ok(remapped) => {
                 *served = Arc::new(remapped);
                 true
             }
             Err(error) => {
-                alert(&shared, Level::Critical, "input_gone", format!("{version} does not score any more: {error}"));
+                let reason = format!("{version} does not score any more: {error}");
+                alert(&shared, Level::Critical, "input_gone", reason.clone());
+                gone.push((version.clone(), reason));
                 false
             }
         });
         self.publish();
+        let speaks = |version: &VersionId| self.roster.speaking().any(|(other, _)| other == version);
+        let unlocked = self.roster.lock().is_none();
+        if let Some((_, reason)) = gone.into_iter().find(|(version, _)| unlocked && speaks(version)) {
+            let durable = self.silence(vec![EventKind::Locked { reason, by: By::Daemon("guardian".into()) }]);
+            actix::spawn(async move {
+                let _it_is_written_until_it_is = durable.await;
+            });
+        }
     }
 
     fn event(&self, kind: EventKind) -> Event {
@@ -214,10 +228,11 @@ impl Guardian {
     /// Takes a model's word away: in force when this returns, on disk when the future ends or later.
     fn silence(&mut self, kinds: Vec<EventKind>) -> ResponseFuture<bool> {
         let events: Vec<Event> = kinds.into_iter().map(|kind| self.event(kind)).collect();
+        let shared = self.shared.clone();
+        // before they are taken: what is published has them behind what is not on disk yet, and not before it
+        shared.unsaved.borrow_mut().extend(events.iter().cloned());
         self.take(&events);
         let writes: Vec<Write> = events.iter().cloned().map(Write::Event).collect();
-        let shared = self.shared.clone();
-        shared.unsaved.borrow_mut().extend(events.iter().cloned());
         Box::pin(async move {
             let order_under_way = shared.turn.lock().await;
             let first = shared.journal.write(writes);

@@ -3,15 +3,22 @@
 //! It waits for no disk and no lock. Whatever is not right, the answer is the baseline, with the reason.
 #![deny(clippy::indexing_slicing)]
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
-use actix::{Context, Handler, Message, MessageResult};
+use actix::{Context, Handler, Message, MessageResult, Recipient};
 use arc_swap::ArcSwap;
 use serde::Serialize;
 
 use super::{
     feed::Feed,
     journal::JournalHandle,
+    monitor::Finding,
     supervision::{Part, Shell},
 };
 use crate::{
@@ -75,6 +82,8 @@ pub struct Shared {
     pub serving: Arc<ArcSwap<Serving>>,
     /// The configuration in force.
     pub config: Arc<ArcSwap<Config>>,
+    /// Who is told of a score that is none, once the daemon is whole.
+    pub guardian: Rc<OnceCell<Recipient<Finding>>>,
     /// Where decisions are recorded.
     pub journal: JournalHandle,
     /// The trades under way.
@@ -122,7 +131,7 @@ impl Scorer {
         let baseline = |reason| {
             let signal = &request.signal;
             let decision = Decision::baseline(signal.trade_id.clone(), signal.confidence, None, reason);
-            Scored { decision, opinions: Vec::new() }
+            Scored { decision, opinions: Vec::new(), broken: None }
         };
         let first = self.shared.feed.first(&request.signal.trade_id);
         let mut seen = Vec::new();
@@ -141,6 +150,10 @@ impl Scorer {
                 serving.answer(&config.policy, &request.signal, inputs, silent, &first, &mut self.row)
             }
         };
+        if let (Some(fault), Some(guardian)) = (scored.broken.take(), self.shared.guardian.get()) {
+            // this answer is the baseline already; where it finds no room the next signal tells of it again
+            let _told = guardian.try_send(Finding::Broken(fault));
+        }
         let latency = message.received.elapsed();
         if latency > deadline && scored.decision.arm == Arm::Ml {
             scored.silence(&request.signal, Reason::Deadline);

@@ -1,4 +1,9 @@
-//! `vigie drill`: how often each rule speaks of a healthy model, and how late of a broken one.
+//! `vigie drill`: how often each rule speaks of a healthy model, and how late of a broken one; and how fast the daemon
+//! falls silent when one does.
+
+mod load;
+mod play;
+mod stage;
 
 use clap::Args;
 use serde_json::json;
@@ -27,14 +32,17 @@ Examples:
   vigie drill                                  on the trades of the version that scored most, else on simulated ones
   vigie drill --version ES/3 --runs 500
   vigie drill --config other.toml --simulate   other thresholds, always on simulated trades
-  vigie drill --state /var/lib/vigie --json";
+  vigie drill --state /var/lib/vigie --json
+  vigie drill --play --rounds 20               each emergency 20 times on a daemon of its own, marked as a drill
+  vigie drill --play --version ES/3            with a copy of this version, not one of simulated trades";
 
 /// Try the rules: how often each speaks of a healthy model, and how late of a broken one
 ///
 /// Streams of trades are drawn from the closed trades that a version scored, in blocks of whole trading days. As they are
 /// they stand for a healthy model. In a broken one, from a known trade on: fading, its win rate falls; ignorant, its scores
 /// are dealt out anew; reversed, what was won is lost; shifted, its inputs have moved. With fewer than 300 trades they are
-/// simulated. Reads the journal, also beside the daemon, and changes nothing.
+/// simulated. Reads the journal, also beside the daemon, and changes nothing. With --play the emergencies themselves are
+/// played, on a daemon of its own and in a folder of its own.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Drill {
@@ -65,6 +73,13 @@ pub struct Drill {
     /// Seed of all draws
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Play each emergency under load, and measure how long a model was still heard; ends with 1 if one was heard after
+    /// the acknowledgement
+    #[arg(long, conflicts_with_all = ["simulate", "runs", "trades", "block", "fall", "shift", "config"])]
+    play: bool,
+    /// How often each emergency is played
+    #[arg(long, value_name = "N", default_value_t = 10, requires = "play", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: u16,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -81,6 +96,9 @@ impl Drill {
     /// When the journal cannot be read, or a version that is named has scored too few trades.
     pub fn run(self) -> Outcome {
         let config = self.config.load()?;
+        if self.play {
+            return play::run(&self, &config);
+        }
         let (source, past) = self.past(&config)?;
         let options = DrillOptions {
             emergency: config.guardian,

@@ -28,24 +28,29 @@ use crate::config::LogLevel;
 
 /// Lines that may wait for the sink.
 const QUEUE: usize = 1024;
+/// What the lines of a drill begin with.
+const DRILL: &str = "DRILL ";
 
 /// Changes the level while the daemon runs.
 pub(super) type LevelHandle = reload::Handle<LevelFilter, Registry>;
 
 /// Starts logging. Under a service manager each line begins with its priority and has no time, since the manager's
-/// journal keeps both; on a terminal it has a time and colours.
-pub(super) fn start(level: LogLevel) -> anyhow::Result<LevelHandle> {
+/// journal keeps both; on a terminal it has a time and colours. Those of a drill say so.
+pub(super) fn start(level: LogLevel, drill: bool) -> anyhow::Result<LevelHandle> {
     let (sender, lines) = sync_channel(QUEUE);
     let dropped = Arc::new(AtomicU64::new(0));
-    let sink = Sink { sender, dropped: Arc::clone(&dropped) };
-    thread::Builder::new().name("log".to_owned()).spawn(move || drain(&lines, &dropped))?;
+    let lost = Arc::clone(&dropped);
+    thread::Builder::new().name("log".to_owned()).spawn(move || drain(&lines, &lost))?;
     let (filter, handle) = reload::Layer::new(filter(level));
     let managed = std::env::var_os("JOURNAL_STREAM").is_some();
+    let mark = if drill { DRILL } else { "" };
+    // a priority is the first thing in its line
+    let sink = Sink { sender, dropped, mark: if managed { "" } else { mark } };
     let layer = tracing_subscriber::fmt::layer().with_writer(sink).with_ansi(!managed && io::stderr().is_terminal());
     let layer: Box<dyn Layer<Registry> + Send + Sync> = if managed {
         layer
             .with_ansi(false)
-            .event_format(Prioritised(Format::default().without_time().with_level(false)))
+            .event_format(Prioritised { format: Format::default().without_time().with_level(false), mark })
             .with_filter(filter)
             .boxed()
     } else {
@@ -84,6 +89,8 @@ fn drain(lines: &Receiver<Vec<u8>>, dropped: &AtomicU64) {
 struct Sink {
     sender: SyncSender<Vec<u8>>,
     dropped: Arc<AtomicU64>,
+    /// What each line begins with.
+    mark: &'static str,
 }
 
 /// One line on its way; handed over when it is dropped.
@@ -96,7 +103,7 @@ impl<'a> MakeWriter<'a> for Sink {
     type Writer = Line<'a>;
 
     fn make_writer(&'a self) -> Line<'a> {
-        Line { sink: self, bytes: Vec::new() }
+        Line { sink: self, bytes: self.mark.as_bytes().to_vec() }
     }
 }
 
@@ -119,8 +126,11 @@ impl Drop for Line<'_> {
     }
 }
 
-/// Puts the priority of syslog before each line, as service managers read it.
-struct Prioritised<F>(F);
+/// Puts the priority of syslog before each line, as service managers read it, and then a mark.
+struct Prioritised<F> {
+    format: F,
+    mark: &'static str,
+}
 
 impl<S, F> FormatEvent<S, DefaultFields> for Prioritised<F>
 where
@@ -140,7 +150,7 @@ where
             Level::INFO => 6,
             Level::DEBUG | Level::TRACE => 7,
         };
-        write!(writer, "<{priority}>")?;
-        self.0.format_event(context, writer, event)
+        write!(writer, "<{priority}>{}", self.mark)?;
+        self.format.format_event(context, writer, event)
     }
 }

@@ -175,7 +175,7 @@ fn at(time: Timestamp, signal: Option<PathBuf>, from: &JournalArgs) -> Outcome {
         let (production, test, shadows) = (name(&plan.production), name(&plan.test), shadows.join(" "));
         tell(format_args!("{symbol}: production {production}, A/B test {test}, staging {shadows}"))?;
     }
-    let Some(Scored { decision, opinions }) = said else { return Ok(()) };
+    let Some(Scored { decision, opinions, .. }) = said else { return Ok(()) };
     tell(format_args!(
         "answer: {:?}, confidence {}, score {:.4}, size {}, reason {}",
         decision.arm,

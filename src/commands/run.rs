@@ -48,6 +48,9 @@ pub struct Run {
     /// Where time comes from: this machine, or the messages (replays)
     #[arg(long, value_enum, default_value = "wall")]
     clock: ClockArg,
+    /// Be a drill: marked in every log line, in status and in the journal, on a state folder that is for drills only
+    #[arg(long)]
+    drill: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -63,7 +66,7 @@ impl Run {
     /// When the daemon cannot start, or had to give up.
     pub fn run(self) -> Outcome {
         let config = self.config.load()?;
-        let level = log::start(config.log_level)?;
+        let level = log::start(config.log_level, self.drill)?;
         let socket = self.socket.clone().unwrap_or_else(|| self.state.join(SOCKET_FILE));
         let options = Options {
             config,
@@ -75,6 +78,7 @@ impl Run {
                 ClockArg::Wall => Time::Wall,
                 ClockArg::Event => Time::Event,
             },
+            drill: self.drill,
             tripwire: Tripwire::default(),
             on_reload: Some(Box::new(move |config: &Config| {
                 if let Err(error) = level.reload(log::filter(config.log_level)) {

@@ -93,6 +93,9 @@ fn describe(status: &Value) -> String {
     for emergency in emergencies.iter().rev() {
         rows.insert(after_serving, vec!["".to_owned(), (*emergency).to_owned()]);
     }
+    if status.pointer("/drill") == Some(&Value::Bool(true)) {
+        rows.insert(0, vec!["DRILL".to_owned(), "nothing it says is to be traded on".to_owned()]);
+    }
     if status.pointer("/guardian/day_pnl").is_some() {
         rows.push(vec!["day".to_owned(), format!("the account made {} so far", text("/guardian/day_pnl"))]);
     }

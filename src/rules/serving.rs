@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     answer::Policy,
+    integrity::{Fault, check_score},
     routing::{Assigned, Splits},
 };
 use crate::{
@@ -61,6 +62,8 @@ pub struct Scored {
     pub decision: Decision,
     /// What every version in service was to the signal and made of it.
     pub opinions: Vec<Opinion>,
+    /// A version whose score is no probability, if there is one: none of its figures means anything.
+    pub broken: Option<Fault>,
 }
 
 enum Route<'a> {
@@ -106,6 +109,12 @@ impl Served {
     pub fn score(&self, inputs: &[Option<f64>], row: &mut Vec<f64>) -> Result<Probability, Reason> {
         self.design.transform(inputs, row).map_err(|_| Reason::MissingFeature)?;
         self.model.score(row).ok_or(Reason::InvalidScore)
+    }
+
+    /// What is wrong when it has no score for `reason`; one that foretells amounts never has any.
+    fn fault(&self, reason: Reason, row: &[f64]) -> Option<Fault> {
+        let broken = reason == Reason::InvalidScore && self.scores();
+        broken.then(|| check_score(&self.version, self.model.value(row).unwrap_or(f64::NAN)))?
     }
 }
 
@@ -179,13 +188,21 @@ impl Serving {
         };
         let Some(scope) = scope else {
             let decision = listen(None, silent.unwrap_or(Reason::NoModel));
-            return Scored { decision, opinions: assigned.unheard() };
+            return Scored { decision, opinions: assigned.unheard(), broken: None };
+        };
+        let mut broken = None;
+        let mut score_of = |served: &Served| {
+            let score = served.score(inputs, row);
+            if let Err(reason) = score {
+                broken = broken.take().or_else(|| served.fault(reason, row));
+            }
+            score
         };
         let decision = match (scope.route(&assigned), silent) {
             (Route::Listen(model, reason), None) => listen(model, reason),
             (Route::Listen(model, _), Some(reason)) => listen(model, reason),
             (Route::Speak(served, _), Some(reason)) => listen(Some(&served.version), reason),
-            (Route::Speak(served, reason), None) => match (served.score(inputs, row), signal.confidence) {
+            (Route::Speak(served, reason), None) => match (score_of(served), signal.confidence) {
                 (Err(reason), _) => listen(Some(&served.version), reason),
                 (_, None) => listen(Some(&served.version), Reason::NoConfidence),
                 (Ok(score), Some(own)) => {
@@ -195,13 +212,12 @@ impl Serving {
         };
         let spoke = (decision.arm == Arm::Ml).then_some(()).and(decision.model.as_ref());
         let opinion = |served: &Arc<Served>| {
-            let score =
-                if Some(&served.version) == spoke { Some(decision.score) } else { served.score(inputs, row).ok() };
+            let score = if Some(&served.version) == spoke { Some(decision.score) } else { score_of(served).ok() };
             let sized = score.zip(signal.confidence);
             let size = sized.map_or(1.0, |(score, own)| policy.size(policy.blend(own, score), score));
             Opinion { version: served.version.clone(), split: assigned.by(&served.version), score, size }
         };
         let opinions = scope.served().map(opinion).collect();
-        Scored { decision, opinions }
+        Scored { decision, opinions, broken }
     }
 }

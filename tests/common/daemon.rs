@@ -1,6 +1,7 @@
 //! A daemon in this process, on a thread of its own, and a tripwire to make its parts fail or stand still.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
     thread::{self, JoinHandle},
@@ -80,6 +81,7 @@ impl Daemon {
                 program: setup.program,
                 time: setup.time,
                 tripwire: setup.trap.wire(),
+                drill: false,
                 on_reload: None,
             };
             actix::System::new().block_on(daemon::run(options, controlled, move |_| {
@@ -128,6 +130,7 @@ struct State {
     panics: Vec<(&'static str, &'static str, usize)>,
     hold: Option<&'static str>,
     held: bool,
+    passed: BTreeMap<(String, String), usize>,
 }
 
 impl Trap {
@@ -159,6 +162,11 @@ impl Trap {
         assert!(state.held, "the journal was not written to");
     }
 
+    /// How many messages of that name `actor` was about to handle.
+    pub fn passed(&self, actor: &str, message: &str) -> usize {
+        self.state().passed.get(&(actor.to_owned(), message.to_owned())).copied().unwrap_or(0)
+    }
+
     /// Lets the journal go on.
     pub fn release(&self) {
         self.state().hold = None;
@@ -176,6 +184,7 @@ impl Trap {
 
     fn pass(&self, actor: &str, message: &str) {
         let mut state = self.state();
+        *state.passed.entry((actor.to_owned(), message.to_owned())).or_default() += 1;
         if state.hold == Some(actor) {
             state.held = true;
             let (_, changed) = &*self.0;

@@ -6,5 +6,6 @@ pub mod market;
 pub mod place;
 pub mod process;
 pub mod real;
+pub mod real_play;
 pub mod wait;
 pub mod wire;

@@ -36,6 +36,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Status {
     /// Version of the program.
     pub version: &'static str,
+    /// Whether it is a drill, and nothing it says is to be traded on; absent when it is none.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub drill: bool,
     /// When it began to serve, by its clock.
     pub started_at: Timestamp,
     /// Its clock now.
@@ -83,6 +86,7 @@ impl Gateway {
         };
         Status {
             version: env!("CARGO_PKG_VERSION"),
+            drill: wiring.drill,
             started_at: wiring.started_at,
             now: wiring.clock.now(),
             uptime_s: wiring.started.elapsed().as_secs_f64(),

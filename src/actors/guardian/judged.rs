@@ -30,6 +30,10 @@ impl Guardian {
     }
 
     fn broken(&mut self, fault: &Fault) {
+        // signals that were answered before the first of them was heard here tell of it again
+        if matches!(fault, Fault::Score { .. }) && self.roster.lock().is_some() {
+            return;
+        }
         let (alert, lock) = broken(&self.roster, fault);
         self.alert(alert);
         lock.into_iter().for_each(|lock| self.silence_and_forget(vec![lock]));

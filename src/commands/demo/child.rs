@@ -1,4 +1,4 @@
-//! The daemon of a demonstration: a child of this process, on a folder of its own.
+//! The daemon of a demonstration or a drill: a child of this process, on a folder of its own.
 
 use std::{
     fs::File,
@@ -27,8 +27,16 @@ training.min_test_trades = 100
 validation.bootstrap = 60
 validation.null = 60
 validation.importance = 5
+monitor.budget_resamples = 40
+# the simulated market has moods of weeks: over windows of a hundred signals they look like faults, and a test at every
+# day is taken for one
+monitor.window = 400
+health.score_psi = 2.0
+health.test_level = 0.0005
 log.level = \"info\"
 ";
+/// The file of it in the folder.
+const CONFIG_FILE: &str = "config.toml";
 /// How long the daemon may take to begin or to end on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Lines of its log that are shown when it ended by itself.
@@ -37,8 +45,10 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// A daemon that runs, or did.
 #[derive(Debug)]
-pub(super) struct Daemon {
+pub(in crate::commands) struct Daemon {
     folder: PathBuf,
+    /// What it is started with, besides its folder and its configuration.
+    arguments: &'static [&'static str],
     child: Option<Child>,
 }
 
@@ -50,15 +60,24 @@ impl Daemon {
 
     /// Starts one in `folder` and waits until it answers.
     pub(super) fn start(folder: &Path) -> anyhow::Result<Self> {
-        let config = folder.join("demo.toml");
-        std::fs::write(&config, CONFIG).with_context(|| format!("{} cannot be written", config.display()))?;
-        let mut daemon = Self { folder: folder.to_owned(), child: None };
+        Self::start_with(folder, CONFIG, &[])
+    }
+
+    /// Starts one in `folder` with the configuration `config` and these arguments more.
+    pub(in crate::commands) fn start_with(
+        folder: &Path,
+        config: &str,
+        arguments: &'static [&'static str],
+    ) -> anyhow::Result<Self> {
+        let file = folder.join(CONFIG_FILE);
+        std::fs::write(&file, config).with_context(|| format!("{} cannot be written", file.display()))?;
+        let mut daemon = Self { folder: folder.to_owned(), arguments, child: None };
         daemon.begin()?;
         Ok(daemon)
     }
 
     /// Its socket.
-    pub(super) fn socket(&self) -> PathBuf {
+    pub(in crate::commands) fn socket(&self) -> PathBuf {
         self.folder.join("state").join(SOCKET_FILE)
     }
 
@@ -77,7 +96,7 @@ impl Daemon {
     }
 
     /// Stops it in good order.
-    pub(super) fn stop(&mut self) -> anyhow::Result<()> {
+    pub(in crate::commands) fn stop(&mut self) -> anyhow::Result<()> {
         let Some(mut child) = self.child.take() else { return Ok(()) };
         let pid = i32::try_from(child.id()).context("the daemon's number is none")?;
         kill(Pid::from_raw(pid), Signal::SIGTERM).context("the daemon cannot be stopped")?;
@@ -112,9 +131,10 @@ impl Daemon {
         let program = std::env::current_exe().context("this program cannot be found")?;
         let child = Command::new(program)
             .args(["run", "--clock", "event", "--config"])
-            .arg(self.folder.join("demo.toml"))
+            .arg(self.folder.join(CONFIG_FILE))
             .arg("--state")
             .arg(self.state())
+            .args(self.arguments)
             .env_remove("NOTIFY_SOCKET")
             .env_remove("JOURNAL_STREAM")
             .stdin(Stdio::null())

@@ -1,6 +1,6 @@
 //! `vigie demo`: the whole life of a model in a minute, on a real daemon.
 
-mod child;
+pub(super) mod child;
 mod perform;
 
 use std::{
@@ -85,7 +85,7 @@ impl Demo {
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             flag::register(signal, Arc::clone(&interrupted))?;
         }
-        let folder = Folder::new(self.keep)?;
+        let folder = Folder::new("vigie-demo", self.keep)?;
         let done = self.perform(&folder.path, &interrupted);
         if self.keep {
             tell(format_args!("\nThe daemon's folder is kept: {}", folder.path.display()))?;
@@ -202,14 +202,15 @@ fn ledger(journal: &Path) -> anyhow::Result<Ledger> {
 }
 
 /// The folder of the daemon, removed in the end.
-struct Folder {
-    path: PathBuf,
+pub(super) struct Folder {
+    pub(super) path: PathBuf,
     keep: bool,
 }
 
 impl Folder {
-    fn new(keep: bool) -> anyhow::Result<Self> {
-        let path = std::env::temp_dir().join(format!("vigie-demo-{}", std::process::id()));
+    /// A folder of this process for temporary files.
+    pub(super) fn new(name: &str, keep: bool) -> anyhow::Result<Self> {
+        let path = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
         fs::create_dir(&path).with_context(|| format!("{} cannot be made", path.display()))?;
         Ok(Self { path, keep })
     }

@@ -97,7 +97,8 @@ pub fn adjustment(
     let reason =
         format!("{why}: it speaks to {:.0} % of its trades instead of {:.0} %", 100.0 * called_for, 100.0 * share);
     let message = format!("{version}: {reason}; nothing is to be done");
-    let alert = EventKind::Alert { level: Level::Warning, code: "share".into(), message };
+    let level = if called_for < share { Level::Warning } else { Level::Info };
+    let alert = EventKind::Alert { level, code: "share".into(), message };
     let by = By::Daemon("guardian".into());
     Some((alert, EventKind::Shared { version: version.clone(), share: called_for, reason, by }))
 }

@@ -307,8 +307,7 @@ impl Demo {
             EventKind::Latched { .. } | EventKind::Locked { .. } => self.operator.silenced(self.session),
             EventKind::Resumed { .. } => self.operator.resumed(),
             EventKind::Trained { .. } => self.operator.trained(self.session),
-            EventKind::Alert { code, level, .. } if code.contains("drift") && *level > Level::Info => {
-                self.operator.drifted(self.session);
+            EventKind::Alert { code, level, .. } if &**code == "drift" && *level > Level::Info => {
                 self.drifts += 1;
             }
             _ => {}

@@ -1,0 +1,127 @@
+//! Faults after which no figure means anything, in a running daemon: it is locked at once, and told of once.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
+
+mod common;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use common::{
+    daemon::{Daemon, Setup},
+    place::{CONFIG, Place, examples, model},
+    process::{Process, succeed},
+    wait::until,
+    wire::{RESUME, arm_of, baseline, ml, promote, score},
+};
+use vigie::{
+    actors::daemon::Time,
+    clock::{Clock, WallClock},
+    domain::{EventKind, Timestamp, event::By, lifecycle::State},
+    models::ModelRecord,
+};
+
+/// The reasons of all locks, and who locked.
+fn locks(place: &Place) -> Vec<(String, By)> {
+    let lock = |kind| if let EventKind::Locked { reason, by } = kind { Some((reason, by)) } else { None };
+    place.events().into_iter().filter_map(lock).collect()
+}
+
+#[test]
+fn a_score_that_is_no_probability_is_the_baseline_and_locks_once_whether_or_not_it_is_heard() {
+    for state in [State::Production, State::Staging] {
+        let mut record = model().clone();
+        let ModelRecord::Logistic(logistic) = &mut record.model else { panic!("{:?}", record.model) };
+        // each of its numbers is finite, and what they add up to is not
+        logistic.weights.iter_mut().for_each(|weight| *weight = f64::MAX);
+        let place = Place::new();
+        place.register("ES/1", record.to_bytes().unwrap(), state);
+        let daemon = Daemon::start(&place);
+        let mut wire = daemon.connect();
+        let lines: String = (0..50).map(|n| score(&format!("S-{n}")) + "\n").collect();
+        wire.send(lines);
+        let answers: Vec<_> = (0..50).map(|_| wire.answer()).collect();
+        assert!(answers.iter().all(|answer| answer["ok"] == true && answer["arm"] == "baseline"), "{answers:?}");
+        if state == State::Production {
+            assert_eq!(answers[0]["reason"], "invalid_score");
+        }
+        until("the lock", || (wire.arm("later") == baseline("locked")).then_some(()));
+        until("the lock on disk", || locks(&place).first().cloned());
+        daemon.stop();
+        assert_eq!(locks(&place).len(), 1, "{:?}", locks(&place));
+        let (told, locked) = (place.alerts("integrity"), &locks(&place)[0].0);
+        assert!(told.len() == 1 && told[0].starts_with("ES/1 gave the score NaN"), "{told:?}");
+        assert!(locked.starts_with("ES/1 gave the score NaN"), "{locked}");
+    }
+}
+
+/// The machine's clock, set otherwise.
+#[derive(Default)]
+struct SetClock(AtomicI64);
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        WallClock.now() + jiff::SignedDuration::from_secs(self.0.load(Ordering::Relaxed))
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_by_hours_locks_and_one_that_is_corrected_does_not() {
+    for jump in [3600, -3600] {
+        let place = Place::with_model(State::Production);
+        let clock = Arc::new(SetClock::default());
+        let setup = Setup {
+            time: Time::Given(Arc::clone(&clock) as Arc<dyn Clock>),
+            config: format!("{CONFIG}monitor.clock_tolerance_s = 20\n"),
+            ..Setup::default()
+        };
+        let trap = setup.trap.clone();
+        let daemon = Daemon::start_with(&place, setup);
+        let mut wire = daemon.connect();
+        // the monitor has looked at the time before it is set, and after
+        for correction in [0, 2] {
+            clock.0.store(correction, Ordering::Relaxed);
+            for _ in 0..2 {
+                let passed = trap.passed("monitor", "tick");
+                until("a look at the time", || (trap.passed("monitor", "tick") > passed).then_some(()));
+            }
+        }
+        assert_eq!(wire.arm("before"), ml());
+        clock.0.store(jump, Ordering::Relaxed);
+        until("the lock", || (wire.arm("after") == baseline("locked")).then_some(()));
+        until("the lock on disk", || locks(&place).first().cloned());
+        let told = place.alerts("integrity");
+        assert!(told.len() == 1 && told[0].starts_with("the clock moved by "), "{told:?}");
+        // the clock goes on from there: a person resumes, and it stays resumed
+        wire.ask_ok(RESUME);
+        let passed = trap.passed("monitor", "tick");
+        until("a look at the time", || (trap.passed("monitor", "tick") > passed + 1).then_some(()));
+        assert_eq!(wire.arm("resumed"), ml());
+        daemon.stop();
+    }
+}
+
+#[test]
+fn an_input_that_is_gone_locks_when_the_version_spoke() {
+    let extra =
+        |n: usize, line: &str| line.replacen('{', &format!("{{\"extra\":{{\"tick_rule\":0.{}}},", n * 37 % 10), 1);
+    let place = Place::new();
+    let config = format!("{CONFIG}features.extra = [\"tick_rule\"]\n");
+    place.file("config.toml", &config);
+    let lines: Vec<String> = examples().iter().enumerate().map(|(n, line)| extra(n, line)).collect();
+    place.file("trades.jsonl", &(lines.join("\n") + "\n"));
+    succeed(&place, &["import", "--state", "state", "--config", "config.toml", "trades.jsonl"]);
+    succeed(&place, &["train", "--keep", "--state", "state", "--config", "config.toml"]);
+    let daemon = Process::start(&place, &[]);
+    let mut wire = daemon.connect();
+    wire.ask_ok(promote("ES/1"));
+    assert_eq!(arm_of(&wire.ask(extra(1, &score("before")))), ml());
+    place.file("config.toml", CONFIG);
+    wire.ask_ok(r#"{"type":"reload"}"#);
+    until("the lock", || (wire.arm("after") == baseline("locked")).then_some(()));
+    until("the lock on disk", || locks(&place).first().cloned());
+    daemon.stop();
+    let (told, locked) = (place.alerts("input_gone"), locks(&place));
+    assert!(told.len() == 1 && locked.len() == 1 && locked[0].0.contains("tick_rule"), "{told:?} {locked:?}");
+}
