@@ -1,6 +1,6 @@
 //! What the journal remembers, in the form in which the pure core wants it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 
@@ -188,6 +188,6 @@ pub fn watching(reader: &Reader, config: &Config, happenings: &[Happening]) -> R
         options: config.monitoring.watch,
         gradual: config.gradual,
         subjects,
-        rows: Arc::new(past.signals.into_iter().map(row).collect()),
+        rows: past.signals.into_iter().map(row).collect(),
     })
 }

@@ -14,7 +14,7 @@ mod fold;
 mod retell;
 mod watcher;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use serde::Serialize;
@@ -70,9 +70,12 @@ pub struct Watching {
     pub gradual: GradualOptions,
     /// What each version is judged against.
     pub subjects: BTreeMap<VersionId, Subject>,
-    /// The row of inputs of each signal, and the trend at the time.
-    pub rows: Arc<BTreeMap<TradeId, (Vec<Option<f64>>, Option<TrendRegime>)>>,
+    /// What each signal was like.
+    pub rows: BTreeMap<TradeId, Seen>,
 }
+
+/// What a signal was like: its row of inputs, and the trend at the time.
+pub type Seen = (Vec<Option<f64>>, Option<TrendRegime>);
 
 /// Something that was done or said.
 #[derive(Debug, Clone, PartialEq, Serialize)]
