@@ -1,6 +1,8 @@
 //! Drift and its detectors against SciPy and river, whose figures `tests/fixtures/drift/make.py` wrote down.
 #![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly as well")]
 
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
 use serde_json::Value;
 use vigie::stats::{
     adwin::{Adwin, AdwinOptions},
@@ -93,4 +95,26 @@ fn page_and_hinkley_speak_where_river_does() {
         let found: Vec<usize> = (0..stream.len()).filter(|place| page.update(stream[*place]).is_some()).collect();
         assert_eq!(serde_json::json!(found), case["found"], "{} {options:?}", case["stream"]);
     }
+}
+
+/// scipy.stats.chi2.ppf(0.995, 9)
+const CHI_SQUARED_9: f64 = 23.589_350_781_257_387;
+
+#[test]
+fn an_index_that_moved_by_chance_stays_below_what_chance_allows() {
+    use vigie::stats::{
+        drift::{chance, stability},
+        reference::Reference,
+    };
+    let mut rng = Pcg64::seed_from_u64(5);
+    let mut draw = |count: usize| -> Vec<f64> { (0..count).map(|_| rng.random::<f64>()).collect() };
+    let (mut beyond, rounds) = (0, 1500);
+    for _ in 0..rounds {
+        let reference = Reference::of(draw(400).into_iter().map(Some)).unwrap();
+        let limit = chance(&reference, 150, 0.005).unwrap();
+        assert!((limit / ((1.0 / 400.0 + 1.0 / 150.0) * CHI_SQUARED_9) - 1.0).abs() < 1e-9, "{limit}");
+        beyond += usize::from(stability(&reference, &draw(150)).unwrap() > limit);
+    }
+    // 0.5 % of them, and three standard errors
+    assert!(beyond <= 7 + 9, "{beyond} of {rounds}");
 }

@@ -12,7 +12,8 @@ use vigie::{
     },
 };
 
-const VALIDATED: Validated = Validated { accuracy: 0.6, precision: 0.6, expectancy: 20.0, score_variance: 0.01 };
+const VALIDATED: Validated =
+    Validated { accuracy: 0.6, precision: 0.6, expectancy: 20.0, score_variance: 0.01, trades: 0 };
 
 /// Trades that all were said to win, of which each wins or loses 100 with the chance `rate`: at 0.6 they are as validated.
 fn trades(rng: &mut Pcg64, n: usize, rate: f64) -> Vec<ScoredTrade> {
@@ -77,8 +78,25 @@ fn chance_alone_asks_for_a_rollback_no_more_often_than_the_level_says() {
         windows.filter(|figures| figures.response(&options) >= Some(Response::RollBack)).count()
     };
     let (healthy, broken) = (asked(0.6), asked(0.45));
-    assert!(healthy <= 130, "{healthy} of 2000"); // 100 and three standard errors
-    assert!(broken > 1950, "{broken} of 2000");
+    assert!(healthy <= 20, "{healthy} of 2000"); // 10 and three standard errors
+    assert!(broken > 1900, "{broken} of 2000");
+}
+
+#[test]
+fn what_validation_showed_is_uncertain_too_and_chance_in_it_asks_for_nothing() {
+    let (options, mut rng) = (HealthOptions::default(), Pcg64::seed_from_u64(12));
+    let mut asked = |rate: f64| {
+        let mut pair = || {
+            let validated = Validated::of(&trades(&mut rng, 200, 0.6), 0.01)?;
+            let figures = Figures::of(&validated, &trades(&mut rng, 100, rate));
+            (figures.response(&options) >= Some(Response::RollBack)).then_some(())
+        };
+        (0..2000).filter_map(|_| pair()).count()
+    };
+    let (healthy, broken) = (asked(0.6), asked(0.4));
+    println!("of 2000: {healthy} healthy ones and {broken} broken ones are to be rolled back");
+    assert!(healthy <= 20, "{healthy} of 2000");
+    assert!(broken > 1000, "{broken} of 2000");
 }
 
 #[test]
@@ -107,10 +125,13 @@ fn conditions_say_which_figure_dropped_and_clear_half_way() {
 
 #[test]
 fn a_score_is_unstable_when_it_has_moved_or_its_variance_is_another() {
-    let unstable = |psi, variance| is_unstable(&HealthOptions::default(), &VALIDATED, psi, variance);
+    let unstable = |psi, variance| is_unstable(&HealthOptions::default(), &VALIDATED, (psi, None), variance);
     assert!(!unstable(Some(0.25), Some(0.039)) && !unstable(None, None) && !unstable(None, Some(0.0026)));
     assert!(unstable(Some(0.26), None) && unstable(None, Some(0.04)) && unstable(None, Some(0.0025)));
     assert!(unstable(None, Some(0.0)));
+    // an index that chance may reach is none
+    let by_chance = |chance| is_unstable(&HealthOptions::default(), &VALIDATED, (Some(0.3), Some(chance)), None);
+    assert!(by_chance(0.29) && !by_chance(0.3));
 }
 
 /// Closes one day after another with these composites, and gives the share after each. `!` marks an unstable score.

@@ -32,7 +32,7 @@ fn happenings(place: &Place, config: &Config) -> Vec<Happening> {
     history::happenings(&place.reader(), &config.calendar, &config.policy).unwrap()
 }
 
-fn thresholds(config: &Config) -> Thresholds {
+fn thresholds(place: &Place, config: &Config, happenings: &[Happening]) -> Thresholds {
     Thresholds {
         calendar: config.calendar.clone(),
         keep: history::desk_keeps(config),
@@ -42,7 +42,16 @@ fn thresholds(config: &Config) -> Thresholds {
         automatic: config.lifecycle.automatic,
         policy: config.policy,
         by_policy: false,
+        watching: Some(history::watching(&place.reader(), config, happenings).unwrap()),
     }
+}
+
+/// Trials that are over soon, and a monitor that soon has something to say.
+fn watched(more: &str) -> String {
+    let quiet = "window = 5000\n[health]\nmin_trades = 5000\nscore_psi = 10\nvariance_factor = 1000\n";
+    let text = config(more);
+    assert!(text.contains(quiet));
+    text.replace(quiet, "window = 100\n[health]\nmin_trades = 50\n")
 }
 
 fn tune(place: &Place, in_force: &str, other: &str) -> Value {
@@ -52,6 +61,13 @@ fn tune(place: &Place, in_force: &str, other: &str) -> Value {
     let (first, second) = (succeed(place, &arguments).stdout, succeed(place, &arguments).stdout);
     assert_eq!(first, second, "the same twice");
     serde_json::from_slice(&first).unwrap()
+}
+
+/// Waits until the router and the monitor have nothing to do, and what they found has been done.
+fn done(wire: &mut Wire) {
+    settle(wire);
+    wire.status();
+    settle(wire);
 }
 
 /// A journal of a daemon under `config` whose version begins in `state`; `at_evening` is told after each day.
@@ -69,10 +85,10 @@ fn lived(
     for day in 0..days {
         for k in 0..TRADES_A_DAY {
             // what follows is done before anything else comes, as in a replay
-            trade(&mut wire, market, day, k, settle);
+            trade(&mut wire, market, day, k, done);
         }
         at_evening(&mut wire, day);
-        settle(&mut wire);
+        done(&mut wire);
     }
     daemon.stop();
     place
@@ -88,7 +104,7 @@ fn rows(told: &Value, part: &str) -> Vec<(bool, bool)> {
 
 #[test]
 fn the_configuration_in_force_finds_every_step_that_the_daemon_took_and_nothing_differs_from_itself() {
-    let text = config("");
+    let text = watched("");
     for (state, market, last) in [
         (State::Staging, Market::Foreseen, "ES/1 production: ship"),
         (State::AbTest, Market::Contrary, "ES/1 rolled_back: stop for harm"),
@@ -97,10 +113,10 @@ fn the_configuration_in_force_finds_every_step_that_the_daemon_took_and_nothing_
         let place = lived(&text, state, market, 16, |_, _| ());
         let parsed = Config::parse("test", &text).unwrap();
         let happenings = happenings(&place, &parsed);
-        let own = recorded(&happenings);
-        let told = replay(&happenings, &thresholds(&parsed)).unwrap();
+        let own = recorded(&happenings, true);
+        let told = replay(&happenings, &thresholds(&place, &parsed, &happenings)).unwrap();
         let anew: Vec<_> = told.lines.iter().filter(|line| !line.text.contains("by order")).cloned().collect();
-        assert!(own.last().unwrap().text.starts_with(last), "{own:?}");
+        assert!(own.iter().any(|line| line.text.starts_with(last)), "{own:?}");
         // what the place registered is not the daemon's own
         let anew: Vec<_> = anew.into_iter().filter(|line| !line.text.ends_with("trained")).collect();
         assert_eq!(anew, own, "the same steps for the same reasons at the same times");
@@ -114,7 +130,7 @@ fn the_configuration_in_force_finds_every_step_that_the_daemon_took_and_nothing_
                 _ => 0.0,
             })
             .sum();
-        let comparison = compare(&told, &replay(&happenings, &thresholds(&parsed)).unwrap());
+        let comparison = compare(&told, &replay(&happenings, &thresholds(&place, &parsed, &happenings)).unwrap());
         assert!(comparison.same && comparison.pnl.difference == 0.0 && comparison.pnl.changed == 0);
         assert!((comparison.pnl.in_force - traded).abs() < 1e-9, "{:?} is not {traded}", comparison.pnl);
         let by_command = tune(&place, &text, &text);
@@ -192,17 +208,17 @@ fn another_threshold_for_trades_is_followed_from_the_recorded_scores() {
 }
 
 #[test]
-fn a_simulated_quarter_under_two_configurations() {
-    let text = config("[sizing]\nmin = 0.25\nrule = \"bet\"\n").replace("max_loss_streak = 99", "max_loss_streak = 8");
+fn a_simulated_month_under_two_configurations() {
+    let text = watched("[sizing]\nmin = 0.25\nrule = \"bet\"\n").replace("max_loss_streak = 99", "max_loss_streak = 8");
     let parsed = Config::parse("test", &text).unwrap();
     let symbol = Symbol::new("ES").unwrap();
     let venue = Venue { instrument: parsed.symbols[&symbol], symbol, calendar: parsed.calendar.clone() };
-    let options = Options { start: "2025-02-03".parse().unwrap(), ..Options::of(Scenario::Happy, 5, 2) };
+    let options = Options { start: "2025-02-03".parse().unwrap(), ..Options::of(Scenario::Happy, 5, 1) };
     let place = Place::with_model(State::Staging);
     let daemon = Daemon::start_with(&place, Setup { config: text.clone(), time: Time::Event, ..Setup::default() });
     let mut wire = daemon.connect();
     let mut execution = Execution::default();
-    for (n, action) in Tape::new(options, venue).unwrap().enumerate() {
+    for action in Tape::new(options, venue).unwrap() {
         let Some(line) = execution.request(&action) else {
             execution.closed(&action);
             continue;
@@ -216,11 +232,9 @@ fn a_simulated_quarter_under_two_configurations() {
             }
         }
         execution.closed(&action);
-        if n % 4 == 0 {
-            settle(&mut wire);
-        }
+        done(&mut wire);
     }
-    settle(&mut wire);
+    done(&mut wire);
     daemon.stop();
     place.file("in_force.toml", &text);
     place.file(

@@ -47,8 +47,13 @@ fn subject(options: &WatchOptions) -> Subject {
     assert_eq!(thresholds.len(), 2);
     let reference = |column: &Vec<Option<f64>>| Reference::of(column.clone()).unwrap();
     let score = Reference::of(column(2).into_iter().map(|value| value.map(score_of))).unwrap();
-    let validated =
-        Validated { accuracy: 0.75, precision: 0.75, expectancy: 50.0, score_variance: score.sd() * score.sd() };
+    let validated = Validated {
+        accuracy: 0.75,
+        precision: 0.75,
+        expectancy: 50.0,
+        score_variance: score.sd() * score.sd(),
+        trades: 0,
+    };
     Subject {
         learnt: Some(Learnt {
             names: vec!["moves".into(), "stays".into()],

@@ -56,6 +56,7 @@ use crate::{
         roster::{Plan, Roster},
         routing::Splits,
         serving::{Scope, Served, Serving},
+        watch,
     },
 };
 
@@ -185,7 +186,7 @@ impl Guardian {
         for event in events {
             self.roster.apply(&event.kind);
             follow(&mut self.emergency, &self.roster, &event.kind);
-            judged::follow(&mut self.gradual, &self.shared.config.load().gradual, &event.kind);
+            watch::follow(&mut self.gradual, &self.shared.config.load().gradual, &event.kind);
             self.shared.feed.event(event.at, event.kind.clone());
         }
         self.publish();

@@ -4,14 +4,19 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 
+use super::{
+    monitor,
+    scored::{self, Scored},
+};
 use crate::{
     config::Config,
-    domain::{Event, EventKind, Signal, Timestamp, TradeId, TradingCalendar, event::By, trip::Trip},
+    domain::{Event, EventKind, Signal, Timestamp, TradeId, TradingCalendar, VersionId, event::By, trip::Trip},
     journal::{OutcomeRecord, Reader, Source, StoreError, StoredOutcome, StoredSignal, StoredSkip},
     rules::{
         answer::Policy,
         desk::{Desk, Entry},
         past::{Happening, Past},
+        replay::Watching,
     },
     validation::training::History,
 };
@@ -163,4 +168,26 @@ pub fn past(reader: &Reader, config: &Config) -> Result<(Past, Vec<Trip>), Strin
 /// How long a trade is remembered: as long as a test waits for its outcome, with a weekend before and after.
 pub fn desk_keeps(config: &Config) -> SignedDuration {
     SignedDuration::from_hours(24 * (i64::from(config.experiment.outcome_wait_days) + 5))
+}
+
+/// What the monitor of a replay of `happenings` judges by under `config`. It takes some seconds for each version that was
+/// ever registered.
+///
+/// # Errors
+/// When the storage cannot be read.
+pub fn watching(reader: &Reader, config: &Config, happenings: &[Happening]) -> Result<Watching, String> {
+    let past = scored::read(reader, config)?;
+    let in_service = |happening: &Happening| match happening {
+        Happening::Event(Event { kind: EventKind::Moved { version, .. }, .. }) => Some(version.clone()),
+        _ => None,
+    };
+    let versions: BTreeSet<VersionId> = happenings.iter().filter_map(in_service).collect();
+    let subjects = monitor::subjects(reader, config, &past, versions);
+    let row = |scored: Scored| (scored.signal.trade_id.clone(), (scored.row, scored.signal.trend()));
+    Ok(Watching {
+        options: config.monitoring.watch,
+        gradual: config.gradual,
+        subjects,
+        rows: past.signals.into_iter().map(row).collect(),
+    })
 }

@@ -27,23 +27,24 @@ use arc_swap::ArcSwap;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use self::line::{Line, Told, closed_news, scored_news};
+use self::line::{Line, Told};
 use super::{
     journal::JournalHandle,
-    scored::{self, Scored},
+    scored::{self, Scored, Signals},
     supervision::{Failure, Tripwire, panic_text},
 };
 use crate::{
     clock::{Clock, Stopwatch},
     config::Config,
     domain::{Timestamp, TradeId, TradingDay, VersionId},
+    journal::Reader,
     rules::{
         alarm::Alarm,
         desk::Entry,
         integrity::{Fault, check_clock},
         monitor::Rolling,
         serving::Serving,
-        watch::{Judgement, News, Subject, VersionView, Watch},
+        watch::{Judgement, News, Subject, VersionView, Watch, closed_news, scored_news},
     },
 };
 
@@ -327,6 +328,20 @@ impl Monitor {
         self.state = Some(State { watch, epoch, until });
         Ok(())
     }
+}
+
+/// What each of `versions` is judged against, by `config`; nothing for one whose record cannot be used.
+pub fn subjects(
+    reader: &Reader,
+    config: &Config,
+    past: &Signals,
+    versions: impl IntoIterator<Item = VersionId>,
+) -> BTreeMap<VersionId, Subject> {
+    let subject = |version: VersionId| {
+        let subject = subject::of(reader, config, past, &version).unwrap_or_default();
+        (version, subject)
+    };
+    versions.into_iter().map(subject).collect()
 }
 
 /// What was told of a signal that the journal holds.

@@ -13,14 +13,15 @@ use crate::{
     journal::Reader,
     rules::{
         past::Happening,
-        replay::{Comparison, Line, Pnl, Replay, Row, Thresholds, compare, recorded, replay},
+        replay::{Comparison, Line, Pnl, Replay, Row, Thresholds, Watching, compare, recorded, replay},
     },
 };
 
 /// Sections whose keys the replay follows.
-const FOLLOWED: [&str; 6] = ["guardian", "staging", "experiment", "lifecycle", "scoring", "sizing"];
+const FOLLOWED: [&str; 9] =
+    ["guardian", "staging", "experiment", "lifecycle", "scoring", "sizing", "monitor", "health", "gradual"];
 /// Keys in these sections that change nothing here.
-const NOT_FOLLOWED: [&str; 1] = ["lifecycle.verify_s"];
+const NOT_FOLLOWED: [&str; 2] = ["lifecycle.verify_s", "monitor.clock_tolerance_s"];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -65,13 +66,15 @@ impl Tune {
         let happenings =
             history::happenings(&reader, &in_force.calendar, &in_force.policy).map_err(anyhow::Error::msg)?;
         let by_policy = in_force.policy != other.policy;
-        let told = |config: &Config, by_policy| {
-            replay(&happenings, &thresholds(config, &in_force, by_policy)).map_err(anyhow::Error::msg)
+        let told = |config: &Config, by_policy| -> anyhow::Result<Replay> {
+            let watching = history::watching(&reader, config, &happenings).map_err(anyhow::Error::msg)?;
+            let thresholds = thresholds(config, &in_force, by_policy, watching);
+            replay(&happenings, &thresholds).map_err(anyhow::Error::msg)
         };
         let (one, two) = (told(&in_force, false)?, told(&other, by_policy)?);
         let comparison = compare(&one, &two);
         let changed = changed(&in_force, &other);
-        let notes = notes(&reader, &in_force, &happenings, &one, &two, &comparison.pnl)?;
+        let notes = notes(&reader, &in_force, &happenings, &one, &comparison.pnl)?;
         if self.json {
             tell(json!({
                 "changed_keys": changed, "comparison": comparison, "in_force": one, "other": two, "notes": notes,
@@ -85,7 +88,7 @@ impl Tune {
 }
 
 /// Of `config`, with the trading days of the one in force: the journal was made with these.
-fn thresholds(config: &Config, in_force: &Config, by_policy: bool) -> Thresholds {
+fn thresholds(config: &Config, in_force: &Config, by_policy: bool, watching: Watching) -> Thresholds {
     Thresholds {
         calendar: in_force.calendar.clone(),
         keep: history::desk_keeps(config),
@@ -95,6 +98,7 @@ fn thresholds(config: &Config, in_force: &Config, by_policy: bool) -> Thresholds
         automatic: config.lifecycle.automatic,
         policy: config.policy,
         by_policy,
+        watching: Some(watching),
     }
 }
 
@@ -161,7 +165,6 @@ fn notes(
     in_force: &Config,
     happenings: &[Happening],
     one: &Replay,
-    two: &Replay,
     pnl: &Pnl,
 ) -> anyhow::Result<Vec<String>> {
     let mut notes = Vec::new();
@@ -172,7 +175,7 @@ fn notes(
             in_force.hash()
         ));
     }
-    let own = recorded(happenings);
+    let own = recorded(happenings, true);
     let found = agreeing(&own, &one.lines);
     notes.push(format!(
         "of the {} steps and emergencies in the journal the replay of the configuration in force finds {found}",
@@ -191,9 +194,6 @@ fn notes(
          the time"
             .to_owned(),
     );
-    if one.lines.iter().chain(&two.lines).any(|line| line.text.contains("share ")) {
-        notes.push("changes of a version's share are taken as they were".to_owned());
-    }
     let damaged = reader.signals()?.filter(Result::is_err).count() + reader.outcomes()?.filter(Result::is_err).count();
     if damaged > 0 {
         notes.push(format!("{damaged} damaged records are left out"));

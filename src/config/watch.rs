@@ -71,6 +71,7 @@ fn health(reader: &mut Reader<'_, '_>) -> HealthOptions {
     let options = HealthOptions {
         min_trades: at.count("min_trades", 2..=5_000),
         level: at.number("test_level", above(0.0, 0.5)),
+        act_level: at.number("act_level", above(0.0, 0.5)),
         accuracy_drop: at.number("accuracy_drop", above(0.0, 1.0)),
         precision_drop: at.number("precision_drop", above(0.0, 1.0)),
         composite_alert: at.number("composite_alert", above(0.0, 10.0)),
@@ -79,6 +80,7 @@ fn health(reader: &mut Reader<'_, '_>) -> HealthOptions {
         score_psi: at.number("score_psi", above(0.0, 10.0)),
         variance_factor: at.number("variance_factor", above(1.0, 1000.0)),
     };
+    reader.demand(options.act_level <= options.level, ("health.act_level", "must not be above", "health.test_level"));
     let rising = options.composite_alert <= options.composite_retrain;
     reader.demand(rising, ("health.composite_alert", "must not be above", "health.composite_retrain"));
     let rising = options.composite_retrain <= options.composite_rollback;

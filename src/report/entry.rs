@@ -38,7 +38,11 @@ impl Entry {
     pub fn of(seq: u64, event: &Event) -> Option<Self> {
         let none = Vec::new;
         let (weight, what, reason, evidence) = match &event.kind {
-            EventKind::Started { .. } | EventKind::Stopped | EventKind::Imported { .. } => return None,
+            EventKind::Started { .. }
+            | EventKind::Stopped
+            | EventKind::Imported { .. }
+            // one for each version and day
+            | EventKind::Judged { .. } => return None,
             EventKind::Tried(trial) => {
                 let what = format!("{} configurations tried", trial.configurations);
                 let skill = trial.skill.map(|skill| ("skill".to_owned(), skill));

@@ -21,6 +21,8 @@ pub struct HealthOptions {
     pub min_trades: usize,
     /// Error rate of each one-sided test, above 0 to 0.5.
     pub level: f64,
+    /// The same before something is done, above 0 to `level`: a training, a rollback, a smaller say.
+    pub act_level: f64,
     /// Relative drop of the accuracy that is an alert.
     pub accuracy_drop: f64,
     /// Relative drop of the precision that is an alert.
@@ -48,6 +50,8 @@ pub struct Validated {
     pub expectancy: f64,
     /// Variance of the score.
     pub score_variance: f64,
+    /// Trades it was measured on; 0 takes it for exact.
+    pub trades: usize,
 }
 
 /// A closed trade that a version scored and its policy takes.
@@ -100,6 +104,7 @@ impl Default for HealthOptions {
         Self {
             min_trades: 50,
             level: 0.05,
+            act_level: 0.005,
             accuracy_drop: 0.05,
             precision_drop: 0.1,
             composite_alert: 0.05,
@@ -132,6 +137,7 @@ impl Validated {
             precision: share(said.clone().filter(|trade| trade.won()).count(), said.count())?,
             expectancy: mean(&pnl)?,
             score_variance,
+            trades: trades.len(),
         })
     }
 }
@@ -140,6 +146,11 @@ impl Estimate {
     /// Mean of one value per trade.
     fn of(values: &[f64]) -> Option<Self> {
         Some(Self { value: mean(values)?, error: standard_deviation(values)? / (values.len() as f64).sqrt() })
+    }
+
+    /// The same with the error of its difference to a reference that is itself a mean, of so many times as many trades.
+    fn stretched(self, stretch: f64) -> Self {
+        Self { error: stretch * self.error, ..self }
     }
 
     /// Whether it is below `reference` by more than chance.
@@ -151,7 +162,8 @@ impl Estimate {
 
 impl Figures {
     /// Of a window of trades. Standard errors take the trades for independent; that of the composite is by linearisation
-    /// of its three parts together, trade by trade, so it knows that they go together.
+    /// of its three parts together, trade by trade, so it knows that they go together. What validation showed is a mean
+    /// over trades as well, taken to spread as these do: each error is that of the difference.
     pub fn of(validated: &Validated, trades: &[ScoredTrade]) -> Self {
         let indicator = |holds: bool| f64::from(u8::from(holds));
         let hits: Vec<f64> = trades.iter().map(|trade| indicator(trade.says_win() == trade.won())).collect();
@@ -169,8 +181,16 @@ impl Figures {
             });
             Estimate::of(&parts.collect::<Vec<_>>())
         });
-        let (accuracy, expectancy) = (Estimate::of(&hits), Estimate::of(&pnl));
-        Self { trades: trades.len(), accuracy, precision, expectancy, composite }
+        let reference = validated.trades as f64;
+        let stretch = if reference > 0.0 { (1.0 + trades.len() as f64 / reference).sqrt() } else { 1.0 };
+        let against = |estimate: Option<Estimate>| estimate.map(|estimate| estimate.stretched(stretch));
+        Self {
+            trades: trades.len(),
+            accuracy: against(Estimate::of(&hits)),
+            precision: against(precision),
+            expectancy: against(Estimate::of(&pnl)),
+            composite: against(composite),
+        }
     }
 
     /// The degradations as conditions on `subject`, to be observed by [`Alarms`](super::alarm::Alarms).
@@ -199,7 +219,7 @@ impl Figures {
             level: drop.level,
             value: drop.value.filter(|_| enough),
             threshold: drop.threshold,
-            sure: drop.figure.is_some_and(|figure| figure.is_below(drop.reference, options.level)),
+            sure: drop.figure.is_some_and(|figure| figure.is_below(drop.reference, drop.level_of(options))),
             done: drop.done.into(),
             advice: "compare `vigie status` with the validation of this version".into(),
         };
@@ -209,13 +229,19 @@ impl Figures {
     /// What the composite asks for now. `None` when nothing, when there are too few trades, or when it may be chance.
     pub fn response(&self, options: &HealthOptions) -> Option<Response> {
         let composite = self.composite.filter(|_| self.trades >= options.min_trades)?;
-        composite.is_below(1.0, options.level).then_some(())?;
+        let sure = |response: Response| {
+            let level = if response == Response::Alert { options.level } else { options.act_level };
+            composite.is_below(1.0, level)
+        };
         let levels = [
             (options.composite_rollback, Response::RollBack),
             (options.composite_retrain, Response::Retrain),
             (options.composite_alert, Response::Alert),
         ];
-        levels.into_iter().find(|(drop, _)| 1.0 - composite.value >= *drop).map(|(_, response)| response)
+        levels
+            .into_iter()
+            .find(|(drop, response)| 1.0 - composite.value >= *drop && sure(*response))
+            .map(|(_, response)| response)
     }
 }
 
@@ -244,6 +270,13 @@ fn drop_of(
     Drop { code, figure, reference, value, threshold, level, done }
 }
 
+impl Drop {
+    /// Where more is done than to note it, chance must be ruled out further.
+    fn level_of(&self, options: &HealthOptions) -> f64 {
+        if self.done == NOTED { options.level } else { options.act_level }
+    }
+}
+
 impl Response {
     fn code(self) -> &'static str {
         match self {
@@ -266,10 +299,16 @@ impl Response {
     }
 }
 
-/// Whether the score behaves otherwise than when it was validated: its stability index `psi` is beyond the threshold, or
+/// Whether the score behaves otherwise than when it was validated: its stability index `psi` is beyond the threshold and
+/// beyond `chance`, which is what it would reach by chance at the level of acting, or
 /// its `variance` has grown or shrunk by the factor. What is not known says nothing; a variance of 0 has shrunk.
-pub fn is_unstable(options: &HealthOptions, validated: &Validated, psi: Option<f64>, variance: Option<f64>) -> bool {
-    let moved = psi.is_some_and(|psi| psi > options.score_psi);
+pub fn is_unstable(
+    options: &HealthOptions,
+    validated: &Validated,
+    (psi, chance): (Option<f64>, Option<f64>),
+    variance: Option<f64>,
+) -> bool {
+    let moved = psi.is_some_and(|psi| psi > options.score_psi.max(chance.unwrap_or(0.0)));
     let factor = options.variance_factor;
     let before = validated.score_variance;
     let spread = variance.is_some_and(|now| before > 0.0 && (now >= factor * before || now * factor <= before));

@@ -7,6 +7,7 @@
 use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
+use statrs::distribution::{ChiSquared, ContinuousCDF};
 
 use super::{
     describe::mean,
@@ -92,6 +93,18 @@ pub fn stability(reference: &Reference, values: &[f64]) -> Option<f64> {
         *counts.get_mut(reference.bin(*value))? += 1;
     }
     psi(reference.shares(), &smoothed(&counts))
+}
+
+/// What the index of `values` values over the bins of `reference` stays below with probability 1 - `level` when nothing
+/// has moved: (1/n + 1/m) times a quantile of the chi-squared distribution with one degree of freedom less than there are
+/// bins (Yurdakul and Naranjo, "Statistical properties of the population stability index", Journal of Risk Model
+/// Validation 2020). `None` unless 0 < `level` < 1 and there are bins and values on both sides.
+pub fn chance(reference: &Reference, values: usize, level: f64) -> Option<f64> {
+    let freedom = reference.shares().len().checked_sub(1).filter(|freedom| *freedom > 0)?;
+    let valid = values > 0 && reference.present() > 0.0 && level > 0.0 && level < 1.0;
+    valid.then_some(())?;
+    let spread = 1.0 / values as f64 + 1.0 / reference.present();
+    Some(spread * ChiSquared::new(freedom as f64).ok()?.inverse_cdf(1.0 - level))
 }
 
 /// The largest distance between the distribution functions of two samples, which need not be sorted. `None` when one is

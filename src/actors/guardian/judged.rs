@@ -3,44 +3,23 @@
 //!
 //! What takes a version's word away is in force at once; what gives some of it back waits for the disk.
 
-use std::collections::BTreeMap;
-
 use actix::{Addr, AsyncContext, Context, Handler};
 
-use super::{Guardian, alert, orders::moved};
+use super::{Guardian, alert};
 use crate::{
     actors::{learning::Job, monitor::Finding, supervision::Shell, trainer::Ask},
     domain::{
         EventKind, VersionId,
         event::{By, Level},
-        lifecycle::State,
     },
     journal::Write,
     rules::{
-        alarm::Turn,
-        gradual::{DayClose, Gradual, GradualOptions},
-        health::Response,
+        gradual::Gradual,
         integrity::Fault,
-        watch::Judgement,
+        watch::{Judgement, Measures, adjustment, broken, follow, measures},
     },
     validation::training::Order,
 };
-
-/// The alarms at which a new version is asked for.
-const CALL_FOR_TRAINING: [&str; 2] = ["composite_retrain", "composite_rollback"];
-
-/// Takes an event of the log into what is known of the versions that are judged.
-pub(super) fn follow(known: &mut BTreeMap<VersionId, Gradual>, options: &GradualOptions, event: &EventKind) {
-    match event {
-        EventKind::Judged { version, day, composite, degraded, unstable, .. } => {
-            let close = DayClose { day: *day, composite: *composite, degraded: *degraded, unstable: *unstable };
-            known.entry(version.clone()).or_default().close_day(options, &close);
-        }
-        // wherever it goes it begins with its whole say
-        EventKind::Moved { version, .. } => drop(known.remove(version)),
-        _ => {}
-    }
-}
 
 impl Guardian {
     fn found(&mut self, finding: Finding, address: Addr<Shell<Self>>) {
@@ -55,74 +34,44 @@ impl Guardian {
         if matches!(fault, Fault::Score { .. }) && self.roster.lock().is_some() {
             return;
         }
-        alert(&self.shared, Level::Critical, "integrity", format!("{fault}; serving is locked, look and then resume"));
-        if self.roster.lock().is_none() {
-            let by = By::Daemon("monitor".into());
-            self.silence_and_forget(vec![EventKind::Locked { reason: fault.to_string(), by }]);
-        }
+        let (alert, lock) = broken(&self.roster, fault);
+        self.alert(alert);
+        lock.into_iter().for_each(|lock| self.silence_and_forget(vec![lock]));
     }
 
     fn judged(&mut self, judgement: Judgement, address: Addr<Shell<Self>>) {
-        let Judgement { version, day_close, turns, response, faults, evidence } = judgement;
-        let Some(state) = self.roster.standing(&version).map(|standing| standing.state) else { return };
-        for turn in &turns {
-            let (Turn::Raised(alarm) | Turn::Cleared(alarm)) = turn;
-            let level = if matches!(turn, Turn::Raised(_)) { alarm.condition.level } else { Level::Info };
-            alert(&self.shared, level, &alarm.condition.code, turn.message());
+        let (version, unstable) = (judgement.version.clone(), judgement.day_close.unstable);
+        let Some(Measures { alerts, lock, train, judged, out }) = measures(&self.roster, judgement) else { return };
+        alerts.into_iter().for_each(|alert| self.alert(alert));
+        lock.into_iter().for_each(|lock| self.silence_and_forget(vec![lock]));
+        if let Some(reason) = train {
+            self.ask_for_training(&version, reason);
         }
-        faults.iter().for_each(|fault| self.broken(fault));
-        let DayClose { day, composite, degraded, unstable } = day_close;
-        let closed = EventKind::Judged {
-            version: version.clone(),
-            day,
-            composite,
-            degraded,
-            unstable,
-            evidence: evidence.clone(),
-        };
-        let raised =
-            |code: &str| turns.iter().any(|turn| matches!(turn, Turn::Raised(a) if *a.condition.code == *code));
-        if CALL_FOR_TRAINING.into_iter().any(raised) {
-            self.ask_for_training(&version, &evidence);
+        self.note(judged);
+        match out {
+            Some(moved) => self.silence_and_forget(vec![moved]),
+            None => self.adjust(&version, unstable, address),
         }
-        if !state.may_speak() {
-            return self.note(closed);
+    }
+
+    fn alert(&self, event: EventKind) {
+        if let EventKind::Alert { level, code, message } = event {
+            alert(&self.shared, level, &code, message);
         }
-        let out = state.out_of_service().filter(|_| response == Some(Response::RollBack));
-        if let Some(step) = out {
-            let figure = evidence.get("composite").copied().unwrap_or_default();
-            let reason = format!("its composite is {figure:.3} of its validation, by more than chance");
-            let by = By::Daemon("guardian".into());
-            let moved = moved(&version, step, &reason, by, false, evidence);
-            self.note(closed);
-            return self.silence_and_forget(vec![moved]);
-        }
-        self.note(closed);
-        self.adjust(&version, state, unstable, address);
     }
 
     /// Brings the share of a version to what its days call for.
-    fn adjust(&mut self, version: &VersionId, state: State, unstable: bool, address: Addr<Shell<Self>>) {
-        let (share, called_for) = (self.roster.share(version), self.gradual.get(version).map_or(1.0, Gradual::share));
-        if share == called_for || !state.may_speak() {
-            return;
-        }
-        let why = match called_for < share {
-            true if unstable => "its score is unstable",
-            true => "its composite has been falling",
-            false => "it has recovered",
-        };
-        let reason =
-            format!("{why}: it speaks to {:.0} % of its trades instead of {:.0} %", 100.0 * called_for, 100.0 * share);
-        let level = if called_for < share { Level::Warning } else { Level::Info };
-        alert(&self.shared, level, "share", format!("{version}: {reason}; nothing is to be done"));
-        let by = By::Daemon("guardian".into());
-        let event = EventKind::Shared { version: version.clone(), share: called_for, reason: reason.clone(), by };
-        if called_for < share {
+    fn adjust(&mut self, version: &VersionId, unstable: bool, address: Addr<Shell<Self>>) {
+        let called_for = self.gradual.get(version).map_or(1.0, Gradual::share);
+        let (before, roster) = (self.roster.share(version), &self.roster);
+        let Some((told, event)) = adjustment(roster, version, called_for, unstable) else { return };
+        self.alert(told);
+        if called_for < before {
             return self.silence_and_forget(vec![event]);
         }
         // refused while an order is being carried out; then the next day tries again
-        let given = self.commit(vec![self.event(event)], Vec::new(), reason, address);
+        let done = format!("{version} speaks to {:.0} % of its trades", 100.0 * called_for);
+        let given = self.commit(vec![self.event(event)], Vec::new(), done, address);
         actix::spawn(async move {
             if let Err(error) = given.await {
                 tracing::warn!(%error, "a share was not given back today");
@@ -130,12 +79,10 @@ impl Guardian {
         });
     }
 
-    fn ask_for_training(&self, version: &VersionId, evidence: &BTreeMap<Box<str>, f64>) {
+    fn ask_for_training(&self, version: &VersionId, reason: String) {
         let Some(trainer) = self.shared.trainer.get() else { return };
-        let figure = evidence.get("composite").copied().unwrap_or_default();
         let order = Order { symbol: version.symbol.clone(), model: None, target: None, days: None };
         let job = Job::Train { order, dry_run: false, keep: false };
-        let reason = format!("the composite of {version} is {figure:.3} of its validation");
         let asked = trainer.send(Ask { job, reason, by: By::Daemon("guardian".into()) });
         let (shared, version) = (self.shared.clone(), version.clone());
         actix::spawn(async move {

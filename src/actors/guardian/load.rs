@@ -2,14 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::judged;
 use crate::{
     actors::{history, models::served},
     config::Config,
     domain::{VersionId, trip::Trip},
     features::row::Schema,
     journal::Reader,
-    rules::{emergency::Emergency, gradual::Gradual, past::Past, roster::Roster, serving::Served},
+    rules::{emergency::Emergency, gradual::Gradual, past::Past, roster::Roster, serving::Served, watch},
 };
 
 pub(super) struct Folded {
@@ -28,7 +27,7 @@ pub(super) fn fold(reader: &Reader, schema: &Schema, config: &Config) -> Result<
     let roster = trials.roster().clone();
     let mut gradual = BTreeMap::new();
     for stored in reader.events(0).map_err(|error| error.to_string())?.flatten() {
-        judged::follow(&mut gradual, &config.gradual, &stored.event.kind);
+        watch::follow(&mut gradual, &config.gradual, &stored.event.kind);
     }
     let (mut loaded, mut damaged) = (BTreeMap::new(), Vec::new());
     for plan in roster.plan().into_values() {

@@ -179,7 +179,7 @@ impl Guardian {
     }
 }
 
-pub(super) fn moved(
+fn moved(
     version: &VersionId,
     step: Transition,
     reason: &str,

@@ -88,5 +88,6 @@ fn told(record: &VersionRecord, score_variance: f64) -> Option<Validated> {
         precision: figure("test_precision")?,
         expectancy: figure("test_expectancy")?,
         score_variance,
+        trades: figure("test_rows").map_or(0, |rows| rows as usize),
     })
 }

@@ -27,6 +27,13 @@ training.min_test_trades = 100
 validation.bootstrap = 60
 validation.null = 60
 validation.importance = 5
+monitor.budget_resamples = 40
+# the simulated market has moods of weeks: over windows of a hundred signals they look like faults, and a test at every
+# day is taken for one
+monitor.window = 400
+health.score_psi = 2.0
+health.test_level = 0.0005
+health.act_level = 0.0005
 log.level = \"info\"
 ";
 /// The file of it in the folder.

@@ -140,21 +140,24 @@ impl Performer {
     /// Waits until nothing follows in the daemon by itself any more, then tells all events.
     fn settle(&mut self, demo: &mut Demo) -> anyhow::Result<()> {
         let watch = Stopwatch::start();
+        let mut before = None;
+        // what the monitor finds in one look may call for something in the next: two must be alike
         let events = loop {
             let mut answer = self.records.request(&json!({ "type": "status" }), PATIENCE)?;
             let status = answer.remove("status").unwrap_or_default();
             let settled = status.pointer("/trials/settled") == Some(&Value::Bool(true));
-            let training = status.get("training").is_some();
-            if settled && !training {
-                break status
-                    .pointer("/counts/events")
-                    .and_then(Value::as_u64)
-                    .context("the journal cannot be read")?;
+            let quiet = settled && status.get("monitor").is_some() && status.get("training").is_none();
+            let events = status.pointer("/counts/events").and_then(Value::as_u64);
+            match (events.filter(|_| quiet), before) {
+                (Some(events), Some(before)) if events == before => break events,
+                (events, _) => before = events,
             }
             if watch.elapsed() > TRAINING {
                 bail!("the daemon does not come to rest: {status}");
             }
-            sleep(PAUSE);
+            if !quiet {
+                sleep(PAUSE);
+            }
         };
         while self.told < events {
             let line = self.events.receive(PATIENCE)?;

@@ -227,10 +227,12 @@ impl Player<'_> {
     fn patiently(&mut self, line: &Value) -> anyhow::Result<Map<String, Value>> {
         let watch = Stopwatch::start();
         loop {
+            let answer = self.client.request(line, PATIENCE);
+            // a signal breaks off the reading of an answer as well
             if self.interrupted.load(Ordering::Relaxed) {
                 bail!("interrupted; the daemon of the drill is stopped");
             }
-            match self.client.request(line, PATIENCE) {
+            match answer {
                 Err(ClientError::Refused(error)) if error.code == "retry" && watch.elapsed() < PATIENCE => {
                     thread::sleep(PAUSE);
                 }

@@ -9,6 +9,7 @@ use super::{
     Fate, Line, Replay, Thresholds, is_found_anew,
     retell::{Became, Retold, became, let_go, retell},
     text,
+    watcher::Watcher,
 };
 use crate::{
     domain::{
@@ -22,6 +23,7 @@ use crate::{
         past::{Happening, Past, consequences},
         promotion::{Step, after_test, events, to_staging, to_test},
         trials::Trial,
+        watch::{Judgement, Measures, adjustment, measures},
     },
 };
 
@@ -40,6 +42,7 @@ pub(super) struct Fold<'a> {
     fates: BTreeMap<TradeId, Fate>,
     lines: Vec<Line>,
     last: Option<Timestamp>,
+    watcher: Option<Watcher<'a>>,
 }
 
 impl<'a> Fold<'a> {
@@ -55,6 +58,7 @@ impl<'a> Fold<'a> {
             fates: BTreeMap::new(),
             lines: Vec::new(),
             last: None,
+            watcher: thresholds.watching.as_ref().map(Watcher::new),
         }
     }
 
@@ -62,6 +66,10 @@ impl<'a> Fold<'a> {
     pub(super) fn take(&mut self, happening: &Happening) -> Result<(), String> {
         let at = happening.at();
         self.close(at);
+        if let Some(watcher) = &mut self.watcher {
+            let judged = watcher.time(at, self.past.trials.roster(), &self.thresholds.calendar);
+            self.judged(at, judged);
+        }
         match happening {
             Happening::Event(event) => self.event(event),
             Happening::Scored { entry, .. } => self.scored(at, entry),
@@ -116,12 +124,15 @@ impl<'a> Fold<'a> {
     /// An event takes effect, and is told of.
     fn happens(&mut self, at: Timestamp, kind: EventKind) {
         self.lines.extend(text(&kind).map(|text| Line { at, text }));
+        if let Some(watcher) = &mut self.watcher {
+            watcher.follow(&kind);
+        }
         self.put(at, Happening::Event(Event { at, kind }));
     }
 
     fn event(&mut self, event: &Event) {
         let Event { at, kind } = event;
-        if is_found_anew(kind) {
+        if is_found_anew(kind, self.watcher.is_some()) {
             return;
         }
         let roster = self.past.trials.roster();
@@ -169,9 +180,36 @@ impl<'a> Fold<'a> {
             return;
         }
         let retold = retell(entry, self.past.trials.roster(), self.thresholds);
-        let answered = Box::new(retold.entry.clone());
+        let answered = retold.entry.clone();
         self.signals.insert(entry.trade_id.clone(), (entry.clone(), retold));
-        self.put(at, Happening::Scored { at, entry: answered });
+        self.put(at, Happening::Scored { at, entry: Box::new(answered.clone()) });
+        if let Some(watcher) = &mut self.watcher {
+            let judged = watcher.scored(at, &answered, self.past.trials.roster(), &self.thresholds.calendar);
+            self.judged(at, judged);
+        }
+    }
+
+    /// What follows when a trading day has closed.
+    fn judged(&mut self, at: Timestamp, judgements: Vec<Judgement>) {
+        for judgement in judgements {
+            let (version, unstable) = (judgement.version.clone(), judgement.day_close.unstable);
+            let Some(found) = measures(self.past.trials.roster(), judgement) else { continue };
+            let Measures { alerts, lock, train, judged, out } = found;
+            let asked =
+                train.map(|reason| Line { at, text: format!("a successor of {version} is asked for: {reason}") });
+            alerts.into_iter().chain(lock).for_each(|kind| self.happens(at, kind));
+            self.lines.extend(asked);
+            self.happens(at, judged);
+            if let Some(out) = out {
+                self.happens(at, out);
+                continue;
+            }
+            let called_for = self.watcher.as_ref().map_or(1.0, |watcher| watcher.called_for(&version));
+            if let Some((told, shared)) = adjustment(self.past.trials.roster(), &version, called_for, unstable) {
+                self.happens(at, told);
+                self.happens(at, shared);
+            }
+        }
     }
 
     fn closed(&mut self, at: Timestamp, trade_id: &TradeId, outcome: &Outcome) {
@@ -183,6 +221,12 @@ impl<'a> Fold<'a> {
             }
         };
         self.fates.entry(trade_id.clone()).or_insert(fate);
+        // the same trade whatever was made of it: it is judged at the strategy's own size
+        if let (Some(watcher), Some((recorded, _))) = (&mut self.watcher, self.signals.get(trade_id)) {
+            let roster = self.past.trials.roster();
+            let judged = watcher.closed(at, recorded, outcome, roster, &self.thresholds.calendar);
+            self.judged(at, judged);
+        }
         let trade_id = trade_id.clone();
         match became {
             Became::Closed(outcome) => {

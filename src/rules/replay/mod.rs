@@ -5,13 +5,14 @@
 //! ordered and when, what was trained and how its validation came out. Found anew: which version may speak, which trades
 //! it speaks to, the emergencies, the steps on evidence, and what was earned.
 //!
-//! What the monitor finds when a trading day closes is not found anew: locks, shares and rollbacks that the daemon
-//! ordered for another reason than an emergency or a trial are taken as they were, when they still apply.
+//! What the monitor finds when a trading day closes is found anew when it is told by what it judges; otherwise its locks,
+//! shares and rollbacks are taken as they were, when they still apply. A lock because the clock jumped always is.
 #![deny(clippy::indexing_slicing)]
 
 mod compare;
 mod fold;
 mod retell;
+mod watcher;
 
 use std::collections::BTreeMap;
 
@@ -22,13 +23,16 @@ use super::{
     answer::Policy,
     emergency::EmergencyOptions,
     experiment::{Options, StagingOptions},
+    gradual::GradualOptions,
     past::Happening,
     promotion::Automatic,
+    watch::{Subject, WatchOptions},
 };
 use crate::domain::{
     EventKind, Timestamp, TradeId, TradingCalendar, VersionId,
     event::By,
     lifecycle::{State, Transition},
+    snapshot::TrendRegime,
 };
 
 pub use compare::{Comparison, Pnl, Row, compare};
@@ -53,7 +57,25 @@ pub struct Thresholds {
     /// Whether `policy` makes arms and sizes anew from the recorded scores; otherwise they are taken as recorded, and
     /// `policy` serves only where nothing is.
     pub by_policy: bool,
+    /// What the monitor judges by; without it what it did is taken as it was.
+    pub watching: Option<Watching>,
 }
+
+/// What the monitor of a replay judges by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Watching {
+    /// Its thresholds.
+    pub options: WatchOptions,
+    /// The say that shrinks.
+    pub gradual: GradualOptions,
+    /// What each version is judged against.
+    pub subjects: BTreeMap<VersionId, Subject>,
+    /// What each signal was like.
+    pub rows: BTreeMap<TradeId, Seen>,
+}
+
+/// What a signal was like: its row of inputs, and the trend at the time.
+pub type Seen = (Vec<Option<f64>>, Option<TrendRegime>);
 
 /// Something that was done or said.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -103,32 +125,50 @@ pub fn replay(happenings: &[Happening], thresholds: &Thresholds) -> Result<Repla
     Ok(fold.finish())
 }
 
-/// What the daemon did by the rules that are replayed, as its own log has it.
-pub fn recorded(happenings: &[Happening]) -> Vec<Line> {
+/// What the daemon did by the rules that are replayed, as its own log has it; `watched`: the monitor's findings too.
+pub fn recorded(happenings: &[Happening], watched: bool) -> Vec<Line> {
     let event = |happening: &Happening| match happening {
-        Happening::Event(event) if is_found_anew(&event.kind) => Some(Line { at: event.at, text: text(&event.kind)? }),
+        Happening::Event(event) if is_found_anew(&event.kind, watched) => {
+            Some(Line { at: event.at, text: text(&event.kind)? })
+        }
         _ => None,
     };
     happenings.iter().filter_map(event).collect()
 }
 
+/// Alerts of rules that are always replayed, and of what happens beside all rules.
+const OF_RULES: [&str; 3] = ["emergency", "step_due", "test_invalid"];
+const OF_OTHERS: [&str; 3] = ["conflict", "model_damaged", "input_gone"];
+
 /// Whether an event follows from rules that are replayed.
-fn is_found_anew(kind: &EventKind) -> bool {
+fn is_found_anew(kind: &EventKind, watched: bool) -> bool {
     match kind {
         // what goes when another is promoted follows from that
         EventKind::Moved { step: Transition::ArchiveProduction, .. } => true,
         EventKind::Moved { by: By::Daemon(by), reason, .. } => match &**by {
             "ab_router" => true,
             // what it orders for another reason is the monitor's finding
-            "guardian" => reason.starts_with("emergency of "),
+            "guardian" => watched || reason.starts_with("emergency of "),
             _ => false,
         },
         EventKind::Latched { .. } => true,
-        EventKind::Locked { by: By::Daemon(by), .. } => &**by == "ab_router",
-        EventKind::Alert { code, .. } => matches!(&**code, "emergency" | "step_due" | "test_invalid"),
+        EventKind::Judged { .. } => watched,
+        EventKind::Shared { by: By::Daemon(_), .. } => watched,
+        EventKind::Locked { by: By::Daemon(by), reason } => match &**by {
+            "ab_router" => true,
+            "monitor" => watched && !reason.contains("clock"),
+            _ => false,
+        },
+        EventKind::Alert { code, .. } if OF_RULES.contains(&&**code) => true,
+        EventKind::Alert { code, message, .. } => {
+            watched && !OF_OTHERS.contains(&&**code) && !message.contains("clock")
+        }
         _ => false,
     }
 }
+
+/// Alerts that say again what an event says, or what came of a training that was asked for.
+const UNTOLD: [&str; 5] = ["emergency", "test_invalid", "share", "retrain", "training_refused"];
 
 /// An event in words; `None` of one that changes nothing and that nobody needs to see here.
 fn text(kind: &EventKind) -> Option<String> {
@@ -145,7 +185,7 @@ fn text(kind: &EventKind) -> Option<String> {
         EventKind::Resumed { reason, .. } => Some(format!("resumed: {reason}")),
         EventKind::Shared { version, share, reason, .. } => Some(format!("{version} share {share}: {reason}")),
         EventKind::Trained { version, .. } => Some(format!("{version} trained")),
-        EventKind::Alert { code, message, .. } if !matches!(&**code, "emergency" | "test_invalid") => {
+        EventKind::Alert { code, message, .. } if !UNTOLD.contains(&&**code) => {
             Some(format!("alert {code}: {message}"))
         }
         _ => None,

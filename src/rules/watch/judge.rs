@@ -11,13 +11,13 @@ use crate::{
         alarm::Condition,
         gradual::DayClose,
         health::{Figures, Validated, is_unstable},
-        monitor::{Change, Inputs, LEVEL, SAYS_WIN},
+        monitor::{Change, Inputs, LEVEL, Learnt, SAYS_WIN},
     },
     stats::{
         budget::{Distance, Thresholds, distance},
         describe::{mean, standard_deviation},
         detector::Move,
-        drift::stability,
+        drift::{chance, stability},
         expected::{Expected, expected},
         novelty::Novelty,
     },
@@ -109,7 +109,7 @@ impl Watch {
         let day_close = DayClose {
             day,
             composite: composite.filter(|_| traded).map(|composite| composite.value),
-            degraded: composite.is_some_and(|found| found.is_below(1.0, options.health.level)),
+            degraded: composite.is_some_and(|found| found.is_below(1.0, options.health.act_level)),
             unstable: found.health.is_some_and(|health| health.unstable),
         };
         let evidence = judged.evidence();
@@ -131,7 +131,11 @@ impl Watch {
                 validated,
                 score_psi: psi,
                 score_variance: variance,
-                unstable: is_unstable(&options.health, &validated, psi, variance),
+                unstable: {
+                    let by_chance = |learnt: &Learnt| chance(&learnt.score, scores.len(), options.health.act_level);
+                    let chance = learnt.and_then(by_chance);
+                    is_unstable(&options.health, &validated, (psi, chance), variance)
+                },
             }
         });
         let columns = learnt.filter(|_| full).into_iter().flat_map(|learnt| learnt.names.iter().zip(&learnt.inputs));

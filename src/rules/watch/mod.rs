@@ -5,12 +5,16 @@
 //! guardian's. The days are those of the news: no clock is read here.
 
 mod judge;
+mod measures;
+mod news;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 pub use judge::{Health, VersionView};
+pub use measures::{Measures, adjustment, broken, follow, measures};
+pub use news::{closed_news, scored_news};
 
 use super::{
     alarm::{Alarm, Alarms, Turn},

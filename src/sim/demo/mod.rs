@@ -31,7 +31,11 @@ use super::{
     wire,
 };
 use crate::{
-    domain::{Event, EventKind, Timestamp, TradeId, TradingDay, VersionId, event::Level, lifecycle::State},
+    domain::{
+        Event, EventKind, Timestamp, TradeId, TradingDay, VersionId,
+        event::Level,
+        lifecycle::{State, Transition},
+    },
     rules::roster::Roster,
 };
 
@@ -116,6 +120,8 @@ pub struct Demo {
     /// The account of what was silent, by numbers in the journal.
     silent: Vec<(u64, Option<u64>)>,
     drifts: usize,
+    /// Versions that were rolled back for what they did themselves.
+    blamed: usize,
     failed: Vec<String>,
 }
 
@@ -185,6 +191,7 @@ impl Demo {
             kills: Vec::new(),
             silent: Vec::new(),
             drifts: 0,
+            blamed: 0,
             failed: Vec::new(),
         })
     }
@@ -305,10 +312,14 @@ impl Demo {
         self.chronicle.event(seq, event);
         match &event.kind {
             EventKind::Latched { .. } | EventKind::Locked { .. } => self.operator.silenced(self.session),
+            EventKind::Moved { step: Transition::RollBack | Transition::RollBackTest, reason, .. }
+                if !reason.contains("of the account") =>
+            {
+                self.blamed += 1;
+            }
             EventKind::Resumed { .. } => self.operator.resumed(),
             EventKind::Trained { .. } => self.operator.trained(self.session),
-            EventKind::Alert { code, level, .. } if code.contains("drift") && *level > Level::Info => {
-                self.operator.drifted(self.session);
+            EventKind::Alert { code, level, .. } if &**code == "drift" && *level > Level::Info => {
                 self.drifts += 1;
             }
             _ => {}

@@ -14,8 +14,6 @@ pub(super) const EVERY: usize = 21;
 pub(super) const SILENCE: usize = 10;
 /// Days of the trades that the first training has; too few.
 const FIRST_DAYS: u32 = 60;
-/// Sessions between a drift that is noticed and the training that it calls for.
-pub(super) const AFTER_DRIFT: usize = 15;
 
 /// An order, with its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +37,6 @@ pub(super) struct Operator {
     silent_since: Option<usize>,
     /// Versions that were validated anew.
     again: BTreeSet<VersionId>,
-    /// Since when a drift is known that no training has answered.
-    drift_since: Option<usize>,
 }
 
 impl Operator {
@@ -54,16 +50,10 @@ impl Operator {
         self.silent_since = None;
     }
 
-    /// A drift was reported.
-    pub(super) fn drifted(&mut self, session: usize) {
-        self.drift_since.get_or_insert(session);
-    }
-
     /// A training has ended, whoever ordered it.
     pub(super) fn trained(&mut self, session: usize) {
         self.trainings += usize::from(self.trained != Some(session));
         self.trained = Some(session);
-        self.drift_since = None;
     }
 
     /// What is ordered at the beginning of `session`.
@@ -81,9 +71,6 @@ impl Operator {
                 }
             });
             return [resume].into_iter().chain(next).collect();
-        }
-        if self.drift_since.is_some_and(|since| session >= since + AFTER_DRIFT) {
-            return vec![Order::Train(None, "the inputs have drifted".to_owned())];
         }
         if is_on_its_way(roster) {
             return Vec::new();

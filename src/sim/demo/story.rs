@@ -41,9 +41,11 @@ impl Story {
                 let trip = trip.to_string();
                 Some(format!("EMERGENCY: {}. {what}.", rounded(trip.trim_start_matches("emergency of "))))
             }
-            EventKind::Shared { version, share, reason, .. } => {
-                Some(format!("{version} speaks to {:.0} % of its trades: {}.", 100.0 * share, trimmed(reason)))
-            }
+            EventKind::Shared { version, share, reason, .. } => Some(format!(
+                "{version} speaks to {:.0} % of its trades: {}.",
+                100.0 * share,
+                reason.split(": ").next().unwrap_or(reason)
+            )),
             EventKind::Locked { reason, .. } => Some(format!("Everything is locked to the baseline: {reason}.")),
             EventKind::Resumed { reason, .. } => Some(format!("The operator resumes: {reason}.")),
             EventKind::Restarted { actor, .. } => Some(format!("The {actor} failed and was made anew.")),
@@ -100,8 +102,16 @@ impl Story {
             return None;
         }
         match code {
-            // the event before it has told
-            "emergency" => None,
+            // the event beside it tells
+            "emergency" | "share" | "instability" | "composite_retrain" | "composite_rollback" => None,
+            // they are recorded and nothing follows from them
+            "adwin" | "page_hinkley" | "cusum" | "expected_accuracy" | "novelty" => None,
+            "drift" => {
+                let (input, measured) = message.split_once(": drift ").unwrap_or((message, ""));
+                let measured = measured.split_once("of its limit: ").map_or("", |(_, rest)| rest);
+                let measured = measured.split_once("; ").map_or(measured, |(first, _)| first);
+                Some(format!("Drift: {input} has moved beyond its limit: {measured}."))
+            }
             "training_refused" => {
                 let why = message.split_once("came to nothing: ").map_or(message, |(_, why)| why);
                 Some(format!("A training came to nothing: {}.", trimmed(why)))
@@ -109,7 +119,7 @@ impl Story {
             _ => Some(format!(
                 "{}: {}.",
                 if level == Level::Critical { "Critical" } else { "Warning" },
-                trimmed(message)
+                trimmed(message.split("; ").next().unwrap_or(message))
             )),
         }
     }

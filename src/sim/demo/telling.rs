@@ -30,11 +30,10 @@ impl Demo {
         vec![
             scenario.to_owned(),
             format!(
-                "An operator who is part of this orders a training every {} sessions while no version is on its way, and {} \
-                 sessions after a drift; after an emergency he keeps silence for {} sessions and has the version validated anew, the second time another one trained. \
-                 All else the daemon does by itself.",
+                "An operator who is part of this orders a training every {} sessions while no version is on its way; after an \
+                 emergency he keeps silence for {} sessions and has the version validated anew, the second time another one \
+                 trained. All else the daemon does by itself.",
                 operator::EVERY,
-                operator::AFTER_DRIFT,
                 operator::SILENCE
             ),
         ]

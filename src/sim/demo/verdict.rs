@@ -74,10 +74,10 @@ impl Demo {
         check("what was traded earned more than the strategy alone", found, progress.traded > progress.own)
     }
 
+    /// Losses of the account are its own: the strategy alone has them too, and every version is silenced then.
     fn undisturbed(&self) -> Check {
-        let (silences, gone) = (self.silent.len(), self.chronicle.times(State::RolledBack).len());
-        let found = format!("{silences} emergencies, {gone} versions rolled back");
-        check("nothing good is taken down", found, silences == 0 && gone == 0)
+        let found = format!("{} versions for what they did, {} silences in all", self.blamed, self.silent.len());
+        check("no good version is taken down", found, self.blamed == 0)
     }
 
     fn emergency(&self) -> Check {
