@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 use vigie::domain::{SignalLine, Timestamp};
 
-use super::{market::settle, wire::Wire};
+use super::{market::settle, wait::until, wire::Wire};
 
 /// One request, at its time; an outcome with what the strategy alone earned.
 pub struct Request {
@@ -47,9 +47,11 @@ pub fn requests(lines: &[String]) -> Vec<Request> {
     all
 }
 
-/// Plays them as the trader would: what is sized 0 is let go, the rest earns its size's part.
+/// Plays them as the trader would: what is sized 0 is let go, the rest earns its size's part. A year passes in seconds, so
+/// it waits at the first request of each day: a day that has closed is judged before the next goes on, as in a real one.
 pub fn play(wire: &mut Wire, requests: Vec<Request>, sizes: &mut BTreeMap<String, f64>) {
-    for (n, Request { trade_id, own, mut line, .. }) in requests.into_iter().enumerate() {
+    let mut date = None;
+    for Request { at, trade_id, own, mut line } in requests {
         match own {
             None => {
                 let size = wire.ask_ok(line.to_string())["size"].as_f64().unwrap();
@@ -64,8 +66,14 @@ pub fn play(wire: &mut Wire, requests: Vec<Request>, sizes: &mut BTreeMap<String
             }
             Some(_) => {}
         }
-        if n % 16 == 0 {
+        let today = Some(at.strftime("%F").to_string());
+        if today != date {
+            date = today;
             settle(wire);
+            // when it answers it has heard everything; what it found is with the guardian, who answers the second
+            for _ in 0..2 {
+                until("a monitor that has heard all", || (wire.status()["monitor"]["waiting"] == 0).then_some(()));
+            }
         }
     }
     settle(wire);
