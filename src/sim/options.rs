@@ -107,7 +107,7 @@ pub enum Scenario {
     Happy,
     /// The inputs move and the relation turns, slowly, at three fifths of the time.
     Drift,
-    /// At three fifths the relation is upside down for ten sessions of wide swings.
+    /// At three fifths the relation is upside down for eight sessions of wide swings.
     Crash,
     /// There is nothing to foretell.
     NoEdge,
@@ -169,11 +169,11 @@ impl Options {
                 options.changes = vec![change(Shift::Inputs(1.0), 10, None), change(Shift::Turn(0.8), 15, None)];
             }
             Scenario::Crash => {
-                let over = Some(at + 10);
+                let over = Some(at + 8);
                 options.changes = vec![
                     change(Shift::Strength(-1.5), 0, over),
                     change(Shift::BaseRate(-1.2), 0, over),
-                    change(Shift::Volatility(1.5), 0, over),
+                    change(Shift::Volatility(3.5), 0, over),
                 ];
             }
             Scenario::Poison => options.poison = Some(Poison { from: at, sessions: 20, share: 0.9 }),

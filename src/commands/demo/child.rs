@@ -32,7 +32,6 @@ monitor.budget_resamples = 40
 # day is taken for one
 monitor.window = 400
 health.score_psi = 2.0
-health.test_level = 0.0005
 health.act_level = 0.0005
 log.level = \"info\"
 ";

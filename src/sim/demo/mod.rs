@@ -23,7 +23,7 @@ use self::{
     story::Story,
 };
 use super::{
-    Options, Scenario, Sessions, Tape, Venue,
+    Options, Scenario, Sessions, Shift, Tape, Venue,
     execution::{Answered, Execution},
     options::{InvalidOptions, SESSIONS_PER_MONTH},
     tape::{Action, ActionKind},
@@ -45,6 +45,9 @@ pub use self::{ledger::Ledger, telling::NOTICE};
 const HISTORY_SESSIONS: usize = HISTORY as usize * SESSIONS_PER_MONTH;
 /// Sessions of a test between two sentences about it.
 const TELL_TEST: usize = 5;
+/// How wide a crash swings at most, and how much longer it lasts.
+const MILD_SWING: f64 = 1.5;
+const MORE_SESSIONS: usize = 2;
 /// Session of a test, or after an emergency, in which the daemon is killed in the scenario of that name.
 const KILL_AFTER: usize = 4;
 
@@ -392,6 +395,11 @@ impl Demo {
 fn after_history(mut options: Options) -> Options {
     options.months += HISTORY;
     for change in &mut options.changes {
+        // a crash is milder and longer, so that the way back fits into a year
+        if let Shift::Volatility(swing) = &mut change.what {
+            *swing = swing.min(MILD_SWING);
+        }
+        change.until = change.until.map(|until| until + MORE_SESSIONS);
         change.from += HISTORY_SESSIONS;
         change.until = change.until.map(|until| until + HISTORY_SESSIONS);
     }
