@@ -63,8 +63,10 @@ fn tune(place: &Place, in_force: &str, other: &str) -> Value {
     serde_json::from_slice(&first).unwrap()
 }
 
-/// Waits until the router and the monitor have nothing to do, and what they found has been done.
+/// Waits until the router and the monitor have nothing to do, and what they found has been done. The monitor first, as in a
+/// replay: it answers `drift` when it has heard everything, and what it found is with the guardian then.
 fn done(wire: &mut Wire) {
+    wire.ask_ok(r#"{"type":"drift"}"#);
     settle(wire);
     wire.status();
     settle(wire);

@@ -140,7 +140,8 @@ impl Guardian {
         address: Addr<Shell<Self>>,
     ) -> ResponseFuture<Answer<Done>> {
         let Ok(turn) = Arc::clone(&self.shared.turn).try_lock_owned() else {
-            return refused("another order is being carried out; try again".to_owned());
+            let error = WireError::new("retry", "another order is being carried out; try again");
+            return Box::pin(std::future::ready(Err(error)));
         };
         if !self.shared.unsaved.borrow().is_empty() {
             let error = WireError::new("retry", "an earlier lock or rollback is not on disk yet; try again when it is");
