@@ -63,7 +63,7 @@ hash_is() {
 holdback() {
     # all of the trades are to be scored: emergencies are for the demonstration at the end
     printf '[server]\ndeadline_us = 1000000\n[scoring]\nholdback = %s\n' "$1" >my.toml
-    printf '[guardian]\nmin_accuracy = 0\nmax_loss_streak = 99\ndaily_loss_limit = 1000000\n' >>my.toml
+    printf '[guardian]\nmin_accuracy = 0\nmax_loss_streak = 99\ndaily_loss_factor = 100\n' >>my.toml
 }
 
 holdback 0.2
