@@ -61,7 +61,9 @@ hash_is() {
 
 # with time enough for a machine that is busy with other things
 holdback() {
+    # all of the trades are to be scored: emergencies are for the demonstration at the end
     printf '[server]\ndeadline_us = 1000000\n[scoring]\nholdback = %s\n' "$1" >my.toml
+    printf '[guardian]\nmin_accuracy = 0\nmax_loss_streak = 99\ndaily_loss_factor = 100\n' >>my.toml
 }
 
 holdback 0.2
@@ -134,3 +136,10 @@ daemon=
 [ ! -e vigie-state/vigie.sock ] || fail "the socket was left behind"
 expect 4 "$binary" score "$project/examples/signal.json"
 echo "end to end: reloaded, stopped in $took ms"
+
+# the whole life of a model on a daemon of its own: trained, tested, promoted, an emergency, a kill -9, the way back
+expect 0 "$binary" demo --scenario crash --seed 1
+grep -q "earned production" "$folder/said" || fail "the demonstration tells of no promotion: $(cat "$folder/said")"
+grep -qi "emergency" "$folder/said" || fail "the demonstration tells of no emergency: $(cat "$folder/said")"
+[ -s vigie-demo.html ] || fail "the demonstration wrote no report"
+echo "end to end: the demonstration of a crash went as it should"

@@ -15,9 +15,9 @@ use common::{
 use serde_json::json;
 use vigie::domain::{EventKind, lifecycle::Transition};
 
-/// Neither an emergency nor the monitor takes the version down, so that it is the test that decides; the rest is as built in.
+/// No emergency and no decline takes the version down, so that it is the test that decides; the rest is as built in.
 const FORCED: &str = "[guardian]\nmin_accuracy = 0\nmax_loss_streak = 99\ndaily_loss_limit = 1e9\n\
-    [monitor]\nwindow = 5000\n[health]\nmin_trades = 5000\nscore_psi = 10\nvariance_factor = 1000\n";
+    [monitor]\nwindow = 5000\n[health]\nmin_trades = 5000\n";
 /// Trades of the first part, which the version learns from.
 const LEARNT: usize = 1400;
 

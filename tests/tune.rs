@@ -19,7 +19,7 @@ use vigie::{
     domain::{Arm, Symbol, lifecycle::State},
     rules::{
         past::Happening,
-        replay::{Thresholds, compare, recorded, replay},
+        replay::{Line, Thresholds, compare, recorded, replay},
     },
     sim::{
         Options, Scenario, Tape, Venue,
@@ -104,6 +104,15 @@ fn rows(told: &Value, part: &str) -> Vec<(bool, bool)> {
     both.filter(|(one, two)| *one || *two).collect()
 }
 
+/// What was done, without a smaller share of a version that went at the same moment: the monitor and the router look when
+/// the same day closes, and either may come first.
+fn decided(lines: &[Line]) -> Vec<&Line> {
+    let gone = |line: &Line| line.text.contains(" rolled_back: ") || line.text.contains(" archived: ");
+    let moot =
+        |line: &Line| line.text.contains(" share ") && lines.iter().any(|other| gone(other) && other.at == line.at);
+    lines.iter().filter(|line| !moot(line)).collect()
+}
+
 #[test]
 fn the_configuration_in_force_finds_every_step_that_the_daemon_took_and_nothing_differs_from_itself() {
     let text = watched("");
@@ -121,7 +130,7 @@ fn the_configuration_in_force_finds_every_step_that_the_daemon_took_and_nothing_
         assert!(own.iter().any(|line| line.text.starts_with(last)), "{own:?}");
         // what the place registered is not the daemon's own
         let anew: Vec<_> = anew.into_iter().filter(|line| !line.text.ends_with("trained")).collect();
-        assert_eq!(anew, own, "the same steps for the same reasons at the same times");
+        assert_eq!(decided(&anew), decided(&own), "the same steps for the same reasons at the same times");
         let heard =
             |happening: &&Happening| matches!(happening, Happening::Scored { entry, .. } if entry.speaker().is_some());
         assert_eq!(told.heard, happenings.iter().filter(heard).count(), "each trade in its arm");
