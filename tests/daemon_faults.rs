@@ -334,7 +334,8 @@ fn when_the_queue_is_full_answers_are_the_baseline_and_outcomes_are_pushed_back(
     assert!(arms[..16].iter().all(|arm| *arm == ml()), "{arms:?}");
     assert!(arms[16..].iter().all(|arm| *arm == baseline("journal_unavailable")), "{arms:?}");
     // what somebody waits for has places of its own, and is pushed back when these are taken
-    (0..30).for_each(|n| trader.send(outcome(&format!("S-{n}"), 1.0) + "\n"));
+    // in one piece, so that they are begun together
+    trader.send((0..30).map(|n| outcome(&format!("S-{n}"), 1.0) + "\n").collect::<String>());
     let mut third = daemon.connect();
     // by the time these are answered the outcomes were looked at
     (0..200).for_each(|n| assert_eq!(third.arm(&format!("L-{n}")), baseline("journal_unavailable")));
