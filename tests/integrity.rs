@@ -118,7 +118,7 @@ fn inputs_that_change_places_or_go_wait_for_a_restart() {
     let daemon = Process::start(&place, &[]);
     let mut wire = daemon.connect();
     wire.ask_ok(promote("ES/1"));
-    let mut answer = |wire: &mut Wire, name: &str| {
+    let answer = |wire: &mut Wire, name: &str| {
         let answer = wire.ask(extra(1, &score(name)));
         (arm_of(&answer), answer["score"].as_f64())
     };
