@@ -104,7 +104,8 @@ fn charts(page: &mut Page, report: &Report) {
         });
     }
     for test in &report.tests {
-        let title = format!("The A/B test of {}", test.version);
+        let begun = test.begun.strftime("%Y-%m-%d");
+        let title = format!("A/B test {} of {}, begun on {begun}", test.number, test.version);
         let help = "The standardised difference of the two policies on the same trades, after each session. Above the upper \
                     boundary the version is better beyond chance, however often one looks; at the lower one the test ends \
                     for harm.";
@@ -170,7 +171,7 @@ fn evidence(test: &Test) -> Chart {
         filled: false,
     };
     Chart {
-        title: format!("evidence of the test of {}", test.version),
+        title: format!("evidence of test {} of {}", test.number, test.version),
         height: 240.0,
         unit: Unit::Number,
         over_time: false,
