@@ -137,7 +137,7 @@ impl Chart {
             let text = match self.unit {
                 Unit::Money => Amount(value).to_string(),
                 Unit::Percent => format!("{:.*} %", digits.saturating_sub(2), 100.0 * value),
-                Unit::Number => format!("{value:.digits$}"),
+                Unit::Number => format!("{value:.digits$}").replace('-', "\u{2212}"),
             };
             label(page, "mark", (LEFT - 8.0, y.at(value) + 4.0), "end", &text);
         }
