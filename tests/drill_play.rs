@@ -5,9 +5,10 @@ mod common;
 
 use common::{
     place::Place,
-    process::{Process, told, vigie},
+    process::{Process, succeed, told, vigie},
+    wire::{LOCK, score},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use vigie::{actors::daemon::DRILL_FILE, domain::lifecycle::State};
 
 #[test]
@@ -45,5 +46,50 @@ fn a_drill_says_so_everywhere_and_neither_kind_of_daemon_takes_the_folder_of_the
     refused(&trading, &["--drill"], "has a journal that is not of a drill");
     let daemon = Process::start(&trading, &[]);
     assert_eq!(daemon.connect().status()["drill"], json!(null));
+    daemon.stop();
+}
+
+/// What a daemon tells somebody who subscribes from the start, up to a decision and a lock that come while it is followed; with
+/// its answer to the subscription, and its list of alerts.
+fn lines_told(daemon: &Process) -> Vec<Value> {
+    let (mut wire, mut follower) = (daemon.connect(), daemon.connect());
+    let mut told = vec![follower.ask_ok(r#"{"type":"subscribe","from":0,"decisions":true}"#)];
+    let mut until = |event: &str| {
+        while told.last().unwrap()["event"] != event {
+            told.push(follower.answer());
+        }
+    };
+    until("caught_up");
+    wire.ask(score("T-1"));
+    until("decision");
+    wire.ask_ok(LOCK);
+    until("locked");
+    told.extend(wire.ask_ok(r#"{"type":"alerts"}"#)["alerts"].as_array().unwrap().iter().cloned());
+    told
+}
+
+#[test]
+fn every_line_that_a_drill_tells_says_that_it_is_one_and_none_of_a_trading_daemon_does() {
+    let (drilling, trading) = (Place::new(), Place::new());
+    let drill = Process::start(&drilling, &["--drill"]);
+    let told = lines_told(&drill);
+    let events = ["started", "alert", "caught_up", "decision", "locked"];
+    for event in events {
+        assert!(told.iter().any(|line| line["event"] == event), "{event}: {told:?}");
+    }
+    let alert = told.last().unwrap();
+    assert_eq!((&alert["code"], &alert["drill"]), (&json!("drill"), &json!(true)), "in the list of alerts");
+    for line in &told {
+        assert_eq!(line["drill"], true, "{line}");
+    }
+    for command in ["events", "alerts"] {
+        let said = String::from_utf8(succeed(&drilling, &[command, "--socket", "state/vigie.sock"]).stdout).unwrap();
+        assert!(!said.is_empty() && said.lines().all(|line| line.starts_with("DRILL #")), "{said}");
+    }
+    drill.stop();
+    let daemon = Process::start(&trading, &[]);
+    for line in lines_told(&daemon) {
+        assert_eq!(line["drill"], Value::Null, "{line}");
+    }
     daemon.stop();
 }
