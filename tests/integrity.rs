@@ -93,8 +93,8 @@ fn a_clock_that_is_set_by_hours_locks_and_one_that_is_corrected_does_not() {
         until("the lock on disk", || locks(&place).first().cloned());
         let told = place.alerts("integrity");
         assert!(told.len() == 1 && told[0].starts_with("the clock moved by "), "{told:?}");
-        // the clock goes on from there: a person resumes, and it stays resumed
-        wire.ask_ok(RESUME);
+        // the clock goes on from there: a person resumes, once the daemon knows that its lock is on disk, and it stays so
+        until("a resume", || (wire.ask(RESUME)["ok"] == true).then_some(()));
         let passed = trap.passed("monitor", "tick");
         until("a look at the time", || (trap.passed("monitor", "tick") > passed + 1).then_some(()));
         assert_eq!(wire.arm("resumed"), ml());
@@ -102,17 +102,27 @@ fn a_clock_that_is_set_by_hours_locks_and_one_that_is_corrected_does_not() {
     }
 }
 
-#[test]
-fn an_input_that_is_gone_locks_when_the_version_spoke() {
-    let extra =
-        |n: usize, line: &str| line.replacen('{', &format!("{{\"extra\":{{\"tick_rule\":0.{}}},", n * 37 % 10), 1);
+/// Takes the input `tick_rule`, which the examples do not have.
+const WITH_EXTRA: &str = "features.extra = [\"tick_rule\"]\n";
+
+fn extra(n: usize, line: &str) -> String {
+    line.replacen('{', &format!("{{\"extra\":{{\"tick_rule\":0.{}}},", n * 37 % 10), 1)
+}
+
+/// A place whose version ES/1 uses an input that its configuration declares.
+fn with_an_extra() -> Place {
     let place = Place::new();
-    let config = format!("{CONFIG}features.extra = [\"tick_rule\"]\n");
-    place.file("config.toml", &config);
+    place.file("config.toml", &format!("{CONFIG}{WITH_EXTRA}"));
     let lines: Vec<String> = examples().iter().enumerate().map(|(n, line)| extra(n, line)).collect();
     place.file("trades.jsonl", &(lines.join("\n") + "\n"));
     succeed(&place, &["import", "--state", "state", "--config", "config.toml", "trades.jsonl"]);
     succeed(&place, &["train", "--keep", "--state", "state", "--config", "config.toml"]);
+    place
+}
+
+#[test]
+fn an_input_that_is_gone_locks_when_the_version_spoke() {
+    let place = with_an_extra();
     let daemon = Process::start(&place, &[]);
     let mut wire = daemon.connect();
     wire.ask_ok(promote("ES/1"));
@@ -124,4 +134,53 @@ fn an_input_that_is_gone_locks_when_the_version_spoke() {
     daemon.stop();
     let (told, locked) = (place.alerts("input_gone"), locks(&place));
     assert!(told.len() == 1 && locked.len() == 1 && locked[0].0.contains("tick_rule"), "{told:?} {locked:?}");
+}
+
+#[test]
+fn an_input_that_is_gone_at_a_restart_locks_as_it_does_at_a_reload_and_until_it_is_there_again() {
+    let place = with_an_extra();
+    let daemon = Process::start(&place, &[]);
+    daemon.connect().ask_ok(promote("ES/1"));
+    daemon.stop();
+    place.file("config.toml", CONFIG);
+    // the lock is in force before the first answer, and it is one however often the daemon is started
+    for starts in 1..=2 {
+        let daemon = Process::start(&place, &[]);
+        assert_eq!(daemon.connect().arm("after"), baseline("locked"));
+        until("the lock on disk", || locks(&place).first().cloned());
+        daemon.stop();
+        let (told, locked) = (place.alerts("input_gone"), locks(&place));
+        assert!(told.len() == starts && locked.len() == 1 && locked[0].0.contains("tick_rule"), "{told:?} {locked:?}");
+        assert_eq!(place.alerts("model_damaged"), Vec::<String>::new());
+    }
+    // a person may go on without it, and the next start finds the same fault
+    let daemon = Process::start(&place, &[]);
+    daemon.connect().ask_ok(RESUME);
+    assert_eq!(daemon.connect().arm("resumed"), baseline("no_model"));
+    daemon.stop();
+    let daemon = Process::start(&place, &[]);
+    assert_eq!(daemon.connect().arm("anew"), baseline("locked"));
+    daemon.stop();
+    // with the input declared again it speaks, but not before a person says so
+    place.file("config.toml", &format!("{CONFIG}{WITH_EXTRA}"));
+    let daemon = Process::start(&place, &[]);
+    let mut wire = daemon.connect();
+    assert_eq!(arm_of(&wire.ask(extra(1, &score("declared")))), baseline("locked"));
+    wire.ask_ok(RESUME);
+    assert_eq!(arm_of(&wire.ask(extra(1, &score("speaks")))), ml());
+    daemon.stop();
+}
+
+#[test]
+fn an_input_that_is_gone_locks_nothing_when_the_version_only_watches() {
+    let place = with_an_extra();
+    let daemon = Process::start(&place, &[]);
+    let stage = r#"{"type":"promote","version":"ES/1","to":"staging","override":true,"reason":"a test"}"#;
+    daemon.connect().ask_ok(stage);
+    daemon.stop();
+    place.file("config.toml", CONFIG);
+    let daemon = Process::start(&place, &[]);
+    assert_eq!(daemon.connect().arm("after"), baseline("no_model"));
+    daemon.stop();
+    assert_eq!((place.alerts("input_gone").len(), locks(&place)), (1, Vec::new()));
 }
