@@ -333,15 +333,17 @@ impl Monitor {
             };
             (until, news.iter().filter_map(last).collect())
         });
-        let mut found = Vec::new();
-        for news in news {
-            found.extend(watch.hear(options, &config.calendar, news));
-        }
         let mut days = JudgedDays::default();
         for stored in reader.events(0).map_err(|error| error.to_string())?.flatten() {
             days.follow(&config.calendar, &stored.event);
         }
+        // what follows takes its time, and the journal may be wanted elsewhere when the daemon ends
+        drop(reader);
         self.days = days.and(&self.days);
+        let mut found = Vec::new();
+        for news in news {
+            found.extend(watch.hear(options, &config.calendar, news));
+        }
         self.state = Some(State { watch, epoch, until });
         let missed = self.days.missed(found);
         self.tell(missed);
