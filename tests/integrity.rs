@@ -13,7 +13,7 @@ use common::{
     place::{CONFIG, Place, examples, model},
     process::{Process, succeed},
     wait::until,
-    wire::{RESUME, arm_of, baseline, ml, promote, score},
+    wire::{RESUME, Wire, arm_of, baseline, ml, promote, score},
 };
 use vigie::{
     actors::daemon::Time,
@@ -102,17 +102,22 @@ fn a_clock_that_is_set_by_hours_locks_and_one_that_is_corrected_does_not() {
     }
 }
 
-/// Takes the input `tick_rule`, which the examples do not have.
-const WITH_EXTRA: &str = "features.extra = [\"tick_rule\"]\n";
-
-fn extra(n: usize, line: &str) -> String {
-    line.replacen('{', &format!("{{\"extra\":{{\"tick_rule\":0.{}}},", n * 37 % 10), 1)
+/// The configuration with these inputs besides the built-in ones.
+fn inputs(extra: &str) -> String {
+    format!("{CONFIG}features.extra = [{extra}]\n")
 }
 
-/// A place whose version ES/1 uses an input that its configuration declares.
-fn with_an_extra() -> Place {
+fn extra(n: usize, line: &str) -> String {
+    let (tick_rule, tape) = (n * 37 % 10, n * 53 % 10);
+    line.replacen('{', &format!("{{\"extra\":{{\"tick_rule\":0.{tick_rule},\"tape\":-{tape}}},"), 1)
+}
+
+const BOTH: &str = "\"tick_rule\", \"tape\"";
+
+/// A place whose version ES/1 uses the inputs of [`BOTH`].
+fn with_extras() -> Place {
     let place = Place::new();
-    place.file("config.toml", &format!("{CONFIG}{WITH_EXTRA}"));
+    place.file("config.toml", &inputs(BOTH));
     let lines: Vec<String> = examples().iter().enumerate().map(|(n, line)| extra(n, line)).collect();
     place.file("trades.jsonl", &(lines.join("\n") + "\n"));
     succeed(&place, &["import", "--state", "state", "--config", "config.toml", "trades.jsonl"]);
@@ -121,28 +126,39 @@ fn with_an_extra() -> Place {
 }
 
 #[test]
-fn an_input_that_is_gone_locks_when_the_version_spoke() {
-    let place = with_an_extra();
+fn inputs_that_change_places_or_go_wait_for_a_restart() {
+    let place = with_extras();
     let daemon = Process::start(&place, &[]);
     let mut wire = daemon.connect();
     wire.ask_ok(promote("ES/1"));
-    assert_eq!(arm_of(&wire.ask(extra(1, &score("before")))), ml());
-    place.file("config.toml", CONFIG);
-    wire.ask_ok(r#"{"type":"reload"}"#);
-    until("the lock", || (wire.arm("after") == baseline("locked")).then_some(()));
-    until("the lock on disk", || locks(&place).first().cloned());
+    let answer = |wire: &mut Wire, name: &str| {
+        let answer = wire.ask(extra(1, &score(name)));
+        (arm_of(&answer), answer["score"].as_f64())
+    };
+    let before = answer(&mut wire, "before");
+    assert_eq!(before.0, ml());
+    for (n, changed) in ["\"tape\", \"tick_rule\"", "", "\"tape\""].into_iter().enumerate() {
+        place.file("config.toml", &inputs(changed));
+        let told = wire.ask_ok(r#"{"type":"reload"}"#);
+        assert!(told.to_string().contains("features.extra"), "{told}");
+        for k in 0..20 {
+            assert_eq!(answer(&mut wire, &format!("after-{n}-{k}")), before, "{changed}");
+        }
+    }
     daemon.stop();
-    let (told, locked) = (place.alerts("input_gone"), locks(&place));
-    assert!(told.len() == 1 && locked.len() == 1 && locked[0].0.contains("tick_rule"), "{told:?} {locked:?}");
+    place.file("config.toml", &inputs("\"tape\", \"tick_rule\""));
+    let daemon = Process::start(&place, &[]);
+    assert_eq!(answer(&mut daemon.connect(), "again"), before, "they are known by their names");
+    daemon.stop();
 }
 
 #[test]
-fn an_input_that_is_gone_at_a_restart_locks_as_it_does_at_a_reload_and_until_it_is_there_again() {
-    let place = with_an_extra();
+fn an_input_that_is_gone_at_a_restart_locks_until_a_person_says_otherwise() {
+    let place = with_extras();
     let daemon = Process::start(&place, &[]);
     daemon.connect().ask_ok(promote("ES/1"));
     daemon.stop();
-    place.file("config.toml", CONFIG);
+    place.file("config.toml", &inputs("\"tape\""));
     // the lock is in force before the first answer, and it is one however often the daemon is started
     for starts in 1..=2 {
         let daemon = Process::start(&place, &[]);
@@ -162,7 +178,7 @@ fn an_input_that_is_gone_at_a_restart_locks_as_it_does_at_a_reload_and_until_it_
     assert_eq!(daemon.connect().arm("anew"), baseline("locked"));
     daemon.stop();
     // with the input declared again it speaks, but not before a person says so
-    place.file("config.toml", &format!("{CONFIG}{WITH_EXTRA}"));
+    place.file("config.toml", &inputs(BOTH));
     let daemon = Process::start(&place, &[]);
     let mut wire = daemon.connect();
     assert_eq!(arm_of(&wire.ask(extra(1, &score("declared")))), baseline("locked"));
@@ -173,12 +189,12 @@ fn an_input_that_is_gone_at_a_restart_locks_as_it_does_at_a_reload_and_until_it_
 
 #[test]
 fn an_input_that_is_gone_locks_nothing_when_the_version_only_watches() {
-    let place = with_an_extra();
+    let place = with_extras();
     let daemon = Process::start(&place, &[]);
     let stage = r#"{"type":"promote","version":"ES/1","to":"staging","override":true,"reason":"a test"}"#;
     daemon.connect().ask_ok(stage);
     daemon.stop();
-    place.file("config.toml", CONFIG);
+    place.file("config.toml", &inputs("\"tape\""));
     let daemon = Process::start(&place, &[]);
     assert_eq!(daemon.connect().arm("after"), baseline("no_model"));
     daemon.stop();

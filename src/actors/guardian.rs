@@ -29,14 +29,13 @@ use tokio::sync::Mutex;
 
 use self::load::{Folded, fold, lock, told};
 pub use self::messages::{
-    Advance, Answer, Done, GuardianStatus, LockNow, ObserveGuardian, Order, Reconfigured, RecordOutcome, RecordSkip,
-    Verify, VersionStatus,
+    Advance, Answer, Done, GuardianStatus, LockNow, ObserveGuardian, Order, RecordOutcome, RecordSkip, Verify,
+    VersionStatus,
 };
 pub use self::register::Register;
 use super::{
     feed::Feed,
     journal::JournalHandle,
-    models::Unusable,
     supervision::{Part, Shell},
     trainer::Ask,
 };
@@ -194,35 +193,6 @@ impl Guardian {
         self.publish();
     }
 
-    /// Reads the inputs of the loaded versions by the configuration now in force. A version that uses an input which is
-    /// no longer declared does not score any more; was it one that speaks, serving is locked.
-    fn reconfigured(&mut self) {
-        let shared = self.shared.clone();
-        let Ok(schema) = shared.schema() else { return };
-        let mut gone = Vec::new();
-        self.loaded.retain(|version, served| match served.for_schema(&schema) {
-            Ok(remapped) => {
-                *served = Arc::new(remapped);
-                true
-            }
-            Err(error) => {
-                gone.push((version.clone(), Unusable::of(error)));
-                false
-            }
-        });
-        for (version, why) in &gone {
-            let (code, message) = told(version, why);
-            alert(&shared, Level::Critical, code, message);
-        }
-        self.publish();
-        if let Some(lock) = lock(&self.roster, &gone) {
-            let durable = self.silence(vec![lock]);
-            actix::spawn(async move {
-                let _it_is_written_until_it_is = durable.await;
-            });
-        }
-    }
-
     fn event(&self, kind: EventKind) -> Event {
         Event { at: self.shared.clock.now(), kind }
     }
@@ -275,16 +245,6 @@ pub fn alert(shared: &Shared, level: Level, code: &str, message: String) {
 /// What is answered while the guardian is being made anew.
 fn down() -> WireError {
     WireError::new("retry", "the guardian is being made anew; send it again")
-}
-
-impl Handler<Reconfigured> for Shell<Guardian> {
-    type Result = ();
-
-    fn handle(&mut self, _: Reconfigured, context: &mut Context<Self>) {
-        if self.handle_with(context, "reconfigured", Guardian::reconfigured).is_none() {
-            self.miss();
-        }
-    }
 }
 
 impl Handler<LockNow> for Shell<Guardian> {

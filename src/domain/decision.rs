@@ -20,6 +20,16 @@ pub enum Arm {
     Ml,
 }
 
+impl Arm {
+    /// The word on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            Self::Ml => "ml",
+        }
+    }
+}
+
 /// Why an answer is what it is. The first three let a model speak or hold it back on purpose; all others are the
 /// baseline because something was not right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

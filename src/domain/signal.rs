@@ -199,7 +199,15 @@ fn field_error(code: &'static str, field: &str, why: &str) -> InvalidLine {
 pub fn parse_json<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, InvalidLine> {
     // serde would take a list for a struct, its fields by position
     match line.trim_ascii_start().first() {
-        Some(b'{') => serde_json::from_slice(line).map_err(|_| explain::<T>(line)),
+        // text that is known to be UTF-8 is not checked again, string by string
+        Some(b'{') => match std::str::from_utf8(line) {
+            Ok(text) => serde_json::from_str(text).map_err(|_| explain::<T>(line)),
+            Err(error) => {
+                let message =
+                    format!("not a JSON object: invalid unicode code point at byte {}", error.valid_up_to() + 1);
+                Err(InvalidLine { code: "invalid_json", message, field: None })
+            }
+        },
         first => {
             let message = if first.is_none() { "not a JSON object: the line is empty" } else { "not a JSON object" };
             Err(InvalidLine { code: "invalid_json", message: message.to_owned(), field: None })

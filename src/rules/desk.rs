@@ -5,7 +5,10 @@
 //! over what is scored and closed, bounded in time and in number.
 #![deny(clippy::indexing_slicing)]
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use jiff::SignedDuration;
 
@@ -52,10 +55,9 @@ pub enum Closing {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Desk {
     keep: SignedDuration,
-    trades: BTreeMap<TradeId, Held>,
-    /// The same, by when they came, then in their order.
-    by_time: BTreeMap<(Timestamp, u64), TradeId>,
-    count: u64,
+    trades: HashMap<TradeId, Held>,
+    /// The same in the order they came, with the latest time known then: a clock that was set back ages nothing sooner.
+    by_time: VecDeque<(Timestamp, TradeId)>,
     daily_loss_limit: Option<f64>,
 }
 
@@ -133,7 +135,7 @@ impl Entry {
 impl Desk {
     /// An empty one that remembers a trade for `keep` after it came.
     pub fn new(keep: SignedDuration) -> Self {
-        Self { keep, trades: BTreeMap::new(), by_time: BTreeMap::new(), count: 0, daily_loss_limit: None }
+        Self { keep, trades: HashMap::new(), by_time: VecDeque::new(), daily_loss_limit: None }
     }
 
     /// What was made of a signal when it was scored for the first time.
@@ -183,14 +185,14 @@ impl Desk {
     }
 
     fn hold(&mut self, now: Timestamp, trade_id: TradeId, entry: Option<Arc<Entry>>, closed: bool) {
-        self.count += 1;
-        self.by_time.insert((now, self.count), trade_id.clone());
+        let now = self.by_time.back().map_or(now, |(latest, _)| now.max(*latest));
+        self.by_time.push_back((now, trade_id.clone()));
         self.trades.insert(trade_id, Held { entry, heard: None, closed });
         let oldest = now.checked_sub(self.keep).unwrap_or(Timestamp::MIN);
-        while let Some(first) = self.by_time.first_entry()
-            && (first.key().0 < oldest || self.trades.len() > MOST_TRADES)
+        while self.by_time.front().is_some_and(|(at, _)| *at < oldest || self.trades.len() > MOST_TRADES)
+            && let Some((_, trade_id)) = self.by_time.pop_front()
         {
-            self.trades.remove(&first.remove());
+            self.trades.remove(&trade_id);
         }
         debug_assert_eq!(self.trades.len(), self.by_time.len());
     }

@@ -36,20 +36,47 @@ pub struct DecisionReply<'a> {
 }
 
 /// Appends the answer to a `score` and a line end.
+///
+/// It is the most frequent answer, and is put together by hand: word for word what [`DecisionReply`] would give.
 pub fn write_decision(out: &mut Vec<u8>, id: Option<&RawValue>, decision: &Decision) {
-    let reply = DecisionReply {
-        ok: true,
-        id,
-        trade_id: Some(&decision.trade_id),
-        arm: decision.arm,
-        confidence: decision.confidence,
-        score: decision.score,
-        size: decision.size,
-        model: decision.model.as_ref(),
-        reason: decision.reason,
-        error: None,
-    };
-    write_line(out, &reply);
+    out.extend_from_slice(b"{\"ok\":true");
+    if let Some(id) = id {
+        out.extend_from_slice(b",\"id\":");
+        out.extend_from_slice(id.get().as_bytes());
+    }
+    // neither a trade's id, nor a version's, nor a name of ours has a character that JSON would have escaped
+    out.extend_from_slice(b",\"trade_id\":\"");
+    out.extend_from_slice(decision.trade_id.as_str().as_bytes());
+    out.extend_from_slice(b"\",\"arm\":\"");
+    out.extend_from_slice(decision.arm.name().as_bytes());
+    out.extend_from_slice(b"\",\"confidence\":");
+    write_number(out, decision.confidence.map(Probability::get));
+    out.extend_from_slice(b",\"score\":");
+    write_number(out, Some(decision.score.get()));
+    out.extend_from_slice(b",\"size\":");
+    write_number(out, Some(decision.size));
+    out.extend_from_slice(b",\"model\":");
+    match &decision.model {
+        None => out.extend_from_slice(b"null"),
+        Some(VersionId { symbol, number }) => {
+            out.push(b'"');
+            out.extend_from_slice(symbol.as_str().as_bytes());
+            out.push(b'/');
+            write_json(out, number);
+            out.push(b'"');
+        }
+    }
+    out.extend_from_slice(b",\"reason\":\"");
+    out.extend_from_slice(decision.reason.name().as_bytes());
+    out.extend_from_slice(b"\"}\n");
+}
+
+/// A number as JSON has it: `null` when there is none or it is not finite.
+fn write_number(out: &mut Vec<u8>, number: Option<f64>) {
+    match number {
+        Some(number) => write_json(out, &number),
+        None => out.extend_from_slice(b"null"),
+    }
 }
 
 /// Appends the answer to a request at fault and a line end: for a `score`, one that the trader can act on.
@@ -100,6 +127,11 @@ pub fn write_ok<T: Serialize>(out: &mut Vec<u8>, id: Option<&RawValue>, body: &T
 }
 
 fn write_line<T: Serialize>(out: &mut Vec<u8>, reply: &T) {
+    write_json(out, reply);
+    out.push(b'\n');
+}
+
+fn write_json<T: Serialize>(out: &mut Vec<u8>, reply: &T) {
     let before = out.len();
     if let Err(error) = serde_json::to_writer(&mut *out, reply) {
         // replies are plain structs; should one ever fail to serialise, its request still gets an answer
@@ -107,5 +139,50 @@ fn write_line<T: Serialize>(out: &mut Vec<u8>, reply: &T) {
         out.extend_from_slice(br#"{"ok":false,"error":{"code":"internal_error","message":"the answer could not be written","field":null}}"#);
         tracing::error!(%error, "a reply could not be serialised");
     }
-    out.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn number() -> impl Strategy<Value = f64> {
+        prop_oneof![Just(0.0), Just(-0.0), Just(1.0), Just(0.5), Just(1e-9), 0.0..=1.0_f64]
+    }
+
+    proptest! {
+        #[test]
+        fn a_decision_is_written_as_its_fields_would_be(
+            (trade_id, id, model) in ("[A-Za-z0-9._:/-]{1,64}", "7|\"a\"|null|[1,\"\\\\\\\\n\"]| 3 ", "ES/1|NQ/4294967295|M.2_/7|"),
+            (confidence, score, size) in (proptest::option::of(number()), number(), prop_oneof![number(), Just(f64::NAN)]),
+            (arm, reason) in (0..2_usize, 0..Reason::ALL.len()),
+        ) {
+            let decision = Decision {
+                trade_id: TradeId::new(trade_id).unwrap(),
+                arm: [Arm::Ml, Arm::Baseline][arm],
+                confidence: confidence.map(|confidence| Probability::new(confidence.abs()).unwrap()),
+                score: Probability::new(score.abs()).unwrap(),
+                size,
+                model: model.parse().ok(),
+                reason: Reason::ALL[reason],
+            };
+            let raw: Option<&RawValue> = serde_json::from_str(id.trim()).ok();
+            let (mut out, mut expected) = (b"before\n".to_vec(), b"before\n".to_vec());
+            write_decision(&mut out, raw, &decision);
+            write_line(&mut expected, &DecisionReply {
+                ok: true,
+                id: raw,
+                trade_id: Some(&decision.trade_id),
+                arm: decision.arm,
+                confidence: decision.confidence,
+                score: decision.score,
+                size: decision.size,
+                model: decision.model.as_ref(),
+                reason: decision.reason,
+                error: None,
+            });
+            prop_assert_eq!(String::from_utf8(out).unwrap(), String::from_utf8(expected).unwrap());
+        }
+    }
 }
