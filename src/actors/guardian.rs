@@ -27,7 +27,7 @@ use actix::{Context, Handler, MessageResult, Recipient, ResponseFuture};
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
-use self::load::{Folded, fold};
+use self::load::{Folded, fold, lock, told};
 pub use self::messages::{
     Advance, Answer, Done, GuardianStatus, LockNow, ObserveGuardian, Order, RecordOutcome, RecordSkip, Verify,
     VersionStatus,
@@ -113,7 +113,8 @@ impl Guardian {
     /// The guardian that the journal's events make: folds them and loads what they put in service. It is published when the guardian takes its place.
     ///
     /// # Errors
-    /// When the journal cannot be read. A version whose record is damaged is left out with an alert; the rest is served.
+    /// When the journal cannot be read. A version that cannot score is left out with an alert; if it should speak, serving is
+    /// locked.
     pub async fn from_journal(shared: Shared) -> Result<Self, String> {
         let config = shared.config.load_full();
         let calendar = config.calendar.clone();
@@ -124,7 +125,7 @@ impl Guardian {
         let folded = tokio::task::spawn_blocking(move || fold(&reader, &schema, &config))
             .await
             .map_err(|error| error.to_string())?;
-        let Folded { mut roster, mut emergency, gradual, loaded, damaged, trips } = folded?;
+        let Folded { mut roster, mut emergency, gradual, loaded, unusable, trips } = folded?;
         for event in &unsaved {
             roster.apply(&event.kind);
             follow(&mut emergency, &roster, &event.kind);
@@ -133,18 +134,21 @@ impl Guardian {
         let today = calendar.day_of(now);
         // limits that are stricter than they were may find an emergency in what is past
         let missed = missed(&roster, &emergency, trips, today);
-        let missed: Vec<Event> =
+        let mut missed: Vec<Event> =
             consequences(&roster, missed).into_iter().map(|kind| Event { at: now, kind }).collect();
         for event in &missed {
             roster.apply(&event.kind);
             follow(&mut emergency, &roster, &event.kind);
         }
+        if let Some(kind) = lock(&roster, &unusable) {
+            roster.apply(&kind);
+            missed.push(Event { at: now, kind });
+        }
         shared.unsaved.borrow_mut().extend(missed.iter().cloned());
         shared.settle(missed, false);
-        for (version, error) in damaged {
-            let message =
-                format!("{version} is in service and cannot be loaded: {error}; it does not score, train it again");
-            alert(&shared, Level::Critical, "model_damaged", message);
+        for (version, why) in unusable {
+            let (code, message) = told(&version, &why);
+            alert(&shared, Level::Critical, code, message);
         }
         Ok(Self { roster, emergency, gradual, loaded, shared })
     }

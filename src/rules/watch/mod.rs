@@ -4,6 +4,7 @@
 //! A pure fold of bounded size over what was heard. It measures and judges; what is done about a judgement is the
 //! guardian's. The days are those of the news: no clock is read here.
 
+mod days;
 mod judge;
 mod measures;
 mod news;
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub use days::JudgedDays;
 pub use judge::{Health, VersionView};
 pub use measures::{Measures, adjustment, broken, follow, measures};
 pub use news::{closed_news, scored_news};

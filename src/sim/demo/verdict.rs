@@ -133,7 +133,7 @@ impl Demo {
     fn came_back(&self) -> Check {
         let change = self.change();
         let later = |state| self.chronicle.times(state).into_iter().find(|(_, at)| *at > change);
-        let what = "another version is found and tried after that";
+        let what = "after that a version, another or the same validated anew, is tried";
         match later(State::Production).or_else(|| later(State::AbTest)) {
             Some((version, at)) => check(what, format!("{version}, {}", date(at)), true),
             None => check(what, "none was".to_owned(), false),
