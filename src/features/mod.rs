@@ -2,6 +2,7 @@
 //!
 //! Pure: no clock, no file. What is missing stays missing until the design matrix fills it, and is then marked.
 
+mod columns;
 pub mod design;
 pub mod fill;
 pub mod fit;

@@ -32,19 +32,26 @@ pub(super) fn strips<T>(values: &[T], fill: impl Fn(&T) -> f64) -> Vec<Strip> {
 }
 
 impl Blocks {
-    /// Takes over the cells of `x`, which has at least one column.
-    pub fn new(x: ArrayView2<'_, f64>) -> Self {
+    /// Takes over the cells of `x`, which has at least one column, and finds per column the sum of w |x|, the ones' first, while
+    /// they are at hand.
+    pub fn new(x: ArrayView2<'_, f64>, w: &[Strip]) -> (Self, Vec<f64>) {
         let (width, x) = (x.ncols() + 1, x.as_standard_layout());
         let cells = x.as_slice().unwrap_or_default(); // there is one: that is the layout
         let mut strips = vec![[0.0; ROWS]; x.nrows().div_ceil(ROWS) * width];
-        for (block, cells) in strips.chunks_exact_mut(width).zip(cells.chunks(ROWS * (width - 1))) {
-            let Some((ones, columns)) = block.split_first_mut() else { continue };
-            for (row, (one, cells)) in ones.iter_mut().zip(cells.chunks_exact(width - 1)).enumerate() {
-                *one = 1.0;
-                columns.iter_mut().zip(cells).for_each(|(strip, cell)| strip[row] = *cell);
-            }
-        }
-        Self { strips, width }
+        let mut sums = vec![[0.0; LANES]; width];
+        fast(
+            #[inline(always)]
+            || {
+                let rows = cells.chunks(ROWS * (width - 1));
+                for ((block, cells), w) in strips.chunks_exact_mut(width).zip(rows).zip(w) {
+                    fill(block, cells);
+                    for (sums, column) in sums.iter_mut().zip(&*block) {
+                        add_products(sums, w, &column.map(f64::abs));
+                    }
+                }
+            },
+        );
+        (Self { strips, width }, sums.iter().map(total).collect())
     }
 
     /// Columns, the ones included.
@@ -80,22 +87,6 @@ impl Blocks {
                     there.push(strip);
                 }
                 (there, back.iter().map(total).collect())
-            },
-        )
-    }
-
-    /// Per column the sum of w |x|.
-    pub fn sizes(&self, w: &[Strip]) -> Vec<f64> {
-        fast(
-            #[inline(always)]
-            || {
-                let mut sums = vec![[0.0; LANES]; self.width];
-                for (block, w) in self.blocks().zip(w) {
-                    for (sums, column) in sums.iter_mut().zip(block) {
-                        add_products(sums, w, &column.map(f64::abs));
-                    }
-                }
-                sums.iter().map(total).collect()
             },
         )
     }
@@ -144,6 +135,16 @@ fn add_row(row: &mut [Lanes], a: &Strip, columns: &[Strip]) {
     }
     for (sums, column) in last.iter_mut().zip(rest) {
         add_products(sums, a, column);
+    }
+}
+
+/// A block of the matrix from the rows of its cells, with the ones in front.
+#[inline(always)]
+fn fill(block: &mut [Strip], cells: &[f64]) {
+    let Some((ones, columns)) = block.split_first_mut() else { return };
+    for (row, (one, cells)) in ones.iter_mut().zip(cells.chunks_exact(columns.len())).enumerate() {
+        *one = 1.0;
+        columns.iter_mut().zip(cells).for_each(|(strip, cell)| strip[row] = *cell);
     }
 }
 
@@ -210,13 +211,13 @@ mod tests {
             let by: Vec<f64> = (0..=columns).map(|j| 0.3 - j as f64 * 0.17).collect();
             let cell = |i: usize, j: usize| if j == 0 { 1.0 } else { x[[i, j - 1]] };
             let sum = |of: &dyn Fn(usize) -> f64| (0..rows).map(of).sum::<f64>();
-            let blocks = Blocks::new(x.view());
             let weights = strips(&w, |w| *w);
+            let (blocks, sizes) = Blocks::new(x.view(), &weights);
             let (there, back) = blocks.there_and_back(&by, |block, strip| product(&weights[block], strip));
             let times: Vec<f64> = (0..rows).map(|i| (0..=columns).map(|j| by[j] * cell(i, j)).sum()).collect();
             assert_eq!(there, blocks.times(&by));
             there.iter().flatten().zip(&times).for_each(|(found, wanted)| near(*found, *wanted));
-            let (sizes, gram) = (blocks.sizes(&weights), blocks.gram(weights.iter().copied(), 1));
+            let gram = blocks.gram(weights.iter().copied(), 1);
             let mut gram = gram.into_iter();
             for i in 0..=columns {
                 near(back[i], sum(&|row| w[row] * times[row] * cell(row, i)));

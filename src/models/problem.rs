@@ -55,9 +55,8 @@ impl Problem {
     pub fn new(x: ArrayView2<'_, f64>, y: &[bool], options: &Options<'_>) -> Result<Self, FitError> {
         check_options(options)?;
         input::check_shape(x, y.len(), x.ncols() + 2)?;
-        let rows = Blocks::new(x);
         let weights = row_weights(y, options)?;
-        let reach = rows.sizes(&strips(&weights, |w| *w));
+        let (rows, reach) = Blocks::new(x, &strips(&weights, |w| *w));
         // a cell that is not finite makes the size of its column so
         if reach.iter().any(|size| !size.is_finite()) {
             input::check_cells(x)?;
