@@ -1,0 +1,60 @@
+//! What an outcome may do and what it may not: it counts once, as it was recorded, live and after a restart alike.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
+
+mod common;
+
+use common::{
+    daemon::{Daemon, Setup},
+    place::{CONFIG, Place, examples},
+    wire::{FEATURES, Wire, arm_of, baseline, ml},
+};
+use serde_json::{Value, json};
+use vigie::{actors::daemon::Time, domain::lifecycle::State};
+
+/// Rules that trip soon, and nothing but them.
+const LIMITS: &str = "[guardian]\nmin_accuracy = 0\nmax_loss_streak = 4\ndaily_loss_limit = 1000\ndaily_loss_factor = 2\n\
+    [lifecycle]\nautomatic = false\n[monitor]\nwindow = 5000\n[health]\nmin_trades = 5000\nscore_psi = 10\nvariance_factor = 1000\n";
+
+fn setup() -> Setup {
+    Setup { config: format!("{CONFIG}\n{LIMITS}"), time: Time::Event, ..Setup::default() }
+}
+
+/// Noon in Chicago on the `n`-th day of 2025 and later, and `minute` minutes.
+fn at(n: i64, minute: i64) -> String {
+    let start: jiff::Timestamp = "2025-01-01T18:00:00Z".parse().unwrap();
+    (start + jiff::SignedDuration::from_mins(24 * 60 * n + minute)).to_string()
+}
+
+fn score_at(at: &str, id: &str) -> String {
+    format!(
+        r#"{{"type":"score","trade_id":"{id}","at":"{at}","symbol":"ES","side":"long","confidence":0.6,"features":{FEATURES}}}"#
+    )
+}
+
+fn outcome_at(at: &str, id: &str, pnl: Option<f64>) -> String {
+    let metrics = json!({ "exit_at": at, "pnl": pnl, "exit_reason": "signal" });
+    json!({ "type": "outcome", "trade_id": id, "outcome_metrics": metrics }).to_string()
+}
+
+/// A signal as a trader sends it, with the daily limit that it carries.
+fn snapshot_at(at: &str, id: &str, limit: f64) -> String {
+    let mut signal: Value = serde_json::from_str(&examples()[0]).unwrap();
+    signal.as_object_mut().unwrap().remove("outcome_metrics").expect("the examples are closed");
+    (signal["type"], signal["trade_id"], signal["at"]) = (json!("score"), json!(id), json!(at));
+    signal["execution_context"]["risk_parameters"]["daily_loss_limit"] = json!(limit);
+    signal.to_string()
+}
+
+#[test]
+fn a_late_outcome_does_not_bring_the_daily_limit_of_its_signal_back() {
+    let place = Place::with_model(State::Production);
+    let daemon = Daemon::start_with(&place, setup());
+    let mut wire = daemon.connect();
+    wire.ask_ok(snapshot_at(&at(0, 0), "OLD", 1e6));
+    wire.ask_ok(snapshot_at(&at(30, 0), "NEW", 500.0));
+    wire.ask_ok(outcome_at(&at(30, 1), "OLD", Some(5.0)));
+    assert_eq!(arm_of(&wire.ask(score_at(&at(30, 2), "X"))), ml());
+    wire.ask_ok(outcome_at(&at(30, 3), "NEW", Some(-1100.0)));
+    assert_eq!(arm_of(&wire.ask(score_at(&at(30, 4), "Y"))), baseline("locked"));
+    daemon.stop();
+}
