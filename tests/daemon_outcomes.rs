@@ -36,6 +36,36 @@ fn outcome_at(at: &str, id: &str, pnl: Option<f64>) -> String {
     json!({ "type": "outcome", "trade_id": id, "outcome_metrics": metrics }).to_string()
 }
 
+/// A trade of day `n`, scored and closed.
+fn trade(wire: &mut Wire, n: i64, id: &str, pnl: f64) {
+    wire.ask_ok(score_at(&at(n, 0), id));
+    wire.ask_ok(outcome_at(&at(n, 0), id, Some(pnl)));
+}
+
+fn day_pnl(wire: &mut Wire) -> Option<f64> {
+    wire.status()["guardian"]["day_pnl"].as_f64()
+}
+
+#[test]
+fn an_outcome_that_contradicts_counts_for_nothing_however_long_ago_the_first_was_told() {
+    // while the trade is on the desk, and when only the journal knows it
+    for later in [4, 30] {
+        let place = Place::with_model(State::Production);
+        let daemon = Daemon::start_with(&place, setup());
+        let mut wire = daemon.connect();
+        trade(&mut wire, 0, "OLD", 100.0);
+        (0..4).for_each(|k| trade(&mut wire, later - 3 + k, &format!("N-{k}"), 1.0));
+        let contradicting = wire.ask(outcome_at(&at(later, 1), "OLD", Some(50_000.0)));
+        assert_eq!(contradicting["error"]["code"], "conflict");
+        assert_eq!(day_pnl(&mut wire), Some(1.0), "on day {later}");
+        let repeated = wire.ask_ok(outcome_at(&at(0, 0), "OLD", Some(100.0)));
+        assert_eq!((&repeated["duplicate"], day_pnl(&mut wire)), (&json!(true), Some(1.0)));
+        trade(&mut wire, later, "LOSS", -2500.0);
+        assert_eq!(arm_of(&wire.ask(score_at(&at(later, 2), "X"))), baseline("locked"), "on day {later}");
+        daemon.stop();
+    }
+}
+
 /// A signal as a trader sends it, with the daily limit that it carries.
 fn snapshot_at(at: &str, id: &str, limit: f64) -> String {
     let mut signal: Value = serde_json::from_str(&examples()[0]).unwrap();

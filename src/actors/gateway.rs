@@ -338,7 +338,7 @@ impl Service for Gateway {
         }
         actix::spawn(async move {
             let recorded = match request {
-                Request::Outcome(request) => guardian.send(RecordOutcome { request: *request, recalled: false }).await,
+                Request::Outcome(request) => guardian.send(RecordOutcome { request: *request, recalled: None }).await,
                 Request::Skip(skip) => guardian.send(RecordSkip(skip)).await,
                 Request::Import(import) => Ok(gateway.import(*import, peer).await),
                 Request::Score(_)

@@ -125,19 +125,33 @@ pub fn happenings(reader: &Reader, calendar: &TradingCalendar, policy: &Policy) 
     Ok(all.into_iter().map(|(_, happening)| happening).collect())
 }
 
-/// What was answered each time a trade was scored, oldest first. Damaged records are left out.
+/// What the journal knows of one trade.
+#[derive(Debug)]
+pub struct Known {
+    /// What was answered each time it was scored, oldest first.
+    pub answered: Vec<Entry>,
+    /// Whether its outcome is there, readable or not.
+    pub closed: bool,
+}
+
+/// What is known of a trade. Damaged signals are left out.
 ///
 /// # Errors
 /// When the storage cannot be read.
-pub fn entries_of(reader: &Reader, trade_id: &TradeId, calendar: &TradingCalendar) -> Result<Vec<Entry>, String> {
-    let mut found = Vec::new();
+pub fn known_of(reader: &Reader, trade_id: &TradeId, calendar: &TradingCalendar) -> Result<Known, String> {
+    let closed = match reader.outcome(trade_id) {
+        Ok(outcome) => outcome.is_some(),
+        Err(StoreError::BadRecord(_)) => true,
+        Err(error) => return Err(error.to_string()),
+    };
+    let mut answered = Vec::new();
     for stored in reader.signals_of(trade_id).map_err(|error| error.to_string())? {
         let Some(StoredSignal { record, signal, .. }) = kept(stored)? else { continue };
         if let Some(decision) = record.decision {
-            found.push(Entry::of_signal(&signal, calendar, decision, record.opinions));
+            answered.push(Entry::of_signal(&signal, calendar, decision, record.opinions));
         }
     }
-    Ok(found)
+    Ok(Known { answered, closed })
 }
 
 /// A record that can be read; `None` for one that is damaged.

@@ -18,8 +18,15 @@ use crate::{
 pub struct RecordOutcome {
     /// As it came.
     pub request: OutcomeRequest,
-    /// Whether the journal was asked about its signal already.
-    pub recalled: bool,
+    /// What the journal knows of a trade that is not on the desk, once it was asked.
+    pub recalled: Option<Recalled>,
+}
+
+/// What the journal knows of a trade.
+#[derive(Debug, Clone, Copy)]
+pub struct Recalled {
+    /// Whether its outcome is there.
+    pub closed: bool,
 }
 
 /// A signal that was let go, to be recorded.

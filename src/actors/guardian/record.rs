@@ -3,7 +3,7 @@
 use actix::{Addr, AsyncContext, Context, Handler, ResponseFuture};
 use tokio::time::sleep;
 
-use super::{Answer, Guardian, RecordOutcome, RecordSkip, SAVE_RETRY, alert, down};
+use super::{Answer, Guardian, RecordOutcome, RecordSkip, SAVE_RETRY, alert, down, messages::Recalled};
 use crate::{
     actors::{
         acknowledge::{CONFLICT, acknowledgement, retry},
@@ -21,17 +21,19 @@ use crate::{
 
 impl Guardian {
     /// The rules look at the outcome first. If one trips, what it silences is silent when this returns; the outcome and
-    /// what followed from it are on disk together when it is acknowledged.
-    fn outcome(&mut self, request: &OutcomeRequest) -> ResponseFuture<Answer<Ack>> {
+    /// what followed from it are on disk together when it is acknowledged. A trade whose outcome is on disk is not judged:
+    /// what is told now is a repeat or contradicts, which the journal says.
+    fn outcome(&mut self, request: &OutcomeRequest, recalled: Option<Recalled>) -> ResponseFuture<Answer<Ack>> {
         let now = self.shared.clock.now();
         let OutcomeRequest { trade_id, outcome, decision } = request;
-        if let Some(echo) = decision {
+        let is_open = !(recalled.is_some_and(|known| known.closed) || self.shared.feed.is_closed(trade_id));
+        if let Some(echo) = decision.as_ref().filter(|_| is_open) {
             // a decision that was lost on its way to the disk; one that is known stays as it is
             let config = self.shared.config.load();
             let entry = Entry::of_echo(echo, outcome.exit_at, &config.calendar, &config.policy);
             self.shared.feed.scored(now, entry);
         }
-        let tripped = self.judge(now, request);
+        let tripped = if is_open { self.judge(now, request) } else { Vec::new() };
         let record = OutcomeRecord {
             trade_id: trade_id.clone(),
             received_at: now,
@@ -50,18 +52,21 @@ impl Guardian {
     }
 
     /// A trade that is not on the desk any more, or never was: the journal is asked what was answered to its signal, so
-    /// that no model is spared for being forgotten.
+    /// that no model is spared for being forgotten, and whether it is closed, so that it counts once.
     fn recall(&self, request: OutcomeRequest, address: Addr<Shell<Self>>) -> ResponseFuture<Answer<Ack>> {
         let shared = self.shared.clone();
         Box::pin(async move {
             let reader = shared.journal.read().await.map_err(|error| retry(&error))?;
             let (config, trade_id) = (shared.config.load_full(), request.trade_id.clone());
-            let found = tokio::task::spawn_blocking(move || history::entries_of(&reader, &trade_id, &config.calendar));
+            let found = tokio::task::spawn_blocking(move || history::known_of(&reader, &trade_id, &config.calendar));
             let found = found.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
             let found = found.map_err(|error| WireError::new("retry", error))?;
             let now = shared.clock.now();
-            found.into_iter().for_each(|entry| shared.feed.remember(now, entry));
-            let sent = address.send(RecordOutcome { request, recalled: true }).await;
+            let recalled = Some(Recalled { closed: found.closed });
+            if !found.closed {
+                found.answered.into_iter().for_each(|entry| shared.feed.remember(now, entry));
+            }
+            let sent = address.send(RecordOutcome { request, recalled }).await;
             sent.unwrap_or_else(|error| Err(WireError::new("internal_error", error.to_string())))
         })
     }
@@ -196,8 +201,8 @@ impl Handler<RecordOutcome> for Shell<Guardian> {
         let address = context.address();
         let recorded = self.handle_with(context, "outcome", |guardian| {
             let RecordOutcome { request, recalled } = message;
-            let known = recalled || guardian.shared.feed.heard(&request.trade_id).is_some();
-            if known { guardian.outcome(&request) } else { guardian.recall(request, address) }
+            let known = recalled.is_some() || guardian.shared.feed.heard(&request.trade_id).is_some();
+            if known { guardian.outcome(&request, recalled) } else { guardian.recall(request, address) }
         });
         recorded.unwrap_or_else(|| Box::pin(std::future::ready(Err(down()))))
     }
