@@ -5,10 +5,12 @@
 //! whole account in a trading day. A rule that cannot be evaluated counts as tripped.
 //!
 //! What it depends on is the set of trades and not their order, as far as it can be: trades are ranked by the time of
-//! their exit, ties by name, and one that comes late takes its place. A trade counts once, as it was first told. The one
-//! thing that depends on the order is *when* a rule trips: at the first trade at which what is known by then breaks it,
-//! and nothing that comes later takes it back. A version trips once in its time in service, a day once by its loss, and at every
-//! trade that leaves its loss unknown.
+//! their exit, ties by name, and one that comes late takes its place. A version that trips when its trades are told in
+//! that order trips in every order, as long as none is late by more trades than the accuracy is taken over. What depends
+//! on the order is *when* a rule trips: at the first trade at which what is known by then breaks it, and nothing that
+//! comes later takes it back, so that a win told late may come too late. The loss of a day is what is known of it: a loss
+//! that was made good by a win that was told before it is none. A trade counts once, as it was first told. A version trips
+//! once in its time in service, a day once by its loss, and at every trade that leaves its loss unknown.
 
 mod latch;
 mod window;
@@ -213,10 +215,7 @@ impl Emergency {
         let standing = self.versions.entry(say.version.clone()).or_insert(Standing::Judged(Window::default()));
         let Standing::Judged(window) = standing else { return Vec::new() };
         let breaches = match trade.pnl {
-            Some(pnl) => {
-                window.insert(options, trade, say.score, pnl);
-                window.breaches(options)
-            }
+            Some(pnl) => window.insert(options, trade, say.score, pnl),
             // asked for no trade, and there was none
             None if say.size == 0.0 => Vec::new(),
             None => vec![
