@@ -6,7 +6,7 @@ mod common;
 use common::{
     daemon::{Daemon, Setup},
     place::{CONFIG, Place, examples},
-    wire::{FEATURES, Wire, arm_of, baseline, ml},
+    wire::{FEATURES, Wire, arm_of, baseline, ml, promote},
 };
 use serde_json::{Value, json};
 use vigie::{actors::daemon::Time, domain::lifecycle::State};
@@ -64,6 +64,22 @@ fn an_outcome_that_contradicts_counts_for_nothing_however_long_ago_the_first_was
         assert_eq!(arm_of(&wire.ask(score_at(&at(later, 2), "X"))), baseline("locked"), "on day {later}");
         daemon.stop();
     }
+}
+
+#[test]
+fn a_trade_without_a_pnl_told_while_no_model_spoke_takes_none_down_at_a_restart() {
+    let place = Place::with_model(State::Staging);
+    let daemon = Daemon::start_with(&place, setup());
+    let mut wire = daemon.connect();
+    wire.ask_ok(score_at(&at(0, 0), "T"));
+    wire.ask_ok(outcome_at(&at(0, 0), "T", None));
+    wire.ask_ok(promote("ES/1"));
+    daemon.stop();
+    let daemon = Daemon::start_with(&place, setup());
+    let mut wire = daemon.connect();
+    assert_eq!(arm_of(&wire.ask(score_at(&at(0, 1), "X"))), ml());
+    assert_eq!(wire.status()["guardian"]["emergencies"], json!([]));
+    daemon.stop();
 }
 
 /// A signal as a trader sends it, with the daily limit that it carries.
