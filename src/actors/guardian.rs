@@ -93,6 +93,8 @@ pub struct Shared {
     /// What took a model's word away and is not on disk yet. It outlives the guardian, so that one made anew from the
     /// journal does not give the word back.
     pub unsaved: Rc<RefCell<Vec<Event>>>,
+    /// The events of an order that gives a model a say and is not in force yet: a kill takes back what they would give.
+    pub under_way: Rc<RefCell<Vec<Event>>>,
     /// Held by an order that gives a model a say, until it is in force. What takes the word away meanwhile is recorded
     /// behind it, so that the log has the last word last.
     pub turn: Arc<Mutex<()>>,
