@@ -50,10 +50,12 @@ fn day_pnl(wire: &mut Wire) -> Option<f64> {
 fn an_outcome_that_contradicts_counts_for_nothing_however_long_ago_the_first_was_told() {
     // while the trade is on the desk, and when only the journal knows it
     for later in [4, 30] {
-        let place = Place::with_model(State::Production);
+        let place = Place::with_model(State::Staging);
         let daemon = Daemon::start_with(&place, setup());
         let mut wire = daemon.connect();
+        // on the baseline, so that no version's rules know it
         trade(&mut wire, 0, "OLD", 100.0);
+        wire.ask_ok(promote("ES/1"));
         (0..4).for_each(|k| trade(&mut wire, later - 3 + k, &format!("N-{k}"), 1.0));
         let contradicting = wire.ask(outcome_at(&at(later, 1), "OLD", Some(50_000.0)));
         assert_eq!(contradicting["error"]["code"], "conflict");
@@ -103,4 +105,73 @@ fn a_late_outcome_does_not_bring_the_daily_limit_of_its_signal_back() {
     wire.ask_ok(outcome_at(&at(30, 3), "NEW", Some(-1100.0)));
     assert_eq!(arm_of(&wire.ask(score_at(&at(30, 4), "Y"))), baseline("locked"));
     daemon.stop();
+}
+
+#[test]
+fn a_late_outcome_counts_for_its_model_also_after_a_restart() {
+    let place = Place::with_model(State::Production);
+    let daemon = Daemon::start_with(&place, setup());
+    let mut wire = daemon.connect();
+    let ids: Vec<String> = (0..5).map(|n| format!("T-{n}")).collect();
+    ids.iter().for_each(|id| drop(wire.ask_ok(score_at(&at(0, 0), id))));
+    wire.ask_ok(score_at(&at(30, 0), "NOW"));
+    ids[..4].iter().for_each(|id| drop(wire.ask_ok(outcome_at(&at(30, 1), id, Some(-1.0)))));
+    assert_eq!(streak(&mut wire), 4);
+    daemon.stop();
+    let daemon = Daemon::start_with(&place, setup());
+    let mut wire = daemon.connect();
+    assert_eq!(streak(&mut wire), 4, "after a restart");
+    wire.ask_ok(outcome_at(&at(30, 2), &ids[4], Some(-1.0)));
+    assert_eq!(arm_of(&wire.ask(score_at(&at(30, 3), "X"))), baseline("locked"));
+    daemon.stop();
+}
+
+/// The same line with the outcome, as a file of past trades has it.
+fn past_trade(score: &str, outcome: &str) -> String {
+    let mut line: Value = serde_json::from_str(score).unwrap();
+    line["type"] = json!("import");
+    line["outcome_metrics"] = serde_json::from_str::<Value>(outcome).unwrap()["outcome_metrics"].take();
+    line.to_string()
+}
+
+fn streak(wire: &mut Wire) -> u64 {
+    wire.status()["guardian"]["levels"][0]["loss_streak"].as_u64().unwrap()
+}
+
+#[test]
+fn an_imported_outcome_of_a_trade_of_here_counts_as_if_the_trader_had_told_it_and_history_does_not() {
+    // while the trades are on the desk, and when only the journal knows them
+    for later in [0, 30] {
+        let place = Place::with_model(State::Production);
+        let daemon = Daemon::start_with(&place, setup());
+        let mut wire = daemon.connect();
+        let lines: Vec<(String, String)> = (0..5)
+            .map(|n| (score_at(&at(0, n), &format!("T-{n}")), outcome_at(&at(0, n), &format!("T-{n}"), Some(-1.0))))
+            .collect();
+        lines.iter().for_each(|(score, _)| drop(wire.ask_ok(score)));
+        wire.ask_ok(score_at(&at(later, 10), "NOW"));
+        for n in 0..9 {
+            wire.ask_ok(past_trade(&score_at(&at(0, 5), &format!("P-{n}")), &outcome_at(&at(0, 6), "P", Some(-900.0))));
+        }
+        assert_eq!(streak(&mut wire), 0, "history passes no judgement");
+        for (score, outcome) in &lines[..4] {
+            wire.ask_ok(past_trade(score, outcome));
+        }
+        assert_eq!(streak(&mut wire), 4, "after {later} days");
+        for (score, outcome) in &lines[..4] {
+            assert_eq!(wire.ask_ok(past_trade(score, outcome))["duplicate"], true);
+            assert_eq!(wire.ask_ok(outcome)["duplicate"], true);
+        }
+        assert_eq!(streak(&mut wire), 4, "each counts once");
+        daemon.stop();
+        let daemon = Daemon::start_with(&place, setup());
+        let mut wire = daemon.connect();
+        assert_eq!(streak(&mut wire), 4, "after a restart");
+        wire.ask_ok(past_trade(&lines[4].0, &lines[4].1));
+        assert_eq!(arm_of(&wire.ask(score_at(&at(later, 20), "X"))), baseline("locked"), "after {later} days");
+        daemon.stop();
+        let daemon = Daemon::start_with(&place, setup());
+        assert_eq!(arm_of(&daemon.connect().ask(score_at(&at(later, 21), "Y"))), baseline("locked"));
+        daemon.stop();
+    }
 }

@@ -29,8 +29,8 @@ use tokio::sync::Mutex;
 
 use self::load::{Folded, fold};
 pub use self::messages::{
-    Advance, Answer, Done, GuardianStatus, LockNow, ObserveGuardian, Order, Reconfigured, RecordOutcome, RecordSkip,
-    Verify, VersionStatus,
+    Advance, Answer, Done, GuardianStatus, LockNow, ObserveGuardian, Order, PastClosed, Reconfigured, RecordOutcome,
+    RecordSkip, Verify, VersionStatus,
 };
 pub use self::register::Register;
 use super::{

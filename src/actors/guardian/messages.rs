@@ -4,9 +4,10 @@ use actix::Message;
 use serde::Serialize;
 
 use crate::{
-    domain::{Skip, VersionId, event::By},
+    domain::{Outcome, Skip, Timestamp, TradeId, VersionId, event::By},
     protocol::message::{Ack, Change, OutcomeRequest, WireError},
     rules::{
+        desk::Entry,
         emergency::VersionLevel,
         promotion::{Gate, Step},
         roster::Standing,
@@ -27,6 +28,20 @@ pub struct RecordOutcome {
 pub struct Recalled {
     /// Whether its outcome is there.
     pub closed: bool,
+}
+
+/// A trade of here whose outcome was imported and is on disk. False when the guardian is being made anew and has to be told
+/// again.
+#[derive(Debug, Clone)]
+pub struct PastClosed {
+    /// When it was imported.
+    pub at: Timestamp,
+    /// Which.
+    pub trade_id: TradeId,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// What was answered to its signal, if that is not on the desk.
+    pub answered: Vec<Entry>,
 }
 
 /// A signal that was let go, to be recorded.
@@ -115,6 +130,9 @@ pub type Answer<T> = Result<T, WireError>;
 
 impl Message for RecordOutcome {
     type Result = Answer<Ack>;
+}
+impl Message for PastClosed {
+    type Result = bool;
 }
 impl Message for RecordSkip {
     type Result = Answer<Ack>;

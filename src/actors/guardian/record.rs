@@ -3,14 +3,14 @@
 use actix::{Addr, AsyncContext, Context, Handler, ResponseFuture};
 use tokio::time::sleep;
 
-use super::{Answer, Guardian, RecordOutcome, RecordSkip, SAVE_RETRY, alert, down, messages::Recalled};
+use super::{Answer, Guardian, PastClosed, RecordOutcome, RecordSkip, SAVE_RETRY, alert, down, messages::Recalled};
 use crate::{
     actors::{
         acknowledge::{CONFLICT, acknowledgement, retry},
         history,
         supervision::Shell,
     },
-    domain::{Event, EventKind, Skip, Timestamp, TradeId, event::Level},
+    domain::{Event, EventKind, Outcome, Skip, Timestamp, TradeId, event::Level},
     journal::{OutcomeRecord, SkipRecord, Source, Write},
     protocol::message::{Ack, OutcomeRequest, WireError},
     rules::{
@@ -33,7 +33,7 @@ impl Guardian {
             let entry = Entry::of_echo(echo, outcome.exit_at, &config.calendar, &config.policy);
             self.shared.feed.scored(now, entry);
         }
-        let tripped = if is_open { self.judge(now, request) } else { Vec::new() };
+        let tripped = if is_open { self.judge(now, trade_id, outcome) } else { Vec::new() };
         let record = OutcomeRecord {
             trade_id: trade_id.clone(),
             received_at: now,
@@ -64,7 +64,7 @@ impl Guardian {
             let now = shared.clock.now();
             let recalled = Some(Recalled { closed: found.closed });
             if !found.closed {
-                found.answered.into_iter().for_each(|entry| shared.feed.remember(now, entry));
+                found.answered.into_iter().for_each(|(_, entry)| shared.feed.remember(now, entry));
             }
             let sent = address.send(RecordOutcome { request, recalled }).await;
             sent.unwrap_or_else(|error| Err(WireError::new("internal_error", error.to_string())))
@@ -72,24 +72,48 @@ impl Guardian {
     }
 
     /// Looks at a trade that was closed, and silences what must be. Looking again at the same trade changes nothing.
-    fn judge(&mut self, now: Timestamp, request: &OutcomeRequest) -> Vec<Event> {
-        let OutcomeRequest { trade_id, outcome, .. } = request;
+    fn judge(&mut self, now: Timestamp, trade_id: &TradeId, outcome: &Outcome) -> Vec<Event> {
+        let kinds = self.emergencies(now, trade_id, outcome);
+        let events: Vec<Event> = kinds.into_iter().map(|kind| Event { at: now, kind }).collect();
+        if !events.is_empty() {
+            self.take(&events);
+        }
+        events
+    }
+
+    /// The emergencies that a closed trade is, and what follows from them.
+    fn emergencies(&mut self, now: Timestamp, trade_id: &TradeId, outcome: &Outcome) -> Vec<EventKind> {
         let (config, feed) = (self.shared.config.load_full(), self.shared.feed.clone());
         let entry = feed.heard(trade_id);
         let limit = feed.daily_loss_limit();
         let trade = closed_trade(trade_id, outcome, entry.as_deref(), now, limit, &config.calendar);
         let trips = self.emergency.judge(&config.guardian, &trade);
-        let events: Vec<Event> =
-            consequences(&self.roster, trips).into_iter().map(|kind| Event { at: now, kind }).collect();
-        if !events.is_empty() {
-            self.take(&events);
-        }
-        for event in &events {
-            if let EventKind::Alert { code, message, .. } = &event.kind {
+        let kinds = consequences(&self.roster, trips);
+        for kind in &kinds {
+            if let EventKind::Alert { code, message, .. } = kind {
                 tracing::error!(code, "{message}");
             }
         }
-        events
+        kinds
+    }
+
+    /// A trade of here whose outcome was imported: it is judged as if the trader had told it, unless it counted already.
+    fn past_closed(&mut self, closed: PastClosed) -> ResponseFuture<bool> {
+        let PastClosed { at, trade_id, outcome, answered } = closed;
+        let feed = self.shared.feed.clone();
+        if feed.is_closed(&trade_id) {
+            return Box::pin(std::future::ready(true));
+        }
+        answered.into_iter().for_each(|entry| feed.remember(at, entry));
+        let kinds = self.emergencies(at, &trade_id, &outcome);
+        let silenced = (!kinds.is_empty()).then(|| self.silence(kinds));
+        feed.closed(at, &trade_id, outcome);
+        Box::pin(async move {
+            if let Some(silenced) = silenced {
+                let _it_is_written_until_it_is = silenced.await;
+            }
+            true
+        })
     }
 
     fn skip(&self, skip: &Skip) -> ResponseFuture<Answer<Ack>> {
@@ -205,6 +229,15 @@ impl Handler<RecordOutcome> for Shell<Guardian> {
             if known { guardian.outcome(&request, recalled) } else { guardian.recall(request, address) }
         });
         recorded.unwrap_or_else(|| Box::pin(std::future::ready(Err(down()))))
+    }
+}
+
+impl Handler<PastClosed> for Shell<Guardian> {
+    type Result = ResponseFuture<bool>;
+
+    fn handle(&mut self, message: PastClosed, context: &mut Context<Self>) -> Self::Result {
+        let taken = self.handle_with(context, "past_closed", |guardian| guardian.past_closed(message));
+        taken.unwrap_or_else(|| Box::pin(std::future::ready(false)))
     }
 }
 

@@ -227,6 +227,11 @@ impl<'a> Fold<'a> {
             let judged = watcher.closed(at, recorded, outcome, roster, &self.thresholds.calendar);
             self.judged(at, judged);
         }
+        if let Some((_, retold)) = self.signals.get(trade_id)
+            && self.past.desk.heard(trade_id).is_none()
+        {
+            self.past.desk.recall(at, retold.entry.clone());
+        }
         let trade_id = trade_id.clone();
         match became {
             Became::Closed(outcome) => {
