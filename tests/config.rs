@@ -153,6 +153,7 @@ min_accuracy = 0.45
 max_loss_streak = 12
 daily_loss_factor = 1.5
 daily_loss_limit = 500.0
+max_trade_pnl = 50000.0
 [monitor]
 window = 120
 scopes = 65
@@ -617,4 +618,4 @@ proptest! {
 }
 
 /// Of the built-in configuration; changes with every key and default.
-const GOLDEN_HASH: &str = "b5fe093bb39ac0d9";
+const GOLDEN_HASH: &str = "c47e34bb4d25dbcc";

@@ -175,3 +175,64 @@ fn an_imported_outcome_of_a_trade_of_here_counts_as_if_the_trader_had_told_it_an
         daemon.stop();
     }
 }
+
+#[test]
+fn an_outcome_that_cannot_be_is_refused_by_its_field_and_silences_until_the_trade_is_told_rightly_and_a_person_looked()
+{
+    let far = "9999-01-01T00:00:00Z".to_owned();
+    for (exit, pnl, field, time) in [
+        (at(0, 1), 1e308, "outcome_metrics.pnl", Time::Event),
+        (at(0, 1), -1.1e6, "outcome_metrics.pnl", Time::Event),
+        (at(-1, 0), -500.0, "outcome_metrics.exit_at", Time::Event),
+        (far, -500.0, "outcome_metrics.exit_at", Time::Wall),
+    ] {
+        let place = Place::with_model(State::Production);
+        let daemon = Daemon::start_with(&place, Setup { time, ..setup() });
+        let mut wire = daemon.connect();
+        assert_eq!(arm_of(&wire.ask_ok(score_at(&at(0, 0), "T"))), ml());
+        let refused = wire.ask(outcome_at(&exit, "T", Some(pnl)));
+        let error = &refused["error"];
+        assert_eq!((&error["code"], &error["field"]), (&json!("out_of_range"), &json!(field)), "{refused}");
+        assert_eq!(arm_of(&wire.ask(score_at(&at(0, 1), "X"))), baseline("locked"), "{field}");
+        let status = wire.status();
+        let emergencies = status["guardian"]["emergencies"].to_string();
+        assert!(emergencies.contains("ES/1: loss_streak cannot be evaluated: a trade was closed"), "{emergencies}");
+        assert_eq!(status["counts"]["outcomes"], 0, "{status}");
+        assert_eq!(place.alerts("outcome_refused").len(), 1);
+        // nothing is lost: told rightly it is taken, once
+        let taken = wire.ask_ok(outcome_at(&at(0, 1), "T", Some(-500.0)));
+        assert_eq!(taken["duplicate"], false);
+        if field == "outcome_metrics.pnl" {
+            assert_eq!(day_pnl(&mut wire), Some(-500.0));
+        }
+        daemon.stop();
+        let daemon = Daemon::start_with(&place, setup());
+        assert_eq!(arm_of(&daemon.connect().ask(score_at(&at(0, 2), "Y"))), baseline("locked"), "{field}");
+        daemon.stop();
+    }
+}
+
+#[test]
+fn a_decision_of_a_version_that_never_was_counts_for_the_account_and_for_no_version() {
+    let place = Place::with_model(State::Production);
+    let daemon = Daemon::start_with(&place, setup());
+    let mut wire = daemon.connect();
+    let decision = json!({
+        "arm": "ml", "confidence": 0.5, "score": 0.6, "size": 1.0, "model": "ES/77", "reason": "production",
+    });
+    for n in 0..6 {
+        let mut outcome: Value = serde_json::from_str(&outcome_at(&at(0, n), &format!("T-{n}"), Some(-10.0))).unwrap();
+        outcome["decision"] = decision.clone();
+        assert_eq!(wire.ask_ok(outcome.to_string())["matched"], false);
+    }
+    assert_eq!(arm_of(&wire.ask(score_at(&at(0, 10), "X"))), ml());
+    let status = wire.status();
+    assert_eq!(status["guardian"]["levels"].as_array().unwrap().len(), 1, "{status}");
+    assert_eq!((&status["guardian"]["day_pnl"], place.alerts("unknown_version").len()), (&json!(-60.0), 6));
+    daemon.stop();
+    let daemon = Daemon::start_with(&place, setup());
+    let mut wire = daemon.connect();
+    assert_eq!(arm_of(&wire.ask(score_at(&at(0, 11), "Y"))), ml());
+    assert_eq!(day_pnl(&mut wire), Some(-60.0));
+    daemon.stop();
+}

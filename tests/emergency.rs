@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use vigie::{
     domain::{
         Money, Probability, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId,
-        trip::{Rule, Trip},
+        trip::{Blank, Rule, Trip},
     },
     rules::emergency::{ClosedTrade, Emergency, EmergencyOptions, Latches, Say},
 };
@@ -138,6 +138,13 @@ fn a_rule_that_cannot_be_evaluated_trips() {
     let mut untraded = blank(true);
     untraded.ml.as_mut().unwrap().size = 0.0;
     assert_eq!(run([untraded]), []);
+    // an amount that no trade makes is none, and makes no room for losses
+    let absurd =
+        run([trade("T", 0, 1e308), ClosedTrade { ml: None, daily_loss_limit: None, ..trade("L", 1, -2500.0) }]);
+    let beyond = "cannot be evaluated: a trade was closed with a pnl beyond guardian.max_trade_pnl";
+    let tripped = ["ES/1: accuracy", "ES/1: loss_streak", "all: day_loss"].map(|rule| (0, format!("{rule} {beyond}")));
+    assert_eq!(absurd[..3], tripped);
+    assert_eq!(absurd[3..], [(1, "all: day_loss 2500 > 2000".to_owned())]);
     for limit in [-500.0, f64::NAN] {
         let odd = ClosedTrade { ml: None, daily_loss_limit: Some(limit), ..trade("T", 0, 5.0) };
         assert_eq!(
@@ -145,6 +152,20 @@ fn a_rule_that_cannot_be_evaluated_trips() {
             "all: day_loss cannot be evaluated: the signal's daily_loss_limit is negative or no number"
         );
     }
+}
+
+#[test]
+fn a_trade_of_which_nobody_knows_how_it_ended_trips_and_counts_when_it_is_told() {
+    let (options, mut emergency) = (EmergencyOptions::default(), Emergency::default());
+    emergency.begin(&id("ES/1"));
+    let loss = trade("T", 0, -10.0);
+    let tripped: Vec<String> = emergency.unknown(&loss, Blank::ExitOutOfRange).iter().map(said).collect();
+    let why = "cannot be evaluated: a trade was closed before its signal or in the future";
+    assert_eq!(tripped, ["ES/1: accuracy", "ES/1: loss_streak", "all: day_loss"].map(|rule| format!("{rule} {why}")));
+    assert_eq!(emergency.judge(&options, &loss), []);
+    assert_eq!(emergency.levels(&options)[0].loss_streak, 1);
+    emergency.retire(&id("ES/1"));
+    assert_eq!(emergency.unknown(&loss, Blank::ExitOutOfRange).len(), 1, "it is out of service");
 }
 
 #[test]

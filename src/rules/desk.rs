@@ -18,6 +18,8 @@ use crate::domain::{
     TradingDay, VersionId,
 };
 
+/// The smallest multiple of the strategy's size that is a trade. What it earned tells nothing of the strategy's own size below.
+const LEAST_SIZE: f64 = 1e-6;
 /// Trades that are remembered at most; the oldest make room.
 pub const MOST_TRADES: usize = 50_000;
 
@@ -126,9 +128,9 @@ impl Entry {
     }
 
     /// What the strategy alone would have made of a trade that earned `pnl` at the size the trader was told. `None` when
-    /// that size is 0: nothing was to be traded.
+    /// that size is 0, or next to it: nothing was to be traded.
     pub fn at_own_size(&self, pnl: f64) -> Option<f64> {
-        (self.decision.size > 0.0).then(|| pnl / self.decision.size)
+        (self.decision.size >= LEAST_SIZE).then(|| pnl / self.decision.size)
     }
 }
 

@@ -94,6 +94,7 @@ impl Past {
                 }
             }
             Happening::Closed { at, trade_id, echo, outcome } => {
+                let echo = echo.filter(|entry| is_of_here(self.trials.roster(), &entry.decision));
                 if let Some(entry) = echo.and_then(|entry| self.desk.open(at, *entry)) {
                     self.trials.take(at, &News::Scored(entry));
                 }
@@ -117,7 +118,14 @@ impl Past {
     }
 }
 
-/// A closed trade as the emergency rules see it. `limit` is the daily limit of the latest signal.
+/// Whether a decision that is echoed can have been made here: a version that was never registered said nothing. The trade may
+/// be real all the same, from before a journal was lost.
+pub fn is_of_here(roster: &Roster, echo: &Decision) -> bool {
+    echo.model.as_ref().is_none_or(|version| roster.standing(version).is_some())
+}
+
+/// A closed trade as the emergency rules see it: closed no sooner than its signal fired. `limit` is the daily limit of the
+/// latest signal.
 pub fn closed_trade(
     trade_id: &TradeId,
     outcome: &Outcome,
@@ -126,7 +134,8 @@ pub fn closed_trade(
     limit: Option<f64>,
     calendar: &TradingCalendar,
 ) -> ClosedTrade {
-    let (at, day) = ClosedTrade::closed_at(outcome.exit_at, received_at, calendar);
+    let exit_at = entry.map_or(outcome.exit_at, |entry| outcome.exit_at.max(entry.at));
+    let (at, day) = ClosedTrade::closed_at(exit_at, received_at, calendar);
     let say = |entry: &Entry| {
         let Decision { score, size, .. } = entry.decision;
         Some(Say { version: entry.speaker()?.clone(), score, size })

@@ -1,6 +1,7 @@
 //! Outcomes and signals let go: first the guardian, then the journal, then the acknowledgement.
 
 use actix::{Addr, AsyncContext, Context, Handler, ResponseFuture};
+use jiff::SignedDuration;
 use tokio::time::sleep;
 
 use super::{Answer, Guardian, PastClosed, RecordOutcome, RecordSkip, SAVE_RETRY, alert, down, messages::Recalled};
@@ -10,12 +11,14 @@ use crate::{
         history,
         supervision::Shell,
     },
-    domain::{Event, EventKind, Outcome, Skip, Timestamp, TradeId, event::Level},
+    domain::{Event, EventKind, Outcome, Skip, Timestamp, TradeId, event::Level, trip::Trip},
     journal::{OutcomeRecord, SkipRecord, Source, Write},
     protocol::message::{Ack, OutcomeRequest, WireError},
     rules::{
+        credible::{Bounds, Incredible, check},
         desk::Entry,
-        past::{closed_trade, consequences},
+        emergency::ClosedTrade,
+        past::{closed_trade, consequences, is_of_here},
     },
 };
 
@@ -27,11 +30,25 @@ impl Guardian {
         let now = self.shared.clock.now();
         let OutcomeRequest { trade_id, outcome, decision } = request;
         let is_open = !(recalled.is_some_and(|known| known.closed) || self.shared.feed.is_closed(trade_id));
-        if let Some(echo) = decision.as_ref().filter(|_| is_open) {
+        if is_open && let Err(why) = self.check(now, trade_id, outcome) {
+            return self.refuse(now, trade_id, outcome, &why);
+        }
+        let echo = decision.as_ref().filter(|echo| is_of_here(&self.roster, echo));
+        if let Some(echo) = echo.filter(|_| is_open) {
             // a decision that was lost on its way to the disk; one that is known stays as it is
             let config = self.shared.config.load();
             let entry = Entry::of_echo(echo, outcome.exit_at, &config.calendar, &config.policy);
             self.shared.feed.scored(now, entry);
+        }
+        if is_open
+            && echo.is_none()
+            && let Some(version) = decision.as_ref().and_then(|echo| echo.model.as_ref())
+        {
+            let message = format!(
+                "{trade_id} was closed with a decision of {version}, which was never registered here: it counts for the \
+                 account and for no version; look whether the trader asks another daemon"
+            );
+            alert(&self.shared, Level::Warning, "unknown_version", message);
         }
         let tripped = if is_open { self.judge(now, trade_id, outcome) } else { Vec::new() };
         let record = OutcomeRecord {
@@ -41,13 +58,47 @@ impl Guardian {
             echo: decision.clone(),
             outcome: outcome.clone(),
         };
-        let acknowledged = self.acknowledge(trade_id.clone(), Write::Outcome(record), decision.is_some(), tripped);
+        let acknowledged = self.acknowledge(trade_id.clone(), Write::Outcome(record), echo.is_some(), tripped);
         let (feed, trade_id, outcome) = (self.shared.feed.clone(), trade_id.clone(), outcome.clone());
         Box::pin(async move {
             let ack = acknowledged.await?;
             // also of a duplicate: it may be the first time that it is known to be on disk
             feed.closed(now, &trade_id, outcome);
             Ok(ack)
+        })
+    }
+
+    /// Whether an outcome can be that of its trade.
+    fn check(&self, now: Timestamp, trade_id: &TradeId, outcome: &Outcome) -> Result<(), Incredible> {
+        let config = self.shared.config.load();
+        let clock_tolerance =
+            SignedDuration::try_from(config.monitoring.clock_tolerance).unwrap_or(SignedDuration::MAX);
+        let bounds = Bounds { max_pnl: config.guardian.max_trade_pnl, clock_tolerance };
+        // of a trade that is known by its echo only the desk does not know when its signal fired
+        let entry = self.shared.feed.entry(trade_id).filter(|entry| entry.confidence.is_some());
+        check(outcome, entry.map(|entry| entry.at), now, &bounds)
+    }
+
+    /// An outcome that cannot be: nothing of it is recorded. The trade was closed all the same, and nobody knows how, so the
+    /// rules that need to know trip.
+    fn refuse(
+        &mut self,
+        now: Timestamp,
+        trade_id: &TradeId,
+        outcome: &Outcome,
+        why: &Incredible,
+    ) -> ResponseFuture<Answer<Ack>> {
+        let trade = self.closed_trade(now, trade_id, outcome);
+        let kinds = self.follow_from(self.emergency.unknown(&trade, why.blank()));
+        let field = why.field();
+        let message = format!("{field}: {why}; it is not recorded, correct it and send it again");
+        alert(&self.shared, Level::Warning, "outcome_refused", format!("{trade_id}: {message}"));
+        let silenced = (!kinds.is_empty()).then(|| self.silence(kinds));
+        Box::pin(async move {
+            if let Some(silenced) = silenced {
+                let _it_is_written_until_it_is = silenced.await;
+            }
+            Err(WireError { field: Some(field.to_owned()), ..WireError::new("out_of_range", message) })
         })
     }
 
@@ -83,11 +134,18 @@ impl Guardian {
 
     /// The emergencies that a closed trade is, and what follows from them.
     fn emergencies(&mut self, now: Timestamp, trade_id: &TradeId, outcome: &Outcome) -> Vec<EventKind> {
-        let (config, feed) = (self.shared.config.load_full(), self.shared.feed.clone());
-        let entry = feed.heard(trade_id);
-        let limit = feed.daily_loss_limit();
-        let trade = closed_trade(trade_id, outcome, entry.as_deref(), now, limit, &config.calendar);
-        let trips = self.emergency.judge(&config.guardian, &trade);
+        let trade = self.closed_trade(now, trade_id, outcome);
+        let trips = self.emergency.judge(&self.shared.config.load().guardian, &trade);
+        self.follow_from(trips)
+    }
+
+    fn closed_trade(&self, now: Timestamp, trade_id: &TradeId, outcome: &Outcome) -> ClosedTrade {
+        let (config, feed) = (self.shared.config.load(), &self.shared.feed);
+        let (entry, limit) = (feed.heard(trade_id), feed.daily_loss_limit());
+        closed_trade(trade_id, outcome, entry.as_deref(), now, limit, &config.calendar)
+    }
+
+    fn follow_from(&self, trips: Vec<Trip>) -> Vec<EventKind> {
         let kinds = consequences(&self.roster, trips);
         for kind in &kinds {
             if let EventKind::Alert { code, message, .. } = kind {
