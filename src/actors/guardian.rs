@@ -257,6 +257,7 @@ impl Guardian {
         GuardianStatus {
             epoch: serving.epoch,
             lock: serving.lock.clone(),
+            silenced: self.roster.plan().into_keys().filter(|symbol| self.roster.silenced(symbol).is_some()).collect(),
             emergencies: self.roster.latches().held().iter().map(|latch| latch.trip.to_string()).collect(),
             levels: self.emergency.levels(&config.guardian),
             day_pnl: self.emergency.day_pnl(today),

@@ -4,7 +4,7 @@ use actix::Message;
 use serde::Serialize;
 
 use crate::{
-    domain::{Outcome, Skip, Timestamp, TradeId, VersionId, event::By},
+    domain::{Outcome, Skip, Symbol, Timestamp, TradeId, VersionId, event::By},
     protocol::message::{Ack, Change, OutcomeRequest, WireError},
     rules::{
         desk::Entry,
@@ -93,6 +93,8 @@ pub struct GuardianStatus {
     pub epoch: u64,
     /// Why serving is locked, if it is.
     pub lock: Option<String>,
+    /// The symbols with versions of which none may speak, by a lock or an emergency.
+    pub silenced: Vec<Symbol>,
     /// The emergencies in force, in words.
     pub emergencies: Vec<String>,
     /// How close the versions that speak are to one.
