@@ -11,7 +11,7 @@ use crate::{
         history,
         supervision::Shell,
     },
-    domain::{Event, EventKind, Outcome, Skip, Timestamp, TradeId, event::Level, trip::Trip},
+    domain::{Decision, Event, EventKind, Outcome, Skip, Timestamp, TradeId, event::Level, trip::Trip},
     journal::{OutcomeRecord, SkipRecord, Source, Write},
     protocol::message::{Ack, OutcomeRequest, WireError},
     rules::{
@@ -40,15 +40,8 @@ impl Guardian {
             let entry = Entry::of_echo(echo, outcome.exit_at, &config.calendar, &config.policy);
             self.shared.feed.scored(now, entry);
         }
-        if is_open
-            && echo.is_none()
-            && let Some(version) = decision.as_ref().and_then(|echo| echo.model.as_ref())
-        {
-            let message = format!(
-                "{trade_id} was closed with a decision of {version}, which was never registered here: it counts for the \
-                 account and for no version; look whether the trader asks another daemon"
-            );
-            alert(&self.shared, Level::Warning, "unknown_version", message);
+        if is_open && echo.is_none() {
+            self.tell_of_unknown(trade_id, decision.as_ref());
         }
         let tripped = if is_open { self.judge(now, trade_id, outcome) } else { Vec::new() };
         let record = OutcomeRecord {
@@ -66,6 +59,18 @@ impl Guardian {
             feed.closed(now, &trade_id, outcome);
             Ok(ack)
         })
+    }
+
+    /// Alerts of a decision that is echoed and was not made here, when it is all that is known of the trade's signal.
+    fn tell_of_unknown(&self, trade_id: &TradeId, echo: Option<&Decision>) {
+        let Some(version) = echo.and_then(|echo| echo.model.as_ref()) else { return };
+        if self.shared.feed.heard(trade_id).is_none() {
+            let message = format!(
+                "{trade_id} was closed with a decision of {version}, which was never registered here: it counts for the \
+                 account and for no version; look whether the trader asks another daemon"
+            );
+            alert(&self.shared, Level::Warning, "unknown_version", message);
+        }
     }
 
     /// Whether an outcome can be that of its trade.
