@@ -13,7 +13,7 @@ use common::{
     place::{CONFIG, Place, examples, model},
     process::{Process, succeed},
     wait::until,
-    wire::{RESUME, arm_of, baseline, ml, promote, score},
+    wire::{RESUME, Wire, arm_of, baseline, ml, promote, score},
 };
 use vigie::{
     actors::daemon::Time,
@@ -103,12 +103,14 @@ fn a_clock_that_is_set_by_hours_locks_and_one_that_is_corrected_does_not() {
 }
 
 #[test]
-fn an_input_that_is_gone_locks_when_the_version_spoke() {
-    let extra =
-        |n: usize, line: &str| line.replacen('{', &format!("{{\"extra\":{{\"tick_rule\":0.{}}},", n * 37 % 10), 1);
+fn inputs_that_change_places_or_go_wait_for_a_restart() {
+    let extra = |n: usize, line: &str| {
+        let (tick_rule, tape) = (n * 37 % 10, n * 53 % 10);
+        line.replacen('{', &format!("{{\"extra\":{{\"tick_rule\":0.{tick_rule},\"tape\":-{tape}}},"), 1)
+    };
+    let inputs = |extra: &str| format!("{CONFIG}features.extra = [{extra}]\n");
     let place = Place::new();
-    let config = format!("{CONFIG}features.extra = [\"tick_rule\"]\n");
-    place.file("config.toml", &config);
+    place.file("config.toml", &inputs("\"tick_rule\", \"tape\""));
     let lines: Vec<String> = examples().iter().enumerate().map(|(n, line)| extra(n, line)).collect();
     place.file("trades.jsonl", &(lines.join("\n") + "\n"));
     succeed(&place, &["import", "--state", "state", "--config", "config.toml", "trades.jsonl"]);
@@ -116,12 +118,23 @@ fn an_input_that_is_gone_locks_when_the_version_spoke() {
     let daemon = Process::start(&place, &[]);
     let mut wire = daemon.connect();
     wire.ask_ok(promote("ES/1"));
-    assert_eq!(arm_of(&wire.ask(extra(1, &score("before")))), ml());
-    place.file("config.toml", CONFIG);
-    wire.ask_ok(r#"{"type":"reload"}"#);
-    until("the lock", || (wire.arm("after") == baseline("locked")).then_some(()));
-    until("the lock on disk", || locks(&place).first().cloned());
+    let answer = |wire: &mut Wire, name: &str| {
+        let answer = wire.ask(extra(1, &score(name)));
+        (arm_of(&answer), answer["score"].as_f64())
+    };
+    let before = answer(&mut wire, "before");
+    assert_eq!(before.0, ml());
+    for (n, changed) in ["\"tape\", \"tick_rule\"", "", "\"tape\""].into_iter().enumerate() {
+        place.file("config.toml", &inputs(changed));
+        let told = wire.ask_ok(r#"{"type":"reload"}"#);
+        assert!(told.to_string().contains("features.extra"), "{told}");
+        for k in 0..20 {
+            assert_eq!(answer(&mut wire, &format!("after-{n}-{k}")), before, "{changed}");
+        }
+    }
     daemon.stop();
-    let (told, locked) = (place.alerts("input_gone"), locks(&place));
-    assert!(told.len() == 1 && locked.len() == 1 && locked[0].0.contains("tick_rule"), "{told:?} {locked:?}");
+    place.file("config.toml", &inputs("\"tape\", \"tick_rule\""));
+    let daemon = Process::start(&place, &[]);
+    assert_eq!(answer(&mut daemon.connect(), "again"), before, "they are known by their names");
+    daemon.stop();
 }

@@ -29,8 +29,8 @@ use tokio::sync::Mutex;
 
 use self::load::{Folded, fold};
 pub use self::messages::{
-    Advance, Answer, Done, GuardianStatus, LockNow, ObserveGuardian, Order, PastClosed, Reconfigured, RecordOutcome,
-    RecordSkip, Verify, VersionStatus,
+    Advance, Answer, Done, GuardianStatus, LockNow, ObserveGuardian, Order, PastClosed, RecordOutcome, RecordSkip,
+    Verify, VersionStatus,
 };
 pub use self::register::Register;
 use super::{
@@ -42,10 +42,7 @@ use super::{
 use crate::{
     clock::Clock,
     config::Config,
-    domain::{
-        Event, EventKind, Symbol, VersionId,
-        event::{By, Level},
-    },
+    domain::{Event, EventKind, Symbol, VersionId, event::Level},
     features::row::Schema,
     journal::Write,
     protocol::message::WireError,
@@ -194,35 +191,6 @@ impl Guardian {
         self.publish();
     }
 
-    /// Reads the inputs of the loaded versions by the configuration now in force. A version that uses an input which is
-    /// no longer declared does not score any more; was it one that speaks, serving is locked.
-    fn reconfigured(&mut self) {
-        let shared = self.shared.clone();
-        let Ok(schema) = shared.schema() else { return };
-        let mut gone = Vec::new();
-        self.loaded.retain(|version, served| match served.for_schema(&schema) {
-            Ok(remapped) => {
-                *served = Arc::new(remapped);
-                true
-            }
-            Err(error) => {
-                let reason = format!("{version} does not score any more: {error}");
-                alert(&shared, Level::Critical, "input_gone", reason.clone());
-                gone.push((version.clone(), reason));
-                false
-            }
-        });
-        self.publish();
-        let speaks = |version: &VersionId| self.roster.speaking().any(|(other, _)| other == version);
-        let unlocked = self.roster.lock().is_none();
-        if let Some((_, reason)) = gone.into_iter().find(|(version, _)| unlocked && speaks(version)) {
-            let durable = self.silence(vec![EventKind::Locked { reason, by: By::Daemon("guardian".into()) }]);
-            actix::spawn(async move {
-                let _it_is_written_until_it_is = durable.await;
-            });
-        }
-    }
-
     fn event(&self, kind: EventKind) -> Event {
         Event { at: self.shared.clock.now(), kind }
     }
@@ -276,16 +244,6 @@ pub fn alert(shared: &Shared, level: Level, code: &str, message: String) {
 /// What is answered while the guardian is being made anew.
 fn down() -> WireError {
     WireError::new("retry", "the guardian is being made anew; send it again")
-}
-
-impl Handler<Reconfigured> for Shell<Guardian> {
-    type Result = ();
-
-    fn handle(&mut self, _: Reconfigured, context: &mut Context<Self>) {
-        if self.handle_with(context, "reconfigured", Guardian::reconfigured).is_none() {
-            self.miss();
-        }
-    }
 }
 
 impl Handler<LockNow> for Shell<Guardian> {
