@@ -153,6 +153,7 @@ min_accuracy = 0.45
 max_loss_streak = 12
 daily_loss_factor = 1.5
 daily_loss_limit = 500.0
+max_trade_pnl = 50000.0
 [monitor]
 window = 120
 scopes = 65
@@ -617,4 +618,4 @@ proptest! {
 }
 
 /// Of the built-in configuration; changes with every key and default.
-const GOLDEN_HASH: &str = "1cb7eb355ab5b470";
+const GOLDEN_HASH: &str = "9a67e71280bdd160";

@@ -400,6 +400,7 @@ fn what_tripped_stays_through_kills_reloads_and_looser_limits_until_an_operator_
         until("a reload", || place.events().iter().any(reloaded).then_some(()));
         assert_eq!(wire.arm_on(0, "Y"), baseline("locked"), "{way:?}");
         let status = wire.status();
+        assert_eq!(status["guardian"]["silenced"], json!(["ES"]), "{way:?}");
         let emergencies = status["guardian"]["emergencies"].as_array().unwrap().clone();
         assert!(emergencies[0].as_str().unwrap().contains(way.rule().name()), "{emergencies:?}");
         if matches!(way, Way::DayLoss | Way::Unknown) {

@@ -257,6 +257,31 @@ fn a_lock_wins_over_a_resume_that_is_under_way_also_after_a_restart() {
 }
 
 #[test]
+fn a_kill_takes_out_a_version_whose_step_into_service_is_under_way_also_after_a_restart() {
+    for (from, to) in [(State::Staging, "ab_test"), (State::Validated, "production")] {
+        let place = Place::with_model(from);
+        let (daemon, trap) = daemon(&place);
+        let (mut first, mut second) = (daemon.connect(), daemon.connect());
+        trap.hold_journal();
+        first.send(format!("{}\n", promote("ES/1").replace("production", to)));
+        trap.await_held();
+        second.send(format!("{}\n", r#"{"type":"kill","reason":"a test"}"#));
+        let mut trader = daemon.connect();
+        until("the lock", || (code(&trader.ask(promote("ES/9"))) == "refused").then_some(()));
+        trap.release();
+        assert_eq!(second.answer()["durable"], true);
+        first.answer();
+        trader.ask_ok(RESUME);
+        let silent = |wire: &mut Wire, id: &str| assert_eq!(wire.arm(id), baseline("no_model"), "from {from} to {to}");
+        silent(&mut trader, "T-1");
+        daemon.stop();
+        let daemon = Daemon::start(&place);
+        silent(&mut daemon.connect(), "T-2");
+        daemon.stop();
+    }
+}
+
+#[test]
 fn a_journal_that_fails_silences_the_models_and_loses_nothing_acknowledged() {
     let place = Place::with_model(State::Production);
     let trap = Trap::default();

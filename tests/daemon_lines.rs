@@ -262,6 +262,47 @@ fn outcomes_and_orders_at_fault() {
 }
 
 #[test]
+fn outcomes_that_cannot_be() {
+    let at = |line: String, exit: &str| line.replace("2025-09-01T16:00:00Z", exit);
+    let with = |decision: &str| outcome("T-2", 1.0).replacen('{', &format!(r#"{{"decision":{decision},"#), 1);
+    let said = r#"{"arm":"ml","confidence":0.5,"score":0.6,"size":1.0,"model":"ES/77","reason":"production"}"#;
+    let lines = [
+        line("a signal", score("T-1")),
+        line("a pnl of 1e308", outcome("T-1", 1e308)),
+        line("a loss in millionths", outcome("T-1", -5e8)),
+        line("an exit 55 years before its signal", at(outcome("T-1", -500.0), "1970-01-02T00:00:00Z")),
+        line("an exit of local time", at(outcome("T-1", -500.0), "2025-09-01T11:00:00Z")),
+        line("a clock that was corrected by seconds", at(outcome("T-1", -500.0), "2025-09-01T14:59:30Z")),
+        line("another exit of a trade that is recorded", at(outcome("T-1", -500.0), "1970-01-02T00:00:00Z")),
+        line("a size below zero", with(&said.replace("1.0", "-1.0"))),
+        line("a size that no policy gives", with(&said.replace("1.0", "1e300"))),
+        line("a version that never was", with(said)),
+    ];
+    insta::assert_snapshot!(answers(&lines), @r#"
+    a signal
+      {"ok":true,"id":"T-1","trade_id":"T-1","arm":"baseline","confidence":0.6,"score":0.5,"size":1.0,"model":null,"reason":"no_model"}
+    a pnl of 1e308
+      {"ok":false,"id":"T-1","error":{"code":"out_of_range","message":"outcome_metrics.pnl: 1e308 is more than one trade makes or loses, 1000000.0 by guardian.max_trade_pnl; it is not recorded, correct it and send it again","field":"outcome_metrics.pnl"}}
+    a loss in millionths
+      {"ok":false,"id":"T-1","error":{"code":"out_of_range","message":"outcome_metrics.pnl: -500000000.0 is more than one trade makes or loses, 1000000.0 by guardian.max_trade_pnl; it is not recorded, correct it and send it again","field":"outcome_metrics.pnl"}}
+    an exit 55 years before its signal
+      {"ok":false,"id":"T-1","error":{"code":"out_of_range","message":"outcome_metrics.exit_at: 1970-01-02T00:00:00Z lies before its signal, of 2025-09-01T15:00:00Z, by more than monitor.clock_tolerance_s; it is not recorded, correct it and send it again","field":"outcome_metrics.exit_at"}}
+    an exit of local time
+      {"ok":false,"id":"T-1","error":{"code":"out_of_range","message":"outcome_metrics.exit_at: 2025-09-01T11:00:00Z lies before its signal, of 2025-09-01T15:00:00Z, by more than monitor.clock_tolerance_s; it is not recorded, correct it and send it again","field":"outcome_metrics.exit_at"}}
+    a clock that was corrected by seconds
+      {"ok":true,"id":"T-1","trade_id":"T-1","durable":true,"matched":true,"duplicate":false}
+    another exit of a trade that is recorded
+      {"ok":false,"id":"T-1","error":{"code":"conflict","message":"T-1: something else is recorded for this trade, and stays; compare with the broker and correct the trader","field":"trade_id"}}
+    a size below zero
+      {"ok":false,"id":"T-2","error":{"code":"out_of_range","message":"decision.size: -1.0 is outside 0 to 10","field":"decision.size"}}
+    a size that no policy gives
+      {"ok":false,"id":"T-2","error":{"code":"out_of_range","message":"decision.size: 1e300 is outside 0 to 10","field":"decision.size"}}
+    a version that never was
+      {"ok":true,"id":"T-2","trade_id":"T-2","durable":true,"matched":false,"duplicate":false}
+    "#);
+}
+
+#[test]
 fn line_ends_of_other_systems_are_taken() {
     let lines = [
         line("CRLF", "{\"type\":\"ping\",\"id\":1}\r"),

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use vigie::{
     domain::{
         Money, Probability, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId,
-        trip::{Rule, Trip},
+        trip::{Blank, Rule, Trip},
     },
     rules::emergency::{ClosedTrade, Emergency, EmergencyOptions, Latches, Say},
 };
@@ -57,6 +57,27 @@ fn the_eleventh_loss_in_a_row_trips_and_trips_once() {
     assert_eq!(run(mixed), [(11, "ES/1: loss_streak 11 > 10".to_owned())]);
     let ended = (0..21).map(|n| trade(&format!("L{n}"), n, if n == 10 { 1.0 } else { -10.0 }));
     assert_eq!(run(ended), []);
+}
+
+#[test]
+fn a_streak_of_losses_trips_also_when_the_win_after_it_is_told_first() {
+    let told =
+        |order: &[i64]| run(order.iter().map(|n| trade(&format!("T{n}"), *n, if *n == 11 { 50.0 } else { -100.0 })));
+    let in_order: Vec<i64> = (0..12).collect();
+    let win_first: Vec<i64> = std::iter::once(11).chain(0..11).collect();
+    let middle_last: Vec<i64> = (0..12).filter(|n| *n != 5).chain([5]).collect();
+    let streak = "ES/1: loss_streak 11 > 10".to_owned();
+    assert_eq!(told(&in_order), [(10, streak.clone())]);
+    assert_eq!(told(&win_first), [(11, streak.clone())]);
+    assert_eq!(told(&middle_last), [(11, streak)]);
+}
+
+#[test]
+fn an_accuracy_that_was_too_low_trips_also_when_later_wins_are_told_first() {
+    let wins = |from: i64| (from..from + 50).map(|n| trade(&format!("W{n}"), n, 10.0));
+    let weak = || (0..60).map(|n| trade(&format!("T{n}"), n, if n % 5 < 2 { 10.0 } else { -10.0 }));
+    // at the 44th of the weak ones: with the six that came after them, 24 of 50 are right
+    assert_eq!(run(wins(1000).chain(weak())), [(93, "ES/1: accuracy 0.48 < 0.5".to_owned())]);
 }
 
 #[test]
@@ -117,6 +138,13 @@ fn a_rule_that_cannot_be_evaluated_trips() {
     let mut untraded = blank(true);
     untraded.ml.as_mut().unwrap().size = 0.0;
     assert_eq!(run([untraded]), []);
+    // an amount that no trade makes is none, and makes no room for losses
+    let absurd =
+        run([trade("T", 0, 1e308), ClosedTrade { ml: None, daily_loss_limit: None, ..trade("L", 1, -2500.0) }]);
+    let beyond = "cannot be evaluated: a trade was closed with a pnl beyond guardian.max_trade_pnl";
+    let tripped = ["ES/1: accuracy", "ES/1: loss_streak", "all: day_loss"].map(|rule| (0, format!("{rule} {beyond}")));
+    assert_eq!(absurd[..3], tripped);
+    assert_eq!(absurd[3..], [(1, "all: day_loss 2500 > 2000".to_owned())]);
     for limit in [-500.0, f64::NAN] {
         let odd = ClosedTrade { ml: None, daily_loss_limit: Some(limit), ..trade("T", 0, 5.0) };
         assert_eq!(
@@ -124,6 +152,20 @@ fn a_rule_that_cannot_be_evaluated_trips() {
             "all: day_loss cannot be evaluated: the signal's daily_loss_limit is negative or no number"
         );
     }
+}
+
+#[test]
+fn a_trade_of_which_nobody_knows_how_it_ended_trips_and_counts_when_it_is_told() {
+    let (options, mut emergency) = (EmergencyOptions::default(), Emergency::default());
+    emergency.begin(&id("ES/1"));
+    let loss = trade("T", 0, -10.0);
+    let tripped: Vec<String> = emergency.unknown(&loss, Blank::ExitOutOfRange).iter().map(said).collect();
+    let why = "cannot be evaluated: a trade was closed before its signal or in the future";
+    assert_eq!(tripped, ["ES/1: accuracy", "ES/1: loss_streak", "all: day_loss"].map(|rule| format!("{rule} {why}")));
+    assert_eq!(emergency.judge(&options, &loss), []);
+    assert_eq!(emergency.levels(&options)[0].loss_streak, 1);
+    emergency.retire(&id("ES/1"));
+    assert_eq!(emergency.unknown(&loss, Blank::ExitOutOfRange).len(), 1, "it is out of service");
 }
 
 #[test]
@@ -193,11 +235,26 @@ struct Slow {
 }
 
 impl Slow {
-    fn window(&self, version: &VersionId, options: &EmergencyOptions) -> Vec<&ClosedTrade> {
+    /// The trades of a version in the order of their exits, as many as are kept.
+    fn kept(&self, version: &VersionId, options: &EmergencyOptions) -> Vec<&ClosedTrade> {
         let of = |trade: &&ClosedTrade| trade.ml.as_ref().is_some_and(|say| say.version == *version);
         let mut trades: Vec<_> = self.trades.values().filter(of).filter(|trade| trade.pnl.is_some()).collect();
         trades.sort_by_key(|trade| (trade.at, trade.trade_id.clone()));
+        trades.split_off(trades.len().saturating_sub(2 * options.accuracy_window))
+    }
+
+    fn window(&self, version: &VersionId, options: &EmergencyOptions) -> Vec<&ClosedTrade> {
+        let mut trades = self.kept(version, options);
         trades.split_off(trades.len().saturating_sub(options.accuracy_window))
+    }
+
+    /// The trades as they stood after `trade`, and after each one that closed later.
+    fn moments<'a>(&'a self, trade: &ClosedTrade, options: &'a EmergencyOptions) -> Vec<Vec<&'a ClosedTrade>> {
+        let Some(say) = &trade.ml else { return Vec::new() };
+        let kept = self.kept(&say.version, options);
+        let place = kept.iter().position(|known| known.trade_id == trade.trade_id);
+        let ends = place.map_or(0..0, |place| place + 1..kept.len() + 1);
+        ends.map(|end| kept[..end].to_vec()).collect()
     }
 
     fn accuracy(window: &[&ClosedTrade]) -> f64 {
@@ -225,12 +282,17 @@ impl Slow {
         self.trades.insert(trade.trade_id.clone(), trade.clone());
         let blank = trade.pnl.is_none();
         if let Some(say) = trade.ml.as_ref().filter(|say| !self.gone.contains(&say.version)) {
-            let window = self.window(&say.version, options);
-            let enough = window.len() >= options.accuracy_min_trades;
-            if blank || (enough && Self::accuracy(&window) < options.min_accuracy) {
+            let (moments, kept) = (self.moments(trade, options), self.kept(&say.version, options).len());
+            let is_weak = |moment: &Vec<&ClosedTrade>| {
+                let window = &moment[moment.len().saturating_sub(options.accuracy_window)..];
+                let whole = window.len() == options.accuracy_window || kept < 2 * options.accuracy_window;
+                let enough = whole && window.len() >= options.accuracy_min_trades;
+                enough && Self::accuracy(window) < options.min_accuracy
+            };
+            if blank || moments.iter().any(is_weak) {
                 tripped.insert((Some(say.version.clone()), Rule::Accuracy));
             }
-            if blank || Self::streak(&window) > options.max_loss_streak {
+            if blank || moments.iter().any(|moment| Self::streak(moment) > options.max_loss_streak) {
                 tripped.insert((Some(say.version.clone()), Rule::LossStreak));
             }
             if !tripped.is_empty() {
@@ -285,11 +347,35 @@ proptest! {
         }
         for level in quick.levels(&options) {
             let window = slow.window(&level.version, &options);
-            prop_assert_eq!((level.trades, level.loss_streak), (window.len(), Slow::streak(&window)));
+            let streak = Slow::streak(&slow.kept(&level.version, &options));
+            prop_assert_eq!((level.trades, level.loss_streak), (window.len(), streak));
             prop_assert_eq!(level.accuracy, (!window.is_empty()).then(|| Slow::accuracy(&window)));
         }
         for day in trades.iter().map(|trade| trade.day) {
             prop_assert!((quick.day_pnl(day).unwrap() - slow.day_pnl(day)).abs() < 1e-9);
         }
+    }
+
+    /// What trips in the order of the exits trips in any order, sooner or later.
+    #[test]
+    fn no_order_of_telling_spares_a_version(
+        outcomes in prop::collection::vec((any::<bool>(), 0.0..=1.0_f64), 1..60),
+        order in prop::collection::vec(any::<u64>(), 60),
+    ) {
+        let options = EmergencyOptions {
+            accuracy_window: 30, accuracy_min_trades: 15, min_accuracy: 0.45, max_loss_streak: 5, ..EmergencyOptions::default()
+        };
+        let mut trades: Vec<ClosedTrade> = outcomes.iter().enumerate().map(|(n, (wins, score))| {
+            let mut trade = trade(&format!("T{n}"), n as i64, if *wins { 10.0 } else { -10.0 });
+            trade.ml.as_mut().unwrap().score = Probability::new(*score).unwrap();
+            trade
+        }).collect();
+        let trips = |trades: &[ClosedTrade]| {
+            let mut emergency = Emergency::default();
+            trades.iter().any(|trade| !emergency.judge(&options, trade).is_empty())
+        };
+        let in_order = trips(&trades);
+        trades.sort_by_key(|trade| order[trade.trade_id.as_str()[1..].parse::<usize>().unwrap()]);
+        prop_assert!(!in_order || trips(&trades));
     }
 }

@@ -276,6 +276,7 @@ impl Daemon {
             kill_file: Some(kill_file.clone()),
             trainer: Rc::default(),
             unsaved: Rc::new(RefCell::new(Vec::new())),
+            under_way: Rc::default(),
             turn: Arc::default(),
         };
         let asked_to_train = Rc::clone(&guardian_shared.trainer);

@@ -79,7 +79,12 @@ impl Feed {
 
     /// What was answered to a signal long ago, from the journal. It is no news.
     pub fn remember(&self, now: Timestamp, entry: Entry) {
-        self.0.desk.borrow_mut().open(now, entry);
+        self.0.desk.borrow_mut().recall(now, entry);
+    }
+
+    /// Whether the outcome of a trade is known to be on disk.
+    pub fn is_closed(&self, trade_id: &TradeId) -> bool {
+        self.0.desk.borrow().is_closed(trade_id)
     }
 
     /// The daily limit of the latest signal that carried one.

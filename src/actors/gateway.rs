@@ -1,6 +1,7 @@
 //! Between the socket and the actors: who may ask what, and how each answer is written.
 #![deny(clippy::indexing_slicing)]
 
+mod import;
 mod read;
 
 use std::{cell::Cell, collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
@@ -16,7 +17,7 @@ use tokio::{
 
 use super::{
     ab_router::AbRouter,
-    acknowledge::{acknowledgement, retry},
+    acknowledge::retry,
     bulletin,
     feed::Feed,
     guardian::{Guardian, Order, RecordOutcome, RecordSkip},
@@ -36,10 +37,7 @@ use crate::{
     },
     journal::{SignalRecord, Source, Write},
     protocol::{
-        message::{
-            self, Ack, Change, Envelope, ImportRequest, Read, Rejected, RejectedScore, Request, Subscribe, Task,
-            WireError,
-        },
+        message::{self, Ack, Change, Envelope, Read, Rejected, RejectedScore, Request, Subscribe, Task, WireError},
         peer::{Peer, Role},
         server::{Connections, Service},
     },
@@ -242,14 +240,6 @@ impl Gateway {
         Ok(json!({ "done": "it has begun", "training": number }))
     }
 
-    /// Stores a past trade. It is history: it passes no judgement, and counts for no day's loss.
-    async fn import(&self, request: ImportRequest, peer: Peer) -> Result<Ack, WireError> {
-        may_operate(peer)?;
-        let trade_id = request.parsed.signal.trade_id.clone();
-        let write = Write::past_trade(request.parsed, request.line, self.0.clock.now());
-        acknowledgement(self.0.journal.write(vec![write]).await, trade_id, false)
-    }
-
     async fn reload(&self) -> Result<Vec<String>, String> {
         let (sender, receiver) = oneshot::channel();
         let asked = self.0.reload.try_send(sender);
@@ -340,7 +330,7 @@ impl Service for Gateway {
         }
         actix::spawn(async move {
             let recorded = match request {
-                Request::Outcome(request) => guardian.send(RecordOutcome { request: *request, recalled: false }).await,
+                Request::Outcome(request) => guardian.send(RecordOutcome { request: *request, recalled: None }).await,
                 Request::Skip(skip) => guardian.send(RecordSkip(skip)).await,
                 Request::Import(import) => Ok(gateway.import(*import, peer).await),
                 Request::Score(_)

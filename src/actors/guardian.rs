@@ -29,8 +29,8 @@ use tokio::sync::Mutex;
 
 use self::load::{Folded, fold, lock, told};
 pub use self::messages::{
-    Advance, Answer, Done, GuardianStatus, LockNow, ObserveGuardian, Order, RecordOutcome, RecordSkip, Verify,
-    VersionStatus,
+    Advance, Answer, Done, GuardianStatus, LockNow, ObserveGuardian, Order, PastClosed, RecordOutcome, RecordSkip,
+    Verify, VersionStatus,
 };
 pub use self::register::Register;
 use super::{
@@ -90,6 +90,8 @@ pub struct Shared {
     /// What took a model's word away and is not on disk yet. It outlives the guardian, so that one made anew from the
     /// journal does not give the word back.
     pub unsaved: Rc<RefCell<Vec<Event>>>,
+    /// The events of an order that gives a model a say and is not in force yet: a kill takes back what they would give.
+    pub under_way: Rc<RefCell<Vec<Event>>>,
     /// Held by an order that gives a model a say, until it is in force. What takes the word away meanwhile is recorded
     /// behind it, so that the log has the last word last.
     pub turn: Arc<Mutex<()>>,
@@ -227,6 +229,7 @@ impl Guardian {
         GuardianStatus {
             epoch: serving.epoch,
             lock: serving.lock.clone(),
+            silenced: self.roster.plan().into_keys().filter(|symbol| self.roster.silenced(symbol).is_some()).collect(),
             emergencies: self.roster.latches().held().iter().map(|latch| latch.trip.to_string()).collect(),
             levels: self.emergency.levels(&config.guardian),
             day_pnl: self.emergency.day_pnl(today),

@@ -1,6 +1,6 @@
 //! What the journal remembers, in the form in which the pure core wants it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
@@ -79,7 +79,7 @@ pub fn recent_signals(reader: &Reader, hours: f64) -> Result<Vec<Signal>, String
 }
 
 /// Everything that happened while the daemon ran, in the order in which it was recorded. Past trades that were imported
-/// are not among it.
+/// are not among it; an imported outcome of a signal that was answered here is, behind the answer.
 ///
 /// # Errors
 /// When the storage cannot be read. Damaged records are left out: an event that cannot be read may have been the one
@@ -101,16 +101,26 @@ pub fn happenings(reader: &Reader, calendar: &TradingCalendar, policy: &Policy) 
         };
         all.push((seq, Happening::Event(event)));
     }
+    let mut imported: BTreeMap<TradeId, Option<(u64, Timestamp)>> = BTreeMap::new();
+    for stored in reader.outcomes().map_err(text)? {
+        if let Some(stored) = kept(stored)?.filter(|stored| stored.record.source == Source::Import) {
+            imported.insert(stored.record.trade_id, None);
+        }
+    }
     for stored in reader.signals().map_err(text)? {
         let Some(StoredSignal { seq, record, signal }) = kept(stored)? else { continue };
         let Some(decision) = record.decision else { continue };
+        if let Some(answered) = imported.get_mut(&record.trade_id) {
+            answered.get_or_insert((seq, record.received_at));
+        }
         let entry = Box::new(Entry::of_signal(&signal, calendar, decision, record.opinions));
         all.push((seq, Happening::Scored { at: record.received_at, entry }));
     }
     for stored in reader.outcomes().map_err(text)? {
-        let Some(StoredOutcome { seq, record, .. }) = kept(stored)? else { continue };
+        let Some(StoredOutcome { mut seq, mut record, .. }) = kept(stored)? else { continue };
         if record.source == Source::Import {
-            continue;
+            let Some((answered, at)) = imported.get(&record.trade_id).copied().flatten() else { continue };
+            (seq, record.received_at) = (seq.max(answered), record.received_at.max(at));
         }
         let exit_at = record.outcome.exit_at;
         let OutcomeRecord { trade_id, received_at: at, echo, outcome, .. } = record;
@@ -125,19 +135,41 @@ pub fn happenings(reader: &Reader, calendar: &TradingCalendar, policy: &Policy) 
     Ok(all.into_iter().map(|(_, happening)| happening).collect())
 }
 
-/// What was answered each time a trade was scored, oldest first. Damaged records are left out.
+/// What the journal knows of one trade.
+#[derive(Debug)]
+pub struct Known {
+    /// What was answered each time it was scored, and when, oldest first.
+    pub answered: Vec<(Timestamp, Entry)>,
+    /// Whether its outcome is there, readable or not.
+    pub closed: bool,
+}
+
+impl Known {
+    /// What had been answered by the time `at`.
+    pub fn before(self, at: Timestamp) -> impl Iterator<Item = Entry> {
+        self.answered.into_iter().filter(move |(answered, _)| *answered <= at).map(|(_, entry)| entry)
+    }
+}
+
+/// What is known of a trade. Damaged signals are left out.
 ///
 /// # Errors
 /// When the storage cannot be read.
-pub fn entries_of(reader: &Reader, trade_id: &TradeId, calendar: &TradingCalendar) -> Result<Vec<Entry>, String> {
-    let mut found = Vec::new();
+pub fn known_of(reader: &Reader, trade_id: &TradeId, calendar: &TradingCalendar) -> Result<Known, String> {
+    let closed = match reader.outcome(trade_id) {
+        Ok(outcome) => outcome.is_some(),
+        Err(StoreError::BadRecord(_)) => true,
+        Err(error) => return Err(error.to_string()),
+    };
+    let mut answered = Vec::new();
     for stored in reader.signals_of(trade_id).map_err(|error| error.to_string())? {
         let Some(StoredSignal { record, signal, .. }) = kept(stored)? else { continue };
         if let Some(decision) = record.decision {
-            found.push(Entry::of_signal(&signal, calendar, decision, record.opinions));
+            let entry = Entry::of_signal(&signal, calendar, decision, record.opinions);
+            answered.push((record.received_at, entry));
         }
     }
-    Ok(found)
+    Ok(Known { answered, closed })
 }
 
 /// A record that can be read; `None` for one that is damaged.
@@ -160,6 +192,13 @@ pub fn past(reader: &Reader, config: &Config) -> Result<(Past, Vec<Trip>), Strin
     for happening in happenings(reader, &config.calendar, &config.policy)? {
         let today = config.calendar.day_of(happening.at());
         while past.trials.close_next(today, config.experiment.outcome_wait_days).is_some() {}
+        if let Happening::Closed { at, trade_id, .. } = &happening
+            && past.desk.heard(trade_id).is_none()
+        {
+            // of a trade that had left the desk the journal was asked, and knows it now as it did then
+            let known = known_of(reader, trade_id, &config.calendar)?;
+            known.before(*at).for_each(|entry| drop(past.desk.recall(*at, entry)));
+        }
         trips.extend(past.take(&config.guardian, &config.calendar, happening));
     }
     Ok((past, trips))

@@ -54,7 +54,13 @@ fn describe(status: &Value) -> String {
     };
     let lock = match status.pointer("/guardian/lock") {
         Some(Value::String(reason)) => format!("LOCKED to the baseline: {reason}"),
-        Some(_) => "as the versions below say".to_owned(),
+        Some(_) => match silenced(status).as_slice() {
+            [] => "as the versions below say".to_owned(),
+            symbols => format!(
+                "{}: SILENCED by the emergency below until `vigie resume`; else as the versions below say",
+                symbols.join(", ")
+            ),
+        },
         None => "LOCKED to the baseline: the guardian is being made anew".to_owned(),
     };
     let emergencies = status.pointer("/guardian/emergencies").and_then(Value::as_array);
@@ -112,6 +118,12 @@ fn describe(status: &Value) -> String {
     terminal::table(&rows)
 }
 
+/// The symbols of which no version may speak.
+fn silenced(status: &Value) -> Vec<&str> {
+    let symbols = status.pointer("/guardian/silenced").and_then(Value::as_array);
+    symbols.into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
 /// How close a version is to an emergency.
 fn level(status: &Value, version: &str) -> String {
     let levels = status.pointer("/guardian/levels").and_then(Value::as_array);
@@ -121,4 +133,28 @@ fn level(status: &Value, version: &str) -> String {
     let accuracy = level.get("accuracy").and_then(Value::as_f64);
     let accuracy = accuracy.map_or_else(String::new, |accuracy| format!("{:.1} % right over ", 100.0 * accuracy));
     format!(", {accuracy}{} closed trades, {} lost in a row", count("trades"), count("loss_streak"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_symbols_that_an_emergency_silences_are_named_where_it_says_what_is_served() {
+        let serving = |guardian: Value| {
+            let told = describe(&json!({ "guardian": guardian }));
+            told.lines()
+                .find_map(|line| line.strip_prefix("serving"))
+                .map(|line| line.trim().to_owned())
+                .unwrap_or_default()
+        };
+        let emergencies = json!(["emergency of ES/2: loss_streak 11 > 10"]);
+        let one = json!({ "lock": null, "silenced": ["ES"], "emergencies": emergencies });
+        assert_eq!(
+            serving(one),
+            "ES: SILENCED by the emergency below until `vigie resume`; else as the versions below say"
+        );
+        assert_eq!(serving(json!({ "lock": null, "silenced": [] })), "as the versions below say");
+        assert_eq!(serving(json!({ "lock": "a test", "silenced": ["ES"] })), "LOCKED to the baseline: a test");
+    }
 }

@@ -178,6 +178,7 @@ fn guardian(reader: &mut Reader<'_, '_>) -> EmergencyOptions {
         max_loss_streak: at.count("max_loss_streak", 0..=999),
         daily_loss_factor: at.number("daily_loss_factor", above(0.0, 100.0)),
         daily_loss_limit: at.number("daily_loss_limit", above(0.0, 1e9)),
+        max_trade_pnl: at.number("max_trade_pnl", above(0.0, 1e9)),
     };
     let window = "guardian.accuracy_window";
     let enough = options.accuracy_min_trades <= options.accuracy_window;

@@ -29,6 +29,10 @@ pub enum Blank {
     PnlOfMlTrade,
     /// A trade was closed without a pnl.
     PnlOfTrade,
+    /// A trade was closed with a pnl that no trade makes.
+    PnlOutOfRange,
+    /// A trade was closed at a time that cannot be.
+    ExitOutOfRange,
     /// The daily limit of the latest signal is no amount.
     DailyLimit,
     /// More trades in a day than can be told apart.
@@ -113,6 +117,8 @@ impl fmt::Display for Blank {
         f.write_str(match self {
             Self::PnlOfMlTrade => "an ML trade was closed without a pnl",
             Self::PnlOfTrade => "a trade was closed without a pnl",
+            Self::PnlOutOfRange => "a trade was closed with a pnl beyond guardian.max_trade_pnl",
+            Self::ExitOutOfRange => "a trade was closed before its signal or in the future",
             Self::DailyLimit => "the signal's daily_loss_limit is negative or no number",
             Self::TooManyTrades => "there are more trades in the day than can be told apart",
         })

@@ -18,6 +18,8 @@ use crate::domain::{
     TradingDay, VersionId,
 };
 
+/// The smallest multiple of the strategy's size that is a trade. What it earned tells nothing of the strategy's own size below.
+const LEAST_SIZE: f64 = 1e-6;
 /// Trades that are remembered at most; the oldest make room.
 pub const MOST_TRADES: usize = 50_000;
 
@@ -126,9 +128,9 @@ impl Entry {
     }
 
     /// What the strategy alone would have made of a trade that earned `pnl` at the size the trader was told. `None` when
-    /// that size is 0: nothing was to be traded.
+    /// that size is 0, or next to it: nothing was to be traded.
     pub fn at_own_size(&self, pnl: f64) -> Option<f64> {
-        (self.decision.size > 0.0).then(|| pnl / self.decision.size)
+        (self.decision.size >= LEAST_SIZE).then(|| pnl / self.decision.size)
     }
 }
 
@@ -157,6 +159,11 @@ impl Desk {
     /// A signal was answered at `now`. `None` for one that came before: its first answer is the one that counts.
     pub fn open(&mut self, now: Timestamp, entry: Entry) -> Option<Arc<Entry>> {
         self.daily_loss_limit = entry.daily_loss_limit.or(self.daily_loss_limit);
+        self.recall(now, entry)
+    }
+
+    /// As [`Desk::open`], of a signal that was answered long ago: what it says of the daily limit has been overtaken.
+    pub fn recall(&mut self, now: Timestamp, entry: Entry) -> Option<Arc<Entry>> {
         if let Some(held) = self.trades.get_mut(&entry.trade_id) {
             let heard_before = held.heard.as_ref().or(held.entry.as_ref()).is_some_and(|held| held.speaker().is_some());
             if entry.speaker().is_some() && !heard_before {
@@ -167,6 +174,11 @@ impl Desk {
         let (trade_id, entry) = (entry.trade_id.clone(), Arc::new(entry));
         self.hold(now, trade_id, Some(Arc::clone(&entry)), false);
         Some(entry)
+    }
+
+    /// Whether a trade is known to be closed.
+    pub fn is_closed(&self, trade_id: &TradeId) -> bool {
+        self.trades.get(trade_id).is_some_and(|held| held.closed)
     }
 
     /// A trade was closed at `now`.
@@ -252,6 +264,20 @@ mod tests {
         // one that was never scored here counts once as well, and is not opened behind its own outcome
         assert_eq!(desk.close(at(1), &id(2)), Closing::First(None));
         assert_eq!((desk.close(at(1), &id(2)), desk.open(at(1), entry(2, 1.0))), (Closing::Again, None));
+    }
+
+    #[test]
+    fn the_daily_limit_is_that_of_the_latest_signal_and_not_of_one_that_is_recalled() {
+        let with = |n, limit| Entry { daily_loss_limit: limit, ..entry(n, 1.0) };
+        let mut desk = desk();
+        desk.open(at(0), with(1, Some(1e6)));
+        desk.open(at(11), with(2, Some(1000.0)));
+        desk.open(at(11), with(3, None));
+        assert_eq!(desk.entry(&id(1)), None);
+        desk.recall(at(11), with(1, Some(1e6)));
+        assert_eq!((desk.entry(&id(1)).is_some(), desk.daily_loss_limit()), (true, Some(1000.0)));
+        desk.open(at(11), with(4, Some(500.0)));
+        assert_eq!(desk.daily_loss_limit(), Some(500.0));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod alarm;
 pub mod answer;
 pub mod case;
+pub mod credible;
 pub mod desk;
 pub mod drill;
 pub mod emergency;

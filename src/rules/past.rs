@@ -78,7 +78,7 @@ impl Past {
         Self { desk, trials: Trials::default(), emergency: Emergency::default() }
     }
 
-    /// Takes in what happened next. Gives back the emergencies that a closed trade is, by `options`.
+    /// Takes in what happened next. Gives back the emergencies that a closed trade is, by `options` and by who spoke then.
     pub fn take(&mut self, options: &EmergencyOptions, calendar: &TradingCalendar, happening: Happening) -> Vec<Trip> {
         match happening {
             Happening::Event(event) => {
@@ -94,13 +94,15 @@ impl Past {
                 }
             }
             Happening::Closed { at, trade_id, echo, outcome } => {
+                let echo = echo.filter(|entry| is_of_here(self.trials.roster(), &entry.decision));
                 if let Some(entry) = echo.and_then(|entry| self.desk.open(at, *entry)) {
                     self.trials.take(at, &News::Scored(entry));
                 }
                 let entry = self.desk.heard(&trade_id).cloned();
                 let limit = self.desk.daily_loss_limit();
                 let trade = closed_trade(&trade_id, &outcome, entry.as_deref(), at, limit, calendar);
-                let trips = self.emergency.judge(options, &trade);
+                let mut trips = self.emergency.judge(options, &trade);
+                trips.retain(|trip| follows(self.trials.roster(), trip));
                 if let Closing::First(Some(entry)) = self.desk.close(at, &trade_id) {
                     self.trials.take(at, &News::Closed(entry, *outcome));
                 }
@@ -116,7 +118,14 @@ impl Past {
     }
 }
 
-/// A closed trade as the emergency rules see it. `limit` is the daily limit of the latest signal.
+/// Whether a decision that is echoed can have been made here: a version that was never registered said nothing. The trade may
+/// be real all the same, from before a journal was lost.
+pub fn is_of_here(roster: &Roster, echo: &Decision) -> bool {
+    echo.model.as_ref().is_none_or(|version| roster.standing(version).is_some())
+}
+
+/// A closed trade as the emergency rules see it: closed no sooner than its signal fired. `limit` is the daily limit of the
+/// latest signal.
 pub fn closed_trade(
     trade_id: &TradeId,
     outcome: &Outcome,
@@ -125,7 +134,8 @@ pub fn closed_trade(
     limit: Option<f64>,
     calendar: &TradingCalendar,
 ) -> ClosedTrade {
-    let (at, day) = ClosedTrade::closed_at(outcome.exit_at, received_at, calendar);
+    let exit_at = entry.map_or(outcome.exit_at, |entry| outcome.exit_at.max(entry.at));
+    let (at, day) = ClosedTrade::closed_at(exit_at, received_at, calendar);
     let say = |entry: &Entry| {
         let Decision { score, size, .. } = entry.decision;
         Some(Say { version: entry.speaker()?.clone(), score, size })
@@ -164,18 +174,26 @@ pub fn missed(roster: &Roster, emergency: &Emergency, trips: Vec<Trip>, today: T
     trips.into_iter().filter(is_missed).collect()
 }
 
-/// What follows from emergencies: the latch, the versions that go, and the word to a person. A rule that could not be
-/// evaluated while no model had a say does no harm, and nothing follows from it.
+/// Whether anything follows from an emergency. A rule that could not be evaluated while no model had a say does no harm.
+fn follows(roster: &Roster, trip: &Trip) -> bool {
+    trip.breach.value.is_some() || concerned(roster, trip).next().is_some()
+}
+
+/// The versions that speak and that an emergency takes down.
+fn concerned<'a>(roster: &'a Roster, trip: &Trip) -> impl Iterator<Item = &'a VersionId> {
+    let is_concerned = |version: &&VersionId| trip.version.as_ref().is_none_or(|of| of == *version);
+    roster.speaking().map(|(version, _)| version).filter(is_concerned)
+}
+
+/// What follows from emergencies: the latch, the versions that go, and the word to a person.
 pub fn consequences(roster: &Roster, trips: Vec<Trip>) -> Vec<EventKind> {
     let mut gone: Vec<VersionId> = Vec::new();
     let mut events = Vec::new();
     let by = || By::Daemon("guardian".into());
     for trip in trips {
-        let concerned = |version: &VersionId| trip.version.as_ref().is_none_or(|of| of == version);
-        let speaking: Vec<VersionId> =
-            roster.speaking().map(|(version, _)| version.clone()).filter(|version| concerned(version)).collect();
+        let speaking: Vec<VersionId> = concerned(roster, &trip).cloned().collect();
         let latched = roster.latches().held().iter().any(|latch| latch.trip.is_same(&trip));
-        if speaking.is_empty() && (latched || trip.breach.value.is_none()) {
+        if !follows(roster, &trip) || (speaking.is_empty() && latched) {
             continue;
         }
         let named = |what: &str, number: Option<f64>| number.map(|number| (what.into(), number));
@@ -216,4 +234,69 @@ fn say(trip: &Trip, speaking: &[VersionId]) -> String {
     };
     let at = trip.at;
     format!("{trip} at {at}: {done}, {scope} {until}; compare its trades with its validation before you resume")
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::{SignedDuration, civil, tz::TimeZone};
+
+    use super::*;
+    use crate::domain::{Money, lifecycle::Transition};
+
+    fn calendar() -> TradingCalendar {
+        TradingCalendar::new(TimeZone::UTC, civil::time(22, 0, 0, 0))
+    }
+
+    fn noon() -> Timestamp {
+        "2025-09-01T12:00:00Z".parse().unwrap()
+    }
+
+    fn told(past: &mut Past, happening: Happening) -> Vec<Trip> {
+        past.take(&EmergencyOptions::default(), &calendar(), happening)
+    }
+
+    fn closed(past: &mut Past, name: &str, pnl: Option<f64>) -> Vec<Trip> {
+        let outcome = Outcome {
+            exit_at: noon(),
+            entry_price: None,
+            exit_price: None,
+            pnl: pnl.map(|pnl| Money::new(pnl).unwrap()),
+            slippage_ticks: None,
+            exit_reason: "signal".into(),
+            bars_held: None,
+            mfe_ticks: None,
+            mae_ticks: None,
+        };
+        let trade_id = TradeId::new(name).unwrap();
+        told(past, Happening::Closed { at: noon(), trade_id, echo: None, outcome: Box::new(outcome) })
+    }
+
+    /// A past in which ES/1 is trained, and what brings it into production.
+    fn trained() -> (Past, Vec<EventKind>) {
+        let mut past = Past::new(Desk::new(SignedDuration::from_hours(240)));
+        let version: VersionId = "ES/1".parse().unwrap();
+        let kind = EventKind::Trained { version: version.clone(), evidence: BTreeMap::new() };
+        told(&mut past, Happening::Event(Event { at: noon(), kind }));
+        let steps = [Transition::Validate, Transition::Stage, Transition::StartTest, Transition::Promote];
+        let moved = steps.map(|step| {
+            let (version, by, evidence) = (version.clone(), By::Uid(0), BTreeMap::new());
+            EventKind::Moved { version, step, reason: String::new(), by, overridden: true, evidence }
+        });
+        (past, moved.into())
+    }
+
+    #[test]
+    fn what_was_no_emergency_when_it_happened_is_none_when_a_version_speaks_later() {
+        let (mut past, promotion) = trained();
+        let before = closed(&mut past, "T-1", None);
+        promotion.into_iter().for_each(|kind| drop(told(&mut past, Happening::Event(Event { at: noon(), kind }))));
+        let today = calendar().day_of(noon());
+        assert_eq!(missed(past.trials.roster(), &past.emergency, before, today), []);
+        // while it speaks the same is one, and a loss beyond the limit is one whoever speaks
+        let now = closed(&mut past, "T-2", None);
+        assert_eq!(missed(past.trials.roster(), &past.emergency, now, today).len(), 1);
+        let (mut past, _) = trained();
+        let loss = closed(&mut past, "T-1", Some(-2500.0));
+        assert_eq!(missed(past.trials.roster(), &past.emergency, loss, today).len(), 1);
+    }
 }

@@ -4,9 +4,10 @@ use actix::Message;
 use serde::Serialize;
 
 use crate::{
-    domain::{Skip, VersionId, event::By},
+    domain::{Outcome, Skip, Symbol, Timestamp, TradeId, VersionId, event::By},
     protocol::message::{Ack, Change, OutcomeRequest, WireError},
     rules::{
+        desk::Entry,
         emergency::VersionLevel,
         promotion::{Gate, Step},
         roster::Standing,
@@ -18,8 +19,29 @@ use crate::{
 pub struct RecordOutcome {
     /// As it came.
     pub request: OutcomeRequest,
-    /// Whether the journal was asked about its signal already.
-    pub recalled: bool,
+    /// What the journal knows of a trade that is not on the desk, once it was asked.
+    pub recalled: Option<Recalled>,
+}
+
+/// What the journal knows of a trade.
+#[derive(Debug, Clone, Copy)]
+pub struct Recalled {
+    /// Whether its outcome is there.
+    pub closed: bool,
+}
+
+/// A trade of here whose outcome was imported and is on disk. False when the guardian is being made anew and has to be told
+/// again.
+#[derive(Debug, Clone)]
+pub struct PastClosed {
+    /// When it was imported.
+    pub at: Timestamp,
+    /// Which.
+    pub trade_id: TradeId,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// What was answered to its signal, if that is not on the desk.
+    pub answered: Vec<Entry>,
 }
 
 /// A signal that was let go, to be recorded.
@@ -67,6 +89,8 @@ pub struct GuardianStatus {
     pub epoch: u64,
     /// Why serving is locked, if it is.
     pub lock: Option<String>,
+    /// The symbols with versions of which none may speak, by a lock or an emergency.
+    pub silenced: Vec<Symbol>,
     /// The emergencies in force, in words.
     pub emergencies: Vec<String>,
     /// How close the versions that speak are to one.
@@ -104,6 +128,9 @@ pub type Answer<T> = Result<T, WireError>;
 
 impl Message for RecordOutcome {
     type Result = Answer<Ack>;
+}
+impl Message for PastClosed {
+    type Result = bool;
 }
 impl Message for RecordSkip {
     type Result = Answer<Ack>;

@@ -1,6 +1,6 @@
 //! Orders of people: what silences a model is in force at once, what gives it a say waits for the disk.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc};
 
 use actix::{Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
 
@@ -32,6 +32,22 @@ pub(super) struct Committed {
 
 impl Message for Committed {
     type Result = ();
+}
+
+/// The events of the order under way, told of until this is dropped.
+struct UnderWay(Rc<RefCell<Vec<Event>>>);
+
+impl UnderWay {
+    fn begin(told: &Rc<RefCell<Vec<Event>>>, events: &[Event]) -> Self {
+        *told.borrow_mut() = events.to_vec();
+        Self(Rc::clone(told))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.borrow_mut().clear();
+    }
 }
 
 impl Guardian {
@@ -89,12 +105,21 @@ impl Guardian {
         }
     }
 
-    /// What rolls back every version that speaks.
+    /// What rolls back every version that speaks, and every one that will when the order under way is on disk.
     pub(super) fn killed(&self, reason: &str, by: &By) -> Vec<EventKind> {
-        let step = |(version, state): (&VersionId, State)| {
-            Some(moved(version, state.out_of_service()?, reason, by.clone(), false, BTreeMap::new()))
+        let mut speaking: BTreeMap<VersionId, State> =
+            self.roster.speaking().map(|(version, state)| (version.clone(), state)).collect();
+        for event in &*self.shared.under_way.borrow() {
+            if let EventKind::Moved { version, step, .. } = &event.kind
+                && step.edge().1.may_speak()
+            {
+                speaking.insert(version.clone(), step.edge().1);
+            }
+        }
+        let step = |(version, state): (VersionId, State)| {
+            Some(moved(&version, state.out_of_service()?, reason, by.clone(), false, BTreeMap::new()))
         };
-        self.roster.speaking().filter_map(step).collect()
+        speaking.into_iter().filter_map(step).collect()
     }
 
     /// A step on evidence: checked against where the version stands now.
@@ -153,6 +178,7 @@ impl Guardian {
         }
         let journal = self.shared.journal.clone();
         let schema = self.shared.schema();
+        let under_way = UnderWay::begin(&self.shared.under_way, &events);
         Box::pin(async move {
             let committed = async {
                 let schema = schema.map_err(|error| WireError::new("config", error))?;
@@ -179,6 +205,7 @@ impl Guardian {
             };
             let committed: Answer<Committed> = committed.await;
             let delivered = address.send(committed?).await;
+            drop(under_way);
             drop(turn);
             delivered.map_err(|error| WireError::new("internal_error", error.to_string()))?;
             Ok(Done { done, durable: true })

@@ -1,37 +1,49 @@
 //! Outcomes and signals let go: first the guardian, then the journal, then the acknowledgement.
 
 use actix::{Addr, AsyncContext, Context, Handler, ResponseFuture};
+use jiff::SignedDuration;
 use tokio::time::sleep;
 
-use super::{Answer, Guardian, RecordOutcome, RecordSkip, SAVE_RETRY, alert, down};
+use super::{Answer, Guardian, PastClosed, RecordOutcome, RecordSkip, SAVE_RETRY, alert, down, messages::Recalled};
 use crate::{
     actors::{
         acknowledge::{CONFLICT, acknowledgement, retry},
         history,
         supervision::Shell,
     },
-    domain::{Event, EventKind, Skip, Timestamp, TradeId, event::Level},
+    domain::{Decision, Event, EventKind, Outcome, Skip, Timestamp, TradeId, event::Level, trip::Trip},
     journal::{OutcomeRecord, SkipRecord, Source, Write},
     protocol::message::{Ack, OutcomeRequest, WireError},
     rules::{
+        credible::{Bounds, Incredible, check},
         desk::Entry,
-        past::{closed_trade, consequences},
+        emergency::ClosedTrade,
+        past::{closed_trade, consequences, is_of_here},
     },
 };
 
 impl Guardian {
     /// The rules look at the outcome first. If one trips, what it silences is silent when this returns; the outcome and
-    /// what followed from it are on disk together when it is acknowledged.
-    fn outcome(&mut self, request: &OutcomeRequest) -> ResponseFuture<Answer<Ack>> {
+    /// what followed from it are on disk together when it is acknowledged. A trade whose outcome is on disk is not judged:
+    /// what is told now is a repeat or contradicts, which the journal says.
+    fn outcome(&mut self, request: &OutcomeRequest, recalled: Option<Recalled>) -> ResponseFuture<Answer<Ack>> {
         let now = self.shared.clock.now();
         let OutcomeRequest { trade_id, outcome, decision } = request;
-        if let Some(echo) = decision {
+        let is_open = !(recalled.is_some_and(|known| known.closed) || self.shared.feed.is_closed(trade_id));
+        if is_open && let Err(why) = self.check(now, trade_id, outcome) {
+            return self.refuse(now, trade_id, outcome, &why);
+        }
+        let echo = decision.as_ref().filter(|echo| is_of_here(&self.roster, echo));
+        if let Some(echo) = echo.filter(|_| is_open) {
             // a decision that was lost on its way to the disk; one that is known stays as it is
             let config = self.shared.config.load();
             let entry = Entry::of_echo(echo, outcome.exit_at, &config.calendar, &config.policy);
             self.shared.feed.scored(now, entry);
         }
-        let tripped = self.judge(now, request);
+        if is_open && echo.is_none() {
+            self.tell_of_unknown(trade_id, decision.as_ref());
+        }
+        let tripped = if is_open { self.judge(now, trade_id, outcome) } else { Vec::new() };
         let record = OutcomeRecord {
             trade_id: trade_id.clone(),
             received_at: now,
@@ -39,7 +51,7 @@ impl Guardian {
             echo: decision.clone(),
             outcome: outcome.clone(),
         };
-        let acknowledged = self.acknowledge(trade_id.clone(), Write::Outcome(record), decision.is_some(), tripped);
+        let acknowledged = self.acknowledge(trade_id.clone(), Write::Outcome(record), echo.is_some(), tripped);
         let (feed, trade_id, outcome) = (self.shared.feed.clone(), trade_id.clone(), outcome.clone());
         Box::pin(async move {
             let ack = acknowledged.await?;
@@ -49,42 +61,122 @@ impl Guardian {
         })
     }
 
+    /// Alerts of a decision that is echoed and was not made here, when it is all that is known of the trade's signal.
+    fn tell_of_unknown(&self, trade_id: &TradeId, echo: Option<&Decision>) {
+        let Some(version) = echo.and_then(|echo| echo.model.as_ref()) else { return };
+        if self.shared.feed.heard(trade_id).is_none() {
+            let message = format!(
+                "{trade_id} was closed with a decision of {version}, which was never registered here: it counts for the \
+                 account and for no version; look whether the trader asks another daemon"
+            );
+            alert(&self.shared, Level::Warning, "unknown_version", message);
+        }
+    }
+
+    /// Whether an outcome can be that of its trade.
+    fn check(&self, now: Timestamp, trade_id: &TradeId, outcome: &Outcome) -> Result<(), Incredible> {
+        let config = self.shared.config.load();
+        let clock_tolerance =
+            SignedDuration::try_from(config.monitoring.clock_tolerance).unwrap_or(SignedDuration::MAX);
+        let bounds = Bounds { max_pnl: config.guardian.max_trade_pnl, clock_tolerance };
+        // of a trade that is known by its echo only the desk does not know when its signal fired
+        let entry = self.shared.feed.entry(trade_id).filter(|entry| entry.confidence.is_some());
+        check(outcome, entry.map(|entry| entry.at), now, &bounds)
+    }
+
+    /// An outcome that cannot be: nothing of it is recorded. The trade was closed all the same, and nobody knows how, so the
+    /// rules that need to know trip.
+    fn refuse(
+        &mut self,
+        now: Timestamp,
+        trade_id: &TradeId,
+        outcome: &Outcome,
+        why: &Incredible,
+    ) -> ResponseFuture<Answer<Ack>> {
+        let trade = self.closed_trade(now, trade_id, outcome);
+        let kinds = self.follow_from(self.emergency.unknown(&trade, why.blank()));
+        let field = why.field();
+        let message = format!("{field}: {why}; it is not recorded, correct it and send it again");
+        alert(&self.shared, Level::Warning, "outcome_refused", format!("{trade_id}: {message}"));
+        let silenced = (!kinds.is_empty()).then(|| self.silence(kinds));
+        Box::pin(async move {
+            if let Some(silenced) = silenced {
+                let _it_is_written_until_it_is = silenced.await;
+            }
+            Err(WireError { field: Some(field.to_owned()), ..WireError::new("out_of_range", message) })
+        })
+    }
+
     /// A trade that is not on the desk any more, or never was: the journal is asked what was answered to its signal, so
-    /// that no model is spared for being forgotten.
+    /// that no model is spared for being forgotten, and whether it is closed, so that it counts once.
     fn recall(&self, request: OutcomeRequest, address: Addr<Shell<Self>>) -> ResponseFuture<Answer<Ack>> {
         let shared = self.shared.clone();
         Box::pin(async move {
             let reader = shared.journal.read().await.map_err(|error| retry(&error))?;
             let (config, trade_id) = (shared.config.load_full(), request.trade_id.clone());
-            let found = tokio::task::spawn_blocking(move || history::entries_of(&reader, &trade_id, &config.calendar));
+            let found = tokio::task::spawn_blocking(move || history::known_of(&reader, &trade_id, &config.calendar));
             let found = found.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
             let found = found.map_err(|error| WireError::new("retry", error))?;
             let now = shared.clock.now();
-            found.into_iter().for_each(|entry| shared.feed.remember(now, entry));
-            let sent = address.send(RecordOutcome { request, recalled: true }).await;
+            let recalled = Some(Recalled { closed: found.closed });
+            if !found.closed {
+                found.answered.into_iter().for_each(|(_, entry)| shared.feed.remember(now, entry));
+            }
+            let sent = address.send(RecordOutcome { request, recalled }).await;
             sent.unwrap_or_else(|error| Err(WireError::new("internal_error", error.to_string())))
         })
     }
 
     /// Looks at a trade that was closed, and silences what must be. Looking again at the same trade changes nothing.
-    fn judge(&mut self, now: Timestamp, request: &OutcomeRequest) -> Vec<Event> {
-        let OutcomeRequest { trade_id, outcome, .. } = request;
-        let (config, feed) = (self.shared.config.load_full(), self.shared.feed.clone());
-        let entry = feed.heard(trade_id);
-        let limit = feed.daily_loss_limit();
-        let trade = closed_trade(trade_id, outcome, entry.as_deref(), now, limit, &config.calendar);
-        let trips = self.emergency.judge(&config.guardian, &trade);
-        let events: Vec<Event> =
-            consequences(&self.roster, trips).into_iter().map(|kind| Event { at: now, kind }).collect();
+    fn judge(&mut self, now: Timestamp, trade_id: &TradeId, outcome: &Outcome) -> Vec<Event> {
+        let kinds = self.emergencies(now, trade_id, outcome);
+        let events: Vec<Event> = kinds.into_iter().map(|kind| Event { at: now, kind }).collect();
         if !events.is_empty() {
             self.take(&events);
         }
-        for event in &events {
-            if let EventKind::Alert { code, message, .. } = &event.kind {
+        events
+    }
+
+    /// The emergencies that a closed trade is, and what follows from them.
+    fn emergencies(&mut self, now: Timestamp, trade_id: &TradeId, outcome: &Outcome) -> Vec<EventKind> {
+        let trade = self.closed_trade(now, trade_id, outcome);
+        let trips = self.emergency.judge(&self.shared.config.load().guardian, &trade);
+        self.follow_from(trips)
+    }
+
+    fn closed_trade(&self, now: Timestamp, trade_id: &TradeId, outcome: &Outcome) -> ClosedTrade {
+        let (config, feed) = (self.shared.config.load(), &self.shared.feed);
+        let (entry, limit) = (feed.heard(trade_id), feed.daily_loss_limit());
+        closed_trade(trade_id, outcome, entry.as_deref(), now, limit, &config.calendar)
+    }
+
+    fn follow_from(&self, trips: Vec<Trip>) -> Vec<EventKind> {
+        let kinds = consequences(&self.roster, trips);
+        for kind in &kinds {
+            if let EventKind::Alert { code, message, .. } = kind {
                 tracing::error!(code, "{message}");
             }
         }
-        events
+        kinds
+    }
+
+    /// A trade of here whose outcome was imported: it is judged as if the trader had told it, unless it counted already.
+    fn past_closed(&mut self, closed: PastClosed) -> ResponseFuture<bool> {
+        let PastClosed { at, trade_id, outcome, answered } = closed;
+        let feed = self.shared.feed.clone();
+        if feed.is_closed(&trade_id) {
+            return Box::pin(std::future::ready(true));
+        }
+        answered.into_iter().for_each(|entry| feed.remember(at, entry));
+        let kinds = self.emergencies(at, &trade_id, &outcome);
+        let silenced = (!kinds.is_empty()).then(|| self.silence(kinds));
+        feed.closed(at, &trade_id, outcome);
+        Box::pin(async move {
+            if let Some(silenced) = silenced {
+                let _it_is_written_until_it_is = silenced.await;
+            }
+            true
+        })
     }
 
     fn skip(&self, skip: &Skip) -> ResponseFuture<Answer<Ack>> {
@@ -196,10 +288,19 @@ impl Handler<RecordOutcome> for Shell<Guardian> {
         let address = context.address();
         let recorded = self.handle_with(context, "outcome", |guardian| {
             let RecordOutcome { request, recalled } = message;
-            let known = recalled || guardian.shared.feed.heard(&request.trade_id).is_some();
-            if known { guardian.outcome(&request) } else { guardian.recall(request, address) }
+            let known = recalled.is_some() || guardian.shared.feed.heard(&request.trade_id).is_some();
+            if known { guardian.outcome(&request, recalled) } else { guardian.recall(request, address) }
         });
         recorded.unwrap_or_else(|| Box::pin(std::future::ready(Err(down()))))
+    }
+}
+
+impl Handler<PastClosed> for Shell<Guardian> {
+    type Result = ResponseFuture<bool>;
+
+    fn handle(&mut self, message: PastClosed, context: &mut Context<Self>) -> Self::Result {
+        let taken = self.handle_with(context, "past_closed", |guardian| guardian.past_closed(message));
+        taken.unwrap_or_else(|| Box::pin(std::future::ready(false)))
     }
 }
 

@@ -19,6 +19,9 @@ use crate::domain::{
 /// Longest `id` that is echoed, in bytes as written.
 const MAX_ID_BYTES: usize = 128;
 
+/// Largest multiple of the strategy's size that a decision can carry: the configuration allows no larger `sizing.max`.
+const MOST_SIZE: f64 = 10.0;
+
 /// Only what tells a request's kind; all else is passed over.
 #[derive(Deserialize)]
 struct Head<'a> {
@@ -222,6 +225,10 @@ fn decode_outcome(line: &[u8]) -> Result<Request, InvalidLine> {
         Some(echo) => {
             if echo.trade_id.as_ref().is_some_and(|id| *id != wire.trade_id) {
                 return Err(invalid("out_of_range", "decision.trade_id", "it names another trade than the outcome"));
+            }
+            if !(0.0..=MOST_SIZE).contains(&echo.size) {
+                let why = format!("{:?} is outside 0 to {MOST_SIZE}", echo.size);
+                return Err(invalid("out_of_range", "decision.size", &why));
             }
             Some(Decision {
                 trade_id: wire.trade_id.clone(),

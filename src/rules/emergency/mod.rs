@@ -5,10 +5,12 @@
 //! whole account in a trading day. A rule that cannot be evaluated counts as tripped.
 //!
 //! What it depends on is the set of trades and not their order, as far as it can be: trades are ranked by the time of
-//! their exit, ties by name, and one that comes late takes its place. A trade counts once, as it was first told. The one
-//! thing that depends on the order is *when* a rule trips: at the first trade at which what is known by then breaks it,
-//! and nothing that comes later takes it back. A version trips once in its time in service, a day once by its loss, and at every
-//! trade that leaves its loss unknown.
+//! their exit, ties by name, and one that comes late takes its place. A version that trips when its trades are told in
+//! that order trips in every order, as long as none is late by more trades than the accuracy is taken over. What depends
+//! on the order is *when* a rule trips: at the first trade at which what is known by then breaks it, and nothing that
+//! comes later takes it back, so that a win told late may come too late. The loss of a day is what is known of it: a loss
+//! that was made good by a win that was told before it is none. A trade counts once, as it was first told. A version trips
+//! once in its time in service, a day once by its loss, and at every trade that leaves its loss unknown.
 
 mod latch;
 mod window;
@@ -45,6 +47,8 @@ pub struct EmergencyOptions {
     pub daily_loss_factor: f64,
     /// The daily limit while signals carry none, above 0, in account currency.
     pub daily_loss_limit: f64,
+    /// What one trade may make or lose at most, above 0, in account currency: a pnl beyond it is none.
+    pub max_trade_pnl: f64,
 }
 
 /// A closed trade as the rules see it.
@@ -125,6 +129,7 @@ impl Default for EmergencyOptions {
             max_loss_streak: 10,
             daily_loss_factor: 2.0,
             daily_loss_limit: 1000.0,
+            max_trade_pnl: 1e6,
         }
     }
 }
@@ -172,6 +177,18 @@ impl Emergency {
         breaches.into_iter().map(trip).collect()
     }
 
+    /// The rules that a trade trips of which it is known that it was closed, and by `why` not how. It does not count: it may
+    /// yet be told rightly.
+    pub fn unknown(&self, trade: &ClosedTrade, why: Blank) -> Vec<Trip> {
+        let judged = trade.ml.as_ref().map(|say| &say.version).filter(|version| self.judges(version));
+        let of_version = judged.into_iter().flat_map(|version| {
+            [Rule::Accuracy, Rule::LossStreak].map(|rule| (Some(version.clone()), Breach::unknown(rule, why)))
+        });
+        let of_account = (None, Breach::unknown(Rule::DayLoss, why));
+        let trip = |(version, breach)| Trip { at: trade.at, day: trade.day, version, breach };
+        of_version.chain([of_account]).map(trip).collect()
+    }
+
     /// Whether the trades of `version` are judged.
     pub fn judges(&self, version: &VersionId) -> bool {
         matches!(self.versions.get(version), Some(Standing::Judged(_)))
@@ -213,10 +230,11 @@ impl Emergency {
         let standing = self.versions.entry(say.version.clone()).or_insert(Standing::Judged(Window::default()));
         let Standing::Judged(window) = standing else { return Vec::new() };
         let breaches = match trade.pnl {
-            Some(pnl) => {
-                window.insert(options, trade, say.score, pnl);
-                window.breaches(options)
-            }
+            Some(pnl) if pnl.get().abs() > options.max_trade_pnl => vec![
+                Breach::unknown(Rule::Accuracy, Blank::PnlOutOfRange),
+                Breach::unknown(Rule::LossStreak, Blank::PnlOutOfRange),
+            ],
+            Some(pnl) => window.insert(options, trade, say.score, pnl),
             // asked for no trade, and there was none
             None if say.size == 0.0 => Vec::new(),
             None => vec![
@@ -236,12 +254,14 @@ impl Emergency {
         if day.trades.len() <= MOST_TRADES {
             day.trades.insert(trade.trade_id.clone());
         }
-        if let Some(pnl) = trade.pnl {
+        let pnl = trade.pnl.filter(|pnl| pnl.get().abs() <= options.max_trade_pnl);
+        if let Some(pnl) = pnl {
             day.micros = day.micros.saturating_add(micros(pnl.get()));
         }
         let breach = match trade.daily_loss_limit.unwrap_or(options.daily_loss_limit) {
             _ if untraded => None,
             _ if trade.pnl.is_none() => Some(Breach::unknown(Rule::DayLoss, Blank::PnlOfTrade)),
+            _ if pnl.is_none() => Some(Breach::unknown(Rule::DayLoss, Blank::PnlOutOfRange)),
             _ if day.trades.len() > MOST_TRADES => Some(Breach::unknown(Rule::DayLoss, Blank::TooManyTrades)),
             limit if limit >= 0.0 => Breach::above(Rule::DayLoss, -day.pnl(), options.daily_loss_factor * limit),
             _ => Some(Breach::unknown(Rule::DayLoss, Blank::DailyLimit)),

@@ -20,7 +20,7 @@ use crate::{
     rules::{
         desk::{Desk, Entry},
         experiment::{Criteria, Options},
-        past::{Happening, Past, consequences},
+        past::{Happening, Past, consequences, is_of_here},
         promotion::{Step, after_test, events, to_staging, to_test},
         trials::Trial,
         watch::{Judgement, Measures, adjustment, measures},
@@ -74,7 +74,7 @@ impl<'a> Fold<'a> {
             Happening::Event(event) => self.event(event),
             Happening::Scored { entry, .. } => self.scored(at, entry),
             Happening::Closed { trade_id, echo, outcome, .. } => {
-                if let Some(echo) = echo {
+                if let Some(echo) = echo.as_ref().filter(|echo| is_of_here(self.past.trials.roster(), &echo.decision)) {
                     self.scored(at, echo);
                 }
                 self.closed(at, trade_id, outcome);
@@ -226,6 +226,11 @@ impl<'a> Fold<'a> {
             let roster = self.past.trials.roster();
             let judged = watcher.closed(at, recorded, outcome, roster, &self.thresholds.calendar);
             self.judged(at, judged);
+        }
+        if let Some((_, retold)) = self.signals.get(trade_id)
+            && self.past.desk.heard(trade_id).is_none()
+        {
+            self.past.desk.recall(at, retold.entry.clone());
         }
         let trade_id = trade_id.clone();
         match became {

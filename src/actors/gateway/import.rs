@@ -1,0 +1,70 @@
+//! Past trades: they are stored, and one that was a trade of here is judged after all.
+//!
+//! A past trade is history and passes no judgement. But of a signal that was answered here an outcome that comes with an
+//! import is the trade's outcome like any other, told late and another way: it counts once it is on disk, and before it is
+//! acknowledged.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::{Gateway, may_operate};
+use crate::{
+    actors::{
+        acknowledge::{acknowledgement, retry},
+        guardian::PastClosed,
+        history,
+    },
+    domain::TradeId,
+    journal::{Applied, Write},
+    protocol::{
+        message::{Ack, ImportRequest, WireError},
+        peer::Peer,
+    },
+    rules::desk::Entry,
+};
+
+/// Pause before a guardian that is being made anew is told again of an outcome that is on disk.
+const TELL_AGAIN: Duration = Duration::from_millis(10);
+
+impl Gateway {
+    /// Stores a past trade.
+    pub(super) async fn import(&self, request: ImportRequest, peer: Peer) -> Result<Ack, WireError> {
+        may_operate(peer)?;
+        let ImportRequest { parsed, line } = request;
+        let (at, trade_id, outcome) = (self.0.clock.now(), parsed.signal.trade_id.clone(), parsed.outcome.clone());
+        let written = self.0.journal.write(vec![Write::past_trade(parsed, line, at)]).await;
+        let is_new = matches!(written.as_deref(), Ok([Applied::Stored { matched: Some(_), .. }]));
+        let ack = acknowledgement(written, trade_id.clone(), false)?;
+        let Some(outcome) = outcome else { return Ok(ack) };
+        let answered = self.answered_here(&trade_id, is_new).await?;
+        if let Some(answered) = answered {
+            let closed = PastClosed { at, trade_id, outcome, answered };
+            while self.0.guardian.send(closed.clone()).await == Ok(false) {
+                sleep(TELL_AGAIN).await;
+            }
+        }
+        Ok(ack)
+    }
+
+    /// What was answered to the signal of a trade whose outcome was imported, as far as it is not on the desk. `None` when
+    /// the trade is none of here, or counted already.
+    async fn answered_here(&self, trade_id: &TradeId, is_new: bool) -> Result<Option<Vec<Entry>>, WireError> {
+        let feed = &self.0.feed;
+        if feed.is_closed(trade_id) {
+            return Ok(None);
+        }
+        if feed.heard(trade_id).is_some() {
+            return Ok(Some(Vec::new()));
+        }
+        if !is_new {
+            return Ok(None);
+        }
+        let reader = self.0.journal.read().await.map_err(|error| retry(&error))?;
+        let (config, trade_id) = (self.0.config.load_full(), trade_id.clone());
+        let known = tokio::task::spawn_blocking(move || history::known_of(&reader, &trade_id, &config.calendar));
+        let known = known.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
+        let answered = known.map_err(|error| WireError::new("retry", error))?.answered;
+        Ok((!answered.is_empty()).then(|| answered.into_iter().map(|(_, entry)| entry).collect()))
+    }
+}

@@ -1,0 +1,118 @@
+//! What an outcome cannot be: closed before its signal fired or in the future, or with a pnl that no trade makes.
+//!
+//! Such an outcome is refused, so that it neither makes room for losses nor hides one. It shows that a trade was closed whose result
+//! is not known: until the trader tells it rightly, the rules that need it cannot be evaluated.
+#![deny(clippy::indexing_slicing)]
+
+use jiff::SignedDuration;
+
+use crate::domain::{Outcome, Timestamp, trip::Blank};
+
+/// How far an outcome may go.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bounds {
+    /// What one trade may make or lose at most, above 0, in account currency.
+    pub max_pnl: f64,
+    /// How far clocks may differ.
+    pub clock_tolerance: SignedDuration,
+}
+
+/// Why an outcome cannot be.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields are what the messages name")]
+pub enum Incredible {
+    /// More than any trade makes or loses.
+    #[error("{pnl:?} is more than one trade makes or loses, {most:?} by guardian.max_trade_pnl")]
+    Pnl { pnl: f64, most: f64 },
+    /// Closed before its signal fired.
+    #[error("{exit_at} lies before its signal, of {signal_at}, by more than monitor.clock_tolerance_s")]
+    Early { exit_at: Timestamp, signal_at: Timestamp },
+    /// Closed in the future.
+    #[error("{exit_at} lies ahead of the daemon's clock, {now}, by more than monitor.clock_tolerance_s")]
+    Ahead { exit_at: Timestamp, now: Timestamp },
+}
+
+impl Incredible {
+    /// The field at fault.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Pnl { .. } => "outcome_metrics.pnl",
+            Self::Early { .. } | Self::Ahead { .. } => "outcome_metrics.exit_at",
+        }
+    }
+
+    /// What is not known of the trade.
+    pub fn blank(&self) -> Blank {
+        match self {
+            Self::Pnl { .. } => Blank::PnlOutOfRange,
+            Self::Early { .. } | Self::Ahead { .. } => Blank::ExitOutOfRange,
+        }
+    }
+}
+
+/// Whether an outcome that came at `now` can be that of a signal that fired at `signal_at`, as far as that is known.
+///
+/// # Errors
+/// [`Incredible`].
+pub fn check(
+    outcome: &Outcome,
+    signal_at: Option<Timestamp>,
+    now: Timestamp,
+    bounds: &Bounds,
+) -> Result<(), Incredible> {
+    let (exit_at, most) = (outcome.exit_at, bounds.max_pnl);
+    if let Some(pnl) = outcome.pnl.filter(|pnl| pnl.get().abs() > most) {
+        return Err(Incredible::Pnl { pnl: pnl.get(), most });
+    }
+    if exit_at.duration_since(now) > bounds.clock_tolerance {
+        return Err(Incredible::Ahead { exit_at, now });
+    }
+    match signal_at {
+        Some(signal_at) if signal_at.duration_since(exit_at) > bounds.clock_tolerance => {
+            Err(Incredible::Early { exit_at, signal_at })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Money;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_420_000_000 + seconds).unwrap()
+    }
+
+    /// The field at fault of a trade that made `pnl`, closed at `exit` of a signal of 0 and told at 1000.
+    fn fault(pnl: Option<f64>, exit: i64) -> Option<&'static str> {
+        let outcome = Outcome {
+            exit_at: at(exit),
+            entry_price: None,
+            exit_price: None,
+            pnl: pnl.map(|pnl| Money::new(pnl).unwrap()),
+            slippage_ticks: None,
+            exit_reason: "signal".into(),
+            bars_held: None,
+            mfe_ticks: None,
+            mae_ticks: None,
+        };
+        let bounds = Bounds { max_pnl: 1e6, clock_tolerance: SignedDuration::from_secs(60) };
+        check(&outcome, Some(at(0)), at(1000), &bounds).err().map(|incredible| incredible.field())
+    }
+
+    #[test]
+    fn what_can_be_passes_up_to_the_bounds_and_nothing_beyond_them() {
+        for (pnl, exit) in [(Some(1e6), 0), (Some(-1e6), 1000), (None, 500), (Some(0.0), -60), (Some(1.0), 1060)] {
+            assert_eq!(fault(pnl, exit), None, "{pnl:?} at {exit}");
+        }
+        for (pnl, exit, field) in [
+            (Some(1_000_000.1), 500, "outcome_metrics.pnl"),
+            (Some(-1e308), 500, "outcome_metrics.pnl"),
+            (Some(1.0), -61, "outcome_metrics.exit_at"),
+            (None, 1061, "outcome_metrics.exit_at"),
+        ] {
+            assert_eq!(fault(pnl, exit), Some(field), "{pnl:?} at {exit}");
+        }
+    }
+}
