@@ -240,7 +240,7 @@ fn an_emergency_comes_before_all_else_then_a_wrong_sample_ratio_then_harm() {
     let mut standing = good();
     standing.harm[1].z = Some(-2.6);
     assert!(matches!(criteria.decide(&standing, None).verdict, Verdict::StopForHarm(_)));
-    standing.sample_ratio = Some(Test { statistic: 12.0, p: 0.0005 });
+    standing.sample_ratio = Some(Test { statistic: 2000.0, p: 0.0005 });
     assert!(matches!(criteria.decide(&standing, None).verdict, Verdict::Invalid(_)));
     let ruling = criteria.decide(&standing, Some("loss_streak"));
     assert!(matches!(&ruling.verdict, Verdict::StopForHarm(why) if why.contains("loss_streak")), "{ruling}");

@@ -51,7 +51,7 @@ pub struct Options {
     pub max_drawdown_ratio: f64,
     /// Error rate of stopping a harmless version for harm, over all looks and both views together, above 0 to 0.5.
     pub harm_level: f64,
-    /// The p-value of the sample-ratio test under which the experiment is invalid.
+    /// The p-value of the sample-ratio test, over all looks together, under which the experiment is invalid.
     pub sample_ratio_level: f64,
     /// Days after its own after which a session no longer waits for outcomes.
     pub outcome_wait_days: u32,
