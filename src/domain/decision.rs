@@ -167,6 +167,12 @@ impl Decision {
     ) -> Self {
         Self { trade_id, arm: Arm::Baseline, confidence, score: NEUTRAL_SCORE, size: 1.0, model, reason }
     }
+
+    /// What the strategy alone would have made of a trade that earned `pnl` at the size the trader was told. `None` when
+    /// that size is 0: nothing was to be traded.
+    pub fn at_own_size(&self, pnl: f64) -> Option<f64> {
+        (self.size > 0.0).then(|| pnl / self.size)
+    }
 }
 
 #[cfg(test)]

@@ -125,10 +125,9 @@ impl Entry {
         self.opinions.iter().find(|opinion| opinion.version == *version)
     }
 
-    /// What the strategy alone would have made of a trade that earned `pnl` at the size the trader was told. `None` when
-    /// that size is 0: nothing was to be traded.
+    /// [`Decision::at_own_size`].
     pub fn at_own_size(&self, pnl: f64) -> Option<f64> {
-        (self.decision.size > 0.0).then(|| pnl / self.decision.size)
+        self.decision.at_own_size(pnl)
     }
 }
 
