@@ -219,6 +219,23 @@ fn another_threshold_for_trades_is_followed_from_the_recorded_scores() {
 }
 
 #[test]
+fn a_share_that_only_the_other_configuration_changes_changes_who_hears_the_model() {
+    // the same monitor that is quiet in the one finds the scores unstable in the other
+    for (state, market) in [(State::Production, Market::Indifferent), (State::AbTest, Market::Indifferent)] {
+        let [quiet, watched] = [config(""), watched("")];
+        let heard = |in_force: &str, other: &str| {
+            let told = tune(&lived(in_force, state, market, 12, |_, _| ()), in_force, other);
+            assert!(!rows(&told, "ES/1 share ").is_empty(), "{told}");
+            ["in_force", "other"].map(|name| told[name]["heard"].as_u64().unwrap())
+        };
+        let [all, fewer] = heard(&quiet, &watched);
+        assert!(fewer < all * 3 / 4, "{state:?}: {fewer} against {all}");
+        // a journal in which the shares did shrink, under the configuration in which they would not have
+        assert_eq!(heard(&watched, &quiet), [fewer, all], "{state:?}");
+    }
+}
+
+#[test]
 fn a_simulated_month_under_two_configurations() {
     let text = watched("[sizing]\nmin = 0.25\nrule = \"bet\"\n").replace("max_loss_streak = 99", "max_loss_streak = 8");
     let parsed = Config::parse("test", &text).unwrap();
