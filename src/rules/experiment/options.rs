@@ -1,7 +1,5 @@
 //! Every threshold of the A/B test, and the constants that follow from them.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::stats::sequential::{HARM_SHAPE, MOST_SESSIONS, Plan, wang_tsiatis};
@@ -65,19 +63,6 @@ pub struct Options {
     pub holdback_sessions: usize,
 }
 
-/// What a test keeps from its beginning: its length, first look and levels.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Terms {
-    /// Sessions after which it ends.
-    pub planned_sessions: usize,
-    /// Sessions before which nothing is concluded.
-    pub first_look: usize,
-    /// Error rate of the claim.
-    pub level: f64,
-    /// Error rate of stopping a harmless version.
-    pub harm_level: f64,
-}
-
 /// Options that contradict each other or are out of range, by the name of the key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("experiment.{key} {problem}")]
@@ -121,46 +106,6 @@ impl Default for Options {
             seed: 7,
             holdback_sessions: 250,
         }
-    }
-}
-
-impl Options {
-    /// The terms that a test that begins now keeps.
-    pub fn terms(&self) -> Terms {
-        let Self { planned_sessions, first_look, level, harm_level, .. } = *self;
-        Terms { planned_sessions, first_look, level, harm_level }
-    }
-
-    /// These options for a test that began under `terms`.
-    #[must_use]
-    pub fn under(self, terms: Terms) -> Self {
-        let Terms { planned_sessions, first_look, level, harm_level } = terms;
-        Self { planned_sessions, first_look, level, harm_level, ..self }
-    }
-}
-
-impl Terms {
-    /// As numbers of an event's evidence.
-    pub fn numbers(&self) -> BTreeMap<Box<str>, f64> {
-        let Self { planned_sessions, first_look, level, harm_level } = *self;
-        let named = [
-            ("planned_sessions", planned_sessions as f64),
-            ("first_look", first_look as f64),
-            ("level", level),
-            ("harm_level", harm_level),
-        ];
-        named.into_iter().map(|(name, number)| (name.into(), number)).collect()
-    }
-
-    /// From the numbers of an event's evidence. `None` when one of them is missing.
-    pub fn of(numbers: &BTreeMap<Box<str>, f64>) -> Option<Self> {
-        let number = |name: &str| numbers.get(name).copied();
-        Some(Self {
-            planned_sessions: number("planned_sessions")? as usize,
-            first_look: number("first_look")? as usize,
-            level: number("level")?,
-            harm_level: number("harm_level")?,
-        })
     }
 }
 
