@@ -120,12 +120,26 @@ pub struct Demo {
     /// Sessions of a test that were told of last.
     told_test: usize,
     kills: Vec<Kill>,
-    /// The account of what was silent, by numbers in the journal.
-    silent: Vec<(u64, Option<u64>)>,
-    drifts: usize,
+    /// The account of what was silent.
+    silent: Vec<Silence>,
+    /// When an input was found to have drifted.
+    drifts: Vec<Timestamp>,
     /// Versions that were rolled back for what they did themselves.
     blamed: usize,
     failed: Vec<String>,
+}
+
+/// A time in which no model might speak.
+#[derive(Debug, Clone, PartialEq)]
+struct Silence {
+    /// The number in the journal of what began it.
+    from: u64,
+    /// And of what ended it.
+    until: Option<u64>,
+    /// Whether an emergency was among its causes.
+    emergency: bool,
+    /// Whether a lock was.
+    lock: bool,
 }
 
 /// A kill: when, and what stood before and after.
@@ -193,7 +207,7 @@ impl Demo {
             told_test: 0,
             kills: Vec::new(),
             silent: Vec::new(),
-            drifts: 0,
+            drifts: Vec::new(),
             blamed: 0,
             failed: Vec::new(),
         })
@@ -323,18 +337,22 @@ impl Demo {
             EventKind::Resumed { .. } => self.operator.resumed(),
             EventKind::Trained { .. } => self.operator.trained(self.session),
             EventKind::Alert { code, level, .. } if &**code == "drift" && *level > Level::Info => {
-                self.drifts += 1;
+                self.drifts.push(event.at);
             }
             _ => {}
         }
         match (was_silent, self.chronicle.is_silent()) {
-            (false, true) => self.silent.push((seq, None)),
+            (false, true) => self.silent.push(Silence { from: seq, until: None, emergency: false, lock: false }),
             (true, false) => {
-                if let Some((_, until)) = self.silent.last_mut() {
-                    *until = Some(seq);
+                if let Some(silence) = self.silent.last_mut() {
+                    silence.until = Some(seq);
                 }
             }
             _ => {}
+        }
+        if let Some(silence) = self.silent.last_mut() {
+            silence.emergency |= matches!(event.kind, EventKind::Latched { .. });
+            silence.lock |= matches!(event.kind, EventKind::Locked { .. });
         }
         if let Some(sentence) = self.story.sentence(event) {
             self.lines.push((event.at, sentence));
