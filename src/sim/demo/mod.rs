@@ -9,6 +9,7 @@ mod chronicle;
 mod drift;
 mod ledger;
 mod operator;
+mod silence;
 mod story;
 mod telling;
 mod verdict;
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 use self::{
     chronicle::{Chronicle, Reading},
     operator::{Operator, Order, in_state},
+    silence::Silence,
     story::Story,
 };
 use super::{
@@ -127,19 +129,6 @@ pub struct Demo {
     /// Versions that were rolled back for what they did themselves.
     blamed: usize,
     failed: Vec<String>,
-}
-
-/// A time in which no model might speak.
-#[derive(Debug, Clone, PartialEq)]
-struct Silence {
-    /// The number in the journal of what began it.
-    from: u64,
-    /// And of what ended it.
-    until: Option<u64>,
-    /// Whether an emergency was among its causes.
-    emergency: bool,
-    /// Whether a lock was.
-    lock: bool,
 }
 
 /// A kill: when, and what stood before and after.
@@ -341,19 +330,7 @@ impl Demo {
             }
             _ => {}
         }
-        match (was_silent, self.chronicle.is_silent()) {
-            (false, true) => self.silent.push(Silence { from: seq, until: None, emergency: false, lock: false }),
-            (true, false) => {
-                if let Some(silence) = self.silent.last_mut() {
-                    silence.until = Some(seq);
-                }
-            }
-            _ => {}
-        }
-        if let Some(silence) = self.silent.last_mut() {
-            silence.emergency |= matches!(event.kind, EventKind::Latched { .. });
-            silence.lock |= matches!(event.kind, EventKind::Locked { .. });
-        }
+        silence::follow(&mut self.silent, seq, &event.kind, was_silent, self.chronicle.is_silent());
         if let Some(sentence) = self.story.sentence(event) {
             self.lines.push((event.at, sentence));
         }

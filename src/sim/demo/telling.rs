@@ -1,7 +1,7 @@
 //! The report of a demonstration.
 #![deny(clippy::indexing_slicing)]
 
-use super::{Demo, Ledger, Silence, chronicle, drift, operator, verdict::date};
+use super::{Demo, Ledger, chronicle, drift, operator, silence::Silence, verdict::date};
 use crate::{
     domain::{Timestamp, lifecycle::State},
     report::{Check, Report},
@@ -115,7 +115,7 @@ impl Demo {
         let others = Scenario::ALL.into_iter().filter(|other| *other != self.scenario);
         let what = |scenario| match scenario {
             Scenario::Happy => "a model earns production and keeps it",
-            Scenario::Drift => "the market turns slowly, and a new model learns it",
+            Scenario::Drift => "the market turns slowly: who notices, and what is tried then",
             Scenario::Crash => "an emergency, a kill -9, and the way back",
             Scenario::NoEdge => "nothing to foretell: nothing is promoted",
             Scenario::Poison => "wrong outcomes, and who notices",
