@@ -235,6 +235,40 @@ fn emergencies_and_locks_are_told_apart_and_alarms_are_held_against_what_is_true
 }
 
 #[test]
+fn a_version_that_is_validated_anew_is_not_called_a_new_one() {
+    for (trained, which) in [("2025-06-01", "the one from before, validated anew"), ("2026-11-02", "trained since")] {
+        let mut demo = demo(Scenario::Crash, 1, 12);
+        let version: VersionId = "ES/1".parse().unwrap();
+        let step = |step| EventKind::Moved {
+            version: version.clone(),
+            step,
+            reason: String::new(),
+            by: By::Uid(0),
+            overridden: false,
+            evidence: Default::default(),
+        };
+        let kind = EventKind::Trained { version: version.clone(), evidence: Default::default() };
+        demo.event(1, &Event { at: format!("{trained}T00:00:00Z").parse().unwrap(), kind });
+        let steps = [
+            Transition::Validate,
+            Transition::Stage,
+            Transition::StartTest,
+            Transition::RollBackTest,
+            Transition::Revalidate,
+            Transition::Validate,
+            Transition::Stage,
+            Transition::StartTest,
+        ];
+        for (seq, kind) in (2..).zip(steps.map(step)) {
+            demo.event(seq, &Event { at: format!("2026-11-{:02}T00:00:00Z", seq + 1).parse().unwrap(), kind });
+        }
+        let checks = demo.checks(&Ledger::default());
+        let found = &checks.iter().find(|check| check.what.contains("is tried after that")).unwrap().found;
+        assert!(found.starts_with(&format!("ES/1, {which}: under test, and no further,")), "{found}");
+    }
+}
+
+#[test]
 fn a_daemon_that_is_killed_in_a_test_goes_on_as_if_it_had_not_been_and_tells_the_same_twice() {
     let folder = tempfile::tempdir().unwrap();
     let (once, code) = told("crash", folder.path());

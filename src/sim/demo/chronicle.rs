@@ -144,6 +144,11 @@ impl Chronicle {
         self.silences.iter().map(|(from, until)| (*from, until.unwrap_or(end))).collect()
     }
 
+    /// When a version was trained. One that is validated anew is `trained` once more, and no new one.
+    pub(super) fn begun(&self, version: &VersionId) -> Option<Timestamp> {
+        Some(self.stages.get(version)?.first()?.1)
+    }
+
     /// When a version first came into a state.
     pub(super) fn first(&self, state: State) -> Option<(&VersionId, Timestamp)> {
         let all = self.stages.iter().flat_map(|(version, stages)| stages.iter().map(move |stage| (version, *stage)));

@@ -128,7 +128,8 @@ impl Demo {
     fn drift_noticed(&self) -> Check {
         let change = self.change();
         let after = |at: &Timestamp| *at > change;
-        let trained = self.chronicle.times(State::Trained).iter().filter(|(_, at)| after(at)).count();
+        let begun = self.chronicle.stages.keys().filter_map(|version| self.chronicle.begun(version));
+        let trained = begun.filter(|at| after(at)).count();
         let again = self.chronicle.times(State::Validated).iter().filter(|(_, at)| after(at)).count();
         let gone = self.chronicle.times(State::RolledBack).iter().filter(|(_, at)| after(at)).count();
         let drifts = self.drifts.iter().filter(|at| after(at)).count();
@@ -148,8 +149,7 @@ impl Demo {
         let how = if production.is_some() { "in production" } else { "under test, and no further," };
         match production.or(test) {
             Some((version, at)) => {
-                let trained = self.chronicle.times(State::Trained);
-                let is_new = trained.iter().any(|(other, at)| *other == version && *at > change);
+                let is_new = self.chronicle.begun(version).is_some_and(|at| at > change);
                 let which = if is_new { "trained since" } else { "the one from before, validated anew" };
                 check(what, format!("{version}, {which}: {how} since {}", date(at)), true)
             }
