@@ -262,6 +262,7 @@ impl Config {
     pub fn with_frozen_of(mut self, running: &Config) -> Config {
         // the sections that `keys` reads with AtRestart; a test holds the two together
         self.sections.calendar = running.calendar.clone();
+        self.sections.features = running.features.clone();
         self.sections.server = running.server.clone();
         self.sections.journal = running.journal.clone();
         self.sections.supervision = running.supervision.clone();

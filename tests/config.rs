@@ -504,11 +504,11 @@ fn every_value_counts_in_the_hash() {
 fn a_reload_changes_all_but_what_waits_for_a_restart() {
     let (running, new) = (Config::builtin().unwrap(), parse(ALL_DIFFERENT));
     let frozen = running.frozen_changes(&new);
-    let sections = ["trading_day.", "server.", "journal.", "supervision."];
+    let sections = ["trading_day.", "features.", "server.", "journal.", "supervision."];
     let expected: Vec<_> = running.entries().into_iter().map(|(key, _)| key).collect();
     let expected: Vec<_> = expected.into_iter().filter(|k| sections.iter().any(|s| k.starts_with(s))).collect();
     assert_eq!(frozen, expected);
-    assert_eq!(frozen.len(), 18);
+    assert_eq!(frozen.len(), 25);
 
     let in_force = new.clone().with_frozen_of(&running);
     assert_eq!(running.frozen_changes(&in_force), [""; 0]);
@@ -617,4 +617,4 @@ proptest! {
 }
 
 /// Of the built-in configuration; changes with every key and default.
-const GOLDEN_HASH: &str = "b5fe093bb39ac0d9";
+const GOLDEN_HASH: &str = "1cb7eb355ab5b470";

@@ -242,7 +242,9 @@ fn after_the_acknowledgement_of_the_tripping_outcome_no_connection_hears_the_mod
             load.acknowledged.store(acknowledged, Ordering::Release);
             for k in 0..5 {
                 let answer = wire.arm_on(round, &format!("A-{round}-{k}"));
-                assert_eq!(answer, baseline("locked"), "{way:?} in round {round}");
+                // where the load fills the queue, that is told first; it is the baseline in any case
+                let silent = [baseline("locked"), baseline("journal_unavailable")];
+                assert!(silent.contains(&answer), "{way:?} in round {round}: {answer:?}");
             }
             let answers = load.answers.load(Ordering::Relaxed);
             until("answers of the load after the acknowledgement", || {

@@ -13,7 +13,7 @@ use vigie::{
 };
 
 const VALIDATED: Validated =
-    Validated { accuracy: 0.6, precision: 0.6, expectancy: 20.0, score_variance: 0.01, trades: 0 };
+    Validated { accuracy: 0.6, precision: 0.6, expectancy: 20.0, score_variance: 0.01, trades: 0, memory: 1.0 };
 
 /// Trades that all were said to win, of which each wins or loses 100 with the chance `rate`: at 0.6 they are as validated.
 fn trades(rng: &mut Pcg64, n: usize, rate: f64) -> Vec<ScoredTrade> {
@@ -78,8 +78,39 @@ fn chance_alone_asks_for_a_rollback_no_more_often_than_the_level_says() {
         windows.filter(|figures| figures.response(&options) >= Some(Response::RollBack)).count()
     };
     let (healthy, broken) = (asked(0.6), asked(0.45));
-    assert!(healthy <= 20, "{healthy} of 2000"); // 10 and three standard errors
-    assert!(broken > 1900, "{broken} of 2000");
+    assert!(healthy <= 7, "{healthy} of 2000"); // 2 and three standard errors
+    assert!(broken > 1700, "{broken} of 2000");
+}
+
+/// Trades whose chance to win is 0.1 more or less than 0.6 as the market's mood is, which lasts 25 trades on average.
+fn moody(rng: &mut Pcg64, n: usize) -> Vec<ScoredTrade> {
+    let mut mood = 0.1;
+    let mut trade = || {
+        if rng.random::<f64>() < 0.04 {
+            mood = if rng.random::<f64>() < 0.5 { 0.15 } else { -0.15 };
+        }
+        trades(rng, 1, 0.6 + mood)[0]
+    };
+    (0..n).map(|_| trade()).collect()
+}
+
+#[test]
+fn trades_that_are_good_and_bad_together_are_not_taken_for_a_decline() {
+    let (options, mut rng) = (HealthOptions { act_level: 0.01, ..HealthOptions::default() }, Pcg64::seed_from_u64(13));
+    let (mut with, mut without) = (0, 0);
+    for _ in 0..1000 {
+        let validated = Validated::of(&moody(&mut rng, 600), 0.01).unwrap();
+        let window = moody(&mut rng, 100);
+        let asks =
+            |validated: &Validated| Figures::of(validated, &window).response(&options) == Some(Response::RollBack);
+        with += usize::from(asks(&validated));
+        without += usize::from(asks(&Validated { memory: 1.0, ..validated }));
+    }
+    println!(
+        "of 1000 windows as validated {with} are to be rolled back, {without} if trades are taken for independent"
+    );
+    assert!(without > 20, "{without}: these moods are no trial");
+    assert!(with <= 20, "{with} of 1000 at a level of 0.01");
 }
 
 #[test]

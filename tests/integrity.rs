@@ -13,7 +13,7 @@ use common::{
     place::{CONFIG, Place, examples, model},
     process::{Process, succeed},
     wait::until,
-    wire::{RESUME, arm_of, baseline, ml, promote, score},
+    wire::{RESUME, Wire, arm_of, baseline, ml, promote, score},
 };
 use vigie::{
     actors::daemon::Time,
@@ -93,8 +93,8 @@ fn a_clock_that_is_set_by_hours_locks_and_one_that_is_corrected_does_not() {
         until("the lock on disk", || locks(&place).first().cloned());
         let told = place.alerts("integrity");
         assert!(told.len() == 1 && told[0].starts_with("the clock moved by "), "{told:?}");
-        // the clock goes on from there: a person resumes, and it stays resumed
-        wire.ask_ok(RESUME);
+        // the clock goes on from there: a person resumes, once the daemon knows that its lock is on disk, and it stays so
+        until("a resume", || (wire.ask(RESUME)["ok"] == true).then_some(()));
         let passed = trap.passed("monitor", "tick");
         until("a look at the time", || (trap.passed("monitor", "tick") > passed + 1).then_some(()));
         assert_eq!(wire.arm("resumed"), ml());
@@ -102,26 +102,101 @@ fn a_clock_that_is_set_by_hours_locks_and_one_that_is_corrected_does_not() {
     }
 }
 
-#[test]
-fn an_input_that_is_gone_locks_when_the_version_spoke() {
-    let extra =
-        |n: usize, line: &str| line.replacen('{', &format!("{{\"extra\":{{\"tick_rule\":0.{}}},", n * 37 % 10), 1);
+/// The configuration with these inputs besides the built-in ones.
+fn inputs(extra: &str) -> String {
+    format!("{CONFIG}features.extra = [{extra}]\n")
+}
+
+fn extra(n: usize, line: &str) -> String {
+    let (tick_rule, tape) = (n * 37 % 10, n * 53 % 10);
+    line.replacen('{', &format!("{{\"extra\":{{\"tick_rule\":0.{tick_rule},\"tape\":-{tape}}},"), 1)
+}
+
+const BOTH: &str = "\"tick_rule\", \"tape\"";
+
+/// A place whose version ES/1 uses the inputs of [`BOTH`].
+fn with_extras() -> Place {
     let place = Place::new();
-    let config = format!("{CONFIG}features.extra = [\"tick_rule\"]\n");
-    place.file("config.toml", &config);
+    place.file("config.toml", &inputs(BOTH));
     let lines: Vec<String> = examples().iter().enumerate().map(|(n, line)| extra(n, line)).collect();
     place.file("trades.jsonl", &(lines.join("\n") + "\n"));
     succeed(&place, &["import", "--state", "state", "--config", "config.toml", "trades.jsonl"]);
     succeed(&place, &["train", "--keep", "--state", "state", "--config", "config.toml"]);
+    place
+}
+
+#[test]
+fn inputs_that_change_places_or_go_wait_for_a_restart() {
+    let place = with_extras();
     let daemon = Process::start(&place, &[]);
     let mut wire = daemon.connect();
     wire.ask_ok(promote("ES/1"));
-    assert_eq!(arm_of(&wire.ask(extra(1, &score("before")))), ml());
-    place.file("config.toml", CONFIG);
-    wire.ask_ok(r#"{"type":"reload"}"#);
-    until("the lock", || (wire.arm("after") == baseline("locked")).then_some(()));
-    until("the lock on disk", || locks(&place).first().cloned());
+    let answer = |wire: &mut Wire, name: &str| {
+        let answer = wire.ask(extra(1, &score(name)));
+        (arm_of(&answer), answer["score"].as_f64())
+    };
+    let before = answer(&mut wire, "before");
+    assert_eq!(before.0, ml());
+    for (n, changed) in ["\"tape\", \"tick_rule\"", "", "\"tape\""].into_iter().enumerate() {
+        place.file("config.toml", &inputs(changed));
+        let told = wire.ask_ok(r#"{"type":"reload"}"#);
+        assert!(told.to_string().contains("features.extra"), "{told}");
+        for k in 0..20 {
+            assert_eq!(answer(&mut wire, &format!("after-{n}-{k}")), before, "{changed}");
+        }
+    }
     daemon.stop();
-    let (told, locked) = (place.alerts("input_gone"), locks(&place));
-    assert!(told.len() == 1 && locked.len() == 1 && locked[0].0.contains("tick_rule"), "{told:?} {locked:?}");
+    place.file("config.toml", &inputs("\"tape\", \"tick_rule\""));
+    let daemon = Process::start(&place, &[]);
+    assert_eq!(answer(&mut daemon.connect(), "again"), before, "they are known by their names");
+    daemon.stop();
+}
+
+#[test]
+fn an_input_that_is_gone_at_a_restart_locks_until_a_person_says_otherwise() {
+    let place = with_extras();
+    let daemon = Process::start(&place, &[]);
+    daemon.connect().ask_ok(promote("ES/1"));
+    daemon.stop();
+    place.file("config.toml", &inputs("\"tape\""));
+    // the lock is in force before the first answer, and it is one however often the daemon is started
+    for starts in 1..=2 {
+        let daemon = Process::start(&place, &[]);
+        assert_eq!(daemon.connect().arm("after"), baseline("locked"));
+        until("the lock on disk", || locks(&place).first().cloned());
+        daemon.stop();
+        let (told, locked) = (place.alerts("input_gone"), locks(&place));
+        assert!(told.len() == starts && locked.len() == 1 && locked[0].0.contains("tick_rule"), "{told:?} {locked:?}");
+        assert_eq!(place.alerts("model_damaged"), Vec::<String>::new());
+    }
+    // a person may go on without it, and the next start finds the same fault
+    let daemon = Process::start(&place, &[]);
+    daemon.connect().ask_ok(RESUME);
+    assert_eq!(daemon.connect().arm("resumed"), baseline("no_model"));
+    daemon.stop();
+    let daemon = Process::start(&place, &[]);
+    assert_eq!(daemon.connect().arm("anew"), baseline("locked"));
+    daemon.stop();
+    // with the input declared again it speaks, but not before a person says so
+    place.file("config.toml", &inputs(BOTH));
+    let daemon = Process::start(&place, &[]);
+    let mut wire = daemon.connect();
+    assert_eq!(arm_of(&wire.ask(extra(1, &score("declared")))), baseline("locked"));
+    wire.ask_ok(RESUME);
+    assert_eq!(arm_of(&wire.ask(extra(1, &score("speaks")))), ml());
+    daemon.stop();
+}
+
+#[test]
+fn an_input_that_is_gone_locks_nothing_when_the_version_only_watches() {
+    let place = with_extras();
+    let daemon = Process::start(&place, &[]);
+    let stage = r#"{"type":"promote","version":"ES/1","to":"staging","override":true,"reason":"a test"}"#;
+    daemon.connect().ask_ok(stage);
+    daemon.stop();
+    place.file("config.toml", &inputs("\"tape\""));
+    let daemon = Process::start(&place, &[]);
+    assert_eq!(daemon.connect().arm("after"), baseline("no_model"));
+    daemon.stop();
+    assert_eq!((place.alerts("input_gone").len(), locks(&place)), (1, Vec::new()));
 }

@@ -365,3 +365,39 @@ fn a_planted_signal_is_found_within_its_standard_error() {
         assert!((found - planted).abs() < 4.0 * (n as f64 * 0.22 * 0.25).powf(-0.5), "{found} is not {planted}");
     }
 }
+
+/// 40,000 rows, of which a part may be all there is to see in the blocks that are looked at first.
+#[test]
+fn many_rows_give_the_minimum_whatever_the_first_look_at_a_part_of_them_showed() {
+    let mut rng = Pcg64::new(3, 3);
+    let mut uniform = move || rng.random::<f64>();
+    let rows = 40_000;
+    let mut x = Array2::from_shape_simple_fn((rows, 3), || 2.0 * (uniform() + uniform() + uniform() - 1.5));
+    // constant, or nearly, in every other block of 64
+    let quiet = |row: usize| (row / 64) % 2 == 0;
+    (0..rows).filter(|row| quiet(*row)).for_each(|row| x[[row, 2]] = 0.0);
+    (0..rows).filter(|row| quiet(*row)).for_each(|row| x[[row, 1]] *= 0.01);
+    let y: Vec<bool> =
+        x.rows().into_iter().map(|row| row[0] + 2.0 * row[1] - row[2] > (1.0 / uniform() - 1.0).ln()).collect();
+    for l2 in [0.0, 1.0] {
+        let with = |tolerance| {
+            let options = Options { l2, tolerance, ..Options::default() };
+            fit_logistic(x.view(), &y, &options).unwrap_or_else(|error| unreachable!("{l2}: {error}"))
+        };
+        let (loose, tight) = (with(1e-8), with(1e-13));
+        assert!(loose.iterations < Some(20), "{:?}", loose.iterations);
+        for (a, b) in loose.weights.iter().chain([&loose.intercept]).zip(tight.weights.iter().chain([&tight.intercept]))
+        {
+            assert!((a - b).abs() < 1e-6, "{a} and {b}");
+        }
+        // as it was made
+        let made = [1.0, 2.0, -1.0];
+        assert!(loose.weights.iter().zip(made).all(|(found, made)| (found - made).abs() < 0.1), "{:?}", loose.weights);
+    }
+    let free = Options { l2: 0.0, ..Options::default() };
+    let apart: Vec<bool> = x.column(0).iter().map(|x| *x > 0.0).collect();
+    assert_eq!(fit_logistic(x.view(), &apart, &free), Err(FitError::Separated));
+    let mut copies = x.clone();
+    copies.column_mut(2).assign(&x.column(0));
+    assert_eq!(fit_logistic(copies.view(), &y, &free), Err(FitError::Collinear { column: 2 }));
+}

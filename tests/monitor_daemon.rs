@@ -3,15 +3,18 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{
     daemon::{Daemon, Setup, Trap},
     place::{CONFIG, Place},
-    wire::{Wire, score_with},
+    wire::{Wire, outcome, score, score_with},
 };
 use serde_json::{Value, json};
 use vigie::{
     actors::daemon::Time,
-    domain::{EventKind, VersionId, event::By, lifecycle::State},
+    clock::{Clock, WallClock},
+    domain::{EventKind, Timestamp, VersionId, event::By, lifecycle::State},
 };
 
 /// Short windows, and no emergency but by the monitor.
@@ -56,7 +59,7 @@ fn monitor(wire: &mut Wire) -> Value {
     wire.status()["monitor"].take()
 }
 
-/// What passes before the monitor is made is known to it from the journal, and judged by nobody; a day here takes less.
+/// What passes before the monitor is made is judged when it is; a day here takes less.
 fn await_monitor(wire: &mut Wire) {
     until("the monitor is made", || monitor(wire)["waiting"] == 0);
 }
@@ -217,4 +220,77 @@ fn a_step_that_is_not_on_disk_yet_is_not_undone_by_the_one_before_it() {
     let steps: Vec<&str> = told.iter().map(|step| step.split("speaks to ").last().unwrap()).collect();
     let step = |to: usize, from: usize| format!("{to} % of its trades instead of {from} %; nothing is to be done");
     assert_eq!(steps, [step(50, 100), step(25, 50), step(0, 25)], "{told:?}");
+}
+
+#[test]
+fn days_that_nobody_watched_are_judged_at_the_next_start_and_what_they_call_for_is_done() {
+    let place = Place::with_model(State::Production);
+    let (first, trap) = (setup(), Trap::default());
+    let daemon = Daemon::start_with(&place, Setup { trap: trap.clone(), ..first });
+    let mut wire = daemon.connect();
+    await_monitor(&mut wire);
+    days(5).for_each(|number| day(&mut wire, number, 120.0));
+    until("the days are judged", || judged(&place).len() == 4);
+    // the monitor stands still while the model goes bad, and ends with the daemon
+    trap.hold("monitor");
+    trap.await_held();
+    days(10).skip(5).for_each(|number| day(&mut wire, number, -150.0));
+    daemon.stop();
+    let before = judged(&place);
+    assert_eq!(before.len(), 4, "nobody judged: {before:?}");
+    let daemon = Daemon::start_with(&place, setup());
+    let mut wire = daemon.connect();
+    // without a word from the trader
+    let rolled_back =
+        |kind: &EventKind| matches!(kind, EventKind::Moved { step, .. } if step.edge().1 == State::RolledBack);
+    until("it is rolled back", || place.events().iter().any(rolled_back));
+    assert_eq!(wire.arm("silent").0, "baseline");
+    await_monitor(&mut wire);
+    daemon.stop();
+    trap.release();
+    // the fifth was not over when the monitor stood still, and the last is not over yet
+    let expected: Vec<String> = days(9).map(|number| format!("2025-09-{number:02}")).collect();
+    assert_eq!(judged(&place), expected);
+}
+
+/// The machine's clock, some days ahead.
+struct Ahead(i64);
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        WallClock.now() + jiff::SignedDuration::from_hours(24 * self.0)
+    }
+}
+
+#[test]
+fn a_day_that_closed_while_the_daemon_was_off_is_judged_when_it_is_back_and_once_however_often_it_starts() {
+    let place = Place::with_model(State::Production);
+    let start = |days: i64| {
+        let setup = Setup { time: Time::Given(Arc::new(Ahead(days))), ..setup() };
+        let trap = setup.trap.clone();
+        (Daemon::start_with(&place, setup), trap)
+    };
+    let (daemon, _) = start(0);
+    let mut wire = daemon.connect();
+    for n in 0..A_DAY {
+        let id = format!("T-{n}");
+        wire.ask_ok(score(&id));
+        wire.ask_ok(outcome(&id, 50.0));
+    }
+    daemon.stop();
+    assert_eq!(judged(&place), Vec::<String>::new(), "the day is not over");
+    let (daemon, _) = start(3);
+    until("the day is judged", || judged(&place).len() == 1);
+    daemon.stop();
+    for _ in 0..2 {
+        let (daemon, trap) = start(3);
+        let mut wire = daemon.connect();
+        until("the past is known", || monitor(&mut wire)["day"].is_string());
+        // whatever it tells, it has told when the second look at the time after that begins
+        let looks = trap.passed("monitor", "tick");
+        until("two looks at the time", || trap.passed("monitor", "tick") >= looks + 2);
+        let found = trap.passed("guardian", "finding");
+        daemon.stop();
+        assert_eq!((found, judged(&place).len()), (0, 1));
+    }
 }

@@ -25,7 +25,7 @@ use vigie::{
 const WATCHED: &str = "lifecycle.automatic = false\nguardian.accuracy_window = 24\nguardian.accuracy_min_trades = 20\n\
     guardian.min_accuracy = 0.1\nguardian.max_loss_streak = 10\nguardian.daily_loss_limit = 1000000.0\n\
     monitor.window = 24\nmonitor.budget_resamples = 20\nhealth.min_trades = 20\nhealth.composite_rollback = 10\n\
-    health.score_psi = 10\nhealth.variance_factor = 1000\n";
+    health.score_psi = 10\nhealth.variance_factor = 1000\nhealth.act_level = 0.005\n";
 const A_DAY: usize = 8;
 
 /// Trades of each day that win, in the order of the days: in order, a slow decline, a recovery, and a turn.

@@ -84,6 +84,8 @@ fn sample() -> Report {
         ],
         tests: vec![Test {
             version: "ES/1".to_owned(),
+            number: 1,
+            begun: day(8),
             outcome: "Promoted at session 31 of 60.".to_owned(),
             planned: 60,
             points: (1..=31)
@@ -173,6 +175,106 @@ fn what_is_not_there_is_left_out_and_no_number_is_none() {
     }
 }
 
+/// A text of a chart and the room it takes.
+#[derive(Debug)]
+struct Label {
+    text: String,
+    left: f64,
+    right: f64,
+    /// Of the line it stands on.
+    baseline: f64,
+    size: f64,
+}
+
+impl Label {
+    /// From the inside of `<text ...>...`.
+    fn of(element: &str) -> Self {
+        let attribute = |name: &str| {
+            let from = element.find(&format!(" {name}=\"")).unwrap() + name.len() + 3;
+            element[from..].split('"').next().unwrap().to_owned()
+        };
+        let mut text = element.split('>').nth(1).unwrap().to_owned();
+        for (escape, letter) in [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")] {
+            text = text.replace(escape, letter);
+        }
+        let size = if matches!(attribute("class").as_str(), "mark") { 12.0 } else { 11.0 };
+        // letters of the widest of the fonts that are named are six tenths of their size wide, about
+        let width = 0.6 * size * text.chars().count() as f64;
+        let (x, baseline): (f64, f64) = (attribute("x").parse().unwrap(), attribute("y").parse().unwrap());
+        let left = match attribute("text-anchor").as_str() {
+            "start" => x,
+            "middle" => x - width / 2.0,
+            _ => x - width,
+        };
+        Self { text, left, right: left + width, baseline, size }
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        let (top, bottom) = (self.baseline - 0.8 * self.size, self.baseline + 0.2 * self.size);
+        let (other_top, other_bottom) = (other.baseline - 0.8 * other.size, other.baseline + 0.2 * other.size);
+        self.left < other.right && other.left < self.right && top < other_bottom && other_top < bottom
+    }
+}
+
+/// The texts of each chart, and how wide and high that is.
+fn charts(html: &str) -> Vec<(f64, f64, Vec<Label>)> {
+    let chart = |svg: &str| {
+        let view = svg.split("viewBox=\"0 0 ").nth(1).unwrap().split('"').next().unwrap();
+        let (width, height) = view.split_once(' ').unwrap();
+        let labels = svg.split("<text").skip(1).map(|element| Label::of(element.split('<').next().unwrap())).collect();
+        (width.parse().unwrap(), height.parse().unwrap(), labels)
+    };
+    html.split("<svg").skip(1).map(|svg| chart(svg.split("</svg>").next().unwrap())).collect()
+}
+
+#[test]
+fn no_two_labels_of_a_chart_overlap_and_all_are_within_it() {
+    let mut report = sample();
+    // whatever the time between them, at both ends, and at once
+    let names =
+        ["A/B test", "production", "rolled back", "the market changes", "A/B test", "a word that is longer yet"];
+    let gaps = [0, 1, 2, 40, 3, 0, 9, 30, 1, 1, 60, 0, 5, 80, 2, 3, 1, 0];
+    let mut at = 0;
+    report.marks = gaps
+        .iter()
+        .zip(names.iter().cycle())
+        .map(|(gap, name)| {
+            at += gap;
+            (day(at), (*name).to_owned())
+        })
+        .collect();
+    for days in [8, 60, 120, 239, 500, 720, 1500, 1900] {
+        report.span = Some((day(0), day(days)));
+        let html = report.to_html();
+        let charts = charts(&html);
+        assert_eq!(charts.len(), 6, "life, earnings, drawdown, test, accuracy, drift");
+        let names = charts[1].2.iter().filter(|label| names.contains(&label.text.as_str())).count();
+        assert_eq!(names, report.marks.iter().filter(|(at, _)| *at <= day(days)).count(), "{days} days");
+        for (width, height, labels) in charts {
+            for (n, label) in labels.iter().enumerate() {
+                let within = label.left >= 0.0 && label.right <= width && label.baseline <= height;
+                assert!(within && label.baseline > 0.7 * label.size, "{days} days: {label:?}");
+                let other = labels[..n].iter().find(|other| label.overlaps(other));
+                assert!(other.is_none(), "{days} days: {label:?} lies on {other:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_test_of_a_version_has_a_chart_of_its_own() {
+    let mut report = sample();
+    let first = report.tests[0].clone();
+    let points = first.points.iter().take(4).copied().collect();
+    report.tests.push(Test { number: 2, begun: day(170), outcome: "Ended for harm.".to_owned(), points, ..first });
+    let html = report.to_html();
+    let title = |number, begun| format!("<h2>A/B test {number} of ES/1, begun on {begun}</h2>");
+    let (one, two) = (html.find(&title(1, "2025-01-14")).unwrap(), html.find(&title(2, "2025-06-25")).unwrap());
+    let promoted = html.find("Promoted at session 31 of 60.").unwrap();
+    assert!(one < promoted && promoted < two && two < html.find("Ended for harm.").unwrap());
+    assert_eq!(charts(&html).len(), charts(&sample().to_html()).len() + 1);
+}
+
 #[test]
 fn the_same_value_gives_the_same_page() {
     assert_eq!(sample().to_html(), sample().to_html());
@@ -180,7 +282,7 @@ fn the_same_value_gives_the_same_page() {
     for part in [
         "The life of the versions",
         "What they earned",
-        "A/B test of ES/1",
+        "A/B test 1 of ES/1, begun on 2025-01-14",
         "Rolling accuracy",
         "Drift of the inputs",
         "Everything that was decided",

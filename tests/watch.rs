@@ -13,7 +13,10 @@ use vigie::{
         monitor::{Learnt, Said, Usual},
         watch::{Judgement, News, ScoredSignal, Subject, Watch, WatchOptions},
     },
-    stats::reference::Reference,
+    stats::{
+        drift::{chance, stability},
+        reference::Reference,
+    },
 };
 
 const A_DAY: usize = 10;
@@ -53,6 +56,7 @@ fn subject(options: &WatchOptions) -> Subject {
         expectancy: 50.0,
         score_variance: score.sd() * score.sd(),
         trades: 0,
+        memory: 1.0,
     };
     Subject {
         learnt: Some(Learnt {
@@ -62,6 +66,7 @@ fn subject(options: &WatchOptions) -> Subject {
         }),
         places: vec![0, 2],
         thresholds,
+        score_limit: None,
         validated: Some(validated),
         usual: Usual { win_rate: Some(0.5), pnl_sd: Some(100.0) },
     }
@@ -170,6 +175,46 @@ fn a_version_as_validated_is_left_in_peace_and_one_that_has_lost_its_edge_is_not
     let last = story.day(0.4, 0.0).pop().unwrap();
     assert_eq!((last.response, last.day_close.degraded), (Some(Response::RollBack), true));
     assert!(last.day_close.composite.unwrap() < 0.85 && last.evidence["accuracy"] < 0.6, "{last:?}");
+}
+
+/// Scores around a mood that lasts for 40 signals on average.
+fn moody_scores(rng: &mut Pcg64, n: usize) -> Vec<f64> {
+    let mut mood = 0.0;
+    let mut score = || {
+        if rng.random::<f64>() < 0.025 {
+            mood = 0.2 * (rng.random::<f64>() - 0.5);
+        }
+        0.5 + mood + 0.3 * (rng.random::<f64>() - 0.5)
+    };
+    (0..n).map(|_| score()).collect()
+}
+
+#[test]
+fn moods_that_the_scores_always_had_are_not_taken_for_another_score() {
+    let (options, mut rng) = (options(), Pcg64::seed_from_u64(8));
+    let (mut beyond_chance, mut beyond_limit, mut found) = (0, 0, 0);
+    for _ in 0..40 {
+        let history = moody_scores(&mut rng, 2000);
+        let (monitor, budget) = (&options.monitor, &options.budget);
+        let limit = Subject::score_limit(&history, 300.0, monitor, budget, options.health.act_level).unwrap();
+        let reference = Reference::of(history.iter().copied().map(Some)).unwrap();
+        let now = moody_scores(&mut rng, 600);
+        let furthest = |now: &[f64]| {
+            let windows = now.windows(monitor.window).step_by(10).filter_map(|window| stability(&reference, window));
+            windows.fold(0.0, f64::max)
+        };
+        let chance = chance(&reference, monitor.window, options.health.act_level).unwrap();
+        beyond_chance += usize::from(furthest(&now) > chance.max(options.health.score_psi));
+        beyond_limit += usize::from(furthest(&now) > limit);
+        let flat: Vec<f64> = now.iter().map(|score| 0.5 + 0.1 * (score - 0.5)).collect();
+        found += usize::from(furthest(&flat) > limit);
+    }
+    println!(
+        "of 40 quarters {beyond_chance} go beyond chance, {beyond_limit} beyond the limit; {found} of 40 flat ones do"
+    );
+    assert!(beyond_chance > 20, "{beyond_chance}: these moods are no trial");
+    assert!(beyond_limit <= 4 && found == 40, "{beyond_limit} {found}");
+    assert_eq!(Subject::score_limit(&[0.5; 150], 30.0, &options.monitor, &options.budget, 0.01), None);
 }
 
 #[test]

@@ -22,7 +22,7 @@ use tokio::{
 
 use super::{acknowledge::retry, journal::JournalHandle};
 use crate::{
-    domain::{Decision, Event, EventKind, Timestamp},
+    domain::{Decision, Event, EventKind, Timestamp, event::Level},
     journal::{Applied, BadRecord, Reader, StoreError, StoredEvent, Write},
     protocol::message::{self, Alerts, Subscribe, WireError},
 };
@@ -141,17 +141,29 @@ fn line(told: &impl Serialize) -> Vec<u8> {
 }
 
 /// The alerts asked for, newest last, and the number of the last record: a subscription from the next one misses nothing.
+/// Each says so when they are those of a drill.
 ///
 /// # Errors
 /// When the journal cannot be read.
-pub async fn alerts(journal: &JournalHandle, wanted: Alerts) -> Result<serde_json::Value, WireError> {
+pub async fn alerts(journal: &JournalHandle, drill: bool, wanted: Alerts) -> Result<serde_json::Value, WireError> {
     let reader = journal.read().await.map_err(|error| retry(&error))?;
-    let found = tokio::task::spawn_blocking(move || find_alerts(&reader, wanted)).await;
+    let found = tokio::task::spawn_blocking(move || find_alerts(&reader, drill, wanted)).await;
     let found = found.map_err(|error| WireError::new("internal_error", error.to_string()))?;
     found.map_err(|error| WireError::new("retry", error.to_string()))
 }
 
-fn find_alerts(reader: &Reader, wanted: Alerts) -> Result<serde_json::Value, StoreError> {
+#[derive(Serialize)]
+struct Alert {
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    drill: bool,
+    seq: u64,
+    at: Timestamp,
+    level: Level,
+    code: Box<str>,
+    message: String,
+}
+
+fn find_alerts(reader: &Reader, drill: bool, wanted: Alerts) -> Result<serde_json::Value, StoreError> {
     let (mut found, mut unreadable) = (Vec::new(), 0_u64);
     for stored in reader.events(0)?.rev() {
         let StoredEvent { seq, event } = match stored {
@@ -164,7 +176,7 @@ fn find_alerts(reader: &Reader, wanted: Alerts) -> Result<serde_json::Value, Sto
         };
         let EventKind::Alert { level, code, message } = event.kind else { continue };
         if wanted.level.is_none_or(|least| level >= least) && wanted.since.is_none_or(|since| event.at >= since) {
-            found.push(json!({ "seq": seq, "at": event.at, "level": level, "code": code, "message": message }));
+            found.push(Alert { drill, seq, at: event.at, level, code, message });
             if found.len() == wanted.limit {
                 break;
             }
@@ -175,25 +187,27 @@ fn find_alerts(reader: &Reader, wanted: Alerts) -> Result<serde_json::Value, Sto
 }
 
 /// Begins to tell a subscriber what happens: the answer goes to `out`, the lines after it come from what is returned. They
-/// end when no more can be told.
+/// end when no more can be told. Of a drill, the answer and every line say that it is one.
 pub async fn subscribe(
     journal: &JournalHandle,
+    drill: bool,
     wanted: Subscribe,
     id: Option<&RawValue>,
     out: &mut Vec<u8>,
 ) -> Option<mpsc::Receiver<Vec<u8>>> {
     match Subscriber::new(journal, wanted).await {
         Ok((subscriber, last)) => {
-            message::write_ok(out, id, &json!({ "from": subscriber.next, "last_seq": last }));
+            message::write_ok(out, id, &Begun { drill, from: subscriber.next, last_seq: last });
             let (sender, receiver) = mpsc::channel(LINES);
+            let outlet = Outlet { sender, drill };
             actix::spawn(async move {
                 tokio::select! {
-                    told = subscriber.tell(&sender) => if let Err(error) = told {
+                    told = subscriber.tell(&outlet) => if let Err(error) = told {
                         let mut last_word = Vec::new();
                         message::write_error(&mut last_word, None, &error);
-                        let _may_be_gone = sender.send(last_word).await;
+                        let _may_be_gone = outlet.send(last_word).await;
                     },
-                    () = sender.closed() => {}
+                    () = outlet.sender.closed() => {}
                 }
             });
             Some(receiver)
@@ -202,6 +216,30 @@ pub async fn subscribe(
             message::write_error(out, id, &error);
             None
         }
+    }
+}
+
+#[derive(Serialize)]
+struct Begun {
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    drill: bool,
+    from: u64,
+    last_seq: u64,
+}
+
+/// The one way to a subscriber, so that no line of a drill goes out without its mark.
+struct Outlet {
+    sender: mpsc::Sender<Vec<u8>>,
+    drill: bool,
+}
+
+impl Outlet {
+    async fn send(&self, mut line: Vec<u8>) -> Result<(), mpsc::error::SendError<Vec<u8>>> {
+        if self.drill {
+            // each line is one object, and none is empty
+            line.splice(1..1, *br#""drill":true,"#);
+        }
+        self.sender.send(line).await
     }
 }
 
@@ -247,7 +285,7 @@ impl Subscriber {
     }
 
     /// Ends without an error when nobody listens any more or the journal's thread has ended.
-    async fn tell(mut self, to: &mpsc::Sender<Vec<u8>>) -> Result<(), WireError> {
+    async fn tell(mut self, to: &Outlet) -> Result<(), WireError> {
         let mut tries = 0;
         loop {
             match self.catch_up(to).await {
@@ -267,7 +305,7 @@ impl Subscriber {
     }
 
     /// Tells the events that the journal holds.
-    async fn catch_up(&mut self, to: &mpsc::Sender<Vec<u8>>) -> Result<(), WireError> {
+    async fn catch_up(&mut self, to: &Outlet) -> Result<(), WireError> {
         loop {
             let reader = self.journal.read().await.map_err(|error| retry(&error))?;
             let from = self.next;
@@ -288,7 +326,7 @@ impl Subscriber {
     }
 
     /// Tells what is posted. True when the journal must be looked at again.
-    async fn follow(&mut self, to: &mpsc::Sender<Vec<u8>>) -> Result<bool, WireError> {
+    async fn follow(&mut self, to: &Outlet) -> Result<bool, WireError> {
         loop {
             let lines = match self.posts.recv().await {
                 Ok(Post::Commit(lines)) => lines,

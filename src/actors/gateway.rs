@@ -297,10 +297,12 @@ impl Service for Gateway {
                 Ok(models) => message::write_ok(out, id, &json!({ "models": models })),
                 Err(error) => message::write_error(out, id, &error),
             },
-            Ok(Request::Read(Read::Alerts(wanted))) => match bulletin::alerts(&self.0.journal, wanted).await {
-                Ok(alerts) => message::write_ok(out, id, &alerts),
-                Err(error) => message::write_error(out, id, &error),
-            },
+            Ok(Request::Read(Read::Alerts(wanted))) => {
+                match bulletin::alerts(&self.0.journal, self.0.drill, wanted).await {
+                    Ok(alerts) => message::write_ok(out, id, &alerts),
+                    Err(error) => message::write_error(out, id, &error),
+                }
+            }
             Ok(Request::Read(Read::Experiment(version))) => match self.experiment(version).await {
                 Ok(trials) => message::write_ok(out, id, &json!({ "trials": trials })),
                 Err(error) => message::write_error(out, id, &error),
@@ -328,7 +330,7 @@ impl Service for Gateway {
         id: Option<&RawValue>,
         out: &mut Vec<u8>,
     ) -> Option<mpsc::Receiver<Vec<u8>>> {
-        bulletin::subscribe(&self.0.journal, wanted, id, out).await
+        bulletin::subscribe(&self.0.journal, self.0.drill, wanted, id, out).await
     }
 
     fn record(&self, peer: Peer, id: Option<Box<RawValue>>, request: Request) -> JoinHandle<Vec<u8>> {

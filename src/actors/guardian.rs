@@ -27,10 +27,10 @@ use actix::{Context, Handler, MessageResult, Recipient, ResponseFuture};
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
-use self::load::{Folded, fold};
+use self::load::{Folded, fold, lock, told};
 pub use self::messages::{
-    Advance, Answer, Done, GuardianStatus, LockNow, ObserveGuardian, Order, Reconfigured, RecordOutcome, RecordSkip,
-    Verify, VersionStatus,
+    Advance, Answer, Done, GuardianStatus, LockNow, ObserveGuardian, Order, RecordOutcome, RecordSkip, Verify,
+    VersionStatus,
 };
 pub use self::register::Register;
 use super::{
@@ -42,10 +42,7 @@ use super::{
 use crate::{
     clock::Clock,
     config::Config,
-    domain::{
-        Event, EventKind, Symbol, VersionId,
-        event::{By, Level},
-    },
+    domain::{Event, EventKind, Symbol, VersionId, event::Level},
     features::row::Schema,
     journal::Write,
     protocol::message::WireError,
@@ -116,7 +113,8 @@ impl Guardian {
     /// The guardian that the journal's events make: folds them and loads what they put in service. It is published when the guardian takes its place.
     ///
     /// # Errors
-    /// When the journal cannot be read. A version whose record is damaged is left out with an alert; the rest is served.
+    /// When the journal cannot be read. A version that cannot score is left out with an alert; if it should speak, serving is
+    /// locked.
     pub async fn from_journal(shared: Shared) -> Result<Self, String> {
         let config = shared.config.load_full();
         let calendar = config.calendar.clone();
@@ -127,7 +125,7 @@ impl Guardian {
         let folded = tokio::task::spawn_blocking(move || fold(&reader, &schema, &config))
             .await
             .map_err(|error| error.to_string())?;
-        let Folded { mut roster, mut emergency, gradual, loaded, damaged, trips } = folded?;
+        let Folded { mut roster, mut emergency, gradual, loaded, unusable, trips } = folded?;
         for event in &unsaved {
             roster.apply(&event.kind);
             follow(&mut emergency, &roster, &event.kind);
@@ -136,18 +134,21 @@ impl Guardian {
         let today = calendar.day_of(now);
         // limits that are stricter than they were may find an emergency in what is past
         let missed = missed(&roster, &emergency, trips, today);
-        let missed: Vec<Event> =
+        let mut missed: Vec<Event> =
             consequences(&roster, missed).into_iter().map(|kind| Event { at: now, kind }).collect();
         for event in &missed {
             roster.apply(&event.kind);
             follow(&mut emergency, &roster, &event.kind);
         }
+        if let Some(kind) = lock(&roster, &unusable) {
+            roster.apply(&kind);
+            missed.push(Event { at: now, kind });
+        }
         shared.unsaved.borrow_mut().extend(missed.iter().cloned());
         shared.settle(missed, false);
-        for (version, error) in damaged {
-            let message =
-                format!("{version} is in service and cannot be loaded: {error}; it does not score, train it again");
-            alert(&shared, Level::Critical, "model_damaged", message);
+        for (version, why) in unusable {
+            let (code, message) = told(&version, &why);
+            alert(&shared, Level::Critical, code, message);
         }
         Ok(Self { roster, emergency, gradual, loaded, shared })
     }
@@ -190,35 +191,6 @@ impl Guardian {
             self.shared.feed.event(event.at, event.kind.clone());
         }
         self.publish();
-    }
-
-    /// Reads the inputs of the loaded versions by the configuration now in force. A version that uses an input which is
-    /// no longer declared does not score any more; was it one that speaks, serving is locked.
-    fn reconfigured(&mut self) {
-        let shared = self.shared.clone();
-        let Ok(schema) = shared.schema() else { return };
-        let mut gone = Vec::new();
-        self.loaded.retain(|version, served| match served.for_schema(&schema) {
-            Ok(remapped) => {
-                *served = Arc::new(remapped);
-                true
-            }
-            Err(error) => {
-                let reason = format!("{version} does not score any more: {error}");
-                alert(&shared, Level::Critical, "input_gone", reason.clone());
-                gone.push((version.clone(), reason));
-                false
-            }
-        });
-        self.publish();
-        let speaks = |version: &VersionId| self.roster.speaking().any(|(other, _)| other == version);
-        let unlocked = self.roster.lock().is_none();
-        if let Some((_, reason)) = gone.into_iter().find(|(version, _)| unlocked && speaks(version)) {
-            let durable = self.silence(vec![EventKind::Locked { reason, by: By::Daemon("guardian".into()) }]);
-            actix::spawn(async move {
-                let _it_is_written_until_it_is = durable.await;
-            });
-        }
     }
 
     fn event(&self, kind: EventKind) -> Event {
@@ -273,16 +245,6 @@ pub fn alert(shared: &Shared, level: Level, code: &str, message: String) {
 /// What is answered while the guardian is being made anew.
 fn down() -> WireError {
     WireError::new("retry", "the guardian is being made anew; send it again")
-}
-
-impl Handler<Reconfigured> for Shell<Guardian> {
-    type Result = ();
-
-    fn handle(&mut self, _: Reconfigured, context: &mut Context<Self>) {
-        if self.handle_with(context, "reconfigured", Guardian::reconfigured).is_none() {
-            self.miss();
-        }
-    }
 }
 
 impl Handler<LockNow> for Shell<Guardian> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     domain::{Timestamp, VersionId, lifecycle::State},
-    features::row::Schema,
+    features::{design::InvalidDesign, row::Schema},
     journal::Reader,
     models::{Kind, VersionRecord},
     rules::{
@@ -90,15 +90,36 @@ fn checked(reader: &Reader, version: &VersionId) -> Result<(VersionRecord, [u8; 
     Ok((record, stored.checksum))
 }
 
+/// Why a version cannot score.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// Its record is missing or damaged.
+    #[error("{0}")]
+    Damaged(String),
+    /// It uses an input that is no longer declared.
+    #[error("{0}")]
+    InputGone(InvalidDesign),
+}
+
 /// One version, ready to score rows of `schema`.
 ///
 /// # Errors
-/// As for [`record`], and when it uses an input that `schema` does not have.
-pub fn served(reader: &Reader, version: &VersionId, schema: &Schema) -> Result<Arc<Served>, String> {
-    let (record, checksum) = checked(reader, version)?;
-    let model = record.compile().map_err(|error| error.to_string())?;
-    let design = record.design.for_schema(schema).map_err(|error| error.to_string())?;
+/// [`Unusable`].
+pub fn served(reader: &Reader, version: &VersionId, schema: &Schema) -> Result<Arc<Served>, Unusable> {
+    let (record, checksum) = checked(reader, version).map_err(Unusable::Damaged)?;
+    let model = record.compile().map_err(|error| Unusable::Damaged(error.to_string()))?;
+    let design = record.design.for_schema(schema).map_err(Unusable::of)?;
     Ok(Arc::new(Served::new(version.clone(), design, model, checksum)))
+}
+
+impl Unusable {
+    /// From why a design cannot be read from the rows of now.
+    pub fn of(error: InvalidDesign) -> Self {
+        match error {
+            InvalidDesign::InputGone { .. } => Self::InputGone(error),
+            other => Self::Damaged(other.to_string()),
+        }
+    }
 }
 
 fn summary(reader: &Reader, version: &VersionId, standing: Standing) -> Result<VersionSummary, String> {

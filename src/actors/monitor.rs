@@ -44,7 +44,7 @@ use crate::{
         integrity::{Fault, check_clock},
         monitor::Rolling,
         serving::Serving,
-        watch::{Judgement, News, Subject, VersionView, Watch, closed_news, scored_news},
+        watch::{JudgedDays, Judgement, News, Subject, VersionView, Watch, closed_news, scored_news},
     },
 };
 
@@ -125,6 +125,7 @@ impl Inbox {
             line,
             known: BTreeMap::new(),
             made_by: None,
+            days: JudgedDays::default(),
             state: None,
             failed: None,
             ticked: None,
@@ -142,6 +143,8 @@ struct Monitor {
     known: BTreeMap<VersionId, Subject>,
     /// Hash of the configuration they were made by.
     made_by: Option<String>,
+    /// Which days the guardian was told of, by the log and since it was read.
+    days: JudgedDays,
     /// `None` while it could not be made; what is told meanwhile is in the journal.
     state: Option<State>,
     /// When making it failed last.
@@ -244,7 +247,7 @@ impl Monitor {
         if let Some((then, since)) = before.filter(|_| self.surroundings.is_wall_clock) {
             let tolerance = config.monitoring.clock_tolerance.as_secs_f64();
             if let Some(fault) = check_clock(then, now, since.elapsed().as_secs_f64(), tolerance) {
-                self.send(Finding::Broken(fault));
+                let _it_is_logged = self.send(Finding::Broken(fault));
             }
         }
         if let Some(state) = &mut self.state {
@@ -253,15 +256,23 @@ impl Monitor {
         }
     }
 
-    fn tell(&self, judged: Vec<Judgement>) {
-        judged.into_iter().for_each(|judgement| self.send(Finding::Judged(Box::new(judgement))));
+    /// Of a day that has closed each version is told of once, however often it is heard of.
+    fn tell(&mut self, judged: Vec<Judgement>) {
+        for judgement in judged {
+            let (version, day) = (judgement.version.clone(), judgement.day_close.day);
+            if self.days.is_new(&version, day) && self.send(Finding::Judged(Box::new(judgement))) {
+                self.days.note(&version, day);
+            }
+        }
     }
 
-    fn send(&self, finding: Finding) {
+    fn send(&self, finding: Finding) -> bool {
         // the guardian's mailbox has room for all connections; a judgement that finds none is made again tomorrow
-        if self.surroundings.guardian.try_send(finding).is_err() {
+        let sent = self.surroundings.guardian.try_send(finding).is_ok();
+        if !sent {
             tracing::warn!("a finding of the monitor found no room at the guardian's");
         }
+        sent
     }
 
     /// Watches those who are served now. While all are locked, those who were go on being watched.
@@ -290,7 +301,8 @@ impl Monitor {
         }
     }
 
-    /// Makes the state that the journal's signals and outcomes make of `versions`.
+    /// Makes the state that the journal's signals and outcomes make of `versions`, and tells what was not told when it
+    /// happened: nobody may have watched then, or what was found did not reach the disk.
     fn make(&mut self, versions: &[VersionId], epoch: u64) -> Result<(), String> {
         let config = self.surroundings.config.load_full();
         let reader = self.surroundings.journal.read_blocking().map_err(|error| error.to_string())?;
@@ -321,11 +333,20 @@ impl Monitor {
             };
             (until, news.iter().filter_map(last).collect())
         });
+        let mut days = JudgedDays::default();
+        for stored in reader.events(0).map_err(|error| error.to_string())?.flatten() {
+            days.follow(&config.calendar, &stored.event);
+        }
+        // what follows takes its time, and the journal may be wanted elsewhere when the daemon ends
+        drop(reader);
+        self.days = days.and(&self.days);
+        let mut found = Vec::new();
         for news in news {
-            // what follows was told when it happened
-            let _judged = watch.hear(options, &config.calendar, news);
+            found.extend(watch.hear(options, &config.calendar, news));
         }
         self.state = Some(State { watch, epoch, until });
+        let missed = self.days.missed(found);
+        self.tell(missed);
         Ok(())
     }
 }

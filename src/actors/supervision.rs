@@ -61,7 +61,9 @@ pub type Factory<P> = Rc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<P, Strin
 /// The actor around a part.
 pub struct Shell<P> {
     part: Option<P>,
-    /// Something happened while there was no part, so the one being made may not know of it.
+    /// A part is being made. There is never more than one, or an older one could take the place of a newer.
+    being_made: bool,
+    /// Something happened that the part being made may not know of.
     missed: bool,
     factory: Factory<P>,
     failures: mpsc::Sender<Failure>,
@@ -116,7 +118,16 @@ impl<P: Part> Shell<P> {
         tripwire: Tripwire,
         mailbox: usize,
     ) -> Self {
-        Self { part: Some(part), missed: false, factory, failures, on_failure: Box::new(on_failure), tripwire, mailbox }
+        Self {
+            part: Some(part),
+            being_made: false,
+            missed: false,
+            factory,
+            failures,
+            on_failure: Box::new(on_failure),
+            tripwire,
+            mailbox,
+        }
     }
 
     /// Lets the part handle a message. `None` when it panicked over it or is being made anew: the caller gives the safe
@@ -147,10 +158,10 @@ impl<P: Part> Shell<P> {
         self.missed = true;
     }
 
-    /// Makes the part anew while the present one goes on, and then puts it in its place. One that is being made already
-    /// is made once more, since it may have begun with what is out of date now.
+    /// Makes the part anew and then puts it in its place; until then the present one goes on, if there is one. What is being
+    /// made already is made once more when it is done, since it may have begun with what is out of date now.
     pub fn renew(&mut self, context: &mut Context<Self>) {
-        if self.part.is_some() { self.rebuild(context) } else { self.miss() }
+        if self.being_made { self.miss() } else { self.rebuild(context) }
     }
 
     fn install(&mut self, mut part: P) {
@@ -164,16 +175,20 @@ impl<P: Part> Shell<P> {
         tracing::error!(actor = P::NAME, panic, "an actor failed and is made anew");
         // a full channel holds more failures than any budget survives
         let _already_fatal = self.failures.try_send(Failure { actor: P::NAME, panic });
-        self.rebuild(context);
+        self.renew(context);
     }
 
     fn rebuild(&mut self, context: &mut Context<Self>) {
+        self.being_made = true;
         let made = (self.factory)().into_actor(self).map(|made, shell, context| match made {
             Ok(_) if shell.missed => {
                 shell.missed = false;
                 shell.rebuild(context);
             }
-            Ok(part) => shell.install(part),
+            Ok(part) => {
+                shell.being_made = false;
+                shell.install(part);
+            }
             Err(error) => {
                 tracing::error!(actor = P::NAME, error, "an actor could not be made anew; trying again");
                 context.run_later(FACTORY_RETRY, |shell, context| shell.rebuild(context));
@@ -202,7 +217,79 @@ pub fn panic_text(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use actix::{Handler, Message, MessageResult};
+    use tokio::sync::oneshot;
+
     use super::*;
+
+    /// The n-th that was made.
+    struct Numbered(usize);
+
+    impl Part for Numbered {
+        const NAME: &'static str = "numbered";
+    }
+
+    struct Renew;
+    struct Which;
+
+    impl Message for Renew {
+        type Result = ();
+    }
+    impl Message for Which {
+        type Result = Option<usize>;
+    }
+
+    impl Handler<Renew> for Shell<Numbered> {
+        type Result = ();
+
+        fn handle(&mut self, _: Renew, context: &mut Context<Self>) {
+            self.renew(context);
+        }
+    }
+
+    impl Handler<Which> for Shell<Numbered> {
+        type Result = MessageResult<Which>;
+
+        fn handle(&mut self, _: Which, context: &mut Context<Self>) -> Self::Result {
+            MessageResult(self.handle_with(context, "which", |part| part.0))
+        }
+    }
+
+    #[test]
+    fn what_was_begun_before_the_last_call_never_takes_the_place_of_what_was_begun_after_it() {
+        actix::System::new().block_on(async {
+            let (release, held) = oneshot::channel::<()>();
+            let (begun, held) = (Rc::new(Cell::new(0)), Rc::new(RefCell::new(Some(held))));
+            let count = Rc::clone(&begun);
+            // the first takes its time, all others are there at once
+            let factory: Factory<Numbered> = Rc::new(move || {
+                let number = count.get() + 1;
+                count.set(number);
+                let held = held.borrow_mut().take();
+                Box::pin(async move {
+                    if let Some(held) = held {
+                        held.await.unwrap();
+                    }
+                    Ok(Numbered(number))
+                })
+            });
+            let failures = mpsc::channel(8).0;
+            let shell = Shell::new(Numbered(0), factory, failures, || {}, Tripwire::default(), 8).start();
+            shell.send(Renew).await.unwrap();
+            shell.send(Renew).await.unwrap();
+            release.send(()).unwrap();
+            while shell.send(Which).await.unwrap() != Some(2) {
+                tokio::task::yield_now().await;
+            }
+            // nothing is left that could take its place
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!((shell.send(Which).await.unwrap(), begun.get()), (Some(2), 2));
+        });
+    }
 
     #[test]
     fn the_budget_counts_only_what_lies_within_its_window() {

@@ -46,6 +46,8 @@ enum LevelArg {
 /// An alert as it is answered.
 #[derive(Debug, Deserialize)]
 struct Told {
+    #[serde(default)]
+    drill: bool,
     seq: u64,
     at: Timestamp,
     level: Level,
@@ -75,8 +77,9 @@ impl Alerts {
         if alerts.is_empty() {
             tell("no alerts")?;
         }
-        for Told { seq, at, level, code, message } in alerts {
-            tell(format_args!("#{seq} {at:.0} {level} {code}: {message}"))?;
+        for Told { drill, seq, at, level, code, message } in alerts {
+            let drill = if drill { "DRILL " } else { "" };
+            tell(format_args!("{drill}#{seq} {at:.0} {level} {code}: {message}"))?;
         }
         match answer.get("unreadable").and_then(Value::as_u64) {
             Some(0) | None => {}

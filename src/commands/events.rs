@@ -89,10 +89,11 @@ impl Events {
 }
 
 fn in_words(line: &str) -> anyhow::Result<String> {
-    if let Ok(Told { seq, event }) = serde_json::from_str(line) {
-        return Ok(format!("#{seq} {:.0} {}", event.at, event.kind));
-    }
     let told: Value = serde_json::from_str(line)?;
+    let drill = if told.get("drill") == Some(&Value::Bool(true)) { "DRILL " } else { "" };
+    if let Ok(Told { seq, event }) = serde_json::from_str(line) {
+        return Ok(format!("{drill}#{seq} {:.0} {}", event.at, event.kind));
+    }
     let text = |name: &str| match told.get(name) {
         Some(Value::String(text)) => text.clone(),
         Some(value) => value.to_string(),
@@ -101,7 +102,7 @@ fn in_words(line: &str) -> anyhow::Result<String> {
     let event = text("event");
     Ok(match event.as_str() {
         "decision" => format!(
-            "#{} {} decision {}: {} {}, size {}",
+            "{drill}#{} {} decision {}: {} {}, size {}",
             text("seq"),
             text("at"),
             text("trade_id"),
@@ -109,6 +110,6 @@ fn in_words(line: &str) -> anyhow::Result<String> {
             text("reason"),
             text("size")
         ),
-        _ => format!("#{} {event}: {}", text("seq"), text("what")),
+        _ => format!("{drill}#{} {event}: {}", text("seq"), text("what")),
     })
 }

@@ -48,7 +48,7 @@ pub struct Run {
     /// Where time comes from: this machine, or the messages (replays)
     #[arg(long, value_enum, default_value = "wall")]
     clock: ClockArg,
-    /// Be a drill: marked in every log line, in status and in the journal, on a state folder that is for drills only
+    /// Be a drill: marked in every log line, event and alert, in status and in the journal, on a folder for drills only
     #[arg(long)]
     drill: bool,
 }

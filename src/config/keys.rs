@@ -135,7 +135,7 @@ fn sizing(reader: &mut Reader<'_, '_>) -> Sizing {
 
 fn features(reader: &mut Reader<'_, '_>) -> DesignOptions {
     let scalings = [("standardise", Scaling::Standardise), ("min_max", Scaling::MinMax)];
-    let mut at = reader.section("features", AtReload);
+    let mut at = reader.section("features", AtRestart);
     let extra = extra_features(&mut at);
     let options = DesignOptions {
         scaling: at.choice("scaling", Scaling::Standardise, &scalings),

@@ -86,7 +86,7 @@ pub fn fit(schema: &Schema, rows: &[&[Option<f64>]], options: &DesignOptions) ->
         columns: Vec::new(),
         dropped: Vec::new(),
     };
-    let mut fitting = Fitting { rows, options, record, indicators: Vec::new() };
+    let mut fitting = Fitting { inputs: columns(schema.width(), rows), options, record, indicators: Vec::new() };
     for (position, name) in schema.names().enumerate() {
         fitting.add_input(position, name);
     }
@@ -122,9 +122,23 @@ fn check_rows(schema: &Schema, rows: &[&[Option<f64>]]) -> Result<(), FitError> 
     Ok(())
 }
 
+/// The inputs of checked rows, one after the other; NaN where one is missing, which no value is.
+fn columns(width: usize, rows: &[&[Option<f64>]]) -> Vec<f64> {
+    let mut columns = vec![f64::NAN; width * rows.len()];
+    for (place, row) in rows.iter().enumerate() {
+        for (column, value) in columns.chunks_exact_mut(rows.len()).zip(row.iter()) {
+            if let Some(value) = value {
+                column[place] = *value;
+            }
+        }
+    }
+    columns
+}
+
 /// A design in the making.
 struct Fitting<'a> {
-    rows: &'a [&'a [Option<f64>]],
+    /// See [`columns`].
+    inputs: Vec<f64>,
     options: &'a DesignOptions,
     record: Record,
     /// Columns that come after those of all inputs.
@@ -133,14 +147,13 @@ struct Fitting<'a> {
 
 impl Fitting<'_> {
     fn add_input(&mut self, position: usize, name: &str) {
-        let rows = self.rows.len();
-        let mut known: Vec<f64> = self.rows.iter().filter_map(|row| row.get(position).copied().flatten()).collect();
+        let rows = self.record.training_rows;
+        let Some(values) = self.input(position) else { return };
+        let mut known: Vec<i64> = values.iter().filter(|value| !value.is_nan()).map(|value| key(*value)).collect();
         let absent = rows - known.len();
         let missing = absent as f64 / rows as f64;
         let limit = self.options.max_missing;
-        let clip = self.options.clip_quantile;
-        let quantiles = [clip, 1.0 - clip, 0.5].map(|q| quantile(&mut known, q));
-        let [Some(low), Some(high), Some(median)] = quantiles else {
+        let Some([low, median, high]) = quantiles(&mut known, self.options.clip_quantile) else {
             return self.drop(name, Degenerate::Missing { share: missing, limit });
         };
         if missing > limit {
@@ -185,9 +198,11 @@ impl Fitting<'_> {
 
     /// The column with its scale, unless it is constant: then it is put down as dropped.
     fn column(&mut self, name: String, source: Source) -> Option<Column> {
-        let values: Vec<f64> = self.rows.iter().filter_map(|row| self.record.value(source, row)).collect();
+        let values = self.values(source)?;
         let first = *values.first()?;
-        let (low, high) = values.iter().fold((first, first), |(low, high), value| (low.min(*value), high.max(*value)));
+        let low = lanes(&values, first, |low, value| if value < low { value } else { low });
+        let high = lanes(&values, first, |high, value| if value > high { value } else { high });
+        let (low, high) = (low.into_iter().fold(first, f64::min), high.into_iter().fold(first, f64::max));
         let spread = high - low;
         if spread < SMALLEST_SPREAD || spread <= NOISE * low.abs().max(high.abs()) {
             self.drop(&name, Degenerate::Constant { value: low });
@@ -200,6 +215,35 @@ impl Fitting<'_> {
         Some(Column { name: name.into(), source, center, scale })
     }
 
+    fn input(&self, position: usize) -> Option<&[f64]> {
+        self.inputs.chunks_exact(self.record.training_rows).nth(position)
+    }
+
+    /// The unscaled values of a column, as [`Record::value`] has them row by row.
+    fn values(&self, source: Source) -> Option<Vec<f64>> {
+        let parts = |input: usize| {
+            let input = self.record.inputs.get(input)?;
+            Some((self.input(input.position)?, input))
+        };
+        let imputed = |value: f64, InputFit { low, high, median, .. }: &InputFit| {
+            if value.is_nan() { *median } else { value.max(*low).min(*high) }
+        };
+        Some(match source {
+            Source::Value(input) => {
+                let (values, input) = parts(input)?;
+                values.iter().map(|value| imputed(*value, input)).collect()
+            }
+            Source::Missing(input) => {
+                let (values, _) = parts(input)?;
+                values.iter().map(|value| if value.is_nan() { 1.0 } else { 0.0 }).collect()
+            }
+            Source::Product(left, right) => {
+                let ((a, left), (b, right)) = (parts(left)?, parts(right)?);
+                a.iter().zip(b).map(|(a, b)| imputed(*a, left) * imputed(*b, right)).collect()
+            }
+        })
+    }
+
     fn drop(&mut self, column: &str, because: Degenerate) {
         self.record.dropped.push(Dropped { column: column.into(), because });
     }
@@ -208,21 +252,79 @@ impl Fitting<'_> {
 /// Mean and population standard deviation.
 fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n;
-    (mean, variance.sqrt())
+    let total = |lanes: [f64; LANES]| lanes.into_iter().sum::<f64>();
+    let mean = total(lanes(values, 0.0, |sum, value| sum + value)) / n;
+    let squares = |sum, value| {
+        let deviation: f64 = value - mean;
+        sum + deviation * deviation
+    };
+    (mean, (total(lanes(values, 0.0, squares)) / n).sqrt())
 }
 
-/// The `q` quantile, 0 to 1: type 7. None of none. Reorders the values: to choose two of them is less work than to sort all.
-fn quantile(values: &mut [f64], q: f64) -> Option<f64> {
-    let place = q * values.len().checked_sub(1)? as f64;
-    let at = (place as usize).min(values.len() - 1);
-    let (_, below, larger) = values.select_nth_unstable_by(at, f64::total_cmp);
-    let below = *below;
-    let above = larger.iter().copied().min_by(f64::total_cmp).unwrap_or(below);
-    let share = place.fract();
-    // from the nearer end, so that the result never leaves the two; as NumPy does
-    Some(if share < 0.5 { below + (above - below) * share } else { above - (above - below) * (1.0 - share) })
+/// Sums that run beside each other, so that none waits for the one before. Their order is fixed: the same input gives the same
+/// bits.
+const LANES: usize = 8;
+
+fn lanes(values: &[f64], start: f64, add: impl Fn(f64, f64) -> f64) -> [f64; LANES] {
+    let mut lanes = [start; LANES];
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane = add(*lane, *value);
+        }
+    }
+    for (lane, value) in lanes.iter_mut().zip(rest) {
+        *lane = add(*lane, *value);
+    }
+    lanes
+}
+
+/// A whole number for each number that is none other's, in the order of [`f64::total_cmp`]: to choose among such is faster.
+fn key(value: f64) -> i64 {
+    swapped(value.to_bits().cast_signed())
+}
+
+fn value(key: i64) -> f64 {
+    f64::from_bits(swapped(key).cast_unsigned())
+}
+
+fn swapped(bits: i64) -> i64 {
+    bits ^ ((bits >> 63).cast_unsigned() >> 1).cast_signed()
+}
+
+/// The `clip` quantile, below 0.5, the median and the 1 - `clip` quantile of numbers given by their keys: type 7. `None` of
+/// none. Reorders the keys: to choose a few of them is less work than to sort all.
+fn quantiles(keys: &mut [i64], clip: f64) -> Option<[f64; 3]> {
+    let last = keys.len().checked_sub(1)?;
+    let place = |q: f64| {
+        let place = q * last as f64;
+        ((place as usize).min(last), place.fract())
+    };
+    let ((low, low_share), (middle, middle_share), (high, high_share)) = (place(clip), place(0.5), place(1.0 - clip));
+    let (before, at, after) = keys.select_nth_unstable(middle);
+    let at = *at;
+    let median = (at, after.iter().min().copied());
+    // each other is among those before, or those after, or the median itself
+    let low = match before {
+        [_, ..] if low < middle => {
+            let (_, below, rest) = before.select_nth_unstable(low);
+            (*below, rest.iter().min().copied().or(Some(at)))
+        }
+        _ => median,
+    };
+    let high = match high.checked_sub(middle + 1) {
+        Some(place) if place < after.len() => {
+            let (_, below, rest) = after.select_nth_unstable(place);
+            (*below, rest.iter().min().copied())
+        }
+        _ => median,
+    };
+    let between = |(below, above): (i64, Option<i64>), share: f64| {
+        let (below, above) = (value(below), value(above.unwrap_or(below)));
+        // from the nearer end, so that the result never leaves the two; as NumPy does
+        if share < 0.5 { below + (above - below) * share } else { above - (above - below) * (1.0 - share) }
+    };
+    Some([between(low, low_share), between(median, middle_share), between(high, high_share)])
 }
 
 #[cfg(test)]
@@ -374,12 +476,36 @@ mod tests {
 
     #[test]
     fn quantiles_are_those_of_numpy() {
-        let mut values = [4.0, 1.0, 8.0, 2.0];
         // numpy.quantile([1, 2, 4, 8], [0, .1, .5, .9, .999, 1])
-        let expected = [1.0, 1.3, 3.0, 6.8, 7.988, 8.0];
-        for (q, expected) in [0.0, 0.1, 0.5, 0.9, 0.999, 1.0].into_iter().zip(expected) {
-            assert!((quantile(&mut values, q).unwrap() - expected).abs() < 1e-14, "{q}");
+        for (clip, low, high) in [(0.0, 1.0, 8.0), (0.1, 1.3, 6.8), (0.001, 1.003, 7.988), (0.5, 3.0, 3.0)] {
+            let mut keys = [4.0, 1.0, 8.0, 2.0].map(key);
+            let found = quantiles(&mut keys, clip).unwrap();
+            let expected = [low, 3.0, high];
+            assert!(found.iter().zip(expected).all(|(found, x)| (found - x).abs() < 1e-14), "{clip}: {found:?}");
         }
-        assert_eq!((quantile(&mut [], 0.5), quantile(&mut [3.0], 0.999)), (None, Some(3.0)));
+        assert_eq!((quantiles(&mut [], 0.1), quantiles(&mut [key(3.0)], 0.001)), (None, Some([3.0; 3])));
+    }
+
+    #[test]
+    fn quantiles_are_those_of_the_sorted_values_whatever_the_length() {
+        for n in 1..60_usize {
+            let values: Vec<f64> = (0..n).map(|i| ((i * 37 + 11) % 23) as f64 - 11.0).collect();
+            let mut sorted = values.clone();
+            sorted.sort_by(f64::total_cmp);
+            for clip in [0.0, 0.001, 0.02, 0.25, 0.49] {
+                let mut keys: Vec<i64> = values.iter().map(|value| key(*value)).collect();
+                let at = |q: f64| {
+                    let place = q * (n - 1) as f64;
+                    let (below, above) = (sorted[place as usize], sorted[(place as usize + 1).min(n - 1)]);
+                    below + (above - below) * place.fract()
+                };
+                let found = quantiles(&mut keys, clip).unwrap();
+                for (found, q) in found.into_iter().zip([clip, 0.5, 1.0 - clip]) {
+                    assert!((found - at(q)).abs() < 1e-12, "{n} values, {q}: {found}");
+                }
+            }
+        }
+        assert!([-2.0, -0.0, 0.0, 1e-300, 5.0].windows(2).all(|pair| key(pair[0]) < key(pair[1])));
+        assert!([-2.5, 0.0, 1e300].into_iter().all(|number| value(key(number)) == number));
     }
 }

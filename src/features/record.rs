@@ -92,6 +92,7 @@ pub enum InvalidDesign {
 
 impl Record {
     /// The unscaled value of a column, or `None` when a place in it does not exist.
+    #[inline]
     pub(super) fn value(&self, source: Source, row: &[Option<f64>]) -> Option<f64> {
         match source {
             Source::Value(input) => self.imputed(input, row),
@@ -100,6 +101,7 @@ impl Record {
         }
     }
 
+    #[inline]
     fn imputed(&self, input: usize, row: &[Option<f64>]) -> Option<f64> {
         let input = self.inputs.get(input)?;
         // not `clamp`, which panics when the bounds are out of order
@@ -108,6 +110,7 @@ impl Record {
 }
 
 /// The value of `input` in `row`, if it is there and finite.
+#[inline]
 pub(super) fn known(input: &InputFit, row: &[Option<f64>]) -> Option<f64> {
     row.get(input.position).copied().flatten().filter(|value| value.is_finite())
 }

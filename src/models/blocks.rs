@@ -100,13 +100,19 @@ impl Blocks {
         )
     }
 
-    /// The lower triangle of X' diag(w) X, row after row: i + 1 numbers of row i.
-    pub fn gram(&self, w: impl Iterator<Item = Strip>) -> Vec<f64> {
+    /// How many blocks there are.
+    pub fn count(&self) -> usize {
+        self.strips.len() / self.width
+    }
+
+    /// The lower triangle of X' diag(w) X, row after row: i + 1 numbers of row i. Of every `nth` block only, the first among
+    /// them.
+    pub fn gram(&self, w: impl Iterator<Item = Strip>, nth: usize) -> Vec<f64> {
         let mut sums = vec![[0.0; LANES]; self.width * (self.width + 1) / 2];
         fast(
             #[inline(always)]
             || {
-                for (block, w) in self.blocks().zip(w) {
+                for (block, w) in self.blocks().step_by(nth).zip(w) {
                     let mut rest = sums.as_mut_slice();
                     for (i, column) in block.iter().enumerate() {
                         let (row, below) = std::mem::take(&mut rest).split_at_mut((i + 1).min(self.width));
@@ -210,7 +216,7 @@ mod tests {
             let times: Vec<f64> = (0..rows).map(|i| (0..=columns).map(|j| by[j] * cell(i, j)).sum()).collect();
             assert_eq!(there, blocks.times(&by));
             there.iter().flatten().zip(&times).for_each(|(found, wanted)| near(*found, *wanted));
-            let (sizes, gram) = (blocks.sizes(&weights), blocks.gram(weights.iter().copied()));
+            let (sizes, gram) = (blocks.sizes(&weights), blocks.gram(weights.iter().copied(), 1));
             let mut gram = gram.into_iter();
             for i in 0..=columns {
                 near(back[i], sum(&|row| w[row] * times[row] * cell(row, i)));

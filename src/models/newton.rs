@@ -35,7 +35,7 @@ struct Told {
 /// Searches the minimum from 0, in at most `max_iterations` steps.
 pub(super) fn minimise(problem: &Problem, max_iterations: u32) -> Result<Solution, FitError> {
     let mut at = problem.at(vec![0.0; problem.width()]);
-    let mut curvature = Curvature::here(problem, &at)?;
+    let mut curvature = Curvature::roughly(problem, &at)?;
     let (mut iterations, mut flattest) = (0, at.relative);
     loop {
         if problem.is_unbounded(&at) {
@@ -92,6 +92,14 @@ fn descend(problem: &Problem, from: &Point, flattest: f64, step: &[f64]) -> Opti
 impl Curvature {
     fn here(problem: &Problem, at: &Point) -> Result<Self, FitError> {
         Ok(Self { factor: problem.curvature(at)?, is_exact: true, told: Vec::new() })
+    }
+
+    /// About the same where there are many rows, else the same.
+    fn roughly(problem: &Problem, at: &Point) -> Result<Self, FitError> {
+        match problem.rough_curvature(at) {
+            Some(factor) => Ok(Self { factor, is_exact: false, told: Vec::new() }),
+            None => Self::here(problem, at),
+        }
     }
 
     /// Remembers a step. One over which the slope did not grow, as rounding may have it, tells nothing.

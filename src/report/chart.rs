@@ -20,6 +20,12 @@ const BOTTOM: f64 = 26.0;
 const MARKS: usize = 5;
 /// Points of a line that are drawn at most, about.
 const POINTS: usize = 600;
+/// Height of a row of names above a plot.
+const ROW: f64 = 14.0;
+/// Room a letter of the name of a moment takes, at most about.
+const LETTER: f64 = 6.8;
+/// Letters of a name that are written at most.
+const LETTERS: usize = 32;
 
 /// A line.
 #[derive(Debug, Clone, Default)]
@@ -70,22 +76,32 @@ pub(super) struct Chart {
 impl Chart {
     /// Draws the legend and the chart.
     pub(super) fn draw(&self, page: &mut Page) {
-        if self.legend && self.series.len() > 1 {
+        if self.legend {
             page.node("p", &[("class", &"legend")], |page| {
                 for series in &self.series {
                     page.node("span", &[("class", &format!("key {}", series.class))], |page| page.text(&series.label));
                 }
             });
         }
-        let (x, y) = (self.x(), self.y());
+        let x = self.x();
+        let moments = moments(&self.marks, &x);
+        // the names stand above the plot, which is as high as without them
+        let above = ROW * moments.iter().map(|moment| moment.row + 1).max().unwrap_or(0) as f64;
+        let (top, bottom) = (TOP + above, self.height + above - BOTTOM);
+        let y = self.y(top, bottom);
         let attributes: [(&str, &dyn std::fmt::Display); 3] =
-            [("viewBox", &format!("0 0 {WIDTH} {}", self.height)), ("role", &"img"), ("aria-label", &self.title)];
+            [("viewBox", &format!("0 0 {WIDTH} {}", bottom + BOTTOM)), ("role", &"img"), ("aria-label", &self.title)];
         page.node("svg", &attributes, |page| {
-            self.axes(page, &x, &y);
+            self.axes(page, &x, &y, (top, bottom));
             for series in &self.series {
                 series.draw(page, &x, &y);
             }
-            self.marks(page, &x);
+            for moment in &moments {
+                line(page, "moment", (moment.at, moment.baseline() - 9.0), (moment.at, bottom));
+            }
+            for moment in &moments {
+                label(page, "moment-name", (moment.left, moment.baseline()), "start", &moment.name);
+            }
             for (value, name) in &self.limits {
                 if y.holds(*value) {
                     line(page, "limit", (LEFT, y.at(*value)), (RIGHT, y.at(*value)));
@@ -96,17 +112,6 @@ impl Chart {
         page.line_end();
     }
 
-    /// The names stand in two rows in turn, so that two moments close to each other can both be read.
-    fn marks(&self, page: &mut Page, x: &Scale) {
-        for (n, (at, name)) in self.marks.iter().filter(|(at, _)| x.holds(*at)).enumerate() {
-            let (left, row) = (x.at(*at), 12.0 * (n % 2) as f64);
-            line(page, "moment", (left, TOP), (left, self.height - BOTTOM));
-            let anchor = if left > RIGHT - 80.0 { "end" } else { "start" };
-            let beside = if anchor == "end" { -4.0 } else { 4.0 };
-            label(page, "moment-name", (left + beside, TOP + 9.0 + row), anchor, name);
-        }
-    }
-
     fn x(&self) -> Scale {
         match self.range {
             Some((low, high)) => Scale::new(low, high, LEFT, RIGHT),
@@ -114,17 +119,17 @@ impl Chart {
         }
     }
 
-    fn y(&self) -> Scale {
+    fn y(&self, top: f64, bottom: f64) -> Scale {
         let limits = self.limits.iter().map(|(value, _)| *value);
         let values = self.points().filter_map(|(_, y)| y).chain(limits).chain(self.floor.iter().copied());
-        Scale::over(values, self.height - BOTTOM, TOP).nice(MARKS)
+        Scale::over(values, bottom, top).nice(MARKS)
     }
 
     fn points(&self) -> impl Iterator<Item = (f64, Option<f64>)> {
         self.series.iter().flat_map(|series| series.points.iter().copied())
     }
 
-    fn axes(&self, page: &mut Page, x: &Scale, y: &Scale) {
+    fn axes(&self, page: &mut Page, x: &Scale, y: &Scale, (top, bottom): (f64, f64)) {
         for value in y.ticks(MARKS) {
             let class = if value == 0.0 { "zero" } else { "grid" };
             line(page, class, (LEFT, y.at(value)), (RIGHT, y.at(value)));
@@ -132,11 +137,11 @@ impl Chart {
             let text = match self.unit {
                 Unit::Money => Amount(value).to_string(),
                 Unit::Percent => format!("{:.*} %", digits.saturating_sub(2), 100.0 * value),
-                Unit::Number => format!("{value:.digits$}"),
+                Unit::Number => format!("{value:.digits$}").replace('-', "\u{2212}"),
             };
             label(page, "mark", (LEFT - 8.0, y.at(value) + 4.0), "end", &text);
         }
-        time_or_count(page, x, self.over_time, (TOP, self.height - BOTTOM), self.height - 8.0);
+        time_or_count(page, x, self.over_time, (top, bottom), bottom + BOTTOM - 8.0);
     }
 }
 
@@ -153,6 +158,40 @@ pub(super) fn time_or_count(page: &mut Page, x: &Scale, over_time: bool, (from, 
         let middle = middle.min(WIDTH - half);
         label(page, "mark", (middle, at), "middle", &text);
     }
+}
+
+/// An upright line and where its name stands.
+struct Moment {
+    at: f64,
+    left: f64,
+    row: usize,
+    name: String,
+}
+
+impl Moment {
+    fn baseline(&self) -> f64 {
+        TOP + ROW * self.row as f64 + 4.0
+    }
+}
+
+/// Where the names of `marks` stand: each beside its line, in the highest row such that neither in it nor below it the
+/// name of an earlier moment reaches so far. So no two names overlap.
+fn moments(marks: &[(f64, String)], x: &Scale) -> Vec<Moment> {
+    let mut marks: Vec<_> = marks.iter().filter(|(at, _)| x.holds(*at)).collect();
+    marks.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut ends: Vec<f64> = Vec::new();
+    let place = |(at, name): &(f64, String)| {
+        let name: String = name.chars().take(LETTERS).collect();
+        let width = LETTER * name.chars().count() as f64;
+        let left = (x.at(*at) + 4.0).min(RIGHT - width);
+        let row = ends.iter().rposition(|end| *end > left).map_or(0, |row| row + 1);
+        match ends.get_mut(row) {
+            Some(end) => *end = left + width,
+            None => ends.push(left + width),
+        }
+        Moment { at: x.at(*at), left, row, name }
+    };
+    marks.into_iter().map(place).collect()
 }
 
 impl Series {

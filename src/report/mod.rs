@@ -84,6 +84,10 @@ pub struct Curve {
 pub struct Test {
     /// The version.
     pub version: String,
+    /// Which test of that version it is, from 1.
+    pub number: usize,
+    /// When it began.
+    pub begun: Timestamp,
     /// What came of it.
     pub outcome: String,
     /// Sessions planned.

@@ -12,13 +12,15 @@ pub(super) struct Scale {
     high: f64,
     from: f64,
     to: f64,
+    /// The step its range was widened to.
+    step: Option<f64>,
 }
 
 impl Scale {
     /// From `low` to `high` on `from` to `to`. A range of no width is widened, so that everything has a place.
     pub(super) fn new(low: f64, high: f64, from: f64, to: f64) -> Self {
         let (low, high) = if high > low { (low, high) } else { (low - 0.5, low + 0.5) };
-        Self { low, high, from, to }
+        Self { low, high, from, to, step: None }
     }
 
     /// As [`Self::new`] over all finite `values`, from 0 to 1 when there are none.
@@ -34,7 +36,8 @@ impl Scale {
     /// The same with its range widened to whole steps.
     pub(super) fn nice(self, count: usize) -> Self {
         let step = step(self.high - self.low, count);
-        Self { low: (self.low / step).floor() * step, high: (self.high / step).ceil() * step, ..self }
+        let (low, high) = ((self.low / step).floor() * step, (self.high / step).ceil() * step);
+        Self { low, high, step: Some(step), ..self }
     }
 
     /// Where `value` lies, in pixels.
@@ -47,16 +50,20 @@ impl Scale {
         (self.low..=self.high).contains(&value)
     }
 
-    /// About `count` round values on it.
+    /// About `count` round values on it, its ends among them after [`Self::nice`].
     pub(super) fn ticks(&self, count: usize) -> Vec<f64> {
-        let step = step(self.high - self.low, count);
+        let step = self.step(count);
         let (first, last) = ((self.low / step - 1e-9).ceil() as i64, (self.high / step + 1e-9).floor() as i64);
         (first..=last).map(|n| n as f64 * step).collect()
     }
 
     /// How many digits after the point tell `ticks` apart.
     pub(super) fn digits(&self, count: usize) -> usize {
-        (-step(self.high - self.low, count).log10().floor()).clamp(0.0, 6.0) as usize
+        (-self.step(count).log10().floor()).clamp(0.0, 6.0) as usize
+    }
+
+    fn step(&self, count: usize) -> f64 {
+        self.step.unwrap_or_else(|| step(self.high - self.low, count))
     }
 
     /// Times on it to be marked, where values are seconds since 1970, with their labels.
@@ -66,8 +73,8 @@ impl Scale {
         let (mut day, span, format) = match days {
             d if d <= 10.0 => (first, 1.day(), "%-d %b"),
             d if d <= 70.0 => (monday(first), 7.days(), "%-d %b"),
-            d if d <= 800.0 => (first.first_of_month(), 1.month(), "%b"),
-            d if d <= 1600.0 => (first.first_of_month(), 3.months(), "%b"),
+            d if d <= 600.0 => (first.first_of_month(), 1.month(), "%b"),
+            d if d <= 1600.0 => (first.first_of_year(), 3.months(), "%b"),
             _ => (first.first_of_year(), 1.year(), "%Y"),
         };
         let mut found = Vec::new();

@@ -11,6 +11,9 @@ use super::{
 use crate::domain::Timestamp;
 
 const STYLE: &str = include_str!("style.css");
+/// What is to be seen in the chart of a test.
+const EVIDENCE: &str = "The standardised difference of the two policies on the same trades, after each session. Above the upper \
+    boundary the version is better beyond chance, however often one looks; at the lower one the test ends for harm.";
 const LINES: [&str; 4] = ["one", "two", "three", "four"];
 
 /// The whole page.
@@ -103,11 +106,10 @@ fn charts(page: &mut Page, report: &Report) {
             chart.draw(page);
         });
     }
-    for test in &report.tests {
-        let title = format!("The A/B test of {}", test.version);
-        let help = "The standardised difference of the two policies on the same trades, after each session. Above the upper \
-                    boundary the version is better beyond chance, however often one looks; at the lower one the test ends \
-                    for harm.";
+    for (n, test) in report.tests.iter().enumerate() {
+        let begun = test.begun.strftime("%Y-%m-%d");
+        let title = format!("A/B test {} of {}, begun on {begun}", test.number, test.version);
+        let help = if n == 0 { EVIDENCE } else { "" };
         section(page, &title, help, |page| {
             evidence(test).draw(page);
             page.leaf("p", &[("class", &"result")], &test.outcome);
@@ -170,7 +172,7 @@ fn evidence(test: &Test) -> Chart {
         filled: false,
     };
     Chart {
-        title: format!("evidence of the test of {}", test.version),
+        title: format!("evidence of test {} of {}", test.number, test.version),
         height: 240.0,
         unit: Unit::Number,
         over_time: false,

@@ -14,7 +14,7 @@ const BAR: f64 = 16.0;
 /// Width of a letter in a bar, about.
 const LETTER: f64 = 6.4;
 /// Letters of a version's name that have room beside its row.
-const NAME: usize = 10;
+const NAME: usize = 9;
 /// The least width of a bar: nothing that happened is invisible.
 const LEAST: f64 = 2.0;
 

@@ -20,7 +20,11 @@ use self::{
     runner::{Runner, subject},
     stream::Streams,
 };
-use super::{emergency::EmergencyOptions, monitor::Usual, watch::WatchOptions};
+use super::{
+    emergency::EmergencyOptions,
+    monitor::Usual,
+    watch::{Subject, WatchOptions},
+};
 use crate::stats::{
     budget::Thresholds,
     describe::{mean, quantile, standard_deviation},
@@ -102,21 +106,21 @@ pub struct Delay {
 pub fn drill(past: &Past, options: &DrillOptions, mut progress: impl FnMut(f64)) -> Option<DrillReport> {
     let taken = past.trades().filter(|trade| trade.taken).count();
     (taken > 0 && options.runs > 0).then_some(())?;
-    let limits = limits(past, options);
+    let (limits, score_limit) = limits(past, options);
     let shift: Vec<f64> = (0..past.names.len()).map(|place| options.shift * deviation(past, place)).collect();
     let streams = Streams { past, block_days: options.block_days, fall: options.fall, shift: &shift };
     let (mut healthy, mut late): (Vec<Counts>, BTreeMap<Damage, Vec<Counts>>) = (Vec::new(), BTreeMap::new());
     let sorts = 1 + Damage::ALL.len();
     for run in 0..options.runs {
         let seed = options.seed.wrapping_add((run as u64) << 8);
-        let trial = Trial { options, streams, limits: &limits, seed };
+        let trial = Trial { options, streams, limits: &limits, score_limit, seed };
         healthy.push(trial.healthy());
         for (done, damage) in Damage::ALL.into_iter().enumerate() {
             late.entry(damage).or_default().push(trial.broken(damage));
             progress((run * sorts + done + 2) as f64 / (options.runs * sorts) as f64);
         }
     }
-    let itself = subject(past, &limits);
+    let itself = subject(past, &limits, score_limit);
     let pace = taken as f64 / past.days() as f64 * QUARTER_SESSIONS / 1000.0;
     let rules = runner::RULES.into_iter().map(|rule| rule_report(rule, options, &healthy, &late, pace)).collect();
     Some(DrillReport {
@@ -138,13 +142,14 @@ struct Trial<'a> {
     options: &'a DrillOptions,
     streams: Streams<'a>,
     limits: &'a [Thresholds],
+    score_limit: Option<f64>,
     seed: u64,
 }
 
 impl Trial<'_> {
     fn runner(&self) -> Runner<'_> {
         let alike = self.streams.alike(self.seed);
-        Runner::new(self.options, subject(&alike, self.limits))
+        Runner::new(self.options, subject(&alike, self.limits, self.score_limit))
     }
 
     /// How often each rule speaks in so many trades, those before the windows are full not counted.
@@ -190,12 +195,16 @@ fn concerns(damage: Damage, rule: &str) -> bool {
     (damage == Damage::Shifted) == OF_INPUTS.contains(&rule)
 }
 
-/// How far each input may move, from the whole past.
-fn limits(past: &Past, options: &DrillOptions) -> Vec<Thresholds> {
+/// How far each input may move, and the scores, from the whole past.
+fn limits(past: &Past, options: &DrillOptions) -> (Vec<Thresholds>, Option<f64>) {
     let columns: Vec<_> = (0..past.names.len()).map(|place| past.column(place)).collect();
     let days = past.days() as f64 * 365.25 / 4.0 / QUARTER_SESSIONS;
-    let WatchOptions { monitor, budget, .. } = &options.watch;
-    super::watch::Subject::thresholds(&columns, days, monitor, budget)
+    let WatchOptions { monitor, health, budget, .. } = &options.watch;
+    let scores: Vec<f64> = past.trades().map(|trade| trade.score).collect();
+    (
+        Subject::thresholds(&columns, days, monitor, budget),
+        Subject::score_limit(&scores, days, monitor, budget, health.act_level),
+    )
 }
 
 fn deviation(past: &Past, place: usize) -> f64 {

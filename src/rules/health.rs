@@ -10,6 +10,7 @@ use crate::{
     domain::event::Level,
     stats::{
         describe::{mean, standard_deviation},
+        memory::memory,
         normal,
     },
 };
@@ -52,6 +53,9 @@ pub struct Validated {
     pub score_variance: f64,
     /// Trades it was measured on; 0 takes it for exact.
     pub trades: usize,
+    /// By how much errors are larger than those of independent trades, at least 1: good and bad trades come together.
+    #[serde(default = "independent")]
+    pub memory: f64,
 }
 
 /// A closed trade that a version scored and its policy takes.
@@ -99,12 +103,16 @@ pub enum Response {
     RollBack,
 }
 
+fn independent() -> f64 {
+    1.0
+}
+
 impl Default for HealthOptions {
     fn default() -> Self {
         Self {
             min_trades: 50,
             level: 0.05,
-            act_level: 0.005,
+            act_level: 0.001,
             accuracy_drop: 0.05,
             precision_drop: 0.1,
             composite_alert: 0.05,
@@ -132,13 +140,16 @@ impl Validated {
         let share = |hits: usize, of: usize| (of > 0).then(|| hits as f64 / of as f64);
         let said = trades.iter().filter(|trade| trade.says_win());
         let pnl: Vec<f64> = trades.iter().map(|trade| trade.pnl).collect();
-        Some(Self {
+        let validated = Self {
             accuracy: share(trades.iter().filter(|t| t.says_win() == t.won()).count(), trades.len())?,
             precision: share(said.clone().filter(|trade| trade.won()).count(), said.count())?,
             expectancy: mean(&pnl)?,
             score_variance,
             trades: trades.len(),
-        })
+            memory: 1.0,
+        };
+        let memory = parts(&validated, trades).and_then(|parts| memory(&parts)).unwrap_or(1.0);
+        Some(Self { memory, ..validated })
     }
 }
 
@@ -161,28 +172,19 @@ impl Estimate {
 }
 
 impl Figures {
-    /// Of a window of trades. Standard errors take the trades for independent; that of the composite is by linearisation
-    /// of its three parts together, trade by trade, so it knows that they go together. What validation showed is a mean
-    /// over trades as well, taken to spread as these do: each error is that of the difference.
+    /// Of a window of trades. Standard errors are those of independent trades, times the memory that trades had in validation;
+    /// that of the composite is by linearisation of its three parts together, trade by trade, so it knows that they go
+    /// together. What validation showed is a mean over trades as well, taken to spread as these do: each error is that of the
+    /// difference.
     pub fn of(validated: &Validated, trades: &[ScoredTrade]) -> Self {
-        let indicator = |holds: bool| f64::from(u8::from(holds));
         let hits: Vec<f64> = trades.iter().map(|trade| indicator(trade.says_win() == trade.won())).collect();
         let said: Vec<f64> = trades.iter().filter(|t| t.says_win()).map(|t| indicator(t.won())).collect();
         let pnl: Vec<f64> = trades.iter().map(|trade| trade.pnl).collect();
         let precision = Estimate::of(&said);
-        let composite = precision.and_then(|precision| {
-            let Validated { accuracy, precision: validated_precision, expectancy, .. } = *validated;
-            (accuracy > 0.0 && validated_precision > 0.0 && expectancy > 0.0).then_some(())?;
-            let share = said.len() as f64 / trades.len() as f64;
-            let parts = hits.iter().zip(trades).map(|(hit, trade)| {
-                let surprise = indicator(trade.says_win()) * (indicator(trade.won()) - precision.value) / share;
-                let precise = (precision.value + surprise) / validated_precision;
-                (hit / accuracy + precise + trade.pnl / expectancy) / 3.0
-            });
-            Estimate::of(&parts.collect::<Vec<_>>())
-        });
+        let composite = parts(validated, trades).and_then(|parts| Estimate::of(&parts));
         let reference = validated.trades as f64;
         let stretch = if reference > 0.0 { (1.0 + trades.len() as f64 / reference).sqrt() } else { 1.0 };
+        let stretch = validated.memory.max(1.0) * stretch;
         let against = |estimate: Option<Estimate>| estimate.map(|estimate| estimate.stretched(stretch));
         Self {
             trades: trades.len(),
@@ -245,6 +247,26 @@ impl Figures {
     }
 }
 
+/// What each of `trades` adds to the composite, of which that is the mean. `None` where it is not defined.
+fn parts(validated: &Validated, trades: &[ScoredTrade]) -> Option<Vec<f64>> {
+    let Validated { accuracy, precision: validated_precision, expectancy, .. } = *validated;
+    (accuracy > 0.0 && validated_precision > 0.0 && expectancy > 0.0).then_some(())?;
+    let said: Vec<f64> = trades.iter().filter(|t| t.says_win()).map(|t| indicator(t.won())).collect();
+    let precision = mean(&said)?;
+    let share = said.len() as f64 / trades.len() as f64;
+    let part = |trade: &ScoredTrade| {
+        let hit = indicator(trade.says_win() == trade.won());
+        let surprise = indicator(trade.says_win()) * (indicator(trade.won()) - precision) / share;
+        let precise = (precision + surprise) / validated_precision;
+        (hit / accuracy + precise + trade.pnl / expectancy) / 3.0
+    };
+    Some(trades.iter().map(part).collect())
+}
+
+fn indicator(holds: bool) -> f64 {
+    f64::from(u8::from(holds))
+}
+
 const NOTED: &str = "recorded";
 
 /// A figure against its reference.
@@ -300,8 +322,7 @@ impl Response {
 }
 
 /// Whether the score behaves otherwise than when it was validated: its stability index `psi` is beyond the threshold and
-/// beyond `chance`, which is what it would reach by chance at the level of acting, or
-/// its `variance` has grown or shrunk by the factor. What is not known says nothing; a variance of 0 has shrunk.
+/// beyond `chance`, what it would reach by chance, or its `variance` has grown or shrunk by the factor. What is not known says nothing; a variance of 0 has shrunk.
 pub fn is_unstable(
     options: &HealthOptions,
     validated: &Validated,

@@ -39,6 +39,11 @@ pub struct Assigned {
     pub test: Option<(VersionId, Split)>,
     /// By the holdback of the version in production, of trades that the version under test does not get.
     pub production: Option<(VersionId, Split)>,
+    /// Whether the version under test has a share at all now: without one it is not heard, also by a trade that it got
+    /// when it had one.
+    pub test_speaks: bool,
+    /// The same of the version in production.
+    pub production_speaks: bool,
 }
 
 impl Splits {
@@ -74,7 +79,15 @@ impl Splits {
             let by_salt = || Split::new(salt.position(trade_id) >= held, share);
             (version.clone(), before(version).unwrap_or_else(by_salt))
         });
-        Assigned { test, production }
+        let speaks = |splitter: &Option<Splitter>, whole: f64| {
+            splitter.as_ref().is_some_and(|splitter| whole * splitter.part > 0.0)
+        };
+        Assigned {
+            test,
+            production,
+            test_speaks: speaks(&self.test, policy.ab_share),
+            production_speaks: speaks(&self.production, 1.0 - policy.holdback),
+        }
     }
 
     /// Where `trade_id` belongs when `version` speaks to `share` of its trades: as its test, or in production as its holdback,
@@ -156,6 +169,25 @@ mod tests {
             assert_eq!(again, first, "{trade}");
         }
         assert!((80..160).contains(&moved), "a share of 0.2 would have moved {moved} of 400");
+    }
+
+    #[test]
+    fn who_has_no_share_any_more_is_not_heard_by_the_trades_it_once_got() {
+        let (test, production): (VersionId, VersionId) = ("ES/2".parse().unwrap(), "ES/1".parse().unwrap());
+        let trade = TradeId::new("T-1").unwrap();
+        let speak = |parts: (f64, f64), policy: &Policy| {
+            let splits = Splits::new(Some((test.clone(), parts.0)), Some((production.clone(), parts.1)));
+            let first = Splits::new(Some((test.clone(), 1.0)), Some((production.clone(), 1.0)));
+            let first = first.assign(&self::policy(0.5, 0.1), &trade, &[]);
+            let now = splits.assign(policy, &trade, &first.clone().unheard());
+            assert_eq!((&now.test, &now.production), (&first.test, &first.production), "it counts where it did");
+            (now.test_speaks, now.production_speaks)
+        };
+        assert_eq!(speak((1.0, 1.0), &policy(0.5, 0.1)), (true, true));
+        assert_eq!(speak((0.25, 0.25), &policy(0.5, 0.1)), (true, true));
+        assert_eq!(speak((1.0, 0.0), &policy(0.5, 0.1)), (true, false));
+        assert_eq!(speak((0.0, 1.0), &policy(0.5, 0.1)), (false, true));
+        assert_eq!(speak((1.0, 1.0), &policy(0.0, 1.0)), (false, false));
     }
 
     #[test]

@@ -12,11 +12,8 @@ use super::{
     routing::{Assigned, Splits},
 };
 use crate::{
-    domain::{Arm, Decision, Opinion, Probability, Reason, Signal, Symbol, TradeId, VersionId},
-    features::{
-        design::{DesignMatrix, InvalidDesign},
-        row::Schema,
-    },
+    domain::{Arm, Decision, Opinion, Probability, Reason, Signal, Split, Symbol, TradeId, VersionId},
+    features::design::DesignMatrix,
     models::Compiled,
 };
 
@@ -77,15 +74,6 @@ impl Served {
         Self { version, design, model, checksum }
     }
 
-    /// The same, reading its inputs from rows of `schema`.
-    ///
-    /// # Errors
-    /// [`InvalidDesign`] when it uses an input that `schema` does not have.
-    pub fn for_schema(&self, schema: &Schema) -> Result<Self, InvalidDesign> {
-        let design = self.design.for_schema(schema)?;
-        Ok(Self::new(self.version.clone(), design, self.model.clone(), self.checksum))
-    }
-
     /// Its name.
     pub fn version(&self) -> &VersionId {
         &self.version
@@ -134,14 +122,15 @@ impl Scope {
     }
 
     fn route(&self, assigned: &Assigned) -> Route<'_> {
-        let given = |split: &Option<(VersionId, crate::domain::Split)>| split.as_ref().map(|(_, split)| split.arm);
-        match (&self.test, given(&assigned.test), &self.production, given(&assigned.production)) {
-            (Some(test), Some(Arm::Ml), _, _) => Route::Speak(test, Reason::AbTest),
-            (_, _, Some(model), Some(Arm::Ml)) => Route::Speak(model, Reason::Production),
-            (_, _, Some(model), _) => Route::Listen(Some(&model.version), Reason::Holdback),
-            (Some(test), _, None, _) => Route::Listen(Some(&test.version), Reason::AbTest),
-            (None, _, None, _) if self.shadows.is_empty() && !self.silenced => Route::Listen(None, Reason::NoModel),
-            (None, _, None, _) => Route::Listen(None, Reason::Shadow),
+        let is_ml = |split: &Option<(VersionId, Split)>| split.as_ref().is_some_and(|(_, split)| split.arm == Arm::Ml);
+        let (by_test, by_production) = (is_ml(&assigned.test), is_ml(&assigned.production));
+        match (&self.test, &self.production) {
+            (Some(test), _) if by_test && assigned.test_speaks => Route::Speak(test, Reason::AbTest),
+            (_, Some(model)) if by_production && assigned.production_speaks => Route::Speak(model, Reason::Production),
+            (_, Some(model)) => Route::Listen(Some(&model.version), Reason::Holdback),
+            (Some(test), None) => Route::Listen(Some(&test.version), Reason::AbTest),
+            (None, None) if self.shadows.is_empty() && !self.silenced => Route::Listen(None, Reason::NoModel),
+            (None, None) => Route::Listen(None, Reason::Shadow),
         }
     }
 

@@ -15,6 +15,7 @@ pub mod expected;
 pub mod histogram;
 pub mod interval;
 pub mod logit;
+pub mod memory;
 pub mod multiple;
 pub mod normal;
 pub mod novelty;

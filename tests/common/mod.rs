@@ -1,6 +1,7 @@
 //! What tests of the running daemon share.
 #![allow(dead_code, reason = "not every file of tests needs all of it")]
 
+pub mod between;
 pub mod daemon;
 pub mod market;
 pub mod place;

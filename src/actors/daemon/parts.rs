@@ -19,7 +19,7 @@ use crate::{
     actors::{
         ab_router::{AbRouter, Look},
         feed::Feed,
-        guardian::{Guardian, LockNow, Reconfigured, Verify},
+        guardian::{Guardian, LockNow, Verify},
         journal::JournalHandle,
         scorer::{Renew, Scorer},
         supervision::{Failure, Shell},
@@ -91,10 +91,9 @@ impl Parts {
                     told(&new);
                 }
                 access.send_replace(resolved);
-                // their mailboxes have room, or the daemon is past helping
-                let told = (self.scorer.try_send(Renew), self.guardian.try_send(Reconfigured));
-                if let (Err(_), _) | (_, Err(_)) = told {
-                    tracing::error!("an actor could not be told of the new configuration");
+                // its mailbox has room, or the daemon is past helping
+                if self.scorer.try_send(Renew).is_err() {
+                    tracing::error!("the scorer could not be told of the new configuration");
                 }
                 tracing::info!(?waiting, "a new configuration is in force; what is named waits for a restart");
                 (true, waiting.clone(), Ok(waiting))

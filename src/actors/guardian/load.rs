@@ -3,9 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    actors::{history, models::served},
+    actors::{
+        history,
+        models::{Unusable, served},
+    },
     config::Config,
-    domain::{VersionId, trip::Trip},
+    domain::{EventKind, VersionId, event::By, trip::Trip},
     features::row::Schema,
     journal::Reader,
     rules::{emergency::Emergency, gradual::Gradual, past::Past, roster::Roster, serving::Served, watch},
@@ -17,7 +20,7 @@ pub(super) struct Folded {
     pub(super) gradual: BTreeMap<VersionId, Gradual>,
     pub(super) loaded: BTreeMap<VersionId, Arc<Served>>,
     /// Versions that should be loaded and cannot be, and why.
-    pub(super) damaged: Vec<(VersionId, String)>,
+    pub(super) unusable: Vec<(VersionId, Unusable)>,
     /// The emergencies that the closed trades are by the limits of now.
     pub(super) trips: Vec<Trip>,
 }
@@ -29,14 +32,34 @@ pub(super) fn fold(reader: &Reader, schema: &Schema, config: &Config) -> Result<
     for stored in reader.events(0).map_err(|error| error.to_string())?.flatten() {
         watch::follow(&mut gradual, &config.gradual, &stored.event.kind);
     }
-    let (mut loaded, mut damaged) = (BTreeMap::new(), Vec::new());
+    let (mut loaded, mut unusable) = (BTreeMap::new(), Vec::new());
     for plan in roster.plan().into_values() {
         for version in plan.production.into_iter().chain(plan.test).chain(plan.shadows) {
             match served(reader, &version, schema) {
                 Ok(served) => drop(loaded.insert(version, served)),
-                Err(error) => damaged.push((version, error)),
+                Err(error) => unusable.push((version, error)),
             }
         }
     }
-    Ok(Folded { roster, emergency, gradual, loaded, damaged, trips })
+    Ok(Folded { roster, emergency, gradual, loaded, unusable, trips })
+}
+
+/// The code of the alert about a version that cannot score, and its words.
+pub(super) fn told(version: &VersionId, why: &Unusable) -> (&'static str, String) {
+    match why {
+        Unusable::InputGone(error) => ("input_gone", format!("{version} does not score any more: {error}")),
+        Unusable::Damaged(error) => (
+            "model_damaged",
+            format!("{version} is in service and cannot be loaded: {error}; it does not score, train it again"),
+        ),
+    }
+}
+
+/// A version that should speak and cannot score is a fault of integrity, as lifecycle has it: all is locked until a person
+/// has looked. Not twice, and not for one that only watches.
+pub(super) fn lock(roster: &Roster, unusable: &[(VersionId, Unusable)]) -> Option<EventKind> {
+    let speaks = |version: &VersionId| roster.speaking().any(|(other, _)| other == version);
+    let (version, why) = unusable.iter().find(|(version, _)| roster.lock().is_none() && speaks(version))?;
+    let (_, reason) = told(version, why);
+    Some(EventKind::Locked { reason, by: By::Daemon("guardian".into()) })
 }

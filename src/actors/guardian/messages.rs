@@ -45,10 +45,6 @@ pub struct Advance(pub Step);
 #[derive(Debug)]
 pub struct Verify;
 
-/// A new configuration is in force.
-#[derive(Debug)]
-pub struct Reconfigured;
-
 /// Serve nothing but the baseline, at once, and take every version out of service if told to. False when the guardian is being made anew and has to be told again.
 #[derive(Debug, Clone)]
 pub struct LockNow {
@@ -120,9 +116,6 @@ impl Message for Advance {
 }
 impl Message for Verify {
     type Result = bool;
-}
-impl Message for Reconfigured {
-    type Result = ();
 }
 impl Message for LockNow {
     type Result = bool;

@@ -6,7 +6,11 @@ use actix::{Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
 
 use super::{Advance, Answer, Done, Guardian, Order, down};
 use crate::{
-    actors::{acknowledge::retry, models::served, supervision::Shell},
+    actors::{
+        acknowledge::retry,
+        models::{Unusable, served},
+        supervision::Shell,
+    },
     domain::{
         Event, EventKind, VersionId,
         event::By,
@@ -154,10 +158,12 @@ impl Guardian {
                 let schema = schema.map_err(|error| WireError::new("config", error))?;
                 let reader = journal.read().await.map_err(|error| retry(&error))?;
                 let loaded = tokio::task::spawn_blocking(move || {
-                    load.iter().map(|id| Ok((id.clone(), served(&reader, id, &schema)?))).collect::<Result<_, String>>()
+                    load.iter()
+                        .map(|id| Ok((id.clone(), served(&reader, id, &schema)?)))
+                        .collect::<Result<_, Unusable>>()
                 });
                 let loaded = loaded.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
-                let loaded = loaded.map_err(|error| WireError::new("model_damaged", error))?;
+                let loaded = loaded.map_err(|error| WireError::new("model_damaged", error.to_string()))?;
                 let loaded: BTreeMap<VersionId, Arc<Served>> = loaded;
                 if let Some((id, _)) = loaded.iter().find(|(_, served)| !served.scores()) {
                     return Err(WireError::new(

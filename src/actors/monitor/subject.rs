@@ -6,7 +6,7 @@ use crate::{
         scored::{Scored, Signals},
     },
     config::Config,
-    domain::VersionId,
+    domain::{Timestamp, VersionId},
     features::row::Schema,
     journal::Reader,
     models::VersionRecord,
@@ -26,7 +26,7 @@ use crate::{
 pub(super) fn of(reader: &Reader, config: &Config, past: &Signals, version: &VersionId) -> Result<Subject, String> {
     let record = models::record(reader, version)?;
     let schema = Schema::new(&config.features.extra).map_err(|error| error.to_string())?;
-    let served = models::served(reader, version, &schema)?;
+    let served = models::served(reader, version, &schema).map_err(|error| error.to_string())?;
     let own = |scored: &&Scored| scored.signal.symbol == version.symbol;
     let learnt: Vec<&Scored> = past
         .signals
@@ -43,6 +43,7 @@ pub(super) fn of(reader: &Reader, config: &Config, past: &Signals, version: &Ver
     let watch = &config.monitoring.watch;
     let inputs = names.iter().filter_map(|name| record.reference.inputs.get(name).cloned()).collect();
     let variance = record.reference.score.as_ref().map_or(0.0, |score| score.sd() * score.sd());
+    let (scores, scored_days) = scores(past.signals.iter().filter(own), &record, &served);
     let enough = tested.len() >= watch.health.min_trades;
     let validated = if enough { Validated::of(&tested, variance) } else { told(&record, variance) };
     let usual = if enough {
@@ -54,6 +55,7 @@ pub(super) fn of(reader: &Reader, config: &Config, past: &Signals, version: &Ver
     };
     Ok(Subject {
         thresholds: Subject::thresholds(&columns, span, &watch.monitor, &watch.budget),
+        score_limit: Subject::score_limit(&scores, scored_days, &watch.monitor, &watch.budget, watch.health.act_level),
         learnt: record.reference.score.map(|score| Learnt { names, inputs, score }),
         places,
         validated,
@@ -80,6 +82,17 @@ fn tested<'a>(
     past.filter_map(trade).collect()
 }
 
+/// What it says of the signals until it was made, in the order of time, and the days they span.
+fn scores<'a>(past: impl Iterator<Item = &'a Scored>, record: &VersionRecord, served: &Served) -> (Vec<f64>, f64) {
+    let mut columns = Vec::new();
+    let known = record.training.first..=record.created_at;
+    let said = past.filter(|scored| known.contains(&scored.signal.at));
+    let said = said.filter_map(|scored| Some((scored.signal.at, served.score(&scored.row, &mut columns).ok()?.get())));
+    let (at, scores): (Vec<Timestamp>, Vec<f64>) = said.unzip();
+    let span = at.first().zip(at.last()).map_or(0.0, |(first, last)| last.duration_since(*first).as_secs_f64());
+    (scores, span / 86_400.0)
+}
+
 /// What its record tells of its validation, when the trades are no longer there.
 fn told(record: &VersionRecord, score_variance: f64) -> Option<Validated> {
     let figure = |name: &str| record.metrics.get(name).copied();
@@ -89,5 +102,6 @@ fn told(record: &VersionRecord, score_variance: f64) -> Option<Validated> {
         expectancy: figure("test_expectancy")?,
         score_variance,
         trades: figure("test_rows").map_or(0, |rows| rows as usize),
+        memory: 1.0,
     })
 }

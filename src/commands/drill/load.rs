@@ -8,7 +8,8 @@ use std::{
     },
 };
 
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::{play::PATIENCE, way::signal};
 use crate::{clock::Stopwatch, domain::Symbol, protocol::client::Client};
@@ -26,6 +27,20 @@ pub(super) struct Load {
     watch: Stopwatch,
 }
 
+/// Answers that are told one by one of each look; the others are counted.
+const WORDS: usize = 3;
+
+/// A word from a model that must not have come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Word {
+    /// The trade that was asked about.
+    pub(super) trade: String,
+    /// Who spoke.
+    pub(super) model: String,
+    /// How long after the acknowledgement its answer came, in microseconds.
+    pub(super) after_us: u64,
+}
+
 /// What was heard of a model since the last look.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Heard {
@@ -33,6 +48,8 @@ pub(super) struct Heard {
     pub(super) last: Option<u64>,
     /// Answers with a word from one that were asked for after the acknowledgement.
     pub(super) after: u64,
+    /// The first of these.
+    pub(super) words: Vec<Word>,
     /// Why a connection ended, if one did.
     pub(super) broken: Option<String>,
 }
@@ -43,6 +60,28 @@ pub(super) struct Ending<'a>(pub(super) &'a Load);
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
         self.0.over.store(true, Ordering::Release);
+    }
+}
+
+impl Word {
+    /// Of the answer about `trade`; `None` when no model had a word in it.
+    pub(super) fn of(answer: &Map<String, Value>, trade: &str, after_us: u64) -> Option<Self> {
+        let text = |name: &str| answer.get(name).and_then(Value::as_str);
+        (text("arm")? == "ml").then(|| Self {
+            trade: trade.to_owned(),
+            model: text("model").unwrap_or("an unnamed model").to_owned(),
+            after_us,
+        })
+    }
+}
+
+impl Heard {
+    /// Counts a word that was asked for after the acknowledgement.
+    pub(super) fn count(&mut self, word: Word) {
+        self.after += 1;
+        if self.words.len() < WORDS {
+            self.words.push(word);
+        }
     }
 }
 
@@ -87,19 +126,22 @@ impl Load {
         let mut client = Client::new(socket, PATIENCE);
         let mut number = 0_u64;
         while !self.over.load(Ordering::Acquire) {
-            let line = signal(&self.symbol, self.day.load(Ordering::Acquire), &format!("L-{connection}-{number}"));
+            let trade = format!("L-{connection}-{number}");
+            let line = signal(&self.symbol, self.day.load(Ordering::Acquire), &trade);
             number += 1;
             let asked = self.now();
-            let after = asked > self.acknowledged.load(Ordering::Acquire);
+            let acknowledged = self.acknowledged.load(Ordering::Acquire);
             let answer = client.request(&line, PATIENCE);
             let came = self.now();
             match answer {
                 Ok(answer) => {
                     self.answers.fetch_add(1, Ordering::Relaxed);
-                    if answer.get("arm").and_then(Value::as_str) == Some("ml") {
+                    if let Some(word) = Word::of(&answer, &trade, came.saturating_sub(acknowledged)) {
                         let mut heard = self.heard();
                         heard.last = heard.last.max(Some(came));
-                        heard.after += u64::from(after);
+                        if asked > acknowledged {
+                            heard.count(word);
+                        }
                     }
                 }
                 Err(error) => {

@@ -19,7 +19,7 @@ use signal_hook::{
 
 use super::{
     Drill,
-    load::{Ending, Load},
+    load::{Ending, Heard, Load, Word},
     stage::{self, CONFIG, Model},
     way::{Way, noon, signal},
 };
@@ -41,6 +41,10 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 const CONNECTIONS: usize = 8;
 /// Answers of the load that are waited for after each acknowledgement.
 const AFTERWARDS: u64 = 64;
+/// Signals that are sent after it on the same connection.
+const OWN: u64 = 5;
+/// Words after an acknowledgement that the last message tells one by one.
+const WORDS_TOLD: usize = 5;
 /// Why the model has no word in an answer when the machine is busy.
 const BUSY: [&str; 2] = ["journal_unavailable", "deadline"];
 const PAUSE: Duration = Duration::from_millis(2);
@@ -52,8 +56,8 @@ struct Played {
     acknowledged: u64,
     /// Answers that were asked for after the acknowledgement.
     answers: u64,
-    /// Of these, with a word from a model.
-    heard: u64,
+    /// What was heard of a model in these.
+    heard: Heard,
 }
 
 #[derive(Serialize)]
@@ -71,6 +75,8 @@ struct Row {
     acknowledged_us: Spread,
     answers_after: u64,
     ml_answers_after: u64,
+    /// The first of these of each round.
+    words_after: Vec<Word>,
 }
 
 /// Plays all emergencies as `drill` says.
@@ -94,12 +100,30 @@ pub(super) fn run(drill: &Drill, config: &Config) -> Outcome {
     stopped?;
     let rows: Vec<Row> = Way::ALL.into_iter().map(|way| row(way, &played)).collect();
     print(drill, &model.source, &rows)?;
-    match rows.iter().map(|row| row.ml_answers_after).sum::<u64>() {
-        0 => Ok(()),
-        heard => {
-            Err(anyhow::anyhow!("a model was heard {heard} times after the acknowledgement of an emergency").into())
-        }
+    match accusation(&rows) {
+        None => Ok(()),
+        Some(accusation) => Err(anyhow::Error::msg(accusation).into()),
     }
+}
+
+/// Who was heard after an acknowledgement, in which answer and how late; `None` when nobody was.
+fn accusation(rows: &[Row]) -> Option<String> {
+    let heard: u64 = rows.iter().map(|row| row.ml_answers_after).sum();
+    let words = rows.iter().flat_map(|row| row.words_after.iter().map(move |word| (row.emergency, word)));
+    let words: Vec<String> = words
+        .map(|(emergency, Word { trade, model, after_us })| {
+            format!("{model} in the answer to {trade}, {after_us} us after the acknowledgement of {emergency}")
+        })
+        .take(WORDS_TOLD)
+        .collect();
+    let more = heard.saturating_sub(words.len() as u64);
+    let more = if more > 0 { format!("; and {more} times more") } else { String::new() };
+    (heard > 0).then(|| {
+        format!(
+            "a model was heard after the acknowledgement of an emergency, {heard} times: {}{more}",
+            words.join("; ")
+        )
+    })
 }
 
 fn stop(mut daemon: Daemon) -> anyhow::Result<()> {
@@ -156,14 +180,16 @@ impl Player<'_> {
         let acknowledged = load.now();
         load.acknowledge(Some(acknowledged));
         let before = load.answers();
-        let (own, own_heard) = self.ask_afterwards(&version.symbol, round)?;
+        let own = self.ask_afterwards(load, acknowledged, &version.symbol, round)?;
         self.until(load, |load| load.answers() >= before + AFTERWARDS)?;
-        let heard = load.take();
-        let answers = load.answers() - before + own;
+        let mut heard = load.take();
+        heard.after += own.after;
+        heard.words.splice(0..0, own.words);
+        let answers = load.answers() - before + OWN;
         load.acknowledge(None);
         self.check(way)?;
         let last_word = heard.last.map_or(0, |last| last.saturating_sub(sent));
-        Ok(Played { last_word, acknowledged: acknowledged - sent, answers, heard: heard.after + own_heard })
+        Ok(Played { last_word, acknowledged: acknowledged - sent, answers, heard })
     }
 
     /// The trades that lead to an emergency, and what trips it, which is not sent yet.
@@ -202,14 +228,23 @@ impl Player<'_> {
         bail!("the model does not speak")
     }
 
-    /// A few signals on this connection, and how many heard a model.
-    fn ask_afterwards(&mut self, symbol: &Symbol, round: usize) -> anyhow::Result<(u64, u64)> {
-        let (asked, mut heard) = (5, 0);
-        for n in 0..asked {
-            let answer = self.patiently(&signal(symbol, round as u64, &format!("A-{round}-{n}")))?;
-            heard += u64::from(answer.get("arm").and_then(Value::as_str) == Some("ml"));
+    /// A few signals on this connection, and what was heard of a model in the answers.
+    fn ask_afterwards(
+        &mut self,
+        load: &Load,
+        acknowledged: u64,
+        symbol: &Symbol,
+        round: usize,
+    ) -> anyhow::Result<Heard> {
+        let mut heard = Heard::default();
+        for n in 0..OWN {
+            let trade = format!("A-{round}-{n}");
+            let answer = self.patiently(&signal(symbol, round as u64, &trade))?;
+            if let Some(word) = Word::of(&answer, &trade, load.now() - acknowledged) {
+                heard.count(word);
+            }
         }
-        Ok((asked, heard))
+        Ok(heard)
     }
 
     /// Whether it was the emergency that it should be.
@@ -264,7 +299,8 @@ fn row(way: Way, played: &[(Way, Played)]) -> Row {
         last_word_us: Spread::of(of_way().map(|played| played.last_word)),
         acknowledged_us: Spread::of(of_way().map(|played| played.acknowledged)),
         answers_after: of_way().map(|played| played.answers).sum(),
-        ml_answers_after: of_way().map(|played| played.heard).sum(),
+        ml_answers_after: of_way().map(|played| played.heard.after).sum(),
+        words_after: of_way().flat_map(|played| played.heard.words.clone()).collect(),
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) struct Runner<'a> {
 }
 
 /// What a version is judged against that was validated on `past`.
-pub(super) fn subject(past: &Past, limits: &[Thresholds]) -> Subject {
+pub(super) fn subject(past: &Past, limits: &[Thresholds], score_limit: Option<f64>) -> Subject {
     let taken = past.trades().filter(|trade| trade.taken);
     let (trades, pnl): (Vec<ScoredTrade>, Vec<f64>) =
         taken.map(|trade| (ScoredTrade { score: trade.score, pnl: trade.pnl }, trade.pnl)).unzip();
@@ -70,6 +70,7 @@ pub(super) fn subject(past: &Past, limits: &[Thresholds]) -> Subject {
             inputs: if whole { inputs.into_iter().flatten().collect() } else { Vec::new() },
             score,
         }),
+        score_limit,
         validated: Validated::of(&trades, variance),
         usual: Subject::usual(&pnl),
     }

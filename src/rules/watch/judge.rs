@@ -133,7 +133,10 @@ impl Watch {
                 score_variance: variance,
                 unstable: {
                     let by_chance = |learnt: &Learnt| chance(&learnt.score, scores.len(), options.health.act_level);
-                    let chance = learnt.and_then(by_chance);
+                    // a window that is not full yet goes further, as the square of what chance does to its shares
+                    let fuller = options.monitor.window as f64 / scores.len() as f64;
+                    let by_moods = subject.score_limit.map(|limit| limit * fuller.max(1.0));
+                    let chance = learnt.and_then(by_chance).into_iter().chain(by_moods).reduce(f64::max);
                     is_unstable(&options.health, &validated, (psi, chance), variance)
                 },
             }

@@ -4,6 +4,7 @@
 //! A pure fold of bounded size over what was heard. It measures and judges; what is done about a judgement is the
 //! guardian's. The days are those of the news: no clock is read here.
 
+mod days;
 mod judge;
 mod measures;
 mod news;
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub use days::JudgedDays;
 pub use judge::{Health, VersionView};
 pub use measures::{Measures, adjustment, broken, follow, measures};
 pub use news::{closed_news, scored_news};
@@ -26,7 +28,7 @@ use super::{
 use crate::{
     domain::{Arm, Symbol, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId, snapshot::TrendRegime},
     stats::{
-        bootstrap::Resampling,
+        bootstrap::{Resampling, block_length},
         budget::{Thresholds, Watch as Pace, thresholds},
         describe::standard_deviation,
     },
@@ -71,6 +73,9 @@ pub struct Subject {
     pub places: Vec<usize>,
     /// From where on each input has moved; none when its history is too short to say.
     pub thresholds: Vec<Thresholds>,
+    /// From where on the index of a window of its scores is more than the moods of the market; `None` when their history is
+    /// too short to say.
+    pub score_limit: Option<f64>,
     /// What its validation showed.
     pub validated: Option<Validated>,
     /// What is usual for its trades.
@@ -189,9 +194,32 @@ impl Subject {
         let rows = columns.first().map_or(0, Vec::len);
         let pace = pace(rows, days, options.window);
         let drawn = pace.filter(|pace| rows >= LEAST_WINDOWS * pace.window);
-        let found = drawn.and_then(|pace| thresholds(columns, &pace, budget.false_alarms, &budget.resampling));
+        let resampling = remembering(&budget.resampling, columns);
+        let found = drawn.and_then(|pace| thresholds(columns, &pace, budget.false_alarms, &resampling));
         found.unwrap_or_default()
     }
+
+    /// How far the index of a window of scores goes in a quarter in which nothing has changed, but in the share `level` of
+    /// such quarters; from `scores`, of signals that span `days` days, in the order of time.
+    pub fn score_limit(
+        scores: &[f64],
+        days: f64,
+        options: &MonitorOptions,
+        budget: &Budget,
+        level: f64,
+    ) -> Option<f64> {
+        let column: Vec<Option<f64>> = scores.iter().copied().map(Some).collect();
+        let of_scores = Budget { false_alarms: level, ..*budget };
+        Some(Self::thresholds(&[column], days, options, &of_scores).first()?.psi)
+    }
+}
+
+/// Blocks at least as long as the memory of the columns asks for, as far as the rows are worth four of them.
+fn remembering(resampling: &Resampling, columns: &[Vec<Option<f64>>]) -> Resampling {
+    let known = |column: &Vec<Option<f64>>| column.iter().flatten().copied().collect::<Vec<f64>>();
+    let longest = columns.iter().filter_map(|column| block_length(&known(column))).fold(0.0, f64::max);
+    let rows = columns.first().map_or(0, Vec::len) as f64;
+    Resampling { block: resampling.block.max(longest.min(rows / 4.0)), ..*resampling }
 }
 
 /// A quarter at the pace of `rows` rows in `days` days, looked at once a trading day.

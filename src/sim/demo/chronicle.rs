@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::ledger::Ledger;
+use super::{ledger::Ledger, verdict::date};
 use crate::{
     domain::{Event, EventKind, Probability, Timestamp, VersionId, lifecycle::State},
     report::{Curve, Entry, Life, Test, TestPoint},
@@ -17,6 +17,8 @@ use crate::{
 const ROLLING: usize = 100;
 /// Trades before which it is not.
 const LEAST: usize = 50;
+/// Days without a trade that break its line.
+const BREAK: f64 = 5.0;
 
 /// What happened so far.
 #[derive(Debug, Clone, Default)]
@@ -24,7 +26,8 @@ pub(super) struct Chronicle {
     pub(super) entries: Vec<Entry>,
     pub(super) stages: BTreeMap<VersionId, Vec<(State, Timestamp)>>,
     pub(super) silences: Vec<(Timestamp, Option<Timestamp>)>,
-    pub(super) tests: BTreeMap<VersionId, Test>,
+    /// In the order in which they began; a version may have more than one.
+    pub(super) tests: Vec<Test>,
     pub(super) marks: Vec<(Timestamp, String)>,
 }
 
@@ -87,10 +90,13 @@ impl Chronicle {
                     _ => None,
                 };
                 self.marks.extend(mark.map(|mark| (at, mark.to_owned())));
-                if let Some(test) = self.tests.get_mut(version)
-                    && step.edge().0 == State::AbTest
+                if to == State::AbTest {
+                    self.begin(version, at);
+                }
+                if step.edge().0 == State::AbTest
+                    && let Some(test) = self.latest(version)
                 {
-                    test.outcome = format!("{reason}.");
+                    test.outcome = format!("It ended on {}: {reason}.", date(at));
                 }
             }
             EventKind::Locked { .. } | EventKind::Latched { .. } if !self.is_silent() => self.silences.push((at, None)),
@@ -108,17 +114,26 @@ impl Chronicle {
         self.silences.last().is_some_and(|(_, until)| until.is_none())
     }
 
+    fn begin(&mut self, version: &VersionId, at: Timestamp) {
+        let version = version.to_string();
+        let number = 1 + self.tests.iter().filter(|test| test.version == version).count();
+        let (outcome, points) = ("Still under way.".to_owned(), Vec::new());
+        self.tests.push(Test { version, number, begun: at, outcome, planned: 0, points });
+    }
+
+    /// The test of a version that began last.
+    fn latest(&mut self, version: &VersionId) -> Option<&mut Test> {
+        let version = version.to_string();
+        self.tests.iter_mut().rfind(|test| test.version == version)
+    }
+
     pub(super) fn read(&mut self, reading: &Reading) {
-        let test = self.tests.entry(reading.version.clone()).or_insert_with(|| Test {
-            version: reading.version.to_string(),
-            outcome: "Still under way.".to_owned(),
-            planned: reading.planned,
-            points: Vec::new(),
-        });
-        if test.points.last().is_some_and(|last| last.session >= reading.sessions) {
+        let Reading { sessions: session, planned, statistic, success, harm, .. } = *reading;
+        let Some(test) = self.latest(&reading.version) else { return };
+        if test.points.last().is_some_and(|last| last.session >= session) {
             return;
         }
-        let Reading { sessions: session, statistic, success, harm, .. } = *reading;
+        test.planned = planned;
         test.points.push(TestPoint { session, statistic, success, harm });
     }
 
@@ -180,7 +195,16 @@ pub(super) fn equity(closed: &[Closed], ledger: &Ledger) -> Vec<Curve> {
             curve.points.push((trade.at, value));
         }
     }
-    curves.into_iter().filter(|curve| curve.points.iter().any(|(_, value)| value.is_some())).collect()
+    let mut curves: Vec<Curve> =
+        curves.into_iter().filter(|curve| curve.points.iter().any(|(_, value)| value.is_some())).collect();
+    // one line would hide the other
+    if let [alone, traded, ..] = curves.as_mut_slice()
+        && alone.points == traded.points
+    {
+        alone.name = "the strategy alone, which is what was traded".to_owned();
+        curves.remove(1);
+    }
+    curves
 }
 
 /// The share of the latest trades that went as each version said.
@@ -194,13 +218,84 @@ pub(super) fn accuracy(closed: &[Closed], ledger: &Ledger) -> Vec<Curve> {
         }
     }
     let rolling = |(version, trades): (&VersionId, Vec<(Timestamp, bool)>)| {
-        let points = trades.iter().enumerate().map(|(n, (at, _))| {
+        let mut points = Vec::new();
+        for (n, (at, _)) in trades.iter().enumerate() {
             let from = (n + 1).saturating_sub(ROLLING);
             let window = trades.get(from..=n).unwrap_or_default();
             let right = window.iter().filter(|(_, right)| *right).count();
-            (*at, (window.len() >= LEAST).then(|| right as f64 / window.len() as f64))
-        });
-        Curve { name: version.to_string(), points: points.collect() }
+            if points.last().is_some_and(|(before, _)| at.duration_since(*before).as_secs_f64() > BREAK * 86_400.0) {
+                points.push((*at, None));
+            }
+            points.push((*at, (window.len() >= LEAST).then(|| right as f64 / window.len() as f64)));
+        }
+        Curve { name: version.to_string(), points }
     };
     seen.into_iter().map(rolling).filter(|curve| curve.points.iter().any(|(_, value)| value.is_some())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{event::By, lifecycle::Transition};
+
+    fn moved(chronicle: &mut Chronicle, day: i64, step: Transition, reason: &str) {
+        let kind = EventKind::Moved {
+            version: "ES/1".parse().unwrap(),
+            step,
+            reason: reason.to_owned(),
+            by: By::Daemon("ab_router".into()),
+            overridden: false,
+            evidence: BTreeMap::new(),
+        };
+        let at = Timestamp::from_second(1_767_225_600 + 86_400 * day).unwrap();
+        chronicle.event(day as u64, &Event { at, kind });
+    }
+
+    fn reading(sessions: usize, statistic: f64) -> Reading {
+        Reading {
+            version: "ES/1".parse().unwrap(),
+            sessions,
+            planned: 60,
+            trades: 8,
+            statistic: Some(statistic),
+            success: None,
+            harm: None,
+            win_rate_gain: None,
+        }
+    }
+
+    #[test]
+    fn a_second_test_of_a_version_begins_anew_and_leaves_the_first_as_it_was() {
+        let mut chronicle = Chronicle::default();
+        moved(&mut chronicle, 0, Transition::StartTest, "the staging gate is passed");
+        for (sessions, statistic) in [(1, 0.5), (2, 0.9), (2, 0.9), (3, 2.5)] {
+            chronicle.read(&reading(sessions, statistic));
+        }
+        moved(&mut chronicle, 4, Transition::Promote, "better beyond chance");
+        moved(&mut chronicle, 50, Transition::RollBack, "loss_streak 11 > 10");
+        moved(&mut chronicle, 60, Transition::StartTest, "the staging gate is passed");
+        assert_eq!(chronicle.tests[1].outcome, "Still under way.");
+        chronicle.read(&reading(1, -0.3));
+        chronicle.read(&reading(2, -3.0));
+        moved(&mut chronicle, 63, Transition::RollBackTest, "harm");
+        let told: Vec<_> = chronicle
+            .tests
+            .iter()
+            .map(|test| {
+                let points: Vec<_> = test.points.iter().map(|point| (point.session, point.statistic)).collect();
+                (test.number, date(test.begun), test.outcome.as_str(), points)
+            })
+            .collect();
+        let one = vec![(1, Some(0.5)), (2, Some(0.9)), (3, Some(2.5))];
+        let two = vec![(1, Some(-0.3)), (2, Some(-3.0))];
+        let begun = ["2026-01-01", "2026-03-02"].map(str::to_owned);
+        let [first, second] = begun;
+        assert_eq!(
+            told,
+            [
+                (1, first, "It ended on 2026-01-05: better beyond chance.", one),
+                (2, second, "It ended on 2026-03-05: harm.", two)
+            ]
+        );
+    }
 }

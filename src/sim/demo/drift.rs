@@ -25,7 +25,8 @@ const FALSE_ALARMS: f64 = 1.0;
 const RESAMPLING: Resampling = Resampling { block: 90.0, resamples: 60, seed: 1 };
 /// What the readings are, in words.
 pub(super) const WHAT: &str = "Population stability index of the latest 150 trades against those the version was trained on, as \
-    a share of its limit: a quarter without drift passes one of the limits once. To the right the latest.";
+    a share of its limit: a quarter without drift passes one of the limits once. Blank where there were fewer trades since. To \
+    the right the latest.";
 
 /// A reading of each input every few sessions, against the trades before the latest of the times `trained` at which a
 /// version was trained, as a share of its limit.

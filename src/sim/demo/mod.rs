@@ -281,7 +281,7 @@ impl Demo {
     fn is_to_be_killed(&self) -> bool {
         let killed = |during_test| self.kills.iter().any(|kill| kill.during_test == during_test);
         let testing = !in_state(&self.roster, State::AbTest).is_empty()
-            && self.chronicle.tests.values().any(|test| test.points.len() > KILL_AFTER);
+            && self.chronicle.tests.iter().any(|test| test.points.len() > KILL_AFTER);
         self.scenario == Scenario::Crash
             && ((testing && !killed(true)) || (self.chronicle.is_silent() && !killed(false)))
     }

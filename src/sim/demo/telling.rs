@@ -169,7 +169,7 @@ impl Demo {
             locks: self.chronicle.locks(end),
             marks,
             equity: chronicle::equity(closed, ledger),
-            tests: self.chronicle.tests.values().cloned().collect(),
+            tests: self.chronicle.tests.clone(),
             accuracy: chronicle::accuracy(closed, ledger),
             accuracy_limits: vec![(0.5, "emergency".to_owned())],
             drift: if read { drift } else { Vec::new() },

@@ -144,7 +144,7 @@ impl Demo {
     fn came_after(&self) -> Check {
         let change = self.change();
         let later = |state| self.chronicle.times(state).into_iter().find(|(_, at)| *at > change);
-        let what = "a version, validated anew or trained since, is tried after that";
+        let what = "after that a version, another or the same validated anew, is tried";
         let (production, test) = (later(State::Production), later(State::AbTest));
         let how = if production.is_some() { "in production" } else { "under test, and no further," };
         match production.or(test) {
