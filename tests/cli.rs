@@ -92,6 +92,28 @@ fn without_arguments_it_says_what_it_can_do_and_what_its_exit_codes_mean() {
 }
 
 #[test]
+fn a_state_folder_that_is_named_and_holds_no_journal_is_an_error_everywhere() {
+    let place = Place::new();
+    let symbol = ["--symbol", "ES"];
+    for (command, more) in [
+        (&["power"][..], &symbol[..]),
+        (&["impact"], &symbol),
+        (&["drill"], &symbol),
+        (&["dataset"], &[]),
+        (&["phases"], &symbol),
+        (&["export"], &["--symbol", "ES", "--output", "matrix.csv"]),
+    ] {
+        let arguments = [command, &["--state", "vigie-sate"], more].concat();
+        let output = ends_with(&place, &arguments, 1);
+        assert!(stderr(&output).contains("vigie-sate/vigie.redb: there is no journal"), "{output:?}");
+        assert_eq!(stdout(&output), "", "{arguments:?}");
+    }
+    // without one it answers by what it assumes, and says so
+    let output = ends_with(&place, &["power"], 0);
+    assert!(stdout(&output).contains("assumed, since the journal does not tell"), "{output:?}");
+}
+
+#[test]
 fn every_command_shows_an_example_of_its_use() {
     let place = Place::new();
     for command in COMMANDS.iter().copied() {

@@ -9,13 +9,29 @@
 #[path = "common/core.rs"]
 mod core;
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+};
 
 use core::Core;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use vigie::{
     config::Config,
-    domain::Symbol,
-    sim::{Scenario, Venue, demo::Demo},
+    domain::{
+        Event, EventKind, Symbol, Timestamp, VersionId,
+        event::{By, Level},
+        lifecycle::Transition,
+        trip::{Breach, Rule, Trip},
+    },
+    sim::{
+        Scenario, Venue,
+        demo::{Demo, Ledger, Step},
+    },
 };
 
 /// As the demonstration is configured, with less effort for validations.
@@ -135,6 +151,121 @@ fn the_daemon_tells_the_story_that_its_pure_core_tells() {
     );
     let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["vigie-demo.html"], "the daemon's folder is gone");
+}
+
+#[test]
+fn an_interrupt_at_any_moment_says_so_and_nothing_else_and_leaves_nothing_behind() {
+    for lines in [9, 12, 16, 20] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vigie"));
+        command.args(["demo", "--scenario", "no-edge", "--months", "12"]).env("TMPDIR", folder.path());
+        command.current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
+        let last = told.by_ref().take(lines).last().unwrap().unwrap();
+        kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
+        told.for_each(drop);
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), &*said), (Some(1), "vigie: interrupted; the daemon is stopped\n"), "{last}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "its folder is gone");
+    }
+}
+
+/// The events of a story that tells what silences models.
+fn silencing(trip: Option<Breach>) -> EventKind {
+    match trip {
+        Some(breach) => {
+            let at: Timestamp = "2026-03-02T15:00:00Z".parse().unwrap();
+            let day = Config::builtin().unwrap().calendar.day_of(at);
+            EventKind::Latched { trip: Box::new(Trip { at, day, version: None, breach }) }
+        }
+        None => EventKind::Locked { reason: "a test".to_owned(), by: By::Daemon("ab_router".into()) },
+    }
+}
+
+#[test]
+fn emergencies_and_locks_are_told_apart_and_alarms_are_held_against_what_is_true() {
+    let mut demo = demo(Scenario::Happy, 1, 12);
+    let version: VersionId = "ES/1".parse().unwrap();
+    let mut seq = 0;
+    let mut happens = |demo: &mut Demo, at: &str, kind: EventKind| {
+        seq += 1;
+        demo.event(seq, &Event { at: at.parse().unwrap(), kind });
+    };
+    let resumed = || EventKind::Resumed { reason: "a test".to_owned(), by: By::Uid(0) };
+    let breach = Breach::above(Rule::DayLoss, 3000.0, 2000.0);
+    happens(&mut demo, "2026-03-02T15:00:00Z", silencing(breach));
+    happens(&mut demo, "2026-03-03T15:00:00Z", resumed());
+    assert!(demo.lead(&[]).contains("; one emergency silenced the models"), "{}", demo.lead(&[]));
+    for day in ["04", "06"] {
+        happens(&mut demo, &format!("2026-03-{day}T15:00:00Z"), silencing(None));
+        happens(&mut demo, &format!("2026-03-{day}T16:00:00Z"), resumed());
+    }
+    assert!(demo.lead(&[]).contains("; one emergency and 2 locks silenced the models"), "{}", demo.lead(&[]));
+    // a good version that was silenced by a lock was disturbed, by an emergency of the account it was not
+    let undisturbed = |demo: &Demo| {
+        let checks = demo.checks(&Ledger::default());
+        checks.into_iter().find(|check| check.what.contains("no good version")).unwrap().ok
+    };
+    assert!(!undisturbed(&demo));
+    // nothing ever drifts here: the alarms of a version that is watched are false, and so many a quarter are budgeted
+    let alarm = || EventKind::Alert {
+        level: Level::Warning,
+        code: "drift".into(),
+        message: "ES/1 x: drift 1.10 of its limit".to_owned(),
+    };
+    let step = |step| EventKind::Moved {
+        version: version.clone(),
+        step,
+        reason: String::new(),
+        by: By::Uid(0),
+        overridden: false,
+        evidence: Default::default(),
+    };
+    let trained = EventKind::Trained { version: version.clone(), evidence: Default::default() };
+    happens(&mut demo, "2025-01-01T00:00:00Z", trained);
+    happens(&mut demo, "2025-01-01T00:00:00Z", step(Transition::Validate));
+    happens(&mut demo, "2025-01-02T00:00:00Z", step(Transition::Stage));
+    happens(&mut demo, "2025-07-03T15:00:00Z", step(Transition::ArchiveStaging));
+    while demo.next_step() != Step::Over {}
+    (0..3).for_each(|_| happens(&mut demo, "2025-03-05T00:00:00Z", alarm()));
+    let told = demo.false_alarms(1.0);
+    assert!(told.starts_with("3 alarms of drift while nothing had drifted, against 2.0 that"), "{told}");
+}
+
+#[test]
+fn a_version_that_is_validated_anew_is_not_called_a_new_one() {
+    for (trained, which) in [("2025-06-01", "the one from before, validated anew"), ("2026-11-02", "trained since")] {
+        let mut demo = demo(Scenario::Crash, 1, 12);
+        let version: VersionId = "ES/1".parse().unwrap();
+        let step = |step| EventKind::Moved {
+            version: version.clone(),
+            step,
+            reason: String::new(),
+            by: By::Uid(0),
+            overridden: false,
+            evidence: Default::default(),
+        };
+        let kind = EventKind::Trained { version: version.clone(), evidence: Default::default() };
+        demo.event(1, &Event { at: format!("{trained}T00:00:00Z").parse().unwrap(), kind });
+        let steps = [
+            Transition::Validate,
+            Transition::Stage,
+            Transition::StartTest,
+            Transition::RollBackTest,
+            Transition::Revalidate,
+            Transition::Validate,
+            Transition::Stage,
+            Transition::StartTest,
+        ];
+        for (seq, kind) in (2..).zip(steps.map(step)) {
+            demo.event(seq, &Event { at: format!("2026-11-{:02}T00:00:00Z", seq + 1).parse().unwrap(), kind });
+        }
+        let checks = demo.checks(&Ledger::default());
+        let found = &checks.iter().find(|check| check.what.contains("is tried")).unwrap().found;
+        assert!(found.starts_with(&format!("ES/1, {which}: under test, and no further,")), "{found}");
+    }
 }
 
 #[test]

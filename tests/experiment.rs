@@ -11,7 +11,7 @@ use vigie::{
     domain::{Arm, Outcome, TradeId},
     rules::experiment::{
         Assignment, Criteria, Evidence, EvidenceMetric, Experiment, HarmStanding, Horizon, Measure, MetricStanding,
-        Noted, Options, Report, Standing, Verdict, View,
+        Noted, Options, Report, Standing, Terms, Verdict, View,
     },
     stats::interval::Test,
 };
@@ -240,7 +240,7 @@ fn an_emergency_comes_before_all_else_then_a_wrong_sample_ratio_then_harm() {
     let mut standing = good();
     standing.harm[1].z = Some(-2.6);
     assert!(matches!(criteria.decide(&standing, None).verdict, Verdict::StopForHarm(_)));
-    standing.sample_ratio = Some(Test { statistic: 12.0, p: 0.0005 });
+    standing.sample_ratio = Some(Test { statistic: 2000.0, p: 0.0005 });
     assert!(matches!(criteria.decide(&standing, None).verdict, Verdict::Invalid(_)));
     let ruling = criteria.decide(&standing, Some("loss_streak"));
     assert!(matches!(&ruling.verdict, Verdict::StopForHarm(why) if why.contains("loss_streak")), "{ruling}");
@@ -279,6 +279,43 @@ fn options_that_make_no_sense_are_refused_by_name() {
         spoil(&mut options);
         assert_eq!(Criteria::new(options).map_err(|error| error.key), Err(key));
     }
+}
+
+#[test]
+fn a_test_keeps_all_that_decides_it_whatever_the_options_become() {
+    let began = Options { metrics: vec![EvidenceMetric::WinRate, EvidenceMetric::MeanPnl], ..options() };
+    let recorded = began.terms().numbers();
+    assert_eq!(Terms::of(&recorded), Some(began.terms()), "{recorded:?}");
+    let other = Options {
+        evidence: View::Randomised,
+        metrics: vec![EvidenceMetric::MeanPnl],
+        level: 0.5,
+        planned_sessions: 500,
+        first_look: 2,
+        min_days: 0.0,
+        min_trades: 0,
+        min_win_rate_gain: -1.0,
+        min_sharpe_gain: -10.0,
+        max_drawdown_ratio: 100.0,
+        harm_level: 0.5,
+        sample_ratio_level: 0.5,
+        outcome_wait_days: 9,
+        power: 0.9,
+        resamples: 101,
+        seed: 8,
+        holdback_sessions: 9,
+    };
+    let Options { outcome_wait_days, power, resamples, seed, holdback_sessions, .. } = other;
+    let beside = Options { outcome_wait_days, power, resamples, seed, holdback_sessions, ..began.clone() };
+    assert_eq!(other.clone().under(Terms::of(&recorded).unwrap()), beside);
+    let randomised = Options { evidence: View::Randomised, metrics: vec![EvidenceMetric::MeanPnl], ..options() };
+    assert_eq!(Terms::of(&randomised.terms().numbers()), Some(randomised.terms()));
+    // a test that began when only its length and its levels were recorded keeps these
+    let old = ["planned_sessions", "first_look", "level", "harm_level"].map(|name| (name.into(), recorded[name]));
+    let terms = Terms::of(&old.into()).unwrap();
+    let Options { planned_sessions, first_look, level, harm_level, .. } = began;
+    assert_eq!(other.clone().under(terms), Options { planned_sessions, first_look, level, harm_level, ..other });
+    assert_eq!(Terms::of(&[("level".into(), 0.05)].into()), None);
 }
 
 /// Sessions in which the policy lets most losses and few wins go.

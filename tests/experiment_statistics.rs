@@ -10,7 +10,7 @@ use vigie::stats::{
     interval::Interval,
     multiple::holm,
     power::{Reading, two_arms, two_arms_win_rate},
-    proportion::{Share, fisher_exact, newcombe, sample_ratio, smallest_expected, two_proportion_z, wilson},
+    proportion::{Share, fisher_exact, newcombe, smallest_expected, two_proportion_z, wilson},
     rank::mann_whitney,
     sequential::{Plan, crossing_probability, reflection_constant, reflection_tail, wang_tsiatis},
     sharpe::sharpe_difference,
@@ -66,13 +66,6 @@ fn shares_equal_statsmodels_and_scipy() {
         }
         check(&name("Fisher"), fisher_exact([xa, xb], [na, nb]), &case["fisher"]);
         check(&name("smallest expected"), Some(smallest_expected(a, b)), &case["smallest_expected"]);
-    }
-    for case in cases("sample_ratios") {
-        let (a, share) = (number(&case["a"]), number(&case["share"]));
-        let n = a + number(&case["b"]);
-        let test = sample_ratio(a, n * share, n * share * (1.0 - share));
-        check("chi-square", test.map(|test| test.statistic), &case["chi_square"]);
-        check("p of chi-square", test.map(|test| test.p), &case["p"]);
     }
 }
 

@@ -8,10 +8,13 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use trades::{day, opening, outcome, trade_id};
 use vigie::{
-    domain::{Arm, Decision, Opinion, Reason, Split, VersionId},
+    domain::{Arm, Decision, Opinion, Reason, Split, TradeId, VersionId},
     rules::{
         desk::Entry,
-        experiment::{Comparing, Impact, ImpactOptions, Measure, Metric, Traded, impact},
+        experiment::{
+            Assignment, Comparing, Criteria, Evidence, Experiment, Impact, ImpactOptions, Measure, Metric, Options,
+            Report, Traded, View, impact,
+        },
         groups::{by_arm, by_period},
         past::Happening,
     },
@@ -89,6 +92,69 @@ fn between_periods_intervals_hold_although_trades_of_a_session_go_together() {
     println!("of {all} intervals of no difference hold it: {held:?} ({measures:?}); by single trades {naive}");
     assert!(held.iter().all(|held| *held * 100 >= all * 90), "{held:?}");
     assert!(naive * 100 < all * 75, "trades taken for independent would not be fooled: {naive}");
+}
+
+/// Figures that must not depend on how large an arm is, of policies that are the same: over the experiments the mean gain
+/// of the Sharpe ratio in standard errors, and in what share of them the ML arm's drawdown is the deeper one.
+fn check_null(name: &str, gains: &[f64], deeper: usize) {
+    let n = gains.len() as f64;
+    let mean = gains.iter().sum::<f64>() / n;
+    let spread = (gains.iter().map(|gain| (gain - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
+    let (z, share) = (mean / (spread / n.sqrt()), deeper as f64 / n);
+    println!("{name}: Sharpe gains {mean:+.2} on average, {z:+.1} standard errors; deeper in {:.0} %", 100.0 * share);
+    assert!(z.abs() < 3.5, "{name}: the Sharpe ratio favours an arm: {z}");
+    assert!((share - 0.5).abs() < 3.5 * (0.25 / n).sqrt(), "{name}: the drawdown favours an arm: {share}");
+}
+
+#[test]
+fn an_arm_of_nine_tenths_looks_no_better_than_one_of_a_tenth_when_both_policies_are_the_same() {
+    let mut rng = Pcg64::seed_from_u64(3);
+    let all = if std::env::var_os("VIGIE_LONG").is_some() { 3000 } else { 300 };
+    let criteria = Criteria::new(Options { evidence: View::Randomised, resamples: 100, ..Options::default() }).unwrap();
+    let (mut gains, mut deeper, mut held) = ([vec![], vec![]], [0, 0], [0, 0]);
+    for _ in 0..all {
+        let (mut groups, mut experiment) = ([vec![], vec![]], Experiment::new(opening(0)));
+        for session in 0..60 {
+            let shared = 0.3 * uniform(&mut rng);
+            for n in 0..20 {
+                let pnl = shared + uniform(&mut rng) + 0.06;
+                let in_ml = rng.random::<f64>() < 0.9;
+                groups[usize::from(in_ml)].push(traded(session, Some(pnl)));
+                let trade_id = TradeId::new(format!("{}-{session}-{n}", rng.random::<u64>())).unwrap();
+                experiment.assign(Assignment {
+                    trade_id: trade_id.clone(),
+                    at: opening(session),
+                    day: day(session),
+                    arm: if in_ml { Arm::Ml } else { Arm::Baseline },
+                    allocation: 0.9,
+                    ml_size: 1.0,
+                    alone: !in_ml,
+                });
+                experiment.outcome(&trade_id, &outcome(pnl, 0.0));
+            }
+            experiment.close_next(day(session + 1), 5);
+        }
+        let impact = impact(Comparing::Arms, &groups[1], &groups[0], &ImpactOptions { resamples: 100, ..OPTIONS });
+        let sharpe = metric(&impact, Measure::Sharpe);
+        gains[0].extend(sharpe.difference);
+        held[0] += usize::from(sharpe.interval.unwrap().contains(0.0));
+        deeper[0] += usize::from(metric(&impact, Measure::DrawdownRatio).difference.unwrap() > 1.0);
+        let evidence = Evidence::of(View::Randomised, experiment.sessions());
+        gains[1].extend(evidence.sharpe_gain());
+        deeper[1] += usize::from(evidence.drawdown_ratio().unwrap() > 1.0);
+        assert_eq!(evidence.ml.signals + evidence.baseline.signals, 1200, "the other figures have all signals");
+        if gains[1].len() <= 20 {
+            let report = Report::of(&criteria, &experiment, opening(60), None);
+            let of = |measure| report.views[1].metrics.iter().find(|metric| metric.measure == measure).unwrap();
+            assert_eq!(of(Measure::Sharpe).difference, report.standing.sharpe_gain);
+            assert_eq!(of(Measure::DrawdownRatio).difference, report.standing.drawdown_ratio);
+            assert!(of(Measure::Sharpe).method.ends_with("thinned to the smaller"), "{}", of(Measure::Sharpe).method);
+            held[1] += usize::from(of(Measure::Sharpe).interval.unwrap().contains(0.0));
+        }
+    }
+    check_null("impact", &gains[0], deeper[0]);
+    check_null("experiment", &gains[1], deeper[1]);
+    assert!(held[0] * 100 >= all * 91 && held[1] >= 16, "intervals that hold no difference: {held:?} of {all}");
 }
 
 fn version() -> VersionId {

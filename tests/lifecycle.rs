@@ -147,6 +147,32 @@ fn arms_that_are_not_of_the_size_they_should_be_end_the_test_and_lock() {
 }
 
 #[test]
+fn what_a_test_must_show_cannot_be_loosened_once_it_has_begun() {
+    let strict = config("").replace("min_days = 2\n", "min_days = 2\nmin_win_rate_gain = 0.9\n");
+    let loose = strict.replace("min_win_rate_gain = 0.9", "min_win_rate_gain = 0.01");
+    for (began, end) in [(State::Staging, "archived"), (State::AbTest, "production")] {
+        // one that begins now has its terms on record; of one that began before only the options in force can say them
+        let place = Place::with_model(began);
+        place.file("config.toml", &strict);
+        let daemon = Process::start(&place, &["--clock", "event"]);
+        let mut wire = daemon.connect();
+        let before =
+            if began == State::Staging { live(&mut wire, Market::Foreseen, 0..6, &["staging"]).0 + 1 } else { 0 };
+        assert_eq!(state(&mut wire), "ab_test");
+        trade_a_day(&mut wire, Market::Foreseen, before);
+        place.file("config.toml", &loose);
+        daemon.signal("HUP");
+        until("the new configuration", || {
+            place.events().iter().any(|kind| matches!(kind, EventKind::Reloaded { taken: true, .. })).then_some(())
+        });
+        let (_, stands) = live(&mut wire, Market::Foreseen, before + 1..30, &["ab_test"]);
+        let (_, reason, ..) = steps(&place).pop().unwrap();
+        assert_eq!(stands, end, "{reason}");
+        daemon.stop();
+    }
+}
+
+#[test]
 fn without_automatic_steps_an_operator_is_told_and_passes_the_gate_without_an_override_when_it_is_open() {
     let place = Place::with_model(State::Staging);
     let daemon = Daemon::start_with(&place, setup("[lifecycle]\nautomatic = false\n"));

@@ -15,11 +15,15 @@ use common::{
 use serde_json::{Value, json};
 use vigie::{
     actors::{
+        history,
         learning::{Job, work},
         models::{record, roster},
+        scored,
     },
     config::Config,
-    domain::{EventKind, Symbol, Timestamp, lifecycle::State},
+    domain::{Arm, Decision, EventKind, Money, Reason, SignalLine, Symbol, Timestamp, lifecycle::State},
+    journal::{OutcomeRecord, SignalRecord, Source, Write},
+    models::targets::Target,
     validation::training::Order,
 };
 
@@ -111,6 +115,65 @@ fn the_same_journal_time_and_seed_give_the_same_record_to_the_byte() {
     let job = Job::Train { order, dry_run: false, keep: false };
     let run = || work(&job, &place.reader(), &config, Timestamp::UNIX_EPOCH, &mut |_, _| ()).unwrap();
     assert_eq!(run().record.unwrap(), run().record.unwrap());
+}
+
+/// A journal of the example trades as they would stand there if each had been answered with a size, and traded at it.
+fn at_sizes(sizes: &[f64]) -> Place {
+    let place = Place::new();
+    let mut writes = Vec::new();
+    for (n, line) in examples().into_iter().enumerate() {
+        let SignalLine { signal, outcome, .. } = SignalLine::parse(line.as_bytes()).unwrap();
+        let (trade_id, size, received_at) = (signal.trade_id, sizes[n % sizes.len()], signal.at);
+        let decision = Decision {
+            arm: Arm::Ml,
+            size,
+            ..Decision::baseline(trade_id.clone(), signal.confidence, Some("ES/9".parse().unwrap()), Reason::Production)
+        };
+        // of some the answer did not reach the disk, and the trader says what it was
+        let (decision, echo) = if n % 7 == 0 { (None, Some(decision)) } else { (Some(decision), None) };
+        let (source, opinions, line) = (Source::Live, Vec::new(), line.into_bytes());
+        writes.push(Write::Signal(SignalRecord {
+            trade_id: trade_id.clone(),
+            received_at,
+            source,
+            decision,
+            opinions,
+            latency_us: None,
+            line,
+        }));
+        let mut outcome = outcome.unwrap();
+        outcome.pnl = outcome.pnl.map(|pnl| Money::new(pnl.get() * size).unwrap());
+        writes.push(Write::Outcome(OutcomeRecord { trade_id, received_at, source, echo, outcome }));
+    }
+    let mut store = place.open();
+    store.apply(&writes).unwrap();
+    store.close().unwrap();
+    place
+}
+
+#[test]
+fn a_model_learns_and_is_judged_at_the_strategys_own_size_whatever_size_was_traded() {
+    let config = Config::parse("test", CONFIG).unwrap();
+    let targets = [None, Some(Target::Pnl)];
+    let learnt = |place: &Place| {
+        let of = |target| {
+            let order = Order { symbol: Symbol::new("ES").unwrap(), model: None, target, days: None };
+            let job = Job::Train { order, dry_run: false, keep: true };
+            work(&job, &place.reader(), &config, Timestamp::UNIX_EPOCH, &mut |_, _| ()).unwrap().record.unwrap()
+        };
+        targets.map(of)
+    };
+    let (plain, sized) = (at_sizes(&[1.0]), at_sizes(&[0.25, 2.0, 0.5]));
+    // powers of two, so that nothing is rounded
+    assert!(learnt(&plain) == learnt(&sized));
+    let pnl = |place: &Place| -> Vec<Option<f64>> {
+        scored::read(&place.reader(), &config).unwrap().signals.iter().map(|scored| scored.pnl).collect()
+    };
+    assert_eq!(pnl(&plain), pnl(&sized), "what the monitor judges by");
+    let imported = with_trades(|_, line| line);
+    assert_eq!(pnl(&imported), pnl(&plain), "a file tells what the strategy alone made");
+    assert!(pnl(&at_sizes(&[0.0])).iter().all(Option::is_none), "of size 0 nothing is known");
+    assert!(history::read(&at_sizes(&[0.0]).reader()).unwrap().outcomes.values().all(|outcome| outcome.pnl.is_none()));
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn the_configuration_in_force_finds_every_step_that_the_daemon_took_and_nothing_
             })
             .sum();
         let comparison = compare(&told, &replay(&happenings, &thresholds(&place, &parsed, &happenings)).unwrap());
-        assert!(comparison.same && comparison.pnl.difference == 0.0 && comparison.pnl.changed == 0);
+        assert!(comparison.same && comparison.pnl.difference == Some(0.0) && comparison.pnl.changed == 0);
         assert!((comparison.pnl.in_force - traded).abs() < 1e-9, "{:?} is not {traded}", comparison.pnl);
         let by_command = tune(&place, &text, &text);
         assert_eq!((&by_command["comparison"]["same"], &by_command["changed_keys"]), (&json!(true), &json!([])));
@@ -215,7 +215,32 @@ fn another_threshold_for_trades_is_followed_from_the_recorded_scores() {
     // and with everything held back the strategy alone trades, also what was let go, of which nobody knows
     let told = tune(&place, &text, &text.replace("blend_weight = 1", "blend_weight = 1\nholdback = 1.0"));
     assert_eq!(told["other"]["heard"], 0, "{told}");
-    assert!(told["comparison"]["pnl"]["unknown_other"].as_u64() > Some(0), "{told}");
+    let (pnl, number) = (&told["comparison"]["pnl"], |name: &str| told["comparison"]["pnl"][name].as_u64().unwrap());
+    assert!(number("unknown_other") > 0 && number("unknown") >= number("unknown_other"), "{pnl}");
+    // what is left was traded under both, and would be a difference of 0
+    assert_eq!((&pnl["difference"], number("changed")), (&Value::Null, 0), "{pnl}");
+    let arguments = ["tune", "--state", "state", "--in-force", "in_force.toml", "--config", "other.toml"];
+    let text = String::from_utf8(succeed(&place, &arguments).stdout).unwrap();
+    let (unknown, all) = (number("unknown"), number("unknown") + number("signals"));
+    assert!(text.contains(&format!("no difference is told: of {all} signals {unknown} (")), "{text}");
+    assert!(!text.contains("difference +") && !text.contains("difference -"), "{text}");
+}
+
+#[test]
+fn a_share_that_only_the_other_configuration_changes_changes_who_hears_the_model() {
+    // the same monitor that is quiet in the one finds the scores unstable in the other
+    for (state, market) in [(State::Production, Market::Indifferent), (State::AbTest, Market::Indifferent)] {
+        let [quiet, watched] = [config(""), watched("")];
+        let heard = |in_force: &str, other: &str| {
+            let told = tune(&lived(in_force, state, market, 12, |_, _| ()), in_force, other);
+            assert!(!rows(&told, "ES/1 share ").is_empty(), "{told}");
+            ["in_force", "other"].map(|name| told[name]["heard"].as_u64().unwrap())
+        };
+        let [all, fewer] = heard(&quiet, &watched);
+        assert!(fewer < all * 3 / 4, "{state:?}: {fewer} against {all}");
+        // a journal in which the shares did shrink, under the configuration in which they would not have
+        assert_eq!(heard(&watched, &quiet), [fewer, all], "{state:?}");
+    }
 }
 
 #[test]

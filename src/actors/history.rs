@@ -10,7 +10,9 @@ use super::{
 };
 use crate::{
     config::Config,
-    domain::{Event, EventKind, Signal, Timestamp, TradeId, TradingCalendar, VersionId, event::By, trip::Trip},
+    domain::{
+        Decision, Event, EventKind, Signal, Timestamp, TradeId, TradingCalendar, VersionId, event::By, trip::Trip,
+    },
     journal::{OutcomeRecord, Reader, Source, StoreError, StoredOutcome, StoredSignal, StoredSkip},
     rules::{
         answer::Policy,
@@ -21,22 +23,31 @@ use crate::{
     validation::training::History,
 };
 
-/// Every signal in the order of their times, each trade once, and the outcomes known.
+/// Every signal in the order of their times, each trade once, and the outcomes known, their pnl at the strategy's own size.
 ///
 /// # Errors
 /// When the storage cannot be read; damaged records are listed and left out.
 pub fn read(reader: &Reader) -> Result<History, String> {
     let mut history = History::default();
+    let mut answered: BTreeMap<TradeId, Decision> = BTreeMap::new();
     for stored in reader.signals().map_err(|error| error.to_string())? {
         match stored {
-            Ok(stored) => history.signals.push(stored.signal),
+            Ok(StoredSignal { signal, record, .. }) => {
+                if let Some(decision) = record.decision {
+                    answered.entry(signal.trade_id.clone()).or_insert(decision);
+                }
+                history.signals.push(signal);
+            }
             Err(StoreError::BadRecord(bad)) => history.damaged.push(bad.to_string()),
             Err(error) => return Err(error.to_string()),
         }
     }
     for stored in reader.outcomes().map_err(|error| error.to_string())? {
         match stored {
-            Ok(stored) => drop(history.outcomes.insert(stored.record.trade_id, stored.record.outcome)),
+            Ok(StoredOutcome { record, .. }) => {
+                let outcome = record.at_own_size(answered.get(&record.trade_id));
+                history.outcomes.insert(record.trade_id, outcome);
+            }
             Err(StoreError::BadRecord(bad)) => history.damaged.push(bad.to_string()),
             Err(error) => return Err(error.to_string()),
         }

@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     domain::{Decision, Inputs, Opinion, Outcome, Signal, Symbol, Timestamp, TradeId, VersionId},
     features::pipeline::Pipeline,
-    journal::{Reader, StoreError},
+    journal::{OutcomeRecord, Reader, StoreError},
     rules::drill::{Past, PastTrade},
 };
 
@@ -28,6 +28,8 @@ pub struct Scored {
     pub opinions: Vec<Opinion>,
     /// The closed trade, and when that was told.
     pub outcome: Option<(Timestamp, Outcome)>,
+    /// After costs, at the strategy's own size, once it is closed.
+    pub pnl: Option<f64>,
 }
 
 /// What the journal holds.
@@ -46,19 +48,22 @@ pub struct Signals {
 pub fn read(reader: &Reader, config: &Config) -> Result<Signals, String> {
     let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features);
     let mut pipeline = pipeline.map_err(|error| error.to_string())?;
-    let mut outcomes: BTreeMap<TradeId, (Timestamp, Outcome)> = BTreeMap::new();
+    let mut outcomes: BTreeMap<TradeId, OutcomeRecord> = BTreeMap::new();
     for stored in reader.outcomes().map_err(|error| error.to_string())? {
         if let Some(stored) = whole(stored)? {
-            let record = stored.record;
-            outcomes.insert(record.trade_id, (record.received_at, record.outcome));
+            outcomes.insert(stored.record.trade_id.clone(), stored.record);
         }
     }
     let mut signals = Vec::new();
+    let mut answered: BTreeMap<TradeId, Decision> = BTreeMap::new();
     for stored in reader.signals().map_err(|error| error.to_string())? {
         if let Some(stored) = whole(stored)? {
             let (signal, record) = (stored.signal, stored.record);
             let (received_at, decision, opinions) = (record.received_at, record.decision, record.opinions);
-            signals.push(Scored { signal, received_at, decision, row: Vec::new(), opinions, outcome: None });
+            if let Some(decision) = &decision {
+                answered.entry(signal.trade_id.clone()).or_insert_with(|| decision.clone());
+            }
+            signals.push(Scored { signal, received_at, decision, row: Vec::new(), opinions, outcome: None, pnl: None });
         }
     }
     signals.sort_by(|a, b| (a.signal.at, &a.signal.trade_id).cmp(&(b.signal.at, &b.signal.trade_id)));
@@ -67,7 +72,11 @@ pub fn read(reader: &Reader, config: &Config) -> Result<Signals, String> {
     signals.retain_mut(|scored| {
         let inputs = pipeline.inputs(&scored.signal);
         scored.row = inputs.as_ref().map(|row| row.to_vec()).unwrap_or_default();
-        scored.outcome = outcomes.remove(&scored.signal.trade_id);
+        if let Some(record) = outcomes.remove(&scored.signal.trade_id) {
+            let own = record.at_own_size(answered.get(&scored.signal.trade_id));
+            scored.pnl = own.pnl.map(|pnl| pnl.get());
+            scored.outcome = Some((record.received_at, record.outcome));
+        }
         inputs.is_ok()
     });
     let names = pipeline.schema().names().map(Into::into).collect();
@@ -89,18 +98,13 @@ impl Scored {
         let opinion = self.opinions.iter().find(|opinion| opinion.version == *version)?;
         Some((opinion.score?.get(), opinion.size > 0.0))
     }
-
-    /// After costs, once it is closed.
-    pub fn pnl(&self) -> Option<f64> {
-        Some(self.outcome.as_ref()?.1.pnl?.get())
-    }
 }
 
 impl Signals {
     /// The versions of `symbol` that scored closed trades, and how many.
     pub fn versions(&self, symbol: &Symbol) -> BTreeMap<VersionId, usize> {
         let mut counts = BTreeMap::new();
-        let closed = self.signals.iter().filter(|s| s.signal.symbol == *symbol && s.pnl().is_some());
+        let closed = self.signals.iter().filter(|s| s.signal.symbol == *symbol && s.pnl.is_some());
         for scored in closed {
             let names = scored.opinions.iter().filter(|opinion| opinion.score.is_some());
             let names: BTreeSet<VersionId> = names.map(|opinion| opinion.version.clone()).collect();
@@ -117,7 +121,7 @@ impl Signals {
                 day: config.calendar.day_of(scored.signal.at),
                 score,
                 taken,
-                pnl: scored.pnl()?,
+                pnl: scored.pnl?,
                 daily_loss_limit: daily_loss_limit(&scored.signal),
                 row: scored.row.clone(),
             })

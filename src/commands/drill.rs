@@ -126,7 +126,7 @@ impl Drill {
     }
 
     fn past(&self, config: &Config) -> anyhow::Result<(String, Past)> {
-        let journal = (!self.simulate && self.state.journal().exists()).then(|| self.state.reader(config));
+        let journal = (!self.simulate && self.state.is_meant()).then(|| self.state.reader(config));
         let signals = match journal.transpose()? {
             Some(reader) => scored::read(&reader, config).map_err(anyhow::Error::msg)?,
             None => Signals::default(),

@@ -142,7 +142,7 @@ impl Import {
         if let Some(socket) = &self.socket {
             return Ok(daemon(socket.clone()));
         }
-        let state = &self.state.state;
+        let state = self.state.folder();
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)

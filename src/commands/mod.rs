@@ -210,14 +210,23 @@ impl ConfigArgs {
 /// Where the state is.
 #[derive(Debug, Clone, Args)]
 struct StateArgs {
-    /// State folder
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE)]
-    state: PathBuf,
+    /// State folder [default: vigie-state]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
 }
 
 impl StateArgs {
+    fn folder(&self) -> &Path {
+        self.state.as_deref().unwrap_or(Path::new(DEFAULT_STATE))
+    }
+
     fn journal(&self) -> PathBuf {
-        self.state.join(JOURNAL_FILE)
+        self.folder().join(JOURNAL_FILE)
+    }
+
+    /// Whether there is to be a journal: it was named, or there is one where it is looked for.
+    fn is_meant(&self) -> bool {
+        self.state.is_some() || self.journal().exists()
     }
 
     /// The journal, to be read; a daemon may be writing to it.

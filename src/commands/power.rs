@@ -46,7 +46,7 @@ Examples:
 /// For both views: paired (the strategy's own trades under both policies) and randomised (the two arms), read once or
 /// whenever a session closes. What the journal tells is used: how often signals come, the win rate, what wins and losses
 /// are like, how trades of a session go together, and which share a version would have let go. What it does not tell is
-/// assumed, and the output says so; it works without a journal. Reads the journal, also beside the daemon.
+/// assumed, and the output says so; without --state it works without a journal. Reads the journal, also beside the daemon.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Power {
@@ -104,10 +104,10 @@ impl Power {
     /// Runs the command.
     ///
     /// # Errors
-    /// When there is a journal and it cannot be read.
+    /// When there is a journal, or `--state` says so, and it cannot be read.
     pub fn run(self) -> Outcome {
         let config = self.from.config.load()?;
-        let seen = if self.from.state.journal().exists() {
+        let seen = if self.from.state.is_meant() {
             let reader = self.from.state.reader(&config)?;
             seen(&reader, &config, &self.symbol, self.version.as_ref()).map_err(anyhow::Error::msg)?
         } else {

@@ -68,10 +68,10 @@ impl Score {
         match (answer.error, answer.reason) {
             (Some(error), _) => Err(anyhow::anyhow!("the daemon refused the signal: {error}").into()),
             (None, Reason::Unreachable | Reason::Deadline) if !answer.ok => {
-                let source = std::io::Error::other("this is the neutral answer of the client");
+                let why = std::io::Error::other("this is the neutral answer of the client");
                 Err(Failed::NoDaemon(crate::protocol::client::ClientError::Unreachable {
                     path: self.socket.path(),
-                    source,
+                    why,
                 }))
             }
             _ => Ok(()),

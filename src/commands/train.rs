@@ -152,7 +152,7 @@ impl Common {
         match Store::open(&self.state.journal(), options) {
             Ok(store) => Self::on_the_folder(store, job, config),
             Err(in_use @ OpenError::InUse { .. }) => {
-                let socket = self.state.state.join(SOCKET_FILE);
+                let socket = self.state.folder().join(SOCKET_FILE);
                 if socket.exists() {
                     return self.by_the_daemon(job, socket);
                 }

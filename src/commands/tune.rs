@@ -153,11 +153,20 @@ fn print(
             if standing.is_empty() { "there is no version".to_owned() } else { standing.join(", ") }
         ))?;
     }
-    let Pnl { signals, in_force, other, difference, changed, .. } = comparison.pnl;
-    tell(format_args!(
-        "pnl of {signals} signals: {in_force:.2} in force, {other:.2} in the other, difference {difference:+.2}; {changed} \
-         earned something else"
-    ))
+    let Pnl { signals, in_force, other, difference, changed, unknown, .. } = comparison.pnl;
+    match difference {
+        Some(difference) => tell(format_args!(
+            "pnl of {signals} signals: {in_force:.2} in force, {other:.2} in the other, difference {difference:+.2}; \
+             {changed} earned something else"
+        )),
+        None => tell(format_args!(
+            "no difference is told: of {} signals {unknown} ({:.0} %) earned nobody knows what under the one or the other, \
+             and these are those that the one trades and the other does not. The other {signals}: {in_force:.2} in force, \
+             {other:.2} in the other; {changed} of them earned something else",
+            signals + unknown,
+            100.0 * unknown as f64 / (signals + unknown) as f64
+        )),
+    }
 }
 
 fn notes(
@@ -185,7 +194,8 @@ fn notes(
     if unknown_in_force + unknown_other > 0 {
         notes.push(format!(
             "not known: {unknown_in_force} signals in force, {unknown_other} in the other; they were let go in fact, closed \
-             without a pnl, or the version that would have spoken has no score recorded, and are left out of both sums"
+             without a pnl, or the version that would have spoken has no score recorded, and are left out of both sums; what a \
+             version's refusals are worth is told by the paired view of `vigie experiment`, from the trades it was not heard in"
         ));
     }
     notes.push(

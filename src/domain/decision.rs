@@ -7,6 +7,9 @@ use super::{
     number::Probability,
 };
 
+/// A size below this is none: to divide by it would make a large sum of a small one.
+const LEAST_SIZE: f64 = 1e-6;
+
 /// The score of an answer in which no model had a say.
 pub const NEUTRAL_SCORE: Probability = Probability::NEUTRAL;
 
@@ -166,6 +169,12 @@ impl Decision {
         reason: Reason,
     ) -> Self {
         Self { trade_id, arm: Arm::Baseline, confidence, score: NEUTRAL_SCORE, size: 1.0, model, reason }
+    }
+
+    /// What the strategy alone would have made of a trade that earned `pnl` at the size the trader was told. `None` when
+    /// that size is 0, or next to it: nothing was to be traded.
+    pub fn at_own_size(&self, pnl: f64) -> Option<f64> {
+        (self.size >= LEAST_SIZE).then(|| pnl / self.size)
     }
 }
 

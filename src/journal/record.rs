@@ -1,6 +1,8 @@
 //! What can be written, and what is read back.
 
-use crate::domain::{Decision, Event, Opinion, Outcome, Signal, SignalLine, Skip, Timestamp, TradeId, VersionId};
+use crate::domain::{
+    Decision, Event, Money, Opinion, Outcome, Signal, SignalLine, Skip, Timestamp, TradeId, VersionId,
+};
 use serde::{Deserialize, Serialize};
 
 use super::error::BadRecord;
@@ -48,6 +50,20 @@ pub struct OutcomeRecord {
     pub echo: Option<Decision>,
     /// The closed trade.
     pub outcome: Outcome,
+}
+
+impl OutcomeRecord {
+    /// The closed trade as the strategy alone would have made it: its pnl at the strategy's own size, where `answered` is
+    /// what the trader was first told, or, where that is not known, what it says it acted on. Past trades from a file are
+    /// at that size already. Models learn from it and are judged by it, whatever size was traded.
+    pub fn at_own_size(&self, answered: Option<&Decision>) -> Outcome {
+        let mut outcome = self.outcome.clone();
+        if let Some(decision) = answered.or(self.echo.as_ref()).filter(|_| self.source == Source::Live) {
+            let own = outcome.pnl.and_then(|pnl| decision.at_own_size(pnl.get()));
+            outcome.pnl = own.and_then(|pnl| Money::new(pnl).ok());
+        }
+        outcome
+    }
 }
 
 /// A signal that was let go.

@@ -32,20 +32,20 @@ const MAX_ANSWER_BYTES: usize = 16 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody listens there.
-    #[error("no daemon answers at {path}: {source}; start one with `vigie run`, or name its socket with --socket")]
+    #[error("no daemon answers at {path}: {why}; start one with `vigie run`, or name its socket with --socket")]
     Unreachable {
         /// The socket.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        why: io::Error,
     },
     /// The connection broke, or no answer came in time.
-    #[error("the daemon at {path} gave no answer: {source}")]
+    #[error("the daemon at {path} gave no answer: {why}")]
     Lost {
         /// The socket.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        why: io::Error,
     },
     /// The answer is not one.
     #[error("the daemon at {path} answered something else than one JSON object: {line}")]
@@ -124,7 +124,7 @@ impl Client {
                 self.connection = None;
                 neutral(signal, Reason::Unreachable)
             }
-            Err(ClientError::Lost { source, .. }) if is_timeout(&source) => neutral(signal, Reason::Deadline),
+            Err(ClientError::Lost { why, .. }) if is_timeout(&why) => neutral(signal, Reason::Deadline),
             Err(_) => neutral(signal, Reason::Unreachable),
         }
     }
@@ -182,10 +182,10 @@ impl Client {
         Ok(self.connection.insert(connection))
     }
 
-    fn lost(&mut self, source: io::Error) -> ClientError {
+    fn lost(&mut self, why: io::Error) -> ClientError {
         let path = self.path.clone();
         let never_there = self.connection.take().is_none();
-        if never_there { ClientError::Unreachable { path, source } } else { ClientError::Lost { path, source } }
+        if never_there { ClientError::Unreachable { path, why } } else { ClientError::Lost { path, why } }
     }
 
     fn garbled(&mut self, line: &[u8]) -> ClientError {
@@ -233,7 +233,12 @@ impl Connection {
             }
             self.stream.set_read_timeout(Some(at_least_one(left)))?;
             let mut chunk = [0; 16 * 1024];
-            match self.stream.read(&mut chunk)? {
+            // a signal that is handled in this process, an interrupt for one, is no answer and no end of it
+            let read = match self.stream.read(&mut chunk) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted && !left.is_zero() => continue,
+                read => read?,
+            };
+            match read {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 count => self.unread.extend_from_slice(chunk.get(..count).unwrap_or_default()),
             }

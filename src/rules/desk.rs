@@ -18,8 +18,6 @@ use crate::domain::{
     TradingDay, VersionId,
 };
 
-/// The smallest multiple of the strategy's size that is a trade. What it earned tells nothing of the strategy's own size below.
-const LEAST_SIZE: f64 = 1e-6;
 /// Trades that are remembered at most; the oldest make room.
 pub const MOST_TRADES: usize = 50_000;
 
@@ -127,10 +125,9 @@ impl Entry {
         self.opinions.iter().find(|opinion| opinion.version == *version)
     }
 
-    /// What the strategy alone would have made of a trade that earned `pnl` at the size the trader was told. `None` when
-    /// that size is 0, or next to it: nothing was to be traded.
+    /// [`Decision::at_own_size`].
     pub fn at_own_size(&self, pnl: f64) -> Option<f64> {
-        (self.decision.size >= LEAST_SIZE).then(|| pnl / self.decision.size)
+        self.decision.at_own_size(pnl)
     }
 }
 

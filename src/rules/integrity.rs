@@ -2,19 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    domain::{Timestamp, VersionId},
-    stats::proportion::sample_ratio,
-};
+use crate::domain::{Timestamp, VersionId};
 
 /// What is broken.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "fault", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the fields are what the messages name")]
 pub enum Fault {
-    /// The arms of a test do not have the trades that chance would give them.
-    #[error("the test of {version} gave {in_ml} trades to its arm where {expected:.1} were expected (p {p:.2e})")]
-    SampleRatio { version: VersionId, in_ml: f64, expected: f64, p: f64 },
     /// What is served is not what was registered.
     #[error("{version} is served with checksum {served}, and {registered} was registered")]
     Checksum { version: VersionId, served: String, registered: String },
@@ -27,18 +21,6 @@ pub enum Fault {
     /// The wall clock went otherwise than time did.
     #[error("the clock moved by {wall_s:.3} s while {elapsed_s:.3} s passed")]
     ClockJump { wall_s: f64, elapsed_s: f64 },
-}
-
-/// Whether a test's arms have as many trades as chance gives them: of the trades left to chance, how many went to the ML
-/// arm, how many should have, and the variance of that (see
-/// [`Experiment::sample_ratio`](super::experiment::Experiment::sample_ratio)). At fault below `level`.
-pub fn check_sample_ratio(
-    version: &VersionId,
-    (in_ml, expected, variance): (f64, f64, f64),
-    level: f64,
-) -> Option<Fault> {
-    let p = sample_ratio(in_ml, expected, variance)?.p;
-    (p < level).then(|| Fault::SampleRatio { version: version.clone(), in_ml, expected, p })
 }
 
 /// Whether what is served has the checksum it was registered with.
@@ -80,9 +62,6 @@ mod tests {
     #[test]
     fn what_is_in_order_is_no_fault_and_what_is_not_is_named() {
         let version: VersionId = "ES/1".parse().unwrap();
-        assert_eq!(check_sample_ratio(&version, (510.0, 500.0, 250.0), 0.001), None);
-        let fault = check_sample_ratio(&version, (560.0, 500.0, 250.0), 0.001).unwrap();
-        assert!(fault.to_string().starts_with("the test of ES/1 gave 560 trades to its arm where 500.0"), "{fault}");
         assert_eq!(
             (check_checksum(&version, "ab", "ab"), check_checksum(&version, "ab", "ac").is_some()),
             (None, true)

@@ -89,6 +89,17 @@ impl Splits {
             production_speaks: speaks(&self.production, 1.0 - policy.holdback),
         }
     }
+
+    /// Where `trade_id` belongs when `version` speaks to `share` of its trades: as its test, or in production as its holdback,
+    /// gives it by the salt. `None` of a version that splits nothing.
+    pub fn at_share(&self, version: &VersionId, trade_id: &TradeId, share: f64) -> Option<Split> {
+        let is = |splitter: &&Splitter| splitter.version == *version;
+        let test = self.test.as_ref().filter(is).map(|splitter| splitter.salt.position(trade_id) < share);
+        // the share left to the holdback lies at the low end
+        let production =
+            || self.production.as_ref().filter(is).map(|splitter| splitter.salt.position(trade_id) >= 1.0 - share);
+        Some(Split::new(test.or_else(production)?, share))
+    }
 }
 
 impl Assigned {
@@ -141,7 +152,7 @@ mod tests {
     #[test]
     fn a_trade_stays_where_it_was_put_when_the_shares_change() {
         let (test, production): (VersionId, VersionId) = ("ES/2".parse().unwrap(), "ES/1".parse().unwrap());
-        let splits = Splits::new(Some((test.clone(), 1.0)), Some((production, 1.0)));
+        let splits = Splits::new(Some((test.clone(), 1.0)), Some((production.clone(), 1.0)));
         let mut moved = 0;
         for n in 0..400 {
             let trade = TradeId::new(format!("T-{n}")).unwrap();
@@ -149,6 +160,10 @@ mod tests {
             let arm = |assigned: &Assigned| assigned.test.as_ref().unwrap().1.arm;
             assert_eq!(arm(&first) == Arm::Ml, Salt::new("test:ES/2").position(&trade) < 0.5);
             assert_eq!(first.production.is_some(), arm(&first) == Arm::Baseline);
+            for version in [&test, &production] {
+                let Some(split) = first.by(version) else { continue };
+                assert_eq!(splits.at_share(version, &trade, split.share), Some(split), "the same by its share alone");
+            }
             moved += usize::from(arm(&splits.assign(&policy(0.2, 0.1), &trade, &[])) != arm(&first));
             let again = splits.assign(&policy(0.2, 0.6), &trade, &first.clone().unheard());
             assert_eq!(again, first, "{trade}");

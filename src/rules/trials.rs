@@ -114,7 +114,7 @@ impl Trials {
 
     /// The terms under which the test of `version` began, where they were recorded.
     pub fn terms(&self, version: &VersionId) -> Option<Terms> {
-        self.terms.get(version).copied()
+        self.terms.get(version).cloned()
     }
 
     /// How the test of `version` stands at `now`, and what follows.

@@ -23,6 +23,7 @@ pub mod overfit;
 pub mod power;
 pub mod proportion;
 pub mod rank;
+pub mod ratio;
 pub mod reference;
 pub mod risk;
 pub mod sequential;

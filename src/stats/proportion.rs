@@ -2,10 +2,7 @@
 
 use statrs::function::factorial::ln_binomial;
 
-use super::{
-    interval::{Interval, Test, two_sided_z},
-    normal,
-};
+use super::interval::{Interval, Test, two_sided_z};
 
 /// Successes among trials. Real numbers, so that counts may be divided by a design effect.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -87,15 +84,6 @@ pub fn fisher_exact(successes: [u64; 2], trials: [u64; 2]) -> Option<f64> {
     Some(p.min(1.0))
 }
 
-/// Whether trials went to arm `a` as often as they should have: chi-square with one degree of freedom, where trial i had
-/// the chance p_i of it. `expected` is the sum of the p_i, `variance` that of p_i (1 - p_i); for one common p this is
-/// Pearson's statistic. `None` unless the variance is above 0.
-pub fn sample_ratio(in_a: f64, expected: f64, variance: f64) -> Option<Test> {
-    (variance > 0.0 && (in_a - expected).is_finite()).then_some(())?;
-    let chi_square = (in_a - expected).powi(2) / variance;
-    Some(Test { statistic: chi_square, p: 2.0 * normal::cdf(-chi_square.sqrt()) })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,7 +93,7 @@ mod tests {
         assert_eq!((Share::of(1, 0), Share::of(3, 2), Share::new(f64::NAN, 2.0)), (None, None, None));
         let [none, all] = [Share::of(0, 5).unwrap(), Share::of(5, 5).unwrap()];
         assert_eq!((two_proportion_z(none, none), two_proportion_z(all, all)), (None, None));
-        assert_eq!((newcombe(none, all, 1.0), sample_ratio(5.0, 5.0, 0.0)), (None, None));
+        assert_eq!(newcombe(none, all, 1.0), None);
         assert_eq!((fisher_exact([0, 0], [0, 3]), fisher_exact([4, 0], [3, 3])), (None, None));
         assert_eq!(fisher_exact([0, 0], [4, 3]), Some(1.0));
     }

@@ -87,7 +87,7 @@ pub struct Order {
 pub struct History {
     /// Every signal received, in the order of their times: the pipeline carries values forward from all of them.
     pub signals: Vec<Signal>,
-    /// What became of those that were traded.
+    /// What became of those that were traded, their pnl at the strategy's own size.
     pub outcomes: BTreeMap<TradeId, Outcome>,
     /// Records of the journal that could not be read, in words.
     pub damaged: Vec<String>,

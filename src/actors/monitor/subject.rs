@@ -49,7 +49,7 @@ pub(super) fn of(reader: &Reader, config: &Config, past: &Signals, version: &Ver
     let usual = if enough {
         Subject::usual(&tested.iter().map(|trade| trade.pnl).collect::<Vec<_>>())
     } else {
-        let pnl: Vec<f64> = learnt.iter().filter_map(|scored| scored.pnl()).collect();
+        let pnl: Vec<f64> = learnt.iter().filter_map(|scored| scored.pnl).collect();
         let rate = record.training.wins as f64 / record.training.rows as f64;
         Usual { win_rate: Some(rate), pnl_sd: standard_deviation(&pnl) }
     };
@@ -77,7 +77,7 @@ fn tested<'a>(
         let score = served.score(&scored.row, &mut columns).ok().filter(|_| known)?;
         let own = scored.signal.confidence?;
         let taken = config.policy.size(config.policy.blend(own, score), score) > 0.0;
-        taken.then_some(ScoredTrade { score: score.get(), pnl: scored.pnl()? })
+        taken.then_some(ScoredTrade { score: score.get(), pnl: scored.pnl? })
     };
     past.filter_map(trade).collect()
 }

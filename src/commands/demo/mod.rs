@@ -143,8 +143,12 @@ impl Demo {
 
     fn end(&self, play: &Play, ledger: &Ledger, took: Duration) -> anyhow::Result<()> {
         let took = format!("{:.0} s", took.as_secs_f64());
+        let config = Config::builtin().map_err(|errors| anyhow::anyhow!("{errors}"))?;
+        // the daemon's own budget: the demonstration does not set it otherwise
+        let false_alarms = play.false_alarms(config.monitoring.watch.budget.false_alarms);
         let facts = vec![
             ("took".to_owned(), took.clone()),
+            ("false alarms".to_owned(), false_alarms.clone()),
             ("vigie".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
             ("set otherwise than built in".to_owned(), Daemon::settings().collect::<Vec<_>>().join(", ")),
         ];
@@ -160,6 +164,8 @@ impl Demo {
             })
             .collect();
         tell(terminal::table(&checks))?;
+        tell(paragraph("", &format!("False alarms: {false_alarms}.")))?;
+        tell("")?;
         tell(terminal::table(&report.figures))?;
         tell(format_args!("The report: {}", self.out.display()))?;
         tell("What to try next:")?;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     domain::Timestamp,
-    stats::{cluster::Sums, interval::Test, multiple::holm, proportion::sample_ratio},
+    stats::{cluster::Sums, interval::Test, multiple::holm},
 };
 
 /// What to do.
@@ -82,7 +82,7 @@ pub struct Standing {
     pub trades: usize,
     /// Days since the experiment began.
     pub days: f64,
-    /// Test of the sample ratio.
+    /// Test of the sample ratio, valid over all looks together.
     pub sample_ratio: Option<Test>,
     /// The metrics that may prove success.
     pub metrics: Vec<MetricStanding>,
@@ -143,7 +143,6 @@ impl Criteria {
             View::Paired => paired,
             View::Randomised => randomised,
         };
-        let (in_ml, expected, variance) = experiment.sample_ratio();
         let critical = self.plan.critical(closed, self.options.level);
         let upper = |sums: &Sums| sums.inverted_interval(critical?);
         let harm = [paired, randomised].map(|evidence| HarmStanding {
@@ -155,7 +154,7 @@ impl Criteria {
             sessions: closed,
             trades: experiment.trades(),
             days: now.duration_since(experiment.since()).as_secs_f64() / 86_400.0,
-            sample_ratio: sample_ratio(in_ml, expected, variance),
+            sample_ratio: experiment.sample_ratio().test(),
             metrics: self.metric_standings(chosen, closed),
             harm: harm.to_vec(),
             win_rate_gain: chosen.win_rate_gain(),
@@ -219,8 +218,8 @@ impl Criteria {
         let test = standing.sample_ratio.filter(|test| test.p < self.options.sample_ratio_level)?;
         let Test { statistic, p } = test;
         Some(Verdict::Invalid(format!(
-            "the arms are not of the sizes they should be: chi-square {statistic:.1}, p {p:.1e}; find out what keeps \
-             trades of one arm from being recorded, then start anew"
+            "the arms are not of the sizes they should be: {statistic:.0} to 1 against chance, p {p:.1e} over all looks; \
+             find out what keeps trades of one arm from being recorded, then start anew"
         )))
     }
 

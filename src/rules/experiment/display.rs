@@ -15,7 +15,11 @@ impl Display for Report {
         writeln!(f, "{open_trades} trades in open sessions, {late} came too late to count")?;
         if let Some(test) = self.sample_ratio {
             let (found, expected) = (self.in_ml, self.expected_in_ml);
-            writeln!(f, "sample ratio: {found} in the ML arm, {expected:.1} expected, {}", p_value(Some(test.p)))?;
+            writeln!(
+                f,
+                "sample ratio: {found} in the ML arm, {expected:.1} expected, {} over all looks",
+                p_value(Some(test.p))
+            )?;
         }
         if let Some(effect) = self.design_effect {
             writeln!(f, "trades of a session: correlation {:.3}, design effect {:.2}", effect.icc, effect.effect)?;

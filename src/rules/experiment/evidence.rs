@@ -2,9 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{DAYS_PER_YEAR, options::View, state::Session, state::Trade};
+use super::{
+    DAYS_PER_YEAR,
+    options::View,
+    state::{Assignment, Session, Trade},
+};
 use crate::{
     domain::Arm,
+    rules::routing::Salt,
     stats::{
         cluster::{SessionSum, Sums},
         risk::{max_drawdown, sharpe},
@@ -50,6 +55,8 @@ pub struct Evidence {
     pub win_rate: Option<Sums>,
     /// Every closed session in order.
     pub sessions: Vec<SessionPnl>,
+    /// The same with as many signals of either arm, where chance does not give them equally many.
+    thinned: Option<Vec<SessionPnl>>,
 }
 
 impl PolicyFigures {
@@ -100,6 +107,7 @@ impl Evidence {
             mean_pnl: None,
             win_rate: None,
             sessions: Vec::with_capacity(sessions.len()),
+            thinned: None,
         };
         for session in sessions {
             let mut pnl = SessionPnl::default();
@@ -108,6 +116,7 @@ impl Evidence {
             }
             evidence.sessions.push(pnl);
         }
+        evidence.thinned = (view == View::Randomised).then(|| thinned(sessions)).flatten();
         (evidence.mean_pnl, evidence.win_rate) = match view {
             View::Paired => (evidence.paired_pnl(), evidence.paired_wins(sessions)),
             View::Randomised => (
@@ -123,9 +132,22 @@ impl Evidence {
         Some(self.ml.win_rate()? - self.baseline.win_rate()?)
     }
 
-    /// Daily pnl of the ML policy and of the strategy alone.
+    /// The sessions with as many signals of either arm to be expected, for figures that depend on how many there are: a
+    /// Sharpe ratio or a drawdown of fewer signals is worse by that alone. Of the arm that has the larger chance p a
+    /// signal stays with the chance (1 - p) / p, by a hash of its trade id, so both arms get it equally likely. Wherever
+    /// the chance is 1/2, and in the paired view, these are [`sessions`](Self::sessions).
+    pub fn balanced(&self) -> &[SessionPnl] {
+        self.thinned.as_deref().unwrap_or(&self.sessions)
+    }
+
+    /// Whether signals had to be left out for that.
+    pub fn is_thinned(&self) -> bool {
+        self.thinned.is_some()
+    }
+
+    /// Daily pnl of the ML policy and of the strategy alone, [`balanced`](Self::balanced).
     pub fn days(&self) -> (Vec<f64>, Vec<f64>) {
-        self.sessions.iter().map(|day| (day.ml.iter().sum::<f64>(), day.baseline.iter().sum::<f64>())).unzip()
+        self.balanced().iter().map(|day| (day.ml.iter().sum::<f64>(), day.baseline.iter().sum::<f64>())).unzip()
     }
 
     /// Annualised Sharpe ratios of the daily pnl, ML first.
@@ -143,7 +165,7 @@ impl Evidence {
     /// Maximum drawdown per signal, ML first.
     pub fn drawdowns(&self) -> [Option<f64>; 2] {
         let drawdown = |side: fn(&SessionPnl) -> &[f64]| {
-            let series: Vec<f64> = self.sessions.iter().flat_map(side).copied().collect();
+            let series: Vec<f64> = self.balanced().iter().flat_map(side).copied().collect();
             Some(max_drawdown(&series)? / series.len() as f64)
         };
         [drawdown(|day| &day.ml), drawdown(|day| &day.baseline)]
@@ -204,6 +226,30 @@ impl Evidence {
         };
         Sums::of(&sessions.iter().map(session).collect::<Vec<_>>())
     }
+}
+
+/// [`Evidence::balanced`]; `None` where nothing is to be left out.
+fn thinned(sessions: &[Session]) -> Option<Vec<SessionPnl>> {
+    let random = || sessions.iter().flat_map(|session| &session.trades).filter(|trade| trade.assignment.is_random());
+    random().any(|trade| trade.assignment.allocation != 0.5).then_some(())?;
+    // a salt of its own: which signal stays has nothing to do with its arm
+    let salt = Salt::new("balance");
+    let session = |session: &Session| {
+        let mut pnl = SessionPnl::default();
+        for trade in session.trades.iter().filter(|trade| trade.assignment.is_random()) {
+            let Assignment { trade_id, arm, allocation, .. } = &trade.assignment;
+            let chance = if *arm == Arm::Ml { *allocation } else { 1.0 - allocation };
+            if chance > 0.5 && salt.position(trade_id) >= (1.0 - chance) / chance {
+                continue;
+            }
+            match arm {
+                Arm::Ml => pnl.add_ml(trade.pnl),
+                Arm::Baseline => pnl.add_baseline(trade.pnl),
+            }
+        }
+        pnl
+    };
+    Some(sessions.iter().map(session).collect())
 }
 
 /// `ml` over `baseline`; 1 when both are 0, `None` when only the baseline is.

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use rand::{SeedableRng, seq::index};
+use rand_pcg::Pcg64;
 use serde::Serialize;
 
 use super::{
@@ -13,7 +15,7 @@ use super::{
     evidence::{PolicyFigures, SessionPnl, ratio},
     inference::{
         blank, compared, drawdown_per_signal, of_counts, paired_block, paired_drawdown, paired_sharpe, slippages,
-        with_figures,
+        thinned, with_figures,
     },
     report::{Horizon, Measure, Metric},
 };
@@ -133,7 +135,7 @@ impl Side {
         DesignEffect::of(sessions.iter().map(Vec::as_slice))
     }
 
-    fn all(&self, value: impl Fn(&Traded) -> Option<f64>) -> Vec<f64> {
+    fn all<T>(&self, value: impl Fn(&Traded) -> Option<T>) -> Vec<T> {
         self.days.values().flatten().filter_map(value).collect()
     }
 
@@ -177,13 +179,27 @@ fn slippage(ml: &Side, baseline: &Side, level: f64) -> Metric {
     slippages(level, &of(ml), &of(baseline))
 }
 
+/// Both arms with as many signals each: of the larger one those that a draw by `seed` leaves.
+fn evened(ml: &Side, baseline: &Side, seed: u64) -> [Side; 2] {
+    let most = ml.figures.signals.min(baseline.figures.signals);
+    [ml, baseline].map(|side| {
+        let all: Vec<Traded> = side.all(|trade| Some(*trade));
+        let mut rng = Pcg64::seed_from_u64(seed);
+        let mut kept = index::sample(&mut rng, all.len(), most).into_vec();
+        kept.sort_unstable();
+        Side::new(&kept.into_iter().filter_map(|place| all.get(place).copied()).collect::<Vec<_>>())
+    })
+}
+
 fn arms(ml: &Side, baseline: &Side, options: &ImpactOptions) -> Vec<Metric> {
     let level = options.confidence;
+    // Sharpe ratio and drawdown depend on how many signals there are
+    let [even_ml, even_baseline] = evened(ml, baseline, options.seed);
     let mut days: Vec<TradingDay> = ml.days.keys().chain(baseline.days.keys()).copied().collect();
     days.sort();
     days.dedup();
     let session = |day: &TradingDay| {
-        let ((ml, ml_taken), (baseline, baseline_taken)) = (ml.session(day), baseline.session(day));
+        let ((ml, ml_taken), (baseline, baseline_taken)) = (even_ml.session(day), even_baseline.session(day));
         SessionPnl { ml, baseline, taken: [ml_taken, baseline_taken] }
     };
     let sessions: Vec<SessionPnl> = days.iter().map(session).collect();
@@ -204,8 +220,10 @@ fn arms(ml: &Side, baseline: &Side, options: &ImpactOptions) -> Vec<Metric> {
         ),
         welch_of(Measure::PnlPerTaken, |trade| trade.pnl, [ml.figures.per_taken(), baseline.figures.per_taken()]),
     ];
-    metrics.extend(paired_sharpe(level, &ml_days, &baseline_days, resampling));
-    metrics.push(paired_drawdown(level, &sessions, resampling));
+    let is_thinned = ml.figures.signals != baseline.figures.signals;
+    let risk = paired_sharpe(level, &ml_days, &baseline_days, resampling).into_iter();
+    let risk = risk.chain([paired_drawdown(level, &sessions, resampling)]);
+    metrics.extend(risk.map(|metric| if is_thinned { thinned(metric) } else { metric }));
     metrics.push(slippage(ml, baseline, level));
     metrics
 }

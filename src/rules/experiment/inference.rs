@@ -34,8 +34,8 @@ pub(super) fn metrics(criteria: &Criteria, evidence: &Evidence, sessions: &[Sess
     metrics.extend(sequential(criteria, evidence, EvidenceMetric::MeanPnl));
     metrics.push(open_ended(criteria, evidence, criteria.tuned_to));
     metrics.push(per_taken(criteria, evidence));
-    metrics.extend(sharpe_ratios(criteria, evidence));
-    metrics.push(drawdown(criteria, evidence));
+    let risk = sharpe_ratios(criteria, evidence).into_iter().chain([drawdown(criteria, evidence)]);
+    metrics.extend(risk.map(|metric| if evidence.is_thinned() { thinned(metric) } else { metric }));
     if evidence.view == View::Randomised {
         metrics.push(slippage(criteria, sessions));
     }
@@ -62,6 +62,11 @@ pub(super) fn blank(measure: Measure, horizon: Horizon, method: &str) -> Metric 
 
 pub(super) fn compared(metric: Metric, comparison: Option<Comparison>) -> Metric {
     Metric { interval: comparison.map(|c| c.interval), p: comparison.map(|c| c.test.p), ..metric }
+}
+
+/// Says that of the larger arm as many signals were left out as make it equal to the smaller.
+pub(super) fn thinned(metric: Metric) -> Metric {
+    Metric { method: format!("{}; the larger arm thinned to the smaller", metric.method), ..metric }
 }
 
 /// Both figures and their difference.
@@ -216,7 +221,7 @@ pub(super) fn paired_sharpe(level: f64, ml: &[f64], baseline: &[f64], resampling
 }
 
 fn drawdown(criteria: &Criteria, evidence: &Evidence) -> Metric {
-    paired_drawdown(confidence(criteria), &evidence.sessions, resampling(criteria, evidence))
+    paired_drawdown(confidence(criteria), evidence.balanced(), resampling(criteria, evidence))
 }
 
 /// Drawdown per signal of one policy's sessions. `None` without signals.

@@ -14,14 +14,16 @@ mod options;
 mod report;
 mod staging;
 mod state;
+mod terms;
 
 pub use decide::{Check, HarmStanding, MetricStanding, Ruling, Standing, Verdict};
 pub use evidence::{Evidence, PolicyFigures, SessionPnl};
 pub use impact::{Comparing, Group, Impact, ImpactOptions, Traded, impact};
-pub use options::{Criteria, EvidenceMetric, InvalidOptions, Options, Terms, View};
+pub use options::{Criteria, EvidenceMetric, InvalidOptions, Options, View};
 pub use report::{Horizon, Measure, Metric, PowerLine, Report, ViewReport};
 pub use staging::{ShadowTrade, StagingOptions, StagingRuling, staging_gate};
 pub use state::{Assignment, Experiment, Noted, Session, Trade};
+pub use terms::{Conditions, Terms};
 
 /// Trading days of a year, which annualise a daily Sharpe ratio.
 pub const DAYS_PER_YEAR: f64 = 252.0;

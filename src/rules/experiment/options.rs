@@ -1,7 +1,5 @@
 //! Every threshold of the A/B test, and the constants that follow from them.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::stats::sequential::{HARM_SHAPE, MOST_SESSIONS, Plan, wang_tsiatis};
@@ -51,7 +49,7 @@ pub struct Options {
     pub max_drawdown_ratio: f64,
     /// Error rate of stopping a harmless version for harm, over all looks and both views together, above 0 to 0.5.
     pub harm_level: f64,
-    /// The p-value of the sample-ratio test under which the experiment is invalid.
+    /// The p-value of the sample-ratio test, over all looks together, under which the experiment is invalid.
     pub sample_ratio_level: f64,
     /// Days after its own after which a session no longer waits for outcomes.
     pub outcome_wait_days: u32,
@@ -63,19 +61,6 @@ pub struct Options {
     pub seed: u64,
     /// Sessions at which the open-ended interval of a holdback is tightest.
     pub holdback_sessions: usize,
-}
-
-/// What a test keeps from its beginning: its length, first look and levels.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Terms {
-    /// Sessions after which it ends.
-    pub planned_sessions: usize,
-    /// Sessions before which nothing is concluded.
-    pub first_look: usize,
-    /// Error rate of the claim.
-    pub level: f64,
-    /// Error rate of stopping a harmless version.
-    pub harm_level: f64,
 }
 
 /// Options that contradict each other or are out of range, by the name of the key.
@@ -121,46 +106,6 @@ impl Default for Options {
             seed: 7,
             holdback_sessions: 250,
         }
-    }
-}
-
-impl Options {
-    /// The terms that a test that begins now keeps.
-    pub fn terms(&self) -> Terms {
-        let Self { planned_sessions, first_look, level, harm_level, .. } = *self;
-        Terms { planned_sessions, first_look, level, harm_level }
-    }
-
-    /// These options for a test that began under `terms`.
-    #[must_use]
-    pub fn under(self, terms: Terms) -> Self {
-        let Terms { planned_sessions, first_look, level, harm_level } = terms;
-        Self { planned_sessions, first_look, level, harm_level, ..self }
-    }
-}
-
-impl Terms {
-    /// As numbers of an event's evidence.
-    pub fn numbers(&self) -> BTreeMap<Box<str>, f64> {
-        let Self { planned_sessions, first_look, level, harm_level } = *self;
-        let named = [
-            ("planned_sessions", planned_sessions as f64),
-            ("first_look", first_look as f64),
-            ("level", level),
-            ("harm_level", harm_level),
-        ];
-        named.into_iter().map(|(name, number)| (name.into(), number)).collect()
-    }
-
-    /// From the numbers of an event's evidence. `None` when one of them is missing.
-    pub fn of(numbers: &BTreeMap<Box<str>, f64>) -> Option<Self> {
-        let number = |name: &str| numbers.get(name).copied();
-        Some(Self {
-            planned_sessions: number("planned_sessions")? as usize,
-            first_look: number("first_look")? as usize,
-            level: number("level")?,
-            harm_level: number("harm_level")?,
-        })
     }
 }
 

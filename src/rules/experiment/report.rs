@@ -122,7 +122,7 @@ pub struct Report {
     pub in_ml: f64,
     /// How many should be there.
     pub expected_in_ml: f64,
-    /// Whether that is too far off.
+    /// Whether that is too far off, over all looks together.
     pub sample_ratio: Option<Test>,
     /// How much less than independent ones the baseline's trades of a session tell.
     pub design_effect: Option<DesignEffect>,
@@ -153,7 +153,7 @@ impl Report {
         let standing = criteria.standing(experiment, now, paired, randomised);
         let ruling = criteria.decide(&standing, emergency);
         let options = criteria.options();
-        let (in_ml, expected_in_ml, _) = experiment.sample_ratio();
+        let ratio = experiment.sample_ratio();
         Self {
             sessions: standing.sessions,
             planned_sessions: criteria.plan.sessions(),
@@ -161,8 +161,8 @@ impl Report {
             trades: standing.trades,
             open_trades: experiment.open_trades(),
             late: experiment.late(),
-            in_ml,
-            expected_in_ml,
+            in_ml: ratio.in_ml() as f64,
+            expected_in_ml: ratio.expected(),
             sample_ratio: standing.sample_ratio,
             design_effect: design_effect(experiment),
             confidence: 1.0 - options.level,

@@ -10,7 +10,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Arm, Outcome, Timestamp, TradeId, TradingDay};
+use crate::{
+    domain::{Arm, Outcome, Timestamp, TradeId, TradingDay},
+    stats::ratio::SampleRatio,
+};
 
 /// A signal that takes part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,10 +81,8 @@ pub struct Experiment {
     late: usize,
     unpriced: usize,
     champion: bool,
-    /// Over the trades that were left to chance: how many went to the ML arm, how many should have, and the variance.
-    in_ml: f64,
-    expected: f64,
-    variance: f64,
+    /// Of the trades that were left to chance, in the order in which they came.
+    ratio: SampleRatio,
 }
 
 impl Assignment {
@@ -114,9 +115,7 @@ impl Experiment {
             late: 0,
             unpriced: 0,
             champion: false,
-            in_ml: 0.0,
-            expected: 0.0,
-            variance: 0.0,
+            ratio: SampleRatio::default(),
         }
     }
 
@@ -161,10 +160,9 @@ impl Experiment {
         self.days.contains_key(trade_id)
     }
 
-    /// Of all trades left to chance, open ones included: how many went to the ML arm, how many were to be expected
-    /// there, and the variance of that number.
-    pub fn sample_ratio(&self) -> (f64, f64, f64) {
-        (self.in_ml, self.expected, self.variance)
+    /// Of all trades left to chance, open ones included: how many went to the ML arm, and whether that is as planned.
+    pub fn sample_ratio(&self) -> &SampleRatio {
+        &self.ratio
     }
 
     /// A signal takes part. Of a trade that is assigned more than once the first counts. A size that is not a number of
@@ -181,9 +179,7 @@ impl Experiment {
             assignment.ml_size = 1.0;
         }
         if assignment.is_random() {
-            self.in_ml += f64::from(u8::from(assignment.arm == Arm::Ml));
-            self.expected += assignment.allocation;
-            self.variance += assignment.allocation * (1.0 - assignment.allocation);
+            self.ratio.add(assignment.arm == Arm::Ml, assignment.allocation);
         }
         self.champion |= assignment.arm == Arm::Baseline && !assignment.alone;
         self.days.insert(assignment.trade_id.clone(), assignment.day);

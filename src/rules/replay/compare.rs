@@ -1,9 +1,11 @@
 //! Two replays side by side.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::{Fate, Line, Replay};
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, TradeId};
 
 /// What happened under the one, the other, or both.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -16,6 +18,9 @@ pub struct Row {
     pub other: Option<String>,
 }
 
+/// Share of the signals without whose fate a difference may still be told.
+pub const MOST_UNKNOWN: f64 = 0.03;
+
 /// What was earned.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Pnl {
@@ -25,10 +30,13 @@ pub struct Pnl {
     pub in_force: f64,
     /// And under the other.
     pub other: f64,
-    /// The other less the one in force.
-    pub difference: f64,
+    /// The other less the one in force. `None` when more than [`MOST_UNKNOWN`] of the signals are not known under the one
+    /// or the other: they are those that the one trades and the other does not, so the rest says nothing of them.
+    pub difference: Option<f64>,
     /// Signals that earned something else.
     pub changed: usize,
+    /// Signals whose fate is not known under at least one of them.
+    pub unknown: usize,
     /// Signals whose fate is not known under the configuration in force.
     pub unknown_in_force: usize,
     /// And under the other.
@@ -79,13 +87,19 @@ fn rows(in_force: &[Line], other: &[Line]) -> Vec<Row> {
 fn pnl(in_force: &Replay, other: &Replay) -> Pnl {
     let unknown = |replay: &Replay| replay.fates.values().filter(|fate| **fate == Fate::Unknown).count();
     let mut pnl = Pnl { unknown_in_force: unknown(in_force), unknown_other: unknown(other), ..Pnl::default() };
+    let mut difference = 0.0;
     for (trade_id, fate) in &in_force.fates {
         let (Fate::Earned(one), Some(Fate::Earned(two))) = (fate, other.fates.get(trade_id)) else { continue };
         pnl.signals += 1;
         pnl.in_force += one;
         pnl.other += two;
-        pnl.difference += two - one;
+        difference += two - one;
         pnl.changed += usize::from(one != two);
     }
+    let unknown = |replay: &Replay, trade_id: &TradeId| replay.fates.get(trade_id) == Some(&Fate::Unknown);
+    let all: BTreeSet<&TradeId> = in_force.fates.keys().chain(other.fates.keys()).collect();
+    pnl.unknown = all.iter().filter(|trade_id| unknown(in_force, trade_id) || unknown(other, trade_id)).count();
+    let few = pnl.unknown as f64 <= MOST_UNKNOWN * (pnl.signals + pnl.unknown) as f64;
+    pnl.difference = few.then_some(difference);
     pnl
 }

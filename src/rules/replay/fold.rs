@@ -22,6 +22,7 @@ use crate::{
         experiment::{Criteria, Options},
         past::{Happening, Past, consequences, is_of_here},
         promotion::{Step, after_test, events, to_staging, to_test},
+        roster::Roster,
         trials::Trial,
         watch::{Judgement, Measures, adjustment, measures},
     },
@@ -31,6 +32,8 @@ use crate::{
 pub(super) struct Fold<'a> {
     thresholds: &'a Thresholds,
     past: Past,
+    /// Where the versions stood in fact.
+    then: Roster,
     criteria: Vec<(Options, Arc<Criteria>)>,
     /// Tests of which a session has closed since they were judged.
     stale: BTreeSet<VersionId>,
@@ -50,6 +53,7 @@ impl<'a> Fold<'a> {
         Self {
             thresholds,
             past: Past::new(Desk::new(thresholds.keep)),
+            then: Roster::default(),
             criteria: Vec::new(),
             stale: BTreeSet::new(),
             due: BTreeMap::new(),
@@ -132,6 +136,7 @@ impl<'a> Fold<'a> {
 
     fn event(&mut self, event: &Event) {
         let Event { at, kind } = event;
+        self.then.apply(kind);
         if is_found_anew(kind, self.watcher.is_some()) {
             return;
         }
@@ -179,7 +184,7 @@ impl<'a> Fold<'a> {
         if self.signals.contains_key(&entry.trade_id) {
             return;
         }
-        let retold = retell(entry, self.past.trials.roster(), self.thresholds);
+        let retold = retell(entry, self.past.trials.roster(), &self.then, self.thresholds);
         let answered = retold.entry.clone();
         self.signals.insert(entry.trade_id.clone(), (entry.clone(), retold));
         self.put(at, Happening::Scored { at, entry: Box::new(answered.clone()) });

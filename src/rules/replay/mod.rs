@@ -35,7 +35,7 @@ use crate::domain::{
     snapshot::TrendRegime,
 };
 
-pub use compare::{Comparison, Pnl, Row, compare};
+pub use compare::{Comparison, MOST_UNKNOWN, Pnl, Row, compare};
 
 /// What the past is told again by.
 #[derive(Debug, Clone, PartialEq)]

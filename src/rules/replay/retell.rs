@@ -28,14 +28,14 @@ pub(super) enum Became {
     LetGo,
 }
 
-/// Answers `entry` again, when the versions stand as in `roster`.
-pub(super) fn retell(entry: &Entry, roster: &Roster, thresholds: &Thresholds) -> Retold {
+/// Answers `entry` again, when the versions stand as in `roster`, and stood as in `then` when it was answered.
+pub(super) fn retell(entry: &Entry, roster: &Roster, then: &Roster, thresholds: &Thresholds) -> Retold {
     let Some(symbol) = &entry.symbol else { return Retold { entry: entry.clone(), known: true } };
     let plan = roster.plan().remove(symbol).unwrap_or_default();
     let part = |version: &VersionId| (version.clone(), roster.share(version));
     let splits = Splits::new(plan.test.as_ref().map(part), plan.production.as_ref().map(part));
-    let first: &[Opinion] = if thresholds.by_policy { &[] } else { &entry.opinions };
-    let assigned = splits.assign(&thresholds.policy, &entry.trade_id, first);
+    let first = if thresholds.by_policy { Vec::new() } else { still_split(entry, &plan, roster, then, &splits) };
+    let assigned = splits.assign(&thresholds.policy, &entry.trade_id, &first);
     let silenced = roster.silenced(symbol).is_some();
     let (decision, known) = decide(entry, &plan, &assigned, silenced, thresholds);
     let opinion = |version: &VersionId| {
@@ -46,6 +46,28 @@ pub(super) fn retell(entry: &Entry, roster: &Roster, thresholds: &Thresholds) ->
     let versions = plan.production.iter().chain(&plan.test).chain(&plan.shadows);
     let opinions = versions.map(opinion).collect();
     Retold { entry: Entry { decision, opinions, ..entry.clone() }, known }
+}
+
+/// The recorded splits that hold when the versions stand as in `roster`. What a version was to the signal it must be
+/// still; where it speaks to another part of its trades than it did, the salt says which.
+fn still_split(entry: &Entry, plan: &Plan, roster: &Roster, then: &Roster, splits: &Splits) -> Vec<Opinion> {
+    let recorded = entry.symbol.as_ref().and_then(|symbol| then.plan().remove(symbol)).unwrap_or_default();
+    let still = |opinion: &Opinion| {
+        let Opinion { version, split, .. } = opinion;
+        let is = |other: &Option<VersionId>| other.as_ref() == Some(version);
+        if is(&plan.test) != is(&recorded.test) || is(&plan.production) != is(&recorded.production) {
+            return None;
+        }
+        let (part, before) = (roster.share(version), then.share(version));
+        if part == before {
+            return Some(opinion.clone());
+        }
+        // of all its trades it spoke to this share, whatever the configuration was; of a part of 0 that is not known
+        let all = split.map(|split| split.share / before).filter(|share| share.is_finite())?;
+        let split = splits.at_share(version, &entry.trade_id, all.min(1.0) * part)?;
+        Some(Opinion { split: Some(split), ..opinion.clone() })
+    };
+    entry.opinions.iter().filter_map(still).collect()
 }
 
 /// The answer, and whether it is known.

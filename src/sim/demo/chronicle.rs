@@ -146,8 +146,22 @@ impl Chronicle {
         self.stages.iter().map(life).collect()
     }
 
+    /// Days until `until` in which versions were in service and watched, each by itself.
+    pub(super) fn watched_days(&self, until: Timestamp) -> f64 {
+        let in_service = |state: &State| matches!(state, State::Staging | State::AbTest | State::Production);
+        let lives = self.lives(until);
+        let stages = lives.iter().flat_map(|life| &life.stages).filter(|(state, ..)| in_service(state));
+        let days = |from: &Timestamp, to: &Timestamp| to.duration_since(*from).as_secs_f64() / 86_400.0;
+        stages.map(|(_, from, to)| days(from, to.min(&until)).max(0.0)).sum()
+    }
+
     pub(super) fn locks(&self, end: Timestamp) -> Vec<(Timestamp, Timestamp)> {
         self.silences.iter().map(|(from, until)| (*from, until.unwrap_or(end))).collect()
+    }
+
+    /// When a version was trained. One that is validated anew is `trained` once more, and no new one.
+    pub(super) fn begun(&self, version: &VersionId) -> Option<Timestamp> {
+        Some(self.stages.get(version)?.first()?.1)
     }
 
     /// When a version first came into a state.

@@ -9,6 +9,7 @@ mod chronicle;
 mod drift;
 mod ledger;
 mod operator;
+mod silence;
 mod story;
 mod telling;
 mod verdict;
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 use self::{
     chronicle::{Chronicle, Reading},
     operator::{Operator, Order, in_state},
+    silence::Silence,
     story::Story,
 };
 use super::{
@@ -120,9 +122,10 @@ pub struct Demo {
     /// Sessions of a test that were told of last.
     told_test: usize,
     kills: Vec<Kill>,
-    /// The account of what was silent, by numbers in the journal.
-    silent: Vec<(u64, Option<u64>)>,
-    drifts: usize,
+    /// The account of what was silent.
+    silent: Vec<Silence>,
+    /// When an input was found to have drifted.
+    drifts: Vec<Timestamp>,
     /// Versions that were rolled back for what they did themselves.
     blamed: usize,
     failed: Vec<String>,
@@ -193,7 +196,7 @@ impl Demo {
             told_test: 0,
             kills: Vec::new(),
             silent: Vec::new(),
-            drifts: 0,
+            drifts: Vec::new(),
             blamed: 0,
             failed: Vec::new(),
         })
@@ -323,19 +326,11 @@ impl Demo {
             EventKind::Resumed { .. } => self.operator.resumed(),
             EventKind::Trained { .. } => self.operator.trained(self.session),
             EventKind::Alert { code, level, .. } if &**code == "drift" && *level > Level::Info => {
-                self.drifts += 1;
+                self.drifts.push(event.at);
             }
             _ => {}
         }
-        match (was_silent, self.chronicle.is_silent()) {
-            (false, true) => self.silent.push((seq, None)),
-            (true, false) => {
-                if let Some((_, until)) = self.silent.last_mut() {
-                    *until = Some(seq);
-                }
-            }
-            _ => {}
-        }
+        silence::follow(&mut self.silent, seq, &event.kind, was_silent, self.chronicle.is_silent());
         if let Some(sentence) = self.story.sentence(event) {
             self.lines.push((event.at, sentence));
         }

@@ -1,7 +1,7 @@
 //! The report of a demonstration.
 #![deny(clippy::indexing_slicing)]
 
-use super::{Demo, Ledger, chronicle, drift, operator, verdict::date};
+use super::{Demo, Ledger, chronicle, drift, operator, silence::Silence, verdict::date};
 use crate::{
     domain::{Timestamp, lifecycle::State},
     report::{Check, Report},
@@ -12,6 +12,7 @@ use crate::{
 /// What anybody must know of a figure of a demonstration.
 pub const NOTICE: &str =
     "SYNTHETIC: a market that never was, whose truth is known. Nothing here says anything about a real one.";
+const DAYS_PER_QUARTER: f64 = 365.25 / 4.0;
 /// Shares of its limit from which a move is noticed, and from which it is an alert.
 const DRIFT_LIMITS: (f64, f64) = (0.7, 1.0);
 
@@ -46,14 +47,16 @@ impl Demo {
         let story = match promoted.as_slice() {
             [] => "No version earned production".to_owned(),
             [(version, at)] => format!("{version} earned production on {}", date(*at)),
+            [(version, at), .., (last, then)] if last == version => {
+                format!("{version} earned production on {} and again on {}", date(*at), date(*then))
+            }
             [(version, at), .., (last, then)] => {
                 format!("{version} earned production on {}, {last} on {}", date(*at), date(*then))
             }
         };
-        let silences = match self.silent.len() {
-            0 => String::new(),
-            1 => "; one emergency silenced the models".to_owned(),
-            n => format!("; {n} emergencies silenced the models"),
+        let silences = match self.silences() {
+            silences if silences.is_empty() => String::new(),
+            silences => format!("; {silences} silenced the models"),
         };
         let verdict = match failed {
             0 => "All that should have happened happened.".to_owned(),
@@ -61,6 +64,32 @@ impl Demo {
             n => format!("{n} things that should have happened did not."),
         };
         format!("{story}{silences}. {verdict}")
+    }
+
+    /// How often an emergency silenced the models, and how often a lock did; empty when neither.
+    pub(super) fn silences(&self) -> String {
+        let count = |has: fn(&Silence) -> bool| self.silent.iter().filter(|silence| has(silence)).count();
+        let words = |n: usize, one: &str, many: &str| match n {
+            0 => None,
+            1 => Some(format!("one {one}")),
+            n => Some(format!("{n} {many}")),
+        };
+        let emergencies = words(count(|silence| silence.emergency), "emergency", "emergencies");
+        let locks = words(count(|silence| silence.lock), "lock", "locks");
+        emergencies.into_iter().chain(locks).collect::<Vec<_>>().join(" and ")
+    }
+
+    /// Alarms of drift before anything had drifted in truth, against those that `per_quarter`, the budget of a version,
+    /// allows in the time that versions were watched until then.
+    pub fn false_alarms(&self, per_quarter: f64) -> String {
+        let until = self.change().min(self.now);
+        let found = self.drifts.iter().filter(|at| **at <= until).count();
+        let budgeted = per_quarter * self.chronicle.watched_days(until) / DAYS_PER_QUARTER;
+        let until = if until < self.now { format!(" until {}", date(until)) } else { String::new() };
+        format!(
+            "{found} alarms of drift while nothing had drifted{until}, against {budgeted:.1} that the budget allows; the story \
+             tells the first of each month"
+        )
     }
 
     /// Figures of the policies, by row; the first row is the head.
@@ -86,7 +115,7 @@ impl Demo {
         let others = Scenario::ALL.into_iter().filter(|other| *other != self.scenario);
         let what = |scenario| match scenario {
             Scenario::Happy => "a model earns production and keeps it",
-            Scenario::Drift => "the market turns slowly, and a new model learns it",
+            Scenario::Drift => "the market turns slowly: who notices, and what is tried then",
             Scenario::Crash => "an emergency, a kill -9, and the way back",
             Scenario::NoEdge => "nothing to foretell: nothing is promoted",
             Scenario::Poison => "wrong outcomes, and who notices",

@@ -15,8 +15,8 @@ impl Demo {
         checks.extend(match self.scenario {
             Scenario::NoEdge => vec![self.nothing_spoke(ledger), self.refused()],
             Scenario::Happy => vec![self.promoted(), self.earned(), self.undisturbed()],
-            Scenario::Drift => vec![self.promoted(), self.drift_noticed(), self.came_back()],
-            Scenario::Crash => vec![self.promoted(), self.emergency(), self.killed(), self.came_back()],
+            Scenario::Drift => vec![self.promoted(), self.drift_noticed(), self.came_after()],
+            Scenario::Crash => vec![self.promoted(), self.emergency(), self.killed(), self.came_after()],
             Scenario::Poison => vec![self.promoted(), self.taken_down()],
         });
         if !self.failed.is_empty() {
@@ -37,8 +37,11 @@ impl Demo {
 
     /// From the number of an emergency to that of the order to resume.
     fn silence(&self, ledger: &Ledger) -> Check {
-        let heard: usize =
-            self.silent.iter().map(|(from, until)| ledger.heard_between(*from, until.unwrap_or(u64::MAX))).sum();
+        let heard: usize = self
+            .silent
+            .iter()
+            .map(|silence| ledger.heard_between(silence.from, silence.until.unwrap_or(u64::MAX)))
+            .sum();
         let found = format!("{heard} answers in {} silences, {} in all", self.silent.len(), ledger.heard());
         check("no model has a word while it is silenced", found, heard == 0)
     }
@@ -76,14 +79,20 @@ impl Demo {
 
     /// Losses of the account are its own: the strategy alone has them too, and every version is silenced then.
     fn undisturbed(&self) -> Check {
-        let found = format!("{} versions for what they did, {} silences in all", self.blamed, self.silent.len());
-        check("no good version is taken down", found, self.blamed == 0)
+        let locks = self.silent.iter().filter(|silence| silence.lock).count();
+        let silences = Some(self.silences()).filter(|silences| !silences.is_empty());
+        let silences = silences.unwrap_or_else(|| "nothing".to_owned());
+        let found = format!("{} versions for what they did; {silences} silenced the models", self.blamed);
+        check("no good version is taken down", found, self.blamed == 0 && locks == 0)
     }
 
     fn emergency(&self) -> Check {
-        let found = format!("{} silences", self.silent.len());
+        let found = match self.silences() {
+            silences if silences.is_empty() => "nothing silenced the models".to_owned(),
+            silences => format!("{silences} silenced the models"),
+        };
         let taken_down = self.taken_down();
-        let ok = taken_down.ok && !self.silent.is_empty();
+        let ok = taken_down.ok && self.silent.iter().any(|silence| silence.emergency);
         check(
             "an emergency silences the models and takes the version down",
             format!("{}, {found}", taken_down.found),
@@ -119,23 +128,31 @@ impl Demo {
     fn drift_noticed(&self) -> Check {
         let change = self.change();
         let after = |at: &Timestamp| *at > change;
-        let trained = self.chronicle.times(State::Trained).iter().filter(|(_, at)| after(at)).count();
+        let begun = self.chronicle.stages.keys().filter_map(|version| self.chronicle.begun(version));
+        let trained = begun.filter(|at| after(at)).count();
         let again = self.chronicle.times(State::Validated).iter().filter(|(_, at)| after(at)).count();
         let gone = self.chronicle.times(State::RolledBack).iter().filter(|(_, at)| after(at)).count();
+        let drifts = self.drifts.iter().filter(|at| after(at)).count();
         let found = format!(
-            "{} alerts of drift, {gone} rolled back, {trained} trained and {again} validated after the change",
-            self.drifts
+            "{drifts} alerts of drift, {gone} rolled back, {trained} trained and {again} validated after the change"
         );
         let what = "the change is noticed, and what is in service is proven anew";
-        check(what, found, self.drifts + gone > 0 && trained + again > 0)
+        check(what, found, drifts + gone > 0 && trained + again > 0)
     }
 
-    fn came_back(&self) -> Check {
+    /// How far a version came by evidence after the change, and whether it is one that had been there before.
+    fn came_after(&self) -> Check {
         let change = self.change();
         let later = |state| self.chronicle.times(state).into_iter().find(|(_, at)| *at > change);
         let what = "after that a version, another or the same validated anew, is tried";
-        match later(State::Production).or_else(|| later(State::AbTest)) {
-            Some((version, at)) => check(what, format!("{version}, {}", date(at)), true),
+        let (production, test) = (later(State::Production), later(State::AbTest));
+        let how = if production.is_some() { "in production" } else { "under test, and no further," };
+        match production.or(test) {
+            Some((version, at)) => {
+                let is_new = self.chronicle.begun(version).is_some_and(|at| at > change);
+                let which = if is_new { "trained since" } else { "the one from before, validated anew" };
+                check(what, format!("{version}, {which}: {how} since {}", date(at)), true)
+            }
             None => check(what, "none was".to_owned(), false),
         }
     }
