@@ -414,11 +414,11 @@ fn the_rules_are_tried_on_simulated_trades_when_the_journal_has_none() {
 #[test]
 fn power_says_that_a_test_read_at_every_session_finds_less_than_the_formula_as_the_documentation_does() {
     let place = Place::new();
-    let said = stdout(&ends_with(&place, &["power", "--state", "nowhere"], 0));
+    let said = stdout(&ends_with(&place, &["power"], 0));
     let told = "what it calls 80 % was 73 % in simulated tests";
     let once = "found with 80 % at an error rate of 5.0 % when read once, and with less when read at every session";
     assert!(said.contains(told) && said.contains(once), "{said}");
-    let notes = json(&ends_with(&place, &["power", "--state", "nowhere", "--json"], 0))["notes"].take();
+    let notes = json(&ends_with(&place, &["power", "--json"], 0))["notes"].take();
     assert!(notes.as_array().unwrap().iter().any(|note| note.as_str().unwrap().contains(told)), "{notes}");
     assert!(include_str!("../docs/statistics.md").contains("What they call 80 % was 73 %"));
 }

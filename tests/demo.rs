@@ -188,6 +188,8 @@ fn silencing(trip: Option<Breach>) -> EventKind {
 fn emergencies_and_locks_are_told_apart_and_alarms_are_held_against_what_is_true() {
     let mut demo = demo(Scenario::Happy, 1, 12);
     let version: VersionId = "ES/1".parse().unwrap();
+    let told = demo.false_alarms(1.0);
+    assert!(told.starts_with("0 alarms of drift while nothing had drifted, against 0.0 that"), "{told}");
     let mut seq = 0;
     let mut happens = |demo: &mut Demo, at: &str, kind: EventKind| {
         seq += 1;

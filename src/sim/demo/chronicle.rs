@@ -152,7 +152,8 @@ impl Chronicle {
         let lives = self.lives(until);
         let stages = lives.iter().flat_map(|life| &life.stages).filter(|(state, ..)| in_service(state));
         let days = |from: &Timestamp, to: &Timestamp| to.duration_since(*from).as_secs_f64() / 86_400.0;
-        stages.map(|(_, from, to)| days(from, to.min(&until)).max(0.0)).sum()
+        // the sum of nothing would be -0
+        stages.map(|(_, from, to)| days(from, to.min(&until)).max(0.0)).fold(0.0, |sum, days| sum + days)
     }
 
     pub(super) fn locks(&self, end: Timestamp) -> Vec<(Timestamp, Timestamp)> {
