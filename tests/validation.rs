@@ -23,14 +23,14 @@ use vigie::{
     domain::{SignalLine, Symbol},
     features::{Instrument, pipeline::Pipeline},
     validation::{
-        Examples, Goal, Options, Report, Stage, ValidationError, Verdict,
+        Examples, Given, Goal, Options, Report, Stage, Subject, ValidationError, Verdict,
         check::{Area, Outcome, Part},
         figures::Figures,
         fitter::{Fitted, NoFit, TrainingSet},
         gather::gather,
         options::Effort,
         training::History,
-        validate,
+        validate, validate_subject,
     },
 };
 
@@ -85,6 +85,41 @@ fn a_strong_planted_signal_passes_every_gate() {
         assert!(report.checks.iter().all(|check| check.outcome != Outcome::Undefined));
         assert_eq!(report.checks.iter().any(|check| check.part == Part::F1), goal == Goal::SignalQuality);
     }
+}
+
+/// A model that knows nothing and let only winners pass, judged with them and without.
+#[test]
+fn a_model_that_exists_is_not_judged_on_the_trades_it_chose() {
+    let mut rows = planted::rows(4, 1600, &STRONG);
+    let from = rows[1100].life.at;
+    let score = |values: &[Option<f64>]| if values[5].is_some_and(|value| value > 0.0) { 0.7 } else { 0.3 };
+    // from there on it is heard for every other signal, and what it lets pass wins
+    rows.retain(|row| row.life.at < from || row.life.at.as_second() / 7200 % 2 == 0 || score(&row.values) > 0.5);
+    for row in rows.iter_mut().filter(|row| row.life.at >= from) {
+        row.heard = row.life.at.as_second() / 7200 % 2 != 0;
+        if row.heard {
+            (row.truth, row.pnl) = (1.0, 100.0);
+        }
+    }
+    let heard = rows.iter().filter(|row| row.heard).count();
+    let judged = |rows: Vec<vigie::validation::Example>| {
+        let (design, examples) = (design(), planted::examples(Goal::Profitability, rows));
+        let scores = move |rows: &[&[Option<f64>]]| Ok(rows.iter().map(|row| score(row)).collect());
+        let model = Fitted { score: Box::new(scores), effects: Vec::new() };
+        let fitter = logistic(&design);
+        let given = Some(Given { model, strength: 1.0, from });
+        let subject = Subject { fitter: &fitter, given, rivals: None };
+        validate_subject(&examples, subject, &quick(), &mut |_, _| ()).unwrap()
+    };
+    let report = judged(rows.clone());
+    rows.iter_mut().for_each(|row| row.heard = false);
+    let flattered = judged(rows);
+    let (skill, flattering) = (report.evidence.skill.unwrap(), flattered.evidence.skill.unwrap());
+    println!("AUC {skill:.3}, and {flattering:.3} with {heard} trades it chose");
+    assert!(heard > 50 && flattering > 0.6 && skill < 0.56, "{skill} {flattering} {heard}");
+    assert_eq!(report.evidence.parts.test + heard, flattered.evidence.parts.test);
+    let notes = &report.evidence.notes;
+    assert!(notes.iter().any(|note| note.contains(&format!("a model was heard for {heard} of its"))), "{notes:?}");
 }
 
 #[test]

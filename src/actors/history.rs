@@ -11,7 +11,7 @@ use super::{
 use crate::{
     config::Config,
     domain::{
-        Decision, Event, EventKind, Signal, Timestamp, TradeId, TradingCalendar, VersionId, event::By, trip::Trip,
+        Arm, Decision, Event, EventKind, Signal, Timestamp, TradeId, TradingCalendar, VersionId, event::By, trip::Trip,
     },
     journal::{OutcomeRecord, Reader, Source, StoreError, StoredOutcome, StoredSignal, StoredSkip},
     rules::{
@@ -34,6 +34,9 @@ pub fn read(reader: &Reader) -> Result<History, String> {
         match stored {
             Ok(StoredSignal { signal, record, .. }) => {
                 if let Some(decision) = record.decision {
+                    if decision.arm == Arm::Ml {
+                        history.heard.insert(signal.trade_id.clone());
+                    }
                     answered.entry(signal.trade_id.clone()).or_insert(decision);
                 }
                 history.signals.push(signal);

@@ -47,6 +47,8 @@ pub struct Example {
     pub pnl: f64,
     /// The primary strategy's own confidence in it, 0 to 1.
     pub confidence: Option<f64>,
+    /// Whether a model was heard for it: it is there because the model let it pass, and no model that exists is judged on it.
+    pub heard: bool,
     /// How wide the market swung.
     pub volatility: Option<VolatilityRegime>,
     /// The trend after Dow.
@@ -157,6 +159,12 @@ impl Examples {
         self.rows.is_empty()
     }
 
+    /// Those of `rows` for which no model was heard: nobody chose them.
+    pub fn unheard(&self, rows: &[usize]) -> Vec<usize> {
+        let chosen = |row: &usize| self.rows.get(*row).is_some_and(|example| example.heard);
+        rows.iter().copied().filter(|row| !chosen(row)).collect()
+    }
+
     /// Those of the row numbers `rows` that exist.
     pub fn pick<'a>(&'a self, rows: &'a [usize]) -> impl Iterator<Item = &'a Example> {
         rows.iter().filter_map(|row| self.rows.get(*row))
@@ -222,6 +230,7 @@ mod tests {
             truth: 1.0,
             pnl: -3.0,
             confidence: Some(0.5),
+            heard: false,
             volatility: None,
             trend: None,
             day: calendar.day_of(at),

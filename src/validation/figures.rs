@@ -267,7 +267,17 @@ mod tests {
         let calendar = TradingCalendar::new(TimeZone::UTC, civil::time(0, 0, 0, 0));
         let life = Life { at: Timestamp::UNIX_EPOCH, exit_at: at };
         let day = calendar.day_of(at);
-        Example { values: Vec::new(), life, truth: 1.0, pnl, confidence: None, volatility: None, trend: None, day }
+        Example {
+            values: Vec::new(),
+            life,
+            truth: 1.0,
+            pnl,
+            confidence: None,
+            heard: false,
+            volatility: None,
+            trend: None,
+            day,
+        }
     }
 
     #[test]

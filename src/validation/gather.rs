@@ -51,6 +51,7 @@ pub fn gather(
             truth,
             pnl: pnl.get(),
             confidence: signal.confidence.map(|confidence| confidence.get()),
+            heard: history.heard.contains(&signal.trade_id),
             volatility,
             trend,
             day: calendar.day_of(life.exit_at),

@@ -131,7 +131,14 @@ fn gather(refit: &Refit<'_>, subject: Subject<'_>, progress: &mut Progress<'_>) 
     let lives = refit.examples.lives();
     let shares = &refit.options.splits;
     let by_share = || lives.time_split(shares.validation_share, shares.test_share);
-    let split = subject.given.as_ref().map_or_else(by_share, |given| lives.split_at(given.from))?;
+    let mut split = subject.given.as_ref().map_or_else(by_share, |given| lives.split_at(given.from))?;
+    let unheard = refit.examples.unheard(&split.test);
+    let (offered, heard) = (split.test.len(), split.test.len() - unheard.len());
+    // a model that exists may have chosen them itself; for one that is made now there may be hardly any others
+    let is_given = subject.given.is_some();
+    if is_given {
+        split.test = unheard;
+    }
     let (strength, losses) = match &subject.given {
         Some(given) => (given.strength, Vec::new()),
         None => refit.choose_strength(&split, progress)?,
@@ -147,6 +154,12 @@ fn gather(refit: &Refit<'_>, subject: Subject<'_>, progress: &mut Progress<'_>) 
     };
     let mut judged = judge(refit, &split, learnt, model, strength)?;
     judged.evidence.losses = losses;
+    if heard > 0 {
+        let what = if is_given { "are left out" } else { "are among those judged on" };
+        judged.notes.push(format!(
+            "test part: a model was heard for {heard} of its {offered} trades, which {what}: it chose them, and what it let go has no outcome"
+        ));
+    }
     if let Some(rivals) = &subject.rivals {
         judged.rivals = rivals.configurations();
         let split = if split.validation.is_empty() { by_share()? } else { split };

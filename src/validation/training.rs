@@ -1,6 +1,6 @@
 //! From what happened to a version that was trained and validated, or to the reason why there is none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +89,8 @@ pub struct History {
     pub signals: Vec<Signal>,
     /// What became of those that were traded, their pnl at the strategy's own size.
     pub outcomes: BTreeMap<TradeId, Outcome>,
+    /// Signals for which a model was heard. What it let go has no outcome, so those that have one are its choice.
+    pub heard: BTreeSet<TradeId>,
     /// Records of the journal that could not be read, in words.
     pub damaged: Vec<String>,
 }

@@ -67,6 +67,7 @@ pub fn rows(seed: u64, n: usize, coefficients: &[f64]) -> Vec<Example> {
             truth: f64::from(u8::from(won)),
             pnl: if won { size } else { -size },
             confidence: Some(confidence),
+            heard: false,
             volatility: Some(volatility[rng.random_range(0..3)]),
             trend: Some(trend[rng.random_range(0..3)]),
             day: calendar.day_of(exit_at),
