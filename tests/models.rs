@@ -374,7 +374,7 @@ fn many_rows_give_the_minimum_whatever_the_first_look_at_a_part_of_them_showed()
     let rows = 40_000;
     let mut x = Array2::from_shape_simple_fn((rows, 3), || 2.0 * (uniform() + uniform() + uniform() - 1.5));
     // constant, or nearly, in every other block of 64
-    let quiet = |row: usize| (row / 64) % 2 == 0;
+    let quiet = |row: usize| (row / 64).is_multiple_of(2);
     (0..rows).filter(|row| quiet(*row)).for_each(|row| x[[row, 2]] = 0.0);
     (0..rows).filter(|row| quiet(*row)).for_each(|row| x[[row, 1]] *= 0.01);
     let y: Vec<bool> =
