@@ -7,7 +7,7 @@ use vigie::{
     domain::{Timestamp, TradingDay, event::Level},
     rules::{
         alarm::{Alarms, Turn},
-        gradual::{DayClose, Gradual, GradualOptions},
+        gradual::{DayClose, Gradual, GradualOptions, next_share},
         health::{Figures, HealthOptions, Response, ScoredTrade, Validated, is_unstable},
     },
 };
@@ -217,4 +217,23 @@ fn chance_a_day_without_trades_and_a_day_closed_twice_take_nothing_away() {
 fn an_unstable_score_takes_the_say_away_and_a_stable_one_gives_it_back() {
     let days = [(Some(1.0), true), (None, true), (Some(1.0), false), (None, false), (Some(1.0), false)];
     assert_eq!(shares(&mut Gradual::default(), 1, &days), [0.5, 0.25, 0.5, 1.0, 1.0]);
+}
+
+#[test]
+fn a_day_without_a_figure_that_is_closed_again_takes_one_step() {
+    let (mut gradual, options) = (Gradual::default(), GradualOptions::default());
+    let unstable = |n| DayClose { day: day(n), composite: None, degraded: false, unstable: true };
+    assert_eq!(gradual.close_day(&options, &unstable(2)).map(|step| step.to), Some(0.5));
+    assert_eq!(gradual.close_day(&options, &unstable(2)), None);
+    assert_eq!(gradual.close_day(&options, &unstable(1)), None);
+    assert_eq!(gradual.close_day(&options, &unstable(3)).map(|step| step.to), Some(0.25));
+}
+
+#[test]
+fn a_share_is_taken_away_at_once_and_given_back_step_by_step() {
+    let steps =
+        [(0.0, 1.0, 0.25), (0.25, 1.0, 0.5), (0.5, 1.0, 1.0), (0.25, 0.5, 0.5), (1.0, 0.0, 0.0), (0.5, 0.5, 0.5)];
+    for (share, called_for, next) in steps {
+        assert_eq!(next_share(share, called_for), next, "{share} {called_for}");
+    }
 }

@@ -34,7 +34,11 @@ pub struct DayClose {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Gradual {
     step: usize,
-    last: Option<(TradingDay, f64)>,
+    /// The latest day that was closed.
+    #[serde(default)]
+    closed: Option<TradingDay>,
+    /// The composite of the latest day that had one.
+    last: Option<f64>,
     declines: usize,
     /// The composite before the decline began, and the lowest since.
     fall: Option<(f64, f64)>,
@@ -56,6 +60,13 @@ impl Default for GradualOptions {
     }
 }
 
+/// The share to go to on one day from `share`, when the days so far call for `called_for`: down at once, up by one step.
+pub fn next_share(share: f64, called_for: f64) -> f64 {
+    let steps = STEPS.iter().rev().copied();
+    let above = || steps.clone().find(|step| *step > share).unwrap_or(called_for);
+    if called_for > share { called_for.min(above()) } else { called_for }
+}
+
 impl Gradual {
     /// Share of the signals that would be the version's and are.
     pub fn share(&self) -> f64 {
@@ -65,13 +76,14 @@ impl Gradual {
     /// A trading day has closed: at most one step down or up. A day that is not after the last one is passed over, so a
     /// clock that goes back, or a day that is closed twice, changes nothing.
     pub fn close_day(&mut self, options: &GradualOptions, close: &DayClose) -> Option<Step> {
-        if self.last.is_some_and(|(day, _)| close.day <= day) {
+        if self.closed.is_some_and(|closed| close.day <= closed) {
             return None;
         }
+        self.closed = Some(close.day);
         let cooling = self.cooldown > 0;
         self.cooldown = self.cooldown.saturating_sub(1);
         if let Some(composite) = close.composite.filter(|composite| composite.is_finite()) {
-            self.follow(close.day, composite);
+            self.follow(composite);
         }
         let declining = self.declines >= options.decline_days && close.degraded && !cooling;
         let from = self.share();
@@ -87,8 +99,8 @@ impl Gradual {
         (from != to).then_some(Step { from, to })
     }
 
-    fn follow(&mut self, day: TradingDay, composite: f64) {
-        if let Some((_, before)) = self.last {
+    fn follow(&mut self, composite: f64) {
+        if let Some(before) = self.last {
             if composite < before {
                 self.declines += 1;
                 let (start, lowest) = self.fall.unwrap_or((before, before));
@@ -99,7 +111,7 @@ impl Gradual {
                 self.fall = self.fall.filter(|_| self.step > 0);
             }
         }
-        self.last = Some((day, composite));
+        self.last = Some(composite);
     }
 
     /// Half-way from its lowest back to where it was. What was unstable and never fell has recovered when it is stable.

@@ -14,7 +14,7 @@ use crate::{
     },
     journal::Write,
     rules::{
-        gradual::Gradual,
+        gradual::{Gradual, next_share},
         integrity::Fault,
         watch::{Judgement, Measures, adjustment, broken, follow, measures},
     },
@@ -62,8 +62,8 @@ impl Guardian {
 
     /// Brings the share of a version to what its days call for.
     fn adjust(&mut self, version: &VersionId, unstable: bool, address: Addr<Shell<Self>>) {
-        let called_for = self.gradual.get(version).map_or(1.0, Gradual::share);
         let (before, roster) = (self.roster.share(version), &self.roster);
+        let called_for = next_share(before, self.gradual.get(version).map_or(1.0, Gradual::share));
         let Some((told, event)) = adjustment(roster, version, called_for, unstable) else { return };
         self.alert(told);
         if called_for < before {

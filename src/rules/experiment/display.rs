@@ -13,6 +13,12 @@ impl Display for Report {
         let Self { sessions, planned_sessions, trades, open_trades, late, days, .. } = self;
         writeln!(f, "{sessions} of {planned_sessions} sessions closed, {trades} trades, {days:.1} days")?;
         writeln!(f, "{open_trades} trades in open sessions, {late} came too late to count")?;
+        if late > trades {
+            writeln!(
+                f,
+                "most came after their session was over: an old tape is to be played to a `vigie run --clock event`"
+            )?;
+        }
         if let Some(test) = self.sample_ratio {
             let (found, expected) = (self.in_ml, self.expected_in_ml);
             writeln!(

@@ -10,7 +10,7 @@ use crate::{
     },
     rules::{
         alarm::Turn,
-        gradual::{DayClose, Gradual, GradualOptions},
+        gradual::{DayClose, Gradual, GradualOptions, next_share},
         health::Response,
         integrity::Fault,
         roster::Roster,
@@ -86,6 +86,8 @@ pub fn adjustment(
     unstable: bool,
 ) -> Option<(EventKind, EventKind)> {
     let share = roster.share(version);
+    // the days may be judged otherwise than they were, by limits that were changed since
+    let called_for = next_share(share, called_for);
     if share == called_for || !roster.standing(version)?.state.may_speak() {
         return None;
     }
