@@ -57,6 +57,25 @@ fn swapped(bits: i64) -> i64 {
     bits ^ ((bits >> 63).cast_unsigned() >> 1).cast_signed()
 }
 
+/// So few are looked for one by one.
+const FEW: usize = 24;
+
+/// The `count` least of `keys`, ascending: nearly all are no more than compared with the largest of them.
+fn least(keys: impl Iterator<Item = i64>, count: usize) -> Vec<i64> {
+    let (mut least, mut bound) = (Vec::with_capacity(count + 1), i64::MAX);
+    for key in keys {
+        if key < bound || least.len() < count {
+            let place = least.partition_point(|other| *other <= key);
+            least.insert(place, key);
+            least.truncate(count);
+            if least.len() == count {
+                bound = least.last().copied().unwrap_or(bound);
+            }
+        }
+    }
+    least
+}
+
 /// The `clip` quantile, below 0.5, the median and the 1 - `clip` quantile of numbers given by their keys: type 7. `None` of
 /// none. Reorders the keys: to choose a few of them is less work than to sort all.
 pub(super) fn quantiles(keys: &mut [i64], clip: f64) -> Option<[f64; 3]> {
@@ -71,6 +90,10 @@ pub(super) fn quantiles(keys: &mut [i64], clip: f64) -> Option<[f64; 3]> {
     let median = (at, after.iter().min().copied());
     // each other is among those before, or those after, or the median itself
     let low = match before {
+        [_, ..] if low < middle && low < FEW => {
+            let least = least(before.iter().copied(), low + 2);
+            (*least.get(low)?, least.get(low + 1).copied().or(Some(at)))
+        }
         [_, ..] if low < middle => {
             let (_, below, rest) = before.select_nth_unstable(low);
             (*below, rest.iter().min().copied().or(Some(at)))
@@ -78,6 +101,12 @@ pub(super) fn quantiles(keys: &mut [i64], clip: f64) -> Option<[f64; 3]> {
         _ => median,
     };
     let high = match high.checked_sub(middle + 1) {
+        // turned around, the largest are the least
+        Some(place) if place < after.len() && after.len() - place <= FEW => {
+            let from_above = after.len() - 1 - place;
+            let least = least(after.iter().map(|key| !key), from_above + 1);
+            (!*least.get(from_above)?, from_above.checked_sub(1).and_then(|next| least.get(next)).map(|key| !key))
+        }
         Some(place) if place < after.len() => {
             let (_, below, rest) = after.select_nth_unstable(place);
             (*below, rest.iter().min().copied())
@@ -110,8 +139,8 @@ mod tests {
 
     #[test]
     fn quantiles_are_those_of_the_sorted_values_whatever_the_length() {
-        for n in 1..60_usize {
-            let values: Vec<f64> = (0..n).map(|i| ((i * 37 + 11) % 23) as f64 - 11.0).collect();
+        for n in (1..60_usize).chain([200, 1000, 30_000]) {
+            let values: Vec<f64> = (0..n).map(|i| ((i * 37 + 11) % 1009) as f64 - 11.0).collect();
             let mut sorted = values.clone();
             sorted.sort_by(f64::total_cmp);
             for clip in [0.0, 0.001, 0.02, 0.25, 0.49] {

@@ -32,26 +32,29 @@ pub(super) fn strips<T>(values: &[T], fill: impl Fn(&T) -> f64) -> Vec<Strip> {
 }
 
 impl Blocks {
-    /// Takes over the cells of `x`, which has at least one column, and finds per column the sum of w |x|, the ones' first, while
-    /// they are at hand.
-    pub fn new(x: ArrayView2<'_, f64>, w: &[Strip]) -> (Self, Vec<f64>) {
+    /// Takes over the cells of `x`, which has at least one column, and finds per column, the ones' first, the sum of w |x| and
+    /// X'v while they are at hand.
+    pub fn new(x: ArrayView2<'_, f64>, w: &[Strip], v: &[Strip]) -> (Self, Vec<f64>, Vec<f64>) {
         let (width, x) = (x.ncols() + 1, x.as_standard_layout());
         let cells = x.as_slice().unwrap_or_default(); // there is one: that is the layout
         let mut strips = vec![[0.0; ROWS]; x.nrows().div_ceil(ROWS) * width];
-        let mut sums = vec![[0.0; LANES]; width];
+        let mut sizes = vec![[0.0; LANES]; width];
+        let mut back = sizes.clone();
         fast(
             #[inline(always)]
             || {
                 let rows = cells.chunks(ROWS * (width - 1));
-                for ((block, cells), w) in strips.chunks_exact_mut(width).zip(rows).zip(w) {
+                for (((block, cells), w), v) in strips.chunks_exact_mut(width).zip(rows).zip(w).zip(v) {
                     fill(block, cells);
-                    for (sums, column) in sums.iter_mut().zip(&*block) {
-                        add_products(sums, w, &column.map(f64::abs));
+                    for ((sizes, back), column) in sizes.iter_mut().zip(&mut back).zip(&*block) {
+                        add_products(sizes, w, &column.map(f64::abs));
+                        add_products(back, v, column);
                     }
                 }
             },
         );
-        (Self { strips, width }, sums.iter().map(total).collect())
+        let totals = |sums: Vec<Lanes>| sums.iter().map(total).collect();
+        (Self { strips, width }, totals(sizes), totals(back))
     }
 
     /// Columns, the ones included.
@@ -212,7 +215,7 @@ mod tests {
             let cell = |i: usize, j: usize| if j == 0 { 1.0 } else { x[[i, j - 1]] };
             let sum = |of: &dyn Fn(usize) -> f64| (0..rows).map(of).sum::<f64>();
             let weights = strips(&w, |w| *w);
-            let (blocks, sizes) = Blocks::new(x.view(), &weights);
+            let (blocks, sizes, at_once) = Blocks::new(x.view(), &weights, &weights);
             let (there, back) = blocks.there_and_back(&by, |block, strip| product(&weights[block], strip));
             let times: Vec<f64> = (0..rows).map(|i| (0..=columns).map(|j| by[j] * cell(i, j)).sum()).collect();
             assert_eq!(there, blocks.times(&by));
@@ -222,6 +225,7 @@ mod tests {
             for i in 0..=columns {
                 near(back[i], sum(&|row| w[row] * times[row] * cell(row, i)));
                 near(sizes[i], sum(&|row| w[row] * cell(row, i).abs()));
+                near(at_once[i], sum(&|row| w[row] * cell(row, i)));
                 (0..=i).for_each(|j| near(gram.next().unwrap(), sum(&|row| w[row] * cell(row, i) * cell(row, j))));
             }
             assert_eq!((gram.next(), blocks.width()), (None, columns + 1));

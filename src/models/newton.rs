@@ -34,7 +34,7 @@ struct Told {
 
 /// Searches the minimum from 0, in at most `max_iterations` steps.
 pub(super) fn minimise(problem: &Problem, max_iterations: u32) -> Result<Solution, FitError> {
-    let mut at = problem.at(vec![0.0; problem.width()]);
+    let mut at = problem.start();
     let mut curvature = Curvature::roughly(problem, &at)?;
     let (mut iterations, mut flattest) = (0, at.relative);
     loop {

@@ -22,6 +22,8 @@ pub(super) struct Problem {
     rows: Blocks,
     /// Weights of the rows, those of losses negative.
     signed: Vec<Strip>,
+    /// Slope of the loss where all weights are 0.
+    slope_at_zero: Vec<f64>,
     l2: f64,
     tolerance: f64,
     /// Per column, sum_i w_i |x_ij|: what a component of the gradient is measured against.
@@ -56,14 +58,15 @@ impl Problem {
         check_options(options)?;
         input::check_shape(x, y.len(), x.ncols() + 2)?;
         let weights = row_weights(y, options)?;
-        let (rows, reach) = Blocks::new(x, &strips(&weights, |w| *w));
+        let mut signed = strips(y, |label| if *label { 1.0 } else { -1.0 });
+        signed.iter_mut().flatten().zip(&weights).for_each(|(signed, w)| *signed *= w);
+        let at_zero: Vec<Strip> = signed.iter().map(|signed| signed.map(|w| -0.5 * w)).collect();
+        let (rows, reach, slope_at_zero) = Blocks::new(x, &strips(&weights, |w| *w), &at_zero);
         // a cell that is not finite makes the size of its column so
         if reach.iter().any(|size| !size.is_finite()) {
             input::check_cells(x)?;
         }
-        let mut signed = strips(y, |label| if *label { 1.0 } else { -1.0 });
-        signed.iter_mut().flatten().zip(&weights).for_each(|(signed, w)| *signed *= w);
-        Ok(Self { rows, signed, l2: options.l2, tolerance: options.tolerance, reach })
+        Ok(Self { rows, signed, slope_at_zero, l2: options.l2, tolerance: options.tolerance, reach })
     }
 
     /// How many numbers are to be found: the intercept and a weight a column.
@@ -76,12 +79,23 @@ impl Problem {
         self.l2
     }
 
+    /// The place where all weights are 0, which costs nothing.
+    pub fn start(&self) -> Point {
+        let log_odds = vec![[0.0; super::blocks::ROWS]; self.rows.count()];
+        self.point(vec![0.0; self.width()], log_odds, self.slope_at_zero.clone())
+    }
+
     /// The place `beta`.
     pub fn at(&self, beta: Vec<f64>) -> Point {
-        let (log_odds, mut gradient) = self.rows.there_and_back(&beta, |block, z| match self.signed.get(block) {
+        let (log_odds, gradient) = self.rows.there_and_back(&beta, |block, z| match self.signed.get(block) {
             Some(signed) => slopes(signed, z),
             None => *z,
         });
+        self.point(beta, log_odds, gradient)
+    }
+
+    /// The place `beta` by the slope of the data alone.
+    fn point(&self, beta: Vec<f64>, log_odds: Vec<Strip>, mut gradient: Vec<f64>) -> Point {
         gradient.iter_mut().zip(&beta).skip(1).for_each(|(g, b)| *g += self.l2 * b);
         let relative = gradient.iter().zip(&self.reach).filter(|(_, reach)| **reach > 0.0);
         let relative = relative.map(|(g, reach)| g.abs() / reach);
@@ -205,4 +219,21 @@ fn row_weights(y: &[bool], options: &Options<'_>) -> Result<Vec<f64>, FitError> 
 
 pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_is_the_place_where_all_weights_are_0_to_the_bit() {
+        let x = Array2::from_shape_fn((201, 3), |(i, j)| ((i * 31 + j * 17 + 5) % 43) as f64 / 9.0 - 2.0);
+        let y: Vec<bool> = (0..201).map(|i| i % 3 == 0).collect();
+        let weights: Vec<f64> = (0..201).map(|i| f64::from(i % 5)).collect();
+        let options =
+            Options { sample_weights: Some(&weights), class_weights: ClassWeights::Balanced, ..Options::default() };
+        let problem = Problem::new(x.view(), &y, &options).unwrap();
+        let (start, zero) = (problem.start(), problem.at(vec![0.0; 4]));
+        assert_eq!((start.gradient, start.log_odds, start.relative), (zero.gradient, zero.log_odds, zero.relative));
+    }
 }
