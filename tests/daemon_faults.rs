@@ -352,6 +352,9 @@ fn when_the_queue_is_full_answers_are_the_baseline_and_outcomes_are_pushed_back(
     let config = format!("{CONFIG}journal.queue = 16\njournal.batch = 16\n");
     let daemon = Daemon::start_with(&place, Setup { config, trap: trap.clone(), ..Setup::default() });
     let (mut trader, mut other) = (daemon.connect(), daemon.connect());
+    // a trade that is known and on disk: its outcome asks the journal for nothing but to be written
+    assert_eq!(other.arm("T-1"), ml());
+    assert_eq!(other.ask(outcome("T-0", 1.0))["durable"], true);
     trap.hold_journal();
     other.send(outcome("T-1", 1.0) + "\n");
     trap.await_held();
