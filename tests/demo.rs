@@ -172,6 +172,15 @@ fn an_interrupt_at_any_moment_says_so_and_nothing_else_and_leaves_nothing_behind
     }
 }
 
+fn trained(version: &VersionId) -> EventKind {
+    EventKind::Trained { version: version.clone(), evidence: Default::default() }
+}
+
+fn moved(version: &VersionId, step: Transition) -> EventKind {
+    let (version, by, evidence) = (version.clone(), By::Uid(0), Default::default());
+    EventKind::Moved { version, step, reason: String::new(), by, overridden: false, evidence }
+}
+
 /// The events of a story that tells what silences models.
 fn silencing(trip: Option<Breach>) -> EventKind {
     match trip {
@@ -217,16 +226,8 @@ fn emergencies_and_locks_are_told_apart_and_alarms_are_held_against_what_is_true
         code: "drift".into(),
         message: "ES/1 x: drift 1.10 of its limit".to_owned(),
     };
-    let step = |step| EventKind::Moved {
-        version: version.clone(),
-        step,
-        reason: String::new(),
-        by: By::Uid(0),
-        overridden: false,
-        evidence: Default::default(),
-    };
-    let trained = EventKind::Trained { version: version.clone(), evidence: Default::default() };
-    happens(&mut demo, "2025-01-01T00:00:00Z", trained);
+    let step = |step| moved(&version, step);
+    happens(&mut demo, "2025-01-01T00:00:00Z", trained(&version));
     happens(&mut demo, "2025-01-01T00:00:00Z", step(Transition::Validate));
     happens(&mut demo, "2025-01-02T00:00:00Z", step(Transition::Stage));
     happens(&mut demo, "2025-07-03T15:00:00Z", step(Transition::ArchiveStaging));
@@ -238,19 +239,10 @@ fn emergencies_and_locks_are_told_apart_and_alarms_are_held_against_what_is_true
 
 #[test]
 fn a_version_that_is_validated_anew_is_not_called_a_new_one() {
-    for (trained, which) in [("2025-06-01", "the one from before, validated anew"), ("2026-11-02", "trained since")] {
+    for (born, which) in [("2025-06-01", "the one from before, validated anew"), ("2026-11-02", "trained since")] {
         let mut demo = demo(Scenario::Crash, 1, 12);
         let version: VersionId = "ES/1".parse().unwrap();
-        let step = |step| EventKind::Moved {
-            version: version.clone(),
-            step,
-            reason: String::new(),
-            by: By::Uid(0),
-            overridden: false,
-            evidence: Default::default(),
-        };
-        let kind = EventKind::Trained { version: version.clone(), evidence: Default::default() };
-        demo.event(1, &Event { at: format!("{trained}T00:00:00Z").parse().unwrap(), kind });
+        demo.event(1, &Event { at: format!("{born}T00:00:00Z").parse().unwrap(), kind: trained(&version) });
         let steps = [
             Transition::Validate,
             Transition::Stage,
@@ -261,7 +253,7 @@ fn a_version_that_is_validated_anew_is_not_called_a_new_one() {
             Transition::Stage,
             Transition::StartTest,
         ];
-        for (seq, kind) in (2..).zip(steps.map(step)) {
+        for (seq, kind) in (2..).zip(steps.map(|step| moved(&version, step))) {
             demo.event(seq, &Event { at: format!("2026-11-{:02}T00:00:00Z", seq + 1).parse().unwrap(), kind });
         }
         let checks = demo.checks(&Ledger::default());

@@ -380,14 +380,15 @@ fn harm_is_stopped_early_and_lost_trades_make_the_experiment_invalid() {
         });
         at
     };
-    // at least so many in ten
-    for (name, world, wanted, least) in [
+    for (name, world, wanted, short) in [
         ("-10 points stopped for harm", World { gain: -0.10, lost: 0.0 }, harmful as fn(&Verdict) -> bool, 7),
         ("20 % of the ML arm's signals lost: invalid", World { gain: 0.0, lost: 0.20 }, invalid, 5),
     ] {
         let found: Vec<usize> = (0..n).filter_map(|seed| first(world, 130_000 + seed as u64, wanted)).collect();
         shown(name, share(found.len(), n));
         println!("    after {:.0} sessions on average", found.iter().sum::<usize>() as f64 / found.len().max(1) as f64);
+        // seven in ten; where six experiments are all, chance may take one or two of those
+        let least = if long() { 7 } else { short };
         assert!(found.len() * 10 >= n * least, "{name}: {} of {n}", found.len());
     }
 }

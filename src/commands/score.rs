@@ -58,7 +58,7 @@ impl Score {
         } else {
             let model = answer.model.as_deref().unwrap_or("none");
             let confidence = confidence.map_or_else(|| "unknown".to_owned(), |value| format!("{value:.4}"));
-            tell(format_args!("arm         {}", if answer.arm == crate::domain::Arm::Ml { "ml" } else { "baseline" }))?;
+            tell(format_args!("arm         {}", answer.arm.name()))?;
             tell(format_args!("confidence  {confidence}"))?;
             tell(format_args!("score       {:.4}", answer.score.get()))?;
             tell(format_args!("size        {:.4}", answer.size))?;

@@ -40,3 +40,21 @@ pub struct Skip {
     /// The trader's words.
     pub reason: Box<str>,
 }
+
+#[cfg(test)]
+impl Outcome {
+    /// One that is closed at `exit_at` and of which little is known, for tests.
+    pub(crate) fn closed(exit_at: Timestamp, pnl: Option<f64>) -> Self {
+        Self {
+            exit_at,
+            entry_price: None,
+            exit_price: None,
+            pnl: pnl.map(|pnl| Money::new(pnl).unwrap()),
+            slippage_ticks: None,
+            exit_reason: "signal".into(),
+            bars_held: None,
+            mfe_ticks: None,
+            mae_ticks: None,
+        }
+    }
+}

@@ -78,7 +78,6 @@ pub fn check(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Money;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_420_000_000 + seconds).unwrap()
@@ -86,17 +85,7 @@ mod tests {
 
     /// The field at fault of a trade that made `pnl`, closed at `exit` of a signal of 0 and told at 1000.
     fn fault(pnl: Option<f64>, exit: i64) -> Option<&'static str> {
-        let outcome = Outcome {
-            exit_at: at(exit),
-            entry_price: None,
-            exit_price: None,
-            pnl: pnl.map(|pnl| Money::new(pnl).unwrap()),
-            slippage_ticks: None,
-            exit_reason: "signal".into(),
-            bars_held: None,
-            mfe_ticks: None,
-            mae_ticks: None,
-        };
+        let outcome = Outcome::closed(at(exit), pnl);
         let bounds = Bounds { max_pnl: 1e6, clock_tolerance: SignedDuration::from_secs(60) };
         check(&outcome, Some(at(0)), at(1000), &bounds).err().map(|incredible| incredible.field())
     }

@@ -241,7 +241,7 @@ mod tests {
     use jiff::{SignedDuration, civil, tz::TimeZone};
 
     use super::*;
-    use crate::domain::{Money, lifecycle::Transition};
+    use crate::domain::lifecycle::Transition;
 
     fn calendar() -> TradingCalendar {
         TradingCalendar::new(TimeZone::UTC, civil::time(22, 0, 0, 0))
@@ -256,17 +256,7 @@ mod tests {
     }
 
     fn closed(past: &mut Past, name: &str, pnl: Option<f64>) -> Vec<Trip> {
-        let outcome = Outcome {
-            exit_at: noon(),
-            entry_price: None,
-            exit_price: None,
-            pnl: pnl.map(|pnl| Money::new(pnl).unwrap()),
-            slippage_ticks: None,
-            exit_reason: "signal".into(),
-            bars_held: None,
-            mfe_ticks: None,
-            mae_ticks: None,
-        };
+        let outcome = Outcome::closed(noon(), pnl);
         let trade_id = TradeId::new(name).unwrap();
         told(past, Happening::Closed { at: noon(), trade_id, echo: None, outcome: Box::new(outcome) })
     }

@@ -73,6 +73,17 @@ struct Day<'a> {
     found: &'a Measured,
 }
 
+impl Subject {
+    /// How far the index of `scores` scores goes when nothing has changed: by chance, and by the moods of the market.
+    fn usual_index(&self, options: &WatchOptions, scores: usize) -> Option<f64> {
+        let by_chance = |learnt: &Learnt| chance(&learnt.score, scores, options.health.act_level);
+        // a window that is not full yet goes further, as the square of what chance does to its shares
+        let fuller = options.monitor.window as f64 / scores as f64;
+        let by_moods = self.score_limit.map(|limit| limit * fuller.max(1.0));
+        self.learnt.as_ref().and_then(by_chance).into_iter().chain(by_moods).reduce(f64::max)
+    }
+}
+
 impl Watch {
     /// Everything that is measured of `version`. `None` when it is not in service.
     pub fn view(&self, options: &WatchOptions, version: &VersionId) -> Option<VersionView> {
@@ -131,14 +142,12 @@ impl Watch {
                 validated,
                 score_psi: psi,
                 score_variance: variance,
-                unstable: {
-                    let by_chance = |learnt: &Learnt| chance(&learnt.score, scores.len(), options.health.act_level);
-                    // a window that is not full yet goes further, as the square of what chance does to its shares
-                    let fuller = options.monitor.window as f64 / scores.len() as f64;
-                    let by_moods = subject.score_limit.map(|limit| limit * fuller.max(1.0));
-                    let chance = learnt.and_then(by_chance).into_iter().chain(by_moods).reduce(f64::max);
-                    is_unstable(&options.health, &validated, (psi, chance), variance)
-                },
+                unstable: is_unstable(
+                    &options.health,
+                    &validated,
+                    (psi, subject.usual_index(options, scores.len())),
+                    variance,
+                ),
             }
         });
         let columns = learnt.filter(|_| full).into_iter().flat_map(|learnt| learnt.names.iter().zip(&learnt.inputs));

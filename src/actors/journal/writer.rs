@@ -1,0 +1,273 @@
+//! The thread itself: what waits is committed together, and a storage that failed is opened again.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{Ordering, fence},
+        mpsc::{Receiver, TryRecvError},
+    },
+    thread,
+    time::Duration,
+};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Bell, Health, Job, NAME, OpenStore, Unavailable, Written};
+use crate::{
+    actors::{
+        bulletin::Bulletin,
+        supervision::{Failure, Tripwire, panic_text},
+    },
+    clock::Stopwatch,
+    config::Journal as Limits,
+    journal::{Applied, FailureKind, Reader, Store, StoreError, Write},
+};
+
+/// How long the thread sleeps before it looks whether anybody is left who could give it work.
+const LONGEST_SLEEP: Duration = Duration::from_millis(500);
+
+pub(super) struct Writer {
+    pub(super) store: Option<Store>,
+    pub(super) open: OpenStore,
+    pub(super) verify: bool,
+    /// When the storage failed last, or failed to open.
+    pub(super) failed: Option<Stopwatch>,
+    pub(super) limits: Limits,
+    /// Signals of failed commits, to be written again.
+    pub(super) kept: VecDeque<Write>,
+    pub(super) health: Arc<Health>,
+    pub(super) bell: Arc<Bell>,
+    pub(super) bulletin: Bulletin,
+    pub(super) failures: mpsc::Sender<Failure>,
+    pub(super) tripwire: Tripwire,
+}
+
+/// What is committed together, and who waits for it.
+#[derive(Default)]
+struct Batch {
+    writes: Vec<Write>,
+    waiting: Vec<(std::ops::Range<usize>, oneshot::Sender<Written>)>,
+    readers: Vec<oneshot::Sender<Result<Reader, Unavailable>>>,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl Batch {
+    fn add(&mut self, job: Job, health: &Health) {
+        match job {
+            Job::Behind(write) => {
+                health.waiting.fetch_sub(1, Ordering::Relaxed);
+                self.writes.push(write);
+            }
+            Job::Durable(writes, sender) => {
+                let start = self.writes.len();
+                self.writes.extend(writes);
+                self.waiting.push((start..self.writes.len(), sender));
+            }
+            Job::Read(sender) => self.readers.push(sender),
+            Job::Stop(sender) => self.stop = Some(sender),
+        }
+    }
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.writes.is_empty() && !self.is_urgent()
+    }
+
+    /// Somebody waits for it, or there is nothing to wait for.
+    fn is_urgent(&self) -> bool {
+        !self.waiting.is_empty() || !self.readers.is_empty() || self.stop.is_some()
+    }
+}
+
+impl Writer {
+    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+        while let Some(mut batch) = self.collect(jobs) {
+            self.reopen_if_due();
+            self.commit(&mut batch);
+            for reader in batch.readers.drain(..) {
+                let _asker_may_be_gone = reader.send(self.reader());
+            }
+            if let Some(stop) = batch.stop.take() {
+                self.store = None;
+                let _asker_may_be_gone = stop.send(());
+                return;
+            }
+        }
+    }
+
+    /// Waits for work, then takes all there is, up to the size of a batch. `None` when nobody can send any more.
+    fn collect(&mut self, jobs: &Receiver<Job>) -> Option<Batch> {
+        let mut batch = Batch::default();
+        self.take(jobs, &mut batch).ok()?;
+        if batch.is_empty() {
+            self.sleep(jobs, &mut batch)?;
+        }
+        let watch = Stopwatch::start();
+        while !batch.is_urgent() && batch.writes.len() < self.limits.batch {
+            let left = self.limits.linger.saturating_sub(watch.elapsed());
+            if left.is_zero() {
+                break;
+            }
+            thread::park_timeout(left);
+            self.take(jobs, &mut batch).ok()?;
+        }
+        Some(batch)
+    }
+
+    /// Sleeps until there is work; without a store, no longer than until it is to be opened again.
+    fn sleep(&mut self, jobs: &Receiver<Job>, batch: &mut Batch) -> Option<()> {
+        self.bell.asleep.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let looked = self.take(jobs, batch);
+        if batch.is_empty() && looked.is_ok() {
+            // a handle that goes away rings no bell
+            let longest = if self.store.is_some() { LONGEST_SLEEP } else { self.limits.retry };
+            thread::park_timeout(longest);
+        }
+        self.bell.asleep.store(false, Ordering::Relaxed);
+        looked.ok()
+    }
+
+    fn take(&self, jobs: &Receiver<Job>, batch: &mut Batch) -> Result<(), TryRecvError> {
+        while batch.writes.len() < self.limits.batch && batch.stop.is_none() {
+            match jobs.try_recv() {
+                Ok(job) => batch.add(job, &self.health),
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Disconnected) if batch.is_empty() => return Err(TryRecvError::Disconnected),
+                Err(TryRecvError::Disconnected) => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, batch: &mut Batch) {
+        if batch.writes.is_empty() {
+            return;
+        }
+        let result = self.apply(&batch.writes);
+        match result {
+            Ok(applied) => {
+                self.health.commits.fetch_add(1, Ordering::Relaxed);
+                for (range, sender) in batch.waiting.drain(..) {
+                    let mine = applied.get(range).map(<[Applied]>::to_vec).unwrap_or_default();
+                    let _asker_may_be_gone = sender.send(Ok(mine));
+                }
+            }
+            Err(unavailable) => {
+                let mut waited_for = vec![false; batch.writes.len()];
+                for (range, sender) in batch.waiting.drain(..) {
+                    waited_for.get_mut(range).unwrap_or_default().fill(true);
+                    let _asker_may_be_gone = sender.send(Err(unavailable.clone()));
+                }
+                let behind = batch.writes.drain(..).zip(waited_for).filter(|(_, waited_for)| !waited_for);
+                for (write, _) in behind {
+                    self.keep(write);
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self, writes: &[Write]) -> Written {
+        let Some(store) = self.store.as_mut() else {
+            return Err(Unavailable(self.health.why.lock().map(|why| why.clone()).unwrap_or_default()));
+        };
+        let tripwire = &self.tripwire;
+        let applied = catch_unwind(AssertUnwindSafe(|| {
+            tripwire.pass(NAME, "apply");
+            store.apply(writes)
+        }));
+        match applied {
+            Ok(Ok(applied)) => {
+                self.bulletin.post(writes, &applied);
+                Ok(applied)
+            }
+            Ok(Err(error)) => {
+                self.verify = matches!(&error, StoreError::Storage(failure) if failure.kind == FailureKind::Corrupt);
+                Err(self.fail(error.to_string()))
+            }
+            Err(panic) => {
+                let panic = panic_text(&*panic);
+                let _already_fatal = self.failures.try_send(Failure { actor: NAME, panic: panic.clone() });
+                Err(self.fail(format!("its thread failed: {panic}")))
+            }
+        }
+    }
+
+    /// A handle that saw a failure takes no more writes: it is closed here and opened again later.
+    fn fail(&mut self, why: String) -> Unavailable {
+        tracing::error!(why, "the journal failed; models are silent until it can be written again");
+        self.store = None;
+        self.failed = Some(Stopwatch::start());
+        if let Ok(mut text) = self.health.why.lock() {
+            text.clone_from(&why);
+        }
+        self.health.failing.store(true, Ordering::Release);
+        Unavailable(why)
+    }
+
+    fn keep(&mut self, write: Write) {
+        if self.kept.len() < self.limits.queue {
+            self.kept.push_back(write);
+        } else {
+            self.health.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn reopen_if_due(&mut self) {
+        let paused = self.failed.is_some_and(|failed| failed.elapsed() < self.limits.retry);
+        if self.store.is_some() || paused {
+            return;
+        }
+        match (self.open)(self.verify) {
+            Ok(store) => {
+                self.store = Some(store);
+                self.bulletin.post_gap();
+                if self.write_kept() {
+                    self.health.reopened.fetch_add(1, Ordering::Relaxed);
+                    self.health.failing.store(false, Ordering::Release);
+                    tracing::info!("the journal can be written again");
+                }
+            }
+            Err(error) => {
+                self.fail(error.to_string());
+            }
+        }
+    }
+
+    /// Writes again what a failed commit held. A failed commit may have reached the disk all the same: what did is left
+    /// out.
+    fn write_kept(&mut self) -> bool {
+        let kept: Vec<Write> = self.kept.drain(..).collect();
+        if kept.is_empty() {
+            return true;
+        }
+        let missing: Vec<Write> = match self.reader() {
+            Ok(reader) => kept.into_iter().filter(|write| !is_stored(&reader, write)).collect(),
+            Err(_) => kept,
+        };
+        if missing.is_empty() || self.apply(&missing).is_ok() {
+            return true;
+        }
+        self.kept.extend(missing);
+        false
+    }
+
+    fn reader(&mut self) -> Result<Reader, Unavailable> {
+        let why = || self.health.why.lock().map(|why| why.clone()).unwrap_or_default();
+        let store = self.store.as_ref().ok_or_else(|| Unavailable(why()))?;
+        store.reader().map_err(|error| Unavailable(error.to_string()))
+    }
+}
+
+fn is_stored(reader: &Reader, write: &Write) -> bool {
+    match write {
+        Write::Signal(record) => {
+            let Ok(mut stored) = reader.signals_of(&record.trade_id) else { return false };
+            stored.any(|signal| signal.is_ok_and(|signal| signal.record == *record))
+        }
+        _ => false,
+    }
+}
