@@ -24,6 +24,7 @@ use vigie::{
         pipeline::Pipeline,
         quality::{QualityCheck, QualityOptions, QualityReport},
         row::{BUILT_IN, Schema},
+        table::Table,
     },
 };
 
@@ -330,13 +331,14 @@ proptest! {
     }
 
     #[test]
-    fn any_row_is_refused_or_becomes_finite_columns(train in table(1..40), mut rows in table(1..10), min_max in any::<bool>()) {
+    fn any_row_is_refused_or_becomes_finite_columns(train in table(1..150), mut rows in table(1..10), min_max in any::<bool>()) {
         let scaling = if min_max { Scaling::MinMax } else { Scaling::Standardise };
         let pair = |a: Feature, b: Feature| (a.name().to_owned(), b.name().to_owned());
         let interactions = vec![pair(Feature::SessionTime, Feature::BidAskSpread), pair(Feature::SessionTime, Feature::SessionTime)];
         let options = DesignOptions { interactions, ..options(scaling, &[]) };
         let train: Vec<&[Option<f64>]> = train.iter().map(Vec::as_slice).collect();
-        let fitted = fit(&Schema::new(&[]).unwrap(), &train, &options);
+        let schema = Schema::new(&[]).unwrap();
+        let fitted = fit(&schema, &train, &options);
         prop_assert!(matches!(fitted, Ok(_) | Err(FitError::NothingLeft { .. })), "{fitted:?}");
         if let Ok(design) = fitted {
             rows.push(vec![Some(f64::MAX); BUILT_IN]);
@@ -347,6 +349,14 @@ proptest! {
                     Ok(()) => prop_assert!(columns.len() == design.width() && columns.iter().all(|c| c.is_finite())),
                     Err(error) => prop_assert!(matches!(error, InvalidRow::NothingKnown { .. }), "{error}"),
                 }
+            }
+            // many rows at once, to the bit
+            let all: Vec<usize> = (0..train.len()).collect();
+            let many = design.transform_all(&Table::new(&schema, &train).unwrap().rows(&all)).unwrap();
+            for ((place, row), many_columns) in train.iter().enumerate().zip(many.cells.chunks_exact(design.width())) {
+                let refused = design.transform(row, &mut columns).is_err();
+                columns.resize(design.width(), 0.0);
+                prop_assert_eq!((refused, columns.as_slice()), (many.unknown.contains(&place), many_columns));
             }
             let json = serde_json::to_string(&design).unwrap();
             prop_assert_eq!(serde_json::from_str::<DesignMatrix>(&json).unwrap(), design);

@@ -21,7 +21,7 @@ use rand_pcg::Pcg64;
 use vigie::{
     clock::Stopwatch,
     domain::{SignalLine, Symbol},
-    features::{Instrument, pipeline::Pipeline},
+    features::{Instrument, pipeline::Pipeline, row::BUILT_IN, table::Rows},
     validation::{
         Examples, Given, Goal, Options, Report, Stage, Subject, ValidationError, Verdict,
         check::{Area, Outcome, Part},
@@ -33,6 +33,11 @@ use vigie::{
         validate, validate_subject,
     },
 };
+
+/// The first `inputs` of each row.
+fn all_of(rows: &Rows<'_>, inputs: usize) -> Vec<Vec<Option<f64>>> {
+    (0..rows.len()).map(|place| (0..inputs).map(|input| rows.value(place, input)).collect()).collect()
+}
 
 /// As many repeats as the gates need to say anything.
 fn quick() -> Options {
@@ -104,7 +109,7 @@ fn a_model_that_exists_is_not_judged_on_the_trades_it_chose() {
     let heard = rows.iter().filter(|row| row.heard).count();
     let judged = |rows: Vec<vigie::validation::Example>| {
         let (design, examples) = (design(), planted::examples(Goal::Profitability, rows));
-        let scores = move |rows: &[&[Option<f64>]]| Ok(rows.iter().map(|row| score(row)).collect());
+        let scores = move |rows: &Rows<'_>| Ok(all_of(rows, BUILT_IN).iter().map(|row| score(row)).collect());
         let model = Fitted { score: Box::new(scores), effects: Vec::new() };
         let fitter = logistic(&design);
         let given = Some(Given { model, strength: 1.0, from });
@@ -213,8 +218,10 @@ fn a_regression_is_judged_by_its_correlation_with_the_pnl() {
     }
     // least squares on the first five inputs, straight from the normal equations by gradient descent
     let fit = |set: &TrainingSet<'_>| -> Result<Fitted, NoFit> {
-        let rows: Vec<Vec<f64>> =
-            set.values().iter().map(|row| row[..5].iter().map(|x| x.unwrap()).collect()).collect();
+        let inputs = |rows: &Rows<'_>| -> Vec<Vec<f64>> {
+            all_of(rows, 5).into_iter().map(|row| row.into_iter().map(|x| x.unwrap()).collect()).collect()
+        };
+        let rows = inputs(&set.inputs());
         let (n, mut weights, mut mean) = (rows.len() as f64, vec![0.0; 5], 0.0);
         for _ in 0..60 {
             let errors: Vec<f64> = (rows.iter().zip(set.truth))
@@ -227,11 +234,9 @@ fn a_regression_is_judged_by_its_correlation_with_the_pnl() {
             }
         }
         let effects = weights.iter().enumerate().map(|(j, w)| (format!("x{j}").into(), *w)).collect();
-        let score = move |rows: &[&[Option<f64>]]| {
-            Ok(rows
-                .iter()
-                .map(|row| mean + weights.iter().zip(*row).map(|(w, x)| w * x.unwrap()).sum::<f64>())
-                .collect())
+        let score = move |rows: &Rows<'_>| {
+            let value = |row: Vec<f64>| mean + weights.iter().zip(row).map(|(w, x)| w * x).sum::<f64>();
+            Ok(inputs(rows).into_iter().map(value).collect())
         };
         Ok(Fitted { score: Box::new(score), effects })
     };

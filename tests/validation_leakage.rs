@@ -12,6 +12,7 @@ use planted::{STRONG, design, logistic, planted, rows};
 use rand::RngExt;
 use rand_pcg::Pcg64;
 use vigie::{
+    features::table::Rows,
     models::{Options as FitOptions, fit_logistic},
     validation::{
         Example, Examples, Goal, Life, Options, Report,
@@ -34,15 +35,17 @@ fn quick() -> Options {
 /// Looks an input up among those it has learnt: knows an outcome by heart, and nothing else.
 fn memory(place: usize) -> impl Fn(&TrainingSet<'_>) -> Result<Fitted, NoFit> {
     move |set| {
-        let key = move |row: &[Option<f64>]| row[place].unwrap().to_bits();
+        let keys = move |rows: &Rows<'_>| -> Vec<u64> {
+            (0..rows.len()).map(|row| rows.value(row, place).unwrap().to_bits()).collect()
+        };
         let mut known: BTreeMap<u64, (f64, f64)> = BTreeMap::new();
-        for (row, truth) in set.values().into_iter().zip(set.truth) {
-            let (sum, count) = known.entry(key(row)).or_default();
+        for (key, truth) in keys(&set.inputs()).into_iter().zip(set.truth) {
+            let (sum, count) = known.entry(key).or_default();
             *sum += truth;
             *count += 1.0;
         }
-        let look_up = move |row: &&[Option<f64>]| known.get(&key(row)).map_or(0.5, |(sum, count)| sum / count);
-        let score = move |rows: &[&[Option<f64>]]| Ok(rows.iter().map(look_up.clone()).collect());
+        let look_up = move |key: u64| known.get(&key).map_or(0.5, |(sum, count)| sum / count);
+        let score = move |rows: &Rows<'_>| Ok(keys(rows).into_iter().map(&look_up).collect());
         Ok(Fitted { score: Box::new(score), effects: vec![("exit".into(), 1.0)] })
     }
 }

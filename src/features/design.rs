@@ -15,9 +15,14 @@ use serde::{Deserialize, Serialize};
 
 pub use super::record::{FORMAT, InvalidDesign, LARGEST};
 use super::{
-    record::{self, InputFit, Record, known},
+    record::{self, Column, InputFit, Record, Source, known, missing},
     row::{CONFIDENCE_POSITION, Schema},
+    table::Rows,
 };
+
+/// Rows whose columns are made at a time: few enough to stay at hand.
+const STRIP: usize = 64;
+type Strip = [f64; STRIP];
 
 /// A fitted design. Made by [`super::fit`], or read from where it was stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -92,6 +97,15 @@ pub enum InvalidRow {
     },
 }
 
+/// The columns of many rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cells {
+    /// Row after row, [`DesignMatrix::width`] each. A row that knows nothing stands at the centre of every column.
+    pub cells: Vec<f64>,
+    /// Places of the rows that [`DesignMatrix::transform`] would refuse because they know nothing, ascending.
+    pub unknown: Vec<usize>,
+}
+
 impl DesignMatrix {
     pub(super) fn new(record: Record) -> Result<Self, InvalidDesign> {
         record::check(&record)?;
@@ -113,14 +127,8 @@ impl DesignMatrix {
         if row.len() != self.0.row_width {
             return Err(wrong_width);
         }
-        let market = |input: &&InputFit| input.position != CONFIDENCE_POSITION;
-        let knows = |input: &InputFit| known(input, row).is_some();
-        if !self.0.inputs.iter().filter(market).any(knows) {
-            // the confidence alone will do where there is nothing else
-            let inputs = self.0.inputs.iter().filter(market).count();
-            if inputs > 0 || !self.0.inputs.iter().any(knows) {
-                return Err(InvalidRow::NothingKnown { inputs: inputs.max(1) });
-            }
+        if !self.0.deciding().any(|input| known(input, row).is_some()) {
+            return Err(InvalidRow::NothingKnown { inputs: self.0.deciding().count().max(1) });
         }
         for column in &self.0.columns {
             // places were checked when the design was made, so this is never None
@@ -131,6 +139,82 @@ impl DesignMatrix {
             out.push((value - column.center) / column.scale);
         }
         Ok(())
+    }
+
+    /// The columns of many rows, the same numbers that [`Self::transform`] gives of each.
+    ///
+    /// # Errors
+    /// [`InvalidRow::Width`] for rows of another schema.
+    pub fn transform_all(&self, rows: &Rows<'_>) -> Result<Cells, InvalidRow> {
+        let wrong_width = InvalidRow::Width { expected: self.0.row_width, found: rows.width() };
+        if rows.width() != self.0.row_width {
+            return Err(wrong_width);
+        }
+        let mut cells = vec![0.0; rows.len() * self.width()];
+        let mut unknown = Vec::new();
+        let mut strip = [0.0; STRIP];
+        for (number, block) in cells.chunks_mut(STRIP * self.width()).enumerate() {
+            let first = number * STRIP;
+            for (place, column) in self.0.columns.iter().enumerate() {
+                self.strip(column, rows, first, &mut strip).ok_or(wrong_width)?;
+                let cells = block.iter_mut().skip(place).step_by(self.width());
+                cells.zip(&strip).for_each(|(cell, value)| *cell = *value);
+            }
+            let known = self.knows_something(rows, first);
+            for ((place, row), _) in (first..).zip(block.chunks_exact_mut(self.width())).zip(known).filter(|(_, k)| !k)
+            {
+                unknown.push(place);
+                row.fill(0.0);
+            }
+        }
+        Ok(Cells { cells, unknown })
+    }
+
+    /// A column in the rows from the `first` on, as many as there is room for. `None` where a place in it does not exist.
+    fn strip(&self, column: &Column, rows: &Rows<'_>, first: usize, strip: &mut Strip) -> Option<()> {
+        // one thing at a time over the whole strip: so a compiler does several rows at once
+        let inputs = |place: usize, strip: &mut Strip| {
+            let input = self.0.inputs.get(place)?;
+            let (values, rows) = rows.input(input.position)?;
+            let rows = rows.get(first..)?.iter();
+            strip.iter_mut().zip(rows).for_each(|(to, row)| *to = values.get(*row).copied().unwrap_or(f64::NAN));
+            Some(input)
+        };
+        let imputed = |place: usize, strip: &mut Strip| {
+            let input = inputs(place, strip)?;
+            strip.iter_mut().for_each(|value| *value = input.imputed(*value));
+            Some(())
+        };
+        match column.source {
+            Source::Value(place) => imputed(place, strip)?,
+            Source::Missing(place) => {
+                inputs(place, strip)?;
+                strip.iter_mut().for_each(|value| *value = missing(*value));
+            }
+            Source::Product(left, right) => {
+                imputed(left, strip)?;
+                let mut other = [0.0; STRIP];
+                imputed(right, &mut other)?;
+                strip.iter_mut().zip(other).for_each(|(value, other)| *value *= other);
+            }
+        }
+        strip.iter_mut().for_each(|value| *value = (*value - column.center) / column.scale);
+        Some(())
+    }
+
+    /// Of the rows from the `first` on whether they know an input in use.
+    fn knows_something(&self, rows: &Rows<'_>, first: usize) -> [bool; STRIP] {
+        let mut known = [false; STRIP];
+        for input in self.0.deciding() {
+            let Some((values, rows)) = rows.input(input.position) else { continue };
+            for (known, row) in known.iter_mut().zip(rows.iter().skip(first)) {
+                *known |= values.get(*row).is_some_and(|value| !value.is_nan());
+            }
+            if known.iter().all(|known| *known) {
+                break;
+            }
+        }
+        known
     }
 
     /// Names of the columns, in order.
@@ -179,6 +263,15 @@ impl DesignMatrix {
             input.position = schema.position(&input.name).ok_or_else(gone)?;
         }
         Self::new(record)
+    }
+}
+
+impl Record {
+    /// The inputs of which a row must know one: those but the confidence, which will do alone where there is nothing else.
+    fn deciding(&self) -> impl Iterator<Item = &InputFit> {
+        let is_market = |input: &InputFit| input.position != CONFIDENCE_POSITION;
+        let alone = !self.inputs.iter().any(is_market);
+        self.inputs.iter().filter(move |input| alone || is_market(input))
     }
 }
 

@@ -6,10 +6,11 @@
 
 use super::{
     DesignOptions, Scaling,
-    columns::{columns, key, lanes, mean_and_deviation, quantiles},
+    columns::{extremes, mean_and_deviation, quantiles},
     design::{Degenerate, DesignMatrix, Dropped, FORMAT, InvalidDesign, LARGEST},
-    record::{Column, InputFit, Record, Source},
+    record::{Column, InputFit, Record, Source, missing},
     row::Schema,
+    table::{Sample, Table},
 };
 
 /// A spread below this share of the magnitude is rounding noise around a constant.
@@ -67,7 +68,16 @@ pub enum FitError {
     Invalid(#[from] InvalidDesign),
 }
 
-/// Fits a design on `rows`, each with one value per input of `schema`.
+/// Fits a design on `rows`, each with one value per input of `schema`; see [`fit_sample`].
+///
+/// # Errors
+/// [`FitError`] when the rows cannot be used or nothing is left of them.
+pub fn fit(schema: &Schema, rows: &[&[Option<f64>]], options: &DesignOptions) -> Result<DesignMatrix, FitError> {
+    let all: Vec<usize> = (0..rows.len()).collect();
+    fit_sample(schema, &Table::new(schema, rows)?, &Sample::new(&all), options)
+}
+
+/// Fits a design on a sample of the rows of a table of `schema`; rows that the table has not are an error of width 0.
 ///
 /// Quantiles are linear between order statistics (type 7 of Hyndman and Fan 1996, NumPy's default) over the known
 /// values; the median is of them too. Standardising uses the population standard deviation. Dropped, and listed in
@@ -76,18 +86,32 @@ pub enum FitError {
 /// missing indicator, which is not constant.
 ///
 /// # Errors
-/// [`FitError`] when the rows cannot be used or nothing is left of them.
-pub fn fit(schema: &Schema, rows: &[&[Option<f64>]], options: &DesignOptions) -> Result<DesignMatrix, FitError> {
-    check_rows(schema, rows)?;
+/// [`FitError`] when the sample is empty or nothing is left of it.
+pub fn fit_sample(
+    schema: &Schema,
+    table: &Table,
+    sample: &Sample,
+    options: &DesignOptions,
+) -> Result<DesignMatrix, FitError> {
+    if sample.total == 0 {
+        return Err(FitError::NoRows);
+    }
+    let mut counts = vec![0; table.len()];
+    for (row, times) in sample.rows.iter().zip(&sample.times) {
+        match counts.get_mut(*row) {
+            Some(count) => *count += *times as u32,
+            None => return Err(FitError::Width { row: *row, expected: schema.width(), found: 0 }),
+        }
+    }
     let record = Record {
         format: FORMAT,
         row_width: schema.width(),
-        training_rows: rows.len(),
+        training_rows: sample.total,
         inputs: Vec::new(),
         columns: Vec::new(),
         dropped: Vec::new(),
     };
-    let mut fitting = Fitting { inputs: columns(schema.width(), rows), options, record, indicators: Vec::new() };
+    let mut fitting = Fitting { table, sample, counts, options, record, indicators: Vec::new(), values: Vec::new() };
     for (position, name) in schema.names().enumerate() {
         fitting.add_input(position, name);
     }
@@ -101,47 +125,37 @@ pub fn fit(schema: &Schema, rows: &[&[Option<f64>]], options: &DesignOptions) ->
     }
     let record = fitting.record;
     if record.columns.is_empty() {
-        return Err(FitError::NothingLeft { rows: rows.len(), dropped: record.dropped });
+        return Err(FitError::NothingLeft { rows: sample.total, dropped: record.dropped });
     }
     Ok(DesignMatrix::new(record)?)
 }
 
-fn check_rows(schema: &Schema, rows: &[&[Option<f64>]]) -> Result<(), FitError> {
-    if rows.is_empty() {
-        return Err(FitError::NoRows);
-    }
-    for (row, values) in rows.iter().enumerate() {
-        if values.len() != schema.width() {
-            return Err(FitError::Width { row, expected: schema.width(), found: values.len() });
-        }
-        for (name, value) in schema.names().zip(values.iter()) {
-            if let Some(value) = value.filter(|value| value.is_nan() || value.abs() > LARGEST) {
-                return Err(FitError::Unusable { row, input: name.into(), value });
-            }
-        }
-    }
-    Ok(())
-}
-
 /// A design in the making.
 struct Fitting<'a> {
-    /// See [`columns`].
-    inputs: Vec<f64>,
+    table: &'a Table,
+    sample: &'a Sample,
+    /// Per row of the table how often it counts.
+    counts: Vec<u32>,
     options: &'a DesignOptions,
     record: Record,
     /// Columns that come after those of all inputs.
     indicators: Vec<Column>,
+    /// Room for the values of a column.
+    values: Vec<f64>,
 }
 
 impl Fitting<'_> {
     fn add_input(&mut self, position: usize, name: &str) {
-        let rows = self.record.training_rows;
-        let Some(values) = self.input(position) else { return };
-        let mut known: Vec<i64> = values.iter().filter(|value| !value.is_nan()).map(|value| key(*value)).collect();
-        let absent = rows - known.len();
+        let rows = self.sample.total;
+        let Some((values, order)) = self.table.input(position) else { return };
+        let count = |row: &u32| self.counts.get(*row as usize).map_or(0, |count| *count as usize);
+        let known = if order.len() == self.table.len() { rows } else { order.iter().map(count).sum() };
+        let absent = rows - known;
         let missing = absent as f64 / rows as f64;
         let limit = self.options.max_missing;
-        let Some([low, median, high]) = quantiles(&mut known, self.options.clip_quantile) else {
+        let value = |row: u32| values.get(row as usize).copied();
+        let quantiles = quantiles(order, &self.counts, known, self.options.clip_quantile, value);
+        let Some([low, median, high]) = quantiles else {
             return self.drop(name, Degenerate::Missing { share: missing, limit });
         };
         if missing > limit {
@@ -186,11 +200,15 @@ impl Fitting<'_> {
 
     /// The column with its scale, unless it is constant: then it is put down as dropped.
     fn column(&mut self, name: String, source: Source) -> Option<Column> {
-        let values = self.values(source)?;
-        let first = *values.first()?;
-        let low = lanes(&values, first, |low, value| if value < low { value } else { low });
-        let high = lanes(&values, first, |high, value| if value > high { value } else { high });
-        let (low, high) = (low.into_iter().fold(first, f64::min), high.into_iter().fold(first, f64::max));
+        let mut values = std::mem::take(&mut self.values);
+        self.fill(&mut values, source);
+        let column = self.scaled(name, source, &values);
+        self.values = values;
+        column
+    }
+
+    fn scaled(&mut self, name: String, source: Source, values: &[f64]) -> Option<Column> {
+        let (low, high) = extremes(values)?;
         let spread = high - low;
         if spread < SMALLEST_SPREAD || spread <= NOISE * low.abs().max(high.abs()) {
             self.drop(&name, Degenerate::Constant { value: low });
@@ -198,38 +216,34 @@ impl Fitting<'_> {
         }
         let (center, scale) = match self.options.scaling {
             Scaling::MinMax => (low, spread),
-            Scaling::Standardise => mean_and_deviation(&values),
+            Scaling::Standardise => mean_and_deviation(values, &self.sample.times, self.sample.total as f64),
         };
         Some(Column { name: name.into(), source, center, scale })
     }
 
-    fn input(&self, position: usize) -> Option<&[f64]> {
-        self.inputs.chunks_exact(self.record.training_rows).nth(position)
-    }
-
-    /// The unscaled values of a column, as [`Record::value`] has them row by row.
-    fn values(&self, source: Source) -> Option<Vec<f64>> {
+    /// The unscaled values of a column in the rows of the sample, as [`Record::value`] has them row by row.
+    fn fill(&self, values: &mut Vec<f64>, source: Source) {
+        values.clear();
         let parts = |input: usize| {
             let input = self.record.inputs.get(input)?;
-            Some((self.input(input.position)?, input))
+            Some((self.table.input(input.position)?.0, input))
         };
-        let imputed = |value: f64, InputFit { low, high, median, .. }: &InputFit| {
-            if value.is_nan() { *median } else { value.max(*low).min(*high) }
-        };
-        Some(match source {
+        let rows = || self.sample.rows.iter();
+        let at = |values: &[f64], row: usize| values.get(row).copied().unwrap_or(f64::NAN);
+        match source {
             Source::Value(input) => {
-                let (values, input) = parts(input)?;
-                values.iter().map(|value| imputed(*value, input)).collect()
+                let Some((all, input)) = parts(input) else { return };
+                values.extend(rows().map(|row| input.imputed(at(all, *row))));
             }
             Source::Missing(input) => {
-                let (values, _) = parts(input)?;
-                values.iter().map(|value| if value.is_nan() { 1.0 } else { 0.0 }).collect()
+                let Some((all, _)) = parts(input) else { return };
+                values.extend(rows().map(|row| missing(at(all, *row))));
             }
             Source::Product(left, right) => {
-                let ((a, left), (b, right)) = (parts(left)?, parts(right)?);
-                a.iter().zip(b).map(|(a, b)| imputed(*a, left) * imputed(*b, right)).collect()
+                let Some(((a, left), (b, right))) = parts(left).zip(parts(right)) else { return };
+                values.extend(rows().map(|row| left.imputed(at(a, *row)) * right.imputed(at(b, *row))));
             }
-        })
+        }
     }
 
     fn drop(&mut self, column: &str, because: Degenerate) {

@@ -13,6 +13,7 @@ mod quality_report;
 pub mod ranges;
 mod record;
 pub mod row;
+pub mod table;
 
 use serde::{Deserialize, Serialize};
 

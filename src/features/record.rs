@@ -104,9 +104,23 @@ impl Record {
     #[inline]
     fn imputed(&self, input: usize, row: &[Option<f64>]) -> Option<f64> {
         let input = self.inputs.get(input)?;
-        // not `clamp`, which panics when the bounds are out of order
-        Some(known(input, row).map_or(input.median, |value| value.max(input.low).min(input.high)))
+        Some(input.imputed(known(input, row).unwrap_or(f64::NAN)))
     }
+}
+
+impl InputFit {
+    /// A value within the bounds, the median where it is NaN.
+    #[inline]
+    pub(super) fn imputed(&self, value: f64) -> f64 {
+        // not `clamp`, which panics when the bounds are out of order
+        if value.is_nan() { self.median } else { value.max(self.low).min(self.high) }
+    }
+}
+
+/// The missing indicator of a value: 1 for NaN, else 0.
+#[inline]
+pub(super) fn missing(value: f64) -> f64 {
+    if value.is_nan() { 1.0 } else { 0.0 }
 }
 
 /// The value of `input` in `row`, if it is there and finite.

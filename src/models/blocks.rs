@@ -10,9 +10,13 @@ pub(super) const ROWS: usize = 64;
 const LANES: usize = 4;
 /// Columns that are multiplied with one at a time.
 const TILE: usize = 4;
+/// Rows of a block whose sums over columns stay in registers.
+const PART: usize = 4 * LANES;
 
 /// One number a row of a block.
 pub(super) type Strip = [f64; ROWS];
+/// A strip of zeros.
+pub(super) const ZEROS: Strip = [0.0; ROWS];
 type Lanes = [f64; LANES];
 
 /// The matrix with a column of ones in front. Rows are filled up to a whole block with zeros, the ones too.
@@ -21,35 +25,32 @@ pub(super) struct Blocks {
     width: usize,
 }
 
-/// What `fill` makes of each of `values`, by blocks, filled up with zeros.
-pub(super) fn strips<T>(values: &[T], fill: impl Fn(&T) -> f64) -> Vec<Strip> {
-    let strip = |values: &[T]| {
-        let mut strip = [0.0; ROWS];
-        strip.iter_mut().zip(values).for_each(|(cell, value)| *cell = fill(value));
-        strip
-    };
-    values.chunks(ROWS).map(strip).collect()
-}
-
 impl Blocks {
     /// Takes over the cells of `x`, which has at least one column, and finds per column, the ones' first, the sum of w |x| and
-    /// X'v while they are at hand.
-    pub fn new(x: ArrayView2<'_, f64>, w: &[Strip], v: &[Strip]) -> (Self, Vec<f64>, Vec<f64>) {
+    /// X'v while they are at hand, where `w` and `v` make a strip of the number of a block.
+    pub fn new(
+        x: ArrayView2<'_, f64>,
+        w: impl Fn(usize) -> Strip,
+        v: impl Fn(usize) -> Strip,
+    ) -> (Self, Vec<f64>, Vec<f64>) {
         let (width, x) = (x.ncols() + 1, x.as_standard_layout());
         let cells = x.as_slice().unwrap_or_default(); // there is one: that is the layout
-        let mut strips = vec![[0.0; ROWS]; x.nrows().div_ceil(ROWS) * width];
+        let mut strips = Vec::with_capacity(x.nrows().div_ceil(ROWS) * width);
+        let mut block = vec![ZEROS; width];
         let mut sizes = vec![[0.0; LANES]; width];
         let mut back = sizes.clone();
         fast(
             #[inline(always)]
             || {
                 let rows = cells.chunks(ROWS * (width - 1));
-                for (((block, cells), w), v) in strips.chunks_exact_mut(width).zip(rows).zip(w).zip(v) {
-                    fill(block, cells);
-                    for ((sizes, back), column) in sizes.iter_mut().zip(&mut back).zip(&*block) {
-                        add_products(sizes, w, &column.map(f64::abs));
-                        add_products(back, v, column);
+                for (number, cells) in rows.enumerate() {
+                    if cells.len() < ROWS * (width - 1) {
+                        block.fill(ZEROS);
                     }
+                    fill(&mut block, cells);
+                    add_columns(&mut sizes, &w(number), &block, f64::abs);
+                    add_columns(&mut back, &v(number), &block, |x| x);
+                    strips.extend_from_slice(&block);
                 }
             },
         );
@@ -74,24 +75,33 @@ impl Blocks {
         )
     }
 
-    /// X `by`, and X'v, where `v` makes a strip of v of the number of the block and its strip of X `by`.
-    pub fn there_and_back(&self, by: &[f64], mut v: impl FnMut(usize, &Strip) -> Strip) -> (Vec<Strip>, Vec<f64>) {
+    /// X'v, where `v` makes a strip of v of the number of the block and its strip of X `by`.
+    pub fn there_and_back(&self, by: &[f64], mut v: impl FnMut(usize, &Strip) -> Strip) -> Vec<f64> {
+        let mut back = vec![[0.0; LANES]; self.width];
         fast(
             #[inline(always)]
             || {
-                let mut there = Vec::with_capacity(self.strips.len() / self.width);
-                let mut back = vec![[0.0; LANES]; self.width];
                 for (number, block) in self.blocks().enumerate() {
-                    let strip = combine(block, by);
-                    let v = v(number, &strip);
-                    for (sums, column) in back.iter_mut().zip(block) {
-                        add_products(sums, &v, column);
-                    }
-                    there.push(strip);
+                    add_columns(&mut back, &v(number, &combine(block, by)), block, |x| x);
                 }
-                (there, back.iter().map(total).collect())
             },
-        )
+        );
+        back.iter().map(total).collect()
+    }
+
+    /// The sum over all rows of what `of` makes of the number of a block and its strip of X `by`.
+    pub fn sum(&self, by: &[f64], of: impl Fn(usize, &Strip) -> Strip) -> f64 {
+        let mut sum = [0.0; LANES];
+        fast(
+            #[inline(always)]
+            || {
+                for (number, block) in self.blocks().enumerate() {
+                    // times the column of ones
+                    add_columns(std::array::from_mut(&mut sum), &of(number, &combine(block, by)), block, |x| x);
+                }
+            },
+        );
+        total(&sum)
     }
 
     /// How many blocks there are.
@@ -99,19 +109,19 @@ impl Blocks {
         self.strips.len() / self.width
     }
 
-    /// The lower triangle of X' diag(w) X, row after row: i + 1 numbers of row i. Of every `nth` block only, the first among
-    /// them.
-    pub fn gram(&self, w: impl Iterator<Item = Strip>, nth: usize) -> Vec<f64> {
+    /// The lower triangle of X' diag(w) X, row after row: i + 1 numbers of row i, where `w` makes a strip of w of the number of the
+    /// block and its strip of X `by`. Of every `nth` block only, the first among them.
+    pub fn gram(&self, nth: usize, by: &[f64], mut w: impl FnMut(usize, &Strip) -> Strip) -> Vec<f64> {
         let mut sums = vec![[0.0; LANES]; self.width * (self.width + 1) / 2];
         fast(
             #[inline(always)]
             || {
-                for (block, w) in self.blocks().step_by(nth).zip(w) {
-                    let mut rest = sums.as_mut_slice();
+                for (number, block) in self.blocks().enumerate().step_by(nth) {
+                    let (w, mut rest) = (w(number, &combine(block, by)), sums.as_mut_slice());
                     for (i, column) in block.iter().enumerate() {
                         let (row, below) = std::mem::take(&mut rest).split_at_mut((i + 1).min(self.width));
                         rest = below;
-                        add_row(row, &product(&w, column), block);
+                        add_columns(row, &product(&w, column), block, |x| x);
                     }
                 }
             },
@@ -120,24 +130,24 @@ impl Blocks {
     }
 }
 
-/// Does the same with the widest instructions that the machine has: the bits are the same, as none of them joins a multiplication
-/// and an addition.
+/// Does the same with the widest instructions that the machine has. The bits are the same on all: a product that is added is
+/// rounded once, by the instruction for that where there is one and else, slowly, by the library.
 #[inline(always)]
 fn fast<R>(work: impl FnOnce() -> R) -> R {
     Arch::new().dispatch(work)
 }
 
-/// Adds to each number of a row of the triangle its products of `a` and a column.
+/// Adds to each sum the product of `a` and what `of` makes of a column, for as many columns as there are sums.
 #[inline(always)]
-fn add_row(row: &mut [Lanes], a: &Strip, columns: &[Strip]) {
-    let (tiles, last) = row.as_chunks_mut::<TILE>();
+fn add_columns(sums: &mut [Lanes], a: &Strip, columns: &[Strip], of: impl Fn(f64) -> f64 + Copy) {
+    let (tiles, last) = sums.as_chunks_mut::<TILE>();
     let (whole, rest) = columns.split_at((tiles.len() * TILE).min(columns.len()));
     // `for_each` would be a function of its own, without the wide instructions
     for (sums, columns) in tiles.iter_mut().zip(whole.as_chunks::<TILE>().0) {
-        add_tile(sums, a, columns);
+        add_tile(sums, a, columns, of);
     }
     for (sums, column) in last.iter_mut().zip(rest) {
-        add_products(sums, a, column);
+        add_tile(std::array::from_mut(sums), a, std::array::from_ref(column), of);
     }
 }
 
@@ -145,53 +155,70 @@ fn add_row(row: &mut [Lanes], a: &Strip, columns: &[Strip]) {
 #[inline(always)]
 fn fill(block: &mut [Strip], cells: &[f64]) {
     let Some((ones, columns)) = block.split_first_mut() else { return };
-    for (row, (one, cells)) in ones.iter_mut().zip(cells.chunks_exact(columns.len())).enumerate() {
-        *one = 1.0;
+    let width = columns.len();
+    let rows = cells.len() / width;
+    ones.iter_mut().take(rows).for_each(|one| *one = 1.0);
+    let groups = cells.chunks_exact(LANES * width);
+    let last = groups.remainder().chunks_exact(width);
+    for (group, cells) in groups.enumerate() {
+        let mut rows = cells.chunks_exact(width);
+        let [Some(a), Some(b), Some(c), Some(d)] = std::array::from_fn(|_| rows.next()) else { return };
+        turn(columns, group, [a, b, c, d]);
+    }
+    for (row, cells) in (rows / LANES * LANES..).zip(last) {
         columns.iter_mut().zip(cells).for_each(|(strip, cell)| strip[row] = *cell);
+    }
+}
+
+/// Takes over as many rows as there are lanes, by squares, so that several cells move at a time.
+#[inline(always)]
+fn turn(columns: &mut [Strip], group: usize, [a, b, c, d]: [&[f64]; LANES]) {
+    let (squares, last) = columns.as_chunks_mut::<LANES>();
+    let [(a, a_last), (b, b_last), (c, c_last), (d, d_last)] = [a, b, c, d].map(|row| row.as_chunks::<LANES>());
+    for ((((square, a), b), c), d) in squares.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+        for (lane, strip) in square.iter_mut().enumerate() {
+            strip.as_chunks_mut::<LANES>().0[group] = [a[lane], b[lane], c[lane], d[lane]];
+        }
+    }
+    for ((((strip, a), b), c), d) in last.iter_mut().zip(a_last).zip(b_last).zip(c_last).zip(d_last) {
+        strip.as_chunks_mut::<LANES>().0[group] = [*a, *b, *c, *d];
     }
 }
 
 #[inline(always)]
 fn combine(block: &[Strip], by: &[f64]) -> Strip {
-    let mut sum = [0.0; ROWS];
-    for (column, by) in block.iter().zip(by) {
-        for (sum, x) in sum.iter_mut().zip(column) {
-            *sum += by * x;
+    let mut sum = ZEROS;
+    for (part, sums) in sum.as_chunks_mut::<PART>().0.iter_mut().enumerate() {
+        let mut own = [0.0; PART];
+        for (column, by) in block.iter().zip(by) {
+            let cells = &column.as_chunks::<PART>().0[part];
+            own = std::array::from_fn(|row| by.mul_add(cells[row], own[row]));
         }
+        *sums = own;
     }
     sum
 }
 
 #[inline(always)]
 fn product(a: &Strip, b: &Strip) -> Strip {
-    let mut product = [0.0; ROWS];
+    let mut product = ZEROS;
     for ((product, a), b) in product.iter_mut().zip(a).zip(b) {
         *product = a * b;
     }
     product
 }
 
+/// Several columns at a time, so that `a` is read once and no sum waits for its last addition.
 #[inline(always)]
-fn add_products(sums: &mut Lanes, a: &Strip, b: &Strip) {
+fn add_tile<const N: usize>(sums: &mut [Lanes; N], a: &Strip, columns: &[Strip; N], of: impl Fn(f64) -> f64) {
     let mut own = *sums;
-    for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
-        own = std::array::from_fn(|lane| own[lane] + a[lane] * b[lane]);
+    let columns = columns.each_ref().map(|column| column.as_chunks::<LANES>().0);
+    for (row, a) in a.as_chunks::<LANES>().0.iter().enumerate() {
+        for (own, column) in own.iter_mut().zip(&columns) {
+            *own = std::array::from_fn(|lane| a[lane].mul_add(of(column[row][lane]), own[lane]));
+        }
     }
     *sums = own;
-}
-
-/// The same for several columns, so that `a` is read once.
-#[inline(always)]
-fn add_tile(sums: &mut [Lanes; TILE], a: &Strip, columns: &[Strip; TILE]) {
-    let [mut s0, mut s1, mut s2, mut s3] = *sums;
-    let [c0, c1, c2, c3] = columns.each_ref().map(|column| column.as_chunks::<LANES>().0.iter());
-    for ((((a, c0), c1), c2), c3) in a.as_chunks::<LANES>().0.iter().zip(c0).zip(c1).zip(c2).zip(c3) {
-        s0 = std::array::from_fn(|lane| s0[lane] + a[lane] * c0[lane]);
-        s1 = std::array::from_fn(|lane| s1[lane] + a[lane] * c1[lane]);
-        s2 = std::array::from_fn(|lane| s2[lane] + a[lane] * c2[lane]);
-        s3 = std::array::from_fn(|lane| s3[lane] + a[lane] * c3[lane]);
-    }
-    *sums = [s0, s1, s2, s3];
 }
 
 fn total(sums: &Lanes) -> f64 {
@@ -214,19 +241,20 @@ mod tests {
             let by: Vec<f64> = (0..=columns).map(|j| 0.3 - j as f64 * 0.17).collect();
             let cell = |i: usize, j: usize| if j == 0 { 1.0 } else { x[[i, j - 1]] };
             let sum = |of: &dyn Fn(usize) -> f64| (0..rows).map(of).sum::<f64>();
-            let weights = strips(&w, |w| *w);
-            let (blocks, sizes, at_once) = Blocks::new(x.view(), &weights, &weights);
-            let (there, back) = blocks.there_and_back(&by, |block, strip| product(&weights[block], strip));
+            let weights = |block: usize| std::array::from_fn(|row| w.get(block * ROWS + row).copied().unwrap_or(0.0));
+            let (blocks, sizes, at_once) = Blocks::new(x.view(), weights, weights);
+            let back = blocks.there_and_back(&by, |block, strip| product(&weights(block), strip));
             let times: Vec<f64> = (0..rows).map(|i| (0..=columns).map(|j| by[j] * cell(i, j)).sum()).collect();
-            assert_eq!(there, blocks.times(&by));
-            there.iter().flatten().zip(&times).for_each(|(found, wanted)| near(*found, *wanted));
-            let gram = blocks.gram(weights.iter().copied(), 1);
+            blocks.times(&by).iter().flatten().zip(&times).for_each(|(found, wanted)| near(*found, *wanted));
+            let gram = blocks.gram(1, &by, |block, strip| product(&weights(block), strip));
             let mut gram = gram.into_iter();
             for i in 0..=columns {
                 near(back[i], sum(&|row| w[row] * times[row] * cell(row, i)));
                 near(sizes[i], sum(&|row| w[row] * cell(row, i).abs()));
                 near(at_once[i], sum(&|row| w[row] * cell(row, i)));
-                (0..=i).for_each(|j| near(gram.next().unwrap(), sum(&|row| w[row] * cell(row, i) * cell(row, j))));
+                (0..=i).for_each(|j| {
+                    near(gram.next().unwrap(), sum(&|row| w[row] * times[row] * cell(row, i) * cell(row, j)));
+                });
             }
             assert_eq!((gram.next(), blocks.width()), (None, columns + 1));
         }

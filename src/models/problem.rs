@@ -3,13 +3,13 @@
 use ndarray::{Array2, ArrayView2};
 
 use super::{
-    blocks::{Blocks, Strip, strips},
+    blocks::{Blocks, ROWS, Strip, ZEROS},
     cholesky::Factor,
     error::FitError,
     input::{self, in_range},
     logistic::{ClassWeights, Options, Solver},
 };
-use crate::stats::logit::{exp_of_negative, softplus};
+use crate::stats::logit::{exp_of_negative, ln_1p_of_share};
 
 /// Blocks of rows that tell the curvature well enough for the way: some 16,000 rows, and it to about a hundredth.
 const ROUGH_BLOCKS: usize = 256;
@@ -44,8 +44,6 @@ pub(super) struct Solution {
 pub(super) struct Point {
     /// Intercept, then weights.
     pub beta: Vec<f64>,
-    /// Log-odds of each row.
-    pub log_odds: Vec<Strip>,
     /// Slope of the loss.
     pub gradient: Vec<f64>,
     /// The largest of its components, each relative to the largest that the data could make it.
@@ -57,11 +55,14 @@ impl Problem {
     pub fn new(x: ArrayView2<'_, f64>, y: &[bool], options: &Options<'_>) -> Result<Self, FitError> {
         check_options(options)?;
         input::check_shape(x, y.len(), x.ncols() + 2)?;
-        let weights = row_weights(y, options)?;
-        let mut signed = strips(y, |label| if *label { 1.0 } else { -1.0 });
-        signed.iter_mut().flatten().zip(&weights).for_each(|(signed, w)| *signed *= w);
-        let at_zero: Vec<Strip> = signed.iter().map(|signed| signed.map(|w| -0.5 * w)).collect();
-        let (rows, reach, slope_at_zero) = Blocks::new(x, &strips(&weights, |w| *w), &at_zero);
+        let signed = signed(row_weights(y, options)?.as_deref(), y);
+        let (rows, reach, slope_at_zero) = Blocks::new(
+            x,
+            #[inline(always)]
+            |block| signed.get(block).map_or(ZEROS, |signed| signed.map(f64::abs)),
+            #[inline(always)]
+            |block| signed.get(block).map_or(ZEROS, |signed| signed.map(|w| -0.5 * w)),
+        );
         // a cell that is not finite makes the size of its column so
         if reach.iter().any(|size| !size.is_finite()) {
             input::check_cells(x)?;
@@ -81,33 +82,36 @@ impl Problem {
 
     /// The place where all weights are 0, which costs nothing.
     pub fn start(&self) -> Point {
-        let log_odds = vec![[0.0; super::blocks::ROWS]; self.rows.count()];
-        self.point(vec![0.0; self.width()], log_odds, self.slope_at_zero.clone())
+        self.point(vec![0.0; self.width()], self.slope_at_zero.clone())
     }
 
     /// The place `beta`.
     pub fn at(&self, beta: Vec<f64>) -> Point {
-        let (log_odds, gradient) = self.rows.there_and_back(&beta, |block, z| match self.signed.get(block) {
-            Some(signed) => slopes(signed, z),
-            None => *z,
-        });
-        self.point(beta, log_odds, gradient)
+        let gradient = self.rows.there_and_back(
+            &beta,
+            #[inline(always)]
+            |block, z| self.signed.get(block).map_or(ZEROS, |signed| slopes(signed, z)),
+        );
+        self.point(beta, gradient)
     }
 
     /// The place `beta` by the slope of the data alone.
-    fn point(&self, beta: Vec<f64>, log_odds: Vec<Strip>, mut gradient: Vec<f64>) -> Point {
+    fn point(&self, beta: Vec<f64>, mut gradient: Vec<f64>) -> Point {
         gradient.iter_mut().zip(&beta).skip(1).for_each(|(g, b)| *g += self.l2 * b);
         let relative = gradient.iter().zip(&self.reach).filter(|(_, reach)| **reach > 0.0);
         let relative = relative.map(|(g, reach)| g.abs() / reach);
         // NaN stays
         let relative = relative.fold(0.0, |a: f64, b| if a.is_nan() || b <= a { a } else { b });
-        Point { beta, log_odds, gradient, relative }
+        Point { beta, gradient, relative }
     }
 
     /// The penalised loss at a place.
     pub fn loss(&self, at: &Point) -> f64 {
-        let rows = self.signed.iter().flatten().zip(at.log_odds.iter().flatten());
-        let data: f64 = rows.map(|(w, z)| w.abs() * softplus(if *w < 0.0 { *z } else { -z })).sum();
+        let data = self.rows.sum(
+            &at.beta,
+            #[inline(always)]
+            |block, z| self.signed.get(block).map_or(ZEROS, |signed| losses(signed, z)),
+        );
         let penalised = at.beta.get(1..).unwrap_or_default();
         data + 0.5 * self.l2 * dot(penalised, penalised)
     }
@@ -128,8 +132,12 @@ impl Problem {
     }
 
     fn curvature_of_every(&self, nth: usize, at: &Point) -> Result<Factor, FitError> {
-        let every = self.signed.iter().zip(&at.log_odds).step_by(nth);
-        let mut triangle = self.rows.gram(every.map(|(signed, z)| curves(signed, z)), nth);
+        let mut triangle = self.rows.gram(
+            nth,
+            &at.beta,
+            #[inline(always)]
+            |block, z| self.signed.get(block).map_or(ZEROS, |signed| curves(signed, z)),
+        );
         let share = self.rows.count() as f64 / self.rows.count().div_ceil(nth) as f64;
         triangle.iter_mut().for_each(|sum| *sum *= share);
         let mut rest = triangle.as_slice();
@@ -167,8 +175,12 @@ impl Problem {
 
     /// Whether the place tells the classes apart without error, so that there is no minimum. Rows of weight 0 do not matter.
     pub fn is_unbounded(&self, at: &Point) -> bool {
-        let mut rows = self.signed.iter().flatten().zip(at.log_odds.iter().flatten());
-        self.l2 == 0.0 && rows.all(|(w, z)| *w == 0.0 || w.signum() * z > 1e-9)
+        let apart = || {
+            let log_odds = self.rows.times(&at.beta);
+            let mut rows = self.signed.iter().flatten().zip(log_odds.iter().flatten());
+            rows.all(|(w, z)| *w == 0.0 || w.signum() * z > 1e-9)
+        };
+        self.l2 == 0.0 && apart()
     }
 }
 
@@ -176,7 +188,7 @@ impl Problem {
 /// 1 - p loses.
 #[inline(always)]
 fn slopes(signed: &Strip, z: &Strip) -> Strip {
-    let mut slopes = [0.0; super::blocks::ROWS];
+    let mut slopes = ZEROS;
     for ((slope, w), z) in slopes.iter_mut().zip(signed).zip(z) {
         let right = (*w < 0.0) != (*z >= 0.0);
         let e = exp_of_negative(-z.abs());
@@ -185,15 +197,37 @@ fn slopes(signed: &Strip, z: &Strip) -> Strip {
     slopes
 }
 
+/// By each row's log-odds its loss, w ln(1 + exp(-z)) for a win and w ln(1 + exp(z)) for a loss.
+#[inline(always)]
+fn losses(signed: &Strip, z: &Strip) -> Strip {
+    let mut losses = ZEROS;
+    for ((loss, w), z) in losses.iter_mut().zip(signed).zip(z) {
+        let against = if *w < 0.0 { *z } else { -z };
+        *loss = w.abs() * (against.max(0.0) + ln_1p_of_share(exp_of_negative(-z.abs())));
+    }
+    losses
+}
+
 /// By each row's log-odds the curvature of its loss, w p (1 - p).
 #[inline(always)]
 fn curves(signed: &Strip, z: &Strip) -> Strip {
-    let mut curves = [0.0; super::blocks::ROWS];
+    let mut curves = ZEROS;
     for ((curve, w), z) in curves.iter_mut().zip(signed).zip(z) {
         let e = exp_of_negative(-z.abs());
         *curve = w.abs() * e / ((1.0 + e) * (1.0 + e));
     }
     curves
+}
+
+/// The weights by blocks, those of losses negative, filled up with zeros.
+fn signed(weights: Option<&[f64]>, y: &[bool]) -> Vec<Strip> {
+    let sign = |label: &bool| 2.0 * f64::from(u8::from(*label)) - 1.0;
+    let mut strips = vec![ZEROS; y.len().div_ceil(ROWS)];
+    for (strip, y) in strips.iter_mut().zip(y.chunks(ROWS)) {
+        strip.iter_mut().zip(y).for_each(|(cell, label)| *cell = sign(label));
+    }
+    strips.iter_mut().flatten().zip(weights.unwrap_or_default()).for_each(|(cell, w)| *cell *= w);
+    strips
 }
 
 fn check_options(options: &Options<'_>) -> Result<(), FitError> {
@@ -206,15 +240,21 @@ fn check_options(options: &Options<'_>) -> Result<(), FitError> {
     if options.solver == Solver::Smartcore && weighted { Err(FitError::WeightsUnsupported) } else { Ok(()) }
 }
 
-/// Sample weights times class weights. Balanced: total / (2 x weight of the class), as scikit-learn has it.
-fn row_weights(y: &[bool], options: &Options<'_>) -> Result<Vec<f64>, FitError> {
+/// Sample weights times class weights, `None` where all are 1. Balanced: total / (2 x weight of the class), as scikit-learn has
+/// it.
+fn row_weights(y: &[bool], options: &Options<'_>) -> Result<Option<Vec<f64>>, FitError> {
+    let balanced = options.class_weights == ClassWeights::Balanced;
+    if options.sample_weights.is_none() && !balanced {
+        let [yes, no] = [true, false].map(|label| y.contains(&label));
+        return if yes && no { Ok(None) } else { Err(FitError::SingleClass { label: yes }) };
+    }
     let mut weights = input::weights(y.len(), options.sample_weights)?;
     let (yes, no) = input::class_totals(y, &weights)?;
-    if options.class_weights == ClassWeights::Balanced {
+    if balanced {
         let half = (yes + no) / 2.0;
         weights.iter_mut().zip(y).for_each(|(w, &label)| *w *= half / if label { yes } else { no });
     }
-    Ok(weights)
+    Ok(Some(weights))
 }
 
 pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -234,6 +274,6 @@ mod tests {
             Options { sample_weights: Some(&weights), class_weights: ClassWeights::Balanced, ..Options::default() };
         let problem = Problem::new(x.view(), &y, &options).unwrap();
         let (start, zero) = (problem.start(), problem.at(vec![0.0; 4]));
-        assert_eq!((start.gradient, start.log_odds, start.relative), (zero.gradient, zero.log_odds, zero.relative));
+        assert_eq!((start.gradient, start.relative), (zero.gradient, zero.relative));
     }
 }

@@ -118,7 +118,7 @@ fn fit_nested(
     match (spec, y) {
         (ModelSpec::Logistic(spec), Values::Classes(labels)) => {
             // smartcore stops where its loss no longer falls
-            let tolerance = if spec.solver == Solver::Newton { 1e-8 } else { 1e-4 };
+            let tolerance = if spec.solver == Solver::Newton { 1e-6 } else { 1e-4 };
             let LogisticSpec { l2, class_weights, solver } = *spec;
             let options =
                 Options { l2, class_weights, solver, sample_weights: weights, tolerance, ..Options::default() };

@@ -10,7 +10,7 @@ use crate::{
         Timestamp, TradingDay,
         snapshot::{TrendRegime, VolatilityRegime},
     },
-    features::row::Schema,
+    features::{fit::FitError, row::Schema, table::Table},
     models::Target,
 };
 
@@ -64,6 +64,8 @@ pub struct Examples {
     schema: Schema,
     rows: Vec<Example>,
     lives: Lives,
+    table: Table,
+    truth: Vec<f64>,
 }
 
 /// Trades that nothing can be learnt from.
@@ -73,6 +75,9 @@ pub enum InvalidExamples {
     /// A row of another schema.
     #[error("trade {row} has {found} inputs, the schema has {expected}")]
     Width { row: usize, expected: usize, found: usize },
+    /// An input that no computation can use.
+    #[error(transparent)]
+    Inputs(#[from] FitError),
     /// A number that cannot be.
     #[error("trade {row} has {value} for its {what}: it must be {range}")]
     Number { row: usize, what: &'static str, value: f64, range: &'static str },
@@ -117,7 +122,10 @@ impl Examples {
             check(row, example, goal, schema.width())?;
         }
         let lives = Lives::new(rows.iter().map(|example| example.life).collect())?;
-        Ok(Self { goal, schema, rows, lives })
+        let values: Vec<&[Option<f64>]> = rows.iter().map(|example| example.values.as_slice()).collect();
+        let table = Table::new(&schema, &values)?;
+        let truth = rows.iter().map(|example| example.truth).collect();
+        Ok(Self { goal, schema, rows, lives, table, truth })
     }
 
     /// What is to be foretold.
@@ -172,12 +180,12 @@ impl Examples {
 
     /// What is to be foretold of `rows`.
     pub fn truth(&self, rows: &[usize]) -> Vec<f64> {
-        self.pick(rows).map(|example| example.truth).collect()
+        rows.iter().filter_map(|row| self.truth.get(*row).copied()).collect()
     }
 
-    /// The inputs of `rows`.
-    pub fn values<'a>(&'a self, rows: &'a [usize]) -> Vec<&'a [Option<f64>]> {
-        self.pick(rows).map(|example| example.values.as_slice()).collect()
+    /// The inputs of all of them.
+    pub fn table(&self) -> &Table {
+        &self.table
     }
 }
 

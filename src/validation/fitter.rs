@@ -4,13 +4,14 @@
 //! others, so nothing of what a model is judged on can leak in through a mean or a quantile.
 
 use super::example::Examples;
+use crate::features::table::{Rows, Sample};
 
 /// Makes a model from a training set. The same set must give the same model.
 pub type Fitter<'a> = dyn Fn(&TrainingSet<'_>) -> Result<Fitted, NoFit> + 'a;
 
 /// Scores rows of inputs, one score each: a probability where the goal is a class, a share of 0 to 1 or the figure
 /// itself where it is not.
-pub type Score = dyn Fn(&[&[Option<f64>]]) -> Result<Vec<f64>, NoFit>;
+pub type Score = dyn Fn(&Rows<'_>) -> Result<Vec<f64>, NoFit>;
 
 /// What to learn from.
 #[derive(Debug, Clone, Copy)]
@@ -43,19 +44,19 @@ pub struct NoFit(pub String);
 
 impl<'a> TrainingSet<'a> {
     /// Inputs of its rows, with the repeats.
-    pub fn values(&self) -> Vec<&'a [Option<f64>]> {
-        self.examples.values(self.rows)
+    pub fn inputs(&self) -> Rows<'a> {
+        self.examples.table().rows(self.rows)
     }
 
-    /// Each row once: its number, its truth and how often it occurs.
-    pub fn distinct(&self) -> Vec<(usize, f64, f64)> {
-        let mut distinct: Vec<(usize, f64, f64)> = Vec::with_capacity(self.rows.len());
-        for (&row, &truth) in self.rows.iter().zip(self.truth) {
-            match distinct.last_mut() {
-                Some((last, _, times)) if *last == row => *times += 1.0,
-                _ => distinct.push((row, truth, 1.0)),
-            }
-        }
-        distinct
+    /// Each row once, with how often it occurs.
+    pub fn sample(&self) -> Sample {
+        Sample::new(self.rows)
+    }
+
+    /// What is to be foretold of each row of its [`Self::sample`].
+    pub fn distinct_truth(&self) -> Vec<f64> {
+        let mut last = None;
+        let mut first = |row: &usize| last.replace(*row) != Some(*row);
+        self.rows.iter().zip(self.truth).filter(|(row, _)| first(row)).map(|(_, truth)| *truth).collect()
     }
 }

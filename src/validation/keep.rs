@@ -56,13 +56,14 @@ pub(super) fn version(
         ));
     }
     let names: Vec<&str> = learnt.design.names().collect();
-    let x = recipe::columns(&learnt.design, &examples.values(&split.train))?;
+    let x = recipe::columns(&learnt.design, &examples.table().rows(&split.train))?;
     let labels: Vec<bool> = truth.iter().map(|truth| *truth >= 0.5).collect();
     let real = recipe.target.kind() == TargetKind::Real;
     let y = if real { Values::Reals(&truth) } else { Values::Classes(&labels) };
     let data_hash = DataHash::of_values(&names, x.view(), y);
     let trial = trial(&birth, recipe, &report, &names, data_hash);
-    let scores = scores(&learnt, &examples.values(&split.test))?;
+    let compiled = learnt.model.compile().map_err(|error| TrainError::Stored(error.to_string()))?;
+    let scores = learnt.scores(&compiled, &examples.table().rows(&split.test))?;
     let test_labels: Vec<bool> = examples.truth(&split.test).iter().map(|truth| *truth >= 0.5).collect();
     let won = |example: &super::Example| if real { example.pnl > 0.0 } else { example.truth >= 0.5 };
     let wins = examples.pick(&split.train).filter(|example| won(example)).count();
@@ -141,12 +142,6 @@ fn hyper(order: &Order, options: &Options, strength: f64) -> BTreeMap<Box<str>, 
     let days = order.days.map(|days| ("days".into(), vec![f64::from(days)]));
     let own = [("strength".into(), vec![strength]), ("strengths_tried".into(), options.strengths.clone())];
     own.into_iter().chain(days).collect()
-}
-
-fn scores(learnt: &Learnt, rows: &[&[Option<f64>]]) -> Result<Vec<f64>, TrainError> {
-    let compiled = learnt.model.compile().map_err(|error| TrainError::Stored(error.to_string()))?;
-    let mut columns = Vec::new();
-    rows.iter().map(|row| Ok(learnt.value(&compiled, row, &mut columns)?)).collect()
 }
 
 fn references(learnt: &Learnt, examples: &Examples, rows: &[usize]) -> BTreeMap<Box<str>, Reference> {

@@ -10,8 +10,9 @@ use super::{
 use crate::{
     features::{
         DesignOptions,
-        design::{DesignMatrix, InvalidRow},
-        fit as fit_design,
+        design::DesignMatrix,
+        fit::fit_sample,
+        table::{Rows, Sample},
     },
     models::{
         Calibration, Compiled, Held, Kind, Method, ModelRecord, ModelSpec, Options as FitOptions, Solver, Target,
@@ -72,8 +73,9 @@ impl Recipe<'_> {
     /// # Errors
     /// [`NoFit`] with the reason in words.
     pub fn learn(&self, set: &TrainingSet<'_>) -> Result<Learnt, NoFit> {
-        let design = fit_design::fit(set.examples.schema(), &set.values(), self.design).map_err(refuse)?;
-        let data = self.data(set, &design)?;
+        let (examples, sample) = (set.examples, set.sample());
+        let design = fit_sample(examples.schema(), examples.table(), &sample, self.design).map_err(refuse)?;
+        let data = self.data(set, sample, &design)?;
         let model = if self.target.kind() == TargetKind::CalibratedClass {
             self.with_calibration(&data, set.strength)?
         } else {
@@ -93,24 +95,21 @@ impl Recipe<'_> {
     }
 
     /// A repeated row is one with a weight: less to multiply for the same sums.
-    fn data(&self, set: &TrainingSet<'_>, design: &DesignMatrix) -> Result<Data, NoFit> {
-        let distinct = set.distinct();
+    fn data(&self, set: &TrainingSet<'_>, sample: Sample, design: &DesignMatrix) -> Result<Data, NoFit> {
         let knows_weights = !(self.kind == Kind::Logistic && self.solver == Solver::Smartcore);
-        let (rows, truth, weights) = if distinct.len() < set.rows.len() && knows_weights {
-            let rows: Vec<usize> = distinct.iter().map(|(row, ..)| *row).collect();
-            let truth: Vec<f64> = distinct.iter().map(|(_, truth, _)| *truth).collect();
-            (rows, truth, Some(distinct.iter().map(|(.., times)| *times).collect()))
+        let (rows, truth, weights) = if sample.rows.len() < sample.total && knows_weights {
+            (sample.rows, set.distinct_truth(), Some(sample.times))
         } else {
             (set.rows.to_vec(), set.truth.to_vec(), None)
         };
-        let x = matrix(design, &set.examples.values(&rows))?;
+        let x = columns(design, &set.examples.table().rows(&rows))?;
         let lives = set.examples.pick(&rows).map(|example| example.life).collect();
         let labels = truth.iter().map(|truth| *truth >= 0.5).collect();
         Ok(Data { lives, x, truth, labels, weights })
     }
 
     fn uncalibrated(&self, data: &Data, strength: f64) -> Result<ModelRecord, NoFit> {
-        let spread = standard_deviation(&data.truth).unwrap_or(1.0);
+        let spread = if self.is_real() { standard_deviation(&data.truth) } else { None }.unwrap_or(1.0);
         let members = self.kind.members(self.target.kind(), strength, spread, self.solver);
         let mut fitted = Vec::with_capacity(members.len());
         for spec in &members {
@@ -172,16 +171,18 @@ impl Recipe<'_> {
 }
 
 impl Learnt {
-    /// What it gives for a row of inputs.
+    /// What it gives for rows of inputs.
     ///
     /// # Errors
-    /// [`NoFit`] for a row of another schema, and for a score that is not finite.
-    pub fn value(&self, compiled: &Compiled, row: &[Option<f64>], columns: &mut Vec<f64>) -> Result<f64, NoFit> {
-        match self.design.transform(row, columns) {
-            Ok(()) => compiled.value(columns).ok_or_else(|| NoFit("a score is not finite".to_owned())),
-            Err(InvalidRow::NothingKnown { .. }) => Ok(self.unknown),
-            Err(error @ InvalidRow::Width { .. }) => Err(refuse(error)),
+    /// [`NoFit`] for rows of another schema, and for a score that is not finite.
+    pub fn scores(&self, compiled: &Compiled, rows: &Rows<'_>) -> Result<Vec<f64>, NoFit> {
+        let all = self.design.transform_all(rows).map_err(refuse)?;
+        let score = |row: &[f64]| compiled.value(row).ok_or_else(|| NoFit("a score is not finite".to_owned()));
+        let mut scores = all.cells.chunks_exact(self.design.width()).map(score).collect::<Result<Vec<f64>, NoFit>>()?;
+        for place in all.unknown {
+            scores.get_mut(place).into_iter().for_each(|score| *score = self.unknown);
         }
+        Ok(scores)
     }
 
     /// The same, as a validation takes it.
@@ -191,11 +192,7 @@ impl Learnt {
     pub fn fitted(self) -> Result<Fitted, NoFit> {
         let compiled = self.model.compile().map_err(refuse)?;
         let effects = self.effects();
-        let score = move |rows: &[&[Option<f64>]]| {
-            let mut columns = Vec::with_capacity(self.design.width());
-            rows.iter().map(|row| self.value(&compiled, row, &mut columns)).collect()
-        };
-        Ok(Fitted { score: Box::new(score), effects })
+        Ok(Fitted { score: Box::new(move |rows| self.scores(&compiled, rows)), effects })
     }
 
     /// Per column what it says: the weight where the model is linear, else its importance.
@@ -241,24 +238,11 @@ impl Data {
     }
 }
 
-/// A row of which nothing is known stands at the centre of every column.
-fn matrix(design: &DesignMatrix, rows: &[&[Option<f64>]]) -> Result<Array2<f64>, NoFit> {
-    let mut cells = Vec::with_capacity(rows.len() * design.width());
-    let mut columns = Vec::with_capacity(design.width());
-    for row in rows {
-        if design.transform(row, &mut columns).is_err() {
-            columns.resize(design.width(), 0.0);
-        }
-        cells.extend_from_slice(&columns);
-    }
-    Array2::from_shape_vec((rows.len(), design.width()), cells).map_err(refuse)
+/// The design's columns of `rows`; one of which nothing is known stands at the centre of each.
+pub(super) fn columns(design: &DesignMatrix, rows: &Rows<'_>) -> Result<Array2<f64>, NoFit> {
+    let all = design.transform_all(rows).map_err(refuse)?;
+    Array2::from_shape_vec((rows.len(), design.width()), all.cells).map_err(refuse)
 }
-
-/// The design's columns of `rows`, for what is said about the data of a model.
-pub(super) fn columns(design: &DesignMatrix, rows: &[&[Option<f64>]]) -> Result<Array2<f64>, NoFit> {
-    matrix(design, rows)
-}
-
 fn refuse(error: impl std::fmt::Display) -> NoFit {
     NoFit(error.to_string())
 }

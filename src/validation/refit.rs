@@ -10,6 +10,7 @@ use super::{
     progress::{Progress, Stage},
     splits::{Life, Lives, Split, SplitError, TimeSplit, Window, blocks},
 };
+use crate::features::table::Rows;
 
 /// Why a part of the validation could not be done, in words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,11 +70,11 @@ impl Refit<'_> {
     /// Scores of `rows`, checked: one each, finite, and from 0 to 1 where the goal asks for that. What a regression
     /// predicts beyond 0 and 1 is cut there.
     pub fn score(&self, model: &Fitted, rows: &[usize]) -> Result<Vec<f64>, NoFit> {
-        self.score_values(model, &self.examples.values(rows))
+        self.score_rows(model, &self.examples.table().rows(rows))
     }
 
     /// The same for rows of inputs.
-    pub fn score_values(&self, model: &Fitted, rows: &[&[Option<f64>]]) -> Result<Vec<f64>, NoFit> {
+    pub fn score_rows(&self, model: &Fitted, rows: &Rows<'_>) -> Result<Vec<f64>, NoFit> {
         let goal = self.examples.goal();
         let mut scores = (model.score)(rows)?;
         if scores.len() != rows.len() {

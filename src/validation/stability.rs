@@ -1,6 +1,6 @@
 //! Whether a model says the same about other draws of the same trades, other months and other regimes.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, iter};
 
 use rand::{RngExt, seq::SliceRandom};
 use rand_pcg::Pcg64;
@@ -87,9 +87,11 @@ impl Refit<'_> {
         let mut of_row = vec![(0.0, 0.0); test.len()];
         for _ in 0..self.options.effort.bootstrap {
             progress.tick(Stage::Bootstrap);
-            let mut sample: Vec<usize> =
-                rows.iter().filter_map(|_| rows.get(rng.random_range(0..rows.len())).copied()).collect();
-            sample.sort_unstable();
+            let mut times = vec![0; rows.len()];
+            for _ in rows {
+                times.get_mut(rng.random_range(0..rows.len())).into_iter().for_each(|times| *times += 1);
+            }
+            let sample: Vec<usize> = rows.iter().zip(times).flat_map(|(row, n)| iter::repeat_n(*row, n)).collect();
             match self.fit(&sample, strength).and_then(|model| self.score(&model, test)) {
                 Ok(scores) => {
                     for ((sum, squares), score) in of_row.iter_mut().zip(&scores) {
@@ -155,24 +157,20 @@ impl Refit<'_> {
     ) -> Result<(Vec<Importance>, Option<f64>), Missing> {
         let mut rng = self.random(3);
         let truth = self.examples.truth(test);
-        let mut rows: Vec<Vec<Option<f64>>> = self.examples.pick(test).map(|example| example.values.clone()).collect();
+        let rows = self.examples.table().rows(test);
         let mut losses: Vec<(Box<str>, Vec<f64>)> = Vec::new();
-        for (place, name) in self.examples.schema().names().enumerate() {
+        for (position, name) in self.examples.schema().names().enumerate() {
             progress.tick(Stage::Importance);
-            let own: Vec<Option<f64>> = rows.iter().filter_map(|row| row.get(place).copied()).collect();
-            let mut shuffled = own.clone();
+            let mut shuffled = test.to_vec();
             let mut of_input = Vec::new();
-            let is_known = own.iter().any(Option::is_some);
+            let is_known = (0..rows.len()).any(|place| rows.value(place, position).is_some());
             for _ in 0..self.options.effort.importance {
                 if is_known {
                     shuffled.shuffle(&mut rng);
-                    set_column(&mut rows, place, &shuffled);
                 }
-                let views: Vec<&[Option<f64>]> = rows.iter().map(Vec::as_slice).collect();
-                let scores = self.score_values(model, &views)?;
+                let scores = self.score_rows(model, &rows.with_input_of(position, &shuffled))?;
                 of_input.extend(self.examples.goal().skill(&truth, &scores).map(|skill| observed - skill));
             }
-            set_column(&mut rows, place, &own);
             losses.push((name.into(), of_input));
         }
         let agreement = self.importance_agreement(&losses);
@@ -296,12 +294,6 @@ fn top_of(items: &[(Box<str>, f64)], top: usize, size: impl Fn(f64) -> f64) -> V
 
 fn summary(input: Box<str>, losses: &[f64]) -> Option<Importance> {
     Some(Importance { input, loss: mean(losses)?, deviation: standard_deviation(losses)? })
-}
-
-fn set_column(rows: &mut [Vec<Option<f64>>], place: usize, values: &[Option<f64>]) {
-    for (row, value) in rows.iter_mut().zip(values) {
-        row.get_mut(place).into_iter().for_each(|cell| *cell = *value);
-    }
 }
 
 fn check_failures(failed: &[NoFit], of: usize) -> Result<(), Missing> {
