@@ -1,8 +1,8 @@
 //! Names of trades, symbols and model versions.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, marker::PhantomData, str::FromStr, sync::Arc};
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A name that cannot be used, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,13 +23,11 @@ fn invalid(what: &'static str, text: &str, rule: &'static str) -> InvalidId {
 /// The trader's own name of one signal and the trade it may become: `[A-Za-z0-9._:/-]{1,64}`, unique for ever.
 ///
 /// A signal's record, its answer and what is remembered of it all name it, so copies share the text.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(try_from = "Box<str>")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TradeId(Arc<str>);
 
 /// A traded instrument, such as `ES`: `[A-Z0-9._]{1,16}`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(try_from = "Box<str>")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Symbol {
     /// Filled up with zeros, which stand before every character that is allowed.
     text: [u8; MAX_SYMBOL],
@@ -39,8 +37,7 @@ pub struct Symbol {
 const MAX_SYMBOL: usize = 16;
 
 /// One trained model: the symbol it serves and a number that only grows, written `ES/14`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(try_from = "Box<str>")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VersionId {
     /// The symbol whose signals this version scores.
     pub symbol: Symbol,
@@ -57,13 +54,13 @@ impl TradeId {
     ///
     /// # Errors
     /// [`InvalidId`] when it is empty, longer than 64 bytes or has another character.
-    pub fn new(text: impl Into<Box<str>>) -> Result<Self, InvalidId> {
-        let text = text.into();
+    pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidId> {
+        let text = text.as_ref();
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'/' | b'-');
         if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
             Ok(Self(text.into()))
         } else {
-            Err(invalid("trade_id", &text, TRADE_ID_RULE))
+            Err(invalid("trade_id", text, TRADE_ID_RULE))
         }
     }
 
@@ -78,8 +75,8 @@ impl Symbol {
     ///
     /// # Errors
     /// [`InvalidId`] when it is empty, longer than 16 bytes or has another character.
-    pub fn new(text: impl Into<Box<str>>) -> Result<Self, InvalidId> {
-        let given = text.into();
+    pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidId> {
+        let given = text.as_ref();
         let allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_');
         let mut text = [0; MAX_SYMBOL];
         match (text.get_mut(..given.len()), u8::try_from(given.len())) {
@@ -87,7 +84,7 @@ impl Symbol {
                 place.copy_from_slice(given.as_bytes());
                 Ok(Self { text, length })
             }
-            _ => Err(invalid("symbol", &given, SYMBOL_RULE)),
+            _ => Err(invalid("symbol", given, SYMBOL_RULE)),
         }
     }
 
@@ -137,24 +134,52 @@ impl fmt::Display for VersionId {
     }
 }
 
-impl TryFrom<Box<str>> for TradeId {
-    type Error = InvalidId;
-    fn try_from(text: Box<str>) -> Result<Self, InvalidId> {
+impl FromStr for TradeId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
         Self::new(text)
     }
 }
 
-impl TryFrom<Box<str>> for Symbol {
-    type Error = InvalidId;
-    fn try_from(text: Box<str>) -> Result<Self, InvalidId> {
+impl FromStr for Symbol {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
         Self::new(text)
     }
 }
 
-impl TryFrom<Box<str>> for VersionId {
-    type Error = InvalidId;
-    fn try_from(text: Box<str>) -> Result<Self, InvalidId> {
-        text.parse()
+/// Reads a name where it stands, without a copy of its text first.
+struct Name<T>(PhantomData<T>);
+
+impl<T: FromStr<Err = InvalidId>> de::Visitor<'_> for Name<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for TradeId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Name(PhantomData))
+    }
+}
+
+impl<'de> Deserialize<'de> for Symbol {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Name(PhantomData))
+    }
+}
+
+impl<'de> Deserialize<'de> for VersionId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Name(PhantomData))
     }
 }
 

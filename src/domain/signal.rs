@@ -69,12 +69,33 @@ pub struct SignalLine {
     pub deadline_us: Option<u64>,
 }
 
-/// The line as written. All four sections or `features`, not both.
+/// Text that need only be text.
+struct Text;
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyText;
+        impl serde::de::Visitor<'_> for AnyText {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Text, E> {
+                Ok(Text)
+            }
+        }
+        deserializer.deserialize_str(AnyText)
+    }
+}
+
+/// The line as written, what is large in boxes, since it is moved about. All four sections or `features`, not both.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WireLine<'a> {
-    #[serde(default, rename = "type", borrow)]
-    _kind: Option<std::borrow::Cow<'a, str>>,
+    #[serde(default, rename = "type")]
+    _kind: Option<Text>,
     #[serde(default, borrow)]
     id: Option<&'a RawValue>,
     #[serde(default)]
@@ -86,15 +107,15 @@ struct WireLine<'a> {
     #[serde(default)]
     confidence: Option<Probability>,
     #[serde(default)]
-    market_state: Option<MarketState>,
+    market_state: Option<Box<MarketState>>,
     #[serde(default)]
-    battle_navale_analysis: Option<Analysis>,
+    battle_navale_analysis: Option<Box<Analysis>>,
     #[serde(default)]
-    market_structure: Option<Structure>,
+    market_structure: Option<Box<Structure>>,
     #[serde(default)]
-    execution_context: Option<Execution>,
+    execution_context: Option<Box<Execution>>,
     #[serde(default)]
-    outcome_metrics: Option<Outcome>,
+    outcome_metrics: Option<Box<Outcome>>,
     #[serde(default)]
     features: Option<FeatureVector>,
     #[serde(default)]
@@ -134,7 +155,7 @@ impl SignalLine {
                 inputs,
                 extra: wire.extra,
             },
-            outcome: wire.outcome_metrics,
+            outcome: wire.outcome_metrics.map(|outcome| *outcome),
             deadline_us: wire.deadline_us,
         };
         Ok((wire.id, parsed))
@@ -153,10 +174,10 @@ impl Signal {
 
 impl Inputs {
     fn from_wire(
-        market_state: Option<MarketState>,
-        analysis: Option<Analysis>,
-        structure: Option<Structure>,
-        execution: Option<Execution>,
+        market_state: Option<Box<MarketState>>,
+        analysis: Option<Box<Analysis>>,
+        structure: Option<Box<Structure>>,
+        execution: Option<Box<Execution>>,
         features: Option<FeatureVector>,
     ) -> Result<Self, InvalidLine> {
         let any_section = market_state.is_some() || analysis.is_some() || structure.is_some() || execution.is_some();
@@ -180,10 +201,10 @@ impl Inputs {
         let missing =
             |name: &str| field_error("missing_field", name, "a snapshot needs all four sections (or give `features`)");
         Ok(Self::Snapshot(Box::new(MarketSnapshot {
-            market_state: market_state.ok_or_else(|| missing("market_state"))?,
-            battle_navale_analysis: analysis.ok_or_else(|| missing("battle_navale_analysis"))?,
-            market_structure: structure.ok_or_else(|| missing("market_structure"))?,
-            execution_context: execution.ok_or_else(|| missing("execution_context"))?,
+            market_state: *market_state.ok_or_else(|| missing("market_state"))?,
+            battle_navale_analysis: *analysis.ok_or_else(|| missing("battle_navale_analysis"))?,
+            market_structure: *structure.ok_or_else(|| missing("market_structure"))?,
+            execution_context: *execution.ok_or_else(|| missing("execution_context"))?,
         })))
     }
 }

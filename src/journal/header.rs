@@ -81,7 +81,7 @@ fn put_float(out: &mut Vec<u8>, number: f64) {
 /// Symbols and names of reasons are far shorter than a byte can count.
 fn put_word(out: &mut Vec<u8>, word: &str) {
     out.push(u8::try_from(word.len()).unwrap_or(u8::MAX));
-    out.extend(word.bytes().take(usize::from(u8::MAX)));
+    out.extend_from_slice(word.as_bytes().get(..usize::from(u8::MAX)).unwrap_or(word.as_bytes()));
 }
 
 /// What is left to read.

@@ -3,17 +3,29 @@
 //! Assignment is BLAKE2b with an 8-byte digest, keyed by the salt and read as a big-endian integer over 2^64. Anyone can
 //! recompute it, for example with `hashlib.blake2b(id, digest_size=8, key=salt)` in Python.
 
+use std::fmt;
+
 use blake2::{
-    Blake2bMac,
-    digest::{Mac, consts::U8},
+    Blake2bVarCore,
+    digest::{
+        Output,
+        block_api::{Block, Buffer, UpdateCore, VariableOutputCore},
+    },
 };
 
 use super::answer::Policy;
 use crate::domain::{Arm, Opinion, Split, TradeId, VersionId};
 
+/// Bytes of a hash, of which a position is made.
+const DIGEST_BYTES: usize = 8;
+
 /// Key of an assignment, at most 64 bytes: experiments with different salts split the same trades independently.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Salt(Box<[u8]>);
+#[derive(Clone)]
+pub struct Salt {
+    key: Box<[u8]>,
+    /// The hash once it has taken in its key, which costs as much as a trade's id.
+    keyed: Blake2bVarCore,
+}
 
 /// The versions that split the trades of a symbol. It holds no model, so that trades are given out also while none may
 /// speak: an outage counts in the arm that the salt gave the trade.
@@ -119,21 +131,38 @@ impl Assigned {
     }
 }
 
+impl PartialEq for Salt {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl fmt::Debug for Salt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Salt").field(&self.key.escape_ascii().to_string()).finish()
+    }
+}
+
 impl Salt {
     /// A salt from text, cut at the 64 bytes that BLAKE2b takes as key. Empty text gives the unkeyed hash.
     pub fn new(text: &str) -> Self {
-        Self(text.bytes().take(64).collect())
+        let key: Box<[u8]> = text.bytes().take(64).collect();
+        let mut keyed = Blake2bVarCore::new_with_params(&[], &[], key.len(), DIGEST_BYTES);
+        if !key.is_empty() {
+            let mut block = Block::<Blake2bVarCore>::default();
+            block.iter_mut().zip(&*key).for_each(|(to, from)| *to = *from);
+            keyed.update_blocks(&[block]);
+        }
+        Self { key, keyed }
     }
 
     /// Where `trade_id` falls in [0, 1): uniform over ids, the same for ever.
     pub fn position(&self, trade_id: &TradeId) -> f64 {
-        // `new_from_slice` would hash a block of zeros for an empty key, which is not the unkeyed hash
-        let key = (!self.0.is_empty()).then_some(&*self.0);
-        let Ok(mut mac) = Blake2bMac::<U8>::new_with_salt_and_personal(key, &[], &[]) else {
-            return 0.0; // cannot happen: the key is cut to the size that is allowed
-        };
-        mac.update(trade_id.as_str().as_bytes());
-        let digest: [u8; 8] = mac.finalize().into_bytes().into();
+        let (mut hash, mut last) = (self.keyed.clone(), Buffer::<Blake2bVarCore>::default());
+        last.digest_blocks(trade_id.as_str().as_bytes(), |blocks| hash.update_blocks(blocks));
+        let mut output = Output::<Blake2bVarCore>::default();
+        hash.finalize_variable_core(&mut last, &mut output);
+        let digest = output.first_chunk::<DIGEST_BYTES>().copied().unwrap_or_default();
         // the top 53 bits, so that the division is exact and the result stays below 1
         (u64::from_be_bytes(digest) >> 11) as f64 / (1u64 << 53) as f64
     }
