@@ -9,10 +9,14 @@
 //! monitor is asked for all its figures, every 10 ms and without a pause.
 
 use std::{
+    collections::BTreeMap,
     error::Error,
     fs,
     io::{BufRead, BufReader, Read, Write},
-    os::unix::net::{UnixListener, UnixStream},
+    os::{
+        fd::AsFd,
+        unix::net::{UnixListener, UnixStream},
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
@@ -20,6 +24,7 @@ use std::{
     time::Duration,
 };
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use vigie::clock::Stopwatch;
 
 const VIGIE: &str = env!("CARGO_BIN_EXE_vigie");
@@ -50,7 +55,8 @@ struct Server {
 #[derive(Default)]
 struct Figures {
     micros: Vec<f64>,
-    cpu_ns: u64,
+    /// By the name of the thread.
+    cpu_ns: BTreeMap<String, u64>,
     requests: usize,
 }
 
@@ -253,6 +259,8 @@ impl Connection {
     fn ask(&mut self, request: &str) -> Result<&str> {
         self.reader.get_mut().write_all(request.as_bytes())?;
         self.answer.clear();
+        // as the clients wait, who have a deadline; in a read it would be woken for nothing when its request is taken
+        poll(&mut [PollFd::new(self.reader.get_ref().as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
         self.reader.read_line(&mut self.answer)?;
         Ok(&self.answer)
     }
@@ -288,7 +296,9 @@ fn some(server: &Server, figures: &mut Figures, serial: &mut usize, requests: us
         connection.ask(&line)?;
         figures.micros.push(start.elapsed().as_secs_f64() * 1e6);
     }
-    figures.cpu_ns += server.cpu_ns()? - cpu_before;
+    for (thread, ns) in server.cpu_ns()? {
+        *figures.cpu_ns.entry(thread.clone()).or_default() += ns - cpu_before.get(&thread).copied().unwrap_or_default();
+    }
     figures.requests += requests;
     Ok(())
 }
@@ -320,7 +330,7 @@ impl Server {
         loop {
             let before = self.cpu_ns()?;
             thread::sleep(Duration::from_millis(300));
-            if self.cpu_ns()? - before < 3_000_000 {
+            if self.cpu_ns()?.values().sum::<u64>() - before.values().sum::<u64>() < 3_000_000 {
                 return Ok(());
             }
             if start.elapsed() > Duration::from_secs(60) {
@@ -329,14 +339,16 @@ impl Server {
         }
     }
 
-    /// Time all threads of the server spent on a processor, by the scheduler's count.
-    fn cpu_ns(&self) -> Result<u64> {
-        let mut total = 0;
+    /// Time the threads of the server spent on a processor, by the scheduler's count, those of a name together.
+    fn cpu_ns(&self) -> Result<BTreeMap<String, u64>> {
+        let mut threads = BTreeMap::new();
         for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let text = fs::read_to_string(task?.path().join("schedstat"))?;
-            total += text.split(' ').next().unwrap_or("0").parse::<u64>()?;
+            let task = task?.path();
+            let text = fs::read_to_string(task.join("schedstat"))?;
+            let name = fs::read_to_string(task.join("comm"))?.trim().to_owned();
+            *threads.entry(name).or_default() += text.split(' ').next().unwrap_or("0").parse::<u64>()?;
         }
-        Ok(total)
+        Ok(threads)
     }
 }
 
@@ -350,15 +362,19 @@ impl Drop for Server {
 impl Figures {
     fn take(&mut self, other: Self) {
         self.micros.extend(other.micros);
-        self.cpu_ns += other.cpu_ns;
+        other.cpu_ns.into_iter().for_each(|(thread, ns)| *self.cpu_ns.entry(thread).or_default() += ns);
         self.requests += other.requests;
     }
 
     fn print(mut self, name: &str) -> [f64; 3] {
         self.micros.sort_by(f64::total_cmp);
         let at = |share: f64| self.micros[((self.micros.len() - 1) as f64 * share) as usize];
-        let figures = [at(0.5), at(0.99), self.cpu_ns as f64 / self.requests as f64 / 1e3];
+        let each = |ns: u64| ns as f64 / self.requests as f64 / 1e3;
+        let figures = [at(0.5), at(0.99), each(self.cpu_ns.values().sum())];
         println!("{name}: p50 {:.1} us, p99 {:.1} us, CPU {:.1} us a request", figures[0], figures[1], figures[2]);
+        for (thread, ns) in self.cpu_ns.iter().filter(|(_, ns)| each(**ns) >= 0.05) {
+            println!("    thread {thread}: {:.1} us", each(*ns));
+        }
         figures
     }
 }

@@ -4,15 +4,19 @@
 //! neutral answer and drops the connection, so that a late answer is never taken for the next one's.
 
 use std::{
-    io::{self, Read, Write},
-    os::unix::net::UnixStream,
+    io::{self, Write},
+    os::{
+        fd::{AsFd, AsRawFd},
+        unix::net::UnixStream,
+    },
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use nix::{
     errno::Errno,
-    sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket},
+    poll::{PollFd, PollFlags, ppoll},
+    sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, socket},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -201,7 +205,6 @@ impl Connection {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let descriptor = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
         let address = UnixAddr::new(path)?;
-        use std::os::fd::AsRawFd;
         match connect(descriptor.as_raw_fd(), &address) {
             Ok(()) => {}
             Err(Errno::EAGAIN) => return Err(io::Error::new(io::ErrorKind::TimedOut, "its accept queue is full")),
@@ -231,11 +234,10 @@ impl Connection {
             if left.is_zero() && searched > 0 {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            self.stream.set_read_timeout(Some(at_least_one(left)))?;
             let mut chunk = [0; 16 * 1024];
             // a signal that is handled in this process, an interrupt for one, is no answer and no end of it
-            let read = match self.stream.read(&mut chunk) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted && !left.is_zero() => continue,
+            let read = match wait_and_read(&self.stream, &mut chunk, left) {
+                Err(Errno::EINTR | Errno::EAGAIN) if !left.is_zero() => continue,
                 read => read?,
             };
             match read {
@@ -243,6 +245,15 @@ impl Connection {
                 count => self.unread.extend_from_slice(chunk.get(..count).unwrap_or_default()),
             }
         }
+    }
+}
+
+/// What comes within `patience`. Who waits in a read instead is woken for nothing whenever the daemon takes what it was sent,
+/// which costs both a context switch or two a request.
+fn wait_and_read(stream: &UnixStream, into: &mut [u8], patience: Duration) -> Result<usize, Errno> {
+    match ppoll(&mut [PollFd::new(stream.as_fd(), PollFlags::POLLIN)], Some(patience.into()), None)? {
+        0 => Err(Errno::ETIMEDOUT),
+        _ => recv(stream.as_raw_fd(), into, MsgFlags::MSG_DONTWAIT),
     }
 }
 
