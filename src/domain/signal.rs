@@ -3,14 +3,14 @@
 //! The same parser reads a `score` request, a line of an import file and the request stored in the journal, so what was
 //! accepted once is read back the same for ever.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, convert::Infallible, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
     feature::FeatureVector,
-    id::{Symbol, TradeId},
+    id::{Symbol, TradeId, from_text},
     number::Probability,
     outcome::Outcome,
     snapshot::{Analysis, Execution, MarketSnapshot, MarketState, Number, Side, Structure, TrendRegime},
@@ -70,23 +70,19 @@ pub struct SignalLine {
 }
 
 /// Text that need only be text.
-struct Text;
+struct AnyText;
 
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AnyText;
-        impl serde::de::Visitor<'_> for AnyText {
-            type Value = Text;
+impl FromStr for AnyText {
+    type Err = Infallible;
 
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a string")
-            }
+    fn from_str(_: &str) -> Result<Self, Infallible> {
+        Ok(Self)
+    }
+}
 
-            fn visit_str<E>(self, _: &str) -> Result<Text, E> {
-                Ok(Text)
-            }
-        }
-        deserializer.deserialize_str(AnyText)
+impl<'de> Deserialize<'de> for AnyText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
     }
 }
 
@@ -95,7 +91,7 @@ impl<'de> Deserialize<'de> for Text {
 #[serde(deny_unknown_fields)]
 struct WireLine<'a> {
     #[serde(default, rename = "type")]
-    _kind: Option<Text>,
+    _kind: Option<AnyText>,
     #[serde(default, borrow)]
     id: Option<&'a RawValue>,
     #[serde(default)]
