@@ -89,6 +89,21 @@ fn planted_truth_passes_every_gate_and_shuffled_outcomes_do_not() {
     assert!((auc - 0.5).abs() < 0.1, "{auc}");
 }
 
+/// One such number, wherever it stands, used to end all trainings for good: what is in the journal stays there.
+#[test]
+fn a_trade_with_a_number_that_no_model_can_learn_from_is_left_out_and_counted() {
+    let mut lines = planted(600, false);
+    let last = lines.pop().unwrap().replacen('{', r#"{"extra":{"x":1e61},"#, 1);
+    lines.push(last);
+    let few = "bootstrap = 10\nnull = 20\nimportance = 2\n";
+    let config =
+        format!("features.extra = [\"x\"]\n[training]\nmin_trades = 200\nmin_test_trades = 50\n[validation]\n{few}");
+    let place = place(&lines, &config);
+    let trained = train(&place, &["--model", "logistic", "--keep"]);
+    let warnings = trained["warnings"].to_string();
+    assert!(warnings.contains("1 closed trades have an input beyond 1e60 and were left out"), "{trained}");
+}
+
 /// Mean of the larger of p and 1 - p over the inputs.
 fn bayes_accuracy() -> f64 {
     let mut rng = Pcg64::new(8, 8);

@@ -13,7 +13,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use super::record::{FORMAT, InvalidDesign, LARGEST};
+pub use super::record::{FORMAT, InvalidDesign, LARGEST, is_usable};
 use super::{
     record::{self, Column, InputFit, Record, Source, known, missing},
     row::{CONFIDENCE_POSITION, Schema},

@@ -35,6 +35,14 @@ pub enum FitError {
         /// Values in the row.
         found: usize,
     },
+    /// A row that is not there.
+    #[error("row {row} is to be learnt from, and there are {rows} rows")]
+    NoSuchRow {
+        /// Number of the row, from 0.
+        row: usize,
+        /// How many there are.
+        rows: usize,
+    },
     /// A value that no computation can use.
     #[error("training row {row} has {value} for {input}: not finite, or larger than {LARGEST:e}; reject the row")]
     Unusable {
@@ -77,7 +85,7 @@ pub fn fit(schema: &Schema, rows: &[&[Option<f64>]], options: &DesignOptions) ->
     fit_sample(schema, &Table::new(schema, rows)?, &Sample::new(&all), options)
 }
 
-/// Fits a design on a sample of the rows of a table of `schema`; rows that the table has not are an error of width 0.
+/// Fits a design on a sample of the rows of a table of `schema`.
 ///
 /// Quantiles are linear between order statistics (type 7 of Hyndman and Fan 1996, NumPy's default) over the known
 /// values; the median is of them too. Standardising uses the population standard deviation. Dropped, and listed in
@@ -86,7 +94,7 @@ pub fn fit(schema: &Schema, rows: &[&[Option<f64>]], options: &DesignOptions) ->
 /// missing indicator, which is not constant.
 ///
 /// # Errors
-/// [`FitError`] when the sample is empty or nothing is left of it.
+/// [`FitError`] when the sample is empty, names a row that is not there, or nothing is left of it.
 pub fn fit_sample(
     schema: &Schema,
     table: &Table,
@@ -100,7 +108,7 @@ pub fn fit_sample(
     for (row, times) in sample.rows.iter().zip(&sample.times) {
         match counts.get_mut(*row) {
             Some(count) => *count += *times as u32,
-            None => return Err(FitError::Width { row: *row, expected: schema.width(), found: 0 }),
+            None => return Err(FitError::NoSuchRow { row: *row, rows: table.len() }),
         }
     }
     let record = Record {

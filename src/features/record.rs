@@ -13,6 +13,11 @@ pub const FORMAT: u32 = 1;
 /// The largest magnitude of a training value: products and squares of such values are still finite.
 pub const LARGEST: f64 = 1e60;
 
+/// Whether a design can be fitted on a value: it is finite and not beyond [`LARGEST`].
+pub fn is_usable(value: f64) -> bool {
+    value.abs() <= LARGEST
+}
+
 /// What is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Record {
@@ -157,11 +162,10 @@ pub(super) fn check(record: &Record) -> Result<(), InvalidDesign> {
 
 /// Comparisons are written so that NaN fails them.
 fn check_input(input: &InputFit, row_width: usize) -> Result<(), &'static str> {
-    let usable = |value: f64| value.abs() <= LARGEST;
     let rules = [
         (input.position < row_width, "its place is beyond the row"),
         ((0.0..1.0).contains(&input.missing), "its missing share is outside 0 to 1"),
-        (usable(input.low) && usable(input.high), "a bound is not finite or too large"),
+        (is_usable(input.low) && is_usable(input.high), "a bound is not finite or too large"),
         (input.low <= input.high, "the lower bound is above the upper"),
         ((input.low..=input.high).contains(&input.median), "the median is outside the bounds"),
     ];

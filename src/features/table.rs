@@ -1,6 +1,6 @@
 //! Training rows column by column, checked and put in order once, so that many designs can be fitted on parts of them.
 
-use super::{design::LARGEST, fit::FitError, row::Schema};
+use super::{design::is_usable, fit::FitError, row::Schema};
 
 /// Rows of inputs, column by column.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,7 +45,7 @@ impl Table {
             let columns = cells.chunks_exact_mut(rows.len());
             for ((column, name), value) in columns.zip(schema.names()).zip(row.iter()) {
                 let Some(value) = *value else { continue };
-                if value.is_nan() || value.abs() > LARGEST {
+                if !is_usable(value) {
                     return Err(FitError::Unusable { row: place, input: name.into(), value });
                 }
                 column[place] = value;

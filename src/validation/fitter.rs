@@ -54,9 +54,13 @@ impl<'a> TrainingSet<'a> {
     }
 
     /// What is to be foretold of each row of its [`Self::sample`].
-    pub fn distinct_truth(&self) -> Vec<f64> {
-        let mut last = None;
-        let mut first = |row: &usize| last.replace(*row) != Some(*row);
-        self.rows.iter().zip(self.truth).filter(|(row, _)| first(row)).map(|(_, truth)| *truth).collect()
+    pub fn truth_of(&self, sample: &Sample) -> Vec<f64> {
+        let mut rest = self.truth;
+        let first = |times: &f64| {
+            let (own, after) = rest.split_at_checked(*times as usize)?;
+            rest = after;
+            own.first().copied()
+        };
+        sample.times.iter().map_while(first).collect()
     }
 }

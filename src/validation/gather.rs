@@ -10,7 +10,11 @@ use crate::{
         Inputs, Outcome, Signal, Symbol, Timestamp, TradingCalendar,
         snapshot::{TrendRegime, VolatilityRegime},
     },
-    features::{pipeline::Pipeline, ranges},
+    features::{
+        design::{LARGEST, is_usable},
+        pipeline::Pipeline,
+        ranges,
+    },
 };
 
 /// The closed trades of `symbol` with a known pnl, each with the inputs that the service would have seen, and what was
@@ -30,7 +34,7 @@ pub fn gather(
     truth: &dyn Fn(&Signal, &Outcome) -> Option<f64>,
 ) -> Result<(Examples, Vec<String>), InvalidExamples> {
     let schema = pipeline.schema().clone();
-    let (mut rows, mut without_pnl, mut without_truth) = (Vec::new(), 0, 0);
+    let (mut rows, mut without_pnl, mut without_truth, mut unusable) = (Vec::new(), 0, 0, 0);
     for signal in &history.signals {
         let Ok(row) = pipeline.row(signal) else { continue };
         let outcome = history.outcomes.get(&signal.trade_id).filter(|_| signal.symbol == *symbol);
@@ -43,6 +47,10 @@ pub fn gather(
             without_truth += 1;
             continue;
         };
+        if !row.values.iter().flatten().all(|value| is_usable(*value)) {
+            unusable += 1;
+            continue;
+        }
         let life = Life { at: signal.at, exit_at: outcome.exit_at.max(signal.at) };
         let (volatility, trend) = regimes(&signal.inputs);
         rows.push(Example {
@@ -60,6 +68,7 @@ pub fn gather(
     let left_out = [
         (without_pnl, "closed trades have no pnl and were left out".to_owned()),
         (without_truth, format!("closed trades do not say what {goal} is and were left out")),
+        (unusable, format!("closed trades have an input beyond {LARGEST:e} and were left out")),
         (history.damaged.len(), "records of the journal could not be read and were left out".to_owned()),
     ];
     let warnings = left_out.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));

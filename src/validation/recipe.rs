@@ -98,7 +98,8 @@ impl Recipe<'_> {
     fn data(&self, set: &TrainingSet<'_>, sample: Sample, design: &DesignMatrix) -> Result<Data, NoFit> {
         let knows_weights = !(self.kind == Kind::Logistic && self.solver == Solver::Smartcore);
         let (rows, truth, weights) = if sample.rows.len() < sample.total && knows_weights {
-            (sample.rows, set.distinct_truth(), Some(sample.times))
+            let truth = set.truth_of(&sample);
+            (sample.rows, truth, Some(sample.times))
         } else {
             (set.rows.to_vec(), set.truth.to_vec(), None)
         };
@@ -243,6 +244,7 @@ pub(super) fn columns(design: &DesignMatrix, rows: &Rows<'_>) -> Result<Array2<f
     let all = design.transform_all(rows).map_err(refuse)?;
     Array2::from_shape_vec((rows.len(), design.width()), all.cells).map_err(refuse)
 }
+
 fn refuse(error: impl std::fmt::Display) -> NoFit {
     NoFit(error.to_string())
 }
