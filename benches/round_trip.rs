@@ -326,6 +326,11 @@ impl Server {
     /// Waits until it has nothing left to do: a version that goes into service is looked at once by the monitor, which is no
     /// part of what a request costs.
     fn settle(&self) -> Result<()> {
+        // the monitor may not have begun yet; it answers once it has looked
+        let drift = Connection::open(&self.socket)?.ask("{\"type\":\"drift\"}\n")?.to_owned();
+        if !drift.contains("\"ok\":true") {
+            return Err(format!("the monitor does not answer: {drift}").into());
+        }
         let start = Stopwatch::start();
         loop {
             let before = self.cpu_ns()?;

@@ -161,6 +161,46 @@ fn decisions_are_told_to_who_wants_them_once_they_are_on_disk() {
 }
 
 #[test]
+fn what_is_waited_for_lingers_for_nobody() {
+    let place = Place::new();
+    let config = format!("journal.linger_ms = 1000\n{CONFIG}");
+    let daemon = Daemon::start_with(&place, Setup { config, ..Setup::default() });
+    let mut wire = daemon.connect();
+    let start = Stopwatch::start();
+    for n in 0..20 {
+        // also right behind what does linger
+        wire.ask_ok(score(&format!("T-{n}")));
+        wire.ask_ok(outcome(&format!("T-{n}"), 1.0));
+    }
+    let all = start.elapsed();
+    assert!(all < Duration::from_millis(1000), "{all:?}");
+    daemon.stop();
+}
+
+#[test]
+fn a_decision_after_a_quiet_time_is_on_disk_at_once_and_those_of_a_crowd_share_their_commits() {
+    let place = Place::new();
+    let config = format!("journal.linger_ms = 1000\n{CONFIG}");
+    let daemon = Daemon::start_with(&place, Setup { config, ..Setup::default() });
+    let (mut wire, mut follower) = (daemon.connect(), daemon.connect());
+    subscribe(&mut follower, &json!({ "decisions": true }));
+    std::thread::sleep(Duration::from_millis(1100));
+    let start = Stopwatch::start();
+    wire.ask_ok(score("alone"));
+    assert_eq!(next(&mut follower, 1)[0]["trade_id"], "alone");
+    let alone = start.elapsed();
+    assert!(alone < Duration::from_millis(600), "{alone:?}");
+    (0..30).for_each(|n| drop(wire.ask_ok(score(&format!("crowd-{n}")))));
+    next(&mut follower, 1);
+    let first = start.elapsed();
+    next(&mut follower, 29);
+    let all = start.elapsed();
+    assert!(first > Duration::from_millis(900), "{first:?}");
+    assert!(all - first < Duration::from_millis(500), "{first:?} {all:?}");
+    daemon.stop();
+}
+
+#[test]
 fn what_a_failing_disk_held_back_is_told_when_it_is_on_disk() {
     let place = Place::new();
     let trap = Trap::default();

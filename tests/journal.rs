@@ -230,7 +230,7 @@ fn disagreements(store: &Store, model: &Model) -> usize {
 #[test]
 fn a_bad_record_is_named_and_the_others_are_read() {
     let (_folder, path) = place();
-    let trades = (0..4).map(|n| Write::Trade(signal(n, 0, Source::Import), outcome(n, 0, Source::Import)));
+    let trades = (0..4).map(|n| Write::Trade(Box::new((signal(n, 0, Source::Import), outcome(n, 0, Source::Import)))));
     open(&path).apply(&trades.collect::<Vec<_>>()).unwrap();
     const OUTCOMES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("outcomes");
     edit(&path, |transaction| {
@@ -256,7 +256,7 @@ fn a_bad_record_is_named_and_the_others_are_read() {
     let closed = reader.closed_trades(None).unwrap();
     assert_eq!((closed.trades.len(), closed.bad.len()), (3, 2));
     assert!(matches!(reader.outcome(&trade(1)), Err(StoreError::BadRecord(bad)) if bad.key == "T-1"));
-    let again = store.apply(&[Write::Outcome(outcome(1, 0, Source::Live)), Write::Event(event(1))]).unwrap();
+    let again = store.apply(&[Write::Outcome(Box::new(outcome(1, 0, Source::Live))), Write::Event(event(1))]).unwrap();
     assert!(matches!(&again[0], Applied::Conflict { existing } if matches!(**existing, Existing::Unreadable(_))));
     assert!(matches!(again[1], Applied::Stored { .. }));
 }
@@ -279,8 +279,8 @@ fn what_could_not_be_read_back_is_not_written_and_harms_nothing_else() {
             Write::Signal(endless),
             Write::Signal(mixed),
             Write::Signal(other_line.clone()),
-            Write::Trade(other_line, outcome(1, 0, Source::Import)),
-            Write::Trade(signal(2, 0, Source::Import), outcome(1, 0, Source::Import)),
+            Write::Trade(Box::new((other_line, outcome(1, 0, Source::Import)))),
+            Write::Trade(Box::new((signal(2, 0, Source::Import), outcome(1, 0, Source::Import)))),
             Write::Skip(skip(3, 0)),
         ])
         .unwrap();
@@ -294,10 +294,10 @@ fn what_could_not_be_read_back_is_not_written_and_harms_nothing_else() {
 fn a_conflict_shows_what_is_there_and_changes_nothing() {
     let (_folder, path) = place();
     let mut store = open(&path);
-    store.apply(&[Write::Outcome(outcome(1, 0, Source::Live))]).unwrap();
+    store.apply(&[Write::Outcome(Box::new(outcome(1, 0, Source::Live)))]).unwrap();
     let batch = [
-        Write::Outcome(outcome(1, 1, Source::Live)),
-        Write::Trade(signal(1, 0, Source::Import), outcome(1, 1, Source::Import)),
+        Write::Outcome(Box::new(outcome(1, 1, Source::Live))),
+        Write::Trade(Box::new((signal(1, 0, Source::Import), outcome(1, 1, Source::Import)))),
         Write::Skip(skip(1, 0)),
     ];
     for applied in store.apply(&batch).unwrap() {
@@ -314,7 +314,7 @@ fn closed_trades_are_joined_and_in_order_of_time() {
     let mut store = open(&path);
     let mut writes: Vec<_> = [0, 1, 2, 4].map(|n| Write::Signal(signal(n, 0, Source::Live))).into();
     writes.push(Write::Signal(signal(2, 1, Source::Live)));
-    writes.extend([0, 1, 2, 3].map(|n| Write::Outcome(outcome(n, 0, Source::Live))));
+    writes.extend([0, 1, 2, 3].map(|n| Write::Outcome(Box::new(outcome(n, 0, Source::Live)))));
     store.apply(&writes).unwrap();
     let reader = store.reader().unwrap();
     let ids = |symbol: Option<&Symbol>| -> Vec<_> {

@@ -278,7 +278,7 @@ fn child_process_that_writes_until_it_is_killed() {
     println!("\nbegin");
     let mut store = Store::open(Path::new(&path), OPTIONS).unwrap();
     for n in 0..=u8::MAX {
-        store.apply(&[Write::Outcome(outcome(n, 0, Source::Live))]).unwrap();
+        store.apply(&[Write::Outcome(Box::new(outcome(n, 0, Source::Live)))]).unwrap();
         println!("acked {n}");
     }
     loop {

@@ -139,7 +139,7 @@ fn many_signals_at_once_are_all_there_whatever_the_order_of_their_ids() {
         // what reads the signals' table sees those that came before it in the batch
         let known = u8::try_from(round).unwrap();
         batch.insert(100, Write::Signal(signal(known, 0, Source::Live)));
-        batch.insert(200, Write::Outcome(outcome(known, 0, Source::Live)));
+        batch.insert(200, Write::Outcome(Box::new(outcome(known, 0, Source::Live))));
         batch.insert(300, Write::Signal(signal(known, 0, Source::Import)));
         batch.insert(400, Write::Signal(signal(known, 1, Source::Import)));
         let answers: Vec<_> = store.apply(&batch).unwrap().iter().map(answer).collect();

@@ -143,7 +143,7 @@ fn at_sizes(sizes: &[f64]) -> Place {
         }));
         let mut outcome = outcome.unwrap();
         outcome.pnl = outcome.pnl.map(|pnl| Money::new(pnl.get() * size).unwrap());
-        writes.push(Write::Outcome(OutcomeRecord { trade_id, received_at, source, echo, outcome }));
+        writes.push(Write::Outcome(Box::new(OutcomeRecord { trade_id, received_at, source, echo, outcome })));
     }
     let mut store = place.open();
     store.apply(&writes).unwrap();

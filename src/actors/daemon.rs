@@ -19,7 +19,6 @@ use arc_swap::ArcSwap;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
-    time::{MissedTickBehavior, interval},
 };
 
 pub use self::drill::{DRILL_FILE, mark};
@@ -31,6 +30,7 @@ use super::{
     guardian::{self, Guardian},
     journal::{self, JournalHandle, OpenStore},
     monitor::{self, MonitorHandle},
+    pulse,
     scorer::{self, Scorer},
     supervision::{Budget, Failure, Shell, Tripwire},
     trainer::{self, Trainer},
@@ -57,6 +57,8 @@ pub const SOCKET_FILE: &str = "vigie.sock";
 pub const KILL_FILE: &str = "kill";
 /// How often that file is looked for.
 const KILL_FILE_LOOK: Duration = Duration::from_millis(200);
+/// How often time is looked at when there is no news.
+const ROUND: Duration = Duration::from_secs(1);
 
 /// Where the daemon's time comes from.
 #[derive(Clone)]
@@ -169,9 +171,19 @@ pub async fn run(
     let drill = options.drill;
     let daemon = Daemon::start(options).await?;
     let (stop, stopped) = watch::channel(false);
-    let Daemon { listener, socket_file, access, limits, gateway, parts, mut reloads, mut failures, mut supervision } =
-        daemon;
-    parts.look_for_kill_file();
+    let Daemon {
+        listener,
+        socket_file,
+        access,
+        limits,
+        gateway,
+        parts,
+        mut looks,
+        mut reloads,
+        mut failures,
+        mut supervision,
+    } = daemon;
+    parts.kill_file_is(parts.kill_file.symlink_metadata().is_ok());
     let connections = Rc::clone(&parts.connections);
     let server = actix::spawn(serve(listener, gateway.clone(), access.subscribe(), limits, connections, stopped));
     parts.write_event(EventKind::Started {
@@ -182,9 +194,8 @@ pub async fn run(
         parts.write_event(drill::notice());
     }
     ready(gateway.clone());
-    let mut looks = interval(KILL_FILE_LOOK);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let rounds = actix::spawn(parts.rounds());
+    let mut round = Stopwatch::start();
     let ended = loop {
         tokio::select! {
             told = control.recv() => match told {
@@ -194,7 +205,13 @@ pub async fn run(
                 Some(Control::Kill) => parts.kill("ordered by signal"),
                 Some(Control::Stop) | None => break Ended::Stopped,
             },
-            _ = looks.tick() => parts.look_for_kill_file(),
+            Some(there) = looks.recv() => {
+                parts.kill_file_is(there);
+                if round.elapsed() >= ROUND {
+                    round = Stopwatch::start();
+                    parts.feed.ring();
+                }
+            }
             Some(answer) = reloads.recv() => {
                 let _asker_may_be_gone = answer.send(parts.reload(&access));
             }
@@ -228,6 +245,8 @@ struct Daemon {
     limits: Rc<config::Server>,
     gateway: Gateway,
     parts: Parts,
+    /// Whether the kill file is there.
+    looks: mpsc::Receiver<bool>,
     reloads: mpsc::Receiver<ReloadRequest>,
     failures: mpsc::Receiver<Failure>,
     supervision: Supervision,
@@ -375,6 +394,9 @@ impl Daemon {
         )
         .start();
         let _set_once = asked_to_train.set(trainer.clone().recipient());
+        let looked_for = kill_file.clone();
+        let looks = pulse::start("kill-file", KILL_FILE_LOOK, move || looked_for.symlink_metadata().is_ok());
+        let looks = looks.map_err(|error| part_error("kill-file", error.to_string()))?;
         let (reload, reloads) = mpsc::channel(1);
         let connections = Rc::new(Connections::default());
         let restarts = Rc::new(Cell::new(0));
@@ -417,7 +439,7 @@ impl Daemon {
             on_reload: options.on_reload,
         };
         let access = watch::channel(access).0;
-        Ok(Self { listener, socket_file, access, limits, gateway, parts, reloads, failures, supervision })
+        Ok(Self { listener, socket_file, access, limits, gateway, parts, looks, reloads, failures, supervision })
     }
 }
 
@@ -475,9 +497,13 @@ async fn make_scorer(shared: scorer::Shared) -> Result<Scorer, String> {
 
 /// Feeds the service manager's watchdog as long as a probe through the real scoring path and the journal comes back.
 pub async fn feed_watchdog(gateway: Gateway, period: Duration, feed: impl Fn()) {
-    let mut ticks = interval(period / 3);
-    loop {
-        ticks.tick().await;
+    let mut beats = match pulse::start("watchdog", period / 3, || ()) {
+        Ok(beats) => beats,
+        Err(error) => {
+            return tracing::error!(%error, "the watchdog cannot be fed; the service manager will restart this");
+        }
+    };
+    while beats.recv().await.is_some() {
         if gateway.probe(period / 3).await {
             feed();
         } else {

@@ -146,7 +146,8 @@ impl Feed {
         waiting.push_back((at, news));
     }
 
-    fn ring(&self) {
+    /// Calls for a look.
+    pub fn ring(&self) {
         self.0.bell.notify_one();
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! Signals are written behind: they are handed over through a bounded queue and nobody waits for them. Outcomes, events
 //! and versions are acknowledged once they are durable. All that waits is committed together: at once when somebody
-//! waits for it, else after a short linger that lets more come in, since a commit costs far more than a record. Handing
-//! over a signal does not wake the thread while it lingers or works, so scoring pays for no context switch. When the storage fails, what was to be acknowledged is answered `unavailable` at once, signals are kept as far
-//! as the queue's size allows, and the database is opened again until that works.
+//! waits for it, else when the last commit is a linger old, since a commit costs far more than a record: a signal after a
+//! quiet time is on disk at once, and those of a crowd share their commits. Handing over a signal does not wake the thread
+//! while it lingers or works, so scoring pays for no context switch. When the storage fails, what was to be acknowledged is
+//! answered `unavailable` at once, signals are kept as far as the queue's size allows, and the database is opened again until
+//! that works.
 
 mod writer;
 
@@ -121,10 +123,6 @@ impl Bell {
 pub type Written = Result<Vec<Applied>, Unavailable>;
 
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all jobs are of the large kind, and a box would be an allocation a score"
-)]
 enum Job {
     Behind(Write),
     Durable(Vec<Write>, oneshot::Sender<Written>),
@@ -259,6 +257,7 @@ pub fn start(
         open,
         verify: false,
         failed: None,
+        committed: None,
         limits,
         kept: VecDeque::new(),
         health: Arc::clone(&health),

@@ -16,6 +16,7 @@ pub mod journal;
 pub mod learning;
 pub mod models;
 pub mod monitor;
+pub mod pulse;
 pub mod scored;
 pub mod scorer;
 pub mod supervision;

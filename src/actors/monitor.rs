@@ -51,7 +51,7 @@ use crate::{
 /// The actor's name.
 pub const NAME: &str = "monitor";
 /// Shortest and longest sleep between two looks at the queue.
-const NAPS: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(200));
+const NAPS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
 /// How often the time is looked at.
 const TICK: Duration = Duration::from_secs(1);
 /// How much it stands back behind the serving thread when there are not enough processors.

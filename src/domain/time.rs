@@ -1,8 +1,11 @@
 //! Time of day as traders count it. Instants are UTC; days belong to the exchange.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use jiff::{civil, tz::TimeZone};
+use jiff::{
+    civil,
+    tz::{Offset, TimeZone},
+};
 use serde::{Deserialize, Serialize};
 
 pub use jiff::Timestamp;
@@ -17,17 +20,36 @@ pub struct TradingDay(civil::Date);
 pub struct TradingCalendar {
     zone: TimeZone,
     start: civil::Time,
+    /// From when on which offset holds between [`TABLED`], oldest first: to ask the zone's rules is a hundred times the work,
+    /// and the day is asked for three times a signal.
+    offsets: Arc<[(Timestamp, Offset)]>,
 }
+
+/// Years whose offsets are kept ready; others are right as well.
+const TABLED: (i16, i16) = (2000, 2060);
 
 impl TradingCalendar {
     /// A calendar whose day turns at `start` local time in `zone`.
     pub fn new(zone: TimeZone, start: civil::Time) -> Self {
-        Self { zone, start }
+        let (first, last) = (new_year(TABLED.0), new_year(TABLED.1));
+        let turns = zone.following(first).map(|turn| (turn.timestamp(), turn.offset()));
+        let offsets = std::iter::once((first, zone.to_offset(first)));
+        // the last one says where the table ends
+        let offsets = offsets.chain(turns.take_while(|(at, _)| *at < last)).chain([(last, Offset::UTC)]).collect();
+        Self { zone, start, offsets }
+    }
+
+    fn local(&self, at: Timestamp) -> civil::DateTime {
+        let later = self.offsets.partition_point(|(from, _)| *from <= at);
+        match self.offsets.get(..later) {
+            Some([.., (_, offset)]) if later < self.offsets.len() => offset.to_datetime(at),
+            _ => self.zone.to_datetime(at),
+        }
     }
 
     /// The trading day that `at` belongs to.
     pub fn day_of(&self, at: Timestamp) -> TradingDay {
-        let local = self.zone.to_datetime(at);
+        let local = self.local(at);
         let turned = local.time() >= self.start && self.start != civil::Time::midnight();
         let date = if turned { local.date().tomorrow().unwrap_or(local.date()) } else { local.date() };
         TradingDay(date)
@@ -50,9 +72,14 @@ impl TradingCalendar {
                 + f64::from(t.second())
                 + f64::from(t.subsec_nanosecond()) / 1e9
         };
-        let since = seconds(self.zone.to_datetime(at).time()) - seconds(self.start);
+        let since = seconds(self.local(at).time()) - seconds(self.start);
         since.rem_euclid(86_400.0) / 60.0
     }
+}
+
+/// Its first moment, UTC.
+fn new_year(year: i16) -> Timestamp {
+    Offset::UTC.to_timestamp(civil::date(year, 1, 1).at(0, 0, 0, 0)).unwrap_or(Timestamp::MAX)
 }
 
 impl TradingDay {
@@ -74,6 +101,23 @@ mod tests {
 
     fn chicago() -> TradingCalendar {
         TradingCalendar::new(TimeZone::get("America/Chicago").unwrap(), civil::time(17, 0, 0, 0))
+    }
+
+    #[test]
+    fn the_table_of_offsets_says_what_the_zone_says() {
+        for zone in ["America/Chicago", "Europe/London", "Australia/Lord_Howe", "Africa/Casablanca", "UTC"] {
+            let calendar = TradingCalendar::new(TimeZone::get(zone).unwrap(), civil::time(17, 0, 0, 0));
+            let turns = calendar.zone.following("1995-01-01T00:00:00Z".parse().unwrap()).map(|turn| turn.timestamp());
+            let turns: Vec<Timestamp> = turns.take_while(|at| *at < new_year(2065)).collect();
+            assert!(turns.len() > 50 || zone == "UTC", "{zone}: {}", turns.len());
+            let ends = [new_year(TABLED.0), new_year(TABLED.1), new_year(2030), Timestamp::MIN, Timestamp::MAX];
+            for at in turns.into_iter().chain(ends) {
+                for nanoseconds in [-1, 0, 1, 40 * 86_400_000_000_000] {
+                    let at = at.saturating_add(jiff::SignedDuration::from_nanos(nanoseconds)).unwrap();
+                    assert_eq!(calendar.local(at), calendar.zone.to_datetime(at), "{zone} {at}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl<'t> Batch<'t> {
         match write {
             Write::Signal(record) => self.import_signal(record),
             Write::Outcome(record) => self.outcome(record),
-            Write::Trade(signal, outcome) => self.trade(signal, outcome),
+            Write::Trade(trade) => self.trade(&trade.0, &trade.1),
             Write::Skip(record) => self.skip(record),
             Write::Event(event) => self.event(event),
             Write::Version { id, body } => self.version(id, body),

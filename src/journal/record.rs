@@ -75,7 +75,7 @@ pub struct SkipRecord {
     pub skip: Skip,
 }
 
-/// One thing to be stored.
+/// One thing to be stored. What is rarer than a signal and larger is in a box: the queue to the disk holds them by value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Write {
     /// A live one is appended. An imported one is stored unless the trade is known: as the same signal it is
@@ -83,9 +83,9 @@ pub enum Write {
     Signal(SignalRecord),
     /// Stored once per trade, known, skipped or not: the money is real. A repeat with the same outcome is
     /// [`Applied::Duplicate`], with another [`Applied::Conflict`].
-    Outcome(OutcomeRecord),
+    Outcome(Box<OutcomeRecord>),
     /// An imported line, signal and outcome: both or neither. A half that is there and the same is left as it is.
-    Trade(SignalRecord, OutcomeRecord),
+    Trade(Box<(SignalRecord, OutcomeRecord)>),
     /// Stored once per trade; the first words stay. Of a trade that has an outcome it is [`Applied::Conflict`].
     Skip(SkipRecord),
     /// Appended.
@@ -122,7 +122,10 @@ impl Write {
         };
         match parsed.outcome {
             None => Self::Signal(signal),
-            Some(outcome) => Self::Trade(signal, OutcomeRecord { trade_id, received_at, source, echo: None, outcome }),
+            Some(outcome) => {
+                let outcome = OutcomeRecord { trade_id, received_at, source, echo: None, outcome };
+                Self::Trade(Box::new((signal, outcome)))
+            }
         }
     }
 }

@@ -101,8 +101,8 @@ pub fn write_of((kind, n, variant): (u8, u8, u8)) -> Write {
     match kind % 9 {
         0 | 1 => Write::Signal(signal(n, variant, Source::Live)),
         2 => Write::Signal(signal(n, variant, Source::Import)),
-        3 | 4 => Write::Outcome(outcome(n, variant, Source::Live)),
-        5 => Write::Trade(signal(n, variant, Source::Import), outcome(n, variant, Source::Import)),
+        3 | 4 => Write::Outcome(Box::new(outcome(n, variant, Source::Live))),
+        5 => Write::Trade(Box::new((signal(n, variant, Source::Import), outcome(n, variant, Source::Import)))),
         6 => Write::Skip(skip(n, variant)),
         7 if variant == 0 => Write::Event(event(n)),
         7 => {
@@ -180,15 +180,15 @@ impl Model {
                 }
                 Some(same) => repeat(same),
             },
-            Write::Trade(signal, outcome) => match (self.has_signal(signal), self.has_outcome(outcome)) {
+            Write::Trade(trade) => match (self.has_signal(&trade.0), self.has_outcome(&trade.1)) {
                 (Some(false), _) | (_, Some(false)) => Answer::Conflict,
                 (Some(true), Some(true)) => Answer::Duplicate,
-                (None, Some(true)) => self.add_signal(signal),
+                (None, Some(true)) => self.add_signal(&trade.0),
                 (signal_known, None) => {
                     if signal_known.is_none() {
-                        self.add_signal(signal);
+                        self.add_signal(&trade.0);
                     }
-                    self.add_outcome(outcome, true)
+                    self.add_outcome(&trade.1, true)
                 }
             },
             Write::Skip(record) => {

@@ -11,7 +11,7 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::{
     sync::watch,
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{sleep, timeout},
 };
 
 use super::{OnReload, Supervision};
@@ -37,8 +37,6 @@ use crate::{
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Pause before a guardian that is being made anew is told again to lock.
 const LOCK_RETRY: Duration = Duration::from_millis(10);
-/// How often time is looked at when there is no news.
-const ROUND: Duration = Duration::from_secs(1);
 
 /// What the daemon's own loop acts on.
 pub(super) struct Parts {
@@ -126,33 +124,27 @@ impl Parts {
     }
 
     /// Kills when the kill file has appeared. While it is there nothing is resumed.
-    pub(super) fn look_for_kill_file(&self) {
-        let there = self.kill_file.symlink_metadata().is_ok();
+    pub(super) fn kill_file_is(&self, there: bool) {
         if there && !self.killed.replace(there) {
             self.kill(&format!("the file {} is there", self.kill_file.display()));
         }
         self.killed.set(there);
     }
 
-    /// Has the router look at the news when there is some and once a second, and the guardian compare what is served with
-    /// what the journal says is live.
+    /// Has the router look at the news when the feed rings, which it does when there is some and once a second, and the
+    /// guardian compare what is served with what the journal says is live.
     pub(super) fn rounds(&self) -> impl Future<Output = ()> + 'static + use<> {
         let (feed, router, guardian) = (self.feed.clone(), self.ab_router.clone(), self.guardian.clone());
         let (config, mut verified) = (Arc::clone(&self.config), Stopwatch::start());
         async move {
-            let mut ticks = interval(ROUND);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
-                tokio::select! {
-                    () = feed.rung() => {}
-                    _ = ticks.tick() => {}
-                }
                 // a router that has no room looks at all of it later
                 let _told = router.try_send(Look);
                 if verified.elapsed() >= config.load().lifecycle.verify {
                     verified = Stopwatch::start();
                     let _told = guardian.try_send(Verify);
                 }
+                feed.rung().await;
             }
         }
     }

@@ -51,7 +51,8 @@ impl Guardian {
             echo: decision.clone(),
             outcome: outcome.clone(),
         };
-        let acknowledged = self.acknowledge(trade_id.clone(), Write::Outcome(record), echo.is_some(), tripped);
+        let acknowledged =
+            self.acknowledge(trade_id.clone(), Write::Outcome(Box::new(record)), echo.is_some(), tripped);
         let (feed, trade_id, outcome) = (self.shared.feed.clone(), trade_id.clone(), outcome.clone());
         Box::pin(async move {
             let ack = acknowledged.await?;

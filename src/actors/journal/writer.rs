@@ -27,6 +27,8 @@ use crate::{
 
 /// How long the thread sleeps before it looks whether anybody is left who could give it work.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
+/// How long a signal after a quiet time waits: its answer goes out first, where there is one processor for both.
+const BREATH: Duration = Duration::from_millis(2);
 
 pub(super) struct Writer {
     pub(super) store: Option<Store>,
@@ -34,6 +36,8 @@ pub(super) struct Writer {
     pub(super) verify: bool,
     /// When the storage failed last, or failed to open.
     pub(super) failed: Option<Stopwatch>,
+    /// When a commit was done last.
+    pub(super) committed: Option<Stopwatch>,
     pub(super) limits: Limits,
     /// Signals of failed commits, to be written again.
     pub(super) kept: VecDeque<Write>,
@@ -105,16 +109,22 @@ impl Writer {
         if batch.is_empty() {
             self.sleep(jobs, &mut batch)?;
         }
-        let watch = Stopwatch::start();
-        while !batch.is_urgent() && batch.writes.len() < self.limits.batch {
-            let left = self.limits.linger.saturating_sub(watch.elapsed());
-            if left.is_zero() {
-                break;
+        let (watch, pause) = (Stopwatch::start(), self.pause());
+        loop {
+            self.take(jobs, &mut batch).ok()?;
+            let left = pause.saturating_sub(watch.elapsed());
+            let full = batch.writes.len() >= self.limits.batch;
+            if batch.is_empty() || batch.is_urgent() || full || left.is_zero() {
+                return Some(batch);
             }
             thread::park_timeout(left);
-            self.take(jobs, &mut batch).ok()?;
         }
-        Some(batch)
+    }
+
+    /// How long what nobody waits for is held: until the last commit is a linger old. After a quiet time it is.
+    fn pause(&self) -> Duration {
+        let since = self.committed.as_ref().map_or(Duration::MAX, Stopwatch::elapsed);
+        self.limits.linger.saturating_sub(since).max(BREATH.min(self.limits.linger))
     }
 
     /// Sleeps until there is work; without a store, no longer than until it is to be opened again.
@@ -148,6 +158,7 @@ impl Writer {
             return;
         }
         let result = self.apply(&batch.writes);
+        self.committed = Some(Stopwatch::start());
         match result {
             Ok(applied) => {
                 self.health.commits.fetch_add(1, Ordering::Relaxed);

@@ -9,7 +9,7 @@ mod judge;
 mod measures;
 mod news;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -142,7 +142,7 @@ pub struct Watch {
     monitor: Monitor,
     alarms: Alarms,
     subjects: BTreeMap<VersionId, Subject>,
-    open: BTreeMap<TradeId, Open>,
+    open: HashMap<TradeId, Open>,
     /// The same by their number, oldest first.
     order: BTreeMap<u64, TradeId>,
     numbered: u64,
