@@ -324,7 +324,7 @@ impl Daemon {
                 return Err(error.into());
             }
         };
-        let scorer = Shell::new(
+        let (scorer, door) = Shell::new(
             scorer,
             Rc::new(move || Box::pin(make_scorer(scorer_shared.clone()))),
             failed.clone(),
@@ -332,7 +332,7 @@ impl Daemon {
             options.tripwire.clone(),
             mailbox,
         )
-        .start();
+        .open();
         let silenced = Arc::clone(&serving);
         let guardian = Shell::new(
             guardian,
@@ -401,7 +401,8 @@ impl Daemon {
         let connections = Rc::new(Connections::default());
         let restarts = Rc::new(Cell::new(0));
         let gateway = Gateway::new(Wiring {
-            scorer: scorer.clone(),
+            scorer: door,
+            scorer_shell: scorer.clone(),
             guardian: guardian.clone(),
             trainer,
             monitor,

@@ -24,8 +24,8 @@ use super::{
     journal::JournalHandle,
     learning::Job,
     monitor::MonitorHandle,
-    scorer::{Score, Scorer},
-    supervision::Shell,
+    scorer::Scorer,
+    supervision::{Door, Shell},
     trainer::{Ask, ObserveTrainer, Trainer},
 };
 use crate::{
@@ -55,7 +55,9 @@ pub struct Gateway(Rc<Wiring>);
 /// What the gateway talks to.
 pub struct Wiring {
     /// Scores.
-    pub scorer: Addr<Shell<Scorer>>,
+    pub scorer: Door<Scorer>,
+    /// The actor around it.
+    pub scorer_shell: Addr<Shell<Scorer>>,
     /// Judges, records and changes.
     pub guardian: Addr<Shell<Guardian>>,
     /// Trains.
@@ -104,13 +106,11 @@ impl Gateway {
     pub async fn probe(&self, patience: Duration) -> bool {
         let probed = async {
             let Some(request) = self.probe_signal() else { return false };
-            let scored =
-                self.0.scorer.send(Score { request: Box::new(request), line: None, received: Stopwatch::start() });
-            let scored = scored.await.is_ok_and(|decision| decision.reason != Reason::InternalError);
+            let scored = self.0.scorer.call("score", |scorer| scorer.score(&request, None, Stopwatch::start()));
             let now = self.0.clock.now().to_string().into_bytes();
             let _a_full_disk_is_an_answer =
                 self.0.journal.write(vec![Write::Checkpoint { name: "heartbeat".to_owned(), bytes: now }]).await;
-            scored
+            scored.is_some()
         };
         tokio::time::timeout(patience, probed).await.unwrap_or(false)
     }
@@ -129,27 +129,21 @@ impl Gateway {
         Some(SignalLine { signal, outcome: None, deadline_us: None })
     }
 
-    async fn score(&self, request: Box<SignalLine>, line: &[u8], received: Stopwatch) -> Option<Decision> {
+    fn score(&self, request: &SignalLine, line: &[u8], received: Stopwatch) -> Decision {
         self.observe(request.signal.at);
-        let sent = self.0.scorer.send(Score { request, line: Some(line.to_vec()), received });
-        let decision = match sent.await {
-            Ok(decision) if decision.reason != Reason::InternalError => return Some(decision),
-            Ok(decision) => decision,
-            // the actor is gone, which ends the daemon; the trader gets the baseline all the same
-            Err(_) => {
-                let Signal { trade_id, confidence, .. } = SignalLine::parse(line).ok()?.signal;
-                Decision::baseline(trade_id, confidence, None, Reason::InternalError)
-            }
-        };
-        self.record_failure(&decision, line);
-        Some(decision)
+        let scored = self.0.scorer.call("score", |scorer| scorer.score(request, Some(line.to_vec()), received));
+        scored.unwrap_or_else(|| {
+            let Signal { trade_id, confidence, .. } = &request.signal;
+            let decision = Decision::baseline(trade_id.clone(), *confidence, None, Reason::InternalError);
+            self.record_failure(&decision, &request.signal, line);
+            decision
+        })
     }
 
     /// The scorer records what it answers; where it failed, its answer is recorded here: it counts like any other, in the
     /// arm it belongs to.
-    fn record_failure(&self, decision: &Decision, line: &[u8]) {
+    fn record_failure(&self, decision: &Decision, signal: &Signal, line: &[u8]) {
         let (wiring, now) = (&*self.0, self.0.clock.now());
-        let Ok(SignalLine { signal, .. }) = SignalLine::parse(line) else { return };
         let (config, first) = (wiring.config.load(), wiring.feed.first(&signal.trade_id));
         let assigned = wiring.serving.load().assign(&config.policy, &signal.symbol, &signal.trade_id, &first);
         let opinions = assigned.unheard();
@@ -165,7 +159,7 @@ impl Gateway {
         if wiring.journal.write_behind(Write::Signal(record)).is_err() {
             wiring.journal.count_dropped();
         }
-        wiring.feed.scored(now, Entry::of_signal(&signal, &config.calendar, decision.clone(), opinions));
+        wiring.feed.scored(now, Entry::of_signal(signal, &config.calendar, decision.clone(), opinions));
     }
 
     /// Why a signal's time cannot be right, if so. One from the future would keep what later signals know from being
@@ -268,10 +262,8 @@ impl Service for Gateway {
                     self.0.rejected.set(self.0.rejected.get() + 1);
                     return message::write_rejected(out, id, &Rejected { error, score });
                 }
-                match self.score(request, line, received).await {
-                    Some(decision) => message::write_decision(out, id, &decision),
-                    None => message::write_error(out, id, &WireError::new("internal_error", "the scorer is gone")),
-                }
+                let decision = self.score(&request, line, received);
+                message::write_decision(out, id, &decision);
             }
             Ok(Request::Read(Read::Ping)) => {
                 message::write_ok(out, id, &json!({ "version": env!("CARGO_PKG_VERSION") }))

@@ -34,17 +34,6 @@ use crate::{
     stats::histogram::Histogram,
 };
 
-/// A signal to be scored.
-#[derive(Debug)]
-pub struct Score {
-    /// The request.
-    pub request: Box<SignalLine>,
-    /// The request as it came, for the journal. `None` for a probe, which leaves no trace.
-    pub line: Option<Vec<u8>>,
-    /// When it came.
-    pub received: Stopwatch,
-}
-
 /// A new configuration is in force: read signals by it from now on.
 #[derive(Debug)]
 pub struct Renew;
@@ -105,10 +94,6 @@ impl Part for Scorer {
     const NAME: &'static str = "scorer";
 }
 
-impl Message for Score {
-    type Result = Decision;
-}
-
 impl Message for Renew {
     type Result = ();
 }
@@ -123,10 +108,12 @@ impl Scorer {
         Self { pipeline, row: Vec::new(), shared }
     }
 
-    fn score(&mut self, message: &Score, line: Option<Vec<u8>>, now: Timestamp) -> Decision {
+    /// The answer to `request`, which came at `received`. `line` is the request as it came, for the journal; none of a
+    /// probe, which leaves no trace.
+    pub fn score(&mut self, request: &SignalLine, line: Option<Vec<u8>>, received: Stopwatch) -> Decision {
+        let now = self.shared.clock.now();
         let config = self.shared.config.load();
         let serving = self.shared.serving.load();
-        let request = &*message.request;
         let deadline = request.deadline_us.map_or(config.server.deadline, Duration::from_micros);
         let baseline = |reason| {
             let signal = &request.signal;
@@ -138,7 +125,7 @@ impl Scorer {
         let mut scored = match self.pipeline.inputs(&request.signal) {
             Err(_) => baseline(Reason::UnknownSymbol),
             Ok(inputs) => {
-                let late = message.received.elapsed() > deadline;
+                let late = received.elapsed() > deadline;
                 let silent = match (late, self.shared.journal.accepts()) {
                     (true, _) => Some(Reason::Deadline),
                     (_, false) => Some(Reason::JournalUnavailable),
@@ -154,7 +141,7 @@ impl Scorer {
             // this answer is the baseline already; where it finds no room the next signal tells of it again
             let _told = guardian.try_send(Finding::Broken(fault));
         }
-        let latency = message.received.elapsed();
+        let latency = received.elapsed();
         if latency > deadline && scored.decision.arm == Arm::Ml {
             scored.silence(&request.signal, Reason::Deadline);
         }
@@ -195,22 +182,6 @@ fn record(
     let calendar = &shared.config.load().calendar;
     let entry = Entry::of_signal(&request.signal, calendar, scored.decision.clone(), opinions);
     shared.feed.looked_at(now, entry, seen, request.signal.trend());
-}
-
-impl Handler<Score> for Shell<Scorer> {
-    type Result = MessageResult<Score>;
-
-    fn handle(&mut self, mut message: Score, context: &mut Context<Self>) -> Self::Result {
-        let line = message.line.take();
-        let decision = self.handle_with(context, "score", |scorer| {
-            let now = scorer.shared.clock.now();
-            scorer.score(&message, line, now)
-        });
-        MessageResult(decision.unwrap_or_else(|| {
-            let signal = &message.request.signal;
-            Decision::baseline(signal.trade_id.clone(), signal.confidence, None, Reason::InternalError)
-        }))
-    }
 }
 
 impl Handler<Renew> for Shell<Scorer> {

@@ -6,6 +6,7 @@
 
 use std::{
     any::Any,
+    cell::RefCell,
     collections::VecDeque,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -15,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
+use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
 use tokio::sync::mpsc;
 
 use crate::config::Supervision;
@@ -58,9 +59,12 @@ pub trait Part: Sized + Unpin + 'static {
 /// Makes a part from what the journal holds.
 pub type Factory<P> = Rc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<P, String>>>>>;
 
+/// Where a part is, unless it is being made anew.
+type Slot<P> = Rc<RefCell<Option<P>>>;
+
 /// The actor around a part.
 pub struct Shell<P> {
-    part: Option<P>,
+    part: Slot<P>,
     /// A part is being made. There is never more than one, or an older one could take the place of a newer.
     being_made: bool,
     /// Something happened that the part being made may not know of.
@@ -119,7 +123,7 @@ impl<P: Part> Shell<P> {
         mailbox: usize,
     ) -> Self {
         Self {
-            part: Some(part),
+            part: Rc::new(RefCell::new(Some(part))),
             being_made: false,
             missed: false,
             factory,
@@ -138,19 +142,21 @@ impl<P: Part> Shell<P> {
         message: &'static str,
         handler: impl FnOnce(&mut P) -> R,
     ) -> Option<R> {
-        let part = self.part.as_mut()?;
-        let tripwire = &self.tripwire;
-        let handled = catch_unwind(AssertUnwindSafe(|| {
-            tripwire.pass(P::NAME, message);
-            handler(part)
-        }));
-        match handled {
-            Ok(result) => Some(result),
+        match guarded(&self.part, &self.tripwire, message, handler) {
+            Ok(result) => result,
             Err(panic) => {
-                self.fail(context, panic_text(&*panic));
+                self.fail(context, panic);
                 None
             }
         }
+    }
+
+    /// Starts the actor; with its address comes the door to the part, for who is on the same thread.
+    pub fn open(self) -> (Addr<Self>, Door<P>) {
+        let (part, tripwire) = (Rc::clone(&self.part), self.tripwire.clone());
+        let shell = self.start();
+        let door = Door { part, tripwire, untold: Rc::default(), shell: shell.clone() };
+        (shell, door)
     }
 
     /// Says that something was not handled that the part must learn from the journal.
@@ -166,11 +172,11 @@ impl<P: Part> Shell<P> {
 
     fn install(&mut self, mut part: P) {
         part.installed();
-        self.part = Some(part);
+        self.part.replace(Some(part));
     }
 
     fn fail(&mut self, context: &mut Context<Self>, panic: String) {
-        self.part = None;
+        self.part.take();
         (self.on_failure)();
         tracing::error!(actor = P::NAME, panic, "an actor failed and is made anew");
         // a full channel holds more failures than any budget survives
@@ -203,10 +209,73 @@ impl<P: Part> Actor for Shell<P> {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(self.mailbox);
-        if let Some(part) = &mut self.part {
+        if let Some(part) = self.part.borrow_mut().as_mut() {
             part.installed();
         }
     }
+}
+
+/// A way to a part that takes no mailbox: what is asked is answered before anything else is done on the thread. A panic
+/// ends as it does in a handler, but that the shell hears of it by a message.
+pub struct Door<P: Part> {
+    part: Slot<P>,
+    tripwire: Tripwire,
+    /// A panic that the shell's mailbox had no room for; it is told with the next call.
+    untold: Rc<RefCell<Option<String>>>,
+    shell: Addr<Shell<P>>,
+}
+
+impl<P: Part> Door<P> {
+    /// Lets the part do something. `None` when it panicked over it or is being made anew: the caller gives the safe answer.
+    pub fn call<R>(&self, message: &'static str, work: impl FnOnce(&mut P) -> R) -> Option<R> {
+        match guarded(&self.part, &self.tripwire, message, work) {
+            Ok(Some(result)) => return Some(result),
+            Ok(None) => {}
+            Err(panic) => {
+                // what is half changed answers nothing more
+                self.part.take();
+                self.untold.replace(Some(panic));
+            }
+        }
+        if let Some(panic) = self.untold.take()
+            && self.shell.try_send(Broke(panic.clone())).is_err()
+        {
+            self.untold.replace(Some(panic));
+        }
+        None
+    }
+}
+
+/// A part panicked outside of its shell.
+struct Broke(String);
+
+impl Message for Broke {
+    type Result = ();
+}
+
+impl<P: Part> Handler<Broke> for Shell<P> {
+    type Result = ();
+
+    fn handle(&mut self, Broke(panic): Broke, context: &mut Context<Self>) {
+        self.fail(context, panic);
+    }
+}
+
+/// Lets the part in `slot` do something; `Ok(None)` when there is none, and what a panic said.
+fn guarded<P: Part, R>(
+    slot: &Slot<P>,
+    tripwire: &Tripwire,
+    message: &'static str,
+    work: impl FnOnce(&mut P) -> R,
+) -> Result<Option<R>, String> {
+    // nobody else works on it: a part knows no way back to itself
+    let Ok(mut part) = slot.try_borrow_mut() else { return Ok(None) };
+    let Some(part) = part.as_mut() else { return Ok(None) };
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        tripwire.pass(P::NAME, message);
+        work(part)
+    }));
+    done.map(Some).map_err(|panic| panic_text(&*panic))
 }
 
 /// What a panic said.
@@ -288,6 +357,26 @@ mod tests {
                 tokio::task::yield_now().await;
             }
             assert_eq!((shell.send(Which).await.unwrap(), begun.get()), (Some(2), 2));
+        });
+    }
+
+    #[test]
+    fn a_panic_behind_the_door_is_told_even_when_the_mailbox_is_full_at_that_time() {
+        actix::System::new().block_on(async {
+            let factory: Factory<Numbered> = Rc::new(|| Box::pin(std::future::ready(Ok(Numbered(1)))));
+            let (failed, mut failures) = mpsc::channel(8);
+            let (shell, door) = Shell::new(Numbered(0), factory, failed, || {}, Tripwire::default(), 1).open();
+            shell.send(Which).await.unwrap();
+            assert_eq!(door.call("which", |part| part.0), Some(0));
+            while shell.try_send(Which).is_ok() {}
+            assert_eq!(door.call("fail", |_| -> usize { panic!("over it") }), None);
+            assert_eq!(door.call("which", |part| part.0), None, "what is half changed answers nothing more");
+            while door.call("which", |part| part.0).is_none() {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(door.call("which", |part| part.0), Some(1));
+            assert_eq!(failures.recv().await.unwrap(), Failure { actor: "numbered", panic: "over it".to_owned() });
+            assert!(failures.try_recv().is_err(), "once");
         });
     }
 

@@ -232,9 +232,16 @@ impl<S: Service> Connection<S> {
 
     /// Answers every whole line in the buffer, in order. False when the connection is to be closed.
     async fn answer_all(&mut self, buffer: &mut LineBuffer, received: Stopwatch) -> io::Result<bool> {
+        let mut answered = false;
         loop {
             let range = match buffer.next_frame() {
-                Frame::Line(range) => range,
+                Frame::Line(range) => {
+                    if std::mem::take(&mut answered) {
+                        // a connection that sends many lines at once waits for the others after each
+                        tokio::task::yield_now().await;
+                    }
+                    range
+                }
                 Frame::Partial => {
                     self.finish_recording().await?;
                     return Ok(true);
@@ -273,6 +280,7 @@ impl<S: Service> Connection<S> {
                     self.out.clear();
                     self.service.answer(self.peer, envelope, line, received, &mut self.out).await;
                     write(&self.stream, &self.out, self.limits.write_timeout).await?;
+                    answered = true;
                 }
             }
         }

@@ -97,7 +97,7 @@ impl Gateway {
             restarts: wiring.restarts.get(),
             counts,
             journal: wiring.journal.status(),
-            scorer: wiring.scorer.send(ObserveScorer).await.ok().flatten(),
+            scorer: wiring.scorer_shell.send(ObserveScorer).await.ok().flatten(),
             guardian: wiring.guardian.send(ObserveGuardian).await.ok().flatten(),
             trials: wiring.ab_router.send(ObserveRouter).await.ok().flatten(),
             monitor: timeout(GLANCE, wiring.monitor.observe()).await.ok().flatten(),
