@@ -17,7 +17,7 @@ use std::{
 };
 
 use common::{
-    daemon::{Daemon, Setup},
+    daemon::{Daemon, Setup, Trap},
     place::{CONFIG, Place, model},
     wait::until,
     wire::{LOCK, Wire, baseline, ml, outcome, promote, score},
@@ -26,7 +26,7 @@ use redb::{ReadableTable, TableDefinition};
 use vigie::{
     actors::daemon::StartError,
     clock::Stopwatch,
-    domain::{EventKind, lifecycle::State},
+    domain::{EventKind, TradeId, lifecycle::State},
     protocol::listen::ListenError,
 };
 
@@ -103,6 +103,27 @@ fn a_line_over_the_limit_gets_one_error_and_closes_its_own_connection_only() {
     assert_eq!(wire.line(), None, "closed");
     other.ask_ok(PING);
     daemon.stop();
+}
+
+#[test]
+fn a_connection_that_sends_many_lines_at_once_gives_way_after_each() {
+    let place = Place::new();
+    let trap = Trap::default();
+    let daemon = Daemon::start_with(&place, Setup { trap: trap.clone(), ..Setup::default() });
+    let (mut greedy, mut other) = (daemon.connect(), daemon.connect());
+    other.ask_ok(score("before"));
+    trap.hold("scorer");
+    greedy.send((0..30).map(|n| format!("{}\n", score(&format!("many-{n}")))).collect::<String>());
+    trap.await_held();
+    other.send(format!("{}\n", score("one")));
+    trap.release();
+    other.answer();
+    (0..30).for_each(|_| drop(greedy.answer()));
+    daemon.stop();
+    let reader = place.reader();
+    let number = |id: &str| reader.signal(&TradeId::new(id).unwrap()).unwrap().unwrap().seq;
+    let (first, one, last) = (number("many-0"), number("one"), number("many-29"));
+    assert!(one <= first + 3, "{first} {one} {last}");
 }
 
 #[test]

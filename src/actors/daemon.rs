@@ -245,7 +245,7 @@ struct Daemon {
     limits: Rc<config::Server>,
     gateway: Gateway,
     parts: Parts,
-    /// Whether the kill file is there.
+    /// Whether the kill file is there; its beat is also that of the rounds.
     looks: mpsc::Receiver<bool>,
     reloads: mpsc::Receiver<ReloadRequest>,
     failures: mpsc::Receiver<Failure>,

@@ -20,8 +20,8 @@ pub struct TradingDay(civil::Date);
 pub struct TradingCalendar {
     zone: TimeZone,
     start: civil::Time,
-    /// From when on which offset holds between [`TABLED`], oldest first: to ask the zone's rules is a hundred times the work,
-    /// and the day is asked for three times a signal.
+    /// From when on which offset holds between [`TABLED`], oldest first: to ask the zone's rules is ten times the work, and
+    /// the day is asked for three times a signal.
     offsets: Arc<[(Timestamp, Offset)]>,
 }
 
