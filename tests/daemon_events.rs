@@ -167,8 +167,9 @@ fn what_is_waited_for_lingers_for_nobody() {
     let daemon = Daemon::start_with(&place, Setup { config, ..Setup::default() });
     let mut wire = daemon.connect();
     let start = Stopwatch::start();
-    for n in 0..20 {
-        // also right behind what does linger
+    for n in 0..10 {
+        // alone, at a journal that sleeps, and right behind what does linger
+        wire.ask_ok(outcome(&format!("alone-{n}"), 1.0));
         wire.ask_ok(score(&format!("T-{n}")));
         wire.ask_ok(outcome(&format!("T-{n}"), 1.0));
     }
