@@ -13,6 +13,7 @@ pub mod execution;
 mod fate;
 mod market;
 pub mod options;
+pub mod process;
 mod relation;
 pub mod tape;
 pub mod trade;
