@@ -1,7 +1,9 @@
 //! How a table is declared and printed.
 #![allow(dead_code, reason = "not every table needs every way to print")]
 
-use std::{thread, time::Instant};
+use std::thread;
+
+use vigie::clock::Stopwatch;
 
 /// A table.
 pub struct Table {
@@ -19,13 +21,13 @@ pub struct Table {
 pub struct Printer {
     /// Runs behind each figure.
     pub runs: usize,
-    begun: Instant,
+    begun: Stopwatch,
 }
 
 impl Printer {
     /// With so many runs a figure.
     pub fn new(runs: usize) -> Self {
-        Self { runs, begun: Instant::now() }
+        Self { runs, begun: Stopwatch::start() }
     }
 
     /// The heading of a table.
