@@ -247,6 +247,4 @@ fn settings_out_of_their_range_and_values_of_the_wrong_kind_are_refused_by_name(
         Calibration::fit(Method::Platt, &[0.1, 0.2], &[true, true], None),
         Err(FitError::SingleClass { label: true })
     );
-    let constant = Calibration::fit(Method::Platt, &[0.3; 20], &[[true, false]; 10].concat(), None);
-    assert!(matches!(constant, Err(FitError::Collinear { .. })), "{constant:?}");
 }

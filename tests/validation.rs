@@ -22,6 +22,7 @@ use vigie::{
     clock::Stopwatch,
     domain::{SignalLine, Symbol},
     features::{Instrument, pipeline::Pipeline, row::BUILT_IN, table::Rows},
+    models::{Kind, Target},
     validation::{
         Examples, Given, Goal, Options, Report, Stage, Subject, ValidationError, Verdict,
         check::{Area, Outcome, Part},
@@ -309,4 +310,46 @@ fn the_suite_is_quick_enough_to_run_with_every_training() {
     run(&examples, &options);
     println!("the scripted suite and some more: {:?}", watch.elapsed());
     assert_eq!(report.evidence.bootstrap.unwrap().refits, 200);
+}
+
+#[test]
+fn a_strength_that_cannot_be_fitted_is_left_out_and_named() {
+    let (design, examples) = (design(), planted(Goal::Profitability, 1, 800, &STRONG));
+    let fits = logistic(&design);
+    let refuses = |set: &TrainingSet<'_>| match set.strength {
+        10.0 => Err(NoFit("it did not converge".to_owned())),
+        _ => fits(set),
+    };
+    let report = validate(&examples, &refuses, &quick(), &mut |_, _| ()).unwrap();
+    let tried: Vec<f64> = report.evidence.losses.iter().map(|(strength, _)| *strength).collect();
+    assert_eq!(tried, [0.1, 1.0, 100.0, 1000.0]);
+    assert_eq!(report.evidence.curve.len(), 4, "the others are still compared: {:?}", report.evidence.notes);
+    let named = |note: &&String| note.contains("strength 10 was left out: it did not converge");
+    assert_eq!(report.evidence.notes.iter().filter(named).count(), 2, "{:?}", report.evidence.notes);
+    let none = |_: &TrainingSet<'_>| Err(NoFit("it did not converge".to_owned()));
+    let error = validate(&examples, &none, &quick(), &mut |_, _| ()).unwrap_err();
+    assert!(error.to_string().contains("it did not converge"), "{error}");
+}
+
+/// Where the latest rows like no tree, every score is the same; the calibration of that is the base rate.
+#[test]
+fn boosting_that_finds_nothing_is_calibrated_to_the_base_rate() {
+    let design = design();
+    let boosting = planted::of_kind(Kind::Boosting, Target::ConfidenceScore, &design);
+    let mut constant = 0;
+    for seed in 0..12 {
+        let examples = planted(Goal::ConfidenceScore, seed, 600, &[]);
+        let rows: Vec<usize> = (0..examples.len()).collect();
+        let truth = examples.truth(&rows);
+        let set = TrainingSet { examples: &examples, rows: &rows, truth: &truth, strength: 40.0 };
+        let fitted = boosting(&set).unwrap_or_else(|error| unreachable!("seed {seed}: {error}"));
+        let scores = (fitted.score)(&examples.table().rows(&rows)).unwrap();
+        if scores.iter().all(|score| *score == scores[0]) {
+            constant += 1;
+            let late = &truth[450..];
+            let share = late.iter().sum::<f64>() / late.len() as f64;
+            assert!((scores[0] - share).abs() < 0.01, "seed {seed}: {} for {share}", scores[0]);
+        }
+    }
+    assert!(constant > 0, "none of them kept no tree");
 }

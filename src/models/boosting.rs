@@ -30,7 +30,7 @@ pub struct Boosting {
     pub start: f64,
     /// Its trees, their leaves already scaled by the learning rate.
     pub trees: Vec<Tree>,
-    /// Share of each column in what all splits gained; sums to 1.
+    /// Share of each column in what the splits of its trees gained; sums to 1, or all 0 where it has no tree.
     pub importance: Vec<f64>,
     /// Why there are not more trees.
     pub stopped: Stop,
@@ -110,6 +110,8 @@ pub(super) fn fit(
     let mut unused = Pcg64::new(0, 0); // with all columns and the best cuts nothing is drawn
     let mut scores = vec![start; values.len()];
     let (mut trees, mut stopped) = (Vec::new(), Stop::Rounds);
+    // of each tree with those before it
+    let mut gains: Vec<Vec<f64>> = Vec::new();
     for _ in 0..spec.rounds {
         let mut rows = slopes(output, &values, weights, &scores);
         let grown = grower.grow(&mut rows, spec.learning_rate, &mut unused);
@@ -125,18 +127,22 @@ pub(super) fn fit(
             }
         }
         trees.push(grown.tree);
+        gains.push(grower.gains.clone());
         if watch.as_mut().is_some_and(|watch| watch.is_over(&trees, spec.patience)) {
             stopped = Stop::Validation;
             break;
         }
     }
-    let no_split = FitError::NoSplit { rows: bins.rows, min_leaf: spec.min_leaf };
-    let importance = shares(&grower.gains).ok_or(no_split)?;
+    if shares(&grower.gains).is_none() {
+        return Err(FitError::NoSplit { rows: bins.rows, min_leaf: spec.min_leaf });
+    }
     if !trees.iter().flat_map(|tree: &Tree| &tree.numbers).chain([&start]).all(|number| number.is_finite()) {
         return Err(FitError::NonFiniteResult);
     }
     let (best, validation_loss) = watch.map_or((trees.len(), None), |watch| (watch.best, Some(watch.loss)));
     trees.truncate(best);
+    let kept = best.checked_sub(1).and_then(|last| shares(gains.get(last)?));
+    let importance = kept.unwrap_or_else(|| vec![0.0; x.ncols()]);
     Ok(Boosting { spec: spec.clone(), output, width: x.ncols(), start, trees, importance, stopped, validation_loss })
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     error::FitError,
     input,
-    logistic::{Options, fit_logistic},
+    logistic::{Logistic, Options, fit_logistic},
 };
 use crate::stats::logit::{clipped_logit, sigmoid};
 
@@ -15,12 +15,15 @@ use crate::stats::logit::{clipped_logit, sigmoid};
 pub enum Calibration {
     /// sigmoid(offset + slope logit(score)), the logit as [`clipped_logit`] has it (Platt 1999, on log-odds).
     Platt {
-        /// 1 where the scores are neither too bold nor too timid.
+        /// 1 where the scores are neither too bold nor too timid. A fit gives at least 0: a calibration never turns the
+        /// order of the scores around. At 0 every score means the base rate.
         slope: f64,
         /// 0 where they are neither too high nor too low.
         offset: f64,
     },
-    /// Straight lines between these points, level beyond the first and the last.
+    /// Straight lines between these points, level beyond the first and the last. A fit gives no probability of exactly 0
+    /// or 1: what always came true n times is (n + 1) / (n + 2) (Laplace's rule of succession), and no less than the
+    /// point before it.
     Isotonic {
         /// Scores, rising.
         scores: Vec<f64>,
@@ -60,11 +63,12 @@ impl Method {
 impl Calibration {
     /// Fits a calibration to n scores from 0 to 1, their n labels, and weights (1 each where `None`).
     ///
-    /// Platt's targets are smoothed as in his paper: (n_yes + 1) / (n_yes + 2) for yes and 1 / (n_no + 2) for no.
+    /// Platt's targets are smoothed as in his paper: (n_yes + 1) / (n_yes + 2) for yes and 1 / (n_no + 2) for no. Where the
+    /// best slope is below 0, or there is none because the scores are all the same, the slope is 0 and the base rate of
+    /// these targets is what every score means: of all slopes of at least 0 that is the best.
     ///
     /// # Errors
-    /// [`FitError`] for scores that are no probabilities, a single class, weights that cannot be used, and, from Platt,
-    /// scores that are all the same.
+    /// [`FitError`] for scores that are no probabilities, a single class, and weights that cannot be used.
     pub fn fit(method: Method, scores: &[f64], labels: &[bool], weights: Option<&[f64]>) -> Result<Self, FitError> {
         let (rows, labelled) = (scores.len(), labels.len());
         if rows != labelled {
@@ -131,12 +135,27 @@ fn platt(scores: &[f64], labels: &[bool], weights: &[f64], yes: f64, no: f64) ->
         y.extend([true, false]);
         w.extend([weight * target, weight * (1.0 - target)]);
     }
+    let (total, came_true): (f64, f64) = (w.iter().sum(), w.iter().step_by(2).sum());
     let rows = x.len();
     let x = ndarray::Array2::from_shape_vec((rows, 1), x).map_err(|_| FitError::Empty { rows, columns: 1 })?;
     let options = Options { l2: 0.0, sample_weights: Some(&w), tolerance: 1e-12, ..Options::default() };
-    let fit = fit_logistic(x.view(), &y, &options)?;
-    let slope = fit.weights.first().copied().ok_or(FitError::NonFiniteResult)?;
-    Ok(Calibration::Platt { slope, offset: fit.intercept })
+    let slope = |fit: &Logistic| fit.weights.first().copied().filter(|slope| *slope > 0.0);
+    match fit_logistic(x.view(), &y, &options) {
+        Ok(fit) => Ok(match slope(&fit) {
+            Some(slope) => Calibration::Platt { slope, offset: fit.intercept },
+            None => base_rate(came_true / total),
+        }),
+        // scores that are all but the same have no slope of their own
+        Err(FitError::Collinear { .. } | FitError::NotConverged { .. } | FitError::NonFiniteResult) => {
+            Ok(base_rate(came_true / total))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Every score means `share`, above 0 and below 1 since the targets are.
+fn base_rate(share: f64) -> Calibration {
+    Calibration::Platt { slope: 0.0, offset: clipped_logit(share) }
 }
 
 fn isotonic(scores: &[f64], labels: &[bool], weights: &[f64]) -> Calibration {
@@ -159,9 +178,10 @@ fn isotonic(scores: &[f64], labels: &[bool], weights: &[f64]) -> Calibration {
         }
         pools.push(pool);
     }
+    let ends = ends(&pools);
     let (mut at, mut probabilities) = (Vec::new(), Vec::new());
     for pool in &pools {
-        let share = (pool.yes / pool.weight).min(1.0);
+        let share = pool.share().max(ends.0).min(ends.1);
         at.push(pool.from);
         probabilities.push(share);
         if pool.to > pool.from {
@@ -170,4 +190,27 @@ fn isotonic(scores: &[f64], labels: &[bool], weights: &[f64]) -> Calibration {
         }
     }
     Calibration::Isotonic { scores: at, probabilities }
+}
+
+/// The least and the most that a probability may be. Only the first pool can be all no and only the last all yes; both
+/// stay on their side of their neighbours.
+fn ends(pools: &[Pool]) -> (f64, f64) {
+    let share = |pool: Option<&Pool>, missing: f64| pool.map_or(missing, Pool::share);
+    let least = match pools {
+        [first, rest @ ..] if first.yes <= 0.0 => (1.0 / (first.weight + 2.0)).min(share(rest.first(), 1.0)),
+        _ => 0.0,
+    };
+    let most = match pools {
+        [rest @ .., last] if last.yes >= last.weight => {
+            ((last.weight + 1.0) / (last.weight + 2.0)).max(share(rest.last(), 0.0))
+        }
+        _ => 1.0,
+    };
+    (least, most)
+}
+
+impl Pool {
+    fn share(&self) -> f64 {
+        (self.yes / self.weight).min(1.0)
+    }
 }

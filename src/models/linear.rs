@@ -45,6 +45,11 @@ pub struct LinearSpec {
 const MAX_SWEEPS: u32 = 100_000;
 /// Violation of the optimality conditions at which the search ends.
 const TOLERANCE: f64 = 1e-12;
+/// Duality gap that is good enough where rounding allows no better, as a share of the loss of the best constant. What the
+/// weights predict is then within sqrt(1e-8) standard deviations of the best prediction.
+const GAP: f64 = 1e-8;
+/// Sweeps after which a search that creeps is helped by a jump, time and again.
+const JUMP_SWEEPS: u32 = 50;
 
 impl Default for LinearSpec {
     /// Ridge with l2 = 1.
@@ -60,6 +65,8 @@ struct Products {
     /// X'WX, and X'Wy.
     gram: Array2<f64>,
     target: Vec<f64>,
+    /// y'Wy: twice the loss of the best constant.
+    square: f64,
     /// What a component of the gradient is measured against: sqrt(X'WX_jj y'Wy).
     reach: Vec<f64>,
 }
@@ -82,7 +89,8 @@ pub(super) fn fit(spec: &LinearSpec, x: ArrayView2<'_, f64>, y: &[f64], weights:
     let violation = products.violation(spec, &beta);
     // ridge is one solution of a linear system: rounding alone keeps it from zero
     let tolerance = if spec.l1 > 0.0 { 10.0 * TOLERANCE } else { 1e-6 };
-    if violation.is_nan() || violation > tolerance {
+    let settled = violation <= tolerance || (spec.l1 > 0.0 && products.gap(spec, &beta) <= GAP);
+    if !settled || violation.is_nan() {
         return Err(FitError::NotConverged { gradient: violation, tolerance });
     }
     let intercept = products.mean - dot(&products.means, &beta);
@@ -112,7 +120,7 @@ impl Products {
         }
         let gram = Array2::from_shape_fn((k, k), |(i, j)| gram[i * k + j]);
         let reach = gram.diag().iter().map(|own| (own * square).sqrt()).collect();
-        Self { means, mean, gram, target, reach }
+        Self { means, mean, gram, target, square, reach }
     }
 
     fn solve(&self, spec: &LinearSpec) -> Result<Vec<f64>, FitError> {
@@ -152,8 +160,33 @@ impl Products {
             if self.violation(spec, &beta) <= TOLERANCE {
                 return (beta, sweep);
             }
+            if sweep % JUMP_SWEEPS == 0 {
+                self.jump(spec, &mut beta);
+                slack = self.slack(&beta);
+            }
         }
         (beta, MAX_SWEEPS)
+    }
+
+    /// Moves the weights that are not 0 to the minimum that they have with their signs, or as far towards it as no sign
+    /// changes; the weight that would change first becomes 0 (Lee, Battle, Raina and Ng 2007). The loss falls all the way.
+    /// Where columns are all but the same, this takes one step where sweeps would take a million.
+    fn jump(&self, spec: &LinearSpec, beta: &mut [f64]) {
+        let active: Vec<usize> = (0..beta.len()).filter(|j| beta[*j] != 0.0).collect();
+        let mut gram = Array2::from_shape_fn((active.len(), active.len()), |(i, j)| self.gram[[active[i], active[j]]]);
+        gram.diag_mut().iter_mut().for_each(|own| *own += spec.l2);
+        let Ok(factor) = Factor::new(gram) else { return };
+        let mut best: Vec<f64> = active.iter().map(|&j| self.target[j] - spec.l1 * beta[j].signum()).collect();
+        factor.solve(&mut best);
+        if best.iter().any(|b| !b.is_finite()) {
+            return;
+        }
+        let share_to_0 = |(&j, to): (&usize, &f64)| (to * beta[j] <= 0.0).then(|| beta[j] / (beta[j] - to));
+        let share = active.iter().zip(&best).filter_map(share_to_0).fold(1.0, f64::min);
+        for (&j, to) in active.iter().zip(&best) {
+            let ends = to * beta[j] <= 0.0 && beta[j] / (beta[j] - to) <= share;
+            beta[j] = if ends { 0.0 } else { beta[j] + share * (to - beta[j]) };
+        }
     }
 
     fn slack(&self, beta: &[f64]) -> Vec<f64> {
@@ -163,6 +196,23 @@ impl Products {
             .zip(&self.target)
             .map(|(row, target)| target - row.iter().zip(beta).map(|(g, b)| g * b).sum::<f64>())
             .collect()
+    }
+
+    /// How far the penalised loss is above its minimum at most, as a share of the loss of the best constant: the duality gap
+    /// of the lasso whose rows are those of X and of sqrt(l2) I (Kim, Koh, Lustig, Boyd and Gorinevsky 2007). `l1` must be
+    /// above 0.
+    fn gap(&self, spec: &LinearSpec, beta: &[f64]) -> f64 {
+        let slack = self.slack(beta);
+        let left: f64 =
+            beta.iter().zip(self.target.iter().zip(&slack)).map(|(b, (target, slack))| b * (target + slack)).sum();
+        let penalty = spec.l2 * dot(beta, beta);
+        let residual = self.square - left + penalty;
+        let steepest = slack.iter().zip(beta).map(|(slack, b)| (slack - spec.l2 * b).abs()).fold(0.0, f64::max);
+        let scale = if steepest > spec.l1 { spec.l1 / steepest } else { 1.0 };
+        let sizes: f64 = beta.iter().map(|b| b.abs()).sum();
+        let gap =
+            0.5 * (1.0 + scale * scale) * residual + spec.l1 * sizes - scale * (self.square - dot(beta, &self.target));
+        gap / (0.5 * self.square)
     }
 
     /// Largest distance of the loss's slope from what the penalties ask for, relative.

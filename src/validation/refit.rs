@@ -24,8 +24,21 @@ pub(super) struct Refit<'a> {
     pub options: &'a Options,
 }
 
+/// A strength that was chosen.
+pub(super) struct Choice {
+    pub strength: f64,
+    /// Loss on the validation part by strength.
+    pub losses: Vec<(f64, f64)>,
+    /// Strengths that could not be tried, and why.
+    pub notes: Vec<String>,
+}
+
 /// Cross-validation at several strengths, over the same folds.
 pub(super) struct CrossValidation {
+    /// The strengths that could be fitted on every fold.
+    pub strengths: Vec<f64>,
+    /// Those that could not, and why.
+    pub notes: Vec<String>,
     /// Per strength, the score of every row by the model that had not seen it, in the order of the rows.
     pub scores: Vec<Vec<f64>>,
     /// Per fold, accuracy or correlation at the chosen strength; what is not defined is not there.
@@ -101,27 +114,36 @@ impl Refit<'_> {
         Lives::new(lives)
     }
 
-    /// The strength with the lowest loss on the validation part, the larger one of equals, and the loss of each.
-    pub fn choose_strength(
-        &self,
-        split: &TimeSplit,
-        progress: &mut Progress<'_>,
-    ) -> Result<(f64, Vec<(f64, f64)>), NoFit> {
+    /// The strength with the lowest loss on the validation part, the larger one of equals. One that cannot be fitted is not
+    /// chosen, unless the options ask for it.
+    ///
+    /// # Errors
+    /// [`NoFit`] where none can be fitted.
+    pub fn choose_strength(&self, split: &TimeSplit, progress: &mut Progress<'_>) -> Result<Choice, NoFit> {
         let truth = self.examples.truth(&split.validation);
-        let mut losses = Vec::new();
+        let (mut losses, mut failed) = (Vec::new(), Vec::new());
         for &strength in &self.options.strengths {
             progress.tick(Stage::Choice);
-            let scores = self.score(&self.fit(&split.train, strength)?, &split.validation)?;
-            losses.extend(self.examples.goal().loss(&truth, &scores).map(|loss| (strength, loss)));
+            let scores = self.fit(&split.train, strength).and_then(|model| self.score(&model, &split.validation));
+            match scores {
+                Ok(scores) => losses.extend(self.examples.goal().loss(&truth, &scores).map(|loss| (strength, loss))),
+                Err(error) => failed.push((strength, error)),
+            }
         }
         let best = losses.iter().rev().min_by(|a, b| a.1.total_cmp(&b.1));
-        match self.options.strength.or(best.map(|(strength, _)| *strength)) {
-            Some(strength) => Ok((strength, losses)),
-            None => Err(NoFit("the validation part is empty: no strength can be chosen".to_owned())),
-        }
+        let Some(strength) = self.options.strength.or(best.map(|(strength, _)| *strength)) else {
+            let error = failed.into_iter().next().map(|(_, error)| error);
+            return Err(
+                error.unwrap_or_else(|| NoFit("the validation part is empty: no strength can be chosen".to_owned()))
+            );
+        };
+        let notes =
+            failed.iter().map(|(strength, error)| skipped("choice of the strength", *strength, error)).collect();
+        Ok(Choice { strength, losses, notes })
     }
 
-    /// Judges every row of `rows` once, by purged folds.
+    /// Judges every row of `rows` once, by purged folds. A strength other than the chosen one that cannot be fitted on one of
+    /// the folds is left out of all.
     pub fn cross_validate(
         &self,
         rows: &[usize],
@@ -131,11 +153,17 @@ impl Refit<'_> {
     ) -> Result<CrossValidation, Missing> {
         let goal = self.examples.goal();
         let folds = self.lives(rows)?.purged_k_fold(self.options.splits.folds, self.embargo())?;
-        let mut result =
-            CrossValidation { scores: vec![Vec::new(); strengths.len()], folds: Vec::new(), effects: Vec::new() };
-        for fold in folds {
-            let fold = within(rows, &fold);
-            for (&strength, out) in strengths.iter().zip(&mut result.scores) {
+        let folds: Vec<Split> = folds.iter().map(|fold| within(rows, fold)).collect();
+        let mut result = CrossValidation {
+            strengths: Vec::new(),
+            notes: Vec::new(),
+            scores: Vec::new(),
+            folds: Vec::new(),
+            effects: Vec::new(),
+        };
+        for &strength in strengths {
+            let mut out = Vec::new();
+            let mut judge = |fold: &Split, result: &mut CrossValidation| {
                 progress.tick(Stage::CrossValidation);
                 let model = self.fit(&fold.train, strength)?;
                 let scores = self.score(&model, &fold.test)?;
@@ -144,6 +172,15 @@ impl Refit<'_> {
                     result.effects.push(model.effects);
                 }
                 out.extend(scores);
+                Ok(())
+            };
+            match folds.iter().try_for_each(|fold| judge(fold, &mut result)) {
+                Ok(()) => {
+                    result.strengths.push(strength);
+                    result.scores.push(out);
+                }
+                Err(error) if strength == chosen => return Err(Missing::from(error)),
+                Err(error) => result.notes.push(skipped("cross-validation", strength, &error)),
             }
         }
         Ok(result)
@@ -206,6 +243,10 @@ impl Refit<'_> {
         let taken = self.taken(rows, scores, self.options.policy.trade_threshold);
         self.examples.goal().is_share().then(|| PolicyFigures::of(&offered, &taken)).flatten()
     }
+}
+
+fn skipped(what: &str, strength: f64, error: &NoFit) -> String {
+    format!("{what}: the strength {strength} was left out: {error}")
 }
 
 /// From places in `rows` to row numbers.

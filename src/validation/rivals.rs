@@ -88,7 +88,7 @@ impl Rivals<'_> {
         for rival in &self.below {
             let options = Options { strengths: rival.strengths.to_vec(), strength: None, ..refit.options.clone() };
             let other = Refit { examples: refit.examples, fitter: rival.fitter, options: &options };
-            let (strength, _) = other.choose_strength(split, progress)?;
+            let strength = other.choose_strength(split, progress)?.strength;
             progress.tick(Stage::Rivals);
             let theirs = other.score(&other.fit(learnt, strength)?, &split.test)?;
             if rival.level == Level::Linear {

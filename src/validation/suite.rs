@@ -9,7 +9,7 @@ use super::{
     fitter::{Fitted, Fitter, NoFit},
     options::{InvalidOption, Options},
     progress::{Progress, Stage},
-    refit::{Missing, Refit},
+    refit::{Choice, Missing, Refit},
     report::{Evidence, Parts, Report},
     rivals::Rivals,
     splits::{SplitError, TimeSplit, Window},
@@ -139,8 +139,8 @@ fn gather(refit: &Refit<'_>, subject: Subject<'_>, progress: &mut Progress<'_>) 
     if is_given {
         split.test = unheard;
     }
-    let (strength, losses) = match &subject.given {
-        Some(given) => (given.strength, Vec::new()),
+    let Choice { strength, losses, notes: left_out } = match &subject.given {
+        Some(given) => Choice { strength: given.strength, losses: Vec::new(), notes: Vec::new() },
         None => refit.choose_strength(&split, progress)?,
     };
     let (learnt, model) = match subject.given {
@@ -154,6 +154,7 @@ fn gather(refit: &Refit<'_>, subject: Subject<'_>, progress: &mut Progress<'_>) 
     };
     let mut judged = judge(refit, &split, learnt, model, strength)?;
     judged.evidence.losses = losses;
+    judged.notes.extend(left_out);
     if heard > 0 {
         let what = if is_given { "are left out" } else { "are among those judged on" };
         judged.notes.push(format!(
@@ -233,9 +234,10 @@ impl Judged {
         let mut trials = Vec::new();
         if let Some(cross) = self.keep("cross-validation", cross) {
             let truth = refit.examples.truth(&self.learnt);
-            let scored = strengths.iter().zip(&cross.scores);
+            let scored = cross.strengths.iter().zip(&cross.scores);
             let curve = scored.filter_map(|(strength, scores)| Some((*strength, goal.hit(&truth, scores)?)));
             self.evidence.curve = curve.collect();
+            self.notes.extend(cross.notes);
             self.evidence.folds = cross.folds;
             let top = refit.options.gates.top_features;
             self.evidence.feature_stability = stability::feature_stability(&cross.effects, top);
