@@ -137,6 +137,7 @@ power = 0.9
 resamples = 500
 seed = 8
 holdback_sessions = 200
+max_trades = 100000
 [journal]
 queue = 4096
 batch = 512

@@ -159,7 +159,7 @@ fn without_an_effect_looking_at_every_close_claims_one_in_at_most_five_per_cent(
             for (place, judge) in judges.iter().enumerate() {
                 let standing = judge.assess(experiment, now);
                 claims[place] |= proven(&standing, 0.05);
-                match judge.decide(&standing, None).verdict {
+                match judge.decide(&standing).verdict {
                     Verdict::Ship(_) => ships[place] = true,
                     Verdict::StopForHarm(_) => harm = true,
                     Verdict::Invalid(_) => srm = true,
@@ -269,7 +269,7 @@ fn intervals_hold_the_truth_as_often_as_they_say() {
             });
             (0..4).for_each(|place| repeated[place] += usize::from(always[place]));
             (0..2).for_each(|place| for_ever[place] += usize::from(ever[place]));
-            let report = Report::of(&judge, &experiment, opening(SESSIONS), None);
+            let report = Report::of(&judge, &experiment, opening(SESSIONS));
             for view in &report.views {
                 for metric in &view.metrics {
                     let truth = match metric.measure {
@@ -339,7 +339,7 @@ fn the_paired_view_finds_what_the_randomised_one_cannot() {
                 for (place, judge) in judges.iter().enumerate() {
                     finds[place] |= judge.assess(experiment, now).metrics[0].p <= 0.05;
                 }
-                let ruling = decider.decide(&decider.assess(experiment, now), None);
+                let ruling = decider.decide(&decider.assess(experiment, now));
                 if matches!(ruling.verdict, Verdict::Ship(_)) && ship.is_none() {
                     ship = Some(experiment.sessions().len());
                 }
@@ -347,7 +347,7 @@ fn the_paired_view_finds_what_the_randomised_one_cannot() {
             (0..2).for_each(|place| found[place] += usize::from(finds[place]));
             shipped += usize::from(ship.is_some());
             sessions += ship.unwrap_or(0);
-            for (place, view) in Report::of(&judges[0], &experiment, opening(SESSIONS), None).views.iter().enumerate() {
+            for (place, view) in Report::of(&judges[0], &experiment, opening(SESSIONS)).views.iter().enumerate() {
                 needed[place] += view.power[0].trades_needed / n as f64;
             }
         }
@@ -373,7 +373,7 @@ fn harm_is_stopped_early_and_lost_trades_make_the_experiment_invalid() {
     let first = |world: World, seed: u64, wanted: fn(&Verdict) -> bool| {
         let mut at = None;
         run(world, seed, |experiment, now| {
-            let verdict = judge.decide(&judge.assess(experiment, now), None).verdict;
+            let verdict = judge.decide(&judge.assess(experiment, now)).verdict;
             if wanted(&verdict) && at.is_none() {
                 at = Some(experiment.sessions().len());
             }

@@ -144,7 +144,7 @@ fn an_arm_of_nine_tenths_looks_no_better_than_one_of_a_tenth_when_both_policies_
         deeper[1] += usize::from(evidence.drawdown_ratio().unwrap() > 1.0);
         assert_eq!(evidence.ml.signals + evidence.baseline.signals, 1200, "the other figures have all signals");
         if gains[1].len() <= 20 {
-            let report = Report::of(&criteria, &experiment, opening(60), None);
+            let report = Report::of(&criteria, &experiment, opening(60));
             let of = |measure| report.views[1].metrics.iter().find(|metric| metric.measure == measure).unwrap();
             assert_eq!(of(Measure::Sharpe).difference, report.standing.sharpe_gain);
             assert_eq!(of(Measure::DrawdownRatio).difference, report.standing.drawdown_ratio);

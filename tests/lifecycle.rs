@@ -109,6 +109,9 @@ fn a_version_that_does_harm_is_rolled_back_and_one_that_changes_nothing_is_archi
         assert_eq!(after, ("baseline".to_owned(), "no_model".to_owned()), "{market:?}");
         let trial = wire.ask_ok(r#"{"type":"experiment","version":"ES/1"}"#);
         assert_eq!((&trial["trials"][0]["trial"], &trial["trials"][0]["state"]), (&"test".into(), &end.into()));
+        let ended = &trial["trials"][0]["ended"];
+        assert_eq!((&ended["state"], ended["reason"].as_str()), (&end.into(), Some(&*reason)), "{trial}");
+        assert!(trial["trials"][0]["text"].as_str().unwrap().starts_with("the test ended at "), "{trial}");
         daemon.stop();
     }
 }

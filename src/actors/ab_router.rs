@@ -23,30 +23,24 @@ use super::{
 use crate::{
     clock::Clock,
     config::Config,
-    domain::{
-        Event, EventKind, Timestamp, VersionId,
-        event::Level,
-        lifecycle::{State, Transition},
-    },
+    domain::{Event, EventKind, Timestamp, VersionId, event::Level, lifecycle::State},
     journal::Write,
     protocol::message::WireError,
     rules::{
         case::Case,
         experiment::{Criteria, Options},
         promotion::{Step, after_test, to_staging, to_test},
-        trials::{Trial, Trials},
+        trials::{Keep, Trials},
     },
 };
 
 /// The state of the router.
 pub struct AbRouter {
     trials: Trials,
-    /// What tests are judged by, with the options it was made of.
-    criteria: BTreeMap<VersionId, (Options, Arc<Criteria>)>,
+    /// What tests are judged by, with the options it was made of; `None` where these contradict each other, which was told.
+    criteria: BTreeMap<VersionId, (Options, Option<Arc<Criteria>>)>,
     /// Criteria that are being made.
     making: BTreeSet<VersionId>,
-    /// Tests of which a session has closed since they were judged.
-    stale: BTreeSet<VersionId>,
     /// Steps that follow from the evidence and have not been taken.
     due: BTreeMap<VersionId, Step>,
     /// Those the guardian is at.
@@ -97,8 +91,17 @@ pub struct RouterStatus {
     pub settled: bool,
 }
 
+/// Whether there is something to judge a test by.
+enum Ready {
+    Made(Arc<Criteria>),
+    Making,
+    /// Not before the options change.
+    Never,
+}
+
 /// Criteria are made.
 struct Made {
+    at: Timestamp,
     version: VersionId,
     options: Options,
     criteria: Result<Criteria, String>,
@@ -140,12 +143,12 @@ impl AbRouter {
         let reader = shared.journal.read().await.map_err(|error| error.to_string())?;
         let past = tokio::task::spawn_blocking(move || history::past(&reader, &config));
         let (past, _) = past.await.map_err(|error| error.to_string())??;
-        let stale = past.trials.under_test().map(|(version, _)| version.clone()).collect();
+        let mut trials = past.trials;
+        trials.judge_again();
         Ok(Self {
-            trials: past.trials,
+            trials,
             criteria: BTreeMap::new(),
             making: BTreeSet::new(),
-            stale,
             due: BTreeMap::new(),
             asked: BTreeSet::new(),
             told: BTreeSet::new(),
@@ -154,6 +157,7 @@ impl AbRouter {
     }
 
     fn look(&mut self, address: &Addr<Shell<Self>>) {
+        self.trials.make_room(Keep::of(&self.shared.config.load().experiment));
         while let Some((at, news)) = self.shared.feed.next() {
             self.close(at);
             self.trials.take(at, &news);
@@ -168,31 +172,41 @@ impl AbRouter {
     fn close(&mut self, at: Timestamp) {
         let config = self.shared.config.load();
         let (today, wait) = (config.calendar.day_of(at), config.experiment.outcome_wait_days);
-        while let Some((version, trial)) = self.trials.close_next(today, wait) {
-            if trial == Trial::Test {
-                self.stale.insert(version);
-            }
-        }
+        self.trials.close_due(today, wait);
     }
 
+    /// Judges the tests of which sessions have closed, session by session, until a step follows that needs nobody.
     fn judge(&mut self, now: Timestamp, address: &Addr<Shell<Self>>) {
-        let under_test = |version: &VersionId| self.trials.under_test().any(|(under_test, _)| under_test == version);
-        let stale: Vec<VersionId> = self.stale.iter().filter(|version| under_test(version)).cloned().collect();
-        self.stale.retain(|version| stale.contains(version));
-        for version in stale {
-            let Some(criteria) = self.criteria_of(&version, address) else { continue };
-            self.stale.remove(&version);
-            let Some((standing, ruling)) = self.trials.judge(&version, &criteria, now) else { continue };
-            tracing::info!(%version, verdict = ruling.verdict.name(), "{}", ruling.verdict.why());
-            match after_test(&version, &standing, &ruling) {
-                Some(step) => drop(self.due.insert(version, step)),
-                None => drop(self.due.remove(&version)),
+        let automatic = self.shared.config.load().lifecycle.automatic;
+        for version in self.trials.unjudged() {
+            if self.asked.contains(&version) {
+                continue; // what follows is under way
+            }
+            let criteria = match self.criteria_of(&version, now, address) {
+                Ready::Made(criteria) => criteria,
+                Ready::Making => continue,
+                Ready::Never => {
+                    self.trials.pass_over(&version);
+                    continue;
+                }
+            };
+            while let Some((standing, ruling)) = self.trials.judge_next(&version, &criteria, now) {
+                tracing::info!(%version, verdict = ruling.verdict.name(), "{}", ruling.verdict.why());
+                let Some(step) = after_test(&version, &standing, &ruling) else {
+                    self.due.remove(&version);
+                    continue;
+                };
+                let needs_nobody = step.needs_nobody(automatic);
+                self.due.insert(version.clone(), step);
+                if needs_nobody {
+                    break; // if it is refused, the next session is looked at
+                }
             }
         }
     }
 
     /// What a test is judged by. When it is not ready it is made, away from this thread.
-    fn criteria_of(&mut self, version: &VersionId, address: &Addr<Shell<Self>>) -> Option<Arc<Criteria>> {
+    fn criteria_of(&mut self, version: &VersionId, now: Timestamp, address: &Addr<Shell<Self>>) -> Ready {
         let options = self.shared.config.load().experiment.clone();
         let options = match self.trials.terms(version) {
             Some(terms) => options.under(terms),
@@ -201,7 +215,7 @@ impl AbRouter {
         if let Some((made_of, criteria)) = self.criteria.get(version)
             && *made_of == options
         {
-            return Some(Arc::clone(criteria));
+            return criteria.as_ref().map_or(Ready::Never, |criteria| Ready::Made(Arc::clone(criteria)));
         }
         if self.making.insert(version.clone()) {
             let (version, address) = (version.clone(), address.clone());
@@ -209,10 +223,10 @@ impl AbRouter {
                 let of = options.clone();
                 let made = tokio::task::spawn_blocking(move || Criteria::new(of).map_err(|error| error.to_string()));
                 let criteria = made.await.unwrap_or_else(|error| Err(error.to_string()));
-                let _gone_with_the_daemon = address.send(Made { version, options, criteria }).await;
+                let _gone_with_the_daemon = address.send(Made { at: now, version, options, criteria }).await;
             });
         }
-        None
+        Ready::Making
     }
 
     /// Has the guardian take the steps that are due, or tells a person of them.
@@ -229,8 +243,7 @@ impl AbRouter {
             steps.extend(to_staging(&self.trials));
         }
         for step in steps {
-            let forward = step.step == Transition::Stage || automatic.decide;
-            if forward || step.locks || step.step == Transition::RollBackTest {
+            if step.needs_nobody(automatic) {
                 self.ask(step, address);
             } else if self.told.insert((step.version.clone(), step.step.edge().1)) {
                 self.tell(now, &step);
@@ -252,18 +265,30 @@ impl AbRouter {
     }
 
     fn tell(&self, now: Timestamp, step: &Step) {
-        let message = step.notice();
-        tracing::warn!(code = "step_due", "{message}");
-        let kind = EventKind::Alert { level: Level::Info, code: "step_due".into(), message };
-        let _it_is_logged = self.shared.journal.write_behind(Write::Event(Event { at: now, kind }));
+        self.alert(now, Level::Info, "step_due", step.notice());
+    }
+
+    fn alert(&self, at: Timestamp, level: Level, code: &str, message: String) {
+        tracing::warn!(code, "{message}");
+        let kind = EventKind::Alert { level, code: code.into(), message };
+        let _it_is_logged = self.shared.journal.write_behind(Write::Event(Event { at, kind }));
     }
 
     fn made(&mut self, made: Made) {
         self.making.remove(&made.version);
-        match made.criteria {
-            Ok(criteria) => drop(self.criteria.insert(made.version, (made.options, Arc::new(criteria)))),
-            Err(error) => tracing::error!(version = %made.version, error, "a test cannot be judged"),
-        }
+        let Made { at, version, options, criteria } = made;
+        let criteria = match criteria {
+            Ok(criteria) => Some(Arc::new(criteria)),
+            Err(error) => {
+                let message = format!(
+                    "the test of {version} cannot be judged: {error}; correct the key and reload, or end it by \
+                     `vigie rollback {version}`"
+                );
+                self.alert(at, Level::Critical, "test_unjudgeable", message);
+                None
+            }
+        };
+        self.criteria.insert(version, (options, criteria));
     }
 
     fn answered(&mut self, answered: &Answered) {
@@ -282,15 +307,17 @@ impl AbRouter {
             None => on_trial(standing.state),
         });
         let case = |(version, _): (&VersionId, _)| {
-            let ready = self.criteria.get(version).map(|(_, criteria)| criteria);
+            let ready = self.criteria.get(version).and_then(|(_, criteria)| criteria.as_ref());
             Case::of(&self.trials, version, &config.experiment, &config.staging, now, ready)
         };
         versions.filter_map(case).collect()
     }
 
     fn status(&self) -> RouterStatus {
-        let settled =
-            self.shared.feed.waiting() == 0 && self.asked.is_empty() && self.making.is_empty() && self.stale.is_empty();
+        let settled = self.shared.feed.waiting() == 0
+            && self.asked.is_empty()
+            && self.making.is_empty()
+            && self.trials.unjudged().is_empty();
         RouterStatus { staging: self.trials.staging().count(), tests: self.trials.under_test().count(), settled }
     }
 }

@@ -19,6 +19,7 @@ use crate::{
         desk::{Desk, Entry},
         past::{Happening, Past},
         replay::Watching,
+        trials::Keep,
     },
     validation::training::History,
 };
@@ -201,11 +202,11 @@ fn kept<T>(stored: Result<T, StoreError>) -> Result<Option<T>, String> {
 /// # Errors
 /// As for [`happenings`].
 pub fn past(reader: &Reader, config: &Config) -> Result<(Past, Vec<Trip>), String> {
-    let mut past = Past::new(Desk::new(desk_keeps(config)));
+    let mut past = Past::keeping(Desk::new(desk_keeps(config)), Keep::of(&config.experiment));
     let mut trips = Vec::new();
     for happening in happenings(reader, &config.calendar, &config.policy)? {
         let today = config.calendar.day_of(happening.at());
-        while past.trials.close_next(today, config.experiment.outcome_wait_days).is_some() {}
+        past.trials.close_in_the_past(today, config.experiment.outcome_wait_days);
         if let Happening::Closed { at, trade_id, .. } = &happening
             && past.desk.heard(trade_id).is_none()
         {

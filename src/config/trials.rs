@@ -33,7 +33,7 @@ pub(super) fn staging(reader: &mut Reader<'_, '_>) -> StagingOptions {
     }
 }
 
-pub(super) fn experiment(reader: &mut Reader<'_, '_>) -> Options {
+pub(super) fn experiment(reader: &mut Reader<'_, '_>, staging: &StagingOptions) -> Options {
     let views = [(View::Paired.name(), View::Paired), (View::Randomised.name(), View::Randomised)];
     let mut at = reader.section("experiment", AtReload);
     let options = Options {
@@ -54,11 +54,22 @@ pub(super) fn experiment(reader: &mut Reader<'_, '_>) -> Options {
         resamples: at.count("resamples", 100..=100_000),
         seed: at.whole("seed", 0..=i64::MAX.unsigned_abs()),
         holdback_sessions: at.count("holdback_sessions", 1..=100_000),
+        max_trades: at.count("max_trades", 10_000..=10_000_000),
     };
     let ordered = options.first_look <= options.planned_sessions;
     reader.demand(ordered, ("experiment.first_look", "must not be above", "experiment.planned_sessions"));
     let aimed = options.power > options.level;
     reader.demand(aimed, ("experiment.power", "must be above", "experiment.level"));
+    let never = options.can_never_ship().map(|invalid| invalid.key);
+    let proof = ("experiment.planned_sessions", "is too short for any proof at", "experiment.level");
+    reader.demand(never != Some("planned_sessions"), proof);
+    let lasts =
+        ("experiment.min_days", "must not be longer than, at five sessions a week,", "experiment.planned_sessions");
+    reader.demand(never != Some("min_days"), lasts);
+    let kept = options.min_trades <= options.max_trades;
+    reader.demand(kept, ("experiment.min_trades", "must not be above", "experiment.max_trades"));
+    let watched = staging.min_trades <= options.max_trades;
+    reader.demand(watched, ("staging.min_trades", "must not be above", "experiment.max_trades"));
     options
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{
     experiment::{Criteria, Experiment, InvalidOptions, Options, Report, StagingOptions, StagingRuling, Verdict},
     promotion::Gate,
-    trials::{Shadowing, Trials},
+    trials::{Ending, Shadowing, Trials},
 };
 use crate::domain::{Timestamp, VersionId, lifecycle::State};
 
@@ -19,6 +19,7 @@ pub struct Case {
     version: VersionId,
     state: State,
     now: Timestamp,
+    ending: Option<Ending>,
     trial: Trial,
 }
 
@@ -52,6 +53,9 @@ pub struct Assessment {
     /// The gate before its next state, where evidence decides on one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
+    /// How its test ended, when it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ending>,
     /// Of a test or a holdback: all figures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<Box<Report>>,
@@ -98,7 +102,8 @@ impl Case {
                 },
             },
         };
-        Some(Self { version: version.clone(), state, now, trial })
+        let ending = trials.ending(version).cloned();
+        Some(Self { version: version.clone(), state, now, ending, trial })
     }
 
     /// The gate before its next state, where evidence decides on one. With 500 planned sessions it takes half a second.
@@ -107,7 +112,7 @@ impl Case {
             Trial::Staging { shadowing, options } => Some(staging_gate(&shadowing.ruling(options, self.now))),
             Trial::Test { experiment, judged_by } if self.state == State::AbTest => {
                 let criteria = judged_by.criteria().ok()?;
-                let ruling = criteria.decide(&criteria.assess(experiment, self.now), None);
+                let ruling = criteria.decide(&criteria.assess(experiment, self.now));
                 let passed = matches!(ruling.verdict, Verdict::Ship(_));
                 let says = if passed { "is passed" } else { "is not passed" };
                 let says = format!("{says}: {}", ruling.verdict.why());
@@ -128,19 +133,29 @@ impl Case {
             trial: "staging",
             since: self.now,
             gate: None,
+            ended: self.ending.clone(),
             report: None,
             text: String::new(),
         };
+        let ended = self.ending.as_ref().map(ToString::to_string).unwrap_or_default();
         match &self.trial {
             Trial::Staging { shadowing, .. } => {
                 let gate = self.gate();
-                let text = gate.as_ref().map(staging_text).unwrap_or_default();
+                let mut text = gate.as_ref().map(staging_text).unwrap_or_default();
+                if shadowing.left_out() > 0 {
+                    text += &format!("  experiment.max_trades: {} trades left out\n", shadowing.left_out());
+                }
                 Ok(Assessment { since: shadowing.since(), gate, text, ..blank })
             }
             Trial::Test { experiment, judged_by } => {
                 let criteria = judged_by.criteria()?;
-                let report = Report::of(&criteria, experiment, self.now, None);
-                let (text, since) = (report.to_string(), experiment.since());
+                let over = self.ending.as_ref();
+                let mut report = Report::of(&criteria, experiment, over.map_or(self.now, |ending| ending.at));
+                if let Some(ending) = over {
+                    report.ruling.verdict = Verdict::Over(ending.reason.clone());
+                    report.ruling.checks.clear();
+                }
+                let (text, since) = (format!("{ended}{report}"), experiment.since());
                 Ok(Assessment {
                     trial: "test",
                     since,
@@ -152,13 +167,13 @@ impl Case {
             }
             Trial::Holdback { experiment, judged_by } => {
                 let criteria = Criteria::clone(&*judged_by.criteria()?).of_holdback();
-                let mut report = Report::of(&criteria, experiment, self.now, None);
+                let mut report = Report::of(&criteria, experiment, self.now);
                 let sessions = report.sessions;
                 report.ruling.verdict = Verdict::Continue(format!(
                     "measured for as long as it is in production, {sessions} sessions so far"
                 ));
                 report.ruling.checks.clear();
-                let (text, since) = (report.to_string(), experiment.since());
+                let (text, since) = (format!("{ended}{report}"), experiment.since());
                 Ok(Assessment { trial: "holdback", since, report: Some(Box::new(report)), text, ..blank })
             }
         }

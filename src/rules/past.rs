@@ -11,7 +11,7 @@ use super::{
     desk::{Closing, Desk, Entry},
     emergency::{ClosedTrade, Emergency, EmergencyOptions, Say},
     roster::Roster,
-    trials::{News, Trials},
+    trials::{Keep, News, Trials},
 };
 use crate::domain::{
     Decision, Event, EventKind, Outcome, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId,
@@ -75,7 +75,12 @@ impl Happening {
 impl Past {
     /// Nothing yet.
     pub fn new(desk: Desk) -> Self {
-        Self { desk, trials: Trials::default(), emergency: Emergency::default() }
+        Self::keeping(desk, Keep::ALL)
+    }
+
+    /// The same, in which a trial keeps what `room` says.
+    pub fn keeping(desk: Desk, room: Keep) -> Self {
+        Self { desk, trials: Trials::keeping(room), emergency: Emergency::default() }
     }
 
     /// Takes in what happened next. Gives back the emergencies that a closed trade is, by `options` and by who spoke then.

@@ -56,6 +56,12 @@ pub struct Gate {
 }
 
 impl Step {
+    /// Whether it is taken without an operator: always when it takes a version's word away for harm or because something is
+    /// wrong, and otherwise when `automatic` says so.
+    pub fn needs_nobody(&self, automatic: Automatic) -> bool {
+        self.step == Transition::Stage || automatic.decide || self.locks || self.step == Transition::RollBackTest
+    }
+
     /// What a person is told of a step that waits for an order.
     pub fn notice(&self) -> String {
         let Self { version, step, reason, .. } = self;
@@ -99,7 +105,7 @@ pub fn numbers(checks: &[Check]) -> Numbers {
 /// The step that follows from a test, if it is over.
 pub fn after_test(version: &VersionId, standing: &Standing, ruling: &Ruling) -> Option<Step> {
     let step = match ruling.verdict {
-        Verdict::Continue(_) => return None,
+        Verdict::Continue(_) | Verdict::Over(_) => return None,
         Verdict::Ship(_) => Transition::Promote,
         Verdict::StopForHarm(_) => Transition::RollBackTest,
         Verdict::Futile(_) | Verdict::Invalid(_) => Transition::ArchiveTest,
@@ -151,8 +157,8 @@ pub fn to_test(trials: &Trials, staging: &StagingOptions, now: Timestamp) -> Vec
         if !free {
             continue;
         }
-        let ruling = shadowing.ruling(staging, now);
-        if ruling.passed {
+        if shadowing.opens(staging, now) {
+            let ruling = shadowing.ruling(staging, now);
             let (evidence, reason) = (numbers(&ruling.checks), "the staging gate is passed".to_owned());
             let step = Transition::StartTest;
             steps.push(Step { version: version.clone(), step, reason, evidence, locks: false });

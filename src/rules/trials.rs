@@ -5,17 +5,21 @@
 //! come or all at once from the journal.
 #![deny(clippy::indexing_slicing)]
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use serde::Serialize;
 
 use super::{
     desk::Entry,
     experiment::{
-        Assignment, Criteria, Experiment, Ruling, ShadowTrade, StagingOptions, StagingRuling, Standing, Terms,
-        staging_gate,
+        Assignment, Criteria, Experiment, Options, Room, Ruling, ShadowBook, ShadowTrade, StagingOptions,
+        StagingRuling, Standing, Terms, Verdict,
     },
     roster::Roster,
 };
-use crate::domain::{Arm, EventKind, Opinion, Outcome, Timestamp, TradeId, TradingDay, VersionId, lifecycle::State};
+use crate::domain::{
+    Arm, EventKind, Opinion, Outcome, Timestamp, TradeId, TradingDay, VersionId, event::By, lifecycle::State,
+};
 
 /// Something that concerns versions on trial.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,52 +35,126 @@ pub enum News {
 }
 
 /// All versions on trial.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Trials {
     roster: Roster,
     staging: BTreeMap<VersionId, Shadowing>,
     tests: BTreeMap<VersionId, Experiment>,
     terms: BTreeMap<VersionId, Terms>,
     holdbacks: BTreeMap<VersionId, Experiment>,
+    /// After how many closed sessions each test was judged last.
+    judged: BTreeMap<VersionId, usize>,
+    endings: BTreeMap<VersionId, Ending>,
+    room: Keep,
+}
+
+/// How much a trial keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// Signals of one trial at most.
+    pub trades: usize,
+    /// Sessions of a holdback that they are meant for.
+    pub holdback_sessions: usize,
+}
+
+/// How a test ended.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ending {
+    /// When.
+    pub at: Timestamp,
+    /// What became of the version.
+    pub state: State,
+    /// Why, in words.
+    pub reason: String,
+    /// On whose word.
+    pub by: By,
+    /// Whether a gate was passed over.
+    pub overridden: bool,
+    /// The numbers it was decided on, by name.
+    pub evidence: BTreeMap<Box<str>, f64>,
 }
 
 /// What a version in staging has seen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shadowing {
     since: Timestamp,
-    /// With the time of the exit. Of a trade that is told of twice the first word stays.
-    trades: BTreeMap<TradeId, (Timestamp, ShadowTrade)>,
+    book: ShadowBook,
 }
 
-/// Which experiment of a version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Trial {
-    /// The A/B test.
-    Test,
-    /// Production against its holdback.
-    Holdback,
+impl fmt::Display for Ending {
+    /// What became of it, on whose word, and the numbers, each against its threshold where it has one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, state, reason, by, overridden, evidence } = self;
+        let mark = if *overridden { ", past its gate" } else { "" };
+        writeln!(f, "the test ended at {at}, {state} by {by}{mark}: {reason}")?;
+        for (name, value) in evidence.iter().filter(|(name, _)| !name.ends_with("_threshold")) {
+            match evidence.get(&*format!("{name}_threshold")) {
+                Some(threshold) => writeln!(f, "  {name} {value:.4} against {threshold}")?,
+                None => writeln!(f, "  {name} {value:.4}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Keep {
+    /// Everything.
+    pub const ALL: Self = Self { trades: usize::MAX, holdback_sessions: 1 };
+
+    /// What `options` allow.
+    pub fn of(options: &Options) -> Self {
+        Self { trades: options.max_trades, holdback_sessions: options.holdback_sessions }
+    }
+}
+
+impl Default for Trials {
+    fn default() -> Self {
+        Self::keeping(Keep::ALL)
+    }
 }
 
 impl Shadowing {
-    fn new(since: Timestamp) -> Self {
-        Self { since, trades: BTreeMap::new() }
-    }
-
     /// When it came into staging.
     pub fn since(&self) -> Timestamp {
         self.since
     }
 
-    /// Whether the version may go on, by the trades closed until `now`.
+    /// Trades that there was no room for.
+    pub fn left_out(&self) -> usize {
+        self.book.left_out()
+    }
+
+    /// Whether the version may go on, by the trades closed until `now`; quick, whatever it has seen.
+    pub fn opens(&self, options: &StagingOptions, now: Timestamp) -> bool {
+        self.book.opens(options, self.since, now)
+    }
+
+    /// The same, condition by condition.
     pub fn ruling(&self, options: &StagingOptions, now: Timestamp) -> StagingRuling {
-        let mut trades: Vec<(Timestamp, ShadowTrade)> = self.trades.values().copied().collect();
-        trades.sort_by_key(|(exit_at, _)| *exit_at);
-        let trades: Vec<ShadowTrade> = trades.into_iter().map(|(_, trade)| trade).collect();
-        staging_gate(options, self.since, now, &trades)
+        self.book.ruling(options, self.since, now)
     }
 }
 
 impl Trials {
+    /// None yet; each keeps what `room` says.
+    pub fn keeping(room: Keep) -> Self {
+        Self {
+            roster: Roster::default(),
+            staging: BTreeMap::new(),
+            tests: BTreeMap::new(),
+            terms: BTreeMap::new(),
+            holdbacks: BTreeMap::new(),
+            judged: BTreeMap::new(),
+            endings: BTreeMap::new(),
+            room,
+        }
+    }
+
+    /// From now on a trial that begins keeps what `room` says.
+    pub fn make_room(&mut self, room: Keep) {
+        self.room = room;
+    }
+
     /// Where all versions stand.
     pub fn roster(&self) -> &Roster {
         &self.roster
@@ -117,11 +195,57 @@ impl Trials {
         self.terms.get(version).cloned()
     }
 
-    /// How the test of `version` stands at `now`, and what follows.
-    pub fn judge(&self, version: &VersionId, criteria: &Criteria, now: Timestamp) -> Option<(Standing, Ruling)> {
-        let standing = criteria.assess(self.tests.get(version)?, now);
-        let ruling = criteria.decide(&standing, None);
+    /// How the test of `version` ended, if it did.
+    pub fn ending(&self, version: &VersionId) -> Option<&Ending> {
+        self.endings.get(version)
+    }
+
+    /// The versions under test of which sessions have closed that they have not been judged by.
+    pub fn unjudged(&self) -> Vec<VersionId> {
+        let is_behind =
+            |(version, test): &(&VersionId, &Experiment)| self.judged_after(version) < test.sessions().len();
+        self.under_test().filter(is_behind).map(|(version, _)| version.clone()).collect()
+    }
+
+    /// Judges the test of `version` after the next of its sessions that it has not been judged by: call it until it gives
+    /// none, or until the verdict is carried out. Sessions that close together are looked at one by one, and none beyond
+    /// the planned end.
+    pub fn judge_next(
+        &mut self,
+        version: &VersionId,
+        criteria: &Criteria,
+        now: Timestamp,
+    ) -> Option<(Standing, Ruling)> {
+        let test = self.tests.get(version).filter(|_| self.state(version) == Some(State::AbTest))?;
+        let (closed, judged) = (test.sessions().len(), self.judged_after(version));
+        (judged < closed).then_some(())?;
+        let planned = criteria.plan().sessions();
+        let next = (judged + 1).min(planned);
+        let standing = criteria.assess_after(next, test, now);
+        let ruling = criteria.decide(&standing);
+        let over = next >= planned || matches!(ruling.verdict, Verdict::Invalid(_));
+        self.judged.insert(version.clone(), if over { closed } else { next });
         Some((standing, ruling))
+    }
+
+    /// The test of `version` cannot be judged by what has closed so far.
+    pub fn pass_over(&mut self, version: &VersionId) {
+        let closed = self.tests.get(version).map_or(0, |test| test.sessions().len());
+        self.judged.insert(version.clone(), closed);
+    }
+
+    /// Has every test judged anew by its latest session, for one who does not know what came of it.
+    pub fn judge_again(&mut self) {
+        for (version, test) in &self.tests {
+            let planned = self.terms.get(version).map_or(usize::MAX, |terms| terms.planned_sessions);
+            let before = test.sessions().len().min(planned).saturating_sub(1);
+            let judged = self.judged.entry(version.clone()).or_default();
+            *judged = before.min(*judged);
+        }
+    }
+
+    fn judged_after(&self, version: &VersionId) -> usize {
+        self.judged.get(version).copied().unwrap_or(0)
     }
 
     /// Takes in what happened at `at`. What was taken in before changes nothing.
@@ -138,17 +262,31 @@ impl Trials {
         }
     }
 
-    /// Closes the next session that is due on the trading day `today`, of any experiment, and says of which. Call it
-    /// until it gives none; see [`Experiment::close_next`].
-    pub fn close_next(&mut self, today: TradingDay, wait_days: u32) -> Option<(VersionId, Trial)> {
-        let tests = self.tests.iter_mut().map(|(version, experiment)| (version, Trial::Test, experiment));
-        let holdbacks = self.holdbacks.iter_mut().map(|(version, experiment)| (version, Trial::Holdback, experiment));
-        for (version, trial, experiment) in tests.chain(holdbacks) {
-            if experiment.close_next(today, wait_days).is_some() {
-                return Some((version.clone(), trial));
+    /// Closes every session that is due on the trading day `today`, of all experiments; see [`Experiment::close_next`].
+    pub fn close_due(&mut self, today: TradingDay, wait_days: u32) {
+        self.close(today, wait_days, false);
+    }
+
+    /// The same for one who tells the past, in which what had closed before was judged before.
+    pub fn close_in_the_past(&mut self, today: TradingDay, wait_days: u32) {
+        self.close(today, wait_days, true);
+    }
+
+    /// A test that has ended stays as it was then.
+    fn close(&mut self, today: TradingDay, wait_days: u32, in_the_past: bool) {
+        let Self { roster, tests, holdbacks, judged, .. } = self;
+        let is_under_test =
+            |version: &VersionId| roster.standing(version).is_some_and(|standing| standing.state == State::AbTest);
+        for (version, test) in tests.iter_mut().filter(|(version, _)| is_under_test(version)) {
+            let before = test.sessions().len();
+            while test.close_next(today, wait_days).is_some() {}
+            if in_the_past && test.sessions().len() > before {
+                judged.insert(version.clone(), before);
             }
         }
-        None
+        for holdback in holdbacks.values_mut() {
+            while holdback.close_next(today, wait_days).is_some() {}
+        }
     }
 
     fn state(&self, version: &VersionId) -> Option<State> {
@@ -161,24 +299,37 @@ impl Trials {
             EventKind::Moved { version, .. } => version,
             other => return self.roster.apply(other),
         };
+        let EventKind::Moved { evidence, reason, by, overridden, .. } = event else { return };
         let before = self.state(version);
         self.roster.apply(event);
         let after = self.state(version);
         if before == after {
             return;
         }
-        if before == Some(State::Staging) {
-            self.staging.remove(version);
+        match (before, after) {
+            (Some(State::Staging), _) => drop(self.staging.remove(version)),
+            (Some(State::AbTest), Some(state)) => {
+                let (reason, by, evidence) = (reason.clone(), by.clone(), evidence.clone());
+                let ending = Ending { at, state, reason, by, overridden: *overridden, evidence };
+                self.endings.insert(version.clone(), ending);
+            }
+            _ => {}
         }
         match after {
-            Some(State::Staging) => drop(self.staging.insert(version.clone(), Shadowing::new(at))),
-            Some(State::AbTest) => {
-                self.tests.insert(version.clone(), Experiment::new(at));
-                if let EventKind::Moved { evidence, .. } = event {
-                    self.terms.extend(Terms::of(evidence).map(|terms| (version.clone(), terms)));
-                }
+            Some(State::Staging) => {
+                let book = ShadowBook::new(self.room.trades);
+                self.staging.insert(version.clone(), Shadowing { since: at, book });
             }
-            Some(State::Production) => drop(self.holdbacks.insert(version.clone(), Experiment::new(at))),
+            Some(State::AbTest) => {
+                let terms = Terms::of(evidence);
+                let sessions = terms.as_ref().map_or(1, |terms| terms.planned_sessions);
+                self.tests.insert(version.clone(), Experiment::within(at, Room::of_test(self.room.trades, sessions)));
+                self.terms.extend(terms.map(|terms| (version.clone(), terms)));
+            }
+            Some(State::Production) => {
+                let room = Room::of_holdback(self.room.trades, self.room.holdback_sessions);
+                self.holdbacks.insert(version.clone(), Experiment::within(at, room));
+            }
             _ => {}
         }
     }
@@ -204,8 +355,8 @@ impl Trials {
         let Some(pnl) = outcome.pnl.and_then(|pnl| entry.at_own_size(pnl.get())) else { return };
         for opinion in entry.opinions.iter().filter(|opinion| opinion.score.is_some()) {
             if let Some(shadowing) = self.staging.get_mut(&opinion.version) {
-                let trade = (outcome.exit_at, ShadowTrade { pnl, ml_size: opinion.size });
-                shadowing.trades.entry(entry.trade_id.clone()).or_insert(trade);
+                let trade = ShadowTrade { pnl, ml_size: opinion.size };
+                shadowing.book.add(outcome.exit_at, &entry.trade_id, trade);
             }
         }
     }

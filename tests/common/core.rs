@@ -23,7 +23,6 @@ use vigie::{
         promotion::{Step as Promotion, after_test, to_staging, to_test},
         routing::Splits,
         serving::{Scope, Served, Serving},
-        trials::Trial,
     },
     sim::{
         demo::{Demo, Ledger as Found, Step},
@@ -203,21 +202,17 @@ impl Core {
     /// Takes every step that follows from the evidence.
     fn settle(&mut self) {
         let (today, wait) = (self.config.calendar.day_of(self.now), self.config.experiment.outcome_wait_days);
-        let mut stale = Vec::new();
-        while let Some((version, trial)) = self.past.trials.close_next(today, wait) {
-            if trial == Trial::Test {
-                stale.push(version);
-            }
-        }
+        self.past.trials.close_due(today, wait);
         let mut steps: Vec<Promotion> = Vec::new();
-        for version in stale {
+        for version in self.past.trials.unjudged() {
             let criteria = self.criteria_of(&version);
-            if self.past.trials.roster().standing(&version).is_none_or(|s| s.state != State::AbTest) {
-                continue;
+            while let Some((standing, ruling)) = self.past.trials.judge_next(&version, &criteria, self.now) {
+                steps.retain(|step| step.version != version);
+                steps.extend(after_test(&version, &standing, &ruling));
+                if !steps.is_empty() {
+                    break;
+                }
             }
-            let (standing, ruling) = self.past.trials.judge(&version, &criteria, self.now).unwrap();
-            steps.retain(|step| step.version != version);
-            steps.extend(after_test(&version, &standing, &ruling));
         }
         loop {
             if steps.is_empty() {

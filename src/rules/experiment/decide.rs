@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{
     evidence::Evidence,
     options::{Criteria, EvidenceMetric, View},
-    state::Experiment,
+    state::{Experiment, Session},
 };
 use crate::{
     domain::Timestamp,
@@ -26,6 +26,8 @@ pub enum Verdict {
     Futile(String),
     /// The arms were not given out as they should have been: nothing may be concluded.
     Invalid(String),
+    /// It has ended; in words, how. Never a ruling, only told of a test that is past.
+    Over(String),
 }
 
 /// One condition of shipping, number against threshold.
@@ -107,23 +109,39 @@ impl Verdict {
             Self::Ship(_) => "ship",
             Self::Futile(_) => "futile",
             Self::Invalid(_) => "invalid",
+            Self::Over(_) => "over",
         }
     }
 
     /// Why.
     pub fn why(&self) -> &str {
-        let (Self::Continue(why) | Self::StopForHarm(why) | Self::Ship(why) | Self::Futile(why) | Self::Invalid(why)) =
-            self;
-        why
+        match self {
+            Self::Continue(why) | Self::StopForHarm(why) | Self::Ship(why) => why,
+            Self::Futile(why) | Self::Invalid(why) | Self::Over(why) => why,
+        }
     }
 }
 
 impl Criteria {
-    /// How `experiment` stands at `now`.
+    /// How `experiment` stands at `now`, by the sessions that [`counted`](Self::counted) gives.
     pub fn assess(&self, experiment: &Experiment, now: Timestamp) -> Standing {
-        let paired = Evidence::of(View::Paired, experiment.sessions());
-        let randomised = Evidence::of(View::Randomised, experiment.sessions());
+        self.assess_after(self.counted(experiment).len(), experiment, now)
+    }
+
+    /// How `experiment` stood when `closed` of its sessions had closed. A test is judged after each, so that what came to
+    /// light at once is looked at one by one; nothing beyond the planned end counts.
+    pub fn assess_after(&self, closed: usize, experiment: &Experiment, now: Timestamp) -> Standing {
+        let counted = self.counted(experiment);
+        let sessions = counted.get(..closed).unwrap_or(counted);
+        let [paired, randomised] = [View::Paired, View::Randomised].map(|view| Evidence::of(view, sessions));
         self.standing(experiment, now, &paired, &randomised)
+    }
+
+    /// The closed sessions that count: of a test those of its plan, of a holdback all.
+    pub fn counted<'a>(&self, experiment: &'a Experiment) -> &'a [Session] {
+        let sessions = experiment.sessions();
+        let most = if self.endless { sessions.len() } else { self.plan.sessions() };
+        sessions.get(..most).unwrap_or(sessions)
     }
 
     /// The view that decides `experiment`: the one asked for, but against another version the randomised one.
@@ -138,7 +156,7 @@ impl Criteria {
         paired: &Evidence,
         randomised: &Evidence,
     ) -> Standing {
-        let closed = experiment.sessions().len();
+        let closed = paired.sessions.len();
         let chosen = match self.view_of(experiment) {
             View::Paired => paired,
             View::Randomised => randomised,
@@ -152,7 +170,7 @@ impl Criteria {
         });
         Standing {
             sessions: closed,
-            trades: experiment.trades(),
+            trades: paired.trades,
             days: now.duration_since(experiment.since()).as_secs_f64() / 86_400.0,
             sample_ratio: experiment.sample_ratio().test(),
             metrics: self.metric_standings(chosen, closed),
@@ -164,12 +182,11 @@ impl Criteria {
         }
     }
 
-    /// What follows from `standing`. `emergency` is the rule of the guardian that fired, if one did.
-    pub fn decide(&self, standing: &Standing, emergency: Option<&str>) -> Ruling {
+    /// What follows from `standing`. Emergencies are no part of it: the guardian acts on them at the outcome.
+    pub fn decide(&self, standing: &Standing) -> Ruling {
         let checks = self.checks(standing);
-        let verdict = emergency
-            .map(|rule| Verdict::StopForHarm(format!("the emergency rule {rule} fired")))
-            .or_else(|| self.invalid(standing))
+        let verdict = self
+            .invalid(standing)
             .or_else(|| harm(standing))
             .or_else(|| ship(standing, &checks))
             .or_else(|| self.futile(standing, &checks))

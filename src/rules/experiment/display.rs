@@ -13,6 +13,13 @@ impl Display for Report {
         let Self { sessions, planned_sessions, trades, open_trades, late, days, .. } = self;
         writeln!(f, "{sessions} of {planned_sessions} sessions closed, {trades} trades, {days:.1} days")?;
         writeln!(f, "{open_trades} trades in open sessions, {late} came too late to count")?;
+        if self.left_out + self.given_up > 0 {
+            let Self { left_out, given_up, .. } = self;
+            writeln!(
+                f,
+                "experiment.max_trades: {left_out} signals left out, {given_up} trades of old sessions given up"
+            )?;
+        }
         if late > trades {
             writeln!(
                 f,

@@ -53,6 +53,8 @@ pub struct Evidence {
     pub mean_pnl: Option<Sums>,
     /// Difference of the win rates of the trades taken, by session.
     pub win_rate: Option<Sums>,
+    /// Trades of the sessions, whatever their arm.
+    pub trades: usize,
     /// Every closed session in order.
     pub sessions: Vec<SessionPnl>,
     /// The same with as many signals of either arm, where chance does not give them equally many.
@@ -106,6 +108,7 @@ impl Evidence {
             baseline: PolicyFigures::default(),
             mean_pnl: None,
             win_rate: None,
+            trades: sessions.iter().map(|session| session.trades.len()).sum(),
             sessions: Vec::with_capacity(sessions.len()),
             thinned: None,
         };

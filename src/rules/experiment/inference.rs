@@ -135,7 +135,8 @@ fn sequential(criteria: &Criteria, evidence: &Evidence, metric: EvidenceMetric) 
             (Measure::PnlPerSignal, evidence.mean_pnl, evidence.ml.per_signal(), evidence.baseline.per_signal())
         }
     };
-    let sums = sums?;
+    // what has no end has no plan to be judged against
+    let sums = sums.filter(|_| !criteria.endless)?;
     let critical = criteria.plan.critical(sums.sessions, criteria.options.level);
     let p = sums.statistic().and_then(|z| criteria.plan.p_value(sums.sessions, z));
     let metric = blank(measure, Horizon::Sequential, "repeated interval, session sums on the constant boundary");

@@ -21,8 +21,8 @@ pub use evidence::{Evidence, PolicyFigures, SessionPnl};
 pub use impact::{Comparing, Group, Impact, ImpactOptions, Traded, impact};
 pub use options::{Criteria, EvidenceMetric, InvalidOptions, Options, View};
 pub use report::{Horizon, Measure, Metric, PowerLine, Report, ViewReport};
-pub use staging::{ShadowTrade, StagingOptions, StagingRuling, staging_gate};
-pub use state::{Assignment, Experiment, Noted, Session, Trade};
+pub use staging::{ShadowBook, ShadowTrade, StagingOptions, StagingRuling};
+pub use state::{Assignment, Experiment, Noted, Room, Session, Trade};
 pub use terms::{Conditions, Terms};
 
 /// Trading days of a year, which annualise a daily Sharpe ratio.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::sequential::{HARM_SHAPE, MOST_SESSIONS, Plan, wang_tsiatis};
+use crate::stats::sequential::{HARM_SHAPE, MOST_SESSIONS, Plan, reflection_tail, wang_tsiatis};
 
 /// Which trades are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ pub struct Options {
     pub sample_ratio_level: f64,
     /// Days after its own after which a session no longer waits for outcomes.
     pub outcome_wait_days: u32,
-    /// The power that the report plans for, above `level`, below 1.
+    /// The power that the report plans for, above `level`, below 1; otherwise the report does not tell it.
     pub power: f64,
     /// Resamples of the report's bootstrap, at least 100.
     pub resamples: usize,
@@ -61,6 +61,8 @@ pub struct Options {
     pub seed: u64,
     /// Sessions at which the open-ended interval of a holdback is tightest.
     pub holdback_sessions: usize,
+    /// Signals that one trial keeps at most, at least 1.
+    pub max_trades: usize,
 }
 
 /// Options that contradict each other or are out of range, by the name of the key.
@@ -83,6 +85,8 @@ pub struct Criteria {
     pub(super) harm: f64,
     /// Sessions at which the open-ended interval is tightest.
     pub(super) tuned_to: usize,
+    /// Whether it has no planned end.
+    pub(super) endless: bool,
 }
 
 impl Default for Options {
@@ -105,6 +109,7 @@ impl Default for Options {
             resamples: 1000,
             seed: 7,
             holdback_sessions: 250,
+            max_trades: 200_000,
         }
     }
 }
@@ -129,8 +134,26 @@ impl EvidenceMetric {
     }
 }
 
+impl Options {
+    /// Why a test of this plan can never ship, whatever the version is worth, if so. With all sessions in its favour its z
+    /// is the root of their number, which must be significant after Holm's correction; and at five sessions a week, with a
+    /// weekend and a start in mid-session, the plan must last for `min_days`.
+    pub fn can_never_ship(&self) -> Option<InvalidOptions> {
+        let planned = self.planned_sessions as f64;
+        let best = self.metrics.len() as f64 * reflection_tail(planned.sqrt());
+        if best > self.level {
+            let problem = "is too short: not even a gain in every session would be proof at experiment.level";
+            return Some(InvalidOptions { key: "planned_sessions", problem });
+        }
+        let lasts = planned * 7.0 / 5.0 + 3.0;
+        let problem = "is longer than experiment.planned_sessions last at five sessions a week";
+        (self.min_days > lasts).then_some(InvalidOptions { key: "min_days", problem })
+    }
+}
+
 impl Criteria {
-    /// Checks `options` and computes the boundaries.
+    /// Checks what decides in `options` and computes the boundaries. What only a report needs is not looked at, so that a
+    /// test under way, which keeps its own terms, can be judged whatever the rest has become.
     ///
     /// # Errors
     /// [`InvalidOptions`], which names the first key at fault.
@@ -143,7 +166,6 @@ impl Criteria {
             (share(options.level, 0.5), "level", "must be above 0 and at most 0.5"),
             (share(options.harm_level, 0.5), "harm_level", "must be above 0 and at most 0.5"),
             (share(options.sample_ratio_level, 0.5), "sample_ratio_level", "must be above 0 and at most 0.5"),
-            (options.power > options.level && options.power < 1.0, "power", "must be above level and below 1"),
             (!options.metrics.is_empty(), "metrics", "must name at least one metric"),
             (!options.metrics.iter().any(repeated), "metrics", "must not name a metric twice"),
             (options.first_look >= 2, "first_look", "must be at least 2"),
@@ -164,13 +186,13 @@ impl Criteria {
             return refuse("harm_level", "gives no boundary");
         };
         let tuned_to = plan.sessions();
-        Ok(Self { options, plan, harm, tuned_to })
+        Ok(Self { options, plan, harm, tuned_to, endless: false })
     }
 
     /// The same for a holdback, which has no end: its open-ended interval is tightest elsewhere.
     #[must_use]
     pub fn of_holdback(self) -> Self {
-        Self { tuned_to: self.options.holdback_sessions.max(1), ..self }
+        Self { tuned_to: self.options.holdback_sessions.max(1), endless: true, ..self }
     }
 
     /// The options as given.

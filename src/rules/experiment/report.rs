@@ -7,7 +7,7 @@ use super::{
     evidence::Evidence,
     inference,
     options::{Criteria, View},
-    state::Experiment,
+    state::{Experiment, Session},
 };
 use crate::{
     domain::{Arm, Timestamp},
@@ -118,6 +118,10 @@ pub struct Report {
     pub open_trades: usize,
     /// What came after its session had closed.
     pub late: usize,
+    /// Signals that there was no room for, see [`Room`](super::Room).
+    pub left_out: usize,
+    /// Trades of old sessions that were given up for newer ones.
+    pub given_up: usize,
     /// Trades in the ML arm among those left to chance, open ones included.
     pub in_ml: f64,
     /// How many should be there.
@@ -146,12 +150,13 @@ pub struct Report {
 
 impl Report {
     /// The report on `experiment` at `now`. Takes some tens of milliseconds for the bootstrap: not on the serving
-    /// thread. `emergency` as for [`Criteria::decide`].
-    pub fn of(criteria: &Criteria, experiment: &Experiment, now: Timestamp, emergency: Option<&str>) -> Self {
-        let evidence = [View::Paired, View::Randomised].map(|view| Evidence::of(view, experiment.sessions()));
+    /// thread.
+    pub fn of(criteria: &Criteria, experiment: &Experiment, now: Timestamp) -> Self {
+        let sessions = criteria.counted(experiment);
+        let evidence = [View::Paired, View::Randomised].map(|view| Evidence::of(view, sessions));
         let [paired, randomised] = &evidence;
         let standing = criteria.standing(experiment, now, paired, randomised);
-        let ruling = criteria.decide(&standing, emergency);
+        let ruling = criteria.decide(&standing);
         let options = criteria.options();
         let ratio = experiment.sample_ratio();
         Self {
@@ -161,36 +166,39 @@ impl Report {
             trades: standing.trades,
             open_trades: experiment.open_trades(),
             late: experiment.late(),
+            left_out: experiment.left_out(),
+            given_up: experiment.given_up(),
             in_ml: ratio.in_ml() as f64,
             expected_in_ml: ratio.expected(),
             sample_ratio: standing.sample_ratio,
-            design_effect: design_effect(experiment),
+            design_effect: design_effect(sessions),
             confidence: 1.0 - options.level,
             level: options.level,
             min_win_rate_gain: options.min_win_rate_gain,
             power: options.power,
             evidence: criteria.view_of(experiment),
-            views: evidence.iter().map(|evidence| view(criteria, experiment, evidence)).collect(),
+            views: evidence.iter().map(|evidence| view(criteria, sessions, evidence)).collect(),
             standing,
             ruling,
         }
     }
 }
 
-fn view(criteria: &Criteria, experiment: &Experiment, evidence: &Evidence) -> ViewReport {
-    let lines = [Reading::Sequential, Reading::FixedHorizon];
+fn view(criteria: &Criteria, sessions: &[Session], evidence: &Evidence) -> ViewReport {
+    // what has no end has no power at it
+    let lines: &[Reading] = if criteria.endless { &[] } else { &[Reading::Sequential, Reading::FixedHorizon] };
     ViewReport {
         view: evidence.view,
         signals: [evidence.ml.signals, evidence.baseline.signals],
         taken: [evidence.ml.taken, evidence.baseline.taken],
-        metrics: inference::metrics(criteria, evidence, experiment.sessions()),
-        power: lines.into_iter().filter_map(|reading| power(criteria, experiment, evidence, reading)).collect(),
+        metrics: inference::metrics(criteria, evidence, sessions),
+        power: lines.iter().filter_map(|reading| power(criteria, evidence, *reading)).collect(),
     }
 }
 
-fn power(criteria: &Criteria, experiment: &Experiment, evidence: &Evidence, reading: Reading) -> Option<PowerLine> {
+fn power(criteria: &Criteria, evidence: &Evidence, reading: Reading) -> Option<PowerLine> {
     let options = criteria.options();
-    let (closed, trades) = (experiment.sessions().len() as f64, experiment.trades() as f64);
+    let (closed, trades) = (evidence.sessions.len() as f64, evidence.trades as f64);
     // the standard error falls with the root of the sessions
     let to_end = (criteria.plan.sessions() as f64 / closed).sqrt();
     let now = options.min_win_rate_gain / evidence.win_rate?.standard_error()?;
@@ -209,8 +217,8 @@ fn power(criteria: &Criteria, experiment: &Experiment, evidence: &Evidence, read
     line.weeks_missing.is_finite().then_some(line)
 }
 
-fn design_effect(experiment: &Experiment) -> Option<DesignEffect> {
-    let baseline = experiment.sessions().iter().map(|session| {
+fn design_effect(sessions: &[Session]) -> Option<DesignEffect> {
+    let baseline = sessions.iter().map(|session| {
         let trades = session.trades.iter().filter(|trade| trade.assignment.arm == Arm::Baseline);
         trades.filter_map(|trade| trade.pnl).collect::<Vec<f64>>()
     });

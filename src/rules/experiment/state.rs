@@ -69,16 +69,38 @@ pub enum Noted {
     Unknown,
     /// Its session has closed without it; it is counted among the late ones and nowhere else.
     Late,
+    /// There was no room for it; it is counted among those left out and nowhere else.
+    LeftOut,
+}
+
+/// How much an experiment keeps at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    /// Signals of one session. Those beyond are left out, whatever their arm.
+    pub session: usize,
+    /// Trades of closed sessions. Beyond that the oldest sessions are given up. No limit where every session counts.
+    pub closed: usize,
+}
+
+/// A session that has not closed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Open {
+    trades: BTreeMap<TradeId, Trade>,
+    /// Trades of which something is still expected.
+    waiting: usize,
 }
 
 /// The state of one experiment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Experiment {
     since: Timestamp,
-    open: BTreeMap<TradingDay, Vec<Trade>>,
+    room: Room,
+    open: BTreeMap<TradingDay, Open>,
     sessions: Vec<Session>,
     days: BTreeMap<TradeId, TradingDay>,
     late: usize,
+    left_out: usize,
+    given_up: usize,
     unpriced: usize,
     champion: bool,
     /// Of the trades that were left to chance, in the order in which they came.
@@ -104,11 +126,34 @@ impl Trade {
     }
 }
 
+impl Room {
+    /// No limits.
+    pub const ENDLESS: Self = Self { session: usize::MAX, closed: usize::MAX };
+
+    /// Of a test of `sessions` that keeps at most `most` trades: each session has its part, and all sessions count.
+    pub fn of_test(most: usize, sessions: usize) -> Self {
+        Self { session: (most / sessions.max(1)).max(1), closed: usize::MAX }
+    }
+
+    /// Of a holdback that keeps at most `most` trades, of about the latest `sessions`.
+    pub fn of_holdback(most: usize, sessions: usize) -> Self {
+        Self { session: (most / sessions.max(1)).max(1), closed: most }
+    }
+}
+
 impl Experiment {
-    /// One that began at `since`.
+    /// One that began at `since` and keeps everything.
     pub fn new(since: Timestamp) -> Self {
+        Self::within(since, Room::ENDLESS)
+    }
+
+    /// One that began at `since` and keeps what there is `room` for.
+    pub fn within(since: Timestamp, room: Room) -> Self {
         Self {
             since,
+            room,
+            left_out: 0,
+            given_up: 0,
             open: BTreeMap::new(),
             sessions: Vec::new(),
             days: BTreeMap::new(),
@@ -136,7 +181,17 @@ impl Experiment {
 
     /// Trades of sessions that are still open.
     pub fn open_trades(&self) -> usize {
-        self.open.values().map(Vec::len).sum()
+        self.open.values().map(|open| open.trades.len()).sum()
+    }
+
+    /// Signals that there was no room for.
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+
+    /// Trades of closed sessions that were given up because newer ones needed the room.
+    pub fn given_up(&self) -> usize {
+        self.given_up
     }
 
     /// Assignments and outcomes that came after their session had closed.
@@ -175,6 +230,11 @@ impl Experiment {
             self.late += 1;
             return Noted::Late;
         }
+        let open = self.open.entry(assignment.day).or_default();
+        if open.trades.len() >= self.room.session {
+            self.left_out += 1;
+            return Noted::LeftOut;
+        }
         if !(assignment.ml_size >= 0.0 && assignment.ml_size.is_finite()) {
             assignment.ml_size = 1.0;
         }
@@ -185,15 +245,16 @@ impl Experiment {
         self.days.insert(assignment.trade_id.clone(), assignment.day);
         // the ML arm was told to let it go: no outcome is waited for, but if one comes in time it counts
         let resolved = assignment.arm == Arm::Ml && assignment.ml_size == 0.0;
+        open.waiting += usize::from(!resolved);
         let trade = Trade { assignment, pnl: None, slippage_ticks: None, resolved };
-        self.open.entry(trade.assignment.day).or_default().push(trade);
+        open.trades.insert(trade.assignment.trade_id.clone(), trade);
         Noted::Counted
     }
 
     /// A trade was closed.
     pub fn outcome(&mut self, trade_id: &TradeId, outcome: &Outcome) -> Noted {
         let Some(day) = self.days.get(trade_id) else { return Noted::Unknown };
-        let Some(trade) = pending(&mut self.open, *day, trade_id) else {
+        let Some((trade, waiting)) = pending(&mut self.open, *day, trade_id) else {
             return match closed(&self.sessions, *day, trade_id) {
                 Some(trade) if trade.is_taken() => Noted::Duplicate,
                 _ => {
@@ -205,6 +266,7 @@ impl Experiment {
         if trade.is_taken() {
             return Noted::Duplicate;
         }
+        *waiting -= usize::from(!trade.resolved);
         trade.resolved = true;
         trade.pnl = outcome.pnl.map(|pnl| pnl.get());
         trade.slippage_ticks = outcome.slippage_ticks.filter(|ticks| ticks.is_finite());
@@ -216,8 +278,9 @@ impl Experiment {
     pub fn skip(&mut self, trade_id: &TradeId) -> Noted {
         let Some(day) = self.days.get(trade_id) else { return Noted::Unknown };
         match pending(&mut self.open, *day, trade_id) {
-            Some(trade) if trade.is_taken() => Noted::Duplicate,
-            Some(trade) => {
+            Some((trade, _)) if trade.is_taken() => Noted::Duplicate,
+            Some((trade, waiting)) => {
+                *waiting -= usize::from(!trade.resolved);
                 trade.resolved = true;
                 Noted::Counted
             }
@@ -232,23 +295,39 @@ impl Experiment {
         let day = *entry.key();
         let age = (today.date() - day.date()).get_days();
         let waited = age > i32::try_from(wait_days).unwrap_or(i32::MAX);
-        if age <= 0 || !(waited || entry.get().iter().all(|trade| trade.resolved)) {
+        if age <= 0 || !(waited || entry.get().waiting == 0) {
             return None;
         }
-        let mut trades = entry.remove();
+        let mut trades: Vec<Trade> = entry.remove().trades.into_values().collect();
         let key = |trade: &Trade| (trade.assignment.at, trade.assignment.trade_id.clone());
         trades.sort_by_cached_key(key);
         self.sessions.push(Session { day, trades });
+        self.give_up();
         self.sessions.last()
+    }
+
+    /// Gives up the oldest sessions while there is more than there is room for.
+    fn give_up(&mut self) {
+        let mut kept = if self.room.closed == usize::MAX { 0 } else { self.trades() };
+        while kept > self.room.closed && self.sessions.len() > 1 {
+            let oldest = self.sessions.remove(0);
+            kept -= oldest.trades.len();
+            self.given_up += oldest.trades.len();
+            for trade in &oldest.trades {
+                self.days.remove(&trade.assignment.trade_id);
+            }
+        }
     }
 }
 
+/// A trade of a session that has not closed, and how many of that session are waited for.
 fn pending<'a>(
-    open: &'a mut BTreeMap<TradingDay, Vec<Trade>>,
+    open: &'a mut BTreeMap<TradingDay, Open>,
     day: TradingDay,
     trade_id: &TradeId,
-) -> Option<&'a mut Trade> {
-    open.get_mut(&day)?.iter_mut().find(|trade| trade.assignment.trade_id == *trade_id)
+) -> Option<(&'a mut Trade, &'a mut usize)> {
+    let Open { trades, waiting } = open.get_mut(&day)?;
+    Some((trades.get_mut(trade_id)?, waiting))
 }
 
 fn closed<'a>(sessions: &'a [Session], day: TradingDay, trade_id: &TradeId) -> Option<&'a Trade> {

@@ -23,7 +23,7 @@ use crate::{
         past::{Happening, Past, consequences, is_of_here},
         promotion::{Step, after_test, events, to_staging, to_test},
         roster::Roster,
-        trials::Trial,
+        trials::Keep,
         watch::{Judgement, Measures, adjustment, measures},
     },
 };
@@ -35,8 +35,6 @@ pub(super) struct Fold<'a> {
     /// Where the versions stood in fact.
     then: Roster,
     criteria: Vec<(Options, Arc<Criteria>)>,
-    /// Tests of which a session has closed since they were judged.
-    stale: BTreeSet<VersionId>,
     /// Steps that follow from the evidence of a test and have not been taken.
     due: BTreeMap<VersionId, Step>,
     told: BTreeSet<(VersionId, State)>,
@@ -52,10 +50,9 @@ impl<'a> Fold<'a> {
     pub(super) fn new(thresholds: &'a Thresholds) -> Self {
         Self {
             thresholds,
-            past: Past::new(Desk::new(thresholds.keep)),
+            past: Past::keeping(Desk::new(thresholds.keep), Keep::of(&thresholds.experiment)),
             then: Roster::default(),
             criteria: Vec::new(),
-            stale: BTreeSet::new(),
             due: BTreeMap::new(),
             told: BTreeSet::new(),
             signals: BTreeMap::new(),
@@ -110,11 +107,7 @@ impl<'a> Fold<'a> {
 
     fn close(&mut self, at: Timestamp) {
         let (today, wait) = (self.thresholds.calendar.day_of(at), self.thresholds.experiment.outcome_wait_days);
-        while let Some((version, trial)) = self.past.trials.close_next(today, wait) {
-            if trial == Trial::Test {
-                self.stale.insert(version);
-            }
-        }
+        self.past.trials.close_due(today, wait);
     }
 
     fn put(&mut self, at: Timestamp, happening: Happening) {
@@ -254,23 +247,22 @@ impl<'a> Fold<'a> {
         self.put(at, Happening::Skipped { at, trade_id: trade_id.clone() });
     }
 
-    /// Judges the tests of which a session has closed.
+    /// Judges the tests of which sessions have closed, session by session.
     fn judge(&mut self, at: Timestamp) -> Result<(), String> {
-        for version in std::mem::take(&mut self.stale) {
-            let trials = &self.past.trials;
-            if !trials.under_test().any(|(under_test, _)| *under_test == version) {
-                continue;
-            }
+        for version in self.past.trials.unjudged() {
             let options = self.thresholds.experiment.clone();
-            let options = match trials.terms(&version) {
+            let options = match self.past.trials.terms(&version) {
                 Some(terms) => options.under(terms),
                 None => options,
             };
             let criteria = self.criteria(options)?;
-            let Some((standing, ruling)) = self.past.trials.judge(&version, &criteria, at) else { continue };
-            match after_test(&version, &standing, &ruling) {
-                Some(step) => drop(self.due.insert(version, step)),
-                None => drop(self.due.remove(&version)),
+            while let Some((standing, ruling)) = self.past.trials.judge_next(&version, &criteria, at) {
+                match after_test(&version, &standing, &ruling) {
+                    Some(step) => drop(self.due.insert(version.clone(), step)),
+                    None => drop(self.due.remove(&version)),
+                }
+                // what is carried out ends the test, and what a lock holds back is judged by the next session
+                self.step(at, true);
             }
         }
         Ok(())
@@ -301,8 +293,7 @@ impl<'a> Fold<'a> {
             steps.extend(to_staging(trials));
         }
         for step in steps {
-            let forward = step.step == Transition::Stage || automatic.decide;
-            if forward || step.locks || step.step == Transition::RollBackTest {
+            if step.needs_nobody(*automatic) {
                 self.advance(at, &step);
             } else if self.told.insert((step.version.clone(), step.step.edge().1)) {
                 let message = step.notice();

@@ -78,7 +78,7 @@ impl Story {
                 let seen = number("trades").map_or_else(String::new, |trades| format!(" over {trades:.0} trades"));
                 let gain = number("mean_pnl_gain").map_or_else(String::new, |gain| format!(", {gain:+.0} a trade"));
                 format!(
-                    "{version} was no worse than the strategy{seen}{gain}: its A/B test begins, half of the signals hear it."
+                    "{version} was no worse than the strategy{seen}{gain}: its A/B test begins, and its share of the signals hears it."
                 )
             }
             Transition::Promote if matches!(by, By::Daemon(_)) => {

@@ -1,0 +1,214 @@
+//! Versions on trial as a fold over what happens: when a test is judged, what it keeps, and how it is told once it is over.
+#![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly as well")]
+
+#[path = "common/trades.rs"]
+mod trades;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use trades::{day, opening, outcome, trade_id};
+use vigie::{
+    domain::{
+        Arm, Decision, EventKind, Opinion, Probability, Reason, Split, VersionId,
+        event::By,
+        lifecycle::{State, Transition},
+    },
+    rules::{
+        case::Case,
+        desk::Entry,
+        experiment::{Criteria, Options, Verdict},
+        promotion::after_test,
+        trials::{Keep, News, Trials},
+    },
+};
+
+const PLANNED: usize = 12;
+
+fn version() -> VersionId {
+    "ES/1".parse().unwrap()
+}
+
+fn options() -> Options {
+    Options { planned_sessions: PLANNED, first_look: 3, min_days: 2.0, min_trades: 20, ..Options::default() }
+}
+
+fn moved(step: Transition, reason: &str, evidence: BTreeMap<Box<str>, f64>) -> News {
+    let by = By::Daemon("ab_router".into());
+    News::Event(EventKind::Moved {
+        version: version(),
+        step,
+        reason: reason.to_owned(),
+        by,
+        overridden: false,
+        evidence,
+    })
+}
+
+/// A version at the beginning of its test.
+fn under_test(keep: Keep) -> Trials {
+    let mut trials = Trials::keeping(keep);
+    trials.take(opening(0), &News::Event(EventKind::Trained { version: version(), evidence: BTreeMap::new() }));
+    for step in [Transition::Validate, Transition::Stage] {
+        trials.take(opening(0), &moved(step, "", BTreeMap::new()));
+    }
+    trials.take(opening(0), &moved(Transition::StartTest, "", options().terms().numbers()));
+    trials
+}
+
+/// The `n`-th signal of a session, alternately in either arm; the model lets every other pair go.
+fn entry(session: usize, n: usize) -> (Arc<Entry>, f64) {
+    let (arm, liked) = (if n.is_multiple_of(2) { Arm::Ml } else { Arm::Baseline }, (n / 2).is_multiple_of(2));
+    let id = trade_id(session, n);
+    let size = if liked { 1.0 } else { 0.0 };
+    let mut decision = Decision::baseline(id.clone(), None, Some(version()), Reason::AbTest);
+    if arm == Arm::Ml {
+        decision = Decision { arm, size, ..decision };
+    }
+    let split = Some(Split { arm, share: 0.5 });
+    let opinions = vec![Opinion { version: version(), split, score: Probability::new(0.6).ok(), size }];
+    let entry = Entry {
+        trade_id: id,
+        at: opening(session),
+        day: day(session),
+        symbol: None,
+        confidence: None,
+        decision,
+        opinions,
+        daily_loss_limit: None,
+    };
+    // what it lets go loses
+    let noise = ((session * 7 + n * 3) % 5) as f64;
+    (Arc::new(entry), if liked { 100.0 + noise } else { -60.0 - noise })
+}
+
+/// Trades `sessions`; of trade 1 of `late` nothing is told before the end. `judge` looks after each day. Says what the
+/// first verdict was that is no waiting, and after how many sessions.
+fn trade(sessions: usize, late: Option<usize>) -> (Trials, Option<(String, usize)>) {
+    let mut trials = under_test(Keep::ALL);
+    let criteria = Criteria::new(options()).unwrap();
+    let mut first = None;
+    let mut look = |trials: &mut Trials, today: usize| {
+        trials.close_due(day(today), 30);
+        while let Some((standing, ruling)) = trials.judge_next(&version(), &criteria, opening(today)) {
+            if first.is_none() && !matches!(ruling.verdict, Verdict::Continue(_)) {
+                first = Some((ruling.verdict.name().to_owned(), standing.sessions));
+            }
+        }
+    };
+    for session in 0..sessions {
+        look(&mut trials, session);
+        for n in 0..8 {
+            let (entry, pnl) = entry(session, n);
+            trials.take(opening(session), &News::Scored(Arc::clone(&entry)));
+            if late != Some(session) || n != 1 {
+                trials.take(opening(session), &News::Closed(entry, outcome(pnl, 0.0)));
+            }
+        }
+    }
+    if let Some(session) = late {
+        look(&mut trials, sessions);
+        let (entry, pnl) = entry(session, 1);
+        trials.take(opening(sessions), &News::Closed(entry, outcome(pnl, 0.0)));
+    }
+    look(&mut trials, sessions);
+    (trials, first)
+}
+
+#[test]
+fn sessions_that_close_together_are_judged_one_by_one_and_never_beyond_the_plan() {
+    let (_, in_time) = trade(PLANNED + 3, None);
+    let (verdict, sessions) = in_time.clone().unwrap();
+    assert!(verdict == "ship" && sessions < PLANNED, "{in_time:?}");
+    // one outcome told late holds back all sessions behind it until the plan is over
+    for late in [0, sessions - 1, PLANNED - 1] {
+        let (trials, first) = trade(PLANNED + 3, Some(late));
+        assert_eq!(trials.test(&version()).unwrap().sessions().len(), PLANNED + 3);
+        assert_eq!(first, in_time, "{late}");
+    }
+}
+
+#[test]
+fn beyond_the_plan_a_test_stands_as_it_did_at_its_end() {
+    let (trials, _) = trade(PLANNED + 3, Some(0));
+    let criteria = Criteria::new(options()).unwrap();
+    let standing = criteria.assess(trials.test(&version()).unwrap(), opening(PLANNED + 3));
+    assert_eq!((standing.sessions, standing.trades), (PLANNED, 8 * PLANNED));
+    assert!(standing.metrics.iter().all(|metric| metric.p < 0.05), "{standing:?}");
+    assert!(standing.harm.iter().all(|harm| harm.boundary.is_some()), "{standing:?}");
+}
+
+#[test]
+fn a_fold_from_the_past_judges_what_closed_last_and_nothing_that_was_judged_before() {
+    let (live, _) = trade(5, None);
+    let mut past = under_test(Keep::ALL);
+    for session in 0..5 {
+        past.close_in_the_past(day(session), 30);
+        for n in 0..8 {
+            let (entry, pnl) = entry(session, n);
+            past.take(opening(session), &News::Scored(Arc::clone(&entry)));
+            past.take(opening(session), &News::Closed(entry, outcome(pnl, 0.0)));
+        }
+    }
+    past.close_in_the_past(day(5), 30);
+    let criteria = Criteria::new(options()).unwrap();
+    let (standing, _) = past.judge_next(&version(), &criteria, opening(5)).unwrap();
+    assert_eq!(standing.sessions, 5);
+    assert_eq!(past.judge_next(&version(), &criteria, opening(5)), None);
+    assert_eq!(past, live);
+}
+
+#[test]
+fn what_a_trial_has_no_room_for_is_left_out_and_counted() {
+    let keep = Keep { trades: 10 * PLANNED, holdback_sessions: 2 };
+    let mut trials = under_test(keep);
+    for n in 0..1_000 {
+        trials.take(opening(0), &News::Scored(entry(0, n).0));
+    }
+    let test = trials.test(&version()).unwrap();
+    assert_eq!((test.open_trades(), test.left_out()), (10, 990));
+    // a holdback has no end: its oldest sessions go
+    trials.take(opening(0), &moved(Transition::Promote, "", BTreeMap::new()));
+    for session in 1..40 {
+        trials.close_due(day(session), 5);
+        for n in 0..8 {
+            let (entry, pnl) = entry(session, n);
+            trials.take(opening(session), &News::Scored(Arc::clone(&entry)));
+            trials.take(opening(session), &News::Closed(entry, outcome(pnl, 0.0)));
+        }
+    }
+    let holdback = trials.holdback(&version()).unwrap();
+    assert!(holdback.trades() <= keep.trades, "{}", holdback.trades());
+    assert_eq!(holdback.trades() + holdback.given_up(), 38 * 8);
+}
+
+#[test]
+fn a_test_that_is_over_says_how_it_ended_when_on_whose_word_and_by_which_numbers() {
+    let (mut trials, _) = trade(5, None);
+    let criteria = Criteria::new(options()).unwrap();
+    let test = trials.test(&version()).unwrap();
+    let standing = criteria.assess(test, opening(5));
+    let mut ruling = criteria.decide(&standing);
+    ruling.verdict = Verdict::Futile("the gain is too small".to_owned());
+    let step = after_test(&version(), &standing, &ruling).unwrap();
+    trials.take(opening(5), &moved(step.step, &step.reason, step.evidence));
+    let case = |trials: &Trials| {
+        let case = Case::of(trials, &version(), &options(), &Default::default(), opening(50), None);
+        case.unwrap().assess().unwrap()
+    };
+    let told = case(&trials);
+    let ended = told.ended.unwrap();
+    assert_eq!((ended.state, ended.at, &*ended.reason), (State::Archived, opening(5), "futile: the gain is too small"));
+    for words in
+        ["the test ended at 2015-01-10", "archived by the ab_router: futile: the gain is too small", "against 0.03"]
+    {
+        assert!(told.text.contains(words), "{words} is not in\n{}", told.text);
+    }
+    assert!(!told.text.contains("continue"), "{}", told.text);
+    assert!(told.gate.is_none());
+    // of one that was promoted too, beside its holdback
+    let mut shipped = trade(5, None).0;
+    shipped.take(opening(5), &moved(Transition::Promote, "ship: it is better", BTreeMap::new()));
+    let told = case(&shipped);
+    assert_eq!((told.trial, told.ended.unwrap().state), ("holdback", State::Production));
+    assert!(told.text.contains("ship: it is better"), "{}", told.text);
+}
