@@ -32,7 +32,6 @@ use crate::{
 /// Reads every key, in the order of `config.toml`.
 pub(super) fn read(reader: &mut Reader<'_, '_>) -> Sections {
     let (symbols, calendar, server, access) = (symbols(reader), trading_day(reader), server(reader), access(reader));
-    let (lifecycle, staging) = (trials::lifecycle(reader), trials::staging(reader));
     let (policy, features, training) = (policy(reader), features(reader), learning::training(reader));
     Sections {
         validation: learning::validation(reader, &training, &policy),
@@ -45,9 +44,9 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Sections {
         policy,
         features,
         training,
-        lifecycle,
-        experiment: trials::experiment(reader, &staging),
-        staging,
+        lifecycle: trials::lifecycle(reader),
+        staging: trials::staging(reader),
+        experiment: trials::experiment(reader),
         journal: journal(reader),
         supervision: supervision(reader),
         guardian: guardian(reader),

@@ -33,7 +33,7 @@ pub(super) fn staging(reader: &mut Reader<'_, '_>) -> StagingOptions {
     }
 }
 
-pub(super) fn experiment(reader: &mut Reader<'_, '_>, staging: &StagingOptions) -> Options {
+pub(super) fn experiment(reader: &mut Reader<'_, '_>) -> Options {
     let views = [(View::Paired.name(), View::Paired), (View::Randomised.name(), View::Randomised)];
     let mut at = reader.section("experiment", AtReload);
     let options = Options {
@@ -68,8 +68,6 @@ pub(super) fn experiment(reader: &mut Reader<'_, '_>, staging: &StagingOptions) 
     reader.demand(never != Some("min_days"), lasts);
     let kept = options.min_trades <= options.max_trades;
     reader.demand(kept, ("experiment.min_trades", "must not be above", "experiment.max_trades"));
-    let watched = staging.min_trades <= options.max_trades;
-    reader.demand(watched, ("staging.min_trades", "must not be above", "experiment.max_trades"));
     options
 }
 
