@@ -164,7 +164,7 @@ fn without_an_effect_looking_at_every_close_claims_one_in_at_most_five_per_cent(
                     Verdict::StopForHarm(_) => harm = true,
                     Verdict::Invalid(_) => srm = true,
                     Verdict::Futile(_) => futility |= place == 0 && standing.sessions < SESSIONS,
-                    Verdict::Continue(_) => {}
+                    Verdict::Continue(_) | Verdict::Over(_) => {}
                 }
             }
             if experiment.sessions().len() >= 10 {
