@@ -57,6 +57,7 @@ target = "pnl"
 min_trades = 600
 test_share = 0.25
 min_test_trades = 300
+decision_point = 0.4
 strengths = [0.5, 2]
 leaves = [5, 50]
 solver = "smartcore"
@@ -629,4 +630,4 @@ proptest! {
 }
 
 /// Of the built-in configuration; changes with every key and default.
-const GOLDEN_HASH: &str = "b743806d83a18809";
+const GOLDEN_HASH: &str = "64e3fc2691219bea";

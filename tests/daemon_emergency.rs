@@ -95,7 +95,7 @@ fn says_win() -> bool {
         let daemon = Daemon::start(&place);
         let answer = daemon.connect().ask(score_on(0, "S"));
         daemon.stop();
-        answer["score"].as_f64().unwrap() >= 0.5
+        model().question().says_yes(answer["score"].as_f64().unwrap())
     })
 }
 

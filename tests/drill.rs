@@ -6,6 +6,7 @@ use rand_pcg::Pcg64;
 use vigie::{
     config::Config,
     domain::{Timestamp, TradingDay},
+    models::Facts,
     rules::drill::{Damage, DrillOptions, DrillReport, Past, PastTrade, RuleReport, drill},
 };
 
@@ -36,7 +37,15 @@ fn past(days: i64, right: f64) -> Past {
     let trade = |rng: &mut Pcg64, number| {
         let score = 0.55 + 0.3 * rng.random::<f64>();
         let pnl = if rng.random::<f64>() < right { 100.0 } else { -100.0 };
-        PastTrade { day: day(number), score, taken: true, pnl, daily_loss_limit: None, row: vec![Some(rng.random())] }
+        PastTrade {
+            day: day(number),
+            score,
+            taken: true,
+            pnl,
+            daily_loss_limit: None,
+            facts: Facts::default(),
+            row: vec![Some(rng.random())],
+        }
     };
     let trades = (0..days).flat_map(|number| (0..5).map(move |_| number)).map(|number| trade(&mut rng, number));
     Past::new(vec!["input".into()], trades.collect())
@@ -60,6 +69,7 @@ fn false_alarms_of_the_emergencies_are_those_that_can_be_worked_out() {
         taken: true,
         pnl: ended(number, place),
         daily_loss_limit: None,
+        facts: Facts::default(),
         row: Vec::new(),
     };
     let trades = (0..32).flat_map(|number| (0..5).map(move |place| trade(number, place)));

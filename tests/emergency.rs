@@ -6,11 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{civil, tz::TimeZone};
 use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
 use vigie::{
     domain::{
         Money, Probability, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId,
         trip::{Blank, Rule, Trip},
     },
+    models::{Facts, Labeller, Question, Target},
     rules::emergency::{ClosedTrade, Emergency, EmergencyOptions, Latches, Say},
 };
 
@@ -32,6 +35,8 @@ fn trade(name: &str, minute: i64, pnl: f64) -> ClosedTrade {
         day,
         pnl: Some(Money::new(pnl).unwrap()),
         ml: Some(Say { version: id("ES/1"), score: Probability::new(0.6).unwrap(), size: 1.0 }),
+        scores: Vec::new(),
+        facts: Facts { pnl: Some(pnl), ..Facts::default() },
         daily_loss_limit: Some(1e6),
     }
 }
@@ -226,6 +231,64 @@ fn an_emergency_holds_until_an_operator_and_that_of_a_day_until_the_next() {
     assert_eq!(latches.may_resume(tomorrow), Ok(()));
 }
 
+/// Trades of which seven in ten make money and three in ten are good signals by their own label, scored by a version that is
+/// right about that label in the share `right`. It is heard in every second one.
+fn good_signals(rng: &mut Pcg64, n: usize, right: f64) -> Vec<ClosedTrade> {
+    let one = |place: usize| {
+        let draw = rng.random::<f64>();
+        let pnl = if draw < 0.3 {
+            80.0
+        } else if draw < 0.7 {
+            20.0
+        } else {
+            -100.0
+        };
+        let yes = (pnl == 80.0) == (rng.random::<f64>() < right);
+        let score = Probability::new(if yes { 0.4 } else { 0.2 }).unwrap();
+        let facts = Facts { pnl: Some(pnl), risk: Some(100.0), ..Facts::default() };
+        let ml = place.is_multiple_of(2).then(|| Say { version: id("ES/1"), score, size: 1.0 });
+        let scores = vec![(id("ES/1"), score), (id("ES/2"), Probability::new(0.9).unwrap())];
+        ClosedTrade { ml, scores, facts, ..trade(&format!("Q{place}"), place as i64, pnl) }
+    };
+    (0..n).map(one).collect()
+}
+
+#[test]
+fn a_version_of_good_signals_is_judged_by_its_own_label_and_by_every_trade_that_it_scored() {
+    let asked = Question::new(Labeller::bare(Target::SignalQuality), 0.3);
+    let mut rng = Pcg64::seed_from_u64(3);
+    let down = |rng: &mut Pcg64, right: f64| {
+        let mut emergency = Emergency::default();
+        emergency.ask(&id("ES/1"), asked);
+        emergency.begin(&id("ES/1"));
+        let options = EmergencyOptions::default();
+        let told = good_signals(rng, 300, right);
+        let trips = told.iter().map(|trade| emergency.judge(&options, trade));
+        let first = trips.enumerate().find(|(_, trips)| !trips.is_empty());
+        first.map(|(place, trips)| (place, said(trips.first().unwrap())))
+    };
+    // held against the money its accuracy would be .5 and less: it seldom says that a trade is good, and most make money
+    for _ in 0..20 {
+        assert_eq!(down(&mut rng, 0.75), None);
+    }
+    for _ in 0..20 {
+        let (place, said) = down(&mut rng, 0.25).unwrap();
+        assert!(place < 100 && said.starts_with("ES/1: accuracy"), "{said} after {place}");
+    }
+}
+
+#[test]
+fn a_label_that_cannot_be_known_is_counted_and_is_no_mistake() {
+    let mut emergency = Emergency::default();
+    emergency.ask(&id("ES/1"), Question::new(Labeller::bare(Target::SignalQuality), 0.3));
+    for n in 0..120 {
+        let pnl = if n & 1 == 0 { 50.0 } else { -50.0 };
+        assert_eq!(emergency.judge(&EmergencyOptions::default(), &trade(&format!("T{n}"), n, pnl)), []);
+    }
+    let levels = emergency.levels(&EmergencyOptions::default());
+    assert_eq!((levels[0].labelled, levels[0].unlabelled, levels[0].accuracy), (0, 120, None));
+}
+
 /// What the rules would say if they kept everything and added it all up each time.
 #[derive(Default)]
 struct Slow {
@@ -321,7 +384,8 @@ fn any_trade() -> impl Strategy<Value = ClosedTrade> {
             // one in nine makes nothing
             let pnl =
                 pnl.map(|(zero, cents)| Money::new(if zero == 0 { 0.0 } else { f64::from(cents) / 7.0 }).unwrap());
-            ClosedTrade { pnl, ml, daily_loss_limit: limit, ..trade(&format!("T{name}"), minute, 0.0) }
+            let facts = Facts { pnl: pnl.map(|pnl| pnl.get()), ..Facts::default() };
+            ClosedTrade { pnl, ml, facts, daily_loss_limit: limit, ..trade(&format!("T{name}"), minute, 0.0) }
         },
     )
 }

@@ -5,6 +5,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use vigie::{
     domain::{Timestamp, TradingDay, event::Level},
+    models::{Facts, Question},
     rules::{
         alarm::{Alarms, Turn},
         gradual::{DayClose, Gradual, GradualOptions, next_share},
@@ -16,13 +17,18 @@ const VALIDATED: Validated =
     Validated { accuracy: 0.6, precision: 0.6, expectancy: 20.0, score_variance: 0.01, trades: 0, memory: 1.0 };
 
 /// Trades that all were said to win, of which each wins or loses 100 with the chance `rate`: at 0.6 they are as validated.
+fn scored(score: f64, pnl: f64) -> ScoredTrade {
+    let facts = Facts { pnl: Some(pnl), ..Facts::default() };
+    ScoredTrade { day: None, score, answer: Question::default().answer(score, &facts), taken: true, pnl }
+}
+
 fn trades(rng: &mut Pcg64, n: usize, rate: f64) -> Vec<ScoredTrade> {
-    (0..n).map(|_| ScoredTrade { score: 0.7, pnl: if rng.random::<f64>() < rate { 100.0 } else { -100.0 } }).collect()
+    (0..n).map(|_| scored(0.7, if rng.random::<f64>() < rate { 100.0 } else { -100.0 })).collect()
 }
 
 /// The first `wins` of `n` win.
 fn exactly(n: usize, wins: usize) -> Vec<ScoredTrade> {
-    (0..n).map(|place| ScoredTrade { score: 0.7, pnl: if place < wins { 100.0 } else { -100.0 } }).collect()
+    (0..n).map(|place| scored(0.7, if place < wins { 100.0 } else { -100.0 })).collect()
 }
 
 #[test]
@@ -46,7 +52,7 @@ fn the_error_of_the_composite_is_how_much_it_varies() {
     let mut rng = Pcg64::seed_from_u64(3);
     // half are said to lose, so that the precision has a denominator that varies
     let window = |rng: &mut Pcg64| -> Vec<ScoredTrade> {
-        let low = |trade: ScoredTrade, low| ScoredTrade { score: if low { 0.4 } else { 0.7 }, ..trade };
+        let low = |trade: ScoredTrade, low| scored(if low { 0.4 } else { 0.7 }, trade.pnl);
         trades(rng, 200, 0.6).into_iter().map(|trade| low(trade, rng.random::<f64>() < 0.5)).collect()
     };
     let found: Vec<_> = (0..1500).map(|_| Figures::of(&VALIDATED, &window(&mut rng)).composite.unwrap()).collect();

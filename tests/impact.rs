@@ -176,6 +176,7 @@ fn scored(n: usize, arm: Arm, heard: bool, size: f64, share: f64) -> Happening {
         decision,
         opinions,
         daily_loss_limit: None,
+        risk: None,
     };
     Happening::Scored { at: opening(n), entry: Box::new(entry) }
 }

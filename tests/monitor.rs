@@ -5,6 +5,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use vigie::{
     domain::{Arm, Symbol, VersionId, snapshot::TrendRegime},
+    models::{Facts, Question},
     rules::monitor::{Closed, Learnt, Monitor, MonitorOptions, Said, Usual},
     stats::{
         adwin::AdwinOptions,
@@ -40,7 +41,15 @@ fn trade(rng: &mut Pcg64, number: u32, rate: f64) -> Closed {
     let pnl = if rng.random::<f64>() < rate { 100.0 } else { -90.0 };
     let symbol = Symbol::new("ES").unwrap();
     let regime = Some(TrendRegime::Range);
-    Closed { said: vec![Said { version: version(number), score, taken: true }], arm: Arm::Ml, symbol, regime, pnl }
+    Closed {
+        said: vec![Said { version: version(number), score, taken: true }],
+        arm: Arm::Ml,
+        symbol,
+        regime,
+        day: None,
+        pnl,
+        facts: Facts { pnl: Some(pnl), ..Facts::default() },
+    }
 }
 
 #[test]
@@ -90,7 +99,12 @@ fn a_win_rate_that_collapses_makes_the_detectors_speak_and_a_steady_one_does_not
     let mut rng = Pcg64::seed_from_u64(4);
     let mut heard = |rates: [f64; 2]| {
         let mut monitor = Monitor::default();
-        monitor.begin(&options(), &version(1), Usual { win_rate: Some(0.55), pnl_sd: Some(100.0) });
+        monitor.begin(
+            &options(),
+            &version(1),
+            Usual { win_rate: Some(0.55), pnl_sd: Some(100.0) },
+            Question::default(),
+        );
         let told = rates.map(|rate| (0..400).map(move |_| rate)).into_iter().flatten();
         let mut found: Vec<Box<str>> = told
             .flat_map(|rate| {

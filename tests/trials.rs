@@ -75,6 +75,7 @@ fn entry(session: usize, n: usize) -> (Arc<Entry>, f64) {
         decision,
         opinions,
         daily_loss_limit: None,
+        risk: None,
     };
     // what it lets go loses
     let noise = ((session * 7 + n * 3) % 5) as f64;

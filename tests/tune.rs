@@ -29,7 +29,7 @@ use vigie::{
 };
 
 fn happenings(place: &Place, config: &Config) -> Vec<Happening> {
-    history::happenings(&place.reader(), &config.calendar, &config.policy).unwrap()
+    history::happenings(&place.reader(), config).unwrap()
 }
 
 fn thresholds(place: &Place, config: &Config, happenings: &[Happening]) -> Thresholds {

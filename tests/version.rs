@@ -13,8 +13,8 @@ use vigie::{
         row::{BUILT_IN, Schema},
     },
     models::{
-        DataHash, Kind, Logistic, ModelRecord, Options, RecordError, References, ReliabilityBin, Target, TrainingSpan,
-        VersionError, VersionRecord, fit_logistic,
+        DataHash, Kind, Labeller, Logistic, ModelRecord, Options, Question, RecordError, References, ReliabilityBin,
+        Target, TrainingSpan, VersionError, VersionRecord, fit_logistic,
     },
     stats::reference::Reference,
 };
@@ -71,6 +71,7 @@ fn version() -> VersionRecord {
         reference: References { inputs: [("a".into(), reference())].into(), score: Some(reference()) },
         reliability: vec![ReliabilityBin { rows: 10, foretold: 0.1 + 0.2, observed: 0.4 }],
         validation: Some(serde_json::json!({ "overall": 0.5 })),
+        question: Some(Question::new(Labeller::bare(Target::SignalQuality), 0.4)),
     }
 }
 
@@ -86,7 +87,7 @@ fn a_version_is_read_as_it_was_written() {
 #[test]
 fn a_version_of_the_first_format_is_still_read() {
     let mut now = serde_json::to_value(version()).unwrap();
-    for later in ["kind", "hyper", "importance", "reference", "reliability", "validation"] {
+    for later in ["kind", "hyper", "importance", "reference", "reliability", "validation", "question"] {
         now.as_object_mut().unwrap().remove(later).unwrap();
     }
     let text = serde_json::to_string(&now).unwrap();
@@ -94,7 +95,11 @@ fn a_version_of_the_first_format_is_still_read() {
     let checksum: String = checksum.iter().map(|byte| format!("{byte:02x}")).collect();
     let old = format!("{{\"format\":1,\"checksum\":\"{checksum}\",\"version\":{text}}}");
     let read = VersionRecord::from_bytes(old.as_bytes()).unwrap();
-    assert_eq!((read.kind, read.validation, read.model), (None, None, version().model));
+    assert_eq!((read.kind, read.validation.clone(), read.model.clone()), (None, None, version().model));
+    // the base rate of its training part is where it says yes
+    let asked = Question::new(Labeller::bare(Target::SignalQuality), read.training.wins as f64 / 50.0);
+    assert_eq!((read.question, read.question()), (None, asked));
+    assert_eq!(version().question().decision_point, 0.4);
 }
 
 #[test]
@@ -143,8 +148,8 @@ fn a_version_that_could_not_be_served_is_neither_written_nor_read() {
     assert!(matches!(with(&|v| v.training.last = Timestamp::UNIX_EPOCH), VersionError::Training { .. }));
 
     let text = String::from_utf8(version().to_bytes().unwrap()).unwrap();
-    let newer = text.replacen("\"format\":2", "\"format\":3", 1).replacen("\"version\"", "\"content\"", 1);
-    assert_eq!(VersionRecord::from_bytes(newer.as_bytes()), Err(VersionError::Format { found: 3, read: 2 }));
+    let newer = text.replacen("\"format\":3", "\"format\":4", 1).replacen("\"version\"", "\"content\"", 1);
+    assert_eq!(VersionRecord::from_bytes(newer.as_bytes()), Err(VersionError::Format { found: 4, read: 3 }));
     let changed = text.replacen("ES/2", "ES/3", 1);
     assert_eq!(VersionRecord::from_bytes(changed.as_bytes()), Err(VersionError::Checksum));
 }

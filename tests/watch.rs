@@ -7,6 +7,7 @@ use rand_pcg::Pcg64;
 use vigie::{
     config::Config,
     domain::{Arm, Symbol, Timestamp, TradeId, TradingCalendar, VersionId, snapshot::TrendRegime},
+    models::{Facts, Question},
     rules::{
         alarm::Turn,
         health::{Response, Validated},
@@ -41,6 +42,10 @@ fn row(rng: &mut Pcg64, shift: f64) -> Vec<Option<f64>> {
 }
 
 /// A version that learnt from 1,200 rows over 120 days, and was right in three of four trades.
+fn made(pnl: Option<f64>) -> Facts {
+    Facts { pnl, ..Facts::default() }
+}
+
 fn subject(options: &WatchOptions) -> Subject {
     let mut rng = Pcg64::seed_from_u64(3);
     let rows: Vec<_> = (0..1200).map(|_| row(&mut rng, 0.0)).collect();
@@ -68,6 +73,7 @@ fn subject(options: &WatchOptions) -> Subject {
         thresholds,
         score_limit: None,
         validated: Some(validated),
+        question: Question::default(),
         usual: Usual { win_rate: Some(0.5), pnl_sd: Some(100.0) },
     }
 }
@@ -119,7 +125,7 @@ impl Story {
                 said: vec![Said { version: version(1), score, taken: score >= 0.5 }],
             };
             judged.extend(self.hear(News::Scored(Box::new(signal))));
-            judged.extend(self.hear(News::Closed { trade_id, at, pnl: Some(pnl) }));
+            judged.extend(self.hear(News::Closed { trade_id, at, facts: made(Some(pnl)) }));
         }
         judged
     }
@@ -250,7 +256,7 @@ fn what_is_remembered_is_bounded_and_an_outcome_counts_once() {
         story.hear(News::Scored(Box::new(signal)));
     }
     assert_eq!(story.watch.open(), 10_000);
-    let close = |id: &str, pnl| News::Closed { trade_id: TradeId::new(id).unwrap(), at, pnl };
+    let close = |id: &str, pnl| News::Closed { trade_id: TradeId::new(id).unwrap(), at, facts: made(pnl) };
     for news in [close("open-11999", Some(5.0)), close("open-11999", Some(5.0)), close("open-0", Some(5.0))] {
         story.hear(news);
     }

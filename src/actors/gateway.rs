@@ -159,7 +159,9 @@ impl Gateway {
         if wiring.journal.write_behind(Write::Signal(record)).is_err() {
             wiring.journal.count_dropped();
         }
-        wiring.feed.scored(now, Entry::of_signal(signal, &config.calendar, decision.clone(), opinions));
+        let instrument = config.symbols.get(&signal.symbol);
+        let entry = Entry::of_signal(signal, &config.calendar, instrument, decision.clone(), opinions);
+        wiring.feed.scored(now, entry);
     }
 
     /// Why a signal's time cannot be right, if so. One from the future would keep what later signals know from being

@@ -5,17 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::SignedDuration;
 
 use super::{
-    monitor,
+    models, monitor,
     scored::{self, Scored},
 };
 use crate::{
     config::Config,
-    domain::{
-        Arm, Decision, Event, EventKind, Signal, Timestamp, TradeId, TradingCalendar, VersionId, event::By, trip::Trip,
-    },
+    domain::{Arm, Decision, Event, EventKind, Signal, Timestamp, TradeId, VersionId, event::By, trip::Trip},
     journal::{OutcomeRecord, Reader, Source, StoreError, StoredOutcome, StoredSignal, StoredSkip},
+    models::Question,
     rules::{
-        answer::Policy,
         desk::{Desk, Entry},
         past::{Happening, Past},
         replay::Watching,
@@ -99,7 +97,8 @@ pub fn recent_signals(reader: &Reader, hours: f64) -> Result<Vec<Signal>, String
 /// # Errors
 /// When the storage cannot be read. Damaged records are left out: an event that cannot be read may have been the one
 /// that silenced a model, so a lock stands in its place.
-pub fn happenings(reader: &Reader, calendar: &TradingCalendar, policy: &Policy) -> Result<Vec<Happening>, String> {
+pub fn happenings(reader: &Reader, config: &Config) -> Result<Vec<Happening>, String> {
+    let calendar = &config.calendar;
     let mut all: Vec<(u64, Happening)> = Vec::new();
     let text = |error: StoreError| error.to_string();
     for (place, stored) in reader.events(0).map_err(text)?.enumerate() {
@@ -128,7 +127,8 @@ pub fn happenings(reader: &Reader, calendar: &TradingCalendar, policy: &Policy) 
         if let Some(answered) = imported.get_mut(&record.trade_id) {
             answered.get_or_insert((seq, record.received_at));
         }
-        let entry = Box::new(Entry::of_signal(&signal, calendar, decision, record.opinions));
+        let instrument = config.symbols.get(&signal.symbol);
+        let entry = Box::new(Entry::of_signal(&signal, calendar, instrument, decision, record.opinions));
         all.push((seq, Happening::Scored { at: record.received_at, entry }));
     }
     for stored in reader.outcomes().map_err(text)? {
@@ -139,7 +139,7 @@ pub fn happenings(reader: &Reader, calendar: &TradingCalendar, policy: &Policy) 
         }
         let exit_at = record.outcome.exit_at;
         let OutcomeRecord { trade_id, received_at: at, echo, outcome, .. } = record;
-        let echo = echo.map(|echo| Box::new(Entry::of_echo(&echo, exit_at, calendar, policy)));
+        let echo = echo.map(|echo| Box::new(Entry::of_echo(&echo, exit_at, calendar, &config.policy)));
         all.push((seq, Happening::Closed { at, trade_id, echo, outcome: Box::new(outcome) }));
     }
     for stored in reader.skips().map_err(text)? {
@@ -170,7 +170,7 @@ impl Known {
 ///
 /// # Errors
 /// When the storage cannot be read.
-pub fn known_of(reader: &Reader, trade_id: &TradeId, calendar: &TradingCalendar) -> Result<Known, String> {
+pub fn known_of(reader: &Reader, trade_id: &TradeId, config: &Config) -> Result<Known, String> {
     let closed = match reader.outcome(trade_id) {
         Ok(outcome) => outcome.is_some(),
         Err(StoreError::BadRecord(_)) => true,
@@ -180,7 +180,8 @@ pub fn known_of(reader: &Reader, trade_id: &TradeId, calendar: &TradingCalendar)
     for stored in reader.signals_of(trade_id).map_err(|error| error.to_string())? {
         let Some(StoredSignal { record, signal, .. }) = kept(stored)? else { continue };
         if let Some(decision) = record.decision {
-            let entry = Entry::of_signal(&signal, calendar, decision, record.opinions);
+            let instrument = config.symbols.get(&signal.symbol);
+            let entry = Entry::of_signal(&signal, &config.calendar, instrument, decision, record.opinions);
             answered.push((record.received_at, entry));
         }
     }
@@ -204,19 +205,38 @@ fn kept<T>(stored: Result<T, StoreError>) -> Result<Option<T>, String> {
 pub fn past(reader: &Reader, config: &Config) -> Result<(Past, Vec<Trip>), String> {
     let mut past = Past::keeping(Desk::new(desk_keeps(config)), Keep::of(&config.experiment));
     let mut trips = Vec::new();
-    for happening in happenings(reader, &config.calendar, &config.policy)? {
+    let happenings = happenings(reader, config)?;
+    for (version, question) in questions(reader, &happenings) {
+        past.emergency.ask(&version, question);
+    }
+    for happening in happenings {
         let today = config.calendar.day_of(happening.at());
         past.trials.close_in_the_past(today, config.experiment.outcome_wait_days);
         if let Happening::Closed { at, trade_id, .. } = &happening
             && past.desk.heard(trade_id).is_none()
         {
             // of a trade that had left the desk the journal was asked, and knows it now as it did then
-            let known = known_of(reader, trade_id, &config.calendar)?;
+            let known = known_of(reader, trade_id, config)?;
             known.before(*at).for_each(|entry| drop(past.desk.recall(*at, entry)));
         }
         trips.extend(past.take(&config.guardian, &config.calendar, happening));
     }
     Ok((past, trips))
+}
+
+/// What each version is asked that ever moved on. One whose record cannot be read cannot speak either, and is left out.
+pub fn questions(reader: &Reader, happenings: &[Happening]) -> BTreeMap<VersionId, Question> {
+    let moved = moved(happenings).into_iter();
+    moved.filter_map(|version| Some((version.clone(), models::record(reader, &version).ok()?.question()))).collect()
+}
+
+/// The versions of which a step is told.
+fn moved(happenings: &[Happening]) -> BTreeSet<VersionId> {
+    let moved = |happening: &Happening| match happening {
+        Happening::Event(Event { kind: EventKind::Moved { version, .. }, .. }) => Some(version.clone()),
+        _ => None,
+    };
+    happenings.iter().filter_map(moved).collect()
 }
 
 /// How long a trade is remembered: as long as a test waits for its outcome, with a weekend before and after.
@@ -231,12 +251,7 @@ pub fn desk_keeps(config: &Config) -> SignedDuration {
 /// When the storage cannot be read.
 pub fn watching(reader: &Reader, config: &Config, happenings: &[Happening]) -> Result<Watching, String> {
     let past = scored::read(reader, config)?;
-    let in_service = |happening: &Happening| match happening {
-        Happening::Event(Event { kind: EventKind::Moved { version, .. }, .. }) => Some(version.clone()),
-        _ => None,
-    };
-    let versions: BTreeSet<VersionId> = happenings.iter().filter_map(in_service).collect();
-    let subjects = monitor::subjects(reader, config, &past, versions);
+    let subjects = monitor::subjects(reader, config, &past, moved(happenings));
     let row = |scored: Scored| (scored.signal.trade_id.clone(), (scored.row, scored.signal.trend()));
     Ok(Watching {
         options: config.monitoring.watch,

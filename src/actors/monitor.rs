@@ -368,7 +368,8 @@ pub fn subjects(
 /// What was told of a signal that the journal holds.
 fn replayed(scored: &Scored, config: &Config) -> Vec<News> {
     let Some(decision) = scored.decision.clone() else { return Vec::new() };
-    let entry = Entry::of_signal(&scored.signal, &config.calendar, decision, scored.opinions.clone());
+    let (signal, instrument) = (&scored.signal, config.symbols.get(&scored.signal.symbol));
+    let entry = Entry::of_signal(signal, &config.calendar, instrument, decision, scored.opinions.clone());
     let Some(signal) = scored_news(scored.received_at, &entry, scored.row.clone(), scored.signal.trend()) else {
         return Vec::new();
     };

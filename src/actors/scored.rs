@@ -7,6 +7,7 @@ use crate::{
     domain::{Decision, Inputs, Opinion, Outcome, Signal, Symbol, Timestamp, TradeId, VersionId},
     features::pipeline::Pipeline,
     journal::{OutcomeRecord, Reader, StoreError},
+    models::{Facts, targets::risk},
     rules::drill::{Past, PastTrade},
 };
 
@@ -93,6 +94,14 @@ fn whole<T>(stored: Result<T, StoreError>) -> Result<Option<T>, String> {
 }
 
 impl Scored {
+    /// What labels are made of. `None` before it is closed.
+    pub fn facts(&self, config: &Config) -> Option<Facts> {
+        let (_, outcome) = self.outcome.as_ref()?;
+        let instrument = config.symbols.get(&self.signal.symbol);
+        let risk = instrument.and_then(|instrument| risk(&self.signal, *instrument));
+        Some(Facts::of(outcome, self.pnl, risk))
+    }
+
     /// What `version` said of it, and whether its policy takes such a trade.
     pub fn said_by(&self, version: &VersionId) -> Option<(f64, bool)> {
         let opinion = self.opinions.iter().find(|opinion| opinion.version == *version)?;
@@ -123,6 +132,7 @@ impl Signals {
                 taken,
                 pnl: scored.pnl?,
                 daily_loss_limit: daily_loss_limit(&scored.signal),
+                facts: scored.facts(config)?,
                 row: scored.row.clone(),
             })
         };

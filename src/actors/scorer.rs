@@ -179,8 +179,9 @@ fn record(
     }
     // what cannot be recorded was given out all the same, and counts in its arm
     let opinions = std::mem::take(&mut scored.opinions);
-    let calendar = &shared.config.load().calendar;
-    let entry = Entry::of_signal(&request.signal, calendar, scored.decision.clone(), opinions);
+    let config = shared.config.load();
+    let instrument = config.symbols.get(&request.signal.symbol);
+    let entry = Entry::of_signal(&request.signal, &config.calendar, instrument, scored.decision.clone(), opinions);
     shared.feed.looked_at(now, entry, seen, request.signal.trend());
 }
 

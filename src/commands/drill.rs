@@ -15,10 +15,14 @@ use super::{
     terminal::{table, tell},
 };
 use crate::{
-    actors::scored::{self, Signals},
+    actors::{
+        models,
+        scored::{self, Signals},
+    },
     config::Config,
     domain::{Symbol, VersionId},
     features::row::Schema,
+    models::{Facts, targets::risk},
     rules::drill::{Damage, Delay, DrillOptions, DrillReport, Past, PastTrade, drill},
     sim::{Options, Scenario, Sessions, Venue},
 };
@@ -127,8 +131,9 @@ impl Drill {
 
     fn past(&self, config: &Config) -> anyhow::Result<(String, Past)> {
         let journal = (!self.simulate && self.state.is_meant()).then(|| self.state.reader(config));
-        let signals = match journal.transpose()? {
-            Some(reader) => scored::read(&reader, config).map_err(anyhow::Error::msg)?,
+        let reader = journal.transpose()?;
+        let signals = match &reader {
+            Some(reader) => scored::read(reader, config).map_err(anyhow::Error::msg)?,
             None => Signals::default(),
         };
         let counts = signals.versions(&self.symbol);
@@ -137,7 +142,9 @@ impl Drill {
         let count = chosen.as_ref().and_then(|version| counts.get(version)).copied().unwrap_or(0);
         match chosen {
             Some(version) if count >= LEAST_TRADES => {
-                Ok((format!("the trades that {version} scored"), signals.past(&version, config)))
+                let question = reader.as_ref().and_then(|reader| models::record(reader, &version).ok());
+                let question = question.map(|record| record.question()).unwrap_or_default();
+                Ok((format!("the trades that {version} scored"), signals.past(&version, config).asked(question)))
             }
             _ if self.version.is_some() => {
                 anyhow::bail!("it scored {count} closed trades, and {LEAST_TRADES} are needed; --simulate does without")
@@ -211,6 +218,7 @@ fn simulated(config: &Config, symbol: &Symbol, seed: u64) -> anyhow::Result<Past
             taken: config.policy.size(config.policy.blend(confidence, score), score) > 0.0,
             pnl: pnl.get(),
             daily_loss_limit: scored::daily_loss_limit(&trade.signal),
+            facts: Facts::of(&trade.outcome, Some(pnl.get()), risk(&trade.signal, instrument)),
             row: trade.inputs,
         });
     }

@@ -56,8 +56,7 @@ impl ImpactArgs {
     pub fn run(self) -> Outcome {
         let (config, reader) = self.from.reader()?;
         let history = history::read(&reader).map_err(anyhow::Error::msg)?;
-        let mut happenings =
-            history::happenings(&reader, &config.calendar, &config.policy).map_err(anyhow::Error::msg)?;
+        let mut happenings = history::happenings(&reader, &config).map_err(anyhow::Error::msg)?;
         happenings.retain(|happening| self.concerns(happening));
         let (comparing, groups) = match self.since.or(self.before) {
             None => (Comparing::Arms, by_arm(&happenings, self.version.as_ref())),

@@ -132,7 +132,14 @@ fn level(status: &Value, version: &str) -> String {
     let count = |name: &str| level.get(name).and_then(Value::as_u64).unwrap_or_default();
     let accuracy = level.get("accuracy").and_then(Value::as_f64);
     let accuracy = accuracy.map_or_else(String::new, |accuracy| format!("{:.1} % right over ", 100.0 * accuracy));
-    format!(", {accuracy}{} closed trades, {} lost in a row", count("trades"), count("loss_streak"))
+    let unlabelled = match count("unlabelled") {
+        0 => String::new(),
+        some => format!(" ({some} more without a label)"),
+    };
+    let (labelled, heard, streak) = (count("labelled"), count("trades"), count("loss_streak"));
+    format!(
+        ", {accuracy}{labelled} scored trades by its own question{unlabelled}, heard in {heard}, {streak} lost in a row"
+    )
 }
 
 #[cfg(test)]

@@ -63,8 +63,7 @@ impl Tune {
             None => Config::builtin().map_err(|errors| super::Failed::Config(errors.into()))?,
         };
         let reader = self.state.reader(&in_force)?;
-        let happenings =
-            history::happenings(&reader, &in_force.calendar, &in_force.policy).map_err(anyhow::Error::msg)?;
+        let happenings = history::happenings(&reader, &in_force).map_err(anyhow::Error::msg)?;
         let by_policy = in_force.policy != other.policy;
         let told = |config: &Config, by_policy| -> anyhow::Result<Replay> {
             let watching = history::watching(&reader, config, &happenings).map_err(anyhow::Error::msg)?;

@@ -35,6 +35,7 @@ pub(super) fn training(reader: &mut Reader<'_, '_>) -> Training {
         min_trades: at.count("min_trades", 50..=1_000_000),
         test_share: at.number("test_share", 0.05..=0.5),
         min_test_trades: at.count("min_test_trades", 10..=1_000_000),
+        decision_point: Some(at.number("decision_point", 0.0..=1.0)).filter(|point| *point > 0.0),
         strengths: rising(&mut at, "strengths", 0.0, 1e6),
         leaves: rising(&mut at, "leaves", 1.0, 1e5),
         solver: at.choice("solver", Solver::Newton, &solvers),

@@ -58,11 +58,26 @@ pub enum TargetValue {
 }
 
 /// A target with what it needs to know of the training part.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Labeller {
     target: Target,
     /// Upper tercile of the training part's pnl, for `SignalStrengthClass`.
+    #[serde(default)]
     tercile: Option<f64>,
+}
+
+/// What labels are made of: what is known of a closed trade and of its signal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Profit or loss after costs, at the strategy's own size, in account currency.
+    pub pnl: Option<f64>,
+    /// R: what the trade risked, see [`risk`].
+    pub risk: Option<f64>,
+    /// Whether it was closed at its target.
+    pub reached_target: bool,
+    /// Bars it was held.
+    pub bars: Option<f64>,
 }
 
 impl Target {
@@ -119,24 +134,43 @@ impl Labeller {
         Self { target, tercile }
     }
 
+    /// Of a target that needs to know nothing of the training part; a class of strength has no value then.
+    pub fn bare(target: Target) -> Self {
+        Self { target, tercile: None }
+    }
+
     /// The target.
     pub fn target(&self) -> Target {
         self.target
     }
 
-    /// The value of one closed trade. `None` where an input is missing or cannot be: the row is not usable.
+    /// The value of one closed trade, of which `outcome` tells the pnl at the strategy's own size. `None` where an input is
+    /// missing or cannot be: the row is not usable.
     pub fn value(&self, signal: &Signal, outcome: &Outcome, instrument: Instrument) -> Option<TargetValue> {
         let pnl = outcome.pnl.map(|pnl| pnl.get());
+        self.of(&Facts::of(outcome, pnl, risk(signal, instrument)))
+    }
+
+    /// The same from what is known of the trade.
+    pub fn of(&self, facts: &Facts) -> Option<TargetValue> {
+        let Facts { pnl, risk, reached_target, bars } = *facts;
         let class = |yes| Some(TargetValue::Class(yes));
         match self.target {
-            Target::SignalQuality if &*outcome.exit_reason == REACHED_TARGET => class(true),
-            Target::SignalQuality => class(pnl? >= GOOD_SHARE * risk(signal, instrument)?),
+            Target::SignalQuality if reached_target => class(true),
+            Target::SignalQuality => class(pnl? >= GOOD_SHARE * risk?),
             Target::Profitability | Target::ConfidenceScore => class(pnl? > 0.0),
             Target::SignalStrengthClass => class(pnl? >= self.tercile?),
-            Target::SignalStrength => real(sigmoid(pnl? / risk(signal, instrument)?)),
+            Target::SignalStrength => real(sigmoid(pnl? / risk?)),
             Target::Pnl => real(pnl?),
-            Target::ExitTiming => real(outcome.bars_held.filter(|bars| *bars >= 0.0)?),
+            Target::ExitTiming => real(bars.filter(|bars| *bars >= 0.0)?),
         }
+    }
+}
+
+impl Facts {
+    /// Of a closed trade that made `pnl` at the strategy's own size, and that risked `risk`.
+    pub fn of(outcome: &Outcome, pnl: Option<f64>, risk: Option<f64>) -> Self {
+        Self { pnl, risk, reached_target: &*outcome.exit_reason == REACHED_TARGET, bars: outcome.bars_held }
     }
 }
 

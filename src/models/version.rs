@@ -2,7 +2,7 @@
 //!
 //! Its bytes are one JSON object: `format`, `checksum` (BLAKE2b-16 of the text of `version`, hexadecimal) and
 //! `version`. Everything is checked when it is read; what fails is never served. Format 1 had none of the fields from
-//! `kind` on, and is still read.
+//! `kind` on, format 2 no `question`; both are still read.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -15,8 +15,9 @@ use super::{
     compiled::Compiled,
     input::Values,
     kind::Kind,
+    question::Question,
     record::{ModelRecord, RecordError},
-    targets::{Target, TargetKind},
+    targets::{Labeller, Target, TargetKind},
 };
 use crate::{
     domain::{Timestamp, VersionId},
@@ -70,6 +71,9 @@ pub struct VersionRecord {
     /// The report of the validation it went through when it was made, in the layout of the validation module.
     #[serde(default)]
     pub validation: Option<serde_json::Value>,
+    /// What it is asked, as it was when it was trained. Records of older formats have none, see [`Self::question`].
+    #[serde(default)]
+    pub question: Option<Question>,
 }
 
 /// What drift is measured against.
@@ -166,7 +170,7 @@ struct Envelope<'a> {
 
 impl VersionRecord {
     /// The format that is written. It changes with any field, in here or in a model's own record.
-    pub const FORMAT: u32 = 2;
+    pub const FORMAT: u32 = 3;
     /// The oldest format that is read.
     pub const OLDEST: u32 = 1;
 
@@ -208,6 +212,15 @@ impl VersionRecord {
         Ok(if self.target == Target::SignalStrength { model.of_shares() } else { model })
     }
 
+    /// What it is asked. Of an older record the decision point is the base rate as its span tells it, for real values the
+    /// mean of the training part if it has that figure, else one half; a class of strength has no label there.
+    pub fn question(&self) -> Question {
+        let real = self.target.kind() == TargetKind::Real;
+        let rate = self.training.wins as f64 / self.training.rows as f64;
+        let rate = if real { self.metrics.get("train_mean").copied().unwrap_or(f64::NAN) } else { rate };
+        self.question.unwrap_or_else(|| Question::new(Labeller::bare(self.target), rate))
+    }
+
     fn check(&self) -> Result<(), VersionError> {
         let id = || self.id.clone();
         self.model.compile().map_err(|error| VersionError::Model { id: id(), error })?;
@@ -220,6 +233,10 @@ impl VersionRecord {
         let shares = self.importance.iter().map(|(name, share)| (name, share));
         if let Some((name, &value)) = self.metrics.iter().chain(hyper).chain(shares).find(|(_, v)| !v.is_finite()) {
             return Err(VersionError::Metric { id: id(), name: name.clone(), value });
+        }
+        let point = self.question.map_or(0.0, |question| question.decision_point);
+        if !point.is_finite() {
+            return Err(VersionError::Metric { id: id(), name: "decision_point".into(), value: point });
         }
         let TrainingSpan { first, last, rows, wins } = self.training;
         let both = self.target.kind() == TargetKind::Real || (wins > 0 && wins < rows);

@@ -13,9 +13,13 @@ use std::{
 use jiff::SignedDuration;
 
 use super::answer::Policy;
-use crate::domain::{
-    Arm, Decision, Inputs, Opinion, Probability, Reason, Signal, Split, Symbol, Timestamp, TradeId, TradingCalendar,
-    TradingDay, VersionId,
+use crate::{
+    domain::{
+        Arm, Decision, Inputs, Opinion, Outcome, Probability, Reason, Signal, Split, Symbol, Timestamp, TradeId,
+        TradingCalendar, TradingDay, VersionId,
+    },
+    features::Instrument,
+    models::{Facts, targets::risk},
 };
 
 /// Trades that are remembered at most; the oldest make room.
@@ -40,6 +44,8 @@ pub struct Entry {
     pub opinions: Vec<Opinion>,
     /// Largest loss of the trading day that the trader wants, account currency, where the signal says so.
     pub daily_loss_limit: Option<f64>,
+    /// What the trade risks at the strategy's own size, account currency, where the signal says so; `None` of an echo.
+    pub risk: Option<f64>,
 }
 
 /// What the desk knows of a trade that was closed.
@@ -70,8 +76,14 @@ struct Held {
 }
 
 impl Entry {
-    /// Of a signal that was scored.
-    pub fn of_signal(signal: &Signal, calendar: &TradingCalendar, decision: Decision, opinions: Vec<Opinion>) -> Self {
+    /// Of a signal that was scored. `instrument` is what it trades; without it the risk is not known.
+    pub fn of_signal(
+        signal: &Signal,
+        calendar: &TradingCalendar,
+        instrument: Option<&Instrument>,
+        decision: Decision,
+        opinions: Vec<Opinion>,
+    ) -> Self {
         let daily_loss_limit = match &signal.inputs {
             Inputs::Snapshot(snapshot) => snapshot.execution_context.risk_parameters.daily_loss_limit,
             Inputs::Features(_) => None,
@@ -85,6 +97,7 @@ impl Entry {
             decision,
             opinions,
             daily_loss_limit,
+            risk: instrument.and_then(|instrument| risk(signal, *instrument)),
         }
     }
 
@@ -112,6 +125,7 @@ impl Entry {
             decision: decision.clone(),
             opinions: decision.model.as_ref().zip(share).map(opinion).into_iter().collect(),
             daily_loss_limit: None,
+            risk: None,
         }
     }
 
@@ -123,6 +137,12 @@ impl Entry {
     /// What `version` made of it.
     pub fn opinion(&self, version: &VersionId) -> Option<&Opinion> {
         self.opinions.iter().find(|opinion| opinion.version == *version)
+    }
+
+    /// What `outcome` and the signal tell of the trade, at the strategy's own size.
+    pub fn facts(&self, outcome: &Outcome) -> Facts {
+        let pnl = outcome.pnl.and_then(|pnl| self.at_own_size(pnl.get()));
+        Facts::of(outcome, pnl, self.risk)
     }
 
     /// [`Decision::at_own_size`].
@@ -238,6 +258,7 @@ mod tests {
             decision,
             opinions: vec![],
             daily_loss_limit: None,
+            risk: None,
         }
     }
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::alarm::Condition;
 use crate::{
-    domain::event::Level,
+    domain::{TradingDay, event::Level},
+    models::Answer,
     stats::{
         describe::{mean, standard_deviation},
         memory::memory,
@@ -40,14 +41,15 @@ pub struct HealthOptions {
     pub variance_factor: f64,
 }
 
-/// What validation showed, of the trades that the version's policy takes.
+/// What validation showed: of the version's own question over all trades that it scored, and the money of those that its
+/// policy takes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Validated {
-    /// Share of trades that went as the score said.
+    /// Share of the trades in which its score was right.
     pub accuracy: f64,
-    /// Share of wins among the trades said to win.
+    /// Share of yes among the trades of which it said yes.
     pub precision: f64,
-    /// Mean pnl per trade. Not above 0 it is no measure, and the composite cannot be evaluated.
+    /// Mean pnl per trade taken. Not above 0 it is no measure, and the composite cannot be evaluated.
     pub expectancy: f64,
     /// Variance of the score.
     pub score_variance: f64,
@@ -58,12 +60,18 @@ pub struct Validated {
     pub memory: f64,
 }
 
-/// A closed trade that a version scored and its policy takes.
+/// A closed trade that a version scored, heard or not.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ScoredTrade {
+    /// The trading day of its signal, where known: trades of a day go together.
+    pub day: Option<TradingDay>,
     /// What it said, 0 to 1.
     pub score: f64,
-    /// What the trade made, after costs.
+    /// Its answer to the version's own question, and the label.
+    pub answer: Answer,
+    /// Whether the version's policy takes such a trade.
+    pub taken: bool,
+    /// What the trade made, after costs, at the strategy's own size.
     pub pnl: f64,
 }
 
@@ -81,11 +89,11 @@ pub struct Estimate {
 pub struct Figures {
     /// Trades in the window.
     pub trades: usize,
-    /// Share that went as the score said.
+    /// Share of those labelled in which the score was right.
     pub accuracy: Option<Estimate>,
-    /// Share of wins among those said to win.
+    /// Share of yes among those of which the score said yes.
     pub precision: Option<Estimate>,
-    /// Mean pnl.
+    /// Mean pnl of those that the policy takes.
     pub expectancy: Option<Estimate>,
     /// Mean of the three, each relative to its reference: 1 is as validated.
     pub composite: Option<Estimate>,
@@ -125,12 +133,9 @@ impl Default for HealthOptions {
 }
 
 impl ScoredTrade {
-    fn says_win(&self) -> bool {
-        self.score >= 0.5
-    }
-
-    fn won(&self) -> bool {
-        self.pnl > 0.0
+    /// The labels of `trades` that are known, each with whether the score said yes.
+    fn answers(trades: &[Self]) -> impl Iterator<Item = (bool, bool)> {
+        trades.iter().filter_map(|trade| Some((trade.answer.yes, trade.answer.label?)))
     }
 }
 
@@ -138,11 +143,12 @@ impl Validated {
     /// What `trades` show, together with the variance of all scores. `None` when they do not define it.
     pub fn of(trades: &[ScoredTrade], score_variance: f64) -> Option<Self> {
         let share = |hits: usize, of: usize| (of > 0).then(|| hits as f64 / of as f64);
-        let said = trades.iter().filter(|trade| trade.says_win());
-        let pnl: Vec<f64> = trades.iter().map(|trade| trade.pnl).collect();
+        let answers: Vec<(bool, bool)> = ScoredTrade::answers(trades).collect();
+        let said = answers.iter().filter(|(yes, _)| *yes);
+        let pnl: Vec<f64> = trades.iter().filter(|trade| trade.taken).map(|trade| trade.pnl).collect();
         let validated = Self {
-            accuracy: share(trades.iter().filter(|t| t.says_win() == t.won()).count(), trades.len())?,
-            precision: share(said.clone().filter(|trade| trade.won()).count(), said.count())?,
+            accuracy: share(answers.iter().filter(|(yes, label)| yes == label).count(), answers.len())?,
+            precision: share(said.clone().filter(|(_, label)| *label).count(), said.count())?,
             expectancy: mean(&pnl)?,
             score_variance,
             trades: trades.len(),
@@ -177,9 +183,9 @@ impl Figures {
     /// together. What validation showed is a mean over trades as well, taken to spread as these do: each error is that of the
     /// difference.
     pub fn of(validated: &Validated, trades: &[ScoredTrade]) -> Self {
-        let hits: Vec<f64> = trades.iter().map(|trade| indicator(trade.says_win() == trade.won())).collect();
-        let said: Vec<f64> = trades.iter().filter(|t| t.says_win()).map(|t| indicator(t.won())).collect();
-        let pnl: Vec<f64> = trades.iter().map(|trade| trade.pnl).collect();
+        let hits: Vec<f64> = ScoredTrade::answers(trades).map(|(yes, label)| indicator(yes == label)).collect();
+        let said: Vec<f64> = said(trades);
+        let pnl: Vec<f64> = trades.iter().filter(|trade| trade.taken).map(|trade| trade.pnl).collect();
         let precision = Estimate::of(&said);
         let composite = parts(validated, trades).and_then(|parts| Estimate::of(&parts));
         let reference = validated.trades as f64;
@@ -251,16 +257,25 @@ impl Figures {
 fn parts(validated: &Validated, trades: &[ScoredTrade]) -> Option<Vec<f64>> {
     let Validated { accuracy, precision: validated_precision, expectancy, .. } = *validated;
     (accuracy > 0.0 && validated_precision > 0.0 && expectancy > 0.0).then_some(())?;
-    let said: Vec<f64> = trades.iter().filter(|t| t.says_win()).map(|t| indicator(t.won())).collect();
+    let labelled: Vec<(&ScoredTrade, bool)> =
+        trades.iter().filter_map(|trade| Some((trade, trade.answer.label?))).collect();
+    let said = said(trades);
     let precision = mean(&said)?;
-    let share = said.len() as f64 / trades.len() as f64;
-    let part = |trade: &ScoredTrade| {
-        let hit = indicator(trade.says_win() == trade.won());
-        let surprise = indicator(trade.says_win()) * (indicator(trade.won()) - precision) / share;
+    let share = said.len() as f64 / labelled.len() as f64;
+    let taken = labelled.iter().filter(|(trade, _)| trade.taken).count() as f64 / labelled.len() as f64;
+    let part = |(trade, label): &(&ScoredTrade, bool)| {
+        let yes = trade.answer.yes;
+        let surprise = indicator(yes) * (indicator(*label) - precision) / share;
         let precise = (precision + surprise) / validated_precision;
-        (hit / accuracy + precise + trade.pnl / expectancy) / 3.0
+        let earned = indicator(trade.taken) * trade.pnl / (expectancy * taken);
+        (indicator(yes == *label) / accuracy + precise + if taken > 0.0 { earned } else { 0.0 }) / 3.0
     };
-    Some(trades.iter().map(part).collect())
+    Some(labelled.iter().map(part).collect())
+}
+
+/// The labels of the trades that were said to be yes.
+fn said(trades: &[ScoredTrade]) -> Vec<f64> {
+    ScoredTrade::answers(trades).filter(|(yes, _)| *yes).map(|(_, label)| indicator(label)).collect()
 }
 
 fn indicator(holds: bool) -> f64 {

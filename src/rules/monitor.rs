@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::health::ScoredTrade;
 use crate::{
-    domain::{Arm, Symbol, VersionId, snapshot::TrendRegime},
+    domain::{Arm, Symbol, TradingDay, VersionId, snapshot::TrendRegime},
+    models::{Answer, Facts, Question},
     stats::{
         adwin::{Adwin, AdwinOptions},
         binary::{Confusion, brier, expected_calibration_error},
@@ -26,8 +27,6 @@ use crate::{
 
 /// Bins of the calibration error.
 const BINS: usize = 10;
-/// A score of at least this much says that a trade will win.
-pub(super) const SAYS_WIN: f64 = 0.5;
 /// Level of the interval of the expected accuracy.
 pub(super) const LEVEL: f64 = 0.95;
 
@@ -68,8 +67,12 @@ pub struct Closed {
     pub symbol: Symbol,
     /// The trend at the signal, where known.
     pub regime: Option<TrendRegime>,
-    /// After costs.
+    /// The trading day of its signal, where known.
+    pub day: Option<TradingDay>,
+    /// After costs, at the strategy's own size.
     pub pnl: f64,
+    /// What labels are made of.
+    pub facts: Facts,
 }
 
 /// What one version said of a signal.
@@ -94,7 +97,7 @@ pub struct Learnt {
     pub score: Reference,
 }
 
-/// Figures over the latest trades of one scope. Each is `None` where they do not define it.
+/// Figures over the latest trades of one scope; those of a score are by the own question of the version. Each is `None` where they do not define it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are the field's own")]
 pub struct Rolling {
@@ -144,11 +147,20 @@ pub struct Monitor {
     versions: BTreeMap<VersionId, Streams>,
 }
 
-/// The latest trades of a scope: score and pnl.
+/// The latest trades of a scope: what was said of each, where something was, and the pnl.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Scope {
     heard: u64,
-    trades: VecDeque<(Option<f64>, f64)>,
+    trades: VecDeque<(Option<Asked>, f64)>,
+}
+
+/// What one version said of a trade, by its own question.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Asked {
+    score: f64,
+    answer: Answer,
+    /// Whether the score is the probability of the label.
+    is_probability: bool,
 }
 
 /// What goes on in a version.
@@ -158,6 +170,8 @@ struct Streams {
     rows: VecDeque<Vec<Option<f64>>>,
     scores: VecDeque<f64>,
     trades: VecDeque<ScoredTrade>,
+    /// What it is asked.
+    question: Question,
     /// What a standard deviation of the pnl is.
     scale: Option<f64>,
     adwin: Option<Adwin>,
@@ -167,12 +181,13 @@ struct Streams {
 
 impl Monitor {
     /// A version goes into service, in which this is usual. What was heard of it before is forgotten.
-    pub fn begin(&mut self, options: &MonitorOptions, version: &VersionId, usual: Usual) {
+    pub fn begin(&mut self, options: &MonitorOptions, version: &VersionId, usual: Usual, question: Question) {
         self.versions.remove(version);
         let MonitorOptions { cusum_shift: shift, cusum_threshold: threshold, .. } = *options;
         let scale = usual.pnl_sd.filter(|sd| *sd > 0.0 && sd.is_finite());
         let streams = self.streams(options, version);
         streams.scale = scale;
+        streams.question = question;
         streams.page_hinkley = scale.and_then(|_| PageHinkley::new(options.page_hinkley));
         streams.cusum = usual.win_rate.and_then(|rate| Cusum::new(CusumOptions { rate, shift, threshold }));
     }
@@ -189,25 +204,36 @@ impl Monitor {
     pub fn closed(&mut self, options: &MonitorOptions, trade: &Closed) -> Vec<Change> {
         self.clock += 1;
         let clock = self.clock;
-        for (name, score) in scopes_of(trade) {
+        for (name, said) in scopes_of(trade) {
+            let asked = said.map(|said| self.asked(said, &trade.facts));
             make_room(&mut self.scopes, &name, options.scopes, |scope| scope.heard);
             let scope = self.scopes.entry(name).or_default();
             scope.heard = clock;
-            keep(&mut scope.trades, (score, trade.pnl), options.window);
+            keep(&mut scope.trades, (asked, trade.pnl), options.window);
         }
-        trade.said.iter().flat_map(|said| self.went(options, said, trade.pnl)).collect()
+        trade.said.iter().flat_map(|said| self.went(options, said, trade)).collect()
+    }
+
+    fn asked(&self, said: &Said, facts: &Facts) -> Asked {
+        let question = self.versions.get(&said.version).map_or_else(Question::default, |streams| streams.question);
+        Asked {
+            score: said.score,
+            answer: question.answer(said.score, facts),
+            is_probability: question.is_probability(),
+        }
     }
 
     /// A trade of which a version said something went as it went.
-    fn went(&mut self, options: &MonitorOptions, said: &Said, pnl: f64) -> Vec<Change> {
+    fn went(&mut self, options: &MonitorOptions, said: &Said, trade: &Closed) -> Vec<Change> {
         let Said { version, score, taken } = said;
-        let won = pnl > 0.0;
-        let hit = (*score >= SAYS_WIN) == won;
+        let Closed { day, pnl, facts, .. } = trade;
+        let won = *pnl > 0.0;
         let streams = self.streams(options, version);
-        if *taken {
-            keep(&mut streams.trades, ScoredTrade { score: *score, pnl }, options.window);
-        }
-        let shrunk = streams.adwin.as_mut().is_some_and(|adwin| adwin.update(f64::from(u8::from(hit))));
+        let answer = streams.question.answer(*score, facts);
+        let scored = ScoredTrade { day: *day, score: *score, answer, taken: *taken, pnl: *pnl };
+        keep(&mut streams.trades, scored, options.window);
+        let hit = answer.hit().map(|hit| f64::from(u8::from(hit)));
+        let shrunk = streams.adwin.as_mut().zip(hit).is_some_and(|(adwin, hit)| adwin.update(hit));
         let scaled = streams.scale.map(|scale| pnl / scale);
         let fell = streams.page_hinkley.as_mut().zip(scaled).and_then(|(page, pnl)| page.update(pnl));
         let rate = streams.cusum.as_mut().and_then(|cusum| cusum.update(won));
@@ -246,12 +272,24 @@ impl Monitor {
             columns,
             adjusted,
             score,
-            expected: expected(&scores, SAYS_WIN, LEVEL),
+            expected: self.expected(version),
             latest: Novelty::of(&learnt.inputs, latest),
         })
     }
 
-    /// The latest closed trades that `version` scored and its policy takes, oldest first.
+    /// What the latest scores of `version` promise of its own question. `None` where a score is no probability.
+    pub fn expected(&self, version: &VersionId) -> Option<Expected> {
+        let question = self.question(version)?;
+        let scores = self.scores(version);
+        question.is_probability().then(|| expected(&scores, question.decision_point, LEVEL))?
+    }
+
+    /// What `version` is asked. `None` when nothing was heard of it.
+    pub fn question(&self, version: &VersionId) -> Option<&Question> {
+        self.versions.get(version).map(|streams| &streams.question)
+    }
+
+    /// The latest closed trades that `version` scored, oldest first.
     pub fn trades(&self, version: &VersionId) -> Vec<ScoredTrade> {
         self.versions.get(version).map(|streams| streams.trades.iter().copied().collect()).unwrap_or_default()
     }
@@ -279,6 +317,7 @@ impl Monitor {
             rows: VecDeque::new(),
             scores: VecDeque::new(),
             trades: VecDeque::new(),
+            question: Question::default(),
             scale: None,
             adwin: Adwin::new(options.adwin),
             page_hinkley: None,
@@ -292,9 +331,15 @@ impl Monitor {
 impl Scope {
     fn figures(&self) -> Rolling {
         let pnl: Vec<f64> = self.trades.iter().map(|(_, pnl)| *pnl).collect();
-        let scored = self.trades.iter().filter_map(|(score, pnl)| Some(((*score)?, *pnl > 0.0)));
-        let (scores, won): (Vec<f64>, Vec<bool>) = scored.unzip();
-        let counts = Confusion::at_threshold(&won, &scores, SAYS_WIN);
+        let labelled = || {
+            let asked = self.trades.iter().filter_map(|(asked, _)| *asked);
+            asked.filter_map(|asked| Some((asked, asked.answer.label?)))
+        };
+        let yes = |asked: &Asked| if asked.answer.yes { 1.0 } else { 0.0 };
+        let (labels, said): (Vec<bool>, Vec<f64>) = labelled().map(|(asked, label)| (label, yes(&asked))).unzip();
+        let counts = Confusion::at_threshold(&labels, &said, 1.0);
+        let probable = labelled().filter(|(asked, _)| asked.is_probability);
+        let (came, scores): (Vec<bool>, Vec<f64>) = probable.map(|(asked, label)| (label, asked.score)).unzip();
         Rolling {
             trades: pnl.len(),
             expectancy: expectancy(&pnl),
@@ -302,13 +347,13 @@ impl Scope {
             precision: counts.and_then(|counts| counts.precision()),
             recall: counts.and_then(|counts| counts.recall()),
             f1: counts.and_then(|counts| counts.f1()),
-            brier: brier(&won, &scores),
-            calibration_error: expected_calibration_error(&won, &scores, BINS),
+            brier: brier(&came, &scores),
+            calibration_error: expected_calibration_error(&came, &scores, BINS),
         }
     }
 }
 
-fn scopes_of(trade: &Closed) -> Vec<(Box<str>, Option<f64>)> {
+fn scopes_of(trade: &Closed) -> Vec<(Box<str>, Option<&Said>)> {
     let arm = match trade.arm {
         Arm::Ml => "arm ml",
         Arm::Baseline => "arm baseline",
@@ -318,10 +363,10 @@ fn scopes_of(trade: &Closed) -> Vec<(Box<str>, Option<f64>)> {
         TrendRegime::TrendDown => "regime trend_down",
         TrendRegime::Range => "regime range",
     });
-    let first = trade.said.first().map(|said| said.score);
+    let first = trade.said.first();
     let common = [Some(arm.into()), Some(format!("symbol {}", trade.symbol).into()), regime.map(Into::into)];
     let common = common.into_iter().flatten().map(|name: Box<str>| (name, first));
-    let models = trade.said.iter().map(|said| (format!("model {}", said.version).into(), Some(said.score)));
+    let models = trade.said.iter().map(|said| (format!("model {}", said.version).into(), Some(said)));
     common.chain(models).collect()
 }
 

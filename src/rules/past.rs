@@ -13,10 +13,13 @@ use super::{
     roster::Roster,
     trials::{Keep, News, Trials},
 };
-use crate::domain::{
-    Decision, Event, EventKind, Outcome, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId,
-    event::{By, Level},
-    trip::Trip,
+use crate::{
+    domain::{
+        Decision, Event, EventKind, Outcome, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId,
+        event::{By, Level},
+        trip::Trip,
+    },
+    models::Facts,
 };
 
 /// Something that happened.
@@ -145,12 +148,18 @@ pub fn closed_trade(
         let Decision { score, size, .. } = entry.decision;
         Some(Say { version: entry.speaker()?.clone(), score, size })
     };
+    let scores = |entry: &Entry| {
+        let scored = entry.opinions.iter().filter_map(|opinion| Some((opinion.version.clone(), opinion.score?)));
+        scored.collect()
+    };
     ClosedTrade {
         trade_id: trade_id.clone(),
         at,
         day,
         pnl: outcome.pnl,
         ml: entry.and_then(say),
+        scores: entry.map(scores).unwrap_or_default(),
+        facts: entry.map_or_else(|| Facts::of(outcome, None, None), |entry| entry.facts(outcome)),
         daily_loss_limit: limit,
     }
 }

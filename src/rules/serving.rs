@@ -14,7 +14,7 @@ use super::{
 use crate::{
     domain::{Arm, Decision, Opinion, Probability, Reason, Signal, Split, Symbol, TradeId, VersionId},
     features::design::DesignMatrix,
-    models::Compiled,
+    models::{Compiled, Question},
 };
 
 /// A version, ready to score.
@@ -24,6 +24,7 @@ pub struct Served {
     design: DesignMatrix,
     model: Compiled,
     checksum: [u8; 32],
+    question: Question,
 }
 
 /// The versions of one symbol.
@@ -69,9 +70,20 @@ enum Route<'a> {
 }
 
 impl Served {
-    /// A version around its compiled model. `checksum` is that of the record both were read from.
-    pub fn new(version: VersionId, design: DesignMatrix, model: Compiled, checksum: [u8; 32]) -> Self {
-        Self { version, design, model, checksum }
+    /// A version around its compiled model, and what it is asked. `checksum` is that of the record all were read from.
+    pub fn new(
+        version: VersionId,
+        design: DesignMatrix,
+        model: Compiled,
+        checksum: [u8; 32],
+        question: Question,
+    ) -> Self {
+        Self { version, design, model, checksum, question }
+    }
+
+    /// What it is asked of each trade.
+    pub fn question(&self) -> &Question {
+        &self.question
     }
 
     /// Its name.

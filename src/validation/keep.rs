@@ -13,7 +13,8 @@ use crate::{
     domain::event::Trial,
     features::{design::Dropped, row::Schema},
     models::{
-        DataHash, Kind, ModelRecord, References, ReliabilityBin, TargetKind, TrainingSpan, Values, VersionRecord,
+        DataHash, Kind, Labeller, ModelRecord, Question, References, ReliabilityBin, TargetKind, TrainingSpan, Values,
+        VersionRecord,
     },
     stats::reference::Reference,
 };
@@ -30,12 +31,30 @@ pub(super) struct Stored {
     pub earlier: Option<Report>,
 }
 
+/// What the labels were made by, and where a score says yes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub labeller: Labeller,
+    /// `None` for the base rate of the training part.
+    pub decision_point: Option<f64>,
+}
+
+impl Asked {
+    /// The question, where `truth` is what was to be foretold of the training part.
+    fn question(&self, truth: &[f64]) -> Question {
+        match self.decision_point.filter(|_| self.labeller.target().can_speak()) {
+            Some(point) => Question::new(self.labeller, point),
+            None => Question::at_base_rate(self.labeller, truth),
+        }
+    }
+}
+
 /// The version that `report` judged: the same fit once more, and what is said about it.
 pub(super) fn version(
     birth: Birth,
     order: &Order,
     recipe: &Recipe<'_>,
-    examples: &Examples,
+    (examples, asked): (&Examples, Asked),
     mut warnings: Vec<String>,
     report: Report,
     options: &Options,
@@ -94,6 +113,7 @@ pub(super) fn version(
         },
         reliability: if real { Vec::new() } else { reliability(&scores, &test_labels) },
         validation: serde_json::to_value(&report).ok(),
+        question: Some(asked.question(&truth)),
         model: learnt.model,
         design: learnt.design,
     };

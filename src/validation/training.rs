@@ -36,6 +36,8 @@ pub struct Training {
     pub test_share: f64,
     /// Trades the test part must have.
     pub min_test_trades: usize,
+    /// Where a score says yes; `None` for the base rate of the training part.
+    pub decision_point: Option<f64>,
     /// Penalties to choose from, for linear models; ascending.
     pub strengths: Vec<f64>,
     /// Fewest rows of a leaf to choose from, for trees; ascending. In a model made of both it is the penalty too.
@@ -233,6 +235,7 @@ impl TrainError {
 /// The closed trades of one symbol, labelled.
 struct Trades {
     examples: Examples,
+    labeller: Labeller,
     warnings: Vec<String>,
 }
 
@@ -268,7 +271,8 @@ pub fn train(
     let options = options(settings, kind, ledger.configurations());
     let recipe = Recipe { kind, target, solver: training.solver, design: settings.features, seed: training.seed };
     let report = validated(&recipe, None, examples, settings, &options, progress)?;
-    keep::version(birth, order, &recipe, &trades.examples, trades.warnings, report, &options)
+    let asked = keep::Asked { labeller: trades.labeller, decision_point: training.decision_point };
+    keep::version(birth, order, &recipe, (&trades.examples, asked), trades.warnings, report, &options)
 }
 
 /// Validates a version anew, as it is, on the trades that it has not learnt from, those that came since included.
@@ -370,7 +374,7 @@ fn closed_trades(
         Some(since) => examples.since(since)?,
         None => examples,
     };
-    Ok(Trades { examples, warnings })
+    Ok(Trades { examples, labeller, warnings })
 }
 
 fn check_amount(symbol: &Symbol, have: usize, training: &Training) -> Result<(), TrainError> {

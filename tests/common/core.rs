@@ -130,8 +130,9 @@ impl Core {
         let scored = self.serving.answer(&self.config.policy, &signal, inputs, None, &first, &mut self.row);
         self.seq += 1;
         self.found.take(self.seq, Some(&scored.decision), &signal.trade_id, &scored.opinions);
+        let instrument = self.config.symbols.get(&signal.symbol);
         let (arm, size) = (scored.decision.arm, scored.decision.size);
-        let entry = Entry::of_signal(&signal, &self.config.calendar, scored.decision, scored.opinions);
+        let entry = Entry::of_signal(&signal, &self.config.calendar, instrument, scored.decision, scored.opinions);
         self.take(Happening::Scored { at: self.now, entry: Box::new(entry) });
         let trade_id = signal.trade_id.clone();
         if !self.history.signals.iter().rev().take(50).any(|known| known.trade_id == trade_id) {
@@ -297,11 +298,18 @@ impl Core {
             Ok(trained) => {
                 let schema = Schema::built_in();
                 let design = trained.record.design.for_schema(&schema).unwrap();
-                let served = Served::new(id.clone(), design, trained.record.model.compile().unwrap(), [0; 32]);
+                let served = Served::new(
+                    id.clone(),
+                    design,
+                    trained.record.model.compile().unwrap(),
+                    [0; 32],
+                    trained.record.question(),
+                );
                 let mut kinds = vec![EventKind::Tried(Box::new(trained.trial))];
                 let evidence = trained.record.metrics.clone();
                 kinds.push(EventKind::Trained { version: id.clone(), evidence });
                 kinds.push(judged(&id, &trained.report));
+                self.past.emergency.ask(&id, trained.record.question());
                 self.records.insert(id, (trained.record, Arc::new(served)));
                 self.happen(kinds);
             }

@@ -62,7 +62,7 @@ impl Gateway {
         }
         let reader = self.0.journal.read().await.map_err(|error| retry(&error))?;
         let (config, trade_id) = (self.0.config.load_full(), trade_id.clone());
-        let known = tokio::task::spawn_blocking(move || history::known_of(&reader, &trade_id, &config.calendar));
+        let known = tokio::task::spawn_blocking(move || history::known_of(&reader, &trade_id, &config));
         let known = known.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
         let answered = known.map_err(|error| WireError::new("retry", error))?.answered;
         Ok((!answered.is_empty()).then(|| answered.into_iter().map(|(_, entry)| entry).collect()))

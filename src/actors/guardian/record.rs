@@ -115,7 +115,7 @@ impl Guardian {
         Box::pin(async move {
             let reader = shared.journal.read().await.map_err(|error| retry(&error))?;
             let (config, trade_id) = (shared.config.load_full(), request.trade_id.clone());
-            let found = tokio::task::spawn_blocking(move || history::known_of(&reader, &trade_id, &config.calendar));
+            let found = tokio::task::spawn_blocking(move || history::known_of(&reader, &trade_id, &config));
             let found = found.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
             let found = found.map_err(|error| WireError::new("retry", error))?;
             let now = shared.clock.now();

@@ -47,7 +47,7 @@ pub(super) fn of(reader: &Reader, config: &Config, past: &Signals, version: &Ver
     let enough = tested.len() >= watch.health.min_trades;
     let validated = if enough { Validated::of(&tested, variance) } else { told(&record, variance) };
     let usual = if enough {
-        Subject::usual(&tested.iter().map(|trade| trade.pnl).collect::<Vec<_>>())
+        Subject::usual(&tested.iter().filter(|trade| trade.taken).map(|trade| trade.pnl).collect::<Vec<_>>())
     } else {
         let pnl: Vec<f64> = learnt.iter().filter_map(|scored| scored.pnl).collect();
         let rate = record.training.wins as f64 / record.training.rows as f64;
@@ -58,12 +58,13 @@ pub(super) fn of(reader: &Reader, config: &Config, past: &Signals, version: &Ver
         score_limit: Subject::score_limit(&scores, scored_days, &watch.monitor, &watch.budget, watch.health.act_level),
         learnt: record.reference.score.map(|score| Learnt { names, inputs, score }),
         places,
+        question: *served.question(),
         validated,
         usual,
     })
 }
 
-/// The trades after those it learnt from that were closed when it was made and that its policy takes: what it was tested on.
+/// The trades after those it learnt from that were closed when it was made: what it was tested on.
 fn tested<'a>(
     past: impl Iterator<Item = &'a Scored>,
     record: &VersionRecord,
@@ -77,7 +78,14 @@ fn tested<'a>(
         let score = served.score(&scored.row, &mut columns).ok().filter(|_| known)?;
         let own = scored.signal.confidence?;
         let taken = config.policy.size(config.policy.blend(own, score), score) > 0.0;
-        taken.then_some(ScoredTrade { score: score.get(), pnl: scored.pnl? })
+        let facts = scored.facts(config)?;
+        Some(ScoredTrade {
+            day: Some(config.calendar.day_of(scored.signal.at)),
+            score: score.get(),
+            answer: served.question().answer(score.get(), &facts),
+            taken,
+            pnl: scored.pnl?,
+        })
     };
     past.filter_map(trade).collect()
 }

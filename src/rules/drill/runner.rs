@@ -5,6 +5,7 @@ use jiff::{SignedDuration, civil, tz::TimeZone};
 use super::{DrillOptions, Past, PastTrade, stream::Stream};
 use crate::{
     domain::{Arm, Money, Probability, Symbol, Timestamp, TradeId, TradingCalendar, VersionId, trip::Rule},
+    models::Question,
     rules::{
         alarm::Turn,
         emergency::{ClosedTrade, Emergency, EmergencyOptions, Say},
@@ -46,6 +47,7 @@ pub(super) struct Runner<'a> {
     calendar: TradingCalendar,
     watch: Watch,
     emergencies: [Emergency; 3],
+    question: Question,
     day: i64,
     told: u64,
     taken: usize,
@@ -53,9 +55,15 @@ pub(super) struct Runner<'a> {
 
 /// What a version is judged against that was validated on `past`.
 pub(super) fn subject(past: &Past, limits: &[Thresholds], score_limit: Option<f64>) -> Subject {
-    let taken = past.trades().filter(|trade| trade.taken);
-    let (trades, pnl): (Vec<ScoredTrade>, Vec<f64>) =
-        taken.map(|trade| (ScoredTrade { score: trade.score, pnl: trade.pnl }, trade.pnl)).unzip();
+    let scored = |trade: &PastTrade| ScoredTrade {
+        day: Some(trade.day),
+        score: trade.score,
+        answer: past.question.answer(trade.score, &trade.facts()),
+        taken: trade.taken,
+        pnl: trade.pnl,
+    };
+    let trades: Vec<ScoredTrade> = past.trades().map(scored).collect();
+    let pnl: Vec<f64> = trades.iter().filter(|trade| trade.taken).map(|trade| trade.pnl).collect();
     let score = Reference::of(past.trades().map(|trade| Some(trade.score)));
     let inputs: Vec<Option<Reference>> = (0..past.names.len()).map(|place| Reference::of(past.column(place))).collect();
     // a column that was drawn without a value leaves nothing to compare
@@ -71,6 +79,7 @@ pub(super) fn subject(past: &Past, limits: &[Thresholds], score_limit: Option<f6
             score,
         }),
         score_limit,
+        question: past.question,
         validated: Validated::of(&trades, variance),
         usual: Subject::usual(&pnl),
     }
@@ -84,7 +93,8 @@ impl<'a> Runner<'a> {
             watch.serve(&options.watch, std::slice::from_ref(version), |_| subject.clone());
         }
         let calendar = TradingCalendar::new(TimeZone::UTC, civil::Time::midnight());
-        Self { options, names, calendar, watch, emergencies: Default::default(), day: 0, told: 0, taken: 0 }
+        let (emergencies, question) = (Default::default(), subject.question);
+        Self { options, names, calendar, watch, emergencies, question, day: 0, told: 0, taken: 0 }
     }
 
     /// Trades that were taken.
@@ -131,11 +141,9 @@ impl<'a> Runner<'a> {
                 said,
             };
             spoken.extend(self.hear(News::Scored(Box::new(signal))));
-            if trade.taken {
-                self.taken += 1;
-                spoken.extend(self.hear(News::Closed { trade_id: trade_id.clone(), at, pnl: Some(trade.pnl) }));
-                spoken.extend(self.judge(trade, trade_id, at, &version));
-            }
+            self.taken += usize::from(trade.taken);
+            spoken.extend(self.hear(News::Closed { trade_id: trade_id.clone(), at, facts: trade.facts() }));
+            spoken.extend(self.judge(trade, trade_id, at, &version));
         }
         // the next day begins
         let night = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * (self.day + 1));
@@ -155,17 +163,22 @@ impl<'a> Runner<'a> {
     }
 
     fn judge(&mut self, trade: &PastTrade, trade_id: TradeId, at: Timestamp, version: &VersionId) -> Vec<&'static str> {
-        let say = Probability::new(trade.score).ok().map(|score| Say { version: version.clone(), score, size: 1.0 });
+        let Ok(score) = Probability::new(trade.score) else { return Vec::new() };
+        let say = Say { version: version.clone(), score, size: 1.0 };
         let closed = ClosedTrade {
             trade_id,
             at,
             day: self.calendar.day_of(at),
             pnl: Money::new(trade.pnl).ok(),
-            ml: say,
+            ml: Some(say).filter(|_| trade.taken),
+            scores: vec![(version.clone(), score)],
+            facts: trade.facts(),
             daily_loss_limit: trade.daily_loss_limit,
         };
         let mut spoken = Vec::new();
         for ((rule, name), emergency) in EMERGENCIES.into_iter().zip(&mut self.emergencies) {
+            emergency.ask(version, self.question);
+            emergency.begin(version);
             let trips = emergency.judge(&alone(rule, &self.options.emergency), &closed);
             if !trips.is_empty() {
                 spoken.push(name);

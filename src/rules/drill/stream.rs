@@ -4,7 +4,10 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::TradingDay;
+use crate::{
+    domain::TradingDay,
+    models::{Facts, Question},
+};
 
 /// A closed trade that a version scored.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +22,8 @@ pub struct PastTrade {
     pub pnl: f64,
     /// The daily limit that its signal carried.
     pub daily_loss_limit: Option<f64>,
+    /// What its label is made of besides the pnl.
+    pub facts: Facts,
     /// What the version looked at, as many columns as there are names.
     pub row: Vec<Option<f64>>,
 }
@@ -28,6 +33,8 @@ pub struct PastTrade {
 pub struct Past {
     /// The columns of the rows.
     pub names: Vec<Box<str>>,
+    /// What the version is asked.
+    pub question: Question,
     days: Vec<Vec<PastTrade>>,
     /// All of them, and those that were lost.
     all: Vec<PastTrade>,
@@ -67,13 +74,26 @@ pub(super) struct Stream<'a> {
     place: Option<usize>,
 }
 
+impl PastTrade {
+    /// What its label is made of. One that lost reached no target.
+    pub fn facts(&self) -> Facts {
+        let reached_target = self.facts.reached_target && self.pnl > 0.0;
+        Facts { pnl: Some(self.pnl), reached_target, ..self.facts }
+    }
+}
+
 impl Past {
     /// Trades in the order of time, by their trading days.
     pub fn new(names: Vec<Box<str>>, mut trades: Vec<PastTrade>) -> Self {
         trades.sort_by_key(|trade| trade.day);
         let days = trades.chunk_by(|a, b| a.day == b.day).map(<[PastTrade]>::to_vec).collect();
         let lost = trades.iter().filter(|trade| trade.pnl <= 0.0).cloned().collect();
-        Self { names, days, lost, all: trades }
+        Self { names, question: Question::default(), days, lost, all: trades }
+    }
+
+    /// The same of a version that is asked `question`.
+    pub fn asked(self, question: Question) -> Self {
+        Self { question, ..self }
     }
 
     /// All trades, in the order of time.
@@ -102,7 +122,7 @@ impl<'a> Streams<'a> {
         let mut stream = self.draw(seed);
         let days: Vec<_> = (0..self.past.days.len()).filter_map(|_| Some(stream.next_day()?.to_vec())).collect();
         let all = days.concat();
-        Past { names: self.past.names.clone(), days, lost: Vec::new(), all }
+        Past { names: self.past.names.clone(), question: self.past.question, days, lost: Vec::new(), all }
     }
 }
 

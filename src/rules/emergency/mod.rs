@@ -22,9 +22,12 @@ use serde::{Deserialize, Serialize};
 pub use latch::{Latch, Latches, StillLatched};
 
 use self::window::Window;
-use crate::domain::{
-    Money, Probability, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId,
-    trip::{Blank, Breach, Rule, Trip},
+use crate::{
+    domain::{
+        Money, Probability, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId,
+        trip::{Blank, Breach, Rule, Trip},
+    },
+    models::{Facts, Question},
 };
 
 /// Trading days whose loss is known: the latest ones that had a trade.
@@ -64,6 +67,12 @@ pub struct ClosedTrade {
     pub pnl: Option<Money>,
     /// The model that had a say in it; `None` when it was traded on the baseline, or nothing is known of its decision.
     pub ml: Option<Say>,
+    /// What every version in service said of it, heard or not.
+    #[serde(default)]
+    pub scores: Vec<(VersionId, Probability)>,
+    /// What labels are made of.
+    #[serde(default)]
+    pub facts: Facts,
     /// The daily limit of the latest signal known, if it carried one; an amount of at least 0.
     pub daily_loss_limit: Option<f64>,
 }
@@ -83,6 +92,9 @@ pub struct Say {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Emergency {
     versions: BTreeMap<VersionId, Standing>,
+    /// What each is asked; of one that is not among them whether the trade makes money, at one half.
+    #[serde(default)]
+    questions: BTreeMap<VersionId, Question>,
     /// Rising, at most [`DAYS`].
     days: Vec<Day>,
 }
@@ -112,9 +124,13 @@ struct Day {
 pub struct VersionLevel {
     /// Whose.
     pub version: VersionId,
-    /// Closed trades that count.
+    /// Closed trades that it was heard in, of those that are kept.
     pub trades: usize,
-    /// Share of them that went as the score said. `None` without trades.
+    /// Closed trades that it scored and whose label is known, of those its accuracy is taken over.
+    pub labelled: usize,
+    /// Closed trades that it scored and whose label cannot be known.
+    pub unlabelled: u64,
+    /// Share of the labelled ones in which its score was right. `None` without any.
     pub accuracy: Option<f64>,
     /// Losses since its last win.
     pub loss_streak: usize,
@@ -148,6 +164,11 @@ impl ClosedTrade {
 }
 
 impl Emergency {
+    /// What `version` is asked, from now on.
+    pub fn ask(&mut self, version: &VersionId, question: Question) {
+        self.questions.insert(version.clone(), question);
+    }
+
     /// A version goes into service; its trades are judged from here on. What was known of one that is judged already
     /// stays.
     pub fn begin(&mut self, version: &VersionId) {
@@ -169,8 +190,14 @@ impl Emergency {
             return Vec::new();
         }
         let mut breaches = Vec::new();
+        for (version, score) in self.scored(trade) {
+            breaches.extend(self.judge_score(options, trade, &version, score));
+        }
         if let Some(say) = &trade.ml {
             breaches.extend(self.judge_version(options, trade, say));
+        }
+        for version in breaches.iter().filter_map(|(version, _)| version.as_ref()) {
+            self.versions.insert(version.clone(), Standing::Retired);
         }
         breaches.extend(self.judge_day(options, trade));
         let trip = |(version, breach)| Trip { at: trade.at, day: trade.day, version, breach };
@@ -202,7 +229,9 @@ impl Emergency {
         });
         let level = |(version, window): (&VersionId, &Window)| VersionLevel {
             version: version.clone(),
-            trades: window.len(options),
+            trades: window.heard(),
+            labelled: window.labelled(options),
+            unlabelled: window.unlabelled(),
             accuracy: window.accuracy(options),
             loss_streak: window.loss_streak(),
         };
@@ -216,9 +245,36 @@ impl Emergency {
 
     /// Whether a trade of this name counted already.
     fn knows(&self, trade: &ClosedTrade) -> bool {
-        let in_version = trade.ml.as_ref().and_then(|say| self.versions.get(&say.version));
-        let in_window = matches!(in_version, Some(Standing::Judged(window)) if window.holds(&trade.trade_id));
-        in_window || self.days.iter().any(|day| day.trades.contains(&trade.trade_id))
+        let holds = |version: &VersionId| matches!(self.versions.get(version), Some(Standing::Judged(window)) if window.holds(&trade.trade_id));
+        let heard = trade.ml.iter().map(|say| &say.version);
+        heard.chain(trade.scores.iter().map(|(version, _)| version)).any(holds)
+            || self.days.iter().any(|day| day.trades.contains(&trade.trade_id))
+    }
+
+    /// The versions whose score of the trade is known: those in service, and the one that was heard, which may be known by
+    /// an echo alone.
+    fn scored(&self, trade: &ClosedTrade) -> Vec<(VersionId, Probability)> {
+        let heard = trade.ml.iter().map(|say| (say.version.clone(), say.score));
+        let is_heard = |version: &VersionId| trade.ml.as_ref().is_some_and(|say| say.version == *version);
+        let beside = trade.scores.iter().filter(|(version, _)| !is_heard(version) && self.judges(version)).cloned();
+        heard.chain(beside).collect()
+    }
+
+    /// A trade that a version scored, heard or not, against its own question.
+    fn judge_score(
+        &mut self,
+        options: &EmergencyOptions,
+        trade: &ClosedTrade,
+        version: &VersionId,
+        score: Probability,
+    ) -> Option<(Option<VersionId>, Breach)> {
+        let question = self.questions.get(version).copied().unwrap_or_default();
+        let standing = self.versions.entry(version.clone()).or_insert(Standing::Judged(Window::default()));
+        let Standing::Judged(window) = standing else { return None };
+        let known = trade.pnl.is_none_or(|pnl| pnl.get().abs() <= options.max_trade_pnl);
+        let answer = question.answer(score.get(), &trade.facts);
+        let breach = known.then(|| window.answered(options, trade, answer))??;
+        Some((Some(version.clone()), breach))
     }
 
     fn judge_version(
@@ -234,7 +290,7 @@ impl Emergency {
                 Breach::unknown(Rule::Accuracy, Blank::PnlOutOfRange),
                 Breach::unknown(Rule::LossStreak, Blank::PnlOutOfRange),
             ],
-            Some(pnl) => window.insert(options, trade, say.score, pnl),
+            Some(pnl) => window.made(options, trade, pnl).into_iter().collect(),
             // asked for no trade, and there was none
             None if say.size == 0.0 => Vec::new(),
             None => vec![
@@ -242,9 +298,6 @@ impl Emergency {
                 Breach::unknown(Rule::LossStreak, Blank::PnlOfMlTrade),
             ],
         };
-        if !breaches.is_empty() {
-            *standing = Standing::Retired;
-        }
         breaches.into_iter().map(|breach| (Some(say.version.clone()), breach)).collect()
     }
 

@@ -48,9 +48,13 @@ pub(super) struct Fold<'a> {
 
 impl<'a> Fold<'a> {
     pub(super) fn new(thresholds: &'a Thresholds) -> Self {
+        let mut past = Past::keeping(Desk::new(thresholds.keep), Keep::of(&thresholds.experiment));
+        for (version, subject) in thresholds.watching.iter().flat_map(|watching| &watching.subjects) {
+            past.emergency.ask(version, subject.question);
+        }
         Self {
             thresholds,
-            past: Past::keeping(Desk::new(thresholds.keep), Keep::of(&thresholds.experiment)),
+            past,
             then: Roster::default(),
             criteria: Vec::new(),
             due: BTreeMap::new(),

@@ -11,7 +11,7 @@ use crate::{
         alarm::Condition,
         gradual::DayClose,
         health::{Figures, Validated, is_unstable},
-        monitor::{Change, Inputs, LEVEL, Learnt, SAYS_WIN},
+        monitor::{Change, Inputs, LEVEL, Learnt},
     },
     stats::{
         budget::{Distance, Thresholds, distance},
@@ -160,8 +160,11 @@ impl Watch {
         });
         Measured {
             health,
-            expected: expected(&scores, SAYS_WIN, LEVEL).filter(|_| full),
-            promised: learnt.and_then(|learnt| Some(expected(learnt.score.quantiles(), SAYS_WIN, LEVEL)?.accuracy)),
+            expected: self.monitor.expected(version).filter(|_| full),
+            promised: learnt.filter(|_| subject.question.is_probability()).and_then(|learnt| {
+                let point = subject.question.decision_point;
+                Some(expected(learnt.score.quantiles(), point, LEVEL)?.accuracy)
+            }),
             drifts: drifts.collect(),
             novelty: mean(&shares.collect::<Vec<_>>()).filter(|_| full),
         }

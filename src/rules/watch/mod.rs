@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     domain::{Arm, Symbol, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId, snapshot::TrendRegime},
+    models::{Facts, Question},
     stats::{
         bootstrap::{Resampling, block_length},
         budget::{Thresholds, Watch as Pace, thresholds},
@@ -76,6 +77,8 @@ pub struct Subject {
     /// From where on the index of a window of its scores is more than the moods of the market; `None` when their history is
     /// too short to say.
     pub score_limit: Option<f64>,
+    /// What it is asked.
+    pub question: Question,
     /// What its validation showed.
     pub validated: Option<Validated>,
     /// What is usual for its trades.
@@ -93,8 +96,8 @@ pub enum News {
         trade_id: TradeId,
         /// When it was told.
         at: Timestamp,
-        /// After costs; a trade without is no news.
-        pnl: Option<f64>,
+        /// What labels are made of; a trade without a pnl is no news.
+        facts: Facts,
     },
     /// So late is it by now.
     Time(Timestamp),
@@ -162,6 +165,7 @@ struct Open {
     symbol: Symbol,
     regime: Option<TrendRegime>,
     arm: Arm,
+    day: TradingDay,
     said: Vec<Said>,
 }
 
@@ -248,7 +252,7 @@ impl Watch {
         for version in versions {
             if !self.subjects.contains_key(version) {
                 let subject = load(version);
-                self.monitor.begin(&options.monitor, version, subject.usual);
+                self.monitor.begin(&options.monitor, version, subject.usual, subject.question);
                 self.subjects.insert(version.clone(), subject);
             }
         }
@@ -261,8 +265,8 @@ impl Watch {
         let judged = self.turn_to(options, calendar.day_of(at), at);
         match news {
             News::Time(_) => {}
-            News::Scored(signal) => self.scored(options, *signal),
-            News::Closed { trade_id, pnl, .. } => self.closed(options, &trade_id, pnl),
+            News::Scored(signal) => self.scored(options, calendar.day_of(at), *signal),
+            News::Closed { trade_id, facts, .. } => self.closed(options, &trade_id, facts),
         }
         judged
     }
@@ -304,7 +308,7 @@ impl Watch {
         versions.iter().filter_map(judge).collect()
     }
 
-    fn scored(&mut self, options: &WatchOptions, signal: ScoredSignal) {
+    fn scored(&mut self, options: &WatchOptions, day: TradingDay, signal: ScoredSignal) {
         let ScoredSignal { trade_id, symbol, regime, arm, row, mut said, .. } = signal;
         said.retain(|said| self.subjects.contains_key(&said.version));
         for Said { version, score, .. } in &said {
@@ -320,7 +324,7 @@ impl Watch {
         self.numbered += 1;
         let number = self.numbered;
         self.order.insert(number, trade_id.clone());
-        if let Some(before) = self.open.insert(trade_id, Open { number, symbol, regime, arm, said }) {
+        if let Some(before) = self.open.insert(trade_id, Open { number, symbol, regime, arm, day, said }) {
             self.order.remove(&before.number);
         }
         if self.order.len() > MOST_OPEN {
@@ -329,13 +333,13 @@ impl Watch {
         }
     }
 
-    fn closed(&mut self, options: &WatchOptions, trade_id: &TradeId, pnl: Option<f64>) {
-        let Some(Open { number, symbol, regime, arm, said }) = self.open.remove(trade_id) else { return };
+    fn closed(&mut self, options: &WatchOptions, trade_id: &TradeId, facts: Facts) {
+        let Some(Open { number, symbol, regime, arm, day, said }) = self.open.remove(trade_id) else { return };
         self.order.remove(&number);
         self.busy = true;
-        let Some(pnl) = pnl else { return };
+        let Some(pnl) = facts.pnl else { return };
         self.traded.extend(said.iter().map(|said| said.version.clone()));
-        let trade = Closed { said, arm, symbol, regime, pnl };
+        let trade = Closed { said, arm, symbol, regime, day: Some(day), pnl, facts };
         self.spoke.extend(self.monitor.closed(&options.monitor, &trade));
     }
 }

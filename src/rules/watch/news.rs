@@ -22,6 +22,5 @@ pub fn scored_news(at: Timestamp, entry: &Entry, row: Vec<Option<f64>>, regime: 
 
 /// What is told of a trade that was closed.
 pub fn closed_news(at: Timestamp, entry: &Entry, outcome: &Outcome) -> News {
-    let pnl = outcome.pnl.and_then(|pnl| entry.at_own_size(pnl.get()));
-    News::Closed { trade_id: entry.trade_id.clone(), at, pnl }
+    News::Closed { trade_id: entry.trade_id.clone(), at, facts: entry.facts(outcome) }
 }
