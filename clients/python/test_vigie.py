@@ -1,6 +1,8 @@
 """Tests of the client against real Unix sockets: servers that misbehave, and, when VIGIE_SOCKET names the socket of a
 running daemon, the daemon itself. Run with ``python3 -m unittest -v`` in this folder."""
 
+import datetime
+import decimal
 import json
 import logging
 import math
@@ -513,7 +515,175 @@ class RecordTest(unittest.TestCase):
         self.assertEqual((wild.confidence, wild.to_wire()["confidence"]), (17, None))
 
 
+class NumberTest(unittest.TestCase):
+    """Numbers and times of other kinds than Python's own. Those of numpy and pandas are tried where they are installed."""
+
+    def sent(self, **fields):
+        with Server(replies(decision_for)) as server, vigie.Client(server.path, deadline=5.0) as client:
+            decision = client.score({**SIGNAL, **fields})
+            self.assertTrue(decision.ok, decision)
+            return server.requests[0]
+
+    def neutral(self, **fields):
+        with vigie.Client("/nonexistent/vigie.sock", deadline=5.0) as client:
+            return client.score({**SIGNAL, **fields})
+
+    def test_decimals_and_times_are_sent_as_json_has_them(self):
+        zone = datetime.timezone(datetime.timedelta(hours=-6))
+        at = datetime.datetime(2025, 1, 6, 9, 2, 11, 250_000, zone)
+        sent = self.sent(confidence=decimal.Decimal("0.62"), at=at, extra={"x": decimal.Decimal("1.5")})
+        expected = (0.62, "2025-01-06T09:02:11.250000-06:00", {"x": 1.5})
+        self.assertEqual((sent["confidence"], sent["at"], sent["extra"]), expected)
+
+    def test_a_time_without_zone_is_refused_and_the_reason_says_so(self):
+        with self.assertLogs("vigie", "ERROR"):
+            decision = self.neutral(at=datetime.datetime(2025, 1, 6, 9, 2))
+        self.assertEqual((decision.reason, decision.confidence), ("invalid_request", 0.62))
+        self.assertIn("no time zone", decision.error["message"])
+
+    def test_what_is_not_finite_is_refused_whatever_its_kind(self):
+        for value in (decimal.Decimal("NaN"), decimal.Decimal("Infinity"), decimal.Decimal("sNaN")):
+            with self.assertLogs("vigie", "ERROR"):
+                self.assertEqual(self.neutral(extra={"x": value}).reason, "invalid_request")
+
+    def test_a_confidence_is_never_lost(self):
+        logging.disable(logging.CRITICAL)
+        self.addCleanup(logging.disable, logging.NOTSET)
+        for own in (0.62, 1, 17, decimal.Decimal("0.62")):
+            self.assertEqual(self.neutral(confidence=own).confidence, float(own))
+        for none in (None, "0.62", True, math.nan, decimal.Decimal("NaN"), decimal.Decimal("sNaN"), object()):
+            self.assertIsNone(self.neutral(confidence=none).confidence)
+        silent = lambda request: decision_for(request, arm="baseline", confidence=None, score=0.5, size=1.0)
+        with Server(replies(silent)) as server, vigie.Client(server.path, deadline=5.0) as client:
+            self.assertEqual(client.score(SIGNAL).confidence, 0.62)
+
+    def test_a_neutral_score_shifts_no_blend(self):
+        spoke = vigie.Decision(True, "T-1", "ml", 0.685, 0.75, 1.5, "ES/14", "production")
+        self.assertEqual((spoke.spoke, spoke.blend(0.62), spoke.blend(0.62, 0.0)), (True, 0.685, 0.62))
+        for neutral in (self.neutral(), vigie.Decision(True, "T-1", "baseline", 0.62, 0.5, 1.0, None, "holdback")):
+            self.assertEqual((neutral.spoke, neutral.blend(0.62), neutral.blend(None)), (False, 0.62, None))
+
+    def test_numpy_scalars_and_arrays_are_sent(self):
+        try:
+            import numpy
+        except ImportError:
+            self.skipTest("numpy is not installed")
+        sent = self.sent(
+            confidence=numpy.float32(0.5), extra={"a": numpy.int64(3), "b": numpy.array([1, 2]), "c": numpy.bool_(True)}
+        )
+        self.assertEqual((sent["confidence"], sent["extra"]), (0.5, {"a": 3, "b": [1, 2], "c": True}))
+        self.assertEqual(self.neutral(confidence=numpy.float32(0.5)).confidence, 0.5)
+        with self.assertLogs("vigie", "ERROR"):
+            self.assertEqual(self.neutral(extra={"x": numpy.float32("nan")}).reason, "invalid_request")
+        with self.assertLogs("vigie", "ERROR"):
+            self.assertEqual(self.neutral(at=numpy.datetime64("2025-01-06T15:02:11")).reason, "invalid_request")
+
+    def test_pandas_timestamps_are_sent_and_what_is_missing_is_refused(self):
+        try:
+            import pandas
+        except ImportError:
+            self.skipTest("pandas is not installed")
+        sent = self.sent(at=pandas.Timestamp("2025-01-06T15:02:11Z"))
+        self.assertEqual(datetime.datetime.fromisoformat(sent["at"]).timestamp(), 1736175731.0)
+        for missing in (pandas.NaT, pandas.NA, pandas.Timestamp("2025-01-06")):
+            with self.assertLogs("vigie", "ERROR"):
+                self.assertEqual(self.neutral(at=missing).reason, "invalid_request")
+
+
+class TurnedAwayTest(unittest.TestCase):
+    """A daemon that says why it takes no connection, and closes it."""
+
+    def server(self, code):
+        def behave(_server, connection, _file, _number):
+            refusal = {"ok": False, "error": {"code": code, "message": "the reason", "field": None}}
+            connection.sendall(json.dumps(refusal).encode() + b"\n")
+            hang_up(connection)
+
+        return Server(behave)
+
+    def test_the_code_arrives_as_such_at_every_call(self):
+        for code, temporary in (("forbidden", False), ("too_many_connections", True), ("half_line", True)):
+            with self.server(code) as server:
+                for _ in range(40):
+                    with vigie.Client(server.path) as client, self.assertRaises(vigie.RequestFailed) as caught:
+                        client.ping(timeout=5.0)
+                    self.assertEqual((caught.exception.code, caught.exception.temporary), (code, temporary))
+
+    def test_signals_are_neutral_say_why_pause_and_are_logged_once(self):
+        with self.server("forbidden") as server, vigie.Client(server.path, deadline=0.05) as client:
+            with self.assertLogs("vigie", "ERROR") as logged:
+                until, asked, codes = time.monotonic() + 0.5, 0, set()
+                while time.monotonic() < until:
+                    decision = client.score(SIGNAL)
+                    codes.add(decision.error["code"])
+                    self.assertEqual((decision.ok, decision.reason, decision.confidence), (False, "unreachable", 0.62))
+                    asked += 1
+            self.assertEqual(len(logged.output), 1, logged.output)
+            self.assertIn("forbidden", codes)
+            self.assertGreater(asked, 100)
+            self.assertLess(len(server.connections), 12)  # 10, 20, 40, 80, 160 ms, and the first two at once
+
+    def test_an_outcome_that_found_no_room_is_tried_again(self):
+        def behave(server, connection, file, number):
+            if number < 2:
+                refusal = {"ok": False, "error": {"code": "too_many_connections", "message": "full", "field": None}}
+                connection.sendall(json.dumps(refusal).encode() + b"\n")
+                return hang_up(connection)
+            request = server.read(file)
+            answer = {"ok": True, "id": request["id"], "trade_id": "T-1", "durable": True, "duplicate": False}
+            connection.sendall(json.dumps(answer).encode() + b"\n")
+
+        with Server(behave) as server, vigie.Client(server.path) as client:
+            self.assertFalse(client.outcome_reliably("T-1", METRICS, timeout=5.0, pause=0.001).duplicate)
+            self.assertEqual(len(server.connections), 3)
+
+
+class ReadmeTest(unittest.TestCase):
+    def test_the_loop_of_the_readme_runs_also_where_a_signal_has_no_confidence(self):
+        text = pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8")
+        loop = text.split("```python")[1].split("```")[0]
+        signals = [{**SIGNAL, "trade_id": "T-1"}, {**SIGNAL, "trade_id": "T-2", "confidence": None}]
+        orders, skipped, kept = [], [], {}
+
+        class Event:
+            def __init__(self, snapshot, is_signal):
+                self.snapshot, self.trade_id, self.is_signal = snapshot, snapshot["trade_id"], is_signal
+                self.is_closed_trade, self.outcome_metrics = not is_signal, METRICS
+
+        class Skips:
+            put = skipped.append
+
+        def place_order(event, contracts):
+            orders.append((event.trade_id, contracts))
+
+        with tempfile.TemporaryDirectory() as folder:
+            for model_speaks in (False, True):
+                make = lambda request: decision_for(
+                    request,
+                    **({} if model_speaks else {"arm": "baseline", "confidence": request["confidence"], "size": 1.0}),
+                )
+                with Server(replies(make)) as server:
+                    code = loop.replace("/run/vigie/vigie.sock", server.path).replace(
+                        'Path("unsent")', f"Path({folder!r}) / 'unsent'"
+                    )
+                    events = [Event(signal, kind) for signal in signals for kind in (True, False)]
+                    world = {"market": lambda: events, "THRESHOLD": 0.6, "CONTRACTS": 2, "place_order": place_order}
+                    world.update(remember=kept.__setitem__, recall=kept.__getitem__, skips=Skips)
+                    exec(compile(code, "README.md", "exec"), world)
+            unsent = [json.loads(path.read_text()) for path in pathlib.Path(folder, "unsent").glob("*.json")]
+        self.assertEqual(orders, [("T-1", 2), ("T-2", 2), ("T-1", 3), ("T-2", 3)])
+        self.assertEqual((len(unsent), skipped), (4, []))
+
+
 class ReadTest(unittest.TestCase):
+    def test_an_answer_may_be_longer_than_a_request_and_a_decision_may_not(self):
+        long = lambda request: json.dumps({"ok": True, "id": request["id"], "alerts": ["x" * 1000] * 1000}).encode() + b"\n"
+        with Server(replies(long)) as server, vigie.Client(server.path, deadline=5.0) as client:
+            self.assertEqual(len(client.alerts(1000, timeout=10.0)), 1000)
+            logging.disable(logging.CRITICAL)
+            self.addCleanup(logging.disable, logging.NOTSET)
+            self.assertEqual(client.score(SIGNAL).reason, "unreachable")
+
     def test_reads_return_the_answer_or_raise(self):
         def make(request):
             if request["type"] == "models":

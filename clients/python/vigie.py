@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import datetime
+import decimal
 import hashlib
 import itertools
 import json
@@ -25,12 +27,28 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 __all__ = ["Acknowledgement", "Client", "Decision", "NotAcknowledged", "RequestFailed", "assignment"]
 
-#: Longest line either side may send, in bytes, without its line end.
+#: Longest request, in bytes, without its line end.
 MAX_LINE = 64 * 1024
+#: Longest answer that is read, in bytes: a thousand alerts or all versions are long, and a decision is short.
+MAX_ANSWER = 256 * 1024 * 1024
 
 _log = logging.getLogger("vigie")
 _TRADE_ID = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
-_TEMPORARY = frozenset({"retry", "overloaded", "internal_error", "journal_unavailable", "unreachable", "deadline"})
+_TEMPORARY = frozenset(
+    {
+        "busy",
+        "deadline",
+        "half_line",
+        "internal_error",
+        "journal",
+        "journal_unavailable",
+        "overloaded",
+        "retry",
+        "too_many_connections",
+        "too_slow",
+        "unreachable",
+    }
+)
 
 
 class RequestFailed(Exception):
@@ -60,9 +78,9 @@ class Decision:
     trade_id: str
     #: ``baseline`` (the strategy as it is) or ``ml``.
     arm: str
-    #: Confidence to trade on, 0 to 1; on the baseline arm the strategy's own, None if it gave none.
+    #: Confidence to trade on, 0 to 1: blended already when a model spoke, else the strategy's own; None if it gave none.
     confidence: Optional[float]
-    #: The model's score, 0 to 1; 0.5 when no model had a say.
+    #: The model's score, 0 to 1. 0.5 when no model spoke: a placeholder, not a prediction. See :meth:`blend`.
     score: float
     #: Multiplier of the strategy's own size, at least 0; 0 asks for no trade.
     size: float
@@ -72,10 +90,22 @@ class Decision:
     #: ``{code, message, field}`` when the request was at fault.
     error: Optional[Mapping[str, Any]] = None
 
+    @property
+    def spoke(self) -> bool:
+        """Whether a model influenced this decision."""
+        return self.arm == "ml"
+
+    def blend(self, confidence: Optional[float], weight: float = 0.5) -> Optional[float]:
+        """``confidence`` blended with the score: ``(1 - weight) * confidence + weight * score``, or unchanged to the bit
+        when no model spoke. For a trader who blends; ``self.confidence`` is what the daemon blended."""
+        if not self.spoke or confidence is None:
+            return confidence
+        return (1.0 - weight) * confidence + weight * self.score
+
     def to_wire(self) -> Dict[str, Any]:
         """The decision as an outcome may echo it."""
         echo = {name: getattr(self, name) for name in _ECHOED}
-        if self.confidence is not None and not 0.0 <= self.confidence <= 1.0:
+        if not _is_probability(self.confidence):
             echo["confidence"] = None  # the strategy's own number, handed back as it came, but not a probability
         return echo
 
@@ -108,8 +138,9 @@ class _Connection:
     """One connection with at most one request in flight. After any fault it is closed, so that an answer which comes late
     dies with it and is never read as the answer to another request."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, max_answer: int = MAX_ANSWER) -> None:
         self._path = path
+        self._max_answer = max_answer
         self._socket: Optional[socket.socket] = None
         self._buffer = bytearray()
 
@@ -120,7 +151,14 @@ class _Connection:
                 self.close()
             if self._socket is None:
                 self._socket = self._connect(until)
-            self._send(self._socket, line, until)
+            try:
+                self._send(self._socket, line, until)
+            except (BrokenPipeError, ConnectionResetError) as closed:
+                # the daemon turned the connection away and closed it: what it said first is still there to be read
+                answer = self._last_words(until)
+                if answer is None:
+                    raise closed
+                return answer
             answer = self.read_line(until)
             if answer is None:
                 raise _Failure("unreachable", "the daemon closed the connection")
@@ -131,6 +169,12 @@ class _Connection:
         except BaseException:
             self.close()
             raise
+
+    def _last_words(self, until: float) -> Optional[bytes]:
+        try:
+            return self.read_line(until)
+        except (OSError, _Failure):
+            return None
 
     def read_line(self, until: float) -> Optional[bytes]:
         """The next line without its end; None when the daemon closed the connection between two lines."""
@@ -145,8 +189,8 @@ class _Connection:
                 del self._buffer[: end + 1]
                 return line
             searched = len(self._buffer)
-            if searched > MAX_LINE:
-                raise _Failure("unreachable", f"an answer is longer than {MAX_LINE} bytes")
+            if searched > self._max_answer:
+                raise _Failure("unreachable", f"an answer is longer than {self._max_answer} bytes")
             try:
                 data = connection.recv(65536)
             except BlockingIOError:
@@ -221,13 +265,14 @@ class Client:
         self.path = path
         self.deadline = float(deadline)
         self._max_backoff = max_backoff
-        self._signals = _Connection(path)
+        self._signals = _Connection(path, MAX_LINE)
         self._signals_lock = threading.Lock()
         self._records = _Connection(path)
         self._records_lock = threading.Lock()
         self._ids = itertools.count(1)
         self._failures = 0
         self._next_try = 0.0
+        self._last_refusal: Optional[str] = None
 
     def __enter__(self) -> Client:
         return self
@@ -245,10 +290,11 @@ class Client:
     def score(self, snapshot: Mapping[str, Any], deadline: Optional[float] = None) -> Decision:
         """The daemon's decision on a signal, within ``deadline`` seconds (the client's own if None), never an exception.
 
-        ``snapshot`` is the signal as the daemon reads it, without ``type``, ``id`` and ``deadline_us``. The neutral answer
-        has the reason ``deadline`` (no answer in time), ``unreachable`` (no daemon, a broken answer, or a pause after
-        several failures) or ``invalid_request`` (the snapshot cannot be sent or was refused: ``error`` says why, and it is
-        logged, because only a person can mend it).
+        ``snapshot`` is the signal as the daemon reads it, without ``type``, ``id`` and ``deadline_us``. Numbers may be
+        Decimal or numpy's, times datetime or pandas' (with a time zone). The neutral answer has the reason ``deadline`` (no
+        answer in time), ``unreachable`` (no daemon, a broken answer, a connection that was turned away, or a pause after
+        several failures) or ``invalid_request`` (the snapshot cannot be sent or was refused: only a person can mend it, so
+        it is logged). ``error`` says why, with the daemon's own code where it gave one, such as ``forbidden``.
         """
         started = time.monotonic()
         try:
@@ -379,13 +425,25 @@ class Client:
                 raise _Failure("unreachable", f"pausing after {self._failures} failures in a row")
             try:
                 answer = _answer(self._signals, self._signals.exchange(line, until), request_id, refuse=False)
+                if answer.get("id") is None:
+                    return self._turned_away(_refusal(answer), snapshot)
                 decision = _decision(answer, snapshot, trade_id)
             except _Failure:
                 self._signals.close()
                 self._back_off()
                 raise
             self._failures = 0
+            self._last_refusal = None
             return decision
+
+    def _turned_away(self, refusal: RequestFailed, snapshot: Mapping[str, Any]) -> Decision:
+        """The daemon refused the connection and not the signal: the same pause as after any failure, and one log line for
+        as long as it says the same."""
+        if refusal.code != self._last_refusal:
+            _log.error("vigie turned the connection away: %s", refusal)
+        self._last_refusal = refusal.code
+        self._back_off()
+        return _neutral(snapshot, "unreachable", refusal.message, refusal.code)
 
     def _record(self, kind: str, trade_id: str, fields: Dict[str, Any], timeout: float) -> Acknowledgement:
         fields["trade_id"] = _checked_trade_id(trade_id)
@@ -454,12 +512,40 @@ class _held:
 def _line(message: Mapping[str, Any]) -> bytes:
     """One line of JSON; ValueError for what JSON or the daemon cannot take."""
     try:
-        line = json.dumps(message, allow_nan=False, separators=(",", ":")).encode()
+        line = json.dumps(message, allow_nan=False, separators=(",", ":"), default=_plain).encode()
     except (TypeError, RecursionError) as error:
         raise ValueError(f"the message is not JSON: {error}") from error
     if len(line) > MAX_LINE:
         raise ValueError(f"the message has {len(line)} bytes, more than the {MAX_LINE} a line may have")
     return line + b"\n"
+
+
+def _plain(value: Any) -> Any:
+    """What JSON does not know, as what it does: Decimal, datetime, and the scalars and arrays of numpy and pandas."""
+    if isinstance(value, decimal.Decimal):
+        return float(value)  # one that is not finite is refused as NaN is
+    if isinstance(value, datetime.datetime):
+        if value != value:  # pandas' NaT
+            raise ValueError("NaT is no time; send None for what is not known")
+        if value.utcoffset() is None:
+            raise ValueError(f"the time {value} has no time zone; add one, such as datetime.timezone.utc")
+        return value.isoformat()
+    item = getattr(value, "item", None)
+    if callable(item) and getattr(value, "ndim", None) == 0:
+        plain = item()  # a scalar of numpy
+        if isinstance(plain, datetime.datetime) or type(plain) is type(value):
+            raise ValueError(f"{value!r} has no time zone; send a datetime that has one")
+        if type(value).__name__ == "datetime64":
+            raise ValueError(f"{value!r} has no time zone; send a datetime that has one")
+        return plain
+    tolist = getattr(value, "tolist", None)
+    if callable(tolist):
+        return tolist()  # an array
+    if isinstance(value, Mapping):
+        return dict(value)
+    if type(value).__name__ == "NAType":
+        raise ValueError("pandas.NA is no value; send None for what is not known")
+    raise TypeError(f"{type(value).__name__} {value!r} has no form in JSON")
 
 
 def _parse(line: bytes) -> Dict[str, Any]:
@@ -525,17 +611,30 @@ def _decision(answer: Mapping[str, Any], snapshot: Mapping[str, Any], trade_id: 
     if not sound:
         _log.error("vigie gave a broken answer: %s", answer)
         raise _Failure("unreachable", f"a broken answer: {answer}")
-    confidence = None if confidence is None else float(confidence)
+    # a daemon that could not read it has none to give back; the strategy's own is never lost
+    confidence = _own_confidence(snapshot) if confidence is None else float(confidence)
     return Decision(True, trade_id, answer["arm"], confidence, float(score), float(size), model, answer["reason"])
 
 
-def _neutral(snapshot: Any, reason: str, message: str) -> Decision:
+def _neutral(snapshot: Any, reason: str, message: str, code: Optional[str] = None) -> Decision:
     """The answer that changes nothing."""
     fields = snapshot if isinstance(snapshot, Mapping) else {}
-    trade_id, own = fields.get("trade_id"), fields.get("confidence")
-    error = {"code": reason, "message": message, "field": None}
+    trade_id = fields.get("trade_id")
+    error = {"code": code or reason, "message": message, "field": None}
     name = trade_id if isinstance(trade_id, str) else ""
-    return Decision(False, name, "baseline", own if _is_number(own) else None, 0.5, 1.0, None, reason, error)
+    return Decision(False, name, "baseline", _own_confidence(fields), 0.5, 1.0, None, reason, error)
+
+
+def _own_confidence(snapshot: Mapping[str, Any]) -> Optional[float]:
+    """The strategy's own confidence as it came; a float of a number that is none of Python's own. None if it is no number."""
+    own = snapshot.get("confidence")
+    if _is_number(own):
+        return own
+    try:
+        plain = None if isinstance(own, (bool, str, type(None))) else _plain(own)
+    except (TypeError, ValueError, ArithmeticError):
+        return None
+    return plain if _is_number(plain) else None
 
 
 def _checked_trade_id(trade_id: Any) -> str:
