@@ -54,6 +54,12 @@ impl Stopwatch {
         Self(Instant::now())
     }
 
+    /// One that was started so long ago; as far back as the machine's clock goes.
+    pub fn started_ago(duration: Duration) -> Self {
+        let now = Instant::now();
+        Self(now.checked_sub(duration).unwrap_or(now))
+    }
+
     /// Time since the start.
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed()

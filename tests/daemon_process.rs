@@ -177,6 +177,55 @@ fn a_kill_file_silences_all_while_it_is_there_and_what_it_took_out_stays_out() {
 }
 
 #[test]
+fn a_link_to_nothing_in_the_place_of_the_kill_file_kills_and_keeps_from_resuming() {
+    let place = Place::with_model(State::Production);
+    let daemon = Process::start(&place, &[]);
+    let mut wire = daemon.connect();
+    std::os::unix::fs::symlink("nowhere", place.state().join("kill")).unwrap();
+    until("the lock", || (wire.arm("T-1") == baseline("locked")).then_some(()));
+    let refused = wire.ask(RESUME);
+    assert!(refused["error"]["message"].as_str().unwrap().contains("remove it"), "{refused}");
+    daemon.stop();
+}
+
+#[test]
+fn what_waited_through_a_stop_of_the_process_is_answered_by_the_baseline() {
+    let place = Place::with_model(State::Production);
+    let daemon = Process::start(&place, &[]);
+    let mut wire = daemon.connect();
+    assert_eq!(wire.arm("T-1"), ml());
+    daemon.signal("STOP");
+    until("a process that stands", || daemon.state().starts_with('T').then_some(()));
+    wire.send(format!("{}\n", score("T-2")));
+    let watch = Stopwatch::start();
+    while watch.elapsed() < Duration::from_millis(100) {
+        std::thread::yield_now();
+    }
+    daemon.signal("CONT");
+    assert_eq!(arm_of(&wire.answer()), baseline("deadline"));
+    until("the model again", || (wire.arm("T-3") == ml()).then_some(()));
+    daemon.stop();
+}
+
+#[test]
+fn a_file_that_may_not_grow_is_a_disk_that_fails_and_no_end_of_the_daemon() {
+    let place = Place::with_model(State::Production);
+    let mut daemon = Process::start_limited(&place, "ulimit -f 8192");
+    let mut wire = daemon.connect();
+    let filled = until("a journal that cannot grow", || {
+        let id = format!("T-{}", wire.status()["counts"]["outcomes"]);
+        wire.send(format!("{}\n", score(&id).replace("\"side\"", &format!("\"extra\":{{\"{}\":1}},\"side\"", "x".repeat(30_000)))));
+        wire.answer();
+        let answer = wire.ask(outcome(&id, 1.0));
+        (answer["ok"] == false).then_some(answer)
+    });
+    assert_eq!(filled["error"]["code"], "retry", "{filled}");
+    wire.ask_ok(score("T-after"));
+    assert_eq!(daemon.ended(), None);
+    daemon.kill();
+}
+
+#[test]
 fn a_kill_by_command_takes_every_version_out_and_says_so() {
     let place = Place::with_model(State::Production);
     let daemon = Process::start(&place, &[]);

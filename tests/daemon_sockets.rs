@@ -20,13 +20,14 @@ use common::{
     daemon::{Daemon, Setup, Trap},
     place::{CONFIG, Place, model},
     wait::until,
-    wire::{LOCK, Wire, baseline, ml, outcome, promote, score},
+    wire::{LOCK, Wire, arm_of, baseline, ml, outcome, promote, rollback, score},
 };
 use redb::{ReadableTable, TableDefinition};
+use serde_json::Value;
 use vigie::{
     actors::daemon::StartError,
     clock::Stopwatch,
-    domain::{EventKind, TradeId, lifecycle::State},
+    domain::{Arm, EventKind, TradeId, lifecycle::State},
     protocol::listen::ListenError,
 };
 
@@ -124,6 +125,69 @@ fn a_connection_that_sends_many_lines_at_once_gives_way_after_each() {
     let number = |id: &str| reader.signal(&TradeId::new(id).unwrap()).unwrap().unwrap().seq;
     let (first, one, last) = (number("many-0"), number("one"), number("many-29"));
     assert!(one <= first + 3, "{first} {one} {last}");
+}
+
+#[test]
+fn every_line_of_a_busy_client_has_its_own_time() {
+    let place = Place::new();
+    let daemon = Daemon::start_with(&place, with_config("server.half_line_timeout_ms = 300\n"));
+    let mut busy = daemon.connect();
+    // each send ends one line and begins the next, so that there is half a line at all times and none is old
+    let (watch, halves) = (Stopwatch::start(), PING.split_at(5));
+    busy.send(halves.0);
+    while watch.elapsed() < Duration::from_millis(900) {
+        busy.send(format!("{}\n{}", halves.1, halves.0));
+        assert_eq!(busy.answer()["ok"], true);
+    }
+    daemon.stop();
+}
+
+#[test]
+fn a_score_that_waited_unread_for_longer_than_its_deadline_is_answered_by_the_baseline() {
+    let (place, trap) = (Place::with_model(State::Production), Trap::default());
+    let config = CONFIG.replace("deadline_us = 1000000", "deadline_us = 200000");
+    let daemon = Daemon::start_with(&place, Setup { config, trap: trap.clone(), ..Setup::default() });
+    let (mut trader, mut other) = (daemon.connect(), daemon.connect());
+    assert_eq!(trader.arm("T-1"), ml());
+    trap.hold("guardian");
+    other.send(format!("{}\n", r#"{"type":"models"}"#));
+    trap.await_held();
+    trader.send(format!("{}\n", score("T-2")));
+    let watch = Stopwatch::start();
+    while watch.elapsed() < Duration::from_millis(400) {
+        std::thread::yield_now();
+    }
+    trap.release();
+    assert_eq!(arm_of(&trader.answer()), baseline("deadline"));
+    assert_eq!(trader.arm("T-3"), ml());
+    daemon.stop();
+}
+
+#[test]
+fn an_answer_that_waits_behind_a_client_who_does_not_read_is_true_when_it_is_written() {
+    let place = Place::with_model(State::Production);
+    let daemon = Daemon::start(&place);
+    let (mut silent, mut other) = (daemon.connect(), daemon.connect());
+    let lines: String = (0..4000).map(|number| format!("{}\n", score(&format!("T-{number}")))).collect();
+    let sent = silent.send_what_fits(lines.as_bytes());
+    let whole = lines.as_bytes()[..sent].iter().filter(|byte| **byte == b'\n').count();
+    // the daemon has answered what fits into the socket, and stands before an answer that does not
+    let mut answered = 0;
+    until("answers that nobody reads", || {
+        let now = other.status()["scorer"]["answered"].as_u64().unwrap();
+        (std::mem::replace(&mut answered, now) == now && now > 0).then_some(())
+    });
+    assert!((answered as usize) < whole, "{answered} of {whole} were answered: all fit into the socket");
+    other.ask_ok(rollback("ES/1"));
+    let answers: Vec<Value> = (0..whole).map(|_| silent.answer()).collect();
+    let first = answers.iter().position(|answer| answer["arm"] == "baseline").unwrap();
+    assert!(answers[first..].iter().all(|answer| answer["arm"] == "baseline"));
+    // it was the model's word that waited: it is on record, and it was not given out
+    assert_eq!(first as u64 + 1, answered);
+    let id = TradeId::new(format!("T-{first}")).unwrap();
+    let recorded = until("the record", || place.reader().signal(&id).unwrap());
+    assert_eq!(recorded.record.decision.unwrap().arm, Arm::Ml);
+    daemon.stop();
 }
 
 #[test]
@@ -351,7 +415,8 @@ fn a_trader_cannot_take_the_operators_place_nor_change_anything_and_a_stranger_g
     let socket = place.folder().join("open.sock");
     let setup = with_config("access.trader_users = [\"12345\"]\nserver.max_connections = 5\n");
     let daemon = Daemon::start_with(&place, Setup { socket: Some(socket.clone()), ..setup });
-    let told = as_user(54_321, &socket, 1, || {});
+    let told = as_user(54_321, &socket, 20, || {});
+    assert!(told.iter().all(|line| line.contains("\"forbidden\"")), "the reason arrives each time: {told:?}");
     assert!(told[0].contains("\"forbidden\"") && told[0].contains("54321"), "{told:?}");
     let told = as_user(12_345, &socket, 5, || {
         assert_eq!(daemon.connect().arm("T-1"), ml(), "the operator gets in, and no lock was taken");

@@ -174,7 +174,7 @@ fn find_alerts(reader: &Reader, drill: bool, wanted: Alerts) -> Result<serde_jso
             }
             Err(error) => return Err(error),
         };
-        let EventKind::Alert { level, code, message } = event.kind else { continue };
+        let Some((level, code, message)) = in_alert(&event.kind) else { continue };
         if wanted.level.is_none_or(|least| level >= least) && wanted.since.is_none_or(|since| event.at >= since) {
             found.push(Alert { drill, seq, at: event.at, level, code, message });
             if found.len() == wanted.limit {
@@ -184,6 +184,15 @@ fn find_alerts(reader: &Reader, drill: bool, wanted: Alerts) -> Result<serde_jso
     }
     found.reverse();
     Ok(json!({ "alerts": found, "unreadable": unreadable, "last_seq": reader.last_seq()? }))
+}
+
+/// What a person should know of an event, if anything: alerts, and that serving was locked.
+fn in_alert(kind: &EventKind) -> Option<(Level, Box<str>, String)> {
+    match kind {
+        EventKind::Alert { level, code, message } => Some((*level, code.clone(), message.clone())),
+        EventKind::Locked { .. } => Some((Level::Critical, "locked".into(), kind.to_string())),
+        _ => None,
+    }
 }
 
 /// Begins to tell a subscriber what happens: the answer goes to `out`, the lines after it come from what is returned. They

@@ -2,6 +2,7 @@
 
 mod drill;
 mod parts;
+mod system;
 
 use std::{
     cell::{Cell, RefCell},
@@ -23,12 +24,14 @@ use tokio::{
 
 pub use self::drill::{DRILL_FILE, mark};
 use self::parts::{Parts, silence};
+pub use self::system::system;
 use super::{
     ab_router::{self, AbRouter},
     feed::Feed,
     gateway::{Gateway, ReloadRequest, Wiring},
     guardian::{self, Guardian},
     journal::{self, JournalHandle, OpenStore},
+    kill_file::{self, KILL_FILE},
     monitor::{self, MonitorHandle},
     pulse,
     scorer::{self, Scorer},
@@ -53,8 +56,6 @@ use crate::{
 pub const JOURNAL_FILE: &str = "vigie.redb";
 /// Name of the socket in the state folder, when none is given.
 pub const SOCKET_FILE: &str = "vigie.sock";
-/// Name of the file in the state folder whose presence keeps every model silent.
-pub const KILL_FILE: &str = "kill";
 /// How often that file is looked for.
 const KILL_FILE_LOOK: Duration = Duration::from_millis(200);
 /// How often time is looked at when there is no news.
@@ -183,7 +184,7 @@ pub async fn run(
         mut failures,
         mut supervision,
     } = daemon;
-    parts.kill_file_is(parts.kill_file.symlink_metadata().is_ok());
+    parts.kill_file_is(kill_file::is_there(&parts.kill_file));
     let connections = Rc::clone(&parts.connections);
     let server = actix::spawn(serve(listener, gateway.clone(), access.subscribe(), limits, connections, stopped));
     parts.write_event(EventKind::Started {
@@ -395,7 +396,7 @@ impl Daemon {
         .start();
         let _set_once = asked_to_train.set(trainer.clone().recipient());
         let looked_for = kill_file.clone();
-        let looks = pulse::start("kill-file", KILL_FILE_LOOK, move || looked_for.symlink_metadata().is_ok());
+        let looks = pulse::start("kill-file", KILL_FILE_LOOK, move || kill_file::is_there(&looked_for));
         let looks = looks.map_err(|error| part_error("kill-file", error.to_string()))?;
         let (reload, reloads) = mpsc::channel(1);
         let connections = Rc::new(Connections::default());

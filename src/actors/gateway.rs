@@ -317,6 +317,10 @@ impl Service for Gateway {
         bulletin::subscribe(&self.0.journal, self.0.drill, wanted, id, out).await
     }
 
+    fn epoch(&self) -> u64 {
+        self.0.serving.load().epoch
+    }
+
     fn record(&self, peer: Peer, id: Option<Box<RawValue>>, request: Request) -> JoinHandle<Vec<u8>> {
         let (gateway, guardian) = (self.clone(), self.0.guardian.clone());
         if let Request::Outcome(request) = &request {

@@ -13,6 +13,7 @@ pub mod gateway;
 pub mod guardian;
 pub mod history;
 pub mod journal;
+pub mod kill_file;
 pub mod learning;
 pub mod models;
 pub mod monitor;

@@ -1,10 +1,14 @@
 //! `vigie alerts`: what a person should know.
 
 use clap::{Args, ValueEnum};
+use jiff::{civil::Date, tz::TimeZone};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Outcome, PATIENCE, SocketArgs, terminal::tell};
+use super::{
+    Outcome, PATIENCE, SocketArgs,
+    terminal::{tell, tell_line},
+};
 use crate::{
     domain::{Timestamp, event::Level},
     protocol::message::MOST_ALERTS,
@@ -14,6 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   vigie alerts
   vigie alerts --level critical --limit 5
+  vigie alerts --since 2026-11-02
   vigie alerts --since 2026-11-02T15:00:00Z --json | jq '.[].message'";
 
 /// List the alerts of the running daemon, newest last
@@ -26,8 +31,8 @@ pub struct Alerts {
     /// None that are less urgent
     #[arg(long, value_enum)]
     level: Option<LevelArg>,
-    /// None from before this time
-    #[arg(long, value_name = "TIME")]
+    /// None from before this time; a date alone is its midnight in UTC
+    #[arg(long, value_name = "TIME", value_parser = time_or_date)]
     since: Option<Timestamp>,
     /// Print one JSON array
     #[arg(long)]
@@ -41,6 +46,13 @@ enum LevelArg {
     Info,
     Warning,
     Critical,
+}
+
+/// A time with its offset, or a date.
+fn time_or_date(text: &str) -> Result<Timestamp, String> {
+    let midnight = || text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
+    let time = text.parse().ok().or_else(midnight);
+    time.ok_or_else(|| format!("{text:?} is neither a time such as 2026-11-02T15:00:00Z nor a date such as 2026-11-02"))
 }
 
 /// An alert as it is answered.
@@ -79,7 +91,7 @@ impl Alerts {
         }
         for Told { drill, seq, at, level, code, message } in alerts {
             let drill = if drill { "DRILL " } else { "" };
-            tell(format_args!("{drill}#{seq} {at:.0} {level} {code}: {message}"))?;
+            tell_line(format_args!("{drill}#{seq} {at:.0} {level} {code}: {message}"))?;
         }
         match answer.get("unreadable").and_then(Value::as_u64) {
             Some(0) | None => {}

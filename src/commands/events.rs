@@ -9,7 +9,10 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Outcome, PATIENCE, SocketArgs};
+use super::{
+    Outcome, PATIENCE, SocketArgs,
+    terminal::{harmless, on_one_line},
+};
 use crate::{
     domain::Event,
     protocol::{
@@ -66,7 +69,8 @@ impl Events {
         client.request(&request, PATIENCE)?;
         while let Some(line) = self.next(&mut client)? {
             // when what reads this has gone away, nobody follows any more
-            writeln!(io::stdout().lock(), "{}", if self.json { line } else { in_words(&line)? })?;
+            let line = if self.json { line } else { on_one_line(&in_words(&line)?) };
+            writeln!(io::stdout().lock(), "{}", harmless(&line))?;
         }
         Ok(())
     }

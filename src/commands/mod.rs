@@ -120,6 +120,8 @@ pub enum Failed {
     NoDaemon(ClientError),
     /// It is done, but some input was refused; a summary has been printed.
     Refused,
+    /// It was looked whether models may speak, and none may; what keeps them silent has been printed.
+    Silenced,
     /// The daemon gave up.
     GaveUp(String),
 }
@@ -145,7 +147,7 @@ pub fn exit_code(outcome: Outcome) -> ExitCode {
         // what reads our output has gone away: nothing is left to say
         Failed::Error(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Failed::Error(error) => {
-            eprintln!("vigie: {error:#}");
+            eprintln!("vigie: {}", terminal::harmless(&format!("{error:#}")));
             ExitCode::from(1)
         }
         Failed::Config(report) => {
@@ -157,6 +159,7 @@ pub fn exit_code(outcome: Outcome) -> ExitCode {
             ExitCode::from(4)
         }
         Failed::Refused => ExitCode::from(5),
+        Failed::Silenced => ExitCode::from(6),
         Failed::GaveUp(reason) => {
             eprintln!("vigie: {reason}");
             ExitCode::from(70)

@@ -2,13 +2,17 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use clap::{Args, ValueEnum};
 use futures_util::StreamExt;
 use sd_notify::NotifyState;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::{
+    consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ},
+    flag,
+};
 use signal_hook_tokio::Signals;
 use tokio::sync::mpsc;
 
@@ -20,6 +24,7 @@ use crate::{
         supervision::Tripwire,
     },
     config::Config,
+    protocol::lateness,
 };
 
 const EXAMPLES: &str = "\
@@ -86,7 +91,10 @@ impl Run {
                 }
             })),
         };
-        let system = actix::System::new();
+        flag::register(SIGCONT, lateness::continued()).map_err(anyhow::Error::from)?;
+        // a handler of any kind makes of a file that may not grow a write that fails, which a full disk is too
+        flag::register(SIGXFSZ, Arc::default()).map_err(anyhow::Error::from)?;
+        let system = daemon::system().map_err(anyhow::Error::from)?;
         let ended = system.block_on(async {
             let (control, controlled) = mpsc::channel(16);
             let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1]).map_err(anyhow::Error::from)?;

@@ -4,14 +4,15 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{
-    Outcome, PATIENCE, SocketArgs,
+    Failed, Outcome, PATIENCE, SocketArgs,
     terminal::{self, tell},
 };
 
 const EXAMPLES: &str = "\
 Examples:
   vigie status
-  vigie status --json | jq .counts";
+  vigie status --json | jq .counts
+  vigie status --check || page-somebody      ends with 6 while a lock or an emergency keeps models silent";
 
 /// Show the state and the counters of the running daemon
 #[derive(Debug, Args)]
@@ -20,6 +21,9 @@ pub struct Status {
     /// Print everything as one JSON object
     #[arg(long)]
     json: bool,
+    /// End with 6 while a lock or an emergency keeps models silent, with 4 where no daemon answers
+    #[arg(long)]
+    check: bool,
     #[command(flatten)]
     socket: SocketArgs,
 }
@@ -37,7 +41,7 @@ impl Status {
         } else {
             tell(describe(&status).trim_end())?;
         }
-        Ok(())
+        if self.check && is_silenced(&status) { Err(Failed::Silenced) } else { Ok(()) }
     }
 }
 
@@ -102,6 +106,11 @@ fn describe(status: &Value) -> String {
     if status.pointer("/drill") == Some(&Value::Bool(true)) {
         rows.insert(0, vec!["DRILL".to_owned(), "nothing it says is to be traded on".to_owned()]);
     }
+    if let Some(running) = status.pointer("/training").filter(|running| running.is_object()) {
+        let percent = 100.0 * running.get("share").and_then(Value::as_f64).unwrap_or_default();
+        let what = ["job", "stage"].map(|name| running.get(name).and_then(Value::as_str).unwrap_or("-"));
+        rows.push(vec!["training".to_owned(), format!("{}, {percent:.0} % done: {}", what[0], what[1])]);
+    }
     if status.pointer("/guardian/day_pnl").is_some() {
         rows.push(vec!["day".to_owned(), format!("the account made {} so far", text("/guardian/day_pnl"))]);
     }
@@ -116,6 +125,11 @@ fn describe(status: &Value) -> String {
         rows.push(vec![field("version"), format!("{}{marks}{}", field("state"), level(status, &field("version")))]);
     }
     terminal::table(&rows)
+}
+
+/// Whether a lock or an emergency keeps models silent, or nobody can say.
+fn is_silenced(status: &Value) -> bool {
+    status.pointer("/guardian/lock").is_none_or(|lock| !lock.is_null()) || !silenced(status).is_empty()
 }
 
 /// The symbols of which no version may speak.
@@ -145,6 +159,18 @@ fn level(status: &Value, version: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_check_finds_a_lock_a_silenced_symbol_and_a_guardian_that_is_not_there() {
+        for (guardian, expected) in [
+            (json!({ "guardian": { "lock": null, "silenced": [] } }), false),
+            (json!({ "guardian": { "lock": "a test", "silenced": [] } }), true),
+            (json!({ "guardian": { "lock": null, "silenced": ["ES"] } }), true),
+            (json!({}), true),
+        ] {
+            assert_eq!(is_silenced(&guardian), expected, "{guardian}");
+        }
+    }
 
     #[test]
     fn the_symbols_that_an_emergency_silences_are_named_where_it_says_what_is_served() {

@@ -165,6 +165,12 @@ impl Common {
 
     /// Lets the daemon do it, and waits.
     fn by_the_daemon(&self, job: &Job, socket: PathBuf) -> anyhow::Result<Product> {
+        if let Some(path) = &self.config.config {
+            eprintln!(
+                "vigie: {} is not used: the daemon does it by its own configuration; `vigie reload` has it read its file again",
+                path.display()
+            );
+        }
         let mut client = Client::new(socket, PATIENCE);
         let begun = client.request(&self.request(job), PATIENCE)?;
         let number = begun.get("training").and_then(Value::as_u64);

@@ -19,23 +19,23 @@ use std::{
 use serde_json::value::RawValue;
 use tokio::{
     io::{Interest, unix::AsyncFd},
-    net::{UnixListener, UnixStream, unix::UCred},
+    net::{UnixListener, UnixStream},
     sync::{mpsc, watch},
     task::JoinHandle,
-    time::{sleep, timeout, timeout_at},
+    time::{timeout, timeout_at},
 };
 
 use super::{
+    admission::Admission,
     codec::{Frame, LineBuffer},
+    lateness,
     message::{self, Request, Subscribe, WireError},
-    peer::{AccessList, Peer, Role},
+    peer::{AccessList, Peer},
 };
 use crate::{clock::Stopwatch, config::Server as Limits};
 
 /// Bytes asked for in one read.
 const READ_BYTES: usize = 16 * 1024;
-/// Pause after the system refused to give a connection, so that a lack of file descriptors is not a busy loop.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What answers the requests of all connections.
 pub trait Service: Clone + 'static {
@@ -58,6 +58,9 @@ pub trait Service: Clone + 'static {
         id: Option<&RawValue>,
         out: &mut Vec<u8>,
     ) -> impl Future<Output = Option<mpsc::Receiver<Vec<u8>>>>;
+
+    /// A number that changes whenever what may be served does.
+    fn epoch(&self) -> u64;
 
     /// Starts to record an outcome, a skip or a past trade; the answer, one line, is there when it is durable or has failed.
     fn record(&self, peer: Peer, id: Option<Box<RawValue>>, request: Request) -> JoinHandle<Vec<u8>>;
@@ -98,63 +101,27 @@ pub async fn serve<S: Service>(
     mut stop: watch::Receiver<bool>,
 ) {
     let mut tasks = tokio::task::JoinSet::new();
+    let admission = Admission::new(listener, access, Rc::clone(&limits), Rc::clone(&connections));
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let (stream, peer) = tokio::select! {
+            admitted = admission.next() => admitted,
             _ = tasks.join_next(), if !tasks.is_empty() => continue,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        match accepted {
-            Ok((stream, _)) => match admit(&stream, &access.borrow(), &limits, connections.open.get()) {
-                Ok(peer) => {
-                    let open = Open::new(&connections);
-                    match Connection::new(stream, peer, service.clone(), Rc::clone(&limits), stop.clone()) {
-                        Ok(connection) => drop(tasks.spawn_local(async move {
-                            let _open = open;
-                            connection.run().await;
-                        })),
-                        Err(error) => tracing::warn!(%error, "a connection could not be watched"),
-                    }
-                }
-                Err(error) => {
-                    connections.refused.set(connections.refused.get() + 1);
-                    refuse(&stream, &error);
-                }
-            },
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                sleep(ACCEPT_PAUSE).await;
-            }
+        let open = Open::new(&connections);
+        match Connection::new(stream, peer, service.clone(), Rc::clone(&limits), stop.clone()) {
+            Ok(connection) => drop(tasks.spawn_local(async move {
+                let _open = open;
+                connection.run().await;
+            })),
+            Err(error) => tracing::warn!(%error, "a connection could not be watched"),
         }
     }
-    drop(listener);
+    drop(admission);
     let all = async { while tasks.join_next().await.is_some() {} };
     if timeout(limits.drain, all).await.is_err() {
         tracing::warn!(open = connections.open.get(), "connections were cut off when the drain time was over");
     }
-}
-
-fn admit(stream: &UnixStream, access: &AccessList, limits: &Limits, open: usize) -> Result<Peer, WireError> {
-    let forbidden = |uid: &dyn std::fmt::Display| {
-        let message = format!("uid {uid} may not talk to this daemon; see [access] in its configuration");
-        WireError::new("forbidden", message)
-    };
-    let credentials = stream.peer_cred().map_err(|error| forbidden(&error))?;
-    let uid = UCred::uid(&credentials);
-    let role = access.role_of(uid, credentials.gid()).ok_or_else(|| forbidden(&uid))?;
-    let reserved = if role == Role::Operator { 0 } else { limits.reserved_connections };
-    if open >= limits.max_connections.saturating_sub(reserved) {
-        let message = format!("{open} connections are open already; close one, or raise server.max_connections");
-        return Err(WireError::new("too_many_connections", message));
-    }
-    Ok(Peer { uid, role })
-}
-
-/// Says why, as far as the socket takes it at once.
-fn refuse(stream: &UnixStream, error: &WireError) {
-    let mut out = Vec::new();
-    message::write_error(&mut out, None, error);
-    let _best_effort = stream.try_write(&out);
 }
 
 struct Connection<S> {
@@ -171,9 +138,20 @@ struct Connection<S> {
 }
 
 enum Read {
-    Some,
+    /// Some bytes, after which the socket was empty or not.
+    Some {
+        emptied: bool,
+    },
     End,
     HalfLine,
+}
+
+/// What became of the lines in the buffer.
+enum Round {
+    /// Each whole line was answered; whether there was one.
+    Answered { any: bool },
+    /// The connection is to be closed.
+    Close,
 }
 
 impl<S: Service> Connection<S> {
@@ -193,21 +171,28 @@ impl<S: Service> Connection<S> {
     async fn run(mut self) {
         let mut buffer = LineBuffer::new(self.limits.max_line_bytes);
         let mut half_line_since: Option<Stopwatch> = None;
+        let mut emptied: Option<Stopwatch> = None;
         loop {
-            match self.read(&mut buffer, half_line_since).await {
-                Ok(Read::Some) => {}
+            let received = match self.read(&mut buffer, half_line_since).await {
+                Ok(Read::Some { emptied: is_empty }) => {
+                    let received = Stopwatch::started_ago(lateness::waited(emptied));
+                    emptied = if is_empty { Some(Stopwatch::start()) } else { emptied };
+                    received
+                }
                 Ok(Read::HalfLine) => {
                     let error = WireError::new("half_line", "the rest of a line did not come in time");
                     let _closing_anyway = self.say(&error).await;
                     return;
                 }
                 Ok(Read::End) | Err(_) => return,
-            }
-            match self.answer_all(&mut buffer, Stopwatch::start()).await {
-                Ok(true) => {}
-                Ok(false) | Err(_) => return,
-            }
-            half_line_since = buffer.has_partial().then(|| half_line_since.unwrap_or_else(Stopwatch::start));
+            };
+            let any = match self.answer_all(&mut buffer, received).await {
+                Ok(Round::Answered { any }) => any,
+                Ok(Round::Close) | Err(_) => return,
+            };
+            // the time of a line runs from its own first bytes, not from those of a line before it
+            let since = half_line_since.filter(|_| !any);
+            half_line_since = buffer.has_partial().then(|| since.unwrap_or_else(Stopwatch::start));
         }
     }
 
@@ -217,7 +202,10 @@ impl<S: Service> Connection<S> {
         let read = async {
             tokio::select! {
                 biased;
-                read = read_some(&self.stream, &mut self.scratch, room) => Ok(if read? == 0 { Read::End } else { Read::Some }),
+                read = read_some(&self.stream, &mut self.scratch, room) => Ok(match read? {
+                    0 => Read::End,
+                    count => Read::Some { emptied: count < READ_BYTES },
+                }),
                 _ = stop.wait_for(|stop| *stop) => Ok(Read::End),
             }
         };
@@ -230,12 +218,13 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Answers every whole line in the buffer, in order. False when the connection is to be closed.
-    async fn answer_all(&mut self, buffer: &mut LineBuffer, received: Stopwatch) -> io::Result<bool> {
-        let mut answered = false;
+    /// Answers every whole line in the buffer, in order.
+    async fn answer_all(&mut self, buffer: &mut LineBuffer, received: Stopwatch) -> io::Result<Round> {
+        let (mut answered, mut any) = (false, false);
         loop {
             let range = match buffer.next_frame() {
                 Frame::Line(range) => {
+                    any = true;
                     if std::mem::take(&mut answered) {
                         // a connection that sends many lines at once waits for the others after each
                         tokio::task::yield_now().await;
@@ -244,14 +233,14 @@ impl<S: Service> Connection<S> {
                 }
                 Frame::Partial => {
                     self.finish_recording().await?;
-                    return Ok(true);
+                    return Ok(Round::Answered { any });
                 }
                 Frame::TooLong => {
                     self.finish_recording().await?;
                     let limit = self.limits.max_line_bytes;
                     let message = format!("a line may have {limit} bytes; the connection is closed");
                     self.say(&WireError::new("line_too_long", message)).await?;
-                    return Ok(false);
+                    return Ok(Round::Close);
                 }
             };
             let line = buffer.line(range);
@@ -271,18 +260,41 @@ impl<S: Service> Connection<S> {
                     write(&self.stream, &self.out, self.limits.write_timeout).await?;
                     if let Some(lines) = lines {
                         self.follow(lines, buffer).await?;
-                        return Ok(false);
+                        return Ok(Round::Close);
                     }
                 }
                 body => {
                     self.finish_recording().await?;
                     let envelope = message::Envelope { id: envelope.id, body };
-                    self.out.clear();
-                    self.service.answer(self.peer, envelope, line, received, &mut self.out).await;
-                    write(&self.stream, &self.out, self.limits.write_timeout).await?;
+                    self.answer(envelope, line, received).await?;
                     answered = true;
                 }
             }
+        }
+    }
+
+    /// Answers one request that is not to be recorded. A score that waits behind a client who does not read is worked out
+    /// again when what may be served has changed and none of the answer was written: what is written is true then.
+    async fn answer(&mut self, envelope: message::Envelope<'_>, line: &[u8], received: Stopwatch) -> io::Result<()> {
+        let is_score = matches!(envelope.body, Ok(Request::Score(_)));
+        let mut envelope = envelope;
+        loop {
+            let epoch = self.service.epoch();
+            self.out.clear();
+            self.service.answer(self.peer, envelope, line, received, &mut self.out).await;
+            let is_old = || is_score && self.service.epoch() != epoch;
+            let mut begun = write_at_once(&self.stream, &self.out)?;
+            while begun == 0 && !is_old() {
+                wait_for_room(&self.stream, self.limits.write_timeout).await?;
+                if !is_old() {
+                    begun = write_at_once(&self.stream, &self.out)?;
+                }
+            }
+            if begun > 0 {
+                let rest = self.out.get(begun..).unwrap_or_default();
+                return write(&self.stream, rest, self.limits.write_timeout).await;
+            }
+            envelope = message::decode(line);
         }
     }
 
@@ -346,7 +358,7 @@ impl<S: Service> Connection<S> {
     reason = "its successor is unsafe and asks the caller to promise that the descriptor lives as long as its owner, \
               which the type given here ensures"
 )]
-fn watch_for(socket: Socket, interest: Interest) -> io::Result<AsyncFd<Socket>> {
+pub(super) fn watch_for(socket: Socket, interest: Interest) -> io::Result<AsyncFd<Socket>> {
     AsyncFd::with_interest(socket, interest)
 }
 
@@ -373,22 +385,33 @@ async fn read_some(stream: &AsyncFd<Socket>, scratch: &mut [u8], into: &mut Vec<
 /// Writes all of it, without waiting when the socket takes it at once, as it nearly always does.
 async fn write(stream: &AsyncFd<Socket>, mut bytes: &[u8], patience: Duration) -> io::Result<()> {
     loop {
-        let mut socket = stream.get_ref();
-        match socket.write(bytes) {
+        bytes = bytes.get(write_at_once(stream, bytes)?..).unwrap_or_default();
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        wait_for_room(stream, patience).await?;
+    }
+}
+
+/// Writes what the socket takes without waiting, and says how many bytes that were.
+fn write_at_once(stream: &AsyncFd<Socket>, bytes: &[u8]) -> io::Result<usize> {
+    let (mut socket, mut written) = (stream.get_ref(), 0);
+    while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+        match socket.write(rest) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => {
-                bytes = bytes.get(count..).unwrap_or_default();
-                if bytes.is_empty() {
-                    return Ok(());
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let room = watch_for(socket.try_clone()?, Interest::WRITABLE)?;
-                let waited = timeout(patience, room.writable()).await;
-                drop(waited.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??);
-            }
+            Ok(count) => written += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
+    Ok(written)
+}
+
+/// Waits until the socket has room.
+async fn wait_for_room(stream: &AsyncFd<Socket>, patience: Duration) -> io::Result<()> {
+    let room = watch_for(stream.get_ref().try_clone()?, Interest::WRITABLE)?;
+    let waited = timeout(patience, room.writable()).await;
+    drop(waited.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??);
+    Ok(())
 }

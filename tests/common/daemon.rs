@@ -84,7 +84,7 @@ impl Daemon {
                 drill: false,
                 on_reload: None,
             };
-            actix::System::new().block_on(daemon::run(options, controlled, move |_| {
+            daemon::system().unwrap().block_on(daemon::run(options, controlled, move |_| {
                 let _nobody_waits_any_more = ready.send(());
             }))
         });

@@ -35,6 +35,9 @@ pub fn told(place: &Place, arguments: &[&str], code: i32) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// What [`Process`] runs.
+const RUN: [&str; 5] = ["run", "--state", "state", "--config", "config.toml"];
+
 /// `vigie run`, alive.
 pub struct Process {
     child: Child,
@@ -46,7 +49,19 @@ impl Process {
     /// Starts `vigie run` on the state of `place` with the configuration `config.toml` in its folder, which is made of
     /// [`CONFIG`] when it is not there, and waits until it answers.
     pub fn start(place: &Place, arguments: &[&str]) -> Self {
-        let mut process = Self::spawn(place, arguments);
+        Self::spawn(place, arguments).listening()
+    }
+
+    /// As [`Self::start`], under a limit as the shell sets it, such as `ulimit -f 8192`.
+    pub fn start_limited(place: &Place, limit: &str) -> Self {
+        let mut command = Command::new("sh");
+        command.current_dir(place.folder()).args(["-c", &format!("{limit}; exec \"$0\" \"$@\"")]);
+        command.arg(env!("CARGO_BIN_EXE_vigie")).args(RUN);
+        Self::spawned(place, &mut command).listening()
+    }
+
+    fn listening(self) -> Self {
+        let mut process = self;
         until("a daemon that listens", || {
             if let Some(status) = process.child.try_wait().unwrap() {
                 panic!("{status}: {}", process.log());
@@ -58,18 +73,17 @@ impl Process {
 
     /// As [`Self::start`], without waiting.
     pub fn spawn(place: &Place, arguments: &[&str]) -> Self {
+        Self::spawned(place, vigie(place, &RUN).args(arguments))
+    }
+
+    fn spawned(place: &Place, command: &mut Command) -> Self {
         let config = place.folder().join("config.toml");
         if !config.exists() {
             fs::write(&config, CONFIG).unwrap();
         }
         let log = place.folder().join("log");
         let file = fs::File::options().create(true).append(true).open(&log).unwrap();
-        let child = vigie(place, &["run", "--state", "state", "--config", "config.toml"])
-            .args(arguments)
-            .stdout(Stdio::null())
-            .stderr(file)
-            .spawn()
-            .unwrap();
+        let child = command.stdout(Stdio::null()).stderr(file).spawn().unwrap();
         Self { child, socket: place.socket(), log }
     }
 
@@ -81,6 +95,13 @@ impl Process {
     pub fn signal(&self, signal: &str) {
         let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {}", self.child.id())]).status().unwrap();
         assert!(sent.success());
+    }
+
+    /// Its state as the kernel tells it, such as `T (stopped)`.
+    pub fn state(&self) -> String {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("State:"));
+        line.unwrap().trim().to_owned()
     }
 
     /// As `kill -9` does.

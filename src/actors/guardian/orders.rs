@@ -8,6 +8,7 @@ use super::{Advance, Answer, Done, Guardian, Order, down};
 use crate::{
     actors::{
         acknowledge::retry,
+        kill_file,
         models::{Unusable, served},
         supervision::Shell,
     },
@@ -81,7 +82,7 @@ impl Guardian {
                 if let Err(why) = self.roster.may_resume(today) {
                     return refused(why);
                 }
-                if let Some(path) = self.shared.kill_file.as_deref().filter(|path| path.exists()) {
+                if let Some(path) = self.shared.kill_file.as_deref().filter(|path| kill_file::is_there(path)) {
                     return refused(format!("{} is there; remove it, then resume", path.display()));
                 }
                 let events = vec![self.event(EventKind::Resumed { reason: reason.clone(), by })];

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor},
+    de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -252,16 +252,47 @@ fn decode_alerts(line: &[u8]) -> Result<Request, InvalidLine> {
     Ok(Request::Read(Read::Alerts(alerts)))
 }
 
-/// Orders are rare: they go through a map, so that `id` may stand beside their fields.
+/// The fields of an object, each once: a map would silently keep the last of two.
+struct Fields(serde_json::Map<String, serde_json::Value>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Once;
+        impl<'de> Visitor<'de> for Once {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields, M::Error> {
+                let mut fields = serde_json::Map::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    if fields.contains_key(&name) {
+                        return Err(M::Error::custom(format_args!("duplicate field `{name}`")));
+                    }
+                    fields.insert(name, map.next_value()?);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Once)
+    }
+}
+
+/// Orders are rare: they go through a map, so that `id` may stand beside their fields. Each says why.
 fn decode_order<T: DeserializeOwned>(line: &[u8]) -> Result<T, InvalidLine> {
-    let mut fields: serde_json::Map<String, serde_json::Value> = parse_json(line)?;
+    let Fields(mut fields) = parse_json(line)?;
     fields.remove("id");
+    if fields.get("reason").and_then(serde_json::Value::as_str).is_some_and(|reason| reason.trim().is_empty()) {
+        return Err(invalid("out_of_range", "reason", "it is empty; say why in your own words, it is kept for ever"));
+    }
     of_fields(fields)
 }
 
 /// The same of what is told apart by its `type` already.
 fn decode_fields<T: DeserializeOwned>(line: &[u8]) -> Result<T, InvalidLine> {
-    let mut fields: serde_json::Map<String, serde_json::Value> = parse_json(line)?;
+    let Fields(mut fields) = parse_json(line)?;
     fields.retain(|name, _| name != "id" && name != "type");
     of_fields(fields)
 }

@@ -1,0 +1,195 @@
+//! Who gets in, and how somebody is turned away so that they hear why.
+//!
+//! A client that is refused has often sent its request already. Closing at once would show it a broken pipe and not the
+//! reason, so the connection is kept open for a moment: long enough for the reason to be read.
+#![deny(clippy::indexing_slicing)]
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+    io::{self, Read as _},
+    os::fd::{AsFd, OwnedFd},
+    os::unix::net::UnixStream as Socket,
+    rc::Rc,
+    time::Duration,
+};
+
+use tokio::{
+    io::Interest,
+    net::{UnixListener, UnixStream, unix::UCred},
+    sync::watch,
+    time::{sleep, timeout},
+};
+
+use super::{
+    message::{self, WireError},
+    peer::{AccessList, Peer, Role},
+    server::{Connections, watch_for},
+};
+use crate::{clock::Stopwatch, config::Server as Limits};
+
+/// Pause after the system refused to give a connection, so that a lack of file descriptors is not a busy loop.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often a lack of file descriptors is told of.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+/// How long somebody who is turned away may take to hear why.
+const FAREWELL: Duration = Duration::from_millis(250);
+/// How many may do so at once; one more is closed at once.
+const MOST_FAREWELLS: usize = 16;
+/// Users who were turned away and are remembered, so that each is told of once.
+const MOST_STRANGERS: usize = 64;
+
+/// The door of the socket.
+pub(super) struct Admission {
+    listener: UnixListener,
+    access: watch::Receiver<AccessList>,
+    limits: Rc<Limits>,
+    connections: Rc<Connections>,
+    strangers: RefCell<BTreeSet<u32>>,
+    farewells: Rc<Cell<usize>>,
+    /// A file descriptor in reserve: given up to let an operator in when there is no other.
+    spare: RefCell<Option<OwnedFd>>,
+    exhausted: RefCell<Exhausted>,
+}
+
+/// What was told of a lack of file descriptors.
+#[derive(Default)]
+struct Exhausted {
+    told: Option<Stopwatch>,
+    untold: u64,
+}
+
+struct Farewell(Rc<Cell<usize>>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+impl Admission {
+    pub(super) fn new(
+        listener: UnixListener,
+        access: watch::Receiver<AccessList>,
+        limits: Rc<Limits>,
+        connections: Rc<Connections>,
+    ) -> Self {
+        let spare = RefCell::new(listener.as_fd().try_clone_to_owned().ok());
+        let (strangers, farewells, exhausted) = (RefCell::default(), Rc::default(), RefCell::default());
+        Self { listener, access, limits, connections, strangers, farewells, spare, exhausted }
+    }
+
+    /// The next connection that gets in. Those that do not are turned away meanwhile.
+    pub(super) async fn next(&self) -> (UnixStream, Peer) {
+        loop {
+            let (accepted, in_reserve) = match self.listener.accept().await {
+                Ok((stream, _)) => (Some(stream), false),
+                Err(error) => {
+                    self.tell(&error);
+                    // the one in reserve shows who is waiting
+                    drop(self.spare.take());
+                    let waiting = timeout(ACCEPT_PAUSE, self.listener.accept()).await;
+                    (waiting.ok().and_then(Result::ok).map(|(stream, _)| stream), true)
+                }
+            };
+            let admitted = accepted.map(|stream| match self.admit(&stream) {
+                Ok(peer) if in_reserve && peer.role < Role::Operator => {
+                    Err((stream, WireError::new("too_many_connections", "the daemon has no file descriptor left")))
+                }
+                Ok(peer) => Ok((stream, peer)),
+                Err(error) => Err((stream, error)),
+            });
+            let admitted = admitted.and_then(|admitted| match admitted {
+                Ok(admitted) => Some(admitted),
+                Err((stream, error)) => {
+                    self.turn_away(stream, &error, in_reserve);
+                    None
+                }
+            });
+            let mut spare = self.spare.borrow_mut();
+            if spare.is_none() {
+                *spare = self.listener.as_fd().try_clone_to_owned().ok();
+            }
+            drop(spare);
+            if let Some(admitted) = admitted {
+                return admitted;
+            }
+            if in_reserve {
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+
+    fn admit(&self, stream: &UnixStream) -> Result<Peer, WireError> {
+        let forbidden = |uid: &dyn std::fmt::Display| {
+            let message = format!("uid {uid} may not talk to this daemon; see [access] in its configuration");
+            WireError::new("forbidden", message)
+        };
+        let credentials = stream.peer_cred().map_err(|error| forbidden(&error))?;
+        let uid = UCred::uid(&credentials);
+        let Some(role) = self.access.borrow().role_of(uid, credentials.gid()) else {
+            self.note_stranger(uid);
+            return Err(forbidden(&uid));
+        };
+        let reserved = if role == Role::Operator { 0 } else { self.limits.reserved_connections };
+        let open = self.connections.open.get();
+        if open >= self.limits.max_connections.saturating_sub(reserved) {
+            let message = format!("{open} connections are open already; close one, or raise server.max_connections");
+            return Err(WireError::new("too_many_connections", message));
+        }
+        Ok(Peer { uid, role })
+    }
+
+    fn note_stranger(&self, uid: u32) {
+        let mut strangers = self.strangers.borrow_mut();
+        if strangers.len() < MOST_STRANGERS && strangers.insert(uid) {
+            tracing::warn!(uid, "a user without permission was turned away; see [access]. This is said once a user");
+        }
+    }
+
+    /// Says why, as far as the socket takes it at once, and closes when the other side has read it.
+    fn turn_away(&self, stream: UnixStream, error: &WireError, at_once: bool) {
+        self.connections.refused.set(self.connections.refused.get() + 1);
+        let mut out = Vec::new();
+        message::write_error(&mut out, None, error);
+        let _best_effort = stream.try_write(&out);
+        if at_once || self.farewells.get() >= MOST_FAREWELLS {
+            return;
+        }
+        self.farewells.set(self.farewells.get() + 1);
+        let farewell = Farewell(Rc::clone(&self.farewells));
+        tokio::task::spawn_local(async move {
+            let _counted = farewell;
+            let _over_or_not = timeout(FAREWELL, read_away(stream)).await;
+        });
+    }
+
+    /// Tells of an error of `accept`, the same one no more than once a minute.
+    fn tell(&self, error: &io::Error) {
+        let mut exhausted = self.exhausted.borrow_mut();
+        if exhausted.told.is_some_and(|told| told.elapsed() < TELL_AGAIN) {
+            exhausted.untold += 1;
+            return;
+        }
+        tracing::warn!(%error, before = exhausted.untold, "a connection could not be accepted; this is said once a minute");
+        *exhausted = Exhausted { told: Some(Stopwatch::start()), untold: 0 };
+    }
+}
+
+/// Reads what is sent, and keeps none of it, until the other side closes.
+async fn read_away(stream: UnixStream) -> io::Result<()> {
+    let socket: Socket = stream.into_std()?;
+    socket.shutdown(std::net::Shutdown::Write)?;
+    let socket = watch_for(socket, Interest::READABLE)?;
+    let mut scratch = [0; 4096];
+    loop {
+        let mut ready = socket.readable().await?;
+        match ready.try_io(|socket| socket.get_ref().read(&mut scratch)) {
+            Ok(Ok(0)) => return Ok(()),
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(Err(error)) => return Err(error),
+            Err(_would_block) => {}
+        }
+    }
+}
