@@ -245,6 +245,12 @@ fn outcomes_and_orders_at_fault() {
       {"ok":false,"error":{"code":"missing_field","message":"reason: missing field `reason`","field":"reason"}}
     an order without reason
       {"ok":false,"error":{"code":"missing_field","message":"missing field `reason`","field":"reason"}}
+    an order with an empty reason
+      {"ok":false,"error":{"code":"out_of_range","message":"reason: it is empty; say why in your own words, it is kept for ever","field":"reason"}}
+    an order with a field twice
+      {"ok":false,"error":{"code":"duplicate_field","message":"version: duplicate field `version`","field":"version"}}
+    a question with a field twice
+      {"ok":false,"error":{"code":"duplicate_field","message":"limit: duplicate field `limit`","field":"limit"}}
     an order with an unknown field
       {"ok":false,"error":{"code":"unknown_field","message":"unknown field `until`, expected `reason`","field":"until"}}
     a version that is no name
@@ -260,7 +266,7 @@ fn outcomes_and_orders_at_fault() {
     nothing to resume
       {"ok":false,"error":{"code":"refused","message":"serving is not locked","field":null}}
     the reason twice
-      {"ok":true,"done":"locked to the baseline","durable":true}
+      {"ok":false,"error":{"code":"duplicate_field","message":"reason: duplicate field `reason`","field":"reason"}}
     "#);
 }
 

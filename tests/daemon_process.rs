@@ -214,7 +214,10 @@ fn a_file_that_may_not_grow_is_a_disk_that_fails_and_no_end_of_the_daemon() {
     let mut wire = daemon.connect();
     let filled = until("a journal that cannot grow", || {
         let id = format!("T-{}", wire.status()["counts"]["outcomes"]);
-        wire.send(format!("{}\n", score(&id).replace("\"side\"", &format!("\"extra\":{{\"{}\":1}},\"side\"", "x".repeat(30_000)))));
+        wire.send(format!(
+            "{}\n",
+            score(&id).replace("\"side\"", &format!("\"extra\":{{\"{}\":1}},\"side\"", "x".repeat(30_000)))
+        ));
         wire.answer();
         let answer = wire.ask(outcome(&id, 1.0));
         (answer["ok"] == false).then_some(answer)
