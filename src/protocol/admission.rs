@@ -106,17 +106,20 @@ impl Admission {
                     None
                 }
             });
-            let mut spare = self.spare.borrow_mut();
-            if spare.is_none() {
-                *spare = self.listener.as_fd().try_clone_to_owned().ok();
-            }
-            drop(spare);
+            self.keep_spare();
             if let Some(admitted) = admitted {
                 return admitted;
             }
             if in_reserve {
                 sleep(ACCEPT_PAUSE).await;
             }
+        }
+    }
+
+    fn keep_spare(&self) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.is_none() {
+            *spare = self.listener.as_fd().try_clone_to_owned().ok();
         }
     }
 
