@@ -191,6 +191,7 @@ fn a_link_to_nothing_in_the_place_of_the_kill_file_kills_and_keeps_from_resuming
 #[test]
 fn what_waited_through_a_stop_of_the_process_is_answered_by_the_baseline() {
     let place = Place::with_model(State::Production);
+    place.file("config.toml", &CONFIG.replace("deadline_us = 1000000", "deadline_us = 300000"));
     let daemon = Process::start(&place, &[]);
     let mut wire = daemon.connect();
     assert_eq!(wire.arm("T-1"), ml());
@@ -198,7 +199,7 @@ fn what_waited_through_a_stop_of_the_process_is_answered_by_the_baseline() {
     until("a process that stands", || daemon.state().starts_with('T').then_some(()));
     wire.send(format!("{}\n", score("T-2")));
     let watch = Stopwatch::start();
-    while watch.elapsed() < Duration::from_millis(100) {
+    while watch.elapsed() < Duration::from_millis(400) {
         std::thread::yield_now();
     }
     daemon.signal("CONT");
