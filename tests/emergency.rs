@@ -412,7 +412,8 @@ proptest! {
         for level in quick.levels(&options) {
             let window = slow.window(&level.version, &options);
             let streak = Slow::streak(&slow.kept(&level.version, &options));
-            prop_assert_eq!((level.trades, level.loss_streak), (window.len(), streak));
+            let kept = slow.kept(&level.version, &options).len();
+            prop_assert_eq!((level.trades, level.labelled, level.loss_streak), (kept, window.len(), streak));
             prop_assert_eq!(level.accuracy, (!window.is_empty()).then(|| Slow::accuracy(&window)));
         }
         for day in trades.iter().map(|trade| trade.day) {
