@@ -199,6 +199,10 @@ impl VersionRecord {
             return Err(VersionError::Checksum);
         }
         let record: Self = serde_json::from_str(envelope.version.get()).map_err(malformed)?;
+        // the format stands outside of the checksum: what an older one cannot hold tells that it was damaged
+        if format < Self::FORMAT && record.question.is_some() {
+            return Err(VersionError::Checksum);
+        }
         record.check()?;
         Ok(record)
     }
