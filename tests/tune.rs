@@ -54,9 +54,9 @@ fn watched(more: &str) -> String {
     text.replace(quiet, "window = 100\n[health]\nmin_trades = 50\n")
 }
 
-/// The same, with a composite at which nothing is rolled back: what the trials and the shrinking say come to is looked at.
+/// The same, with a composite at which nothing is rolled back or trained: what the trials and the shrinking say come to is looked at.
 fn watched_only() -> String {
-    watched("").replace("min_trades = 50\n", "min_trades = 50\ncomposite_rollback = 10\n")
+    watched("").replace("min_trades = 50\n", "min_trades = 50\ncomposite_retrain = 10\ncomposite_rollback = 10\n")
 }
 
 fn tune(place: &Place, in_force: &str, other: &str) -> Value {
