@@ -161,26 +161,36 @@ impl Refit<'_> {
             folds: Vec::new(),
             effects: Vec::new(),
         };
-        for &strength in strengths {
-            let mut out = Vec::new();
-            let mut judge = |fold: &Split, result: &mut CrossValidation| {
+        // per strength its scores, unless it failed on a fold
+        let mut kept: Vec<(f64, Option<Vec<f64>>)> = strengths.iter().map(|s| (*s, Some(Vec::new()))).collect();
+        for fold in &folds {
+            for (strength, scores) in &mut kept {
+                let Some(out) = scores else { continue };
                 progress.tick(Stage::CrossValidation);
-                let model = self.fit(&fold.train, strength)?;
-                let scores = self.score(&model, &fold.test)?;
-                if strength == chosen {
-                    result.folds.extend(goal.hit(&self.examples.truth(&fold.test), &scores));
-                    result.effects.push(model.effects);
+                let judged = self.fit(&fold.train, *strength).and_then(|model| {
+                    let scores = self.score(&model, &fold.test)?;
+                    Ok((model, scores))
+                });
+                match judged {
+                    Ok((model, scores)) => {
+                        if *strength == chosen {
+                            result.folds.extend(goal.hit(&self.examples.truth(&fold.test), &scores));
+                            result.effects.push(model.effects);
+                        }
+                        out.extend(scores);
+                    }
+                    Err(error) if *strength == chosen => return Err(Missing::from(error)),
+                    Err(error) => {
+                        result.notes.push(skipped("cross-validation", *strength, &error));
+                        *scores = None;
+                    }
                 }
-                out.extend(scores);
-                Ok(())
-            };
-            match folds.iter().try_for_each(|fold| judge(fold, &mut result)) {
-                Ok(()) => {
-                    result.strengths.push(strength);
-                    result.scores.push(out);
-                }
-                Err(error) if strength == chosen => return Err(Missing::from(error)),
-                Err(error) => result.notes.push(skipped("cross-validation", strength, &error)),
+            }
+        }
+        for (strength, scores) in kept {
+            if let Some(scores) = scores {
+                result.strengths.push(strength);
+                result.scores.push(scores);
             }
         }
         Ok(result)
