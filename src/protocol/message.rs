@@ -2,6 +2,7 @@
 #![deny(clippy::indexing_slicing)]
 
 mod decode;
+mod fields;
 mod reply;
 
 use std::borrow::Cow;

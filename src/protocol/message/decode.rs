@@ -5,10 +5,11 @@ use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, Visitor},
+    de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
+use super::fields::Fields;
 use super::{
     Alerts, Envelope, ImportRequest, MOST_ALERTS, OutcomeRequest, Read, Rejected, RejectedScore, Request, Task,
 };
@@ -250,34 +251,6 @@ fn decode_alerts(line: &[u8]) -> Result<Request, InvalidLine> {
         return Err(invalid("out_of_range", "limit", &format!("{} is outside 1 to {MOST_ALERTS}", alerts.limit)));
     }
     Ok(Request::Read(Read::Alerts(alerts)))
-}
-
-/// The fields of an object, each once: a map would silently keep the last of two.
-struct Fields(serde_json::Map<String, serde_json::Value>);
-
-impl<'de> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Once;
-        impl<'de> Visitor<'de> for Once {
-            type Value = Fields;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields, M::Error> {
-                let mut fields = serde_json::Map::new();
-                while let Some(name) = map.next_key::<String>()? {
-                    if fields.contains_key(&name) {
-                        return Err(M::Error::custom(format_args!("duplicate field `{name}`")));
-                    }
-                    fields.insert(name, map.next_value()?);
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(Once)
-    }
 }
 
 /// Orders are rare: they go through a map, so that `id` may stand beside their fields. Each says why.
