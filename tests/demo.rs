@@ -30,16 +30,13 @@ use vigie::{
     },
     sim::{
         Scenario, Venue,
-        demo::{Demo, Ledger, Step},
+        demo::{Demo, Ledger, SETTINGS, Step},
     },
 };
 
 /// As the demonstration is configured, with less effort for validations.
 const QUICK: &str = "training.min_test_trades = 100\nvalidation.bootstrap = 2\nvalidation.null = 20\n\
     validation.importance = 2\nexperiment.resamples = 100\n";
-/// As the demonstration is configured.
-const SHOWN: &str = "training.min_test_trades = 100\nvalidation.bootstrap = 60\nvalidation.null = 60\n\
-    validation.importance = 5\n";
 
 fn config(text: &str) -> Config {
     Config::parse("test", text).unwrap()
@@ -57,7 +54,10 @@ fn play(scenario: Scenario, seed: u64, months: u32, text: &str) -> (Vec<String>,
     let (mut demo, mut core) = (demo(scenario, seed, months), Core::new(config(text)));
     core.play(&mut demo);
     let story = demo.news().into_iter().map(|(at, sentence)| format!("{} {sentence}", at.strftime("%Y-%m-%d")));
-    let checks = demo.checks(&core.found).into_iter().map(|check| (check.what, check.found, check.ok));
+    let checks = demo.checks(&core.found).into_iter().map(|check| {
+        let ok = check.ok();
+        (check.what, check.found, ok)
+    });
     (story.collect(), checks.collect())
 }
 
@@ -140,7 +140,7 @@ fn words(text: &str) -> String {
 fn the_daemon_tells_the_story_that_its_pure_core_tells() {
     let folder = tempfile::tempdir().unwrap();
     let (text, code) = told("no-edge", folder.path());
-    let (story, checks) = play(Scenario::NoEdge, 1, 2, SHOWN);
+    let (story, checks) = play(Scenario::NoEdge, 1, 2, SETTINGS);
     assert!(story.len() > 4 && checks.iter().all(|(.., ok)| *ok), "{story:?} {checks:?}");
     for sentence in &story {
         assert!(text.contains(&words(sentence)), "{sentence}\nis not in\n{text}");
@@ -217,7 +217,7 @@ fn emergencies_and_locks_are_told_apart_and_alarms_are_held_against_what_is_true
     // a good version that was silenced by a lock was disturbed, by an emergency of the account it was not
     let undisturbed = |demo: &Demo| {
         let checks = demo.checks(&Ledger::default());
-        checks.into_iter().find(|check| check.what.contains("no good version")).unwrap().ok
+        checks.into_iter().find(|check| check.what.contains("no good version")).unwrap().ok()
     };
     assert!(!undisturbed(&demo));
     // nothing ever drifts here: the alarms of a version that is watched are false, and so many a quarter are budgeted
@@ -271,7 +271,7 @@ fn a_daemon_that_is_killed_in_a_test_goes_on_as_if_it_had_not_been_and_tells_the
     assert_eq!(code, Some(1), "{once}");
     assert_eq!(told("crash", folder.path()).0, once);
     // up to where the monitor, which the core does not have, may say something
-    let (story, _) = play(Scenario::Crash, 1, 2, SHOWN);
+    let (story, _) = play(Scenario::Crash, 1, 2, SETTINGS);
     let begins = story.iter().position(|sentence| sentence.contains("its A/B test begins")).unwrap();
     for sentence in &story[..=begins] {
         assert!(once.contains(&words(sentence)), "{sentence}\nis not in\n{once}");

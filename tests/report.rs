@@ -9,7 +9,7 @@ use vigie::{
         event::{By, Level},
         lifecycle::{State, Transition},
     },
-    report::{Check, Curve, Entry, Life, Moved, Report, Test, TestPoint},
+    report::{Check, Curve, Ending, Entry, Life, Moved, Report, Test, TestPoint},
 };
 
 /// What tries to get out of a text.
@@ -114,8 +114,12 @@ fn sample() -> Report {
         drift_limits: (0.1, 0.25),
         entries: events().iter().zip(1..).filter_map(|(event, seq)| Entry::of(seq, event)).collect(),
         checks: vec![
-            Check { what: "a version is promoted".to_owned(), found: "ES/1 on 2025-03-04".to_owned(), ok: true },
-            Check { what: EVIL.to_owned(), found: EVIL.to_owned(), ok: false },
+            Check {
+                what: "a version is promoted".to_owned(),
+                found: "ES/1 on 2025-03-04".to_owned(),
+                ending: Ending::AsTold,
+            },
+            Check { what: EVIL.to_owned(), found: EVIL.to_owned(), ending: Ending::Worse },
         ],
         figures: vec![
             vec!["policy".to_owned(), "profit".to_owned()],

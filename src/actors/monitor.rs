@@ -9,6 +9,7 @@ mod line;
 mod subject;
 
 pub use line::{Inbox, MonitorHandle, channel};
+pub use subject::against;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -123,10 +123,28 @@ pub struct Moved {
 pub struct Check {
     /// What.
     pub what: String,
-    /// What was found.
+    /// What was found, and why it is better than told where it is.
     pub found: String,
-    /// Whether that is as it should be.
-    pub ok: bool,
+    /// How that compares with what was told.
+    pub ending: Ending,
+}
+
+/// How something ended, against what was told beforehand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ending {
+    /// As told.
+    AsTold,
+    /// Otherwise than told, and better: no failure.
+    Better,
+    /// Worse: a failure.
+    Worse,
+}
+
+impl Check {
+    /// Whether it is no failure.
+    pub fn ok(&self) -> bool {
+        self.ending != Ending::Worse
+    }
 }
 
 impl Report {

@@ -1,7 +1,7 @@
 //! The parts of the page, in their order.
 
 use super::{
-    Curve, Report, Test,
+    Curve, Ending, Report, Test,
     chart::{Chart, Series, Unit},
     entry::Weight,
     heat,
@@ -72,18 +72,27 @@ fn checks(page: &mut Page, report: &Report) {
     if report.checks.is_empty() {
         return;
     }
-    section(page, "What was to happen, and did", "", |page| {
-        page.node("table", &[("class", &"checks")], |page| {
-            for check in &report.checks {
-                page.node("tr", &[], |page| {
-                    let (class, mark) = if check.ok { ("yes", "\u{2713}") } else { ("no", "\u{2717}") };
-                    page.leaf("td", &[("class", &class)], mark);
-                    page.leaf("td", &[], &check.what);
-                    page.leaf("td", &[("class", &"quiet")], &check.found);
-                });
-            }
-        });
-    });
+    section(
+        page,
+        "What was to happen, and what did",
+        "What ended better than was told is marked so, and says why.",
+        |page| {
+            page.node("table", &[("class", &"checks")], |page| {
+                for check in &report.checks {
+                    page.node("tr", &[], |page| {
+                        let (class, mark) = match check.ending {
+                            Ending::AsTold => ("yes", "\u{2713}"),
+                            Ending::Better => ("yes", "\u{2713} better"),
+                            Ending::Worse => ("no", "\u{2717}"),
+                        };
+                        page.leaf("td", &[("class", &class)], mark);
+                        page.leaf("td", &[], &check.what);
+                        page.leaf("td", &[("class", &"quiet")], &check.found);
+                    });
+                }
+            });
+        },
+    );
 }
 
 fn charts(page: &mut Page, report: &Report) {

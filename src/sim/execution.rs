@@ -35,10 +35,13 @@ pub struct Closed {
     pub trade_id: TradeId,
     /// When it was reported, or would have been.
     pub at: Timestamp,
-    /// What the strategy alone would have earned.
+    /// What the strategy alone would have earned, in truth.
     pub own: f64,
-    /// What was earned.
+    /// What was earned, in truth.
     pub traded: f64,
+    /// What was reported as earned by its size; `None` of a trade that was let go. It differs from `traded` when the report
+    /// is false.
+    pub reported: Option<f64>,
     /// The answer it was traded on.
     pub answer: Answered,
 }
@@ -68,12 +71,14 @@ impl Execution {
     /// Takes in the end of a trade, as far as it is the first word of it.
     pub fn closed(&mut self, action: &Action) {
         let first = action.kind == ActionKind::Outcome && !action.again;
-        let (true, Some(answer), Some(own)) = (first, self.open.get(&action.trade_id), own_pnl(&action.line)) else {
+        let (true, Some(answer), Some(told)) = (first, self.open.get(&action.trade_id), own_pnl(&action.line)) else {
             return;
         };
-        let traded = if answer.size > 0.0 { cents(own * answer.size) } else { 0.0 };
+        let (own, is_traded) = (action.truth.pnl, answer.size > 0.0);
+        let traded = if is_traded { cents(own * answer.size) } else { 0.0 };
+        let reported = is_traded.then(|| cents(told * answer.size));
         let (trade_id, at) = (action.trade_id.clone(), action.at);
-        self.closed.push(Closed { trade_id, at, own, traded, answer: *answer });
+        self.closed.push(Closed { trade_id, at, own, traded, reported, answer: *answer });
     }
 
     /// Trades whose end has come.
@@ -117,7 +122,15 @@ mod tests {
     fn action(kind: ActionKind, again: bool) -> Action {
         let at = Timestamp::from_second(1_760_000_000).unwrap();
         let day: TradingDay = serde_json::from_str("\"2025-10-09\"").unwrap();
-        let truth = Truth { session: 0, day, regime: Regime::TrendUp, probability: 0.6, won: true, poisoned: false };
+        let truth = Truth {
+            session: 0,
+            day,
+            regime: Regime::TrendUp,
+            probability: 0.6,
+            won: true,
+            pnl: 120.5,
+            poisoned: false,
+        };
         let line = r#"{"type":"outcome","trade_id":"T-1","outcome_metrics":{"exit_at":"2025-10-09T09:00:00Z","pnl":120.5,"exit_reason":"signal"}}"#;
         Action { at, trade_id: TradeId::new("T-1").unwrap(), kind, again, line: line.to_owned(), truth }
     }

@@ -33,6 +33,8 @@ pub struct Truth {
     pub probability: f64,
     /// Whether there was a profit.
     pub won: bool,
+    /// What it made after costs, at the strategy's own size, in account currency.
+    pub pnl: f64,
     /// Whether the outcome is reported as the opposite of what happened.
     pub poisoned: bool,
 }
@@ -150,7 +152,8 @@ impl Sessions {
         let last = session.bars.get(index + ending.bars)?;
         let poisoned = self.courier.poisons(self.options.poison, self.number);
         let outcome = self.outcome(bar.close, side, ending, moment(opening, last, ending.moment), poisoned)?;
-        let truth = Truth { session: self.number, day, regime, probability, won: ending.won, poisoned };
+        let pnl = cents(ending.ticks * self.venue.instrument.tick_value - self.options.costs);
+        let truth = Truth { session: self.number, day, regime, probability, won: ending.won, pnl, poisoned };
         let delivered = self.courier.deliver(signal.at, outcome.exit_at);
         if let Inputs::Snapshot(snapshot) = &mut signal.inputs {
             self.courier.lose(snapshot);

@@ -1,14 +1,28 @@
 //! A daemon of values: what the actors decide, by the same functions, without actors, socket or disk. It performs the
 //! steps of a demonstration, so that hundreds of them take minutes, and so that a real daemon can be compared with it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what tests and examples share may fail loudly"
+)]
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use serde_json::{Value, json};
 use vigie::{
-    actors::{history::desk_keeps, learning::settings},
+    actors::{
+        history::desk_keeps,
+        learning::settings,
+        monitor::against,
+        scored::{Scored, Signals},
+    },
     config::{Config, Sections},
     domain::{
-        Arm, Event, EventKind, SignalLine, Timestamp, VersionId,
+        Arm, Event, EventKind, Money, Outcome, Signal, SignalLine, Timestamp, TradeId, VersionId,
         event::{By, Level},
         lifecycle::{State, Transition},
     },
@@ -19,10 +33,13 @@ use vigie::{
         case::Case,
         desk::{Desk, Entry},
         experiment::Criteria,
+        gradual::Gradual,
         past::{Happening, Past, consequences},
         promotion::{Step as Promotion, after_test, to_staging, to_test},
+        roster::Plan,
         routing::Splits,
         serving::{Scope, Served, Serving},
+        watch::{Judgement, Measures, News, Subject, Watch, adjustment, closed_news, follow, measures, scored_news},
     },
     sim::{
         demo::{Demo, Ledger as Found, Step},
@@ -50,6 +67,15 @@ pub struct Core {
     trainings: u64,
     pub found: Found,
     row: Vec<f64>,
+    entries: HashMap<TradeId, Entry>,
+    /// What the monitor would read from the journal, and where each trade is in it.
+    scored: Signals,
+    places: HashMap<TradeId, usize>,
+    schema: Schema,
+    watch: Watch,
+    heard: Vec<News>,
+    subjects: BTreeMap<VersionId, Subject>,
+    gradual: BTreeMap<VersionId, Gradual>,
 }
 
 impl Core {
@@ -72,6 +98,14 @@ impl Core {
             trainings: 0,
             found: Found::default(),
             row: Vec::new(),
+            entries: HashMap::new(),
+            scored: Signals::default(),
+            places: HashMap::new(),
+            schema: Schema::built_in(),
+            watch: Watch::default(),
+            heard: Vec::new(),
+            subjects: BTreeMap::new(),
+            gradual: BTreeMap::new(),
         };
         core.publish();
         core
@@ -117,8 +151,41 @@ impl Core {
         };
         self.seq += 2;
         self.found.outcomes += 1;
-        self.history.outcomes.insert(signal.trade_id.clone(), outcome.unwrap());
+        let outcome = outcome.unwrap();
+        let row = self.pipeline.inputs(&signal).unwrap().to_vec();
+        self.note(&signal, None, row);
+        self.closed_at_own_size(&signal.trade_id, outcome);
         self.history.signals.push(signal);
+    }
+
+    /// What the journal would hold of a signal, for the monitor.
+    fn note(&mut self, signal: &Signal, entry: Option<&Entry>, row: Vec<Option<f64>>) {
+        self.places.entry(signal.trade_id.clone()).or_insert(self.scored.signals.len());
+        self.scored.signals.push(Scored {
+            signal: signal.clone(),
+            received_at: entry.map_or(signal.at, |_| self.now),
+            decision: entry.map(|entry| entry.decision.clone()),
+            row,
+            opinions: entry.map(|entry| entry.opinions.clone()).unwrap_or_default(),
+            outcome: None,
+            pnl: None,
+        });
+    }
+
+    /// An outcome with its pnl at the strategy's own size, as everything that learns from it sees it. Whether it is new.
+    fn closed_at_own_size(&mut self, trade_id: &TradeId, mut outcome: Outcome) -> bool {
+        if self.history.outcomes.contains_key(trade_id) {
+            return false;
+        }
+        if let Some(entry) = self.entries.get(trade_id) {
+            let own = outcome.pnl.and_then(|pnl| entry.at_own_size(pnl.get()));
+            outcome.pnl = own.and_then(|pnl| Money::new(pnl).ok());
+        }
+        let scored = &mut self.scored.signals[self.places[trade_id]];
+        scored.pnl = outcome.pnl.map(|pnl| pnl.get());
+        scored.outcome = Some((self.now.max(outcome.exit_at), outcome.clone()));
+        self.history.outcomes.insert(trade_id.clone(), outcome);
+        true
     }
 
     fn score(&mut self, demo: &mut Demo, line: &str) {
@@ -127,17 +194,25 @@ impl Core {
         self.now = self.now.max(signal.at);
         let first = self.past.desk.entry(&signal.trade_id).map(|entry| entry.opinions.clone()).unwrap_or_default();
         let inputs = self.pipeline.inputs(&signal).unwrap();
+        let inputs_row = inputs.to_vec();
         let scored = self.serving.answer(&self.config.policy, &signal, inputs, None, &first, &mut self.row);
         self.seq += 1;
         self.found.take(self.seq, Some(&scored.decision), &signal.trade_id, &scored.opinions);
         let instrument = self.config.symbols.get(&signal.symbol);
         let (arm, size) = (scored.decision.arm, scored.decision.size);
         let entry = Entry::of_signal(&signal, &self.config.calendar, instrument, scored.decision, scored.opinions);
-        self.take(Happening::Scored { at: self.now, entry: Box::new(entry) });
+        self.take(Happening::Scored { at: self.now, entry: Box::new(entry.clone()) });
         let trade_id = signal.trade_id.clone();
-        if !self.history.signals.iter().rev().take(50).any(|known| known.trade_id == trade_id) {
-            self.history.signals.push(signal);
+        if !self.places.contains_key(&trade_id) {
+            self.note(&signal, Some(&entry), inputs_row.clone());
+            self.history.signals.push(signal.clone());
         }
+        if arm == Arm::Ml {
+            self.history.heard.insert(trade_id.clone());
+        }
+        let news = scored_news(self.now, &entry, inputs_row, signal.trend());
+        self.entries.entry(trade_id.clone()).or_insert(entry);
+        self.hear(news.unwrap_or(News::Time(self.now)));
         demo.answered(&trade_id, Answered { arm, size });
         assert!(arm == Arm::Ml || size == 1.0);
     }
@@ -146,13 +221,17 @@ impl Core {
         match message::decode(line.as_bytes()).body.unwrap() {
             Request::Outcome(request) => {
                 self.now = self.now.max(request.outcome.exit_at);
-                let known = self.history.outcomes.insert(request.trade_id.clone(), request.outcome.clone());
-                self.found.outcomes += u64::from(known.is_none());
-                self.seq += u64::from(known.is_none());
+                if !self.closed_at_own_size(&request.trade_id, request.outcome.clone()) {
+                    return;
+                }
+                self.found.outcomes += 1;
+                self.seq += 1;
+                let news = closed_news(self.now, &self.entries[&request.trade_id], &request.outcome);
                 let (trade_id, outcome) = (request.trade_id, Box::new(request.outcome));
                 let trips = self.take(Happening::Closed { at: self.now, trade_id, echo: None, outcome });
                 let kinds = consequences(self.past.trials.roster(), trips);
                 self.happen(kinds);
+                self.hear(news);
             }
             Request::Skip(skip) => {
                 self.seq += 1;
@@ -170,6 +249,7 @@ impl Core {
         for kind in kinds {
             self.seq += 1;
             self.tried.apply(&kind);
+            follow(&mut self.gradual, &self.config.gradual, &kind);
             let event = Event { at: self.now, kind };
             self.events.push((self.seq, event.clone()));
             self.take(Happening::Event(event));
@@ -198,6 +278,67 @@ impl Core {
             Some(reason) => Serving::locked(epoch, reason, splits),
             None => Serving { epoch, lock: None, scopes, splits },
         };
+    }
+
+    /// The monitor hears of it, and what it finds of a day that has closed is acted on.
+    fn hear(&mut self, news: News) {
+        self.keep_up();
+        if !matches!(news, News::Time(_)) {
+            self.heard.push(news.clone());
+        }
+        let judged = self.watch.hear(&self.config.monitoring.watch, &self.config.calendar, news);
+        judged.into_iter().for_each(|judgement| self.judged(judgement));
+    }
+
+    /// Watches those who are in service now. While all are locked, those who were go on being watched.
+    fn keep_up(&mut self) {
+        let roster = self.past.trials.roster();
+        if roster.lock().is_some() {
+            return;
+        }
+        let of = |plan: Plan| plan.production.into_iter().chain(plan.test).chain(plan.shadows);
+        let versions: Vec<VersionId> = roster.plan().into_values().flat_map(of).collect();
+        let known: Vec<VersionId> = self.watch.versions().cloned().collect();
+        let options = &self.config.monitoring.watch;
+        if versions.iter().all(|version| known.contains(version)) {
+            if known.len() != versions.len() {
+                self.watch.serve(options, &versions, |_| Subject::default());
+            }
+            return;
+        }
+        for version in versions.iter().filter(|version| !known.contains(version)) {
+            let (record, served) = &self.records[version];
+            let subject = against(record, served, &self.schema, &self.config, &self.scored);
+            self.subjects.insert(version.clone(), subject);
+        }
+        self.watch = Watch::default();
+        self.watch.serve(options, &versions, |version| self.subjects.get(version).cloned().unwrap_or_default());
+        for news in &self.heard {
+            // what followed was done when it happened
+            let _judged = self.watch.hear(options, &self.config.calendar, news.clone());
+        }
+    }
+
+    fn judged(&mut self, judgement: Judgement) {
+        let (version, unstable) = (judgement.version.clone(), judgement.day_close.unstable);
+        let Some(found) = measures(self.past.trials.roster(), judgement) else { return };
+        let Measures { mut alerts, lock, train, judged, out } = found;
+        alerts.extend(lock);
+        alerts.push(judged);
+        self.happen(alerts);
+        match out {
+            Some(out) => self.happen(vec![out]),
+            None => {
+                let called_for = self.gradual.get(&version).map_or(1.0, Gradual::share);
+                let adjusted = adjustment(self.past.trials.roster(), &version, called_for, unstable);
+                self.happen(adjusted.into_iter().flat_map(|(told, shared)| [told, shared]).collect());
+            }
+        }
+        if train.is_some() {
+            let message = format!("a successor of {version} is being trained: training {}", self.trainings + 1);
+            self.happen(vec![EventKind::Alert { level: Level::Warning, code: "retrain".into(), message }]);
+            self.train(&Order { symbol: version.symbol, model: None, target: None, days: None });
+        }
     }
 
     /// Takes every step that follows from the evidence.

@@ -27,6 +27,12 @@ pub(super) fn of(reader: &Reader, config: &Config, past: &Signals, version: &Ver
     let record = models::record(reader, version)?;
     let schema = Schema::new(&config.features.extra).map_err(|error| error.to_string())?;
     let served = models::served(reader, version, &schema).map_err(|error| error.to_string())?;
+    Ok(against(&record, &served, &schema, config, past))
+}
+
+/// What the version of `record`, loaded as `served` for rows of `schema`, is judged against, given the trades of the past.
+pub fn against(record: &VersionRecord, served: &Served, schema: &Schema, config: &Config, past: &Signals) -> Subject {
+    let version = &record.id;
     let own = |scored: &&Scored| scored.signal.symbol == version.symbol;
     let learnt: Vec<&Scored> = past
         .signals
@@ -34,7 +40,7 @@ pub(super) fn of(reader: &Reader, config: &Config, past: &Signals, version: &Ver
         .filter(own)
         .filter(|scored| (record.training.first..=record.training.last).contains(&scored.signal.at))
         .collect();
-    let tested = tested(past.signals.iter().filter(own), &record, &served, config);
+    let tested = tested(past.signals.iter().filter(own), record, served, config);
     let (names, places): (Vec<Box<str>>, Vec<usize>) =
         record.reference.inputs.keys().filter_map(|name| Some((name.clone(), schema.position(name)?))).unzip();
     let column = |place: &usize| learnt.iter().map(|s| s.row.get(*place).copied().flatten()).collect();
@@ -43,9 +49,9 @@ pub(super) fn of(reader: &Reader, config: &Config, past: &Signals, version: &Ver
     let watch = &config.monitoring.watch;
     let inputs = names.iter().filter_map(|name| record.reference.inputs.get(name).cloned()).collect();
     let variance = record.reference.score.as_ref().map_or(0.0, |score| score.sd() * score.sd());
-    let (scores, scored_days) = scores(past.signals.iter().filter(own), &record, &served);
+    let (scores, scored_days) = scores(past.signals.iter().filter(own), record, served);
     let enough = tested.len() >= watch.health.min_trades;
-    let validated = if enough { Validated::of(&tested, variance) } else { told(&record, variance) };
+    let validated = if enough { Validated::of(&tested, variance) } else { told(record, variance) };
     let usual = if enough {
         Subject::usual(&tested.iter().filter(|trade| trade.taken).map(|trade| trade.pnl).collect::<Vec<_>>())
     } else {
@@ -53,15 +59,15 @@ pub(super) fn of(reader: &Reader, config: &Config, past: &Signals, version: &Ver
         let rate = record.training.wins as f64 / record.training.rows as f64;
         Usual { win_rate: Some(rate), pnl_sd: standard_deviation(&pnl) }
     };
-    Ok(Subject {
+    Subject {
         thresholds: Subject::thresholds(&columns, span, &watch.monitor, &watch.budget),
         score_limit: Subject::score_limit(&scores, scored_days, &watch.monitor, &watch.budget, watch.health.act_level),
-        learnt: record.reference.score.map(|score| Learnt { names, inputs, score }),
+        learnt: record.reference.score.clone().map(|score| Learnt { names, inputs, score }),
         places,
         question: *served.question(),
         validated,
         usual,
-    })
+    }
 }
 
 /// The trades after those it learnt from that were closed when it was made: what it was tested on.

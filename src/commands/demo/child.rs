@@ -15,26 +15,8 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{actors::daemon::SOCKET_FILE, clock::Stopwatch};
+use crate::{actors::daemon::SOCKET_FILE, clock::Stopwatch, sim::demo::SETTINGS};
 
-/// What differs from the built-in configuration, and is told.
-const CONFIG: &str = "\
-# a busy machine must not turn answers into baselines: the story would depend on it
-server.deadline_us = 1000000
-# a year of nine signals a day has few trades to test on
-training.min_test_trades = 100
-# repeated less often, to be done in a second or two
-validation.bootstrap = 60
-validation.null = 60
-validation.importance = 5
-monitor.budget_resamples = 40
-# the simulated market has moods of weeks: over windows of a hundred signals they look like faults, and a test at every
-# day is taken for one
-monitor.window = 400
-health.score_psi = 2.0
-health.act_level = 0.0005
-log.level = \"info\"
-";
 /// The file of it in the folder.
 const CONFIG_FILE: &str = "config.toml";
 /// How long the daemon may take to begin or to end on a busy machine.
@@ -55,12 +37,12 @@ pub(in crate::commands) struct Daemon {
 impl Daemon {
     /// What is set otherwise than built in, line by line.
     pub(super) fn settings() -> impl Iterator<Item = &'static str> {
-        CONFIG.lines().filter(|line| !line.starts_with('#') && !line.starts_with("log"))
+        SETTINGS.lines().filter(|line| !line.starts_with('#') && !line.starts_with("log"))
     }
 
     /// Starts one in `folder` and waits until it answers.
     pub(super) fn start(folder: &Path) -> anyhow::Result<Self> {
-        Self::start_with(folder, CONFIG, &[])
+        Self::start_with(folder, SETTINGS, &[])
     }
 
     /// Starts one in `folder` with the configuration `config` and these arguments more.
@@ -176,6 +158,6 @@ impl Drop for Daemon {
 mod tests {
     #[test]
     fn the_configuration_of_the_demonstration_is_one() {
-        crate::config::Config::parse("demo.toml", super::CONFIG).unwrap();
+        crate::config::Config::parse("demo.toml", super::SETTINGS).unwrap();
     }
 }

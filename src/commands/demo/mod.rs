@@ -32,6 +32,7 @@ use crate::{
     config::Config,
     domain::Symbol,
     journal::Reader,
+    report::Ending,
     sim::{
         Scenario, Venue,
         demo::{Demo as Play, Ledger, NOTICE, Step},
@@ -160,7 +161,12 @@ impl Demo {
             .checks
             .iter()
             .map(|check| {
-                vec![if check.ok { "  yes" } else { "  NO" }.to_owned(), check.what.clone(), check.found.clone()]
+                let mark = match check.ending {
+                    Ending::AsTold => "  yes",
+                    Ending::Better => "  better",
+                    Ending::Worse => "  NO",
+                };
+                vec![mark.to_owned(), check.what.clone(), check.found.clone()]
             })
             .collect();
         tell(terminal::table(&checks))?;
@@ -173,7 +179,7 @@ impl Demo {
             report.next.iter().map(|(command, what)| vec![format!("  {command}"), what.clone()]).collect();
         tell(terminal::table(&next).trim_end())?;
         tell(format_args!("  measured  {took} in all"))?;
-        match report.checks.iter().filter(|check| !check.ok).count() {
+        match report.checks.iter().filter(|check| !check.ok()).count() {
             0 => Ok(()),
             failed => {
                 bail!("{failed} of {} things that should have happened did not; see NO above", report.checks.len())

@@ -9,8 +9,10 @@ mod chronicle;
 mod drift;
 mod ledger;
 mod operator;
+mod settings;
 mod silence;
 mod story;
+mod tally;
 mod telling;
 mod verdict;
 
@@ -41,7 +43,12 @@ use crate::{
     rules::roster::Roster,
 };
 
-pub use self::{ledger::Ledger, telling::NOTICE};
+pub use self::{
+    ledger::Ledger,
+    settings::SETTINGS,
+    tally::{Blamed, Tally},
+    telling::NOTICE,
+};
 
 /// Sessions of the history.
 const HISTORY_SESSIONS: usize = HISTORY as usize * SESSIONS_PER_MONTH;
@@ -127,7 +134,9 @@ pub struct Demo {
     /// When an input was found to have drifted.
     drifts: Vec<Timestamp>,
     /// Versions that were rolled back for what they did themselves.
-    blamed: usize,
+    blamed: Vec<Blamed>,
+    /// How often a version lost a part of its say.
+    shrunk: usize,
     failed: Vec<String>,
 }
 
@@ -197,7 +206,8 @@ impl Demo {
             kills: Vec::new(),
             silent: Vec::new(),
             drifts: Vec::new(),
-            blamed: 0,
+            blamed: Vec::new(),
+            shrunk: 0,
             failed: Vec::new(),
         })
     }
@@ -313,17 +323,22 @@ impl Demo {
 
     /// Takes in an event of the journal.
     pub fn event(&mut self, seq: u64, event: &Event) {
-        let was_silent = self.chronicle.is_silent();
+        let (was_silent, before) = (self.chronicle.is_silent(), self.roster.clone());
         self.roster.apply(&event.kind);
         self.chronicle.event(seq, event);
         match &event.kind {
             EventKind::Latched { .. } | EventKind::Locked { .. } => self.operator.silenced(self.session),
-            EventKind::Moved { step: Transition::RollBack | Transition::RollBackTest, reason, .. }
-                if !reason.contains("of the account") =>
-            {
-                self.blamed += 1;
+            EventKind::Moved {
+                version,
+                step: step @ (Transition::RollBack | Transition::RollBackTest),
+                reason,
+                ..
+            } if !reason.contains("of the account") => {
+                let (version, from, reason) = (version.clone(), step.edge().0, reason.clone());
+                self.blamed.push(Blamed { version, from, at: event.at, reason });
             }
             EventKind::Resumed { .. } => self.operator.resumed(),
+            EventKind::Shared { version, share, .. } => self.shrunk += usize::from(*share < before.share(version)),
             EventKind::Trained { .. } => self.operator.trained(self.session),
             EventKind::Alert { code, level, .. } if &**code == "drift" && *level > Level::Info => {
                 self.drifts.push(event.at);

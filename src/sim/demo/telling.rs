@@ -4,7 +4,7 @@
 use super::{Demo, Ledger, chronicle, drift, operator, silence::Silence, verdict::date};
 use crate::{
     domain::{Timestamp, lifecycle::State},
-    report::{Check, Report},
+    report::{Check, Ending, Report},
     sim::Scenario,
     stats::risk::max_drawdown,
 };
@@ -42,7 +42,8 @@ impl Demo {
 
     /// What came of it, in one sentence.
     pub fn lead(&self, checks: &[Check]) -> String {
-        let failed = checks.iter().filter(|check| !check.ok).count();
+        let failed = checks.iter().filter(|check| !check.ok()).count();
+        let better = checks.iter().filter(|check| check.ending == Ending::Better).count();
         let promoted = self.chronicle.times(State::Production);
         let story = match promoted.as_slice() {
             [] => "No version earned production".to_owned(),
@@ -59,6 +60,7 @@ impl Demo {
             silences => format!("; {silences} silenced the models"),
         };
         let verdict = match failed {
+            0 if better > 0 => "It ended better than told; the checks say why.".to_owned(),
             0 => "All that should have happened happened.".to_owned(),
             1 => "One thing that should have happened did not.".to_owned(),
             n => format!("{n} things that should have happened did not."),
@@ -83,13 +85,23 @@ impl Demo {
     /// allows in the time that versions were watched until then.
     pub fn false_alarms(&self, per_quarter: f64) -> String {
         let until = self.change().min(self.now);
-        let found = self.drifts.iter().filter(|at| **at <= until).count();
-        let budgeted = per_quarter * self.chronicle.watched_days(until) / DAYS_PER_QUARTER;
+        let (found, budgeted) = (self.false_drifts(), per_quarter * self.watched_quarters());
         let until = if until < self.now { format!(" until {}", date(until)) } else { String::new() };
         format!(
             "{found} alarms of drift while nothing had drifted{until}, against {budgeted:.1} that the budget allows; the story \
              tells the first of each month"
         )
+    }
+
+    /// Alarms of drift before anything had drifted in truth.
+    pub(super) fn false_drifts(&self) -> usize {
+        let until = self.change().min(self.now);
+        self.drifts.iter().filter(|at| **at <= until).count()
+    }
+
+    /// Quarters in which versions were watched until then, each by itself.
+    pub(super) fn watched_quarters(&self) -> f64 {
+        self.chronicle.watched_days(self.change().min(self.now)) / DAYS_PER_QUARTER
     }
 
     /// Figures of the policies, by row; the first row is the head.

@@ -3,8 +3,8 @@
 
 use super::{Demo, Ledger};
 use crate::{
-    domain::{Timestamp, lifecycle::State},
-    report::Check,
+    domain::{Timestamp, VersionId, lifecycle::State},
+    report::{Check, Ending},
     sim::Scenario,
 };
 
@@ -82,36 +82,67 @@ impl Demo {
         let locks = self.silent.iter().filter(|silence| silence.lock).count();
         let silences = Some(self.silences()).filter(|silences| !silences.is_empty());
         let silences = silences.unwrap_or_else(|| "nothing".to_owned());
-        let found = format!("{} versions for what they did; {silences} silenced the models", self.blamed);
-        check("no good version is taken down", found, self.blamed == 0 && locks == 0)
+        let found = format!("{} versions for what they did; {silences} silenced the models", self.blamed.len());
+        check("no good version is taken down", found, self.blamed.is_empty() && locks == 0)
     }
 
     fn emergency(&self) -> Check {
-        let found = match self.silences() {
-            silences if silences.is_empty() => "nothing silenced the models".to_owned(),
-            silences => format!("{silences} silenced the models"),
-        };
-        let taken_down = self.taken_down();
-        let ok = taken_down.ok && self.silent.iter().any(|silence| silence.emergency);
-        check(
-            "an emergency silences the models and takes the version down",
-            format!("{}, {found}", taken_down.found),
-            ok,
-        )
+        let what = "an emergency silences the models and takes the version down";
+        let silences = Some(self.silences()).filter(|silences| !silences.is_empty());
+        let silences = format!("{} silenced the models", silences.unwrap_or_else(|| "nothing".to_owned()));
+        let during = self.silent.iter().any(|silence| silence.emergency);
+        match (self.first_gone(), during) {
+            (Some((version, at)), true) => check(what, format!("{}, {silences}", self.gone(version, at)), true),
+            (Some((version, at)), false) => {
+                let found = format!("{}: the monitor found it before any emergency", self.gone(version, at));
+                otherwise(what, found)
+            }
+            (None, _) => self.kept_to_the_end(what, &silences),
+        }
     }
 
     fn taken_down(&self) -> Check {
-        let change = self.change();
-        let gone = self.chronicle.times(State::RolledBack).into_iter().find(|(_, at)| *at >= change);
         let what = "the version is taken down";
-        match gone {
-            Some((version, at)) => {
-                let days = at.duration_since(change).as_secs_f64() / 86_400.0;
-                let found = format!("{version}, {} ({days:.0} days after the change)", date(at));
-                check(what, found, true)
-            }
-            None => check(what, "none did".to_owned(), false),
+        match self.first_gone() {
+            Some((version, at)) => check(what, self.gone(version, at), true),
+            None => check(what, "none was".to_owned(), false),
         }
+    }
+
+    /// The first version that was rolled back after the market changed.
+    fn first_gone(&self) -> Option<(&VersionId, Timestamp)> {
+        let change = self.change();
+        self.chronicle.times(State::RolledBack).into_iter().find(|(_, at)| *at >= change)
+    }
+
+    fn gone(&self, version: &VersionId, at: Timestamp) -> String {
+        let days = at.duration_since(self.change()).as_secs_f64() / 86_400.0;
+        format!("{version} was rolled back on {} ({days:.0} days after the change)", date(at))
+    }
+
+    /// The version in production when the market changed, if it is there still.
+    fn unmoved(&self) -> Option<&VersionId> {
+        let change = self.change();
+        let stands = |stages: &[(State, Timestamp)]| {
+            stages.last().is_some_and(|(state, at)| *state == State::Production && *at <= change)
+        };
+        let found = self.chronicle.stages.iter().find(|(_, stages)| stands(stages));
+        found.map(|(version, _)| version)
+    }
+
+    /// Nothing was taken down after the change: better than told where the version in production went on earning more
+    /// than the strategy alone, in truth.
+    fn kept_to_the_end(&self, what: &str, also: &str) -> Check {
+        let Some(version) = self.unmoved() else {
+            return check(what, format!("no version was in production when the market changed; {also}"), false);
+        };
+        let change = self.change();
+        let since = self.execution.all_closed().iter().filter(|trade| trade.at > change);
+        let (traded, own) = since.fold((0.0, 0.0), |(traded, own), trade| (traded + trade.traded, own + trade.own));
+        let found = format!(
+            "{version} stayed in production: since the change {traded:.0} was traded, {own:.0} by the strategy alone; {also}"
+        );
+        if traded > own { otherwise(what, found) } else { check(what, found, false) }
     }
 
     fn killed(&self) -> Check {
@@ -121,8 +152,13 @@ impl Demo {
             format!("{when}: {}", if same(kill) { "as before" } else { "different" })
         });
         let found: Vec<String> = all.collect();
-        let ok = self.kills.len() == 2 && self.kills.iter().all(same);
-        check("a kill changes nothing: arms and latches are kept", found.join(", "), ok)
+        let what = "a kill changes nothing: arms and latches are kept";
+        let all_same = !self.kills.is_empty() && self.kills.iter().all(same);
+        // without an emergency there is none in which it could be killed
+        if all_same && !self.silent.iter().any(|silence| silence.emergency) {
+            return otherwise(what, format!("{}; there was no emergency", found.join(", ")));
+        }
+        check(what, found.join(", "), all_same && self.kills.len() == 2)
     }
 
     fn drift_noticed(&self) -> Check {
@@ -137,7 +173,10 @@ impl Demo {
             "{drifts} alerts of drift, {gone} rolled back, {trained} trained and {again} validated after the change"
         );
         let what = "the change is noticed, and what is in service is proven anew";
-        check(what, found, drifts + gone > 0 && trained + again > 0)
+        if drifts + gone > 0 && trained + again > 0 {
+            return check(what, found, true);
+        }
+        self.kept_to_the_end(what, &found)
     }
 
     /// How far a version came by evidence after the change, and whether it is one that had been there before.
@@ -153,6 +192,7 @@ impl Demo {
                 let which = if is_new { "trained since" } else { "the one from before, validated anew" };
                 check(what, format!("{version}, {which}: {how} since {}", date(at)), true)
             }
+            None if self.first_gone().is_none() => self.kept_to_the_end(what, "nothing had to be tried"),
             None => check(what, "none was".to_owned(), false),
         }
     }
@@ -167,7 +207,13 @@ impl Demo {
 }
 
 fn check(what: &str, found: String, ok: bool) -> Check {
-    Check { what: what.to_owned(), found, ok }
+    let ending = if ok { Ending::AsTold } else { Ending::Worse };
+    Check { what: what.to_owned(), found, ending }
+}
+
+/// Better than told; `found` says why.
+fn otherwise(what: &str, found: String) -> Check {
+    Check { what: what.to_owned(), found, ending: Ending::Better }
 }
 
 pub(super) fn date(at: Timestamp) -> String {

@@ -1,0 +1,150 @@
+//! Whole lives of models: every scenario of `vigie demo` on the pure core, over many seeds.
+
+#[path = "../../tests/common/core.rs"]
+mod core;
+
+use std::collections::BTreeMap;
+
+use vigie::{
+    config::Config,
+    domain::{Symbol, Timestamp, lifecycle::State},
+    report::Ending,
+    sim::{
+        Scenario, Venue,
+        demo::{Demo, SETTINGS, Tally},
+    },
+};
+
+use self::core::Core;
+use crate::table::{Printer, Table};
+
+/// The lives of models.
+pub const TABLE: Table = Table {
+    name: "lives",
+    says: "a good version stays, a broken one goes and a successor comes by its gates, and nothing is promoted for nothing",
+    runs: 200,
+    print,
+};
+
+/// Months of the simulation: the year of the demonstration, and another one so that each rollback is followed for a year.
+const MONTHS: [(&str, u32); 1] = [("a year", 12)];
+/// Days of a year.
+const YEAR: f64 = 365.25;
+/// Seeds that are listed at most.
+const LISTED: usize = 40;
+
+fn print(printer: &mut Printer) {
+    let budget = Config::builtin().map_or(f64::NAN, |config| config.monitoring.watch.budget.false_alarms);
+    let only: Option<String> = std::env::var("LIVES").ok();
+    for scenario in Scenario::ALL.into_iter().filter(|s| only.as_ref().is_none_or(|only| only == s.name())) {
+        for (_, months) in MONTHS {
+            let played = printer.each(|seed| tally(scenario, seed, months));
+            scenario_says(printer, scenario, &played, budget);
+        }
+    }
+}
+
+fn tally(scenario: Scenario, seed: u64, months: u32) -> Result<Tally, String> {
+    let config = Config::parse("demo", SETTINGS).map_err(|errors| errors.to_string())?;
+    let symbol = Symbol::new("ES").map_err(|error| error.to_string())?;
+    let instrument = *config.symbols.get(&symbol).ok_or("ES is not configured")?;
+    let venue = Venue { symbol, instrument, calendar: config.calendar.clone() };
+    let mut demo = Demo::new(scenario, seed, months, venue).map_err(|error| error.to_string())?;
+    let mut core = Core::new(config);
+    core.play(&mut demo);
+    Ok(demo.tally(&core.found))
+}
+
+/// The share of `some` in `of`, with its standard error, in per cent.
+fn share(some: usize, of: usize) -> String {
+    if of == 0 {
+        return "-".to_owned();
+    }
+    let share = some as f64 / of as f64;
+    let error = (share * (1.0 - share) / of as f64).sqrt();
+    format!("{:.1} ± {:.1} % ({some} of {of})", 100.0 * share, 100.0 * error)
+}
+
+fn mean(values: &[f64]) -> String {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
+    format!("{mean:.2} ± {:.2}", (variance / n).sqrt())
+}
+
+fn scenario_says(printer: &mut Printer, scenario: Scenario, played: &[Result<Tally, String>], budget: f64) {
+    let all: Vec<(u64, &Tally)> =
+        (1..).zip(played).filter_map(|(seed, tally)| Some((seed, tally.as_ref().ok()?))).collect();
+    let count = |has: &dyn Fn(&Tally) -> bool| all.iter().filter(|(_, tally)| has(tally)).count();
+    println!("\n### {scenario}\n");
+    printer.columns(&["what", "share or mean, with its standard error"]);
+    let row = |printer: &mut Printer, what: &str, figure: String| printer.row(&[what.to_owned(), figure]);
+    for (what, ending) in [("as told", Ending::AsTold), ("better than told", Ending::Better), ("worse", Ending::Worse)]
+    {
+        row(printer, what, share(count(&|tally| tally.ending == ending), all.len()));
+    }
+    row(printer, "a version earned production", share(count(&|tally| tally.promoted > 0), all.len()));
+    row(
+        printer,
+        "a version earned production after the change",
+        share(count(&|tally| tally.promoted_after > 0), all.len()),
+    );
+    let down = |from: State| count(&|tally| tally.blamed_before.iter().any(|blamed| blamed.from == from));
+    row(printer, "taken down from production before any change", share(down(State::Production), all.len()));
+    row(printer, "taken out of its test before any change", share(down(State::AbTest), all.len()));
+    let gone = count(&|tally| tally.gone.is_some());
+    row(printer, "taken down after the change", share(gone, all.len()));
+    let within = |tally: &Tally, at: Option<Timestamp>| {
+        tally.gone.as_ref().zip(at).is_some_and(|((_, gone), at)| days(*gone, at) <= YEAR)
+    };
+    row(
+        printer,
+        "of these, a test begun again by its gates",
+        share(count(&|tally| within(tally, tally.tested_again)), gone),
+    );
+    row(printer, "of these, in production again", share(count(&|tally| within(tally, tally.back)), gone));
+    let alarms: usize = all.iter().map(|(_, tally)| tally.false_alarms).sum();
+    let quarters: f64 = all.iter().map(|(_, tally)| tally.watched_quarters).sum();
+    row(
+        printer,
+        "alarms of drift while nothing had drifted",
+        format!("{alarms} in {quarters:.0} watched quarters; {:.0} budgeted", budget * quarters),
+    );
+    row(printer, "emergencies a run", mean(&all.iter().map(|(_, tally)| tally.emergencies as f64).collect::<Vec<_>>()));
+    row(
+        printer,
+        "steps by which a say shrank, a run",
+        mean(&all.iter().map(|(_, tally)| tally.shrunk as f64).collect::<Vec<_>>()),
+    );
+    println!();
+    let mut failed: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    let mut better: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for (seed, tally) in &all {
+        for check in &tally.checks {
+            match check.ending {
+                Ending::AsTold => {}
+                Ending::Better => better.entry(&check.what).or_default().push(*seed),
+                Ending::Worse => failed.entry(&check.what).or_default().push(*seed),
+            }
+        }
+    }
+    for (word, seeds) in [("better", better), ("worse", failed)] {
+        for (what, seeds) in seeds {
+            let listed: Vec<String> = seeds.iter().take(LISTED).map(u64::to_string).collect();
+            let more = if seeds.len() > LISTED { ", ..." } else { "" };
+            println!("{word}: {what}: seeds {}{more}", listed.join(" "));
+        }
+    }
+    let reasons = all.iter().flat_map(|(seed, tally)| tally.blamed_before.iter().map(move |blamed| (seed, blamed)));
+    for (seed, blamed) in reasons.take(LISTED) {
+        println!("taken down: seed {seed}: {} from {}: {}", blamed.version, blamed.from, blamed.reason);
+    }
+    for (seed, error) in (1_u64..).zip(played).filter_map(|(seed, tally)| Some((seed, tally.as_ref().err()?))) {
+        println!("seed {seed} could not be played: {error}");
+    }
+    println!("{scenario} took {:.0} s so far", printer.seconds());
+}
+
+fn days(from: Timestamp, to: Timestamp) -> f64 {
+    to.duration_since(from).as_secs_f64() / 86_400.0
+}

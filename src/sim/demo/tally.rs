@@ -1,0 +1,82 @@
+//! What became of one demonstration, in figures that can be counted over many seeds.
+#![deny(clippy::indexing_slicing)]
+
+use super::{Demo, Ledger};
+use crate::{
+    domain::{Timestamp, VersionId, lifecycle::State},
+    report::{Check, Ending},
+};
+
+/// A version that was rolled back for what it did itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Blamed {
+    /// Which.
+    pub version: VersionId,
+    /// The state it was taken from: under test or in production.
+    pub from: State,
+    /// When.
+    pub at: Timestamp,
+    /// Why, in the words of the journal.
+    pub reason: String,
+}
+
+/// What became of a demonstration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tally {
+    /// How it ended: as badly as the worst of its checks, and better than told when one was and none was worse.
+    pub ending: Ending,
+    /// All that was checked.
+    pub checks: Vec<Check>,
+    /// Versions that came into production.
+    pub promoted: usize,
+    /// Of these, while nothing but false reports could have brought them there: from the poison on.
+    pub promoted_after: usize,
+    /// Rolled back while the market was as it had been: wrongly, if the version was any good.
+    pub blamed_before: Vec<Blamed>,
+    /// The first that was rolled back after the market changed, whoever is to blame.
+    pub gone: Option<(VersionId, Timestamp)>,
+    /// After that, when a version began a test by its gates.
+    pub tested_again: Option<Timestamp>,
+    /// And when one earned production.
+    pub back: Option<Timestamp>,
+    /// Alarms of drift while nothing had drifted.
+    pub false_alarms: usize,
+    /// Quarters in which a version was watched until then, each version by itself.
+    pub watched_quarters: f64,
+    /// Times in which an emergency silenced the models.
+    pub emergencies: usize,
+    /// Steps that the gradual say took: how often a share shrank.
+    pub shrunk: usize,
+}
+
+impl Demo {
+    /// What became of it, with what the journal holds in the end.
+    pub fn tally(&self, ledger: &Ledger) -> Tally {
+        let checks = self.checks(ledger);
+        let change = self.change();
+        let production = self.chronicle.times(State::Production);
+        let gone = self.chronicle.times(State::RolledBack).into_iter().find(|(_, at)| *at > change);
+        let after =
+            |state, since: Timestamp| self.chronicle.times(state).into_iter().map(|(_, at)| at).find(|at| *at > since);
+        let since = gone.map(|(_, at)| at);
+        Tally {
+            ending: ending(&checks),
+            promoted: production.len(),
+            promoted_after: production.iter().filter(|(_, at)| *at > change).count(),
+            blamed_before: self.blamed.iter().filter(|blamed| blamed.at < change).cloned().collect(),
+            gone: gone.map(|(version, at)| (version.clone(), at)),
+            tested_again: since.and_then(|since| after(State::AbTest, since)),
+            back: since.and_then(|since| after(State::Production, since)),
+            false_alarms: self.false_drifts(),
+            watched_quarters: self.watched_quarters(),
+            emergencies: self.silent.iter().filter(|silence| silence.emergency).count(),
+            shrunk: self.shrunk,
+            checks,
+        }
+    }
+}
+
+/// How all of it ended.
+pub(super) fn ending(checks: &[Check]) -> Ending {
+    checks.iter().map(|check| check.ending).max().unwrap_or(Ending::AsTold)
+}
