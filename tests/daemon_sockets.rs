@@ -298,7 +298,8 @@ fn poisoned(from: &str, to: &str) -> Vec<u8> {
     let version = version.replacen(from, to, 1);
     let digest = <blake2::Blake2b128 as blake2::Digest>::digest(&version);
     let checksum: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!(r#"{{"format":1,"checksum":"{checksum}","version":{version}}}"#).into_bytes()
+    let format = &whole["format"];
+    format!(r#"{{"format":{format},"checksum":"{checksum}","version":{version}}}"#).into_bytes()
 }
 
 #[test]
