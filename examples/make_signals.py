@@ -287,32 +287,35 @@ def trade(market, rng, day, signal, side):
         "bars_held": held,
         "mfe_ticks": best / TICK,
         "mae_ticks": worst / TICK,
+        "mfe_bars": outcome["best_held"],
     }
 
 
 def run(market, rng, side, distance):
-    """One possible future of a position: what it makes in points, why and when it ends, its best and worst."""
-    entry, best, worst, held = market.price, 0.0, 0.0, 0
+    """One possible future of a position: what it makes in points, why and when it ends, its best and worst, and the bar of
+    the best."""
+    entry, best, worst, held, best_held = market.price, 0.0, 0.0, 0, 0
     longest = LONGEST_TRADE if rng.random() < 0.95 else rng.randrange(2, 8)
     while True:
         bar = market.next_bar()
         if bar is None:
-            return ended(side * (market.price - entry), "session_end", max(held, 1), best, worst)
+            return ended(side * (market.price - entry), "session_end", max(held, 1), best, worst, best_held)
         held += 1
         for price in bar.prices[1:]:
             gain = side * (price - entry)
+            best_held = held if gain > best else best_held
             best, worst = max(best, gain), max(worst, -gain)
             if gain >= distance:
-                return ended(distance, "take_profit", held, best, worst)
+                return ended(distance, "take_profit", held, best, worst, best_held)
             if gain <= -distance:
-                return ended(-distance, "stop_loss", held, best, worst)
+                return ended(-distance, "stop_loss", held, best, worst, best_held)
         if held >= longest:
             reason = "time" if longest == LONGEST_TRADE else "signal"
-            return ended(side * (market.price - entry), reason, held, best, worst)
+            return ended(side * (market.price - entry), reason, held, best, worst, best_held)
 
 
-def ended(points, reason, held, best, worst):
-    return {"points": points, "reason": reason, "held": held, "best": best, "worst": worst}
+def ended(points, reason, held, best, worst, best_held):
+    return {"points": points, "reason": reason, "held": held, "best": best, "worst": worst, "best_held": best_held}
 
 
 def forget(signal, rng):

@@ -16,6 +16,8 @@ const ALL_DIFFERENT: &str = r#"
 [symbols.CL]
 tick = 0.01
 tick_value = 10
+[targets]
+stop_ticks = 12.0
 [trading_day]
 zone = "Europe/Paris"
 start = "18:30"
@@ -630,4 +632,4 @@ proptest! {
 }
 
 /// Of the built-in configuration; changes with every key and default.
-const GOLDEN_HASH: &str = "64e3fc2691219bea";
+const GOLDEN_HASH: &str = "31d680cad5b855e4";

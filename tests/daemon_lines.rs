@@ -238,7 +238,7 @@ fn outcomes_and_orders_at_fault() {
     an outcome without its time
       {"ok":false,"error":{"code":"missing_field","message":"outcome_metrics.exit_at: missing field `exit_at`","field":"outcome_metrics.exit_at"}}
     an outcome with an unknown field
-      {"ok":false,"id":"T-1","error":{"code":"unknown_field","message":"outcome_metrics.profit: unknown field `profit`, expected one of `exit_at`, `entry_price`, `exit_price`, `pnl`, `slippage_ticks`, `exit_reason`, `bars_held`, `mfe_ticks`, `mae_ticks`","field":"outcome_metrics.profit"}}
+      {"ok":false,"id":"T-1","error":{"code":"unknown_field","message":"outcome_metrics.profit: unknown field `profit`, expected one of `exit_at`, `entry_price`, `exit_price`, `pnl`, `slippage_ticks`, `exit_reason`, `bars_held`, `mfe_ticks`, `mae_ticks`, `mfe_bars`","field":"outcome_metrics.profit"}}
     an outcome of 1e999
       {"ok":false,"id":"T-1","error":{"code":"invalid_json","message":"not a JSON object: number out of range at byte 98","field":null}}
     a skip without reason

@@ -28,7 +28,7 @@ use vigie::{
     },
 };
 
-const ES: Instrument = Instrument { tick: 0.25, tick_value: 12.5 };
+const ES: Instrument = Instrument { tick: 0.25, tick_value: 12.5, stop_ticks: None };
 const TOLERANCE: f64 = 1e-12;
 
 fn fixture(name: &str) -> PathBuf {

@@ -6,7 +6,7 @@ use vigie::{
     models::{Labeller, Target, TargetKind, TargetValue, targets::risk},
 };
 
-const ES: Instrument = Instrument { tick: 0.25, tick_value: 12.5 };
+const ES: Instrument = Instrument { tick: 0.25, tick_value: 12.5, stop_ticks: None };
 
 /// A signal that risks 2 contracts over 8 ticks: R = 200.
 fn signal(contracts: &str, stop_ticks: &str) -> Signal {
@@ -27,9 +27,9 @@ fn features_only() -> Signal {
     SignalLine::parse(text.as_bytes()).unwrap_or_else(|error| unreachable!("{error}")).signal
 }
 
-fn outcome(pnl: Option<f64>, exit_reason: &str, bars_held: Option<f64>) -> Outcome {
+fn outcome(pnl: Option<f64>, exit_reason: &str, mfe_bars: Option<f64>) -> Outcome {
     let json = serde_json::json!({
-        "exit_at": "2015-01-05T16:00:00Z", "pnl": pnl, "exit_reason": exit_reason, "bars_held": bars_held,
+        "exit_at": "2015-01-05T16:00:00Z", "pnl": pnl, "exit_reason": exit_reason, "bars_held": 9, "mfe_bars": mfe_bars,
     });
     serde_json::from_value(json).unwrap_or_else(|error| unreachable!("{error}"))
 }
@@ -41,6 +41,11 @@ fn value(target: Target, signal: &Signal, outcome: &Outcome) -> Option<TargetVal
 #[test]
 fn what_is_at_risk_is_the_stop_in_money() {
     assert_eq!(risk(&signal("2", "8"), ES), Some(200.0));
+    let with_stop = Instrument { stop_ticks: Some(12.0), ..ES };
+    assert_eq!(risk(&signal("2", "8"), with_stop), Some(200.0), "the signal's own stop goes first");
+    assert_eq!(risk(&signal("2", "null"), with_stop), Some(300.0));
+    assert_eq!(risk(&features_only(), with_stop), Some(150.0), "of one contract");
+    assert_eq!(risk(&signal("2", "-8"), with_stop), None, "a stop that cannot be is not replaced");
     for signal in [signal("null", "8"), signal("2", "null"), signal("0", "8"), signal("2", "-8"), features_only()] {
         assert_eq!(risk(&signal, ES), None);
     }
@@ -51,10 +56,41 @@ fn a_good_signal_reached_its_target_or_made_half_of_what_it_risked() {
     let quality = |pnl, reason| value(Target::SignalQuality, &signal("2", "8"), &outcome(pnl, reason, None));
     let (yes, no) = (Some(TargetValue::Class(true)), Some(TargetValue::Class(false)));
     assert_eq!((quality(Some(100.0), "time"), quality(Some(99.99), "time")), (yes, no));
-    assert_eq!((quality(Some(-5.0), "take_profit"), quality(None, "take_profit")), (yes, yes));
-    assert_eq!(quality(None, "time"), None);
-    let unknown_risk = value(Target::SignalQuality, &features_only(), &outcome(Some(500.0), "time", None));
-    assert_eq!(unknown_risk, None, "without R nobody knows");
+    assert_eq!(quality(Some(-5.0), "take_profit"), yes);
+    assert_eq!((quality(None, "take_profit"), quality(None, "time")), (None, None));
+}
+
+/// A label that only winners had without a stop would make of every trade without one a winner.
+#[test]
+fn without_a_stop_no_exit_makes_a_good_signal() {
+    for reason in ["take_profit", "stop_loss", "time", "session_end", "signal"] {
+        let unknown_risk = value(Target::SignalQuality, &features_only(), &outcome(Some(500.0), reason, None));
+        assert_eq!(unknown_risk, None, "{reason}");
+    }
+}
+
+#[test]
+fn every_target_names_the_field_that_is_missing() {
+    let lacks = |target, signal: &Signal, outcome: &Outcome| {
+        Labeller::fit(target, &[-100.0, 0.0, 90.0, 30.0]).lacks(signal, outcome, ES)
+    };
+    let (stop, contracts) =
+        ("execution_context.risk_parameters.stop_ticks", "execution_context.risk_parameters.contracts");
+    let (full, no_pnl, no_best) = (
+        outcome(Some(5.0), "take_profit", Some(3.0)),
+        outcome(None, "take_profit", None),
+        outcome(Some(5.0), "time", None),
+    );
+    for target in Target::ALL {
+        assert_eq!(lacks(target, &signal("2", "8"), &full), None, "{target}");
+        let wanted = if target == Target::ExitTiming { "outcome_metrics.mfe_bars" } else { "outcome_metrics.pnl" };
+        assert_eq!(lacks(target, &signal("2", "8"), &no_pnl), Some(wanted), "{target}");
+        let of_risk = matches!(target, Target::SignalQuality | Target::SignalStrength);
+        assert_eq!(lacks(target, &features_only(), &full), of_risk.then_some(stop), "{target}");
+        assert_eq!(lacks(target, &signal("2", "null"), &full), of_risk.then_some(stop), "{target}");
+        assert_eq!(lacks(target, &signal("null", "8"), &full), of_risk.then_some(contracts), "{target}");
+    }
+    assert_eq!(lacks(Target::ExitTiming, &signal("2", "8"), &no_best), Some("outcome_metrics.mfe_bars"));
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn second(at: i64) -> Timestamp {
 }
 
 fn life(at: i64, exit_at: i64) -> Life {
-    Life { at: second(at), exit_at: second(exit_at) }
+    Life { at: second(at), exit_at: second(exit_at), known_at: second(exit_at) }
 }
 
 fn lives(spans: &[(i64, i64)]) -> Lives {

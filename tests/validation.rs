@@ -270,7 +270,7 @@ fn real_trades() -> Option<Examples> {
     }
     history.signals.sort_by_key(|signal| signal.at);
     let es = Symbol::new("ES").unwrap();
-    let symbols = BTreeMap::from([(es.clone(), Instrument { tick: 0.25, tick_value: 12.5 })]);
+    let symbols = BTreeMap::from([(es.clone(), Instrument { tick: 0.25, tick_value: 12.5, stop_ticks: None })]);
     let pipeline = Pipeline::new(symbols, calendar(), &design()).unwrap();
     let won = |_: &_, outcome: &vigie::domain::Outcome| Some(f64::from(u8::from(outcome.pnl?.get() > 0.0)));
     let (examples, warnings) = gather(&history, &es, pipeline, &calendar(), Goal::Profitability, &won).unwrap();

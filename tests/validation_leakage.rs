@@ -63,7 +63,8 @@ fn open_together(hidden: bool) -> Examples {
             let won = won ^ (rng.random::<f64>() < 0.1);
             (row.truth, row.pnl) = (f64::from(u8::from(won)), if won { 100.0 } else { -100.0 });
             row.values[0] = Some(exit_at.as_second() as f64);
-            row.life = Life { at: row.life.at, exit_at: if hidden { row.life.at } else { exit_at } };
+            let exit_at = if hidden { row.life.at } else { exit_at };
+            row.life = Life { at: row.life.at, exit_at, known_at: exit_at };
         }
     }
     planted::examples(Goal::SignalQuality, trades)

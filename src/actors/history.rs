@@ -48,6 +48,9 @@ pub fn read(reader: &Reader) -> Result<History, String> {
         match stored {
             Ok(StoredOutcome { record, .. }) => {
                 let outcome = record.at_own_size(answered.get(&record.trade_id));
+                if record.source == Source::Live {
+                    history.told_at.insert(record.trade_id.clone(), record.received_at);
+                }
                 history.outcomes.insert(record.trade_id, outcome);
             }
             Err(StoreError::BadRecord(bad)) => history.damaged.push(bad.to_string()),

@@ -31,7 +31,10 @@ use crate::{
 
 /// Reads every key, in the order of `config.toml`.
 pub(super) fn read(reader: &mut Reader<'_, '_>) -> Sections {
-    let (symbols, calendar, server, access) = (symbols(reader), trading_day(reader), server(reader), access(reader));
+    let mut symbols = symbols(reader);
+    let stop_ticks = stop_ticks(reader);
+    symbols.values_mut().for_each(|instrument| instrument.stop_ticks = stop_ticks);
+    let (calendar, server, access) = (trading_day(reader), server(reader), access(reader));
     let (policy, features, training) = (policy(reader), features(reader), learning::training(reader));
     Sections {
         validation: learning::validation(reader, &training, &policy),
@@ -56,6 +59,12 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Sections {
     }
 }
 
+/// The stop of signals that do not say; 0 is none.
+fn stop_ticks(reader: &mut Reader<'_, '_>) -> Option<f64> {
+    let ticks = reader.section("targets", AtReload).number("stop_ticks", 0.0..=1e6);
+    Some(ticks).filter(|ticks| *ticks > 0.0)
+}
+
 fn symbols(reader: &mut Reader<'_, '_>) -> BTreeMap<Symbol, Instrument> {
     let mut symbols = BTreeMap::new();
     reader.tables("symbols", AtReload, |name, mut at| {
@@ -63,6 +72,7 @@ fn symbols(reader: &mut Reader<'_, '_>) -> BTreeMap<Symbol, Instrument> {
         let instrument = Instrument {
             tick: at.number("tick", above(0.0, 1e6)),
             tick_value: at.number("tick_value", above(0.0, 1e6)),
+            stop_ticks: None,
         };
         symbols.insert(symbol, instrument);
         Ok::<_, InvalidId>(())

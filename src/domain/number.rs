@@ -44,6 +44,10 @@ impl Probability {
 impl Money {
     /// Nothing won, nothing lost.
     pub const ZERO: Self = Self(0.0);
+    /// The largest amount, won or lost, that figures are made of, in account currency: sums, squares and fourth powers of such
+    /// amounts stay far from what a number can hold. What a trade may be told to have made is bounded further, by
+    /// `guardian.max_trade_pnl`; journals and files of past trades may hold more.
+    pub const MOST: f64 = 1e12;
 
     /// Takes a finite amount.
     ///
@@ -56,6 +60,11 @@ impl Money {
     /// The amount in account currency.
     pub fn get(self) -> f64 {
         self.0
+    }
+
+    /// The amount, unless it is beyond [`Self::MOST`].
+    pub fn bounded(self) -> Option<f64> {
+        Some(self.0).filter(|amount| amount.abs() <= Self::MOST)
     }
 }
 

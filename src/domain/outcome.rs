@@ -29,6 +29,10 @@ pub struct Outcome {
     /// Maximum adverse excursion.
     #[serde(default)]
     pub mae_ticks: Number,
+    /// Bars from the entry to the maximum favourable excursion, at least 0. Not written where it is not known, as in records
+    /// of before there was such a field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mfe_bars: Number,
 }
 
 /// A signal that the trader did not take, and why.
@@ -55,6 +59,7 @@ impl Outcome {
             bars_held: None,
             mfe_ticks: None,
             mae_ticks: None,
+            mfe_bars: None,
         }
     }
 }

@@ -24,6 +24,10 @@ pub struct Instrument {
     pub tick: f64,
     /// What one tick of one contract is worth, in account currency, above 0.
     pub tick_value: f64,
+    /// How far the stop is of a signal that does not say, in ticks, above 0: `targets.stop_ticks`. `None` where that is not
+    /// known either.
+    #[serde(default)]
+    pub stop_ticks: Option<f64>,
 }
 
 /// How columns are put on one scale.

@@ -91,7 +91,10 @@ mod tests {
     use crate::{domain::SignalLine, features::Scaling};
 
     fn pipeline() -> Pipeline {
-        let symbols = BTreeMap::from([(Symbol::new("ES").unwrap(), Instrument { tick: 0.25, tick_value: 12.5 })]);
+        let symbols = BTreeMap::from([(
+            Symbol::new("ES").unwrap(),
+            Instrument { tick: 0.25, tick_value: 12.5, stop_ticks: None },
+        )]);
         let options = DesignOptions {
             scaling: Scaling::Standardise,
             clip_quantile: 0.001,

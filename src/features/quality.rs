@@ -219,7 +219,7 @@ mod tests {
     }
 
     fn check() -> QualityCheck {
-        let es = Instrument { tick: 0.25, tick_value: 12.5 };
+        let es = Instrument { tick: 0.25, tick_value: 12.5, stop_ticks: None };
         QualityCheck::new(QualityOptions {
             symbols: BTreeMap::from([(symbol("ES"), es), (symbol("NQ"), es)]),
             calendar: TradingCalendar::new(TimeZone::get("America/Chicago").unwrap(), time(17, 0, 0, 0)),

@@ -34,6 +34,10 @@ pub fn check_outcome(outcome: &Outcome, at: Timestamp, found: &mut impl FnMut(&'
     at_least_0("outcome_metrics.bars_held", outcome.bars_held, found);
     at_least_0("outcome_metrics.mfe_ticks", outcome.mfe_ticks, found);
     at_least_0("outcome_metrics.mae_ticks", outcome.mae_ticks, found);
+    at_least_0("outcome_metrics.mfe_bars", outcome.mfe_bars, found);
+    if let Some((best, held)) = outcome.mfe_bars.zip(outcome.bars_held).filter(|(best, held)| best > held) {
+        found("outcome_metrics.mfe_bars", "bars beyond bars_held", best - held);
+    }
 }
 
 fn check_market(market: &MarketState, found: &mut impl FnMut(&'static str, Rule, f64)) {

@@ -28,7 +28,7 @@ pub struct Facts {
     pub closed_trades: u64,
     /// Those of them whose signals passed the quality checks without a remark.
     pub clean_trades: u64,
-    /// Out-of-sample score (AUC) of each linear model trained, oldest first.
+    /// Out-of-sample score (AUC) of the best linear model on each data that one was trained on, oldest first.
     pub linear_scores: Vec<f64>,
     /// The same of forests and boosting.
     pub tree_scores: Vec<f64>,
@@ -171,7 +171,7 @@ fn plateau(what: &'static str, scores: &[f64], thresholds: &Thresholds) -> Condi
     });
     let met = rise.is_some_and(|rise| rise <= thresholds.plateau_rise);
     let help = match rise {
-        None => format!("{} more trainings", needed_trainings.saturating_sub(scores.len()).max(1)),
+        None => format!("{} more trainings on other data", needed_trainings.saturating_sub(scores.len()).max(1)),
         Some(_) => "it still improves: train it on more trades first".to_owned(),
     };
     let needed = format!("<= {} over {needed_trainings} trainings", thresholds.plateau_rise);
@@ -268,7 +268,7 @@ mod tests {
         let text = judge(Level::RandomForest, &facts, &Thresholds::default()).to_string();
         let wanted = "random_forest: NO-GO\n  not met  closed trades: 480, needs >= 500 (20 more)\n  not met  rise of the \
                       linear models' score over the last trainings: not known yet, needs <= 0.01 over 3 trainings (2 \
-                      more trainings)";
+                      more trainings on other data)";
         assert_eq!(text, wanted);
         let text = judge(Level::GradientBoosting, &facts, &Thresholds::default()).to_string();
         assert!(text.ends_with("480, needs > 2000 (1521 more)"), "{text}");

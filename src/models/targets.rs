@@ -21,7 +21,8 @@ const REACHED_TARGET: &str = "take_profit";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
-    /// Yes: the trade reached its target, or made half of what it risked, after costs.
+    /// Yes: the trade reached its target, or made half of what it risked, after costs. A trade of which the risk or the pnl is
+    /// not known has no label, however it ended: else the outcome would select which trades are learnt from.
     SignalQuality,
     /// Yes: the trade made money after costs.
     Profitability,
@@ -33,7 +34,7 @@ pub enum Target {
     Pnl,
     /// The calibrated probability that the trade makes money: learnt from the labels of `Profitability`.
     ConfidenceScore,
-    /// Bars until the trade is best left, at least 0: the bars it was held, as outcomes do not say when it stood best.
+    /// Bars from the entry to the best price, at least 0.
     ExitTiming,
 }
 
@@ -76,7 +77,7 @@ pub struct Facts {
     pub risk: Option<f64>,
     /// Whether it was closed at its target.
     pub reached_target: bool,
-    /// Bars it was held.
+    /// Bars from the entry to the best price.
     pub bars: Option<f64>,
 }
 
@@ -156,8 +157,10 @@ impl Labeller {
         let Facts { pnl, risk, reached_target, bars } = *facts;
         let class = |yes| Some(TargetValue::Class(yes));
         match self.target {
-            Target::SignalQuality if reached_target => class(true),
-            Target::SignalQuality => class(pnl? >= GOOD_SHARE * risk?),
+            Target::SignalQuality => {
+                let (pnl, risk) = pnl.zip(risk)?;
+                class(reached_target || pnl >= GOOD_SHARE * risk)
+            }
             Target::Profitability | Target::ConfidenceScore => class(pnl? > 0.0),
             Target::SignalStrengthClass => class(pnl? >= self.tercile?),
             Target::SignalStrength => real(sigmoid(pnl? / risk?)),
@@ -165,21 +168,54 @@ impl Labeller {
             Target::ExitTiming => real(bars.filter(|bars| *bars >= 0.0)?),
         }
     }
+
+    /// The field whose value is missing, or cannot be, where a closed trade has no value.
+    pub fn lacks(&self, signal: &Signal, outcome: &Outcome, instrument: Instrument) -> Option<&'static str> {
+        if self.value(signal, outcome, instrument).is_some() {
+            return None;
+        }
+        Some(match self.target {
+            Target::ExitTiming => "outcome_metrics.mfe_bars",
+            Target::SignalQuality | Target::SignalStrength if outcome.pnl.is_some() => risk_lacks(signal),
+            _ => "outcome_metrics.pnl",
+        })
+    }
 }
 
 impl Facts {
     /// Of a closed trade that made `pnl` at the strategy's own size, and that risked `risk`.
     pub fn of(outcome: &Outcome, pnl: Option<f64>, risk: Option<f64>) -> Self {
-        Self { pnl, risk, reached_target: &*outcome.exit_reason == REACHED_TARGET, bars: outcome.bars_held }
+        Self { pnl, risk, reached_target: &*outcome.exit_reason == REACHED_TARGET, bars: outcome.mfe_bars }
     }
 }
 
-/// R: what the trade loses where its stop is hit, in account currency, above 0. `None` where the signal does not say.
+/// R: what the trade loses where its stop is hit, in account currency, above 0. Where the signal does not say how far its
+/// stop is, it is the instrument's, of one contract if the signal does not say how many. `None` where neither says, and for a
+/// stop or a number of contracts that cannot be.
 pub fn risk(signal: &Signal, instrument: Instrument) -> Option<f64> {
-    let Inputs::Snapshot(snapshot) = &signal.inputs else { return None };
-    let parameters = &snapshot.execution_context.risk_parameters;
-    let risk = parameters.stop_ticks? * instrument.tick_value * parameters.contracts?;
-    (risk > 0.0 && risk.is_finite()).then_some(risk)
+    let (stop, contracts) = match &signal.inputs {
+        Inputs::Snapshot(snapshot) => {
+            let parameters = &snapshot.execution_context.risk_parameters;
+            (parameters.stop_ticks, parameters.contracts)
+        }
+        Inputs::Features(_) => (None, None),
+    };
+    let one = instrument.stop_ticks.map(|_| 1.0);
+    let (stop, contracts) = (stop.or(instrument.stop_ticks)?, contracts.or(one)?);
+    let risk = stop * instrument.tick_value * contracts;
+    (stop > 0.0 && risk > 0.0 && risk.is_finite()).then_some(risk)
+}
+
+/// What a signal whose risk is not known would have to say.
+fn risk_lacks(signal: &Signal) -> &'static str {
+    match &signal.inputs {
+        Inputs::Snapshot(snapshot)
+            if snapshot.execution_context.risk_parameters.stop_ticks.is_some_and(|stop| stop > 0.0) =>
+        {
+            "execution_context.risk_parameters.contracts"
+        }
+        _ => "execution_context.risk_parameters.stop_ticks",
+    }
 }
 
 impl fmt::Display for Target {

@@ -42,6 +42,8 @@ pub(super) struct Ending {
     pub(super) reason: &'static str,
     pub(super) slippage: f64,
     pub(super) bars: usize,
+    /// Bars to the best price, where that was not the last.
+    pub(super) best_bars: usize,
     pub(super) best: f64,
     pub(super) worst: f64,
     /// Where in the last bar it ended, above 0 to 1.
@@ -82,7 +84,9 @@ impl Fate {
             ((terms.target_ticks * other).floor(), (-ticks).max((terms.stop_ticks * other).floor()))
         };
         let bars = (bars as usize).clamp(1, terms.bars_left.max(1));
-        Ending { won, ticks, reason, slippage, bars, best, worst, moment: 1.0 - self.draw.uniform() }
+        // the farther an excursion goes, the later it ends
+        let best_bars = ((bars as f64 * other).ceil() as usize).clamp(1, bars);
+        Ending { won, ticks, reason, slippage, bars, best_bars, best, worst, moment: 1.0 - self.draw.uniform() }
     }
 
     fn win(&mut self, terms: Terms, at_the_close: bool) -> (f64, &'static str, f64) {

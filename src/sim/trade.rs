@@ -199,6 +199,7 @@ impl Sessions {
             bars_held: Some(ending.bars as f64),
             mfe_ticks: Some(best.max(ticks).max(0.0)),
             mae_ticks: Some(worst.max(-ticks).max(0.0)),
+            mfe_bars: Some(if best > ticks { ending.best_bars } else { ending.bars } as f64),
         })
     }
 }

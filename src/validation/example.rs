@@ -234,7 +234,7 @@ mod tests {
         let calendar = TradingCalendar::new(TimeZone::UTC, civil::time(17, 0, 0, 0));
         Example {
             values: vec![None; 13],
-            life: Life { at, exit_at: at },
+            life: Life { at, exit_at: at, known_at: at },
             truth: 1.0,
             pnl: -3.0,
             confidence: Some(0.5),

@@ -265,7 +265,7 @@ mod tests {
     fn trade(hours: i64, pnl: f64) -> Example {
         let at = Timestamp::from_second(hours * 3600).unwrap();
         let calendar = TradingCalendar::new(TimeZone::UTC, civil::time(0, 0, 0, 0));
-        let life = Life { at: Timestamp::UNIX_EPOCH, exit_at: at };
+        let life = Life { at: Timestamp::UNIX_EPOCH, exit_at: at, known_at: at };
         let day = calendar.day_of(at);
         Example {
             values: Vec::new(),

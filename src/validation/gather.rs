@@ -1,5 +1,9 @@
 //! From everything that happened to the trades that a model may learn from.
 
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+
 use super::{
     example::{Example, Examples, Goal, InvalidExamples},
     splits::Life,
@@ -7,7 +11,7 @@ use super::{
 };
 use crate::{
     domain::{
-        Inputs, Outcome, Signal, Symbol, Timestamp, TradingCalendar,
+        Inputs, Money, Outcome, Signal, Symbol, Timestamp, TradingCalendar,
         snapshot::{TrendRegime, VolatilityRegime},
     },
     features::{
@@ -15,7 +19,13 @@ use crate::{
         pipeline::Pipeline,
         ranges,
     },
+    stats::describe::quantile,
 };
+
+/// How many times longer than nearly all others a trade may live.
+const FAR: f64 = 10.0;
+/// Seconds of a day.
+const DAY_S: f64 = 86_400.0;
 
 /// The closed trades of `symbol` with a known pnl, each with the inputs that the service would have seen, and what was
 /// left out, in words. `truth` says what is to be foretold of a trade (1 or 0 where the goal is a class), or `None`
@@ -34,13 +44,19 @@ pub fn gather(
     truth: &dyn Fn(&Signal, &Outcome) -> Option<f64>,
 ) -> Result<(Examples, Vec<String>), InvalidExamples> {
     let schema = pipeline.schema().clone();
-    let (mut rows, mut without_pnl, mut without_truth, mut unusable) = (Vec::new(), 0, 0, 0);
+    let mut rows = Vec::new();
+    let (mut without_pnl, mut beyond, mut without_truth, mut unusable, mut too_long) = (0, 0, 0, 0, 0);
+    let longest = longest_life(history, symbol);
     for signal in &history.signals {
         let Ok(row) = pipeline.row(signal) else { continue };
         let outcome = history.outcomes.get(&signal.trade_id).filter(|_| signal.symbol == *symbol);
         let Some(outcome) = outcome else { continue };
         let Some(pnl) = outcome.pnl else {
             without_pnl += 1;
+            continue;
+        };
+        let Some(pnl) = pnl.bounded() else {
+            beyond += 1;
             continue;
         };
         let Some(truth) = truth(signal, outcome) else {
@@ -51,13 +67,19 @@ pub fn gather(
             unusable += 1;
             continue;
         }
-        let life = Life { at: signal.at, exit_at: outcome.exit_at.max(signal.at) };
+        let exit_at = outcome.exit_at.max(signal.at);
+        if longest.is_some_and(|longest| exit_at.duration_since(signal.at) > longest) {
+            too_long += 1;
+            continue;
+        }
+        let known_at = history.told_at.get(&signal.trade_id).map_or(exit_at, |told| exit_at.max(*told));
+        let life = Life { at: signal.at, exit_at, known_at };
         let (volatility, trend) = regimes(&signal.inputs);
         rows.push(Example {
             values: row.values,
             life,
             truth,
-            pnl: pnl.get(),
+            pnl,
             confidence: signal.confidence.map(|confidence| confidence.get()),
             heard: history.heard.contains(&signal.trade_id),
             volatility,
@@ -67,19 +89,37 @@ pub fn gather(
     }
     let left_out = [
         (without_pnl, "closed trades have no pnl and were left out".to_owned()),
+        (beyond, format!("closed trades have a pnl beyond {:e} and were left out", Money::MOST)),
         (without_truth, format!("closed trades do not say what {goal} is and were left out")),
         (unusable, format!("closed trades have an input beyond {LARGEST:e} and were left out")),
+        (too_long, "closed trades exit far later than all others (is exit_at mistyped?) and were left out".to_owned()),
         (history.damaged.len(), "records of the journal could not be read and were left out".to_owned()),
     ];
     let warnings = left_out.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
     Ok((Examples::new(goal, schema, rows)?, warnings.collect()))
 }
 
-/// The pnl of the closed trades of `symbol` from `since` on, in the order of their signals.
-pub(super) fn known_pnl(history: &History, symbol: &Symbol, since: Option<Timestamp>) -> Vec<f64> {
+/// How long a trade may live: ten times what 95 % of the closed trades of `symbol` do, and at least a day. One mistyped exit
+/// would else keep all that came later out of what is learnt from.
+fn longest_life(history: &History, symbol: &Symbol) -> Option<SignedDuration> {
+    let lives =
+        closed(history, symbol).map(|(signal, outcome)| outcome.exit_at.duration_since(signal.at).as_secs_f64());
+    let lives: Vec<f64> = lives.collect();
+    let seconds = (FAR * quantile(&lives, 0.95)?).max(DAY_S);
+    SignedDuration::try_from_secs_f64(seconds).ok()
+}
+
+/// The pnl of the closed trades of `symbol` from `since` to `until`, in the order of their signals.
+pub(super) fn known_pnl(
+    history: &History,
+    symbol: &Symbol,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+) -> Vec<f64> {
+    let asked = |at: Timestamp| since.is_none_or(|since| at >= since) && until.is_none_or(|until| at <= until);
     closed(history, symbol)
-        .filter(|(signal, _)| since.is_none_or(|since| signal.at >= since))
-        .filter_map(|(_, outcome)| Some(outcome.pnl?.get()))
+        .filter(|(signal, _)| asked(signal.at))
+        .filter_map(|(_, outcome)| outcome.pnl?.bounded())
         .collect()
 }
 
@@ -99,6 +139,25 @@ pub fn clean_trades(history: &History, symbol: &Symbol) -> u64 {
         remarks == 0 && outcome.pnl.is_some()
     };
     closed(history, symbol).filter(is_clean).count() as u64
+}
+
+/// Of the closed trades of `symbol` from `since` on that have a pnl, how many there are, and how many of them lack each field.
+pub(super) fn lacking(
+    history: &History,
+    symbol: &Symbol,
+    since: Option<Timestamp>,
+    lacks: &dyn Fn(&Signal, &Outcome) -> Option<&'static str>,
+) -> (usize, BTreeMap<&'static str, usize>) {
+    let (mut all, mut fields) = (0, BTreeMap::new());
+    for (signal, outcome) in closed(history, symbol) {
+        if outcome.pnl.is_some_and(|pnl| pnl.bounded().is_some()) && since.is_none_or(|since| signal.at >= since) {
+            all += 1;
+            if let Some(field) = lacks(signal, outcome) {
+                *fields.entry(field).or_default() += 1;
+            }
+        }
+    }
+    (all, fields)
 }
 
 fn closed<'a>(history: &'a History, symbol: &'a Symbol) -> impl Iterator<Item = (&'a Signal, &'a Outcome)> {

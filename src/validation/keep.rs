@@ -22,6 +22,9 @@ use crate::{
 /// Most bins of the reliability of probabilities; each has about as many rows as the next.
 const RELIABILITY_BINS: usize = 10;
 
+/// Trades that no model chose from which they are what drift is measured against.
+const MIN_UNCHOSEN: usize = 100;
+
 /// A version as it is read back.
 pub(super) struct Stored {
     pub model: Learnt,
@@ -81,8 +84,17 @@ pub(super) fn version(
     let y = if real { Values::Reals(&truth) } else { Values::Classes(&labels) };
     let data_hash = DataHash::of_values(&names, x.view(), y);
     let trial = trial(&birth, recipe, &report, &names, data_hash);
+    let (own, others) = (unchosen(examples, &split.train), unchosen(examples, &split.test));
+    if own.is_none() || others.is_none() {
+        warnings.push(format!(
+            "fewer than {MIN_UNCHOSEN} of the training or test trades were not let through by another model: drift is measured \
+             against trades that it chose"
+        ));
+    }
+    let (own, others) = (own.unwrap_or_else(|| split.train.clone()), others.unwrap_or_else(|| split.test.clone()));
     let compiled = learnt.model.compile().map_err(|error| TrainError::Stored(error.to_string()))?;
     let scores = learnt.scores(&compiled, &examples.table().rows(&split.test))?;
+    let in_service = learnt.scores(&compiled, &examples.table().rows(&others))?;
     let test_labels: Vec<bool> = examples.truth(&split.test).iter().map(|truth| *truth >= 0.5).collect();
     let won = |example: &super::Example| if real { example.pnl > 0.0 } else { example.truth >= 0.5 };
     let wins = examples.pick(&split.train).filter(|example| won(example)).count();
@@ -108,17 +120,24 @@ pub(super) fn version(
         hyper: hyper(order, options, strength),
         importance: learnt.importance(),
         reference: References {
-            inputs: references(&learnt, examples, &split.train),
-            score: Reference::of(scores.iter().copied().map(Some)),
+            inputs: references(&learnt, examples, &own),
+            score: Reference::of(in_service.iter().copied().map(Some)),
         },
         reliability: if real { Vec::new() } else { reliability(&scores, &test_labels) },
-        validation: serde_json::to_value(&report).ok(),
+        validation: Some(report.stored().map_err(TrainError::Report)?),
         question: Some(asked.question(&truth)),
         model: learnt.model,
         design: learnt.design,
     };
     record.to_bytes()?;
     Ok(Trained { record, report, trial })
+}
+
+/// Those of `rows` for which no model was heard, as a version sees the trades in service: those that another let through are
+/// its choice. `None` where they are too few to say how the inputs look.
+fn unchosen(examples: &Examples, rows: &[usize]) -> Option<Vec<usize>> {
+    let unheard = examples.unheard(rows);
+    (unheard.len() == rows.len() || unheard.len() >= MIN_UNCHOSEN).then_some(unheard)
 }
 
 /// The model in a record, reading rows of `schema`.

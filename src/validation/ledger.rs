@@ -35,22 +35,29 @@ impl Ledger {
     }
 
     /// What the decision points ask for about `symbol` and `target`, of which `closed_trades` are known, `clean_trades` of
-    /// them without a remark. The same training on the same data again says nothing new and counts once.
+    /// them without a remark. A level that is trained on the same data again, with another kind or another strength, says
+    /// nothing new about more trades: its best score on them counts, once.
     pub fn facts(&self, symbol: &Symbol, target: &str, closed_trades: u64, clean_trades: u64) -> Facts {
         let mut facts = Facts { closed_trades, clean_trades, ..Facts::default() };
-        let mut seen: Vec<(&str, &str)> = Vec::new();
+        // per data, oldest first, the best score
+        let (mut linear, mut trees): (Vec<(&str, f64)>, Vec<(&str, f64)>) = (Vec::new(), Vec::new());
         for trial in self.0.iter().filter(|trial| trial.symbol == *symbol && &*trial.target == target) {
-            let key = (&*trial.model, &*trial.data_hash);
-            let Some(kind) = Kind::named(&trial.model).filter(|_| !seen.contains(&key)) else { continue };
-            seen.push(key);
-            match kind.level() {
-                Level::Linear => facts.linear_scores.extend(trial.skill),
+            let Some(kind) = Kind::named(&trial.model) else { continue };
+            let scores = match kind.level() {
+                Level::Linear => &mut linear,
                 _ => {
-                    facts.tree_scores.extend(trial.skill);
                     facts.trees_beat_linear_p = trial.beats_linear_p.or(facts.trees_beat_linear_p);
+                    &mut trees
                 }
+            };
+            let Some(skill) = trial.skill else { continue };
+            match scores.iter_mut().find(|(data, _)| *data == &*trial.data_hash) {
+                Some((_, best)) => *best = best.max(skill),
+                None => scores.push((&trial.data_hash, skill)),
             }
         }
+        facts.linear_scores = linear.into_iter().map(|(_, best)| best).collect();
+        facts.tree_scores = trees.into_iter().map(|(_, best)| best).collect();
         facts
     }
 }
@@ -93,6 +100,10 @@ mod tests {
         let facts = ledger.facts(&Symbol::new("ES").unwrap(), "profitability", 600, 590);
         assert_eq!((facts.linear_scores, facts.tree_scores), (vec![0.5, 0.55], vec![0.6]));
         assert_eq!((facts.trees_beat_linear_p, facts.closed_trades, facts.clean_trades), (Some(0.2), 600, 590));
+        let kinds = ["ridge", "lasso", "elastic_net", "ridge"].map(|model| trial(model, "a", 0.5));
+        let same = self::ledger(kinds.into_iter().chain([trial("ridge", "b", 0.4)]).collect());
+        let facts = same.facts(&Symbol::new("ES").unwrap(), "profitability", 600, 590);
+        assert_eq!(facts.linear_scores, [0.5, 0.4], "the same data thrice is one training");
         let none = ledger.facts(&Symbol::new("NQ").unwrap(), "profitability", 0, 0);
         assert!(none.linear_scores.is_empty() && none.trees_beat_linear_p.is_none());
     }

@@ -17,6 +17,7 @@ pub mod options;
 mod progress;
 pub mod recipe;
 mod refit;
+mod refused;
 pub mod report;
 pub mod rivals;
 pub mod splits;

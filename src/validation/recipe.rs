@@ -4,6 +4,7 @@
 use ndarray::{Array2, Axis};
 
 use super::{
+    example::Examples,
     fitter::{Fitted, NoFit, TrainingSet},
     splits::{Life, Lives},
 };
@@ -60,6 +61,8 @@ pub struct Learnt {
 
 /// Rows as a fit takes them.
 struct Data {
+    /// Their numbers among the examples; a bootstrap that is not weighed repeats some.
+    rows: Vec<usize>,
     lives: Vec<Life>,
     x: Array2<f64>,
     truth: Vec<f64>,
@@ -77,9 +80,9 @@ impl Recipe<'_> {
         let design = fit_sample(examples.schema(), examples.table(), &sample, self.design).map_err(refuse)?;
         let data = self.data(set, sample, &design)?;
         let model = if self.target.kind() == TargetKind::CalibratedClass {
-            self.with_calibration(&data, set.strength)?
+            self.with_calibration(examples, &data, set.strength)?
         } else {
-            self.uncalibrated(&data, set.strength)?
+            self.uncalibrated(examples, &data, set.strength)?
         };
         let unknown = if self.is_real() { mean(set.truth).unwrap_or_default() } else { NEUTRAL };
         Ok(Learnt { design, model, unknown })
@@ -106,10 +109,10 @@ impl Recipe<'_> {
         let x = columns(design, &set.examples.table().rows(&rows))?;
         let lives = set.examples.pick(&rows).map(|example| example.life).collect();
         let labels = truth.iter().map(|truth| *truth >= 0.5).collect();
-        Ok(Data { lives, x, truth, labels, weights })
+        Ok(Data { rows, lives, x, truth, labels, weights })
     }
 
-    fn uncalibrated(&self, data: &Data, strength: f64) -> Result<ModelRecord, NoFit> {
+    fn uncalibrated(&self, examples: &Examples, data: &Data, strength: f64) -> Result<ModelRecord, NoFit> {
         let spread = if self.is_real() { standard_deviation(&data.truth) } else { None }.unwrap_or(1.0);
         let members = self.kind.members(self.target.kind(), strength, spread, self.solver);
         let mut fitted = Vec::with_capacity(members.len());
@@ -117,7 +120,7 @@ impl Recipe<'_> {
             fitted.push(self.member(spec, data)?);
         }
         match self.kind {
-            Kind::Stack => self.stacked(fitted, &members, data),
+            Kind::Stack => self.stacked(fitted, &members, examples, data),
             Kind::Average => average(fitted).map_err(refuse),
             _ => fitted.pop().ok_or_else(|| NoFit(format!("{} is made of nothing", self.kind))),
         }
@@ -138,16 +141,27 @@ impl Recipe<'_> {
         fit(spec, data.x.view(), data.values(real), data.weights.as_deref(), None, self.seed).map_err(refuse)
     }
 
-    /// The combiner learns from scores of rows that their member had not seen.
-    fn stacked(&self, fitted: Vec<ModelRecord>, specs: &[ModelSpec], data: &Data) -> Result<ModelRecord, NoFit> {
+    /// The combiner learns from scores of rows of which their member had seen nothing: not in its fit, and not in the means and
+    /// quantiles that its columns are made with.
+    fn stacked(
+        &self,
+        fitted: Vec<ModelRecord>,
+        specs: &[ModelSpec],
+        examples: &Examples,
+        data: &Data,
+    ) -> Result<ModelRecord, NoFit> {
         let lives = Lives::new(data.lives.clone()).map_err(refuse)?;
         let mut scores = Array2::zeros((data.truth.len(), specs.len()));
         for fold in lives.purged_k_fold(STACK_FOLDS, jiff::SignedDuration::ZERO).map_err(refuse)? {
-            let learnt = data.pick(&fold.train);
+            let mut learnt = data.pick(&fold.train);
+            let sample = Sample::new(&learnt.repeated());
+            let design = fit_sample(examples.schema(), examples.table(), &sample, self.design).map_err(refuse)?;
+            learnt.x = columns(&design, &examples.table().rows(&learnt.rows))?;
+            let judged = columns(&design, &examples.table().rows(&data.pick(&fold.test).rows))?;
             for (mut column, spec) in scores.columns_mut().into_iter().zip(specs) {
                 let member = self.member(spec, &learnt)?.compile().map_err(refuse)?;
-                for &row in &fold.test {
-                    let score = data.x.row(row).as_slice().and_then(|row| member.value(row));
+                for (&row, inputs) in fold.test.iter().zip(judged.rows()) {
+                    let score = inputs.as_slice().and_then(|inputs| member.value(inputs));
                     column[row] = score.ok_or_else(|| NoFit("a member of the stack gave no score".to_owned()))?;
                 }
             }
@@ -157,9 +171,9 @@ impl Recipe<'_> {
     }
 
     /// The calibration learns from the latest rows, which the model has not seen.
-    fn with_calibration(&self, data: &Data, strength: f64) -> Result<ModelRecord, NoFit> {
+    fn with_calibration(&self, examples: &Examples, data: &Data, strength: f64) -> Result<ModelRecord, NoFit> {
         let (earlier, later) = data.cut(CALIBRATION_SHARE);
-        let model = self.uncalibrated(&data.pick(&earlier), strength)?;
+        let model = self.uncalibrated(examples, &data.pick(&earlier), strength)?;
         let held = data.pick(&later);
         let compiled = model.compile().map_err(refuse)?;
         let score = |row: ndarray::ArrayView1<'_, f64>| compiled.value(row.as_slice()?);
@@ -220,6 +234,7 @@ impl Data {
     fn pick(&self, rows: &[usize]) -> Self {
         let of = |values: &[f64]| -> Vec<f64> { rows.iter().filter_map(|row| values.get(*row).copied()).collect() };
         Self {
+            rows: rows.iter().filter_map(|row| self.rows.get(*row).copied()).collect(),
             lives: rows.iter().filter_map(|row| self.lives.get(*row).copied()).collect(),
             x: self.x.select(Axis(0), rows),
             truth: of(&self.truth),
@@ -228,13 +243,22 @@ impl Data {
         }
     }
 
+    /// The numbers of its rows, each as often as it counts.
+    fn repeated(&self) -> Vec<usize> {
+        let times =
+            |place: usize| self.weights.as_ref().and_then(|weights| weights.get(place)).map_or(1, |w| *w as usize);
+        self.rows.iter().enumerate().flat_map(|(place, row)| std::iter::repeat_n(*row, times(place))).collect()
+    }
+
     /// The rows before the latest `share` of them, those that were still open then left out, and the latest.
     fn cut(&self, share: f64) -> (Vec<usize>, Vec<usize>) {
         let rows = self.lives.len();
         let place = rows - ((rows as f64 * share).round() as usize).min(rows);
         let from = self.lives.get(place).map(|life| life.at);
         // rows of one signal, of which a bootstrap has several, stand on one side
-        let closed = |row: &usize| self.lives.get(*row).is_some_and(|life| from.is_none_or(|from| life.exit_at < from));
+        let closed = |row: &usize| {
+            self.lives.get(*row).is_some_and(|life| from.is_none_or(|from| life.exit_at.max(life.known_at) < from))
+        };
         ((0..place).filter(closed).collect(), (place..rows).collect())
     }
 }

@@ -151,6 +151,16 @@ pub struct Deflated {
 }
 
 impl Report {
+    /// The report as it is stored, which was read back once.
+    ///
+    /// # Errors
+    /// In words, for a figure that is infinite or not a number: what is stored could not be read.
+    pub fn stored(&self) -> Result<serde_json::Value, String> {
+        let text = serde_json::to_string(self).map_err(|error| error.to_string())?;
+        serde_json::from_str::<Self>(&text).map_err(|error| error.to_string())?;
+        serde_json::from_str(&text).map_err(|error| error.to_string())
+    }
+
     /// Whether the model may be deployed to staging.
     pub fn is_deployable(&self) -> bool {
         self.verdict == Verdict::Deployable

@@ -1,8 +1,8 @@
 //! Splits of closed trades by time, with purge and embargo (Lopez de Prado 2018, chapters 7 and 12).
 //!
-//! A trade lives from its signal to its exit, both included. Its label is known only at the exit, so a trade that is
-//! still alive when a judged one begins, or that begins while a judged one lives, may share its fate: it is **purged**
-//! from what is learned from. The **embargo** does the same to trades that begin shortly after a judged one ended,
+//! A trade lives from its signal to its exit, both included. Its label is known only when its outcome has been told, so a
+//! trade whose outcome was not known when a judged one begins, or that begins while a judged one lives, is **purged** from what
+//! is learned from: it could not have been learnt from, or may share the judged one's fate. The **embargo** does the same to trades that begin shortly after a judged one ended,
 //! whose features still remember it.
 
 use std::{ops::Range, slice::from_ref};
@@ -18,6 +18,8 @@ pub struct Life {
     pub at: Timestamp,
     /// Time of the exit, not before `at`.
     pub exit_at: Timestamp,
+    /// When the outcome was known to who learns from it, not before `exit_at`: the time at which it was told.
+    pub known_at: Timestamp,
 }
 
 /// Lives in the order of their signals. Row numbers in a split are places in it.
@@ -94,7 +96,9 @@ impl Lives {
     /// # Errors
     /// [`SplitError`] when they are not sorted or one ends before it begins.
     pub fn new(lives: Vec<Life>) -> Result<Self, SplitError> {
-        if let Some((row, &Life { at, exit_at })) = lives.iter().enumerate().find(|(_, life)| life.exit_at < life.at) {
+        if let Some((row, &Life { at, exit_at, .. })) =
+            lives.iter().enumerate().find(|(_, life)| life.exit_at < life.at)
+        {
             return Err(SplitError::EndsBeforeItBegins { row, at, exit_at });
         }
         if let Some(row) = lives.windows(2).position(|pair| matches!(pair, [a, b] if b.at < a.at)) {
@@ -246,7 +250,9 @@ impl Lives {
     /// before the last exit meets the life that ends there.
     fn span(&self, block: &Range<usize>) -> Option<Life> {
         let lives = self.0.get(block.clone())?;
-        Some(Life { at: lives.first()?.at, exit_at: lives.iter().map(|life| life.exit_at).max()? })
+        let latest = |of: fn(&Life) -> Timestamp| lives.iter().map(of).max();
+        let (exit_at, known_at) = (latest(|life| life.exit_at)?, latest(|life| life.known_at)?);
+        Some(Life { at: lives.first()?.at, exit_at, known_at })
     }
 
     fn check_count(&self, what: &'static str, value: usize, least: usize, most: usize) -> Result<(), SplitError> {
@@ -257,9 +263,9 @@ impl Lives {
     }
 }
 
-/// Whether `life` ended before `span`, or begins after it and its embargo.
+/// Whether the outcome of `life` was known before `span`, or it begins after the last exit there and the embargo.
 fn is_clear(life: &Life, span: &Life, embargo: SignedDuration) -> bool {
-    life.exit_at < span.at || life.at.duration_since(span.exit_at) > embargo
+    life.exit_at.max(life.known_at) < span.at || life.at.duration_since(span.exit_at) > embargo
 }
 
 fn check_embargo(embargo: SignedDuration) -> Result<(), SplitError> {

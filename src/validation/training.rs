@@ -6,9 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Examples, Goal, Options, Recipe, Report, Stage, Subject, ValidationError,
-    example::InvalidExamples,
-    fitter::NoFit,
-    gather::{clean_trades, gather, known_pnl},
+    gather::{self, clean_trades, gather, known_pnl},
     keep,
     ledger::Ledger,
     rivals::{Rival, Rivals},
@@ -16,12 +14,14 @@ use super::{
 };
 use crate::{
     domain::{Outcome, Signal, Symbol, Timestamp, TradeId, TradingCalendar, VersionId, event::Trial},
-    features::{DesignOptions, Instrument, pipeline::Pipeline, row::InvalidSchema},
+    features::{DesignOptions, Instrument, pipeline::Pipeline},
     models::{
-        Kind, Labeller, Solver, Target, TargetKind, TargetValue, VersionError, VersionRecord,
-        levels::{Level, Thresholds, Verdict, judge},
+        Kind, Labeller, Solver, Target, TargetKind, TargetValue, VersionRecord,
+        levels::{Level, Thresholds, judge},
     },
 };
+
+pub use super::refused::TrainError;
 
 /// How models are trained; the section `[training]` of the configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,6 +91,9 @@ pub struct History {
     pub signals: Vec<Signal>,
     /// What became of those that were traded, their pnl at the strategy's own size.
     pub outcomes: BTreeMap<TradeId, Outcome>,
+    /// When the outcome of a trade was told, by the daemon's clock. A past trade from a file is not there: its outcome was known
+    /// at its exit.
+    pub told_at: BTreeMap<TradeId, Timestamp>,
     /// Signals for which a model was heard. What it let go has no outcome, so those that have one are its choice.
     pub heard: BTreeSet<TradeId>,
     /// Records of the journal that could not be read, in words.
@@ -119,118 +122,8 @@ pub struct Trained {
     pub trial: Trial,
 }
 
-/// Why there is no new version.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum TrainError {
-    /// Too little has happened.
-    #[error(
-        "{symbol} has {have} closed trades with a known pnl; training needs {need}, {} more (training.min_trades); import \
-         past trades with `vigie import`",
-        need - have
-    )]
-    TooFewTrades {
-        /// Whose trades.
-        symbol: String,
-        /// How many there are.
-        have: usize,
-        /// How many are needed.
-        need: usize,
-    },
-    /// The latest share is too small to judge by.
-    #[error(
-        "the test part has {have} trades; a verdict needs {need} (training.min_test_trades): about {missing} more closed \
-         trades, or a larger training.test_share"
-    )]
-    TooFewTestTrades {
-        /// How many it has.
-        have: usize,
-        /// How many it needs.
-        need: usize,
-        /// Closed trades that would help.
-        missing: usize,
-    },
-    /// Only yes, or only no.
-    #[error(
-        "{target} is {} for all {rows} training trades: there is nothing to tell apart; at least one of the other sort is \
-         missing",
-        if *.yes { "yes" } else { "no" }
-    )]
-    SingleClass {
-        /// What was to be foretold.
-        target: Target,
-        /// Training trades.
-        rows: usize,
-        /// What it always is.
-        yes: bool,
-    },
-    /// The same number for all.
-    #[error(
-        "{target} is {value} for all {rows} training trades: there is nothing to learn; at least one other value is \
-             missing"
-    )]
-    Constant {
-        /// What was to be foretold.
-        target: Target,
-        /// Training trades.
-        rows: usize,
-        /// What it always is.
-        value: f64,
-    },
-    /// A decision point says no.
-    #[error("{0}\nnothing was fitted; training.allow_levels opens a level whatever its decision point says")]
-    Level(Verdict),
-    /// The kind of model cannot learn such values.
-    #[error("{kind} cannot learn {target}: it learns from {}", if *.real { "real values" } else { "yes and no" })]
-    WrongKind {
-        /// The kind.
-        kind: Kind,
-        /// The target.
-        target: Target,
-        /// What it learns from.
-        real: bool,
-    },
-    /// The symbol is not configured.
-    #[error("symbol {0} has no table in the configuration; add [symbols.{0}] with its tick and tick value")]
-    UnknownSymbol(Symbol),
-    /// The declared inputs cannot be used.
-    #[error(transparent)]
-    Schema(#[from] InvalidSchema),
-    /// A trade that nothing can be learnt from.
-    #[error("the trades cannot be used: {0}")]
-    Trades(#[from] InvalidExamples),
-    /// The validation could not be done.
-    #[error(transparent)]
-    Validation(#[from] ValidationError),
-    /// The fit was refused or failed.
-    #[error("the model could not be fitted: {0}")]
-    Fit(#[from] NoFit),
-    /// The record would not be read back.
-    #[error("the trained version cannot be stored: {0}")]
-    Record(#[from] VersionError),
-    /// The record to be validated cannot be used with the inputs now declared.
-    #[error("{0}")]
-    Stored(String),
-}
-
-impl TrainError {
-    /// A stable word for it.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::TooFewTrades { .. } => "too_few_trades",
-            Self::TooFewTestTrades { .. } => "too_few_test_trades",
-            Self::SingleClass { .. } => "single_class",
-            Self::Constant { .. } => "constant",
-            Self::Level(_) => "level",
-            Self::WrongKind { .. } => "wrong_kind",
-            Self::UnknownSymbol(_) => "unknown_symbol",
-            Self::Schema(_) | Self::Stored(_) => "inputs",
-            Self::Trades(_) => "trades",
-            Self::Validation(_) => "validation",
-            Self::Fit(_) => "fit",
-            Self::Record(_) => "record",
-        }
-    }
-}
+/// Share of the closed trades that may lack a label. Which ones do may hang on how they ended.
+const MAX_UNLABELLED: f64 = 0.05;
 
 /// The closed trades of one symbol, labelled.
 struct Trades {
@@ -257,7 +150,8 @@ pub fn train(
     let Settings { training, levels, .. } = *settings;
     let target = order.target.unwrap_or(training.target);
     let kind = kind_for(order, target, training)?;
-    let trades = closed_trades(&birth.id.symbol, target, order.days, history, settings)?;
+    let since = since(&birth.id.symbol, order.days, history);
+    let trades = closed_trades(&birth.id.symbol, target, since, None, history, settings)?;
     let examples = &trades.examples;
     check_amount(&birth.id.symbol, examples.len(), training)?;
     let closed = examples.len() as u64;
@@ -287,7 +181,8 @@ pub fn revalidate(
     progress: &mut dyn FnMut(f64, Stage),
 ) -> Result<Report, TrainError> {
     let training = settings.training;
-    let trades = closed_trades(&record.id.symbol, record.target, None, history, settings)?;
+    let first = Some(record.training.first);
+    let trades = closed_trades(&record.id.symbol, record.target, first, Some(record), history, settings)?;
     let stored = keep::stored(record, trades.examples.schema()).map_err(TrainError::Stored)?;
     let own = stored.earlier.as_ref().map_or(0, |report| report.evidence.configurations);
     let trials = ledger.configurations().saturating_sub(own);
@@ -299,7 +194,9 @@ pub fn revalidate(
     let tested_from = stored.earlier.and_then(|report| report.evidence.parts.test_from);
     let from = tested_from.or(first_new).unwrap_or(record.created_at);
     let given = super::Given { model: stored.model.fitted()?, strength: stored.strength, from };
-    Ok(validated(&recipe, Some(given), &trades.examples, settings, &options, progress)?)
+    let report = validated(&recipe, Some(given), &trades.examples, settings, &options, progress)?;
+    report.stored().map_err(TrainError::Report)?;
+    Ok(report)
 }
 
 /// The whole suite, with a model of each level below beside it.
@@ -346,25 +243,34 @@ fn options(settings: &Settings<'_>, kind: Kind, trials: usize) -> Options {
     options
 }
 
-/// The closed trades of `symbol` with what is to be foretold of each.
+/// The time of the first of the last `days` before the latest closed trade of `symbol`.
+fn since(symbol: &Symbol, days: Option<u32>, history: &History) -> Option<Timestamp> {
+    let closed = |signal: &&Signal| signal.symbol == *symbol && history.outcomes.contains_key(&signal.trade_id);
+    let last = history.signals.iter().rev().find(closed)?.at;
+    last.checked_sub(jiff::SignedDuration::from_hours(24 * i64::from(days?))).ok()
+}
+
+/// The closed trades of `symbol` from `since` on with what is to be foretold of each. What the labels must know is what
+/// `stored` holds, in older records what the trades of its span say, and without it what all but the latest share say.
 fn closed_trades(
     symbol: &Symbol,
     target: Target,
-    days: Option<u32>,
+    since: Option<Timestamp>,
+    stored: Option<&VersionRecord>,
     history: &History,
     settings: &Settings<'_>,
 ) -> Result<Trades, TrainError> {
     let instrument = settings.symbols.get(symbol).copied();
     let instrument = instrument.ok_or_else(|| TrainError::UnknownSymbol(symbol.clone()))?;
     let pipeline = Pipeline::new(settings.symbols.clone(), settings.calendar.clone(), settings.features)?;
-    let since = days.and_then(|days| {
-        let closed = |signal: &&Signal| signal.symbol == *symbol && history.outcomes.contains_key(&signal.trade_id);
-        let last = history.signals.iter().rev().find(closed)?.at;
-        last.checked_sub(jiff::SignedDuration::from_hours(24 * i64::from(days))).ok()
-    });
-    let pnl = known_pnl(history, symbol, since);
-    let learnt = pnl.len() - (pnl.len() as f64 * settings.training.test_share).round() as usize;
-    let labeller = Labeller::fit(target, pnl.get(..learnt).unwrap_or_default());
+    let pnl = known_pnl(history, symbol, since, stored.map(|record| record.training.last));
+    let tested = match stored {
+        Some(_) => 0,
+        None => (pnl.len() as f64 * settings.training.test_share).round() as usize,
+    };
+    let kept = stored.and_then(|record| record.question).map(|question| question.labeller);
+    let labeller = kept.unwrap_or_else(|| Labeller::fit(target, pnl.get(..pnl.len() - tested).unwrap_or_default()));
+    check_labels(&labeller, history, symbol, since, instrument)?;
     let truth = |signal: &Signal, outcome: &Outcome| match labeller.value(signal, outcome, instrument)? {
         TargetValue::Class(yes) => Some(f64::from(u8::from(yes))),
         TargetValue::Real(value) => Some(value),
@@ -375,6 +281,26 @@ fn closed_trades(
         None => examples,
     };
     Ok(Trades { examples, labeller, warnings })
+}
+
+fn check_labels(
+    labeller: &Labeller,
+    history: &History,
+    symbol: &Symbol,
+    since: Option<Timestamp>,
+    instrument: Instrument,
+) -> Result<(), TrainError> {
+    let lacks = |signal: &Signal, outcome: &Outcome| labeller.lacks(signal, outcome, instrument);
+    let (of, fields) = gather::lacking(history, symbol, since, &lacks);
+    let (target, missing) = (labeller.target(), fields.values().sum::<usize>());
+    let most = fields.into_iter().max_by_key(|(_, count)| *count);
+    match most.filter(|_| missing as f64 > MAX_UNLABELLED * of as f64) {
+        Some((field, missing)) => {
+            let from_config = field.starts_with("execution_context.risk_parameters");
+            Err(TrainError::Unlabelled { target, field, missing, of, from_config })
+        }
+        None => Ok(()),
+    }
 }
 
 fn check_amount(symbol: &Symbol, have: usize, training: &Training) -> Result<(), TrainError> {

@@ -63,7 +63,7 @@ pub fn rows(seed: u64, n: usize, coefficients: &[f64]) -> Vec<Example> {
         let trend = [TrendRegime::TrendUp, TrendRegime::TrendDown, TrendRegime::Range];
         Example {
             values: values.into_iter().map(Some).collect(),
-            life: Life { at, exit_at },
+            life: Life { at, exit_at, known_at: exit_at },
             truth: f64::from(u8::from(won)),
             pnl: if won { size } else { -size },
             confidence: Some(confidence),

@@ -81,6 +81,7 @@ pub fn outcome(n: u8, variant: u8, source: Source) -> OutcomeRecord {
             bars_held: None,
             mfe_ticks: Some(1.0 / 3.0),
             mae_ticks: None,
+            mfe_bars: None,
         },
     }
 }

@@ -27,5 +27,6 @@ pub fn outcome(pnl: f64, slippage: f64) -> Outcome {
         bars_held: None,
         mfe_ticks: None,
         mae_ticks: None,
+        mfe_bars: None,
     }
 }
