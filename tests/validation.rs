@@ -128,6 +128,112 @@ fn a_model_that_exists_is_not_judged_on_the_trades_it_chose() {
     assert!(notes.iter().any(|note| note.contains(&format!("a model was heard for {heard} of its"))), "{notes:?}");
 }
 
+/// Labels and inputs that each remember their own past and know nothing of each other: the p-value is below its level no
+/// more often than the level says. Labels that are shuffled lose their memory, and 15 to 20 % were.
+#[test]
+fn a_p_value_by_shifted_labels_is_uniform_where_labels_and_scores_have_memory() {
+    use vigie::sim::process::{InputMemory, Process, Stream};
+    let (seeds, mut low) = (if is_long() { 2000 } else { 300 }, 0);
+    for seed in 0..seeds {
+        // thirty sessions of ten signals: both factors follow an AR(1)
+        let process = Process { rho: 0.3, phi: 0.8, ..Process::INDEPENDENT };
+        let draw = |seed, inputs| {
+            let stream = Stream { inputs, columns: 1, ..Stream::healthy(process, 0.0, 40, seed) };
+            stream.draw().into_iter().flatten().collect::<Vec<_>>()
+        };
+        let labels = draw(2 * seed, InputMemory::Independent);
+        let inputs = draw(2 * seed + 1, InputMemory::PerSession(0.9));
+        let template = &planted::rows(1, 1, &[])[0];
+        let rows: Vec<vigie::validation::Example> = labels
+            .iter()
+            .zip(&inputs)
+            .enumerate()
+            .map(|(place, (label, input))| {
+                let hours = (24 * label.session + place % 10) as i64;
+                let at = template.life.at + jiff::SignedDuration::from_hours(hours);
+                let life = vigie::validation::Life { at, exit_at: at + jiff::SignedDuration::from_mins(30) };
+                let mut row = vigie::validation::Example { life, day: calendar().day_of(at), ..template.clone() };
+                row.values[0] = Some(input.inputs[0]);
+                (row.truth, row.pnl) = (f64::from(u8::from(label.won)), label.pnl);
+                row
+            })
+            .collect();
+        let examples = planted::examples(Goal::Profitability, rows);
+        let score = |rows: &Rows<'_>| {
+            Ok((0..rows.len()).map(|row| 1.0 / (1.0 + (-rows.value(row, 0).unwrap()).exp())).collect())
+        };
+        let fitter = |_: &TrainingSet<'_>| Ok(Fitted { score: Box::new(score), effects: Vec::new() });
+        let mut options = Options { strengths: vec![1.0, 2.0], ..quick() };
+        options.effort = Effort { bootstrap: 2, null: 200, importance: 2, blocks: 2 };
+        (options.splits.test_share, options.splits.steps) = (0.75, 2);
+        let report = validate(&examples, &fitter, &options, &mut |_, _| ()).unwrap();
+        low += usize::from(value(&report, Part::PValue).is_some_and(|p| p <= 0.1));
+    }
+    let share = f64::from(u32::try_from(low).unwrap()) / seeds as f64;
+    println!("p <= 0.1 for {share:.3} of {seeds}");
+    // 3 of 30 places are at or below a tenth
+    assert!(share < 0.1 + 3.5 * (0.1_f64 * 0.9 / seeds as f64).sqrt(), "{share}");
+}
+
+/// A model that exists, judged anew, and a rival of a lower level that takes no trade.
+#[test]
+fn rivals_are_judged_on_the_versions_own_test_part_and_one_that_takes_no_trade_earns_nothing() {
+    use vigie::{
+        models::levels::{Level, Thresholds},
+        validation::rivals::{Rival, Rivals},
+    };
+    let examples = planted(Goal::Profitability, 4, 1600, &STRONG);
+    let from = examples.as_slice()[900].life.at;
+    let design = design();
+    let own = logistic(&design);
+    let learnt: Vec<usize> = (0..900).collect();
+    let set = TrainingSet { examples: &examples, rows: &learnt, truth: &examples.truth(&learnt), strength: 1.0 };
+    let model = own(&set).unwrap();
+    let refuses = |_: &TrainingSet<'_>| {
+        let none = |rows: &Rows<'_>| Ok(vec![0.0; rows.len()]);
+        Ok(Fitted { score: Box::new(none), effects: Vec::new() })
+    };
+    let standing = |rival: &vigie::validation::fitter::Fitter<'_>, model: Fitted| {
+        let below = vec![Rival { level: Level::Linear, fitter: rival, strengths: &[1.0, 2.0] }];
+        let rivals = Some(Rivals { level: Level::RandomForest, thresholds: Thresholds::default(), below });
+        let given = Some(Given { model, strength: 1.0, from });
+        let subject = Subject { fitter: &own, given, rivals };
+        let report = validate_subject(&examples, subject, &quick(), &mut |_, _| ()).unwrap();
+        assert_eq!((report.evidence.parts.test, report.evidence.parts.purged), (700, 0));
+        report
+    };
+    // the same model as its own rival: judged on the same rows they reach the same
+    let report = standing(&own, own(&set).unwrap());
+    let found = report.evidence.rivals.as_ref().unwrap();
+    assert!((found.own.unwrap() - report.evidence.policy.unwrap().sharpe.unwrap()).abs() < 1e-9, "{found:?}");
+    assert!((found.own.unwrap() - found.best_below.unwrap()).abs() < 0.5, "{found:?}");
+    // one that takes no trade
+    let none = standing(&refuses, model).evidence.rivals.unwrap();
+    assert_eq!((none.best_below, none.bar), (Some(0.0), Some(0.0)), "{none:?}");
+}
+
+#[test]
+fn a_look_at_the_same_test_part_counts_and_settings_chosen_before_it_do_not() {
+    use vigie::validation::options::Look;
+    let examples = planted(Goal::Profitability, 1, 1600, &[0.6, -0.4]);
+    let at = |row: usize| Some(examples.as_slice()[row].life.at);
+    let looks = |looks: Vec<Look>, strengths: Vec<f64>| {
+        let options = Options { looks, strengths, ..quick() };
+        run(&examples, &options).evidence.gain.unwrap()
+    };
+    let few = looks(Vec::new(), vec![1.0, 10.0]);
+    let many = looks(Vec::new(), vec![0.5, 1.0, 2.0, 5.0, 10.0, 20.0]);
+    assert_eq!((few.looks, many.looks), (1.0, 1.0));
+    assert_eq!(few.deflated, few.probability);
+    // a third of the test part, by another kind of model, and the whole of it by the same kind
+    let other = Look { from: at(1200), to: at(1386), alike: false };
+    let same = Look { from: at(1280), to: at(1599), alike: true };
+    let found = looks(vec![other, same], vec![1.0, 10.0]);
+    let expected = 1.0 + 107.0 / 320.0 + (1.0 - found.likeness);
+    assert!((found.looks - expected).abs() < 1e-9 && found.likeness > 0.5, "{found:?}");
+    assert!((found.deflated - found.probability.powf(found.looks)).abs() < 1e-12);
+}
+
 #[test]
 fn shuffled_outcomes_never_pass() {
     let (seeds, rows, options) = if is_long() {
@@ -139,7 +245,6 @@ fn shuffled_outcomes_never_pass() {
     for seed in 0..seeds {
         let report = run(&shuffled(Goal::Profitability, seed, rows, &STRONG), &Options { seed, ..options.clone() });
         assert_eq!(report.verdict, Verdict::NotDeployable, "seed {seed}\n{report}");
-        assert!(report.failed_gates().count() >= 2, "seed {seed}\n{report}");
         skills.extend(report.evidence.skill);
         overall = overall.max(report.overall);
         significant += usize::from(value(&report, Part::PValue).is_some_and(|p| p <= 0.05));
@@ -163,8 +268,9 @@ fn a_weak_signal_in_few_trades_is_told_how_many_more_would_help() {
     assert_eq!((trades.value, trades.more_trades), (Some(120.0), Some(400)));
     let open: Vec<_> = report.checks.iter().filter(|check| check.outcome != Outcome::Pass).collect();
     assert!(open.iter().all(|check| check.help.is_some()), "{open:?}");
-    let deflated = open.iter().find(|check| check.part == Part::DeflatedSharpe).unwrap();
-    assert!(deflated.more_trades.is_some_and(|more| more > 50), "{deflated:?}");
+    let gain = open.iter().find(|check| check.part == Part::Gain).unwrap();
+    let says = gain.help.as_deref().unwrap_or_default();
+    assert!(gain.more_trades.is_some() || says.contains("every trade earned more"), "{gain:?}");
 }
 
 #[test]
@@ -287,6 +393,8 @@ fn real_trades_are_not_good_enough() {
     assert_eq!(report.verdict, Verdict::NotDeployable);
     let auc = report.evidence.skill.unwrap();
     assert!((0.48..0.56).contains(&auc), "an AUC of {auc} on these trades would be a leak");
+    let failed: Vec<Part> = report.failed_gates().map(|check| check.part).collect();
+    println!("conditions that say so: {failed:?}");
     let overfitting = report.failed_gates().filter(|check| check.area == Area::Overfitting).count();
     assert!(overfitting >= 1 && value(&report, Part::TestTrades) == Some(568.0));
     assert!(report.evidence.regimes.len() >= 5 && report.evidence.months.len() >= 10);

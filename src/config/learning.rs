@@ -18,7 +18,6 @@ use crate::{
     rules::answer::Policy,
     validation::{
         Options,
-        figures::TradePolicy,
         options::{Effort, Gates, Overall, Splits, Stability, Targets},
         training::Training,
     },
@@ -79,8 +78,8 @@ pub(super) fn validation(reader: &mut Reader<'_, '_>, training: &Training, polic
         splits,
         strengths: training.strengths.clone(),
         strength: None,
-        policy: TradePolicy { blend_weight: policy.blend_weight, trade_threshold: policy.trade_threshold },
-        trials: 0,
+        policy: policy.trade(),
+        looks: Vec::new(),
         effort,
         gates,
         targets,
@@ -112,7 +111,7 @@ fn gates(at: &mut Section<'_, '_, '_>) -> Gates {
         min_feature_stability: at.number("min_feature_stability", 0.0..=1.0),
         top_features: at.count("top_features", 1..=100),
         max_overfitting: at.number("max_overfitting", 0.0..=1.0),
-        min_deflated_sharpe: at.number("min_deflated_sharpe", 0.0..=1.0),
+        min_gain_probability: at.number("min_gain_probability", 0.0..=1.0),
         max_p_value: at.number("max_p_value", 0.0..=1.0),
         max_single_skill: at.number("max_single_skill", 0.0..=1.0),
     }

@@ -65,6 +65,12 @@ pub struct Trial {
     pub skill: Option<f64>,
     /// One-sided p-value of its skill against that of a linear model on the same test trades, where it is not linear.
     pub beats_linear_p: Option<f64>,
+    /// Time of the first signal of the test part that it was judged on; `None` in journals of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_from: Option<Timestamp>,
+    /// Time of the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_to: Option<Timestamp>,
     /// The version that was registered, if one was.
     pub version: Option<VersionId>,
 }

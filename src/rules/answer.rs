@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::sizing::Sizing;
-use crate::domain::{Arm, Decision, Probability, Reason, TradeId, VersionId};
+use crate::{
+    domain::{Arm, Decision, Probability, Reason, TradeId, VersionId},
+    validation::figures::TradePolicy,
+};
 
 /// How a score changes an answer; the sections `[scoring]` and `[sizing]` of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -21,16 +24,19 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// What of it decides about a trade: the same when a version is validated and when it is served.
+    pub fn trade(&self) -> TradePolicy {
+        TradePolicy { blend_weight: self.blend_weight, trade_threshold: self.trade_threshold, sizing: self.sizing }
+    }
+
     /// `(1 - w) confidence + w score`; with the default weight of one half, their mean.
     pub fn blend(&self, confidence: Probability, score: Probability) -> Probability {
-        let blended = (1.0 - self.blend_weight) * confidence.get() + self.blend_weight * score.get();
-        // a weighted mean of two probabilities is one, but for rounding
-        Probability::new(blended.clamp(0.0, 1.0)).unwrap_or(confidence)
+        Probability::new(self.trade().blend(confidence.get(), score.get())).unwrap_or(confidence)
     }
 
     /// The size the ML policy gives a signal: 0 when the blended confidence is under the trade threshold.
     pub fn size(&self, blended: Probability, score: Probability) -> f64 {
-        if blended.get() < self.trade_threshold { 0.0 } else { self.sizing.size(score) }
+        self.trade().size_at(blended.get(), score.get())
     }
 
     /// The answer of the ML arm.

@@ -20,6 +20,7 @@ pub mod replay;
 pub mod roster;
 pub mod routing;
 pub mod serving;
-pub mod sizing;
 pub mod trials;
 pub mod watch;
+
+pub use crate::validation::sizing;

@@ -1,7 +1,7 @@
 //! What would help a part that did not pass.
 
 use super::{
-    check::{Check, Part, counted},
+    check::{Check, Part, counted, gaps},
     options::Options,
     report::Evidence,
 };
@@ -21,7 +21,11 @@ const ONE_SIDED: f64 = 1.644_853_626_951_472_7;
 /// For a part that failed or could not be found out.
 pub(super) fn advice(check: &Check, evidence: &Evidence, options: &Options) -> Advice {
     let Some(value) = check.value else {
-        return Advice { help: "it could not be found out; see the notes".to_owned(), more_trades: None };
+        let help = match check.part {
+            Part::PrecisionLift => "the model predicts yes for no test trade, or there are too few trading days",
+            _ => "it could not be found out; see the notes",
+        };
+        return Advice { help: help.to_owned(), more_trades: None };
     };
     let trades = evidence.parts.trades as f64;
     let limit = check.limit.number();
@@ -32,7 +36,8 @@ pub(super) fn advice(check: &Check, evidence: &Evidence, options: &Options) -> A
             counting(trades * ((value / limit).powi(2) - 1.0), "if the spread is chance".to_owned())
         }
         Part::PValue => significance(evidence, trades),
-        Part::DeflatedSharpe => track_record(evidence, options),
+        Part::Gain => gained(evidence, options, trades),
+        Part::PrecisionLift | Part::AccuracyLift | Part::CorrelationLift => lifted(evidence, trades),
         _ => Advice { help: words(check, evidence, options), more_trades: None },
     }
 }
@@ -45,12 +50,32 @@ fn words(check: &Check, evidence: &Evidence, options: &Options) -> String {
             format!("{name} alone tells too much: is it known when the signal fires?")
         }
         Part::Accuracy | Part::F1 | Part::Precision | Part::PnlCorrelation => {
-            format!("{short:.3} short: better inputs or another kind of model; more trades alone do not raise it")
+            format!(
+                "{short:.3} short of the goal: better inputs or another kind of model; more trades alone do not raise it"
+            )
         }
-        Part::LossSaved => "its probabilities are worse than a guess: calibrate, regularise or leave it".to_owned(),
+        Part::LossSaved if check.value < Some(0.0) => {
+            "its probabilities are worse than a guess: calibrate, regularise or leave it".to_owned()
+        }
+        Part::LossSaved => "its probabilities are no better than a guess".to_owned(),
         Part::SharpeGained => "taking every trade earned more for its risk: another threshold or no model".to_owned(),
-        Part::LevelBelow => "a simpler model does as well: keep the simpler one".to_owned(),
-        Part::Gap => "it learnt its trades by heart: more regularisation, fewer columns or more trades".to_owned(),
+        Part::LevelBelow => {
+            let standing = evidence.rivals.as_ref();
+            match standing.and_then(|standing| standing.own.zip(standing.best_below)) {
+                Some((own, below)) if own > below && own > 0.0 => {
+                    format!("{short:.2} short: better than a simpler model, but by less than was asked for")
+                }
+                Some((own, below)) if own <= below => {
+                    format!("{short:.2} short: a simpler model does as well, keep the simpler one")
+                }
+                _ => format!("{short:.2} short: better than a simpler model, and it loses all the same"),
+            }
+        }
+        Part::Gap => {
+            let worst = gaps(evidence).into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
+            let name = worst.map_or("score", |(name, _)| name);
+            format!("its {name} is that much better where it learnt: more regularisation, fewer columns or more trades")
+        }
         Part::CurveStep => "a cliff beside the chosen strength: a finer grid or a stronger regularisation".to_owned(),
         Part::FeatureStability => "the folds disagree on what matters: fewer columns or more trades".to_owned(),
         Part::Overfitting => "what is best in one half is not in the other: try fewer configurations".to_owned(),
@@ -62,36 +87,55 @@ fn words(check: &Check, evidence: &Evidence, options: &Options) -> String {
             format!("it misleads in {worst}: leave that regime to the strategy, or give the model the regime")
         }
         Part::GoodPaths => "other histories of the same trades favour taking every trade".to_owned(),
-        Part::TestTrades | Part::CvDeviation | Part::BootstrapDeviation | Part::PValue | Part::DeflatedSharpe => {
-            "more trades".to_owned()
-        }
+        Part::TestTrades | Part::CvDeviation | Part::BootstrapDeviation | Part::PValue => "more trades".to_owned(),
+        Part::PrecisionLift | Part::AccuracyLift | Part::CorrelationLift => "more trades".to_owned(),
+        Part::Gain | Part::DeflatedSharpe => "more trades".to_owned(),
     }
 }
 
-/// How many trades until the observed lead over shuffled labels is significant, if it is real.
+/// How many trades until the observed lead over shifted labels is significant, if it is real.
 fn significance(evidence: &Evidence, trades: f64) -> Advice {
     let z = evidence.skill.zip(evidence.null.as_ref()).map(|(skill, null)| (skill - null.mean) / null.deviation);
     match z.filter(|z| *z > 0.0 && z.is_finite()) {
         Some(z) => counting(trades * ((ONE_SIDED / z).powi(2) - 1.0), "if what it shows is real".to_owned()),
         None => Advice {
-            help: "it does no better than models of shuffled labels: more trades alone do not help".to_owned(),
+            help: "it does no better than on labels shifted in a circle: more trades alone do not help".to_owned(),
             more_trades: None,
         },
     }
 }
 
-/// How many trades until the Sharpe ratio is significant, if it is real (the minimum track record length of Bailey and
-/// Lopez de Prado 2012; the benchmark shrinks with the square root of the days).
-fn track_record(evidence: &Evidence, options: &Options) -> Advice {
-    let found = evidence.deflated.filter(|found| found.sharpe > 0.0);
-    let needed = found.zip(normal::quantile(options.gates.min_deflated_sharpe)).map(|(found, z)| {
-        let root = (found.days as f64 - 1.0).sqrt();
-        let days = ((z * found.spread + found.benchmark * root) / found.sharpe).powi(2) + 1.0;
-        (days / found.days as f64 - 1.0) * evidence.parts.trades as f64
-    });
-    match needed {
-        Some(more) => counting(more, "at this Sharpe ratio and number of trials".to_owned()),
-        None => Advice { help: "the policy lost money on the test part".to_owned(), more_trades: None },
+/// How many trades until the gain over every trade suffices, if it is real: its standard errors grow with the square root
+/// of the trades.
+fn gained(evidence: &Evidence, options: &Options, trades: f64) -> Advice {
+    let Some(gain) = evidence.gain.filter(|gain| gain.difference > 0.0) else {
+        return Advice {
+            help: "taking every trade earned more for its risk on the test part".to_owned(),
+            more_trades: None,
+        };
+    };
+    let needed = options.gates.min_gain_probability.powf(1.0 / gain.looks);
+    let z = normal::quantile(needed).map(|z| z * gain.error / gain.difference);
+    match z.filter(|z| z.is_finite()) {
+        // as many as it takes for few blocks, whose t is wider than the normal
+        Some(z) => counting(
+            trades * (z.powi(2) - 1.0).max(0.05),
+            format!("at this gain of {:.2} and {:.1} looks at these trades", gain.difference, gain.looks),
+        ),
+        None => Advice { help: "no number of trades gives that probability".to_owned(), more_trades: None },
+    }
+}
+
+/// How many trades until the lift is surely above 0, if it is real.
+fn lifted(evidence: &Evidence, trades: f64) -> Advice {
+    match evidence.lift.filter(|lift| lift.value > 0.0) {
+        Some(lift) => counting(
+            trades * ((ONE_SIDED * lift.error / lift.value).powi(2) - 1.0).max(0.05),
+            format!("if its lift of {:.3} is real", lift.value),
+        ),
+        None => {
+            Advice { help: "it does no better than a guess that knows the base rate".to_owned(), more_trades: None }
+        }
     }
 }
 

@@ -4,10 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::part::{Area, Part};
 use super::{
     advice,
     example::Goal,
     figures::Figures,
+    lift::Measure,
     options::{Options, Overall},
     report::{Evidence, Verdict},
     stability::Group,
@@ -16,68 +18,6 @@ use super::{
 /// Most that a part which failed adds to the overall score. With more, results of chance that fail many parts by little
 /// come out above 0.8.
 const FAILED_CREDIT: f64 = 0.5;
-
-/// One part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Part {
-    /// Number of test trades.
-    TestTrades,
-    /// Skill of the strongest input alone: too much of it means that it knows the outcome.
-    SingleInput,
-    /// Accuracy on the test part.
-    Accuracy,
-    /// F1 on the test part.
-    F1,
-    /// Precision on the test part.
-    Precision,
-    /// Correlation with the pnl really made, on the test part.
-    PnlCorrelation,
-    /// Loss saved against the majority guess, as a share of it.
-    LossSaved,
-    /// Sharpe ratio of the policy less that of taking every trade.
-    SharpeGained,
-    /// Sharpe ratio of the policy (or skill) against the best of the lower levels and the gain asked for.
-    LevelBelow,
-    /// Training score less test score.
-    Gap,
-    /// Standard deviation of the score over the folds.
-    CvDeviation,
-    /// Range of the score over neighbouring strengths.
-    CurveStep,
-    /// Agreement of the top columns over the folds.
-    FeatureStability,
-    /// Probability of backtest overfitting.
-    Overfitting,
-    /// Deflated Sharpe ratio.
-    DeflatedSharpe,
-    /// p-value against shuffled labels.
-    PValue,
-    /// Standard deviation of the test skill over bootstrap refits.
-    BootstrapDeviation,
-    /// Agreement of the most important inputs over repeats.
-    ImportanceStability,
-    /// Share of months better than chance.
-    GoodMonths,
-    /// Skill in the worst regime.
-    WorstRegime,
-    /// Share of the combinatorial paths better than taking every trade.
-    GoodPaths,
-}
-
-/// What a part belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Area {
-    /// What everything else rests on; not part of the overall score.
-    Data,
-    /// How good it is.
-    Performance,
-    /// Whether that can be believed.
-    Overfitting,
-    /// Whether it holds elsewhere.
-    Stability,
-}
 
 /// What a value must be.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -218,7 +158,8 @@ fn performance(evidence: &Evidence, options: &Options, goal: Goal) -> Vec<Check>
         (Figures::Real(test), _) => test.r_squared,
         _ => None,
     };
-    let sharpes = evidence.policy.and_then(|policy| policy.sharpe).zip(evidence.every_trade.and_then(|all| all.sharpe));
+    let sharpes =
+        evidence.policy.and_then(|policy| policy.earned()).zip(evidence.every_trade.and_then(|all| all.sharpe));
     let gained = sharpes.map(|(model, every)| model - every);
     let baselines = [
         check(Part::LossSaved, saved, Limit::Above(0.0), -0.1),
@@ -230,15 +171,41 @@ fn performance(evidence: &Evidence, options: &Options, goal: Goal) -> Vec<Check>
         let bar = bar.unwrap_or_default();
         check(Part::LevelBelow, own, Limit::AtLeast(bar), bar - 1.0)
     });
-    of_goal.into_iter().chain(baselines).chain(below).collect()
+    let lift = goal.measure().map(|measure| {
+        let part = match measure {
+            Measure::Precision => Part::PrecisionLift,
+            Measure::Accuracy => Part::AccuracyLift,
+            Measure::Correlation => Part::CorrelationLift,
+        };
+        check(part, evidence.lift.map(|lift| lift.lower), Limit::Above(0.0), -0.1)
+    });
+    lift.into_iter().chain(of_goal).chain(baselines).chain(below).collect()
+}
+
+/// How much better the training part looks than the test part, by each measure: it has learnt by heart as far as any of
+/// them says so.
+pub(super) fn gaps(evidence: &Evidence) -> Vec<(&'static str, f64)> {
+    let of = |name, train: Option<f64>, test: Option<f64>| Some((name, train? - test?));
+    match (&evidence.train, &evidence.test) {
+        (Figures::Class(train), Figures::Class(test)) => [
+            of("AUC", train.auc, test.auc),
+            of("precision", train.precision, test.precision),
+            of("log loss", Some(test.log_loss), Some(train.log_loss)),
+            of("accuracy", Some(train.accuracy), Some(test.accuracy)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+        (train, test) => of("correlation", train.hit(), test.hit()).into_iter().collect(),
+    }
 }
 
 fn overfitting(evidence: &Evidence, options: &Options) -> Vec<Check> {
     let gates = &options.gates;
-    let gap = evidence.train.hit().zip(evidence.test.hit()).map(|(train, test)| train - test);
+    let gap = gaps(evidence).into_iter().map(|(_, gap)| gap).reduce(f64::max);
     let deviation = crate::stats::describe::standard_deviation(&evidence.folds);
     let stability = Limit::AtLeast(gates.min_feature_stability);
-    let deflated = evidence.deflated.map(|deflated| deflated.deflated);
+    let gain = evidence.gain.map(|gain| gain.deflated);
     let p_value = evidence.null.as_ref().map(|null| null.p_value);
     vec![
         twice(Part::Gap, gap, gates.max_gap),
@@ -246,7 +213,7 @@ fn overfitting(evidence: &Evidence, options: &Options) -> Vec<Check> {
         twice(Part::CurveStep, curve_step(&evidence.curve, evidence.strength), gates.max_curve_step),
         check(Part::FeatureStability, evidence.feature_stability, stability, 0.0),
         check(Part::Overfitting, evidence.overfitting, Limit::AtMost(gates.max_overfitting), 1.0),
-        check(Part::DeflatedSharpe, deflated, Limit::AtLeast(gates.min_deflated_sharpe), 0.0),
+        check(Part::Gain, gain, Limit::AtLeast(gates.min_gain_probability), 0.0),
         check(Part::PValue, p_value, Limit::AtMost(gates.max_p_value), 0.5),
     ]
 }
@@ -307,50 +274,6 @@ fn share(of: usize, part: usize) -> Option<f64> {
     (of > 0).then(|| part as f64 / of as f64)
 }
 
-impl Part {
-    /// What it belongs to, and whether it is hard.
-    fn area(self) -> (Area, bool) {
-        match self {
-            Self::TestTrades | Self::SingleInput => (Area::Data, true),
-            Self::Accuracy | Self::F1 | Self::Precision | Self::PnlCorrelation => (Area::Performance, true),
-            Self::LevelBelow => (Area::Performance, true),
-            Self::LossSaved | Self::SharpeGained => (Area::Performance, false),
-            Self::Gap | Self::CvDeviation | Self::CurveStep | Self::FeatureStability => (Area::Overfitting, true),
-            Self::Overfitting | Self::DeflatedSharpe | Self::PValue => (Area::Overfitting, true),
-            Self::BootstrapDeviation | Self::ImportanceStability | Self::GoodMonths => (Area::Stability, false),
-            Self::WorstRegime | Self::GoodPaths => (Area::Stability, false),
-        }
-    }
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::TestTrades => "test trades",
-            Self::SingleInput => "skill of one input alone",
-            Self::Accuracy => "accuracy",
-            Self::F1 => "F1",
-            Self::Precision => "precision",
-            Self::PnlCorrelation => "correlation with the pnl",
-            Self::LossSaved => "loss saved against a guess",
-            Self::SharpeGained => "Sharpe ratio gained",
-            Self::LevelBelow => "against the levels below",
-            Self::Gap => "train-test gap",
-            Self::CvDeviation => "deviation over folds",
-            Self::CurveStep => "step of the validation curve",
-            Self::FeatureStability => "feature stability",
-            Self::Overfitting => "probability of overfitting",
-            Self::DeflatedSharpe => "deflated Sharpe ratio",
-            Self::PValue => "p-value, shuffled labels",
-            Self::BootstrapDeviation => "deviation over bootstraps",
-            Self::ImportanceStability => "importance stability",
-            Self::GoodMonths => "months better than chance",
-            Self::WorstRegime => "skill in the worst regime",
-            Self::GoodPaths => "paths better than every trade",
-        })
-    }
-}
-
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = match self {
@@ -385,7 +308,7 @@ mod tests {
 
     #[test]
     fn one_hard_part_that_is_undefined_prevents_a_deployment_and_a_soft_one_does_not() {
-        let pass = check(Part::Accuracy, Some(0.9), Limit::Above(0.7), 0.5);
+        let pass = check(Part::AccuracyLift, Some(0.2), Limit::Above(0.0), -0.1);
         let soft = check(Part::GoodPaths, None, Limit::AtLeast(0.5), 0.0);
         let hard = check(Part::PValue, None, Limit::AtMost(0.05), 0.5);
         let few = check(Part::TestTrades, Some(199.0), Limit::AtLeast(200.0), 0.0);

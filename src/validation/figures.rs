@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::example::{Example, Goal};
+use super::{
+    example::{Example, Goal},
+    sizing::Sizing,
+};
 use crate::{
-    domain::TradingDay,
+    domain::{Probability, TradingDay},
     stats::{
         association::{correlation, r_squared},
         binary::{Confusion, brier, expected_calibration_error, log_loss, roc_auc},
+        describe::mean,
         risk::{expectancy, max_drawdown, sharpe},
     },
 };
@@ -29,9 +33,12 @@ pub enum Figures {
     Real(RealFigures),
 }
 
-/// Figures of probabilities; a probability of at least 1/2 predicts yes.
+/// Figures of probabilities; one of at least the decision point predicts yes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ClassFigures {
+    /// The decision point; 1/2 in reports of older versions.
+    #[serde(default = "one_half")]
+    pub point: f64,
     /// Number of rows.
     pub rows: usize,
     /// Rows labelled yes.
@@ -69,16 +76,18 @@ pub struct RealFigures {
     pub pnl_correlation: Option<f64>,
 }
 
-/// When a trade is taken; part of the section `[scoring]` of the configuration.
+/// When a trade is taken and how large; parts of the sections `[scoring]` and `[sizing]` of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct TradePolicy {
     /// Weight of the score in the blended confidence, 0 to 1.
     pub blend_weight: f64,
     /// Blended confidence below which no trade is taken, 0 to 1.
     pub trade_threshold: f64,
+    /// Size of the trades that are taken.
+    pub sizing: Sizing,
 }
 
-/// What a policy earned, one contract a trade as the strategy traded it.
+/// What a policy earned, each trade at the strategy's own size times what the sizing rule says.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PolicyFigures {
     /// Trades taken.
@@ -97,11 +106,11 @@ pub struct PolicyFigures {
 
 impl Figures {
     /// Judges `scores` by what came to be. `None` without rows, when lengths differ, or when a score is not what the
-    /// goal asks for.
-    pub fn of(goal: Goal, examples: &[&Example], scores: &[f64]) -> Option<Self> {
+    /// goal asks for. A class is yes from the decision point `point` on.
+    pub fn of(goal: Goal, examples: &[&Example], scores: &[f64], point: f64) -> Option<Self> {
         let truth: Vec<f64> = examples.iter().map(|example| example.truth).collect();
         if goal.is_class() {
-            return ClassFigures::of(&labels(&truth), scores).map(Self::Class);
+            return ClassFigures::of(&labels(&truth), scores, point).map(Self::Class);
         }
         let pnl: Vec<f64> = examples.iter().map(|example| example.pnl).collect();
         (!scores.is_empty() && scores.len() == truth.len() && scores.iter().all(|score| score.is_finite())).then(|| {
@@ -150,9 +159,10 @@ impl Figures {
 
 impl ClassFigures {
     /// Judges probabilities by labels. `None` without rows, when lengths differ, or when one is not a probability.
-    pub fn of(labels: &[bool], probabilities: &[f64]) -> Option<Self> {
-        let counts = Confusion::at_threshold(labels, probabilities, 0.5)?;
+    pub fn of(labels: &[bool], probabilities: &[f64], point: f64) -> Option<Self> {
+        let counts = Confusion::at_threshold(labels, probabilities, point)?;
         Some(Self {
+            point,
             rows: labels.len(),
             wins: labels.iter().filter(|label| **label).count(),
             accuracy: counts.accuracy()?,
@@ -169,12 +179,19 @@ impl ClassFigures {
 }
 
 impl Goal {
-    /// Accuracy of scores, or their correlation with the truth: what thresholds in points speak of.
-    pub fn hit(self, truth: &[f64], scores: &[f64]) -> Option<f64> {
+    /// Accuracy of scores at the decision point `point`, or their correlation with the truth: what thresholds in points
+    /// speak of.
+    pub fn hit(self, truth: &[f64], scores: &[f64], point: f64) -> Option<f64> {
         if self.is_class() {
-            return Confusion::at_threshold(&labels(truth), scores, 0.5)?.accuracy();
+            return Confusion::at_threshold(&labels(truth), scores, point)?.accuracy();
         }
         correlation(truth, scores)
+    }
+
+    /// The decision point of a model that learnt from rows of this `truth`: their base rate, or 1/2 where the truth is no
+    /// class.
+    pub fn point(self, truth: &[f64]) -> f64 {
+        mean(truth).filter(|_| self.is_class()).unwrap_or(0.5)
     }
 
     /// Area under the ROC curve, or correlation with the truth: what is compared with chance, because its value under
@@ -202,11 +219,24 @@ impl Goal {
 }
 
 impl TradePolicy {
-    /// Whether a trade is taken. Without a confidence of the strategy's own it is: the service leaves it to the
-    /// strategy.
-    pub fn takes(&self, confidence: Option<f64>, score: f64) -> bool {
-        let blend = |confidence| (1.0 - self.blend_weight) * confidence + self.blend_weight * score;
-        confidence.is_none_or(|confidence| blend(confidence) >= self.trade_threshold)
+    /// `(1 - w) confidence + w score`, of two numbers from 0 to 1.
+    pub fn blend(&self, confidence: f64, score: f64) -> f64 {
+        // a weighted mean lies between the two, but for rounding
+        ((1.0 - self.blend_weight) * confidence + self.blend_weight * score).clamp(0.0, 1.0)
+    }
+
+    /// Multiplier of the strategy's own size at this blended confidence: 0 under the threshold, where no trade is taken.
+    pub fn size_at(&self, blended: f64, score: f64) -> f64 {
+        if blended < self.trade_threshold {
+            return 0.0;
+        }
+        Probability::new(score).map_or(0.0, |score| self.sizing.size(score))
+    }
+
+    /// Multiplier of the strategy's own size. Without a confidence of the strategy's own it is 1: the service leaves the
+    /// trade to the strategy.
+    pub fn size(&self, confidence: Option<f64>, score: f64) -> f64 {
+        confidence.map_or(1.0, |confidence| self.size_at(self.blend(confidence, score), score))
     }
 
     /// The same with another threshold.
@@ -216,34 +246,45 @@ impl TradePolicy {
 }
 
 impl PolicyFigures {
-    /// What taking the trades marked in `taken` earned of those offered. `None` when the lengths differ.
-    pub fn of(offered: &[&Example], taken: &[bool]) -> Option<Self> {
-        if offered.len() != taken.len() {
+    /// What trading each of those offered at its multiplier in `sizes` earned; 0 is no trade. `None` when the lengths
+    /// differ.
+    pub fn of(offered: &[&Example], sizes: &[f64]) -> Option<Self> {
+        if offered.len() != sizes.len() {
             return None;
         }
-        let mut trades: Vec<&Example> =
-            offered.iter().zip(taken).filter(|(_, taken)| **taken).map(|(example, _)| *example).collect();
-        trades.sort_by_key(|example| example.life.exit_at);
-        let pnl: Vec<f64> = trades.iter().map(|example| example.pnl).collect();
+        let mut trades: Vec<(&Example, f64)> =
+            offered.iter().copied().zip(sizes.iter().copied()).filter(|(_, size)| *size > 0.0).collect();
+        trades.sort_by_key(|(example, _)| example.life.exit_at);
+        let pnl: Vec<f64> = trades.iter().map(|(example, size)| example.pnl * size).collect();
         Some(Self {
             taken: pnl.len(),
             offered: offered.len(),
             total: pnl.iter().sum(),
             expectancy: expectancy(&pnl),
-            sharpe: sharpe(&daily_pnl(offered, taken), DAYS_PER_YEAR),
+            sharpe: sharpe(&daily_pnl(offered, sizes), DAYS_PER_YEAR),
             max_drawdown: max_drawdown(&pnl),
         })
     }
+
+    /// The Sharpe ratio as it is compared with others: one that takes no trade earns 0.
+    pub fn earned(&self) -> Option<f64> {
+        if self.taken == 0 { Some(0.0) } else { self.sharpe }
+    }
 }
 
-/// Pnl by trading day, in order, of the trades marked in `taken`; days on which trades were offered and none was taken
-/// count 0.
-pub fn daily_pnl(offered: &[&Example], taken: &[bool]) -> Vec<f64> {
+/// Pnl by trading day, in order, of trades at the multipliers in `sizes`; days on which trades were offered and none was
+/// taken count 0.
+pub fn daily_pnl(offered: &[&Example], sizes: &[f64]) -> Vec<f64> {
     let mut days: BTreeMap<TradingDay, f64> = BTreeMap::new();
-    for (example, &taken) in offered.iter().zip(taken) {
-        *days.entry(example.day).or_default() += if taken { example.pnl } else { 0.0 };
+    for (example, size) in offered.iter().zip(sizes) {
+        *days.entry(example.day).or_default() += size * example.pnl;
     }
     days.into_values().collect()
+}
+
+/// What stands for the decision point where an older report has none.
+pub(super) fn one_half() -> f64 {
+    0.5
 }
 
 /// Truth as labels.
@@ -258,7 +299,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::{Timestamp, TradingCalendar},
-        validation::Life,
+        validation::{Life, sizing::SizingRule},
     };
 
     /// A trade that ends `hours` after the first evening.
@@ -285,35 +326,40 @@ mod tests {
         // days 0, 1 and 2; the order of the exits is not that of the signals
         let trades = [trade(30, -50.0), trade(1, 100.0), trade(2, 20.0), trade(50, -30.0), trade(60, 70.0)];
         let offered: Vec<&Example> = trades.iter().collect();
-        let taken = [false, true, true, true, true];
-        assert_eq!(daily_pnl(&offered, &taken), [120.0, 0.0, 40.0]);
-        let found = PolicyFigures::of(&offered, &taken).unwrap();
+        let sizes = [0.0, 1.0, 1.0, 1.0, 1.0];
+        assert_eq!(daily_pnl(&offered, &sizes), [120.0, 0.0, 40.0]);
+        let found = PolicyFigures::of(&offered, &sizes).unwrap();
         assert_eq!((found.taken, found.offered, found.total), (4, 5, 160.0));
         assert_eq!((found.expectancy, found.max_drawdown), (Some(40.0), Some(30.0)));
         // NumPy: 160 / 3 / np.std([120, 0, 40], ddof=1) * np.sqrt(252)
         assert!((found.sharpe.unwrap() - 13.856_406_460_551_02).abs() < 1e-9, "{:?}", found.sharpe);
-        let every = PolicyFigures::of(&offered, &[true; 5]).unwrap();
+        let every = PolicyFigures::of(&offered, &[1.0; 5]).unwrap();
         assert_eq!((every.max_drawdown, every.total), (Some(80.0), 110.0));
-        let none = PolicyFigures::of(&offered, &[false; 5]).unwrap();
+        let none = PolicyFigures::of(&offered, &[0.0; 5]).unwrap();
         assert_eq!((none.expectancy, none.sharpe, none.max_drawdown), (None, None, None));
-        assert_eq!(PolicyFigures::of(&offered, &[true]), None);
+        assert_eq!((none.earned(), every.earned()), (Some(0.0), every.sharpe));
+        assert_eq!(PolicyFigures::of(&offered, &[1.0]), None);
+        let half = PolicyFigures::of(&offered, &[0.0, 0.5, 0.5, 2.0, 0.0]).unwrap();
+        assert_eq!((half.taken, half.total, half.max_drawdown), (3, 0.0, Some(60.0)));
     }
 
     #[test]
     fn a_trade_is_taken_from_the_threshold_on_and_without_a_confidence_always() {
-        let policy = TradePolicy { blend_weight: 0.5, trade_threshold: 0.5 };
-        assert!(policy.takes(Some(0.25), 0.75) && !policy.takes(Some(0.25), 0.7));
-        assert!(policy.takes(None, 0.0));
-        assert!(!policy.at(0.6).takes(Some(0.5), 0.6));
+        let policy = TradePolicy { blend_weight: 0.5, trade_threshold: 0.5, sizing: Sizing::UNIT };
+        assert_eq!((policy.size(Some(0.25), 0.75), policy.size(Some(0.25), 0.7)), (1.0, 0.0));
+        assert_eq!((policy.size(None, 0.0), policy.at(0.6).size(Some(0.5), 0.6)), (1.0, 0.0));
+        // a rule for sizes is part of what is judged
+        let kelly = TradePolicy { sizing: Sizing { rule: SizingRule::Kelly, ..Sizing::UNIT }, ..policy };
+        assert_eq!((kelly.size(Some(0.5), 0.75), kelly.size(Some(0.75), 0.25)), (0.25, 0.0));
     }
 
     #[test]
     fn what_is_not_defined_has_no_figures() {
         let one = trade(1, 5.0);
-        assert_eq!(Figures::of(Goal::Profitability, &[], &[]), None);
-        assert_eq!(Figures::of(Goal::Profitability, &[&one], &[1.5]), None);
-        assert_eq!(Figures::of(Goal::Pnl, &[&one], &[f64::NAN]), None);
-        let Some(Figures::Real(figures)) = Figures::of(Goal::Pnl, &[&one], &[4.0]) else { unreachable!() };
+        assert_eq!(Figures::of(Goal::Profitability, &[], &[], 0.5), None);
+        assert_eq!(Figures::of(Goal::Profitability, &[&one], &[1.5], 0.5), None);
+        assert_eq!(Figures::of(Goal::Pnl, &[&one], &[f64::NAN], 0.5), None);
+        let Some(Figures::Real(figures)) = Figures::of(Goal::Pnl, &[&one], &[4.0], 0.5) else { unreachable!() };
         assert_eq!((figures.r_squared, figures.correlation, figures.pnl_correlation), (None, None, None));
         assert_eq!((Goal::Profitability.skill(&[1.0, 1.0], &[0.1, 0.9]), Goal::Pnl.loss(&[], &[])), (None, None));
         assert_eq!(Goal::Pnl.loss(&[1.0, 3.0], &[2.0, 5.0]), Some(2.5));

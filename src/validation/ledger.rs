@@ -3,8 +3,9 @@
 //! Whoever tries often enough finds something that looks good by chance. So everything that was tried counts in the doubt
 //! about what is deployed, dry runs and other targets too; and whether a level has nothing more to give is read here.
 
+use super::options::Look;
 use crate::{
-    domain::{EventKind, Symbol, event::Trial},
+    domain::{EventKind, Symbol, VersionId, event::Trial},
     models::{
         Kind,
         levels::{Facts, Level},
@@ -32,6 +33,24 @@ impl Ledger {
     pub fn configurations(&self) -> usize {
         let all = self.0.iter().map(|trial| usize::try_from(trial.configurations).unwrap_or(usize::MAX));
         all.fold(0, usize::saturating_add)
+    }
+
+    /// Earlier looks at a test part of `symbol`, other than that of the version `own`. What else was tried for that symbol had
+    /// its chance on the same trades, whatever its kind and target; the same training on the same data again is no new
+    /// look. A run that was refused before its test is in no ledger.
+    pub fn looks(&self, symbol: &Symbol, target: &str, kind: Kind, own: Option<&VersionId>) -> Vec<Look> {
+        let mut seen: Vec<(&str, &str, &str)> = Vec::new();
+        let mut looks = Vec::new();
+        for trial in self.0.iter().filter(|trial| trial.symbol == *symbol) {
+            let key = (&*trial.model, &*trial.target, &*trial.data_hash);
+            if seen.contains(&key) || (own.is_some() && trial.version.as_ref() == own) {
+                continue;
+            }
+            seen.push(key);
+            let alike = &*trial.model == kind.name() && &*trial.target == target;
+            looks.push(Look { from: trial.test_from, to: trial.test_to, alike });
+        }
+        looks
     }
 
     /// What the decision points ask for about `symbol` and `target`, of which `closed_trades` are known, `clean_trades` of
@@ -78,6 +97,8 @@ mod tests {
             configurations: 7,
             skill: Some(skill),
             beats_linear_p: (model == "boosting").then_some(0.2),
+            test_from: None,
+            test_to: None,
             version: None,
         }
     }
@@ -104,6 +125,9 @@ mod tests {
         let same = self::ledger(kinds.into_iter().chain([trial("ridge", "b", 0.4)]).collect());
         let facts = same.facts(&Symbol::new("ES").unwrap(), "profitability", 600, 590);
         assert_eq!(facts.linear_scores, [0.5, 0.4], "the same data thrice is one training");
+        let looks = |symbol: &str| ledger.looks(&Symbol::new(symbol).unwrap(), "profitability", Kind::Logistic, None);
+        let alike: Vec<bool> = looks("ES").iter().map(|look| look.alike).collect();
+        assert_eq!((alike, looks("NQ").len()), (vec![true, false, true, false], 0));
         let none = ledger.facts(&Symbol::new("NQ").unwrap(), "profitability", 0, 0);
         assert!(none.linear_scores.is_empty() && none.trees_beat_linear_p.is_none());
     }

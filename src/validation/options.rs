@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::figures::TradePolicy;
+use super::{figures::TradePolicy, sizing::Sizing};
+use crate::domain::Timestamp;
 
 /// Everything that a validation can be told. The defaults are those of the configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,8 +16,8 @@ pub struct Options {
     pub strength: Option<f64>,
     /// When a trade is taken.
     pub policy: TradePolicy,
-    /// Configurations tried on these trades before this run, whose own are added.
-    pub trials: usize,
+    /// Earlier looks at a test part, whose trades may be among those of this one.
+    pub looks: Vec<Look>,
     /// How often things are repeated.
     pub effort: Effort,
     /// Limits of the overfitting gates.
@@ -29,6 +30,17 @@ pub struct Options {
     pub overall: Overall,
     /// Seed of everything random.
     pub seed: u64,
+}
+
+/// A version that was judged on a test part before.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Look {
+    /// Time of the first signal of that part; `None` where it was not noted.
+    pub from: Option<Timestamp>,
+    /// Time of the last one.
+    pub to: Option<Timestamp>,
+    /// Whether it was the same kind of model for the same target.
+    pub alike: bool,
 }
 
 /// How trades are split; shares are of all trades, latest last.
@@ -59,7 +71,7 @@ pub struct Splits {
 pub struct Effort {
     /// Refits on bootstrap samples, at least 2.
     pub bootstrap: usize,
-    /// Refits on shuffled labels, at least 20: with fewer no p-value can be below 5 %.
+    /// Most shifts of the labels, at least 20: with fewer no p-value can be below 5 %. There are no more than trading days.
     pub null: usize,
     /// Shuffles of each input for its importance, at least 2.
     pub importance: usize,
@@ -67,7 +79,7 @@ pub struct Effort {
     pub blocks: usize,
 }
 
-/// Limits of the overfitting gates; all are hard.
+/// Limits of the overfitting parts. Hard are the probability of a gain, the p-value and the skill of one input.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Gates {
     /// Most that the training part may score above the test part.
@@ -82,15 +94,15 @@ pub struct Gates {
     pub top_features: usize,
     /// Highest probability of backtest overfitting.
     pub max_overfitting: f64,
-    /// Lowest deflated Sharpe ratio.
-    pub min_deflated_sharpe: f64,
-    /// Highest p-value against shuffled labels.
+    /// Lowest probability, deflated, that following the model earns more than taking every trade.
+    pub min_gain_probability: f64,
+    /// Highest p-value against labels shifted in a circle.
     pub max_p_value: f64,
     /// Highest skill that one input may reach alone: above it, it knows the outcome.
     pub max_single_skill: f64,
 }
 
-/// What the goals ask for, each to be exceeded; all are hard.
+/// What the goals ask for, each to be exceeded: shown and weighed, since an absolute figure ignores the base rate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Targets {
     /// Accuracy of `signal_quality`.
@@ -153,8 +165,8 @@ impl Default for Options {
             splits: Splits::default(),
             strengths: vec![0.01, 0.1, 1.0, 10.0, 100.0, 1_000.0, 10_000.0],
             strength: None,
-            policy: TradePolicy { blend_weight: 0.5, trade_threshold: 0.5 },
-            trials: 0,
+            policy: TradePolicy { blend_weight: 0.5, trade_threshold: 0.5, sizing: Sizing::UNIT },
+            looks: Vec::new(),
             effort: Effort { bootstrap: 200, null: 200, importance: 30, blocks: 16 },
             gates: Gates::default(),
             targets: Targets { accuracy: 0.7, f1: 0.6, precision: 0.65, correlation: 0.5 },
@@ -195,7 +207,7 @@ impl Default for Gates {
             min_feature_stability: 0.8,
             top_features: 5,
             max_overfitting: 0.5,
-            min_deflated_sharpe: 0.95,
+            min_gain_probability: 0.95,
             max_p_value: 0.05,
             max_single_skill: 0.8,
         }
@@ -274,7 +286,7 @@ impl Options {
             ("max_curve_step", gates.max_curve_step),
             ("min_feature_stability", gates.min_feature_stability),
             ("max_overfitting", gates.max_overfitting),
-            ("min_deflated_sharpe", gates.min_deflated_sharpe),
+            ("min_gain_probability", gates.min_gain_probability),
             ("max_p_value", gates.max_p_value),
             ("max_single_skill", gates.max_single_skill),
             ("accuracy", targets.accuracy),

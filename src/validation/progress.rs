@@ -17,7 +17,7 @@ pub enum Stage {
     WalkForward,
     /// Combinatorial cross-validation.
     Paths,
-    /// Refits on shuffled labels.
+    /// Labels shifted in a circle.
     Null,
     /// Refits on bootstrap samples.
     Bootstrap,

@@ -152,6 +152,8 @@ impl Refit<'_> {
         progress: &mut Progress<'_>,
     ) -> Result<CrossValidation, Missing> {
         let goal = self.examples.goal();
+        // that of all rows: what a fold leaves over wins the less often, the more often the fold does
+        let point = goal.point(&self.examples.truth(rows));
         let folds = self.lives(rows)?.purged_k_fold(self.options.splits.folds, self.embargo())?;
         let folds: Vec<Split> = folds.iter().map(|fold| within(rows, fold)).collect();
         let mut result = CrossValidation {
@@ -174,7 +176,7 @@ impl Refit<'_> {
                 match judged {
                     Ok((model, scores)) => {
                         if *strength == chosen {
-                            result.folds.extend(goal.hit(&self.examples.truth(&fold.test), &scores));
+                            result.folds.extend(goal.hit(&self.examples.truth(&fold.test), &scores, point));
                             result.effects.push(model.effects);
                         }
                         out.extend(scores);
@@ -204,7 +206,9 @@ impl Refit<'_> {
         for Split { train, test } in self.examples.lives().walk_forward(first, splits.steps, window)? {
             progress.tick(Stage::WalkForward);
             let scores = self.score(&self.fit(&train, strength)?, &test)?;
-            walk.steps.extend(self.examples.goal().hit(&self.examples.truth(&test), &scores));
+            let goal = self.examples.goal();
+            let point = goal.point(&self.examples.truth(&train));
+            walk.steps.extend(goal.hit(&self.examples.truth(&test), &scores, point));
             walk.rows.extend(test);
             walk.scores.extend(scores);
         }
@@ -238,20 +242,28 @@ impl Refit<'_> {
         let path = |path: usize| -> Vec<f64> {
             scores.iter().filter_map(|group| group.get(path)).flatten().copied().collect()
         };
-        Ok((0..count).map(|number| self.policy(rows, &path(number)).and_then(|figures| figures.sharpe)).collect())
+        Ok((0..count).map(|number| self.policy(rows, &path(number)).and_then(|figures| figures.earned())).collect())
     }
 
-    /// Which of `rows` the policy takes at these scores.
-    pub fn taken(&self, rows: &[usize], scores: &[f64], threshold: f64) -> Vec<bool> {
+    /// The multiplier at which the policy trades each of `rows` at these scores; 0 is no trade.
+    pub fn sizes(&self, rows: &[usize], scores: &[f64], threshold: f64) -> Vec<f64> {
         let policy = self.options.policy.at(threshold);
-        self.examples.pick(rows).zip(scores).map(|(example, &score)| policy.takes(example.confidence, score)).collect()
+        self.examples.pick(rows).zip(scores).map(|(example, &score)| policy.size(example.confidence, score)).collect()
     }
 
     /// What the policy earns on `rows`; `None` for goals whose scores cannot be blended.
     pub fn policy(&self, rows: &[usize], scores: &[f64]) -> Option<PolicyFigures> {
         let offered: Vec<_> = self.examples.pick(rows).collect();
-        let taken = self.taken(rows, scores, self.options.policy.trade_threshold);
-        self.examples.goal().is_share().then(|| PolicyFigures::of(&offered, &taken)).flatten()
+        let sizes = self.sizes(rows, scores, self.options.policy.trade_threshold);
+        self.examples.goal().is_share().then(|| PolicyFigures::of(&offered, &sizes)).flatten()
+    }
+
+    /// The rows before a test part as a choice of strength needs them: the latest share of them to choose on.
+    pub fn before(&self, learnt: &[usize], test: &[usize]) -> Result<TimeSplit, Missing> {
+        let wanted = self.options.splits.validation_share * self.examples.len() as f64 / learnt.len().max(1) as f64;
+        let split = self.lives(learnt)?.time_split(0.0, wanted.min(0.5))?;
+        let Split { train, test: validation } = within(learnt, &Split { train: split.train, test: split.test });
+        Ok(TimeSplit { train, validation, test: test.to_vec() })
     }
 }
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     check::{Check, Outcome},
     example::Goal,
-    figures::{Figures, PolicyFigures},
+    figures::{Figures, PolicyFigures, one_half},
+    lift::Lift,
     rivals::Standing,
     stability::{Bootstrap, Group, Importance, Null},
 };
@@ -83,9 +84,19 @@ pub struct Evidence {
     pub strongest_input: Option<(Box<str>, f64)>,
     /// Probability of backtest overfitting.
     pub overfitting: Option<f64>,
-    /// The doubt about the policy's Sharpe ratio.
+    /// What the policy gained over taking every trade, and how far that can be believed; `None` in older reports.
+    #[serde(default)]
+    pub gain: Option<Gain>,
+    /// By how much the model beats a guess that knows the base rate; `None` in older reports.
+    #[serde(default)]
+    pub lift: Option<Lift>,
+    /// The decision point of the model: its training part's base rate; 1/2 in older reports.
+    #[serde(default = "one_half")]
+    pub point: f64,
+    /// The deflated Sharpe ratio by which versions of before were judged; in their reports only.
+    #[serde(default)]
     pub deflated: Option<Deflated>,
-    /// Shuffled labels.
+    /// Labels shifted in a circle.
     pub null: Option<Null>,
     /// Refits on bootstrap samples.
     pub bootstrap: Option<Bootstrap>,
@@ -129,6 +140,29 @@ pub struct Parts {
     pub test_to: Option<Timestamp>,
     /// Trading days of the test part.
     pub test_days: usize,
+}
+
+/// What following the model earned for its risk over taking every trade, on the test part.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Gain {
+    /// Annualised Sharpe ratio of the policy less that of taking every trade.
+    pub difference: f64,
+    /// Its standard error, by resampling the days in blocks.
+    pub error: f64,
+    /// Days it was measured on.
+    pub days: usize,
+    /// Independent blocks that these days are worth.
+    pub blocks: f64,
+    /// One-sided confidence that the true difference is above 0.
+    pub probability: f64,
+    /// Earlier looks at trades of this test part or of one that is not known.
+    pub earlier: usize,
+    /// How alike the settings of this recipe come out, 0 to 1: the mean correlation of their daily gains.
+    pub likeness: f64,
+    /// Independent looks that all of these are worth, this one included.
+    pub looks: f64,
+    /// The probability to the power of the looks: how often the best of so many worthless ones would show less.
+    pub deflated: f64,
 }
 
 /// How far a Sharpe ratio can be believed.
@@ -183,7 +217,9 @@ impl Report {
             ("test_max_drawdown", policy.and_then(|policy| policy.max_drawdown)),
             ("baseline_expectancy", evidence.every_trade.and_then(|every| every.expectancy)),
             ("baseline_sharpe", evidence.every_trade.and_then(|every| every.sharpe)),
-            ("deflated_sharpe", evidence.deflated.map(|deflated| deflated.deflated)),
+            ("gain_probability", evidence.gain.map(|gain| gain.deflated)),
+            ("decision_point", self.goal.is_class().then_some(evidence.point)),
+            ("lift_lower", evidence.lift.map(|lift| lift.lower)),
             ("overall", Some(self.overall)),
         ];
         metrics.extend(whole.into_iter().filter_map(|(name, value)| Some((name.into(), value?))));

@@ -73,7 +73,7 @@ impl Rivals<'_> {
         self.below.iter().map(|rival| rival.strengths.len()).sum()
     }
 
-    /// Fits them to `learnt` and judges them on the test part, whose `scores` by the model itself are known.
+    /// Fits them to `learnt` and judges them on the test part of `split`, whose `scores` by the model itself are known.
     pub(super) fn stand(
         &self,
         refit: &Refit<'_>,
@@ -82,6 +82,9 @@ impl Rivals<'_> {
         scores: &[f64],
         progress: &mut Progress<'_>,
     ) -> Result<Standing, Missing> {
+        if scores.len() != split.test.len() {
+            return Err(Missing("the model was judged on other trades".to_owned()));
+        }
         let goal = refit.examples.goal();
         let truth = refit.examples.truth(&split.test);
         let (mut below, mut beats_linear_p) = (Vec::new(), None);
@@ -104,11 +107,11 @@ impl Rivals<'_> {
     }
 }
 
-/// The Sharpe ratio of the policy, or the skill of scores that cannot be blended.
+/// The Sharpe ratio of the policy, 0 for one that takes no trade, or the skill of scores that cannot be blended.
 fn figure(refit: &Refit<'_>, split: &TimeSplit, scores: &[f64]) -> Option<f64> {
     let goal = refit.examples.goal();
     if goal.is_share() {
-        return refit.policy(&split.test, scores).and_then(|figures| figures.sharpe);
+        return refit.policy(&split.test, scores).and_then(|figures| figures.earned());
     }
     goal.skill(&refit.examples.truth(&split.test), scores)
 }

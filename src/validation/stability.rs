@@ -11,6 +11,7 @@ use super::{
     fitter::{Fitted, NoFit},
     progress::{Progress, Stage},
     refit::{Missing, Refit},
+    rotation::rotations,
 };
 use crate::{
     domain::snapshot::{TrendRegime, VolatilityRegime},
@@ -37,16 +38,17 @@ pub struct Bootstrap {
     pub score_deviation: f64,
 }
 
-/// Test skill of models of shuffled labels, judged by shuffled labels.
+/// Test skill of the model's scores against labels that were shifted in a circle by whole trading days. In reports of older
+/// versions it is that of models of shuffled labels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Null {
-    /// Refits that gave a model.
+    /// Shifts that were looked at.
     pub refits: usize,
     /// Mean test skill.
     pub mean: f64,
     /// Its standard deviation.
     pub deviation: f64,
-    /// Share of the shuffles, the real labels counted as one, that do at least as well as the real labels.
+    /// Share of the shifts, the real labels counted as one, on which the scores do at least as well as on the real labels.
     pub p_value: f64,
 }
 
@@ -115,35 +117,25 @@ impl Refit<'_> {
         summary().ok_or_else(|| Missing("the skill of the refits is not defined".to_owned()))
     }
 
-    /// The whole way from fit to judgement on shuffled labels: what `observed` must be told from.
-    pub fn null(
-        &self,
-        rows: &[usize],
-        test: &[usize],
-        strength: f64,
-        observed: f64,
-        progress: &mut Progress<'_>,
-    ) -> Result<Null, Missing> {
-        let mut rng = self.random(2);
-        let (mut learnt, mut judged) = (self.examples.truth(rows), self.examples.truth(test));
-        let (mut skills, mut failed) = (Vec::new(), Vec::new());
-        for _ in 0..self.options.effort.null {
-            progress.tick(Stage::Null);
-            learnt.shuffle(&mut rng);
-            judged.shuffle(&mut rng);
-            match self.fit_to(rows, &learnt, strength).and_then(|model| self.score(&model, test)) {
-                Ok(scores) => skills.extend(self.examples.goal().skill(&judged, &scores)),
-                Err(error) => failed.push(error),
-            }
+    /// The skill of `scores` on `test` against that on labels shifted in a circle by whole trading days.
+    pub fn null(&self, test: &[usize], scores: &[f64], progress: &mut Progress<'_>) -> Result<Null, Missing> {
+        progress.tick(Stage::Null);
+        let rows: Vec<&Example> = self.examples.pick(test).collect();
+        let (least, most) = (self.least_sessions(), self.options.effort.null);
+        match rotations(self.examples.goal(), &rows, scores, least, most, &mut self.random(2)) {
+            Ok(Some(null)) => Ok(null),
+            Ok(None) => Err(Missing("the skill on shifted labels is not defined".to_owned())),
+            Err(days) => Err(Missing(format!(
+                "the test part has {days} trading days: a p-value that can pass needs {least}, about {:.1} times the trades",
+                least as f64 / days.max(1) as f64
+            ))),
         }
-        check_failures(&failed, self.options.effort.null)?;
-        let at_least = skills.iter().filter(|skill| **skill >= observed).count();
-        let summary = || {
-            let (mean, deviation) = (mean(&skills)?, standard_deviation(&skills)?);
-            let p_value = (at_least + 1) as f64 / (skills.len() + 1) as f64;
-            Some(Null { refits: skills.len(), mean, deviation, p_value })
-        };
-        summary().ok_or_else(|| Missing("the skill of models of shuffled labels is not defined".to_owned()))
+    }
+
+    /// Trading days from which the best of all shifts is good enough.
+    fn least_sessions(&self) -> usize {
+        let most = self.options.gates.max_p_value.max(1e-4);
+        (1.0 / most - 1e-9).ceil().max(2.0) as usize
     }
 
     /// Permutation importance (Breiman 2001) of every input on `test`, most important first, and how stable the `top`

@@ -7,6 +7,7 @@ use super::{
     example::{Example, Examples},
     figures::{Figures, PolicyFigures},
     fitter::{Fitted, Fitter, NoFit},
+    lift::lift,
     options::{InvalidOption, Options},
     progress::{Progress, Stage},
     refit::{Choice, Missing, Refit},
@@ -112,7 +113,7 @@ pub fn validate_subject(
 fn steps(options: &Options, inputs: usize) -> usize {
     let (splits, effort, strengths) = (&options.splits, &options.effort, options.strengths.len());
     let choices = (1..=splits.judged_groups).fold(1, |n, k| n * (splits.groups + 1 - k) / k);
-    strengths * (splits.folds + 1) + 1 + 2 * splits.steps + choices + effort.null + effort.bootstrap + inputs
+    strengths * (splits.folds + 1) + 2 + 2 * splits.steps + choices + effort.bootstrap + inputs
 }
 
 /// What is known once the model is fitted, and what everything after it needs.
@@ -132,6 +133,7 @@ fn gather(refit: &Refit<'_>, subject: Subject<'_>, progress: &mut Progress<'_>) 
     let shares = &refit.options.splits;
     let by_share = || lives.time_split(shares.validation_share, shares.test_share);
     let mut split = subject.given.as_ref().map_or_else(by_share, |given| lives.split_at(given.from))?;
+    let before = split.test.first().copied().unwrap_or_default();
     let unheard = refit.examples.unheard(&split.test);
     let (offered, heard) = (split.test.len(), split.test.len() - unheard.len());
     // a model that exists may have chosen them itself; for one that is made now there may be hardly any others
@@ -153,6 +155,7 @@ fn gather(refit: &Refit<'_>, subject: Subject<'_>, progress: &mut Progress<'_>) 
         }
     };
     let mut judged = judge(refit, &split, learnt, model, strength)?;
+    judged.evidence.parts.purged = before.saturating_sub(judged.learnt.len());
     judged.evidence.losses = losses;
     judged.notes.extend(left_out);
     if heard > 0 {
@@ -163,8 +166,9 @@ fn gather(refit: &Refit<'_>, subject: Subject<'_>, progress: &mut Progress<'_>) 
     }
     if let Some(rivals) = &subject.rivals {
         judged.rivals = rivals.configurations();
-        let split = if split.validation.is_empty() { by_share()? } else { split };
-        let standing = rivals.stand(refit, &split, &judged.learnt, &judged.scores, progress);
+        // their strengths are chosen on what came before the test part, and they are judged on the same trades
+        let split = if split.validation.is_empty() { refit.before(&judged.learnt, &judged.test) } else { Ok(split) };
+        let standing = split.and_then(|split| rivals.stand(refit, &split, &judged.learnt, &judged.scores, progress));
         judged.evidence.rivals = judged.keep("the levels below", standing);
         judged.evidence.has_rivals = true;
     }
@@ -185,18 +189,20 @@ fn judge(
 ) -> Result<Judged, ValidationError> {
     let (examples, goal) = (refit.examples, refit.examples.goal());
     let (own, scores) = (refit.score(&model, &learnt)?, refit.score(&model, &split.test)?);
-    let figures = |part, rows: &[usize], scores: &[f64]| {
-        let picked: Vec<&Example> = examples.pick(rows).collect();
-        Figures::of(goal, &picked, scores).ok_or(ValidationError::Figures { part })
-    };
     let guess = mean(&examples.truth(&learnt)).unwrap_or_default();
+    let point = goal.point(&examples.truth(&learnt));
+    let figures = |part, rows: &[usize], scores: &[f64], point: f64| {
+        let picked: Vec<&Example> = examples.pick(rows).collect();
+        Figures::of(goal, &picked, scores, point).ok_or(ValidationError::Figures { part })
+    };
+    let tested: Vec<&Example> = examples.pick(&split.test).collect();
     let evidence = Evidence {
         parts: parts(examples, split, &learnt),
         strength,
         losses: Vec::new(),
-        train: figures("training", &learnt, &own)?,
-        test: figures("test", &split.test, &scores)?,
-        majority: figures("test", &split.test, &vec![guess; split.test.len()])?,
+        train: figures("training", &learnt, &own, point)?,
+        test: figures("test", &split.test, &scores, point)?,
+        majority: figures("test", &split.test, &vec![guess; split.test.len()], 0.5)?,
         primary: primary(examples, &split.test),
         policy: refit.policy(&split.test, &scores),
         every_trade: every_trade(examples, &split.test),
@@ -210,6 +216,9 @@ fn judge(
         feature_stability: None,
         strongest_input: stability::strongest_input(examples, &learnt),
         overfitting: None,
+        gain: None,
+        lift: lift(goal, &tested, &scores, point, refit.options.seed),
+        point,
         deflated: None,
         null: None,
         bootstrap: None,
@@ -235,7 +244,8 @@ impl Judged {
         if let Some(cross) = self.keep("cross-validation", cross) {
             let truth = refit.examples.truth(&self.learnt);
             let scored = cross.strengths.iter().zip(&cross.scores);
-            let curve = scored.filter_map(|(strength, scores)| Some((*strength, goal.hit(&truth, scores)?)));
+            let point = self.evidence.point;
+            let curve = scored.filter_map(|(strength, scores)| Some((*strength, goal.hit(&truth, scores, point)?)));
             self.evidence.curve = curve.collect();
             self.notes.extend(cross.notes);
             self.evidence.folds = cross.folds;
@@ -254,8 +264,13 @@ impl Judged {
             self.notes
                 .push(format!("probability of overfitting: it needs at least {days} trading days before the test"));
         }
-        self.evidence.deflated =
-            backtest::deflate(refit, &self.test, &self.scores, &trials, self.evidence.configurations);
+        self.evidence.gain = backtest::gain(refit, &self.test, &self.scores, &trials);
+        if self.evidence.gain.is_none() {
+            self.notes.push(
+                "gain over every trade: it needs 11 trading days, and a policy that differs from taking every trade"
+                    .to_owned(),
+            );
+        }
         let paths = refit.paths(&self.learnt, strength, progress);
         self.evidence.paths =
             self.keep("combinatorial paths", paths).unwrap_or_default().into_iter().flatten().collect();
@@ -275,7 +290,7 @@ impl Judged {
         self.evidence.rolling = self.keep("rolling walk-forward", rolling).map(|walk| walk.steps).unwrap_or_default();
     }
 
-    /// Shuffled labels, bootstrap and importance.
+    /// Shifted labels, bootstrap and importance.
     fn add_resampling(&mut self, refit: &Refit<'_>, progress: &mut Progress<'_>) {
         let strength = self.evidence.strength;
         let Some(skill) = self.evidence.skill else {
@@ -283,8 +298,8 @@ impl Judged {
                 .notes
                 .push("the skill on the test part is not defined: there is nothing to compare".to_owned());
         };
-        let null = refit.null(&self.learnt, &self.test, strength, skill, progress);
-        self.evidence.null = self.keep("shuffled labels", null);
+        let null = refit.null(&self.test, &self.scores, progress);
+        self.evidence.null = self.keep("shifted labels", null);
         let bootstrap = refit.bootstrap(&self.learnt, &self.test, strength, progress);
         self.evidence.bootstrap = self.keep("bootstrap", bootstrap);
         let importance = refit.importance(&self.model, &self.test, skill, progress);
@@ -306,7 +321,7 @@ fn parts(examples: &Examples, split: &TimeSplit, learnt: &[usize]) -> Parts {
         learnt: learnt.len(),
         chosen_on: split.validation.len(),
         test: split.test.len(),
-        purged: examples.len() - learnt.len() - split.test.len(),
+        purged: 0,
         test_from: at(split.test.first()),
         test_to: at(split.test.last()),
         test_days: days.len(),
@@ -317,12 +332,12 @@ fn parts(examples: &Examples, split: &TimeSplit, learnt: &[usize]) -> Parts {
 fn primary(examples: &Examples, rows: &[usize]) -> Option<Figures> {
     let known = examples.pick(rows).filter_map(|example| Some((example, example.confidence?)));
     let (rows, confidence): (Vec<&Example>, Vec<f64>) = known.unzip();
-    Figures::of(examples.goal(), &rows, &confidence)
+    Figures::of(examples.goal(), &rows, &confidence, 0.5)
 }
 
 fn every_trade(examples: &Examples, rows: &[usize]) -> Option<PolicyFigures> {
     let offered: Vec<&Example> = examples.pick(rows).collect();
-    PolicyFigures::of(&offered, &vec![true; offered.len()])
+    PolicyFigures::of(&offered, &vec![1.0; offered.len()])
 }
 
 /// The strengths to try with the chosen one among them, ascending.

@@ -5,6 +5,7 @@ use std::fmt;
 use super::{
     check::{Area, Check, Outcome, Part},
     figures::{ClassFigures, Figures, PolicyFigures, RealFigures},
+    lift::Measure,
     report::{Evidence, Report, Verdict},
 };
 use crate::stats::describe::{mean, standard_deviation};
@@ -133,12 +134,29 @@ fn resampled(f: &mut fmt::Formatter<'_>, evidence: &Evidence) -> fmt::Result {
     }
     if let Some(null) = &evidence.null {
         let (skill, mean, sd) = (number(evidence.skill, 4), null.mean, null.deviation);
-        writeln!(f, "{:<25} {skill} against {mean:.4} +- {sd:.4} of shuffled labels", "skill on the test part")?;
+        writeln!(f, "{:<25} {skill} against {mean:.4} +- {sd:.4} of shifted labels", "skill on the test part")?;
     }
     if let Some(bootstrap) = &evidence.bootstrap {
         let (low, high) = bootstrap.range;
         let refits = bootstrap.refits;
         writeln!(f, "{:<25} {low:.4} to {high:.4} in nine of ten of {refits} refits", "skill over bootstraps")?;
+    }
+    if let Some(lift) = &evidence.lift {
+        let of = match lift.measure {
+            Measure::Precision => "precision over base rate",
+            Measure::Accuracy => "accuracy over a guess",
+            Measure::Correlation => "correlation with the pnl",
+        };
+        let (value, lower, point) = (lift.value, lift.lower, evidence.point);
+        writeln!(f, "{of:<25} {value:.4}, at least {lower:.4} with 95 %; yes from a score of {point:.3} on")?;
+    }
+    if let Some(gain) = &evidence.gain {
+        let (difference, error, days, probability) = (gain.difference, gain.error, gain.days, gain.probability);
+        writeln!(
+            f,
+            "{:<25} {difference:.2} +- {error:.2} over {days} days: above 0 with {probability:.4}, with {:.4} after {:.1} looks",
+            "Sharpe ratio gained", gain.deflated, gain.looks
+        )?;
     }
     if let Some(found) = &evidence.deflated {
         let (sharpe, days, trials, benchmark) = (found.sharpe, found.days, found.trials, found.benchmark);

@@ -9,6 +9,7 @@ use super::{
     gather::{self, clean_trades, gather, known_pnl},
     keep,
     ledger::Ledger,
+    options::Look,
     rivals::{Rival, Rivals},
     validate_subject,
 };
@@ -162,7 +163,8 @@ pub fn train(
         return Err(TrainError::Level(verdict));
     }
     check_parts(examples, target, training)?;
-    let options = options(settings, kind, ledger.configurations());
+    let looks = ledger.looks(&birth.id.symbol, target.name(), kind, None);
+    let options = options(settings, kind, looks);
     let recipe = Recipe { kind, target, solver: training.solver, design: settings.features, seed: training.seed };
     let report = validated(&recipe, None, examples, settings, &options, progress)?;
     let asked = keep::Asked { labeller: trades.labeller, decision_point: training.decision_point };
@@ -184,9 +186,8 @@ pub fn revalidate(
     let first = Some(record.training.first);
     let trades = closed_trades(&record.id.symbol, record.target, first, Some(record), history, settings)?;
     let stored = keep::stored(record, trades.examples.schema()).map_err(TrainError::Stored)?;
-    let own = stored.earlier.as_ref().map_or(0, |report| report.evidence.configurations);
-    let trials = ledger.configurations().saturating_sub(own);
-    let options = Options { strength: Some(stored.strength), ..options(settings, stored.kind, trials) };
+    let looks = ledger.looks(&record.id.symbol, record.target.name(), stored.kind, Some(&record.id));
+    let options = Options { strength: Some(stored.strength), ..options(settings, stored.kind, looks) };
     let (kind, target, seed) = (stored.kind, record.target, record.seed);
     let recipe = Recipe { kind, target, solver: training.solver, design: settings.features, seed };
     let first_new =
@@ -233,10 +234,10 @@ fn kind_for(order: &Order, target: Target, training: &Training) -> Result<Kind, 
     }
 }
 
-fn options(settings: &Settings<'_>, kind: Kind, trials: usize) -> Options {
+fn options(settings: &Settings<'_>, kind: Kind, looks: Vec<Look>) -> Options {
     let training = settings.training;
     let strengths = if kind.is_linear() { &training.strengths } else { &training.leaves };
-    let mut options = Options { strengths: strengths.clone(), trials, ..settings.validation.clone() };
+    let mut options = Options { strengths: strengths.clone(), looks, ..settings.validation.clone() };
     options.seed = training.seed;
     options.splits.test_share = training.test_share;
     options.splits.min_test_trades = training.min_test_trades;

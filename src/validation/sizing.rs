@@ -30,6 +30,9 @@ pub enum SizingRule {
 }
 
 impl Sizing {
+    /// The strategy's own size for every trade that is taken.
+    pub const UNIT: Self = Self { rule: SizingRule::Unit, min: 0.0, max: 2.0, kelly_fraction: 0.5 };
+
     /// Multiplier of the strategy's own size for a trade that is taken at score `p`, within [`min`, `max`].
     pub fn size(&self, p: Probability) -> f64 {
         let p = p.get();
