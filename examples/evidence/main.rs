@@ -4,6 +4,7 @@
 //! `cargo run --release --example evidence -- [TABLE...] [--runs N]`: all tables, or those named; `--runs` replaces each
 //! table's own number of runs (a small one is the short form).
 
+mod gate;
 mod lives;
 mod processes;
 mod table;
@@ -13,7 +14,7 @@ use std::{env, process::ExitCode};
 use table::{Printer, Table};
 
 /// Every table: a file each.
-const TABLES: [Table; 2] = [processes::TABLE, lives::TABLE];
+const TABLES: [Table; 4] = [processes::TABLE, gate::EDGE, gate::NO_EDGE, lives::TABLE];
 
 fn main() -> ExitCode {
     let (mut names, mut runs) = (Vec::new(), None);
