@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use vigie::{actors::daemon::Time, domain::lifecycle::State};
 
 /// Rules that trip soon, and nothing but them.
-const LIMITS: &str = "[guardian]\nmin_accuracy = 0\nmax_loss_streak = 4\ndaily_loss_limit = 1000\ndaily_loss_factor = 2\n\
+const LIMITS: &str = "[guardian]\nliteral = true\nmin_accuracy = 0\nmax_loss_streak = 4\ndaily_loss_limit = 1000\ndaily_loss_factor = 2\n\
     [lifecycle]\nautomatic = false\n[monitor]\nwindow = 5000\n[health]\nmin_trades = 5000\nscore_psi = 10\nvariance_factor = 1000\n";
 
 fn setup() -> Setup {

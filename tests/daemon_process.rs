@@ -30,7 +30,9 @@ fn from_past_trades_to_a_model_in_production_and_back() {
     // these trades are not what the emergency rules are tried on
     place.file(
         "config.toml",
-        &format!("{CONFIG}\n[guardian]\nmin_accuracy = 0\nmax_loss_streak = 50\ndaily_loss_factor = 100\n"),
+        &format!(
+            "{CONFIG}\n[guardian]\nliteral = true\nmin_accuracy = 0\nmax_loss_streak = 50\ndaily_loss_factor = 100\n"
+        ),
     );
     let all = examples().len() as u64;
     let imported = json(&place, &["import", "--state", "state", "--json", EXAMPLES]);

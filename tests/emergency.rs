@@ -13,8 +13,12 @@ use vigie::{
         Money, Probability, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId,
         trip::{Blank, Rule, Trip},
     },
-    models::{Facts, Labeller, Question, Target},
-    rules::emergency::{ClosedTrade, Emergency, EmergencyOptions, Latches, Say},
+    models::{
+        Facts, Labeller, Question, Standard, Target,
+        standard::{Moods, Share, Validated},
+    },
+    rules::emergency::{ClosedTrade, Emergency, EmergencyOptions, Latches, Say, unwatched},
+    sim::process::{Fate, Process, QUARTER, Scored, Stream, YEAR},
 };
 
 fn calendar() -> TradingCalendar {
@@ -246,8 +250,9 @@ fn good_signals(rng: &mut Pcg64, n: usize, right: f64) -> Vec<ClosedTrade> {
         let yes = (pnl == 80.0) == (rng.random::<f64>() < right);
         let score = Probability::new(if yes { 0.4 } else { 0.2 }).unwrap();
         let facts = Facts { pnl: Some(pnl), risk: Some(100.0), ..Facts::default() };
-        let ml = place.is_multiple_of(2).then(|| Say { version: id("ES/1"), score, size: 1.0 });
-        let scores = vec![(id("ES/1"), score), (id("ES/2"), Probability::new(0.9).unwrap())];
+        let ml = (place % 2 == 0).then(|| Say { version: id("ES/1"), score, size: 1.0 });
+        let beside = Say { version: id("ES/2"), score: Probability::new(0.9).unwrap(), size: 1.0 };
+        let scores = vec![Say { version: id("ES/1"), score, size: 1.0 }, beside];
         ClosedTrade { ml, scores, facts, ..trade(&format!("Q{place}"), place as i64, pnl) }
     };
     (0..n).map(one).collect()
@@ -259,7 +264,7 @@ fn a_version_of_good_signals_is_judged_by_its_own_label_and_by_every_trade_that_
     let mut rng = Pcg64::seed_from_u64(3);
     let down = |rng: &mut Pcg64, right: f64| {
         let mut emergency = Emergency::default();
-        emergency.ask(&id("ES/1"), asked);
+        emergency.ask(&id("ES/1"), asked, None);
         emergency.begin(&id("ES/1"));
         let options = EmergencyOptions::default();
         let told = good_signals(rng, 300, right);
@@ -280,13 +285,150 @@ fn a_version_of_good_signals_is_judged_by_its_own_label_and_by_every_trade_that_
 #[test]
 fn a_label_that_cannot_be_known_is_counted_and_is_no_mistake() {
     let mut emergency = Emergency::default();
-    emergency.ask(&id("ES/1"), Question::new(Labeller::bare(Target::SignalQuality), 0.3));
+    emergency.ask(&id("ES/1"), Question::new(Labeller::bare(Target::SignalQuality), 0.3), None);
     for n in 0..120 {
-        let pnl = if n & 1 == 0 { 50.0 } else { -50.0 };
+        let pnl = if n % 2 == 0 { 50.0 } else { -50.0 };
         assert_eq!(emergency.judge(&EmergencyOptions::default(), &trade(&format!("T{n}"), n, pnl)), []);
     }
     let levels = emergency.levels(&EmergencyOptions::default());
     assert_eq!((levels[0].labelled, levels[0].unlabelled, levels[0].accuracy), (0, 120, None));
+}
+
+/// What comes of a version that was validated on `reference` trades of a process, in a year in production: the rule that takes it down and after how many trades since it broke.
+fn year(
+    process: Process,
+    lift: f64,
+    reference: usize,
+    fate: Fate,
+    options: &EmergencyOptions,
+    seed: u64,
+) -> Option<(Rule, usize)> {
+    let days = TradingCalendar::new(TimeZone::UTC, civil::Time::midnight());
+    let at = |session: usize, place: usize| Timestamp::from_second((86_400 * session + place) as i64 + 43_200).unwrap();
+    let question = Question::new(Labeller::bare(Target::Profitability), process.base_rate);
+    let past = Stream::healthy(process, lift, reference / 5, seed + 7_000_003).draw();
+    let told = |signal: &Scored| Validated {
+        session: days.day_of(at(signal.session, 0)),
+        yes: question.says_yes(signal.score),
+        label: signal.won,
+        taken: signal.taken,
+        won: signal.won,
+    };
+    let mut emergency = Emergency::default();
+    emergency.ask(&id("ES/1"), question, Standard::of(&past.iter().flatten().map(told).collect::<Vec<_>>()));
+    emergency.begin(&id("ES/1"));
+    let mut since = 0;
+    for signal in (Stream { fate, ..Stream::healthy(process, lift, YEAR, seed) }).draw().iter().flatten() {
+        // in production nothing is told of what was refused
+        if !signal.taken {
+            continue;
+        }
+        since += usize::from(signal.session >= QUARTER);
+        let say = Say { version: id("ES/1"), score: Probability::new(signal.score).unwrap(), size: 1.0 };
+        let when = at(signal.session, since % 40_000);
+        let told = ClosedTrade {
+            at: when,
+            day: days.day_of(when),
+            pnl: Some(Money::new(signal.pnl).unwrap()),
+            ml: Some(say.clone()),
+            scores: vec![say],
+            facts: Facts { pnl: Some(signal.pnl), ..Facts::default() },
+            daily_loss_limit: Some(1e9),
+            ..trade(&format!("Y{}-{since}-{}", signal.session, signal.pnl), 0, 0.0)
+        };
+        if let Some(trip) = emergency.judge(options, &told).first() {
+            return Some((trip.breach.rule, since));
+        }
+    }
+    None
+}
+
+const FALL: Fate = Fate::Falls { by: 0.2, from: QUARTER };
+
+#[test]
+fn a_version_as_good_as_validated_is_seldom_taken_down_and_one_that_broke_soon() {
+    let options = EmergencyOptions::default();
+    let runs = 12;
+    for (process, lift) in [(Process::INDEPENDENT, 0.05), (Process::ALL[1], 0.08), (Process::ALL[1], 0.15)] {
+        let healthy =
+            (0..runs).filter(|seed| year(process, lift, 2000, Fate::Healthy, &options, *seed).is_some()).count();
+        // half an alarm a year, and three standard errors of it
+        assert!(healthy <= 9, "{} {lift}: {healthy} of {runs}", process.name);
+        let found =
+            |seed| year(process, lift, 2000, FALL, &options, seed).filter(|(_, since)| (1..1000).contains(since));
+        let found = (0..runs).filter(|seed| found(*seed).is_some()).count();
+        assert!(found >= 10, "{} {lift}: {found} of {runs} found", process.name);
+    }
+    // as they are written the same lines take nearly all of them down
+    let literal = EmergencyOptions { literal: true, ..options };
+    let down = |seed: &u64| year(Process::INDEPENDENT, 0.05, 2000, Fate::Healthy, &literal, *seed).is_some();
+    assert!((0..runs).filter(down).count() >= 10);
+}
+
+/// Of what a version validated at `rate` is expected, independent trades, ten a session.
+fn validated(rate: f64) -> Standard {
+    let share = Share { rate, error: 0.01, trades: 2000 };
+    let moods = Moods::default();
+    Standard {
+        right: share,
+        yes: share,
+        no: share,
+        moods,
+        wins: Some(share),
+        win_moods: moods,
+        pace: 10.0,
+        taken_pace: 5.0,
+    }
+}
+
+#[test]
+fn the_allowed_streak_is_that_of_the_win_rate_and_never_shorter_than_configured() {
+    let options = EmergencyOptions::default();
+    assert_eq!((options.streak_limit(None), options.streak_limit(Some(&validated(0.8)))), (10, 10));
+    let limit = options.streak_limit(Some(&validated(0.35)));
+    assert!((16..=22).contains(&limit), "{limit}");
+    let literal = EmergencyOptions { literal: true, ..options };
+    assert_eq!(literal.streak_limit(Some(&validated(0.35))), 10);
+}
+
+#[test]
+fn an_accuracy_under_one_half_over_the_longest_window_takes_a_version_down_however_slowly_it_got_there() {
+    let options = EmergencyOptions::default();
+    assert_eq!(options.line(&validated(0.6)), Some(400));
+    let mut emergency = Emergency::default();
+    emergency.ask(&id("ES/1"), Question::default(), Some(validated(0.6)));
+    // 49 of 100 right, evenly: at no time far from one half
+    let right = |n: i64| (49 * (n + 1)) / 100 > (49 * n) / 100;
+    let told = (0..450).map(|n| trade(&format!("L{n}"), 300 * n, if right(n) { 10.0 } else { -10.0 }));
+    let trips: Vec<_> = told.flat_map(|trade| emergency.judge(&options, &trade)).collect();
+    assert!(trips.first().is_some_and(|trip| trip.breach.rule == Rule::Accuracy), "{trips:?}");
+    // too near one half to draw it, which is said
+    assert_eq!(options.line(&validated(0.51)), None);
+    let said = unwatched(&options, Some(&validated(0.51)));
+    assert!(said.len() == 1 && said[0].contains("no room above 50 %"), "{said:?}");
+    assert!(unwatched(&options, Some(&validated(0.6))).is_empty());
+    assert!(unwatched(&options, None)[0].contains("no validation"));
+}
+
+#[test]
+fn a_version_that_refuses_the_good_trades_does_harm_and_one_that_refuses_the_bad_ones_does_not() {
+    let play = |of_refused: f64| {
+        let (mut emergency, mut rng) = (Emergency::default(), Pcg64::seed_from_u64(9));
+        emergency.ask(&id("ES/1"), Question::default(), Some(validated(0.6)));
+        emergency.begin(&id("ES/1"));
+        (0..1500).find_map(|n| {
+            let pnl = if rng.random::<f64>() < of_refused { 100.0 } else { -100.0 };
+            // it says of each rightly what comes of it, so that only the money tells
+            let score = Probability::new(if pnl > 0.0 { 0.6 } else { 0.4 }).unwrap();
+            let scores = vec![Say { version: id("ES/1"), score, size: 0.0 }];
+            let told =
+                ClosedTrade { ml: None, scores, daily_loss_limit: Some(1e9), ..trade(&format!("H{n}"), 288 * n, pnl) };
+            emergency.judge(&EmergencyOptions::default(), &told).first().map(|trip| (n, said(trip)))
+        })
+    };
+    assert_eq!(play(0.4), None);
+    let (n, said) = play(0.65).unwrap();
+    assert!(n < 500 && said.starts_with("ES/1: harm"), "{said} after {n}");
 }
 
 /// What the rules would say if they kept everything and added it all up each time.
@@ -397,7 +539,7 @@ proptest! {
     #[test]
     fn the_quick_state_is_what_a_slow_recomputation_gives(trades in prop::collection::vec(any_trade(), 1..500)) {
         let options = EmergencyOptions {
-            accuracy_window: 30, accuracy_min_trades: 15, min_accuracy: 0.35, max_loss_streak: 7, daily_loss_limit: 800.0,
+            accuracy_window: 30, longest_window: 30, accuracy_min_trades: 15, min_accuracy: 0.35, max_loss_streak: 7, daily_loss_limit: 800.0,
             ..EmergencyOptions::default()
         };
         let (mut quick, mut slow) = (Emergency::default(), Slow::default());
@@ -428,7 +570,7 @@ proptest! {
         order in prop::collection::vec(any::<u64>(), 60),
     ) {
         let options = EmergencyOptions {
-            accuracy_window: 30, accuracy_min_trades: 15, min_accuracy: 0.45, max_loss_streak: 5, ..EmergencyOptions::default()
+            accuracy_window: 30, longest_window: 30, accuracy_min_trades: 15, min_accuracy: 0.45, max_loss_streak: 5, ..EmergencyOptions::default()
         };
         let mut trades: Vec<ClosedTrade> = outcomes.iter().enumerate().map(|(n, (wins, score))| {
             let mut trade = trade(&format!("T{n}"), n as i64, if *wins { 10.0 } else { -10.0 });

@@ -18,7 +18,7 @@ use vigie::{
 };
 
 /// Short windows, and no emergency but by the monitor.
-const WATCHED: &str = "guardian.min_accuracy = 0\nguardian.max_loss_streak = 99\nguardian.daily_loss_limit = 1000000.0\n\
+const WATCHED: &str = "guardian.literal = true\nguardian.min_accuracy = 0\nguardian.max_loss_streak = 99\nguardian.daily_loss_limit = 1000000.0\n\
      monitor.window = 24\nhealth.min_trades = 20\nmonitor.budget_resamples = 20\n";
 const A_DAY: usize = 8;
 

@@ -16,7 +16,7 @@ use serde_json::json;
 use vigie::domain::{EventKind, lifecycle::Transition};
 
 /// No emergency and no decline takes the version down, so that it is the test that decides; the rest is as built in.
-const FORCED: &str = "[guardian]\nmin_accuracy = 0\nmax_loss_streak = 99\ndaily_loss_limit = 1e9\n\
+const FORCED: &str = "[guardian]\nliteral = true\nmin_accuracy = 0\nmax_loss_streak = 99\ndaily_loss_limit = 1e9\n\
     [monitor]\nwindow = 5000\n[health]\nmin_trades = 5000\n";
 /// Trades of the first part, which the version learns from.
 const LEARNT: usize = 1400;

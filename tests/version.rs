@@ -72,6 +72,7 @@ fn version() -> VersionRecord {
         reliability: vec![ReliabilityBin { rows: 10, foretold: 0.1 + 0.2, observed: 0.4 }],
         validation: Some(serde_json::json!({ "overall": 0.5 })),
         question: Some(Question::new(Labeller::bare(Target::SignalQuality), 0.4)),
+        standard: None,
     }
 }
 
@@ -87,7 +88,7 @@ fn a_version_is_read_as_it_was_written() {
 #[test]
 fn a_version_of_the_first_format_is_still_read() {
     let mut now = serde_json::to_value(version()).unwrap();
-    for later in ["kind", "hyper", "importance", "reference", "reliability", "validation", "question"] {
+    for later in ["kind", "hyper", "importance", "reference", "reliability", "validation", "question", "standard"] {
         now.as_object_mut().unwrap().remove(later).unwrap();
     }
     let text = serde_json::to_string(&now).unwrap();

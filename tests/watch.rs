@@ -74,6 +74,7 @@ fn subject(options: &WatchOptions) -> Subject {
         score_limit: None,
         validated: Some(validated),
         question: Question::default(),
+        standard: None,
         usual: Usual { win_rate: Some(0.5), pnl_sd: Some(100.0) },
     }
 }

@@ -4,6 +4,7 @@
 //! `cargo run --release --example evidence -- [TABLE...] [--runs N]`: all tables, or those named; `--runs` replaces each
 //! table's own number of runs (a small one is the short form).
 
+mod emergencies;
 mod gate;
 mod lives;
 mod processes;
@@ -14,7 +15,7 @@ use std::{env, process::ExitCode};
 use table::{Printer, Table};
 
 /// Every table: a file each.
-const TABLES: [Table; 4] = [processes::TABLE, gate::EDGE, gate::NO_EDGE, lives::TABLE];
+const TABLES: [Table; 5] = [processes::TABLE, emergencies::TABLE, gate::EDGE, gate::NO_EDGE, lives::TABLE];
 
 fn main() -> ExitCode {
     let (mut names, mut runs) = (Vec::new(), None);

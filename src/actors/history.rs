@@ -12,7 +12,6 @@ use crate::{
     config::Config,
     domain::{Arm, Decision, Event, EventKind, Signal, Timestamp, TradeId, VersionId, event::By, trip::Trip},
     journal::{OutcomeRecord, Reader, Source, StoreError, StoredOutcome, StoredSignal, StoredSkip},
-    models::Question,
     rules::{
         desk::{Desk, Entry},
         past::{Happening, Past},
@@ -209,8 +208,11 @@ pub fn past(reader: &Reader, config: &Config) -> Result<(Past, Vec<Trip>), Strin
     let mut past = Past::keeping(Desk::new(desk_keeps(config)), Keep::of(&config.experiment));
     let mut trips = Vec::new();
     let happenings = happenings(reader, config)?;
-    for (version, question) in questions(reader, &happenings) {
-        past.emergency.ask(&version, question);
+    for version in moved(&happenings) {
+        // one whose record cannot be read cannot speak either
+        if let Ok(record) = models::record(reader, &version) {
+            past.emergency.ask(&version, record.question(), record.standard);
+        }
     }
     for happening in happenings {
         let today = config.calendar.day_of(happening.at());
@@ -225,12 +227,6 @@ pub fn past(reader: &Reader, config: &Config) -> Result<(Past, Vec<Trip>), Strin
         trips.extend(past.take(&config.guardian, &config.calendar, happening));
     }
     Ok((past, trips))
-}
-
-/// What each version is asked that ever moved on. One whose record cannot be read cannot speak either, and is left out.
-pub fn questions(reader: &Reader, happenings: &[Happening]) -> BTreeMap<VersionId, Question> {
-    let moved = moved(happenings).into_iter();
-    moved.filter_map(|version| Some((version.clone(), models::record(reader, &version).ok()?.question()))).collect()
 }
 
 /// The versions of which a step is told.

@@ -109,7 +109,7 @@ pub fn served(reader: &Reader, version: &VersionId, schema: &Schema) -> Result<A
     let (record, checksum) = checked(reader, version).map_err(Unusable::Damaged)?;
     let model = record.compile().map_err(|error| Unusable::Damaged(error.to_string()))?;
     let design = record.design.for_schema(schema).map_err(Unusable::of)?;
-    Ok(Arc::new(Served::new(version.clone(), design, model, checksum, record.question())))
+    Ok(Arc::new(Served::new(version.clone(), design, model, checksum, (record.question(), record.standard))))
 }
 
 impl Unusable {

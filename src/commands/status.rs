@@ -150,10 +150,20 @@ fn level(status: &Value, version: &str) -> String {
         0 => String::new(),
         some => format!(" ({some} more without a label)"),
     };
-    let (labelled, heard, streak) = (count("labelled"), count("trades"), count("loss_streak"));
+    let (labelled, heard) = (count("labelled"), count("trades"));
+    let streak = format!("{} lost in a row of {} allowed", count("loss_streak"), count("streak_limit"));
+    let gain = level.get("gain").and_then(Value::as_f64).unwrap_or_default();
     format!(
-        ", {accuracy}{labelled} scored trades by its own question{unlabelled}, heard in {heard}, {streak} lost in a row"
+        ", {accuracy}{labelled} scored trades by its own question{unlabelled}, heard in {heard}, {streak}, following it made \
+         {gain:+.2}{}",
+        unwatched(level)
     )
+}
+
+/// What no rule watches in a version.
+fn unwatched(level: &Value) -> String {
+    let words = level.get("unwatched").and_then(Value::as_array);
+    words.into_iter().flatten().filter_map(Value::as_str).map(|word| format!("; {word}")).collect()
 }
 
 #[cfg(test)]

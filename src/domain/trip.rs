@@ -19,6 +19,8 @@ pub enum Rule {
     LossStreak,
     /// Loss of the whole account in a trading day.
     DayLoss,
+    /// What following a version cost against not following it, by more than chance.
+    Harm,
 }
 
 /// Why a rule could not be evaluated.
@@ -98,6 +100,7 @@ impl Rule {
             Self::Accuracy => "accuracy",
             Self::LossStreak => "loss_streak",
             Self::DayLoss => "day_loss",
+            Self::Harm => "harm",
         }
     }
 

@@ -17,6 +17,7 @@ use super::{
     kind::Kind,
     question::Question,
     record::{ModelRecord, RecordError},
+    standard::Standard,
     targets::{Labeller, Target, TargetKind},
 };
 use crate::{
@@ -74,6 +75,9 @@ pub struct VersionRecord {
     /// What it is asked, as it was when it was trained. Records of older formats have none, see [`Self::question`].
     #[serde(default)]
     pub question: Option<Question>,
+    /// What may be expected of it in service, by its test part. Records of older formats have none.
+    #[serde(default)]
+    pub standard: Option<Standard>,
 }
 
 /// What drift is measured against.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     domain::{
-        Decision, Event, EventKind, Outcome, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId,
+        Decision, Event, EventKind, Opinion, Outcome, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId,
         event::{By, Level},
         trip::Trip,
     },
@@ -149,8 +149,10 @@ pub fn closed_trade(
         Some(Say { version: entry.speaker()?.clone(), score, size })
     };
     let scores = |entry: &Entry| {
-        let scored = entry.opinions.iter().filter_map(|opinion| Some((opinion.version.clone(), opinion.score?)));
-        scored.collect()
+        let say = |opinion: &Opinion| {
+            Some(Say { version: opinion.version.clone(), score: opinion.score?, size: opinion.size })
+        };
+        entry.opinions.iter().filter_map(say).collect()
     };
     ClosedTrade {
         trade_id: trade_id.clone(),

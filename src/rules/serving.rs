@@ -14,7 +14,7 @@ use super::{
 use crate::{
     domain::{Arm, Decision, Opinion, Probability, Reason, Signal, Split, Symbol, TradeId, VersionId},
     features::design::DesignMatrix,
-    models::{Compiled, Question},
+    models::{Compiled, Question, Standard},
 };
 
 /// A version, ready to score.
@@ -25,6 +25,7 @@ pub struct Served {
     model: Compiled,
     checksum: [u8; 32],
     question: Question,
+    standard: Option<Standard>,
 }
 
 /// The versions of one symbol.
@@ -70,15 +71,20 @@ enum Route<'a> {
 }
 
 impl Served {
-    /// A version around its compiled model, and what it is asked. `checksum` is that of the record all were read from.
+    /// A version around its compiled model, what it is asked and what may be expected of it. `checksum` is that of the record all were read from.
     pub fn new(
         version: VersionId,
         design: DesignMatrix,
         model: Compiled,
         checksum: [u8; 32],
-        question: Question,
+        (question, standard): (Question, Option<Standard>),
     ) -> Self {
-        Self { version, design, model, checksum, question }
+        Self { version, design, model, checksum, question, standard }
+    }
+
+    /// What may be expected of it, where its validation says so.
+    pub fn standard(&self) -> Option<&Standard> {
+        self.standard.as_ref()
     }
 
     /// What it is asked of each trade.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Examples, Options, Recipe, Report,
+    figures::TradePolicy,
     fitter::TrainingSet,
     recipe::{self, Learnt},
     training::{Birth, Order, TrainError, Trained},
@@ -13,8 +14,8 @@ use crate::{
     domain::event::Trial,
     features::{design::Dropped, row::Schema},
     models::{
-        DataHash, Kind, Labeller, ModelRecord, Question, References, ReliabilityBin, TargetKind, TrainingSpan, Values,
-        VersionRecord,
+        DataHash, Kind, Labeller, ModelRecord, Question, References, ReliabilityBin, Standard, TargetKind,
+        TrainingSpan, Values, VersionRecord, standard::Validated,
     },
     stats::reference::Reference,
 };
@@ -83,6 +84,7 @@ pub(super) fn version(
     let real = recipe.target.kind() == TargetKind::Real;
     let y = if real { Values::Reals(&truth) } else { Values::Classes(&labels) };
     let data_hash = DataHash::of_values(&names, x.view(), y);
+    let question = asked.question(&truth);
     let trial = trial(&birth, recipe, &report, &names, data_hash);
     let (own, others) = (unchosen(examples, &split.train), unchosen(examples, &split.test));
     if own.is_none() || others.is_none() {
@@ -125,7 +127,8 @@ pub(super) fn version(
         },
         reliability: if real { Vec::new() } else { reliability(&scores, &test_labels) },
         validation: Some(report.stored().map_err(TrainError::Report)?),
-        question: Some(asked.question(&truth)),
+        question: Some(question),
+        standard: Standard::of(&validated(examples, &split.test, &scores, &question, &options.policy)),
         model: learnt.model,
         design: learnt.design,
     };
@@ -138,6 +141,27 @@ pub(super) fn version(
 fn unchosen(examples: &Examples, rows: &[usize]) -> Option<Vec<usize>> {
     let unheard = examples.unheard(rows);
     (unheard.len() == rows.len() || unheard.len() >= MIN_UNCHOSEN).then_some(unheard)
+}
+
+/// The test part as the version is judged on it.
+fn validated(
+    examples: &Examples,
+    rows: &[usize],
+    scores: &[f64],
+    question: &Question,
+    policy: &TradePolicy,
+) -> Vec<Validated> {
+    let cut = if question.is_probability() { 0.5 } else { question.decision_point };
+    let trade = |(example, score): (&super::Example, &f64)| Validated {
+        session: example.day,
+        yes: question.says_yes(*score),
+        label: example.truth >= cut,
+        taken: policy.takes(example.confidence, *score),
+        won: example.pnl > 0.0,
+    };
+    let mut trades: Vec<Validated> = examples.pick(rows).zip(scores).map(trade).collect();
+    trades.sort_by_key(|trade| trade.session);
+    trades
 }
 
 /// The model in a record, reading rows of `schema`.

@@ -15,7 +15,7 @@ use super::{
 /// Trials that are over soon.
 pub const TRIALS: &str = "[scoring]\nblend_weight = 1\n[staging]\nmin_hours = 24\nmin_trades = 10\n\
     [experiment]\nplanned_sessions = 12\nfirst_look = 3\nmin_days = 2\nmin_trades = 20\nresamples = 100\n\
-    [guardian]\nmin_accuracy = 0\nmax_loss_streak = 99\ndaily_loss_limit = 1e6\n\
+    [guardian]\nliteral = true\nmin_accuracy = 0\nmax_loss_streak = 99\ndaily_loss_limit = 1e6\n\
     [monitor]\nwindow = 5000\n[health]\nmin_trades = 5000\nscore_psi = 10\nvariance_factor = 1000\n";
 pub const TRADES_A_DAY: usize = 8;
 

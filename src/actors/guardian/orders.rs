@@ -266,7 +266,7 @@ impl Handler<Committed> for Shell<Guardian> {
     fn handle(&mut self, message: Committed, context: &mut Context<Self>) {
         let taken = self.handle_with(context, "committed", |guardian| {
             for served in message.loaded.values() {
-                guardian.emergency.ask(served.version(), *served.question());
+                guardian.emergency.ask(served.version(), *served.question(), served.standard().copied());
             }
             guardian.loaded.extend(message.loaded);
             guardian.take(&message.events);

@@ -65,6 +65,7 @@ pub fn against(record: &VersionRecord, served: &Served, schema: &Schema, config:
         learnt: record.reference.score.clone().map(|score| Learnt { names, inputs, score }),
         places,
         question: *served.question(),
+        standard: served.standard().copied(),
         validated,
         usual,
     }

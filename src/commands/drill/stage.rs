@@ -27,6 +27,7 @@ server.deadline_us = 1000000
 scoring.holdback = 0.0
 lifecycle.automatic = false
 # an emergency after a handful of trades
+guardian.literal = true
 guardian.accuracy_window = 12
 guardian.accuracy_min_trades = 9
 guardian.max_loss_streak = 4

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, civil, tz::TimeZone};
 use super::{DrillOptions, Past, PastTrade, stream::Stream};
 use crate::{
     domain::{Arm, Money, Probability, Symbol, Timestamp, TradeId, TradingCalendar, VersionId, trip::Rule},
-    models::Question,
+    models::{Question, Standard, standard::Validated as Seen},
     rules::{
         alarm::Turn,
         emergency::{ClosedTrade, Emergency, EmergencyOptions, Say},
@@ -17,10 +17,13 @@ use crate::{
 };
 
 /// The rules that are tried, by the names they have in trips and alerts.
-pub(super) const RULES: [&str; 15] = [
+pub(super) const RULES: [&str; 18] = [
     "accuracy",
     "loss_streak",
     "day_loss",
+    "harm",
+    "accuracy_literal",
+    "loss_streak_literal",
     "accuracy_drop",
     "precision_drop",
     "composite",
@@ -34,10 +37,16 @@ pub(super) const RULES: [&str; 15] = [
     "drift",
     "novelty",
 ];
-/// The emergency rules among them, each with a state of its own and the others out of force: what one does to a version is
+/// The emergency rules among them, those that are taken as they are written last, each with a state of its own and the others out of force: what one does to a version is
 /// nothing to the others.
-const EMERGENCIES: [(Rule, &str); 3] =
-    [(Rule::Accuracy, "accuracy"), (Rule::LossStreak, "loss_streak"), (Rule::DayLoss, "day_loss")];
+const EMERGENCIES: [(Rule, &str, bool); 6] = [
+    (Rule::Accuracy, "accuracy", false),
+    (Rule::LossStreak, "loss_streak", false),
+    (Rule::DayLoss, "day_loss", false),
+    (Rule::Harm, "harm", false),
+    (Rule::Accuracy, "accuracy_literal", true),
+    (Rule::LossStreak, "loss_streak_literal", true),
+];
 /// Most days until the windows are full.
 const LONGEST_WARM_UP: usize = 10_000;
 
@@ -46,8 +55,9 @@ pub(super) struct Runner<'a> {
     names: Option<(Symbol, VersionId)>,
     calendar: TradingCalendar,
     watch: Watch,
-    emergencies: [Emergency; 3],
+    emergencies: [Emergency; 6],
     question: Question,
+    standard: Option<Standard>,
     day: i64,
     told: u64,
     taken: usize,
@@ -80,6 +90,7 @@ pub(super) fn subject(past: &Past, limits: &[Thresholds], score_limit: Option<f6
         }),
         score_limit,
         question: past.question,
+        standard: standard(past),
         validated: Validated::of(&trades, variance),
         usual: Subject::usual(&pnl),
     }
@@ -93,8 +104,9 @@ impl<'a> Runner<'a> {
             watch.serve(&options.watch, std::slice::from_ref(version), |_| subject.clone());
         }
         let calendar = TradingCalendar::new(TimeZone::UTC, civil::Time::midnight());
-        let (emergencies, question) = (Default::default(), subject.question);
-        Self { options, names, calendar, watch, emergencies, question, day: 0, told: 0, taken: 0 }
+        let (question, standard) = (subject.question, subject.standard);
+        let emergencies = Default::default();
+        Self { options, names, calendar, watch, emergencies, question, standard, day: 0, told: 0, taken: 0 }
     }
 
     /// Trades that were taken.
@@ -170,16 +182,20 @@ impl<'a> Runner<'a> {
             at,
             day: self.calendar.day_of(at),
             pnl: Money::new(trade.pnl).ok(),
-            ml: Some(say).filter(|_| trade.taken),
-            scores: vec![(version.clone(), score)],
+            ml: Some(say.clone()).filter(|_| trade.taken),
+            scores: vec![say],
             facts: trade.facts(),
             daily_loss_limit: trade.daily_loss_limit,
         };
         let mut spoken = Vec::new();
-        for ((rule, name), emergency) in EMERGENCIES.into_iter().zip(&mut self.emergencies) {
-            emergency.ask(version, self.question);
+        for ((rule, name, literal), emergency) in EMERGENCIES.into_iter().zip(&mut self.emergencies) {
+            emergency.ask(version, self.question, self.standard);
             emergency.begin(version);
-            let trips = emergency.judge(&alone(rule, &self.options.emergency), &closed);
+            let mut closed = closed.clone();
+            if rule == Rule::Harm && !trade.taken {
+                closed.scores.iter_mut().for_each(|say| say.size = 0.0);
+            }
+            let trips = emergency.judge(&alone(rule, literal, &self.options.emergency), &closed);
             if !trips.is_empty() {
                 spoken.push(name);
             }
@@ -192,9 +208,19 @@ impl<'a> Runner<'a> {
     }
 }
 
+/// What the emergency rules expect of a version that was validated on `past`.
+fn standard(past: &Past) -> Option<Standard> {
+    let seen = |trade: &PastTrade| {
+        let answer = past.question.answer(trade.score, &trade.facts());
+        let (yes, label) = (answer.yes, answer.label?);
+        Some(Seen { session: trade.day, yes, label, taken: trade.taken, won: trade.pnl > 0.0 })
+    };
+    Standard::of(&past.trades().filter_map(seen).collect::<Vec<_>>())
+}
+
 /// The thresholds with which nothing but `rule` can trip.
-fn alone(rule: Rule, options: &EmergencyOptions) -> EmergencyOptions {
-    let mut alone = *options;
+fn alone(rule: Rule, literal: bool, options: &EmergencyOptions) -> EmergencyOptions {
+    let mut alone = EmergencyOptions { literal: literal || options.literal, ..*options };
     if rule != Rule::Accuracy {
         alone.min_accuracy = 0.0;
     }

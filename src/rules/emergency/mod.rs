@@ -1,8 +1,10 @@
 //! The emergency rules: what takes a model down at the very outcome that shows it to be dangerous.
 //!
 //! A pure fold over closed trades, of bounded size and with bounded work per trade; the guardian asks it before an outcome
-//! is acknowledged. Three rules: the accuracy of a version over its last trades, its streak of losses, and the loss of the
-//! whole account in a trading day. A rule that cannot be evaluated counts as tripped.
+//! is acknowledged. Four rules: the accuracy of a version by its own question, its streak of losses, the harm that following
+//! it did, and the loss of the whole account in a trading day. What a version was validated as ([`Standard`]) sets the first
+//! three so that false alarms are as rare as configured (`rare`); the lines of a version without one are as they are written. A
+//! rule that cannot be evaluated counts as tripped.
 //!
 //! What it depends on is the set of trades and not their order, as far as it can be: trades are ranked by the time of
 //! their exit, ties by name, and one that comes late takes its place. A version that trips when its trades are told in
@@ -13,6 +15,7 @@
 //! once in its time in service, a day once by its loss, and at every trade that leaves its loss unknown.
 
 mod latch;
+mod rare;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,13 +24,14 @@ use serde::{Deserialize, Serialize};
 
 pub use latch::{Latch, Latches, StillLatched};
 
+pub use self::rare::unwatched;
 use self::window::Window;
 use crate::{
     domain::{
         Money, Probability, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId,
         trip::{Blank, Breach, Rule, Trip},
     },
-    models::{Facts, Question},
+    models::{Facts, Question, Standard},
 };
 
 /// Trading days whose loss is known: the latest ones that had a trade.
@@ -39,7 +43,16 @@ const MOST_TRADES: usize = 100_000;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EmergencyOptions {
     /// Closed trades of a version over which its accuracy is taken, at least 1.
+    /// These lines and `accuracy_min_trades` hold where nothing is known of a version's validation, and where
+    /// `literal` is set.
     pub accuracy_window: usize,
+    /// Labelled trades over which an accuracy under `min_accuracy` takes a version down whatever was validated, at least 1.
+    pub longest_window: usize,
+    /// False alarms a year that a version which is as good as validated may cost, over all rules but the loss of the day;
+    /// above 0.
+    pub false_alarms_per_year: f64,
+    /// Whether the lines hold as they are written, however many false alarms that costs.
+    pub literal: bool,
     /// Closed trades of a version before which its accuracy is not judged, 1 to `accuracy_window`.
     pub accuracy_min_trades: usize,
     /// Accuracy under which a version is dangerous, 0 to 1.
@@ -69,7 +82,7 @@ pub struct ClosedTrade {
     pub ml: Option<Say>,
     /// What every version in service said of it, heard or not.
     #[serde(default)]
-    pub scores: Vec<(VersionId, Probability)>,
+    pub scores: Vec<Say>,
     /// What labels are made of.
     #[serde(default)]
     pub facts: Facts,
@@ -92,9 +105,10 @@ pub struct Say {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Emergency {
     versions: BTreeMap<VersionId, Standing>,
-    /// What each is asked; of one that is not among them whether the trade makes money, at one half.
+    /// What each is asked and may be expected to be; of one that is not among them whether the trade makes money, at one
+    /// half, and nothing is expected.
     #[serde(default)]
-    questions: BTreeMap<VersionId, Question>,
+    asked: BTreeMap<VersionId, (Question, Option<Standard>)>,
     /// Rising, at most [`DAYS`].
     days: Vec<Day>,
 }
@@ -134,12 +148,21 @@ pub struct VersionLevel {
     pub accuracy: Option<f64>,
     /// Losses since its last win.
     pub loss_streak: usize,
+    /// What the rules cannot watch in it, in words.
+    pub unwatched: Vec<String>,
+    /// Losses in a row that it may have.
+    pub streak_limit: usize,
+    /// What following it made of the trades that are kept, less what the strategy alone made of them; account currency.
+    pub gain: f64,
 }
 
 impl Default for EmergencyOptions {
     fn default() -> Self {
         Self {
             accuracy_window: 100,
+            longest_window: 400,
+            false_alarms_per_year: 0.5,
+            literal: false,
             accuracy_min_trades: 50,
             min_accuracy: 0.5,
             max_loss_streak: 10,
@@ -164,9 +187,9 @@ impl ClosedTrade {
 }
 
 impl Emergency {
-    /// What `version` is asked, from now on.
-    pub fn ask(&mut self, version: &VersionId, question: Question) {
-        self.questions.insert(version.clone(), question);
+    /// What `version` is asked, from now on, and may be expected to be.
+    pub fn ask(&mut self, version: &VersionId, question: Question, standard: Option<Standard>) {
+        self.asked.insert(version.clone(), (question, standard));
     }
 
     /// A version goes into service; its trades are judged from here on. What was known of one that is judged already
@@ -190,8 +213,8 @@ impl Emergency {
             return Vec::new();
         }
         let mut breaches = Vec::new();
-        for (version, score) in self.scored(trade) {
-            breaches.extend(self.judge_score(options, trade, &version, score));
+        for say in self.scored(trade) {
+            breaches.extend(self.judge_score(options, trade, &say));
         }
         if let Some(say) = &trade.ml {
             breaches.extend(self.judge_version(options, trade, say));
@@ -234,6 +257,9 @@ impl Emergency {
             unlabelled: window.unlabelled(),
             accuracy: window.accuracy(options),
             loss_streak: window.loss_streak(),
+            unwatched: unwatched(options, self.standard(version)),
+            streak_limit: options.streak_limit(self.standard(version)),
+            gain: window.gain(),
         };
         judged.map(level).collect()
     }
@@ -247,34 +273,40 @@ impl Emergency {
     fn knows(&self, trade: &ClosedTrade) -> bool {
         let holds = |version: &VersionId| matches!(self.versions.get(version), Some(Standing::Judged(window)) if window.holds(&trade.trade_id));
         let heard = trade.ml.iter().map(|say| &say.version);
-        heard.chain(trade.scores.iter().map(|(version, _)| version)).any(holds)
+        heard.chain(trade.scores.iter().map(|say| &say.version)).any(holds)
             || self.days.iter().any(|day| day.trades.contains(&trade.trade_id))
     }
 
     /// The versions whose score of the trade is known: those in service, and the one that was heard, which may be known by
     /// an echo alone.
-    fn scored(&self, trade: &ClosedTrade) -> Vec<(VersionId, Probability)> {
-        let heard = trade.ml.iter().map(|say| (say.version.clone(), say.score));
-        let is_heard = |version: &VersionId| trade.ml.as_ref().is_some_and(|say| say.version == *version);
-        let beside = trade.scores.iter().filter(|(version, _)| !is_heard(version) && self.judges(version)).cloned();
-        heard.chain(beside).collect()
+    fn scored(&self, trade: &ClosedTrade) -> Vec<Say> {
+        let is_heard = |say: &Say| trade.ml.as_ref().is_some_and(|heard| heard.version == say.version);
+        let beside = trade.scores.iter().filter(|say| !is_heard(say) && self.judges(&say.version));
+        trade.ml.iter().chain(beside).cloned().collect()
     }
 
-    /// A trade that a version scored, heard or not, against its own question.
+    fn standard(&self, version: &VersionId) -> Option<&Standard> {
+        self.asked.get(version)?.1.as_ref()
+    }
+
+    /// A trade that a version scored, heard or not, against its own question and by the money.
     fn judge_score(
         &mut self,
         options: &EmergencyOptions,
         trade: &ClosedTrade,
-        version: &VersionId,
-        score: Probability,
-    ) -> Option<(Option<VersionId>, Breach)> {
-        let question = self.questions.get(version).copied().unwrap_or_default();
-        let standing = self.versions.entry(version.clone()).or_insert(Standing::Judged(Window::default()));
-        let Standing::Judged(window) = standing else { return None };
-        let known = trade.pnl.is_none_or(|pnl| pnl.get().abs() <= options.max_trade_pnl);
-        let answer = question.answer(score.get(), &trade.facts);
-        let breach = known.then(|| window.answered(options, trade, answer))??;
-        Some((Some(version.clone()), breach))
+        say: &Say,
+    ) -> Vec<(Option<VersionId>, Breach)> {
+        let (question, standard) = self.asked.get(&say.version).copied().unwrap_or_default();
+        let standing = self.versions.entry(say.version.clone()).or_insert(Standing::Judged(Window::default()));
+        let Standing::Judged(window) = standing else { return Vec::new() };
+        if trade.pnl.is_some_and(|pnl| pnl.get().abs() > options.max_trade_pnl) {
+            return Vec::new();
+        }
+        let answer = question.answer(say.score.get(), &trade.facts);
+        let wrong = window.answered(options, standard.as_ref(), trade, answer);
+        let more = trade.facts.pnl.map(|pnl| (say.size - 1.0) * pnl);
+        let harm = more.and_then(|more| window.gained(options, standard.as_ref(), trade, more));
+        wrong.into_iter().chain(harm).map(|breach| (Some(say.version.clone()), breach)).collect()
     }
 
     fn judge_version(
@@ -283,6 +315,7 @@ impl Emergency {
         trade: &ClosedTrade,
         say: &Say,
     ) -> Vec<(Option<VersionId>, Breach)> {
+        let standard = self.standard(&say.version).copied();
         let standing = self.versions.entry(say.version.clone()).or_insert(Standing::Judged(Window::default()));
         let Standing::Judged(window) = standing else { return Vec::new() };
         let breaches = match trade.pnl {
@@ -290,7 +323,7 @@ impl Emergency {
                 Breach::unknown(Rule::Accuracy, Blank::PnlOutOfRange),
                 Breach::unknown(Rule::LossStreak, Blank::PnlOutOfRange),
             ],
-            Some(pnl) => window.made(options, trade, pnl).into_iter().collect(),
+            Some(pnl) => window.made(options, standard.as_ref(), trade, pnl).into_iter().collect(),
             // asked for no trade, and there was none
             None if say.size == 0.0 => Vec::new(),
             None => vec![

@@ -1,22 +1,37 @@
-//! The latest closed trades of one version: what it said of each, and what those made that it was heard in.
+//! The latest closed trades of one version: what it said of each, what those made that it was heard in, and what following it
+//! made against not following it.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Breach, ClosedTrade, EmergencyOptions, Rule};
+use super::{
+    Breach, ClosedTrade, EmergencyOptions, Rule,
+    rare::{Accuracy, harm},
+};
 use crate::{
-    domain::{Money, Timestamp, TradeId},
-    models::Answer,
+    domain::{Money, Timestamp, TradeId, TradingDay},
+    models::{Answer, Standard},
 };
 
 /// What is known of a version's trades.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Window {
     /// Those that it scored, heard or not, and whose label is known.
-    answers: Latest<bool>,
+    answers: Latest<Answered>,
     /// Those that it was heard in.
     made: Latest<Made>,
+    /// Those that it scored and whose money is known.
+    #[serde(default)]
+    money: Latest<Gain>,
     /// Trades that it scored and whose label cannot be known.
     unlabelled: u64,
+}
+
+/// A score that was held against its label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Answered {
+    pub(super) day: TradingDay,
+    pub(super) yes: bool,
+    pub(super) hit: bool,
 }
 
 /// What a trade made.
@@ -27,16 +42,25 @@ enum Made {
     Lost,
 }
 
+/// What following the version made of a trade, less what the strategy alone made of it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Gain {
+    pub(super) day: TradingDay,
+    pub(super) more: f64,
+}
+
 /// The latest trades by exit, in that order: twice as many as are looked at, so that a trade that comes late finds the trades
 /// that were its latest ones. The oldest goes when there are too many.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Latest<T> {
-    trades: Vec<(Timestamp, TradeId, T)>,
+    trades: Vec<(Timestamp, TradeId)>,
+    /// One for each of them.
+    values: Vec<T>,
 }
 
 impl<T> Default for Latest<T> {
     fn default() -> Self {
-        Self { trades: Vec::new() }
+        Self { trades: Vec::new(), values: Vec::new() }
     }
 }
 
@@ -44,19 +68,17 @@ impl<T> Latest<T> {
     /// Puts a trade in its place and gives that back; `None` when it is older than all that are kept.
     fn insert(&mut self, most: usize, trade: &ClosedTrade, value: T) -> Option<usize> {
         let (at, trade_id) = (trade.at, trade.trade_id.clone());
-        let place = self.trades.partition_point(|(known, id, _)| (*known, id) < (at, &trade_id));
-        self.trades.insert(place, (at, trade_id, value));
+        let place = self.trades.partition_point(|(known, id)| (*known, id) < (at, &trade_id));
+        self.trades.insert(place, (at, trade_id));
+        self.values.insert(place, value);
         let too_many = self.trades.len().saturating_sub(most);
         self.trades.drain(..too_many);
+        self.values.drain(..too_many);
         place.checked_sub(too_many)
     }
 
     fn holds(&self, trade_id: &TradeId) -> bool {
-        self.trades.iter().any(|(_, known, _)| known == trade_id)
-    }
-
-    fn values(&self) -> impl DoubleEndedIterator<Item = &T> + ExactSizeIterator {
-        self.trades.iter().map(|(.., value)| value)
+        self.trades.iter().any(|(_, known)| known == trade_id)
     }
 }
 
@@ -66,6 +88,7 @@ impl Window {
     pub(super) fn answered(
         &mut self,
         options: &EmergencyOptions,
+        standard: Option<&Standard>,
         trade: &ClosedTrade,
         answer: Answer,
     ) -> Option<Breach> {
@@ -73,31 +96,50 @@ impl Window {
             self.unlabelled += 1;
             return None;
         };
-        let place = self.answers.insert(2 * options.accuracy_window, trade, hit)?;
-        let accuracy = self.lowest_accuracy(options, place)?;
-        Breach::below(Rule::Accuracy, accuracy, options.min_accuracy)
+        let rule = Accuracy::new(options, standard);
+        let place = self.answers.insert(rule.kept(), trade, Answered { day: trade.day, yes: answer.yes, hit })?;
+        Breach::below(Rule::Accuracy, rule.lowest(&self.answers.values, place)?, options.min_accuracy)
     }
 
     /// Takes in what a trade made that the version was heard in, and gives back whether its streak is broken, as above.
-    pub(super) fn made(&mut self, options: &EmergencyOptions, trade: &ClosedTrade, pnl: Money) -> Option<Breach> {
+    pub(super) fn made(
+        &mut self,
+        options: &EmergencyOptions,
+        standard: Option<&Standard>,
+        trade: &ClosedTrade,
+        pnl: Money,
+    ) -> Option<Breach> {
         let made = match pnl.get() {
             pnl if pnl > 0.0 => Made::Won,
             pnl if pnl < 0.0 => Made::Lost,
             _ => Made::Nothing,
         };
-        let place = self.made.insert(2 * options.accuracy_window, trade, made)?;
+        let place = self.made.insert(2 * options.accuracy_window.max(options.longest_window), trade, made)?;
         let mut streak = 0_usize;
-        let streaks = self.made.values().map(|made| {
+        let streaks = self.made.values.iter().map(|made| {
             streak = if *made == Made::Won { 0 } else { streak + usize::from(*made == Made::Lost) };
             streak
         });
-        let longest = streaks.skip(place).max()?;
-        Breach::above(Rule::LossStreak, longest as f64, options.max_loss_streak as f64)
+        let longest = streaks.skip(place).max().filter(|longest| *longest > options.max_loss_streak)?;
+        Breach::above(Rule::LossStreak, longest as f64, options.streak_limit(standard) as f64)
+    }
+
+    /// Takes in what following the version made of a trade, less what the strategy alone made of it, and gives back whether
+    /// that is harm.
+    pub(super) fn gained(
+        &mut self,
+        options: &EmergencyOptions,
+        standard: Option<&Standard>,
+        trade: &ClosedTrade,
+        more: f64,
+    ) -> Option<Breach> {
+        let place = self.money.insert(2 * options.longest_window, trade, Gain { day: trade.day, more })?;
+        harm(options, standard, &self.money.values, place)
     }
 
     /// Whether a trade of this name is among them.
     pub(super) fn holds(&self, trade_id: &TradeId) -> bool {
-        self.made.holds(trade_id) || self.answers.holds(trade_id)
+        self.made.holds(trade_id) || self.answers.holds(trade_id) || self.money.holds(trade_id)
     }
 
     /// Trades that it was heard in, of those that are kept.
@@ -105,7 +147,7 @@ impl Window {
         self.made.trades.len()
     }
 
-    /// Trades that the accuracy is taken over.
+    /// Trades that the accuracy is told of.
     pub(super) fn labelled(&self, options: &EmergencyOptions) -> usize {
         self.answers.trades.len().min(options.accuracy_window)
     }
@@ -118,31 +160,17 @@ impl Window {
     /// Share of the labelled ones in which its score was right.
     pub(super) fn accuracy(&self, options: &EmergencyOptions) -> Option<f64> {
         let counted = self.labelled(options);
-        let hits = self.answers.values().rev().take(counted).filter(|hit| **hit).count();
+        let hits = self.answers.values.iter().rev().take(counted).filter(|trade| trade.hit).count();
         (counted > 0).then(|| hits as f64 / counted as f64)
     }
 
     /// Losses since the last win; a trade that made nothing neither adds to them nor ends them.
     pub(super) fn loss_streak(&self) -> usize {
-        self.made.values().rev().take_while(|made| **made != Made::Won).filter(|made| **made == Made::Lost).count()
+        self.made.values.iter().rev().take_while(|made| **made != Made::Won).filter(|made| **made == Made::Lost).count()
     }
 
-    /// The lowest accuracy after the trade at `from` or a later one; `None` while there are too few.
-    fn lowest_accuracy(&self, options: &EmergencyOptions, from: usize) -> Option<f64> {
-        let (window, kept) = (options.accuracy_window, self.answers.trades.len());
-        // of the first of so many as are kept, older ones are gone: what was right over them is not known any more
-        let is_whole = |counted: usize| counted == window || kept < 2 * window;
-        let first = (from + 1).saturating_sub(window);
-        let leaving = std::iter::repeat_n(None, window).chain(self.answers.values().skip(first).map(Some));
-        let mut hits = 0_usize;
-        let accuracies = self.answers.values().enumerate().skip(first).zip(leaving).map(|((place, hit), left)| {
-            hits = hits + usize::from(*hit) - usize::from(left.copied().unwrap_or(false));
-            let counted = (place + 1).min(window);
-            (place, counted, hits as f64 / counted as f64)
-        });
-        let judged = accuracies.filter(|(place, counted, _)| {
-            *place >= from && *counted >= options.accuracy_min_trades && is_whole(*counted)
-        });
-        judged.map(|(.., accuracy)| accuracy).reduce(f64::min)
+    /// What following it made of the trades that are kept, less what the strategy alone made of them; account currency.
+    pub(super) fn gain(&self) -> f64 {
+        self.money.values.iter().map(|gain| gain.more).sum()
     }
 }

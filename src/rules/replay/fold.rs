@@ -50,7 +50,7 @@ impl<'a> Fold<'a> {
     pub(super) fn new(thresholds: &'a Thresholds) -> Self {
         let mut past = Past::keeping(Desk::new(thresholds.keep), Keep::of(&thresholds.experiment));
         for (version, subject) in thresholds.watching.iter().flat_map(|watching| &watching.subjects) {
-            past.emergency.ask(version, subject.question);
+            past.emergency.ask(version, subject.question, subject.standard);
         }
         Self {
             thresholds,

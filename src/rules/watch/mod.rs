@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     domain::{Arm, Symbol, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId, snapshot::TrendRegime},
-    models::{Facts, Question},
+    models::{Facts, Question, Standard},
     stats::{
         bootstrap::{Resampling, block_length},
         budget::{Thresholds, Watch as Pace, thresholds},
@@ -79,6 +79,8 @@ pub struct Subject {
     pub score_limit: Option<f64>,
     /// What it is asked.
     pub question: Question,
+    /// What the emergency rules expect of it.
+    pub standard: Option<Standard>,
     /// What its validation showed.
     pub validated: Option<Validated>,
     /// What is usual for its trades.

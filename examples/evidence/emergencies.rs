@@ -1,0 +1,138 @@
+//! How often the emergency rules take down a version that is as good as validated, and how late they see a broken one.
+
+use jiff::{SignedDuration, civil, tz::TimeZone};
+use vigie::{
+    domain::{Money, Probability, Timestamp, TradeId, TradingCalendar, VersionId, trip::Rule},
+    models::{Facts, Labeller, Question, Standard, Target, standard::Validated},
+    rules::emergency::{ClosedTrade, Emergency, EmergencyOptions, Say},
+    sim::process::{Fate, Process, QUARTER, Scored, Stream, YEAR},
+};
+
+use crate::table::{Printer, Table, median, share};
+
+/// Alarms a year of healthy versions by rule, and delays of broken ones.
+pub const TABLE: Table = Table {
+    name: "emergencies",
+    says: "emergency rules: false alarms a year by rule (budget 0.5 in all), and trades until a broken version is found",
+    runs: 400,
+    print,
+};
+
+const RULES: [Rule; 3] = [Rule::Accuracy, Rule::LossStreak, Rule::Harm];
+
+/// Which closed trades there are to see: in production those that were taken, with a test those that the baseline took too.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Seen {
+    Taken,
+    All,
+}
+
+fn print(printer: &mut Printer) {
+    printer.columns(&[
+        "process",
+        "lift",
+        "validated on",
+        "seen",
+        "accuracy",
+        "streak",
+        "harm",
+        "any",
+        "fall of 20 points",
+        "reversed",
+        "frozen",
+    ]);
+    for process in Process::ALL.into_iter().chain([Process::HELD_OUT]) {
+        for (lift, reference) in [(0.05, 200), (0.08, 2000), (0.15, 200), (0.15, 2000)] {
+            for seen in [Seen::Taken, Seen::All] {
+                row(printer, process, lift, reference, seen);
+            }
+        }
+    }
+}
+
+fn row(printer: &mut Printer, process: Process, lift: f64, reference: usize, seen: Seen) {
+    let from = QUARTER;
+    let years = printer.each(|seed| first(process, lift, reference, seen, Fate::Healthy, seed));
+    let alarms =
+        |rule: Rule| share(years.iter().filter(|found| found.is_some_and(|(by, _)| by == rule)).count(), years.len());
+    let late = |printer: &Printer, fate: Fate| {
+        let found = printer.each(|seed| {
+            let (_, after) = first(process, lift, reference, seen, fate, seed)?;
+            after
+        });
+        median(&found)
+    };
+    let any = share(years.iter().filter(|found| found.is_some()).count(), years.len());
+    let cells = [
+        process.name.to_owned(),
+        format!("{lift}"),
+        format!("{reference}"),
+        format!("{seen:?}").to_lowercase(),
+        alarms(RULES[0]),
+        alarms(RULES[1]),
+        alarms(RULES[2]),
+        any,
+        late(printer, Fate::Falls { by: 0.2, from }),
+        late(printer, Fate::Reversed { from }),
+        late(printer, Fate::Frozen { from }),
+    ];
+    printer.row(&cells);
+}
+
+/// The first rule that trips in a year, and after how many trades since the version broke; `None` in there before that.
+fn first(
+    process: Process,
+    lift: f64,
+    reference: usize,
+    seen: Seen,
+    fate: Fate,
+    seed: u64,
+) -> Option<(Rule, Option<usize>)> {
+    let calendar = TradingCalendar::new(TimeZone::UTC, civil::Time::midnight());
+    let at = |session: usize| Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * session as i64 + 12);
+    let question = Question::new(Labeller::bare(Target::Profitability), process.base_rate);
+    let day = |session: usize| calendar.day_of(at(session));
+    let sessions = reference / 5;
+    let past = Stream::healthy(process, lift, sessions, seed.wrapping_mul(2) + 1_000_003).draw();
+    let told = |signal: &Scored| Validated {
+        session: day(signal.session),
+        yes: question.says_yes(signal.score),
+        label: signal.won,
+        taken: signal.taken,
+        won: signal.won,
+    };
+    let standard = Standard::of(&past.iter().flatten().map(told).collect::<Vec<_>>());
+    let version: VersionId = "ES/1".parse().ok()?;
+    let (options, mut emergency) = (EmergencyOptions::default(), Emergency::default());
+    emergency.ask(&version, question, standard);
+    emergency.begin(&version);
+    let stream = Stream { fate, ..Stream::healthy(process, lift, YEAR, seed) };
+    let broke = if fate == Fate::Healthy { usize::MAX } else { QUARTER };
+    let mut since = 0;
+    for (session, signals) in stream.draw().iter().enumerate() {
+        for (place, signal) in signals.iter().enumerate() {
+            if seen == Seen::Taken && !signal.taken {
+                continue;
+            }
+            since += usize::from(session >= broke);
+            let score = Probability::new(signal.score).ok()?;
+            let say = Say { version: version.clone(), score, size: f64::from(u8::from(signal.taken)) };
+            let when = at(session) + SignedDuration::from_secs(place as i64);
+            let closed = ClosedTrade {
+                trade_id: TradeId::new(format!("T{session}-{place}")).ok()?,
+                at: when,
+                day: day(session),
+                pnl: Money::new(signal.pnl).ok(),
+                ml: signal.taken.then(|| say.clone()),
+                scores: vec![say],
+                facts: Facts { pnl: Some(signal.pnl), ..Facts::default() },
+                daily_loss_limit: Some(1e9),
+            };
+            let trips = emergency.judge(&options, &closed);
+            if let Some(trip) = trips.iter().find(|trip| trip.version.is_some()) {
+                return Some((trip.breach.rule, (session >= broke).then_some(since)));
+            }
+        }
+    }
+    None
+}
