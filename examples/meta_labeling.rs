@@ -126,7 +126,7 @@ fn market(seed: u64, regime: bool) -> Result<(Examples, f64), Box<dyn Error>> {
         values.push(Some(0.5));
         Example {
             values,
-            life: Life { at, exit_at },
+            life: Life { at, exit_at, known_at: exit_at },
             truth: if next >= 0.0 { 1.0 } else { 0.0 },
             pnl: 10_000.0 * next,
             confidence: Some(0.5),

@@ -156,7 +156,7 @@ fn validated(
         session: example.day,
         yes: question.says_yes(*score),
         label: example.truth >= cut,
-        taken: policy.takes(example.confidence, *score),
+        taken: policy.size(example.confidence, *score) > 0.0,
         won: example.pnl > 0.0,
     };
     let mut trades: Vec<Validated> = examples.pick(rows).zip(scores).map(trade).collect();

@@ -59,7 +59,8 @@ impl Ledger {
     pub fn facts(&self, symbol: &Symbol, target: &str, closed_trades: u64, clean_trades: u64) -> Facts {
         let mut facts = Facts { closed_trades, clean_trades, ..Facts::default() };
         // per data, oldest first, the best score
-        let (mut linear, mut trees): (Vec<(&str, f64)>, Vec<(&str, f64)>) = (Vec::new(), Vec::new());
+        let mut linear: Vec<(&str, f64)> = Vec::new();
+        let mut trees: Vec<(&str, f64)> = Vec::new();
         for trial in self.0.iter().filter(|trial| trial.symbol == *symbol && &*trial.target == target) {
             let Some(kind) = Kind::named(&trial.model) else { continue };
             let scores = match kind.level() {
