@@ -26,14 +26,16 @@ use std::{
 };
 
 use blake2::{Blake2b, Digest, digest::consts::U8};
+use jiff::SignedDuration;
 
 use self::{document::Document, reader::Reader};
 use crate::{
     domain::{Symbol, TradingCalendar},
-    features::{DesignOptions, Instrument},
+    features::{DesignOptions, Instrument, measured::StaleOptions},
     models::levels::Thresholds,
     rules::{
         answer::Policy,
+        credible::Bounds,
         emergency::EmergencyOptions,
         experiment::{self, StagingOptions},
         gradual::GradualOptions,
@@ -73,8 +75,10 @@ pub struct Sections {
     pub access: Access,
     /// `[scoring]` and `[sizing]`.
     pub policy: Policy,
-    /// `[features]`.
+    /// `[features]`, and of `[carry]` how old values may be.
     pub features: DesignOptions,
+    /// The rest of `[carry]`.
+    pub stale: StaleOptions,
     /// `[training]`.
     pub training: Training,
     /// `[validation]`, with what `[training]` and `[scoring]` say about it.
@@ -205,6 +209,14 @@ struct Setting {
     at_restart: bool,
 }
 
+impl Setting {
+    /// Whether it cannot change while the daemon runs. A symbol comes and goes with a reload, but a tick that changed under a
+    /// model would change what it sees.
+    fn is_frozen(&self) -> bool {
+        self.at_restart || (self.key.starts_with("symbols.") && self.key.ends_with(".tick"))
+    }
+}
+
 impl Config {
     /// The configuration without any file.
     ///
@@ -251,9 +263,11 @@ impl Config {
     /// The keys whose values differ in `new` and which cannot change while the daemon runs, in the order of the
     /// built-in file.
     pub fn frozen_changes(&self, new: &Config) -> Vec<String> {
-        let frozen = self.settings.iter().filter(|setting| setting.at_restart);
-        let changed = frozen.filter(|mine| new.setting(&mine.key).is_none_or(|other| other.value != mine.value));
-        changed.map(|setting| setting.key.clone()).collect()
+        let differs = |mine: &&Setting| match new.setting(&mine.key) {
+            Some(other) => mine.is_frozen() && other.value != mine.value,
+            None => mine.at_restart,
+        };
+        self.settings.iter().filter(differs).map(|setting| setting.key.clone()).collect()
     }
 
     /// What is in force after `self` was read while `running` was in force: its values, but those of `running` for the
@@ -263,10 +277,16 @@ impl Config {
         // the sections that `keys` reads with AtRestart; a test holds the two together
         self.sections.calendar = running.calendar.clone();
         self.sections.features = running.features.clone();
+        self.sections.stale = running.stale.clone();
+        for (symbol, instrument) in &mut self.sections.symbols {
+            if let Some(theirs) = running.symbols.get(symbol) {
+                instrument.tick = theirs.tick;
+            }
+        }
         self.sections.server = running.server.clone();
         self.sections.journal = running.journal.clone();
         self.sections.supervision = running.supervision.clone();
-        for mine in self.settings.iter_mut().filter(|setting| setting.at_restart) {
+        for mine in self.settings.iter_mut().filter(|setting| setting.is_frozen()) {
             if let Some(theirs) = running.setting(&mine.key) {
                 mine.value.clone_from(&theirs.value);
             }
@@ -276,6 +296,18 @@ impl Config {
 
     fn setting(&self, key: &str) -> Option<&Setting> {
         self.settings.iter().find(|setting| setting.key == key)
+    }
+}
+
+impl Sections {
+    /// What a message cannot say of a trade.
+    pub fn bounds(&self) -> Bounds {
+        let signed = |span| SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
+        Bounds {
+            max_pnl: self.guardian.max_trade_pnl,
+            clock_tolerance: signed(self.monitoring.clock_tolerance),
+            max_ahead: signed(self.server.max_ahead),
+        }
     }
 }
 

@@ -53,6 +53,22 @@ indicator_min_missing = 0.02
 max_missing = 0.9
 fill_max_age_hours = 12
 interactions = [["recent_momentum", "order_imbalance"], ["confidence", "session_time"]]
+[carry]
+max_filled_share = 0.5
+required = ["bid_ask_spread"]
+vwap_trend_signal = 16
+sierra_pattern_strength = 16
+dow_trend_regime = 121
+gamma_levels_proximity = 121
+level_proximity = 1441
+es_nq_correlation = 121
+volume_confirmation = 16
+options_flow_bias = 121
+market_volatility = 121
+session_time = 1
+bid_ask_spread = 6
+recent_momentum = 6
+extra = 121
 [training]
 model = "boosting"
 target = "pnl"
@@ -522,11 +538,11 @@ fn every_value_counts_in_the_hash() {
 fn a_reload_changes_all_but_what_waits_for_a_restart() {
     let (running, new) = (Config::builtin().unwrap(), parse(ALL_DIFFERENT));
     let frozen = running.frozen_changes(&new);
-    let sections = ["trading_day.", "features.", "server.", "journal.", "supervision."];
+    let sections = ["trading_day.", "features.", "carry.", "server.", "journal.", "supervision."];
     let expected: Vec<_> = running.entries().into_iter().map(|(key, _)| key).collect();
     let expected: Vec<_> = expected.into_iter().filter(|k| sections.iter().any(|s| k.starts_with(s))).collect();
     assert_eq!(frozen, expected);
-    assert_eq!(frozen.len(), 25);
+    assert_eq!(frozen.len(), 40);
 
     let in_force = new.clone().with_frozen_of(&running);
     assert_eq!(running.frozen_changes(&in_force), [""; 0]);
@@ -635,4 +651,25 @@ proptest! {
 }
 
 /// Of the built-in configuration; changes with every key and default.
-const GOLDEN_HASH: &str = "31d680cad5b855e4";
+const GOLDEN_HASH: &str = "1a8c630377d96e5b";
+
+#[test]
+fn a_tick_waits_for_a_restart_and_a_symbol_does_not() {
+    let running = Config::builtin().unwrap();
+    let new = parse("[symbols.ES]\ntick = 0.5\ntick_value = 20\n[symbols.CL]\ntick = 0.01\ntick_value = 10");
+    assert_eq!(running.frozen_changes(&new), ["symbols.ES.tick"]);
+    let in_force = new.with_frozen_of(&running);
+    let ticks: Vec<(String, f64, f64)> =
+        in_force.symbols.iter().map(|(name, i)| (name.to_string(), i.tick, i.tick_value)).collect();
+    assert_eq!(ticks, [("CL".to_owned(), 0.01, 10.0), ("ES".to_owned(), 0.25, 20.0)]);
+    assert!(in_force.entries().contains(&("symbols.ES.tick".to_owned(), "0.25".to_owned())));
+}
+
+#[test]
+fn an_input_that_must_be_measured_is_one_that_there_is() {
+    let refused = |text: &str| Config::parse("test", text).unwrap_err().to_string();
+    let told = refused("carry.required = [\"confidence\"]");
+    assert!(told.contains("carry.required"), "{told}");
+    assert!(refused("carry.required = [\"recent_momentm\"]").contains("recent_momentum"));
+    assert_eq!(parse("features.extra = [\"tape\"]\ncarry.required = [\"tape\"]").stale.required, ["tape"]);
+}

@@ -17,7 +17,7 @@ use vigie::{
         TradingCalendar,
     },
     features::{
-        DesignOptions, Instrument, Scaling,
+        Carry, DesignOptions, Instrument, Scaling,
         design::{DesignMatrix, InvalidDesign, InvalidRow, LARGEST},
         fit::{FitError, fit},
         formulas::compute,
@@ -54,6 +54,7 @@ fn options(scaling: Scaling, extra: &[&str]) -> DesignOptions {
         indicator_min_missing: 0.01,
         max_missing: 0.99,
         fill_max_age_hours: 23.0,
+        carry: Carry::default(),
         interactions: Vec::new(),
         extra: extra.iter().map(|name| (*name).to_owned()).collect(),
     }

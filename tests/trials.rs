@@ -76,6 +76,7 @@ fn entry(session: usize, n: usize) -> (Arc<Entry>, f64) {
         opinions,
         daily_loss_limit: None,
         risk: None,
+        by_echo: false,
     };
     // what it lets go loses
     let noise = ((session * 7 + n * 3) % 5) as f64;

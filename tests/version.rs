@@ -5,11 +5,12 @@ use ndarray::{Array2, ArrayView1};
 use rand::RngExt;
 use rand_pcg::Pcg64;
 use vigie::{
-    domain::Timestamp,
+    domain::{Timestamp, TradingCalendar},
     features::{
-        DesignOptions, Scaling,
+        Carry, DesignOptions, Instrument, Scaling,
         design::DesignMatrix,
         fit::fit,
+        made::InputOptions,
         row::{BUILT_IN, Schema},
     },
     models::{
@@ -42,9 +43,12 @@ fn version() -> VersionRecord {
         indicator_min_missing: 0.01,
         max_missing: 0.99,
         fill_max_age_hours: 23.0,
+        carry: Carry::default(),
         interactions: Vec::new(),
         extra: vec!["a".to_owned(), "b".to_owned()],
     };
+    let calendar = TradingCalendar::new(jiff::tz::TimeZone::UTC, jiff::civil::time(17, 0, 0, 0));
+    let inputs = InputOptions::new(Instrument { tick: 0.1, tick_value: 10.0 }, &calendar, &options, ["a", "b"]);
     let model = fit_logistic(x.view(), &y, &Options::default()).unwrap_or_else(|error| unreachable!("{error}"));
     let time = |text: &str| text.parse::<Timestamp>().unwrap_or_else(|error| unreachable!("{error}"));
     VersionRecord {
@@ -73,6 +77,7 @@ fn version() -> VersionRecord {
         validation: Some(serde_json::json!({ "overall": 0.5 })),
         question: Some(Question::new(Labeller::bare(Target::SignalQuality), 0.4)),
         standard: None,
+        inputs: Some(inputs),
     }
 }
 
@@ -84,23 +89,33 @@ fn a_version_is_read_as_it_was_written() {
     assert_eq!(VersionRecord::from_bytes(&bytes).unwrap().to_bytes().unwrap(), bytes);
 }
 
-/// What stood in a record of the first format, and no more.
-#[test]
-fn a_version_of_the_first_format_is_still_read() {
-    let mut now = serde_json::to_value(version()).unwrap();
-    for later in ["kind", "hyper", "importance", "reference", "reliability", "validation", "question", "standard"] {
-        now.as_object_mut().unwrap().remove(later).unwrap();
+/// The version above as a record of an earlier format, which had none of the fields that came later.
+fn of_format(format: u32, later: &[&str]) -> VersionRecord {
+    let mut now = serde_json::to_value(version()).unwrap_or_else(|error| unreachable!("{error}"));
+    for later in later {
+        assert!(now.as_object_mut().is_some_and(|fields| fields.remove(*later).is_some()), "{later}");
     }
-    let text = serde_json::to_string(&now).unwrap();
+    let text = now.to_string();
     let checksum: [u8; 16] = Blake2b128::digest(&text).into();
     let checksum: String = checksum.iter().map(|byte| format!("{byte:02x}")).collect();
-    let old = format!("{{\"format\":1,\"checksum\":\"{checksum}\",\"version\":{text}}}");
-    let read = VersionRecord::from_bytes(old.as_bytes()).unwrap();
+    let old = format!("{{\"format\":{format},\"checksum\":\"{checksum}\",\"version\":{text}}}");
+    VersionRecord::from_bytes(old.as_bytes()).unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+#[test]
+fn a_version_of_the_first_format_is_still_read() {
+    let later = ["kind", "hyper", "importance", "reference", "reliability", "validation", "question", "standard", "inputs"];
+    let read = of_format(1, &later);
     assert_eq!((read.kind, read.validation.clone(), read.model.clone()), (None, None, version().model));
     // the base rate of its training part is where it says yes
     let asked = Question::new(Labeller::bare(Target::SignalQuality), read.training.wins as f64 / 50.0);
     assert_eq!((read.question, read.question()), (None, asked));
     assert_eq!(version().question().decision_point, 0.4);
+}
+
+#[test]
+fn a_version_of_the_third_format_does_not_say_what_its_inputs_were_made_by() {
+    assert_eq!(of_format(3, &["standard", "inputs"]), VersionRecord { inputs: None, standard: None, ..version() });
 }
 
 #[test]
@@ -149,8 +164,8 @@ fn a_version_that_could_not_be_served_is_neither_written_nor_read() {
     assert!(matches!(with(&|v| v.training.last = Timestamp::UNIX_EPOCH), VersionError::Training { .. }));
 
     let text = String::from_utf8(version().to_bytes().unwrap()).unwrap();
-    let newer = text.replacen("\"format\":3", "\"format\":4", 1).replacen("\"version\"", "\"content\"", 1);
-    assert_eq!(VersionRecord::from_bytes(newer.as_bytes()), Err(VersionError::Format { found: 4, read: 3 }));
+    let newer = text.replacen("\"format\":4", "\"format\":5", 1).replacen("\"version\"", "\"content\"", 1);
+    assert_eq!(VersionRecord::from_bytes(newer.as_bytes()), Err(VersionError::Format { found: 5, read: 4 }));
     let changed = text.replacen("ES/2", "ES/3", 1);
     assert_eq!(VersionRecord::from_bytes(changed.as_bytes()), Err(VersionError::Checksum));
 }

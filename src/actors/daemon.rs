@@ -312,6 +312,8 @@ impl Daemon {
             clock: Arc::clone(&clock),
             guardian: Rc::default(),
             counters: Rc::default(),
+            pipeline: Rc::default(),
+            stale: Rc::default(),
         };
         let told_of_scores = Rc::clone(&scorer_shared.guardian);
         let scorer = make_scorer(scorer_shared.clone()).await.map_err(|error| part_error("scorer", error))?;
@@ -479,21 +481,21 @@ async fn make_feed(journal: &JournalHandle, config: &ArcSwap<Config>, monitor: M
     Ok(Feed::new(past.desk, monitor))
 }
 
-/// A scorer that carries forward what the signals of the last hours knew.
+/// A scorer that carries forward what the signals that were answered knew.
 async fn make_scorer(shared: scorer::Shared) -> Result<Scorer, String> {
     let config = shared.config.load_full();
     let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features);
     let mut pipeline = pipeline.map_err(|error| error.to_string())?;
     let reader = shared.journal.read().await.map_err(|error| error.to_string())?;
-    let max_age_hours = config.features.fill_max_age_hours;
     let warmed = tokio::task::spawn_blocking(move || {
-        let recent = super::history::recent_signals(&reader, max_age_hours)?;
-        for signal in recent {
-            let _of_a_symbol_no_longer_traded = pipeline.inputs(&signal);
-        }
-        Ok::<_, String>(pipeline)
+        super::history::remember(&reader, &mut pipeline)?;
+        Ok::<_, String>((pipeline, super::history::stale(&reader)?))
     });
-    let pipeline = warmed.await.map_err(|error| error.to_string())??;
+    let (pipeline, stale) = warmed.await.map_err(|error| error.to_string())??;
+    // one that is made anew knows what it has told
+    if shared.pipeline.borrow().is_none() {
+        shared.stale.replace(stale);
+    }
     Ok(Scorer::new(pipeline, shared))
 }
 

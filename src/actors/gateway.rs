@@ -8,7 +8,6 @@ use std::{cell::Cell, collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
 
 use actix::Addr;
 use arc_swap::ArcSwap;
-use jiff::SignedDuration;
 use serde_json::{json, value::RawValue};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -24,7 +23,7 @@ use super::{
     journal::JournalHandle,
     learning::Job,
     monitor::MonitorHandle,
-    scorer::Scorer,
+    scorer::{Scorer, Told},
     supervision::{Door, Shell},
     trainer::{Ask, ObserveTrainer, Trainer},
 };
@@ -41,7 +40,7 @@ use crate::{
         peer::{Peer, Role},
         server::{Connections, Service},
     },
-    rules::{desk::Entry, serving::Serving},
+    rules::{credible::check_signal, desk::Entry, serving::Serving},
     validation::training::Order as TrainingOrder,
 };
 
@@ -129,14 +128,14 @@ impl Gateway {
         Some(SignalLine { signal, outcome: None, deadline_us: None })
     }
 
-    fn score(&self, request: &SignalLine, line: &[u8], received: Stopwatch) -> Decision {
+    fn score(&self, request: &SignalLine, line: &[u8], received: Stopwatch) -> Told {
         self.observe(request.signal.at);
         let scored = self.0.scorer.call("score", |scorer| scorer.score(request, Some(line.to_vec()), received));
         scored.unwrap_or_else(|| {
             let Signal { trade_id, confidence, .. } = &request.signal;
             let decision = Decision::baseline(trade_id.clone(), *confidence, None, Reason::InternalError);
             self.record_failure(&decision, &request.signal, line);
-            decision
+            Told { decision, missing: Vec::new() }
         })
     }
 
@@ -164,17 +163,14 @@ impl Gateway {
         wiring.feed.scored(now, entry);
     }
 
-    /// Why a signal's time cannot be right, if so. One from the future would keep what later signals know from being
-    /// carried forward.
+    /// The time by which a time in the future is told; none where time comes from the messages.
+    fn wall_time(&self) -> Option<Timestamp> {
+        self.0.event_clock.is_none().then(|| self.0.clock.now())
+    }
+
+    /// Why a signal's time cannot be right, if so.
     fn refuse_time(&self, at: Timestamp) -> Option<InvalidLine> {
-        let (now, ahead) = (self.0.clock.now(), self.0.config.load().server.max_ahead);
-        let in_the_future =
-            self.0.event_clock.is_none() && at.duration_since(now) > SignedDuration::try_from(ahead).ok()?;
-        in_the_future.then(|| InvalidLine {
-            code: "out_of_range",
-            message: format!("at: {at} lies ahead of the daemon's clock, {now}, by more than server.max_ahead_ms"),
-            field: Some("at".to_owned()),
-        })
+        check_signal(at, self.wall_time()?, &self.0.config.load().bounds()).err().map(InvalidLine::from)
     }
 
     fn observe(&self, at: Timestamp) {
@@ -264,8 +260,8 @@ impl Service for Gateway {
                     self.0.rejected.set(self.0.rejected.get() + 1);
                     return message::write_rejected(out, id, &Rejected { error, score });
                 }
-                let decision = self.score(&request, line, received);
-                message::write_decision(out, id, &decision);
+                let Told { decision, missing } = self.score(&request, line, received);
+                message::write_answer(out, id, &decision, &missing);
             }
             Ok(Request::Read(Read::Ping)) => {
                 message::write_ok(out, id, &json!({ "version": env!("CARGO_PKG_VERSION") }))

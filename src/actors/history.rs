@@ -11,40 +11,104 @@ use super::{
 use crate::{
     config::Config,
     domain::{Arm, Decision, Event, EventKind, Signal, Timestamp, TradeId, VersionId, event::By, trip::Trip},
+    features::pipeline::Pipeline,
     journal::{OutcomeRecord, Reader, Source, StoreError, StoredOutcome, StoredSignal, StoredSkip},
     rules::{
         desk::{Desk, Entry},
         past::{Happening, Past},
         replay::Watching,
+        stale::StaleWatch,
         trials::Keep,
     },
-    validation::training::History,
+    validation::{
+        arrival::{Arrival, Arrived},
+        training::History,
+    },
 };
 
-/// Every signal in the order of their times, each trade once, and the outcomes known, their pnl at the strategy's own size.
+/// The records of signals as they were written, without their lines.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// Of each trade the first that was answered here, or else the one from a file, in the order of their times.
+    pub signals: Vec<StoredSignal>,
+    /// All of them in the order in which they were recorded, in terms of `signals`.
+    pub arrivals: Vec<Arrival>,
+    /// Of each trade the first answer.
+    pub answered: BTreeMap<TradeId, Decision>,
+    /// Trades for which a model was heard.
+    pub heard: BTreeSet<TradeId>,
+    /// Records that were left out, in words: damaged ones, and those that fired long after they came.
+    pub left_out: Vec<String>,
+}
+
+/// Reads the signals.
 ///
 /// # Errors
-/// When the storage cannot be read; damaged records are listed and left out.
-pub fn read(reader: &Reader) -> Result<History, String> {
-    let mut history = History::default();
-    let mut answered: BTreeMap<TradeId, Decision> = BTreeMap::new();
+/// When the storage cannot be read.
+pub fn told(reader: &Reader) -> Result<Told, String> {
+    let mut told = Told::default();
+    // a trade's records stand together, in the order in which they were recorded
+    let (mut kept, mut repeats): (Vec<StoredSignal>, Vec<(u64, bool, Signal)>) = (Vec::new(), Vec::new());
     for stored in reader.signals().map_err(|error| error.to_string())? {
-        match stored {
-            Ok(StoredSignal { signal, record, .. }) => {
-                if let Some(decision) = record.decision {
-                    if decision.arm == Arm::Ml {
-                        history.heard.insert(signal.trade_id.clone());
-                    }
-                    answered.entry(signal.trade_id.clone()).or_insert(decision);
-                }
-                history.signals.push(signal);
+        let mut stored = match stored {
+            Ok(stored) if stored.lies_ahead() => {
+                let (trade, at) = (&stored.record.trade_id, stored.signal.at);
+                told.left_out.push(format!("the signal of {trade} fired at {at}, long after it came"));
+                continue;
             }
-            Err(StoreError::BadRecord(bad)) => history.damaged.push(bad.to_string()),
+            Ok(stored) => stored,
+            Err(StoreError::BadRecord(bad)) => {
+                told.left_out.push(bad.to_string());
+                continue;
+            }
             Err(error) => return Err(error.to_string()),
+        };
+        stored.record.line = Vec::new();
+        if let Some(decision) = &stored.record.decision {
+            if decision.arm == Arm::Ml {
+                told.heard.insert(stored.record.trade_id.clone());
+            }
+            told.answered.entry(stored.record.trade_id.clone()).or_insert_with(|| decision.clone());
+        }
+        let live = |stored: &StoredSignal| stored.record.source == Source::Live;
+        match kept.last_mut().filter(|first| first.record.trade_id == stored.record.trade_id) {
+            None => kept.push(stored),
+            // what a file says of a trade that was answered here is not what was known when it was
+            Some(first) if live(&stored) && !live(first) => {
+                let first = std::mem::replace(first, stored);
+                repeats.push((first.seq, false, first.signal));
+            }
+            Some(_) => repeats.push((stored.seq, live(&stored), stored.signal)),
         }
     }
+    kept.sort_by(|a, b| (a.signal.at, &a.record.trade_id).cmp(&(b.signal.at, &b.record.trade_id)));
+    let first = |(place, stored): (usize, &StoredSignal)| {
+        (stored.seq, Arrival { signal: Arrived::Kept(place), live: stored.record.source == Source::Live })
+    };
+    let again =
+        |(seq, live, signal): (u64, bool, Signal)| (seq, Arrival { signal: Arrived::Repeat(Box::new(signal)), live });
+    let mut order: Vec<(u64, Arrival)> =
+        kept.iter().enumerate().map(first).chain(repeats.into_iter().map(again)).collect();
+    order.sort_by_key(|(seq, _)| *seq);
+    (told.signals, told.arrivals) = (kept, order.into_iter().map(|(_, arrival)| arrival).collect());
+    Ok(told)
+}
+
+/// Every trade's signal, in the order of their times and in that in which they came, and the outcomes known, their pnl at the
+/// strategy's own size.
+///
+/// # Errors
+/// When the storage cannot be read; damaged records, and those whose times lie long after they came, are listed and left out.
+pub fn read(reader: &Reader) -> Result<History, String> {
+    let Told { signals, arrivals, answered, heard, left_out: damaged } = told(reader)?;
+    let signals = signals.into_iter().map(|stored| stored.signal).collect();
+    let mut history = History { signals, arrivals, outcomes: BTreeMap::new(), heard, damaged };
     for stored in reader.outcomes().map_err(|error| error.to_string())? {
         match stored {
+            Ok(stored) if stored.lies_ahead() => {
+                let StoredOutcome { record: OutcomeRecord { trade_id, outcome, .. }, .. } = stored;
+                history.damaged.push(format!("{trade_id} was closed at {}, long after that was told", outcome.exit_at));
+            }
             Ok(StoredOutcome { record, .. }) => {
                 let outcome = record.at_own_size(answered.get(&record.trade_id));
                 if record.source == Source::Live {
@@ -56,41 +120,35 @@ pub fn read(reader: &Reader) -> Result<History, String> {
             Err(error) => return Err(error.to_string()),
         }
     }
-    // of a trade that was scored more than once the first counts: it is what was known when the signal fired
-    history.signals.sort_by(|a, b| (a.at, &a.trade_id).cmp(&(b.at, &b.trade_id)));
-    let mut seen = BTreeSet::new();
-    history.signals.retain(|signal| seen.insert(signal.trade_id.clone()));
     Ok(history)
 }
 
-/// The signals of the last `hours` before the latest one, in the order of their times.
+/// Lets `pipeline` remember every signal that was answered here, as the service does. What it knows then does not depend on
+/// their order.
+///
+/// # Errors
+/// When the storage cannot be read; damaged records, and those that fired long after they came, are left out.
+pub fn remember(reader: &Reader, pipeline: &mut Pipeline) -> Result<(), String> {
+    for stored in reader.signals().map_err(|error| error.to_string())? {
+        match stored {
+            Ok(stored) if stored.record.source == Source::Live && !stored.lies_ahead() => {
+                pipeline.remember(&stored.signal);
+            }
+            Ok(_) | Err(StoreError::BadRecord(_)) => {}
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    Ok(())
+}
+
+/// The feeds that were lost when the daemon stopped.
 ///
 /// # Errors
 /// When the storage cannot be read; damaged records are left out.
-pub fn recent_signals(reader: &Reader, hours: f64) -> Result<Vec<Signal>, String> {
-    let mut latest: Option<Timestamp> = None;
-    let mut recent: Vec<Signal> = Vec::new();
-    let span = jiff::SignedDuration::try_from_secs_f64(hours * 3600.0).map_err(|error| error.to_string())?;
-    let is_recent = |signal: &Signal, latest: Option<Timestamp>| {
-        latest.is_none_or(|latest| latest.duration_since(signal.at) <= span)
-    };
-    for stored in reader.signals().map_err(|error| error.to_string())? {
-        let signal = match stored {
-            Ok(stored) => stored.signal,
-            Err(StoreError::BadRecord(_)) => continue,
-            Err(error) => return Err(error.to_string()),
-        };
-        if is_recent(&signal, latest) {
-            latest = latest.max(Some(signal.at));
-            recent.push(signal);
-        }
-        if recent.len() >= 100_000 {
-            recent.retain(|signal| is_recent(signal, latest));
-        }
-    }
-    recent.retain(|signal| is_recent(signal, latest));
-    recent.sort_by_key(|signal| signal.at);
-    Ok(recent)
+pub fn stale(reader: &Reader) -> Result<StaleWatch, String> {
+    let events = reader.events(0).map_err(|error| error.to_string())?;
+    let kinds: Vec<EventKind> = events.flatten().map(|stored| stored.event.kind).collect();
+    Ok(StaleWatch::of(&kinds))
 }
 
 /// Everything that happened while the daemon ran, in the order in which it was recorded. Past trades that were imported

@@ -5,8 +5,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    config::Config,
     domain::{Timestamp, VersionId, lifecycle::State},
-    features::{design::InvalidDesign, row::Schema},
+    features::{
+        design::InvalidDesign,
+        made::{InputOptions, InputsChanged},
+        measured::Needs,
+        row::Schema,
+    },
     journal::Reader,
     models::{Kind, VersionRecord},
     rules::{
@@ -99,17 +105,27 @@ pub enum Unusable {
     /// It uses an input that is no longer declared.
     #[error("{0}")]
     InputGone(InvalidDesign),
+    /// Its inputs would not be those it was trained on.
+    #[error("{0}")]
+    InputsChanged(InputsChanged),
 }
 
-/// One version, ready to score rows of `schema`.
+/// One version, ready to score rows of `schema` as `config` makes them. Of a version whose record does not say what its inputs
+/// were made by, written before that was stored, it is taken to be what is configured.
 ///
 /// # Errors
 /// [`Unusable`].
-pub fn served(reader: &Reader, version: &VersionId, schema: &Schema) -> Result<Arc<Served>, Unusable> {
+pub fn served(reader: &Reader, version: &VersionId, schema: &Schema, config: &Config) -> Result<Arc<Served>, Unusable> {
     let (record, checksum) = checked(reader, version).map_err(Unusable::Damaged)?;
     let model = record.compile().map_err(|error| Unusable::Damaged(error.to_string()))?;
     let design = record.design.for_schema(schema).map_err(Unusable::of)?;
-    Ok(Arc::new(Served::new(version.clone(), design, model, checksum, (record.question(), record.standard))))
+    // without a table of its symbol every signal is answered `unknown_symbol` anyway
+    if let (Some(made), Some(instrument)) = (&record.inputs, config.symbols.get(&version.symbol)) {
+        let now = InputOptions::new(*instrument, &config.calendar, &config.features, schema.names());
+        made.check(&version.symbol, &now).map_err(Unusable::InputsChanged)?;
+    }
+    let needs = Needs::new(design.known_inputs(), &record.importance, &config.stale);
+    Ok(Arc::new(Served::new(version.clone(), design, needs, model, checksum, (record.question(), record.standard))))
 }
 
 impl Unusable {

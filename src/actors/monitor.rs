@@ -37,7 +37,7 @@ use super::{
 use crate::{
     clock::{Clock, Stopwatch},
     config::Config,
-    domain::{Timestamp, TradeId, TradingDay, VersionId},
+    domain::{EventKind, Timestamp, TradeId, TradingDay, VersionId},
     journal::Reader,
     rules::{
         alarm::Alarm,
@@ -67,6 +67,8 @@ pub enum Finding {
     Judged(Box<Judgement>),
     /// A fault after which no figure means anything.
     Broken(Fault),
+    /// An alert.
+    Told(EventKind),
 }
 
 impl Message for Finding {

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::history::{self, Told};
 use crate::{
     config::Config,
     domain::{Decision, Inputs, Opinion, Outcome, Signal, Symbol, Timestamp, TradeId, VersionId},
     features::pipeline::Pipeline,
-    journal::{OutcomeRecord, Reader, StoreError},
+    journal::{OutcomeRecord, Reader, SignalRecord, StoreError},
     models::{Facts, targets::risk},
     rules::drill::{Past, PastTrade},
+    validation::training::History,
 };
 
 /// Share of the trades that must know an input for it to be watched.
@@ -47,40 +49,30 @@ pub struct Signals {
 /// # Errors
 /// When the storage cannot be read; damaged records are left out.
 pub fn read(reader: &Reader, config: &Config) -> Result<Signals, String> {
-    let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features);
-    let mut pipeline = pipeline.map_err(|error| error.to_string())?;
     let mut outcomes: BTreeMap<TradeId, OutcomeRecord> = BTreeMap::new();
     for stored in reader.outcomes().map_err(|error| error.to_string())? {
-        if let Some(stored) = whole(stored)? {
+        if let Some(stored) = whole(stored)?.filter(|stored| !stored.lies_ahead()) {
             outcomes.insert(stored.record.trade_id.clone(), stored.record);
         }
     }
-    let mut signals = Vec::new();
-    let mut answered: BTreeMap<TradeId, Decision> = BTreeMap::new();
-    for stored in reader.signals().map_err(|error| error.to_string())? {
-        if let Some(stored) = whole(stored)? {
-            let (signal, record) = (stored.signal, stored.record);
-            let (received_at, decision, opinions) = (record.received_at, record.decision, record.opinions);
-            if let Some(decision) = &decision {
-                answered.entry(signal.trade_id.clone()).or_insert_with(|| decision.clone());
-            }
-            signals.push(Scored { signal, received_at, decision, row: Vec::new(), opinions, outcome: None, pnl: None });
-        }
-    }
-    signals.sort_by(|a, b| (a.signal.at, &a.signal.trade_id).cmp(&(b.signal.at, &b.signal.trade_id)));
-    let mut seen = BTreeSet::new();
-    signals.retain(|scored| seen.insert(scored.signal.trade_id.clone()));
-    signals.retain_mut(|scored| {
-        let inputs = pipeline.inputs(&scored.signal);
-        scored.row = inputs.as_ref().map(|row| row.to_vec()).unwrap_or_default();
-        if let Some(record) = outcomes.remove(&scored.signal.trade_id) {
-            let own = record.at_own_size(answered.get(&scored.signal.trade_id));
-            scored.pnl = own.pnl.map(|pnl| pnl.get());
-            scored.outcome = Some((record.received_at, record.outcome));
-        }
-        inputs.is_ok()
-    });
+    let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features);
+    let pipeline = pipeline.map_err(|error| error.to_string())?;
     let names = pipeline.schema().names().map(Into::into).collect();
+    let Told { signals, arrivals, answered, .. } = history::told(reader)?;
+    let (signals, records): (Vec<Signal>, Vec<SignalRecord>) =
+        signals.into_iter().map(|stored| (stored.signal, stored.record)).unzip();
+    let history = History { signals, arrivals, ..History::default() };
+    let rows = history.rows(pipeline);
+    let scored = |((signal, record), row): ((Signal, SignalRecord), Option<Vec<Option<f64>>>)| {
+        let outcome = outcomes.remove(&signal.trade_id).map(|closed| {
+            let own = closed.at_own_size(answered.get(&signal.trade_id));
+            (own.pnl.map(|pnl| pnl.get()), (closed.received_at, closed.outcome))
+        });
+        let SignalRecord { received_at, decision, opinions, .. } = record;
+        let (pnl, outcome) = outcome.map_or((None, None), |(pnl, outcome)| (pnl, Some(outcome)));
+        Some(Scored { signal, received_at, decision, row: row?, opinions, outcome, pnl })
+    };
+    let signals = history.signals.into_iter().zip(records).zip(rows).filter_map(scored).collect();
     Ok(Signals { names, signals })
 }
 

@@ -30,6 +30,7 @@ use crate::{
     rules::{
         desk::Entry,
         serving::{Scored, Serving},
+        stale::StaleWatch,
     },
     stats::histogram::Histogram,
 };
@@ -57,9 +58,19 @@ pub struct ScorerStatus {
     pub max_us: Option<f64>,
 }
 
+/// What the trader is told: the answer, and the inputs that were not measured where it is the baseline for that.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// The answer.
+    pub decision: Decision,
+    /// Names of inputs.
+    pub missing: Vec<Box<str>>,
+}
+
 /// The state of the scorer.
 pub struct Scorer {
-    pipeline: Pipeline,
+    /// As the journal has it, until it takes its place.
+    made: Option<Pipeline>,
     row: Vec<f64>,
     shared: Shared,
 }
@@ -81,6 +92,10 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     /// What was counted so far; it outlives a scorer that failed.
     pub counters: Rc<RefCell<Counters>>,
+    /// Carries values forward. It outlives a scorer that failed: signals that came while the next one was made are in it.
+    pub pipeline: Rc<RefCell<Option<Pipeline>>>,
+    /// The feeds that are lost.
+    pub stale: Rc<RefCell<StaleWatch>>,
 }
 
 /// Answers by reason, and how long they took.
@@ -92,6 +107,16 @@ pub struct Counters {
 
 impl Part for Scorer {
     const NAME: &'static str = "scorer";
+
+    fn installed(&mut self) {
+        let mut place = self.shared.pipeline.borrow_mut();
+        if let Some(mut made) = self.made.take() {
+            if let Some(before) = &*place {
+                made.join(before);
+            }
+            *place = Some(made);
+        }
+    }
 }
 
 impl Message for Renew {
@@ -105,36 +130,37 @@ impl Message for ObserveScorer {
 impl Scorer {
     /// A scorer that carries values forward as `pipeline` does.
     pub fn new(pipeline: Pipeline, shared: Shared) -> Self {
-        Self { pipeline, row: Vec::new(), shared }
+        Self { made: Some(pipeline), row: Vec::new(), shared }
     }
 
     /// The answer to `request`, which came at `received`. `line` is the request as it came, for the journal; none of a
     /// probe, which leaves no trace.
-    pub fn score(&mut self, request: &SignalLine, line: Option<Vec<u8>>, received: Stopwatch) -> Decision {
+    pub fn score(&mut self, request: &SignalLine, line: Option<Vec<u8>>, received: Stopwatch) -> Told {
         let now = self.shared.clock.now();
         let config = self.shared.config.load();
         let serving = self.shared.serving.load();
         let deadline = request.deadline_us.map_or(config.server.deadline, Duration::from_micros);
-        let baseline = |reason| {
-            let signal = &request.signal;
-            let decision = Decision::baseline(signal.trade_id.clone(), signal.confidence, None, reason);
-            Scored { decision, opinions: Vec::new(), broken: None }
-        };
-        let first = self.shared.feed.first(&request.signal.trade_id);
+        let signal = &request.signal;
+        let first = self.shared.feed.first(&signal.trade_id);
+        let mut pipeline = self.shared.pipeline.borrow_mut();
         let mut seen = Vec::new();
-        let mut scored = match self.pipeline.inputs(&request.signal) {
-            Err(_) => baseline(Reason::UnknownSymbol),
-            Ok(inputs) => {
+        let mut scored = match pipeline.as_mut().map(|pipeline| pipeline.look(signal)) {
+            None | Some(Err(_)) => {
+                let reason = Reason::UnknownSymbol;
+                let decision = Decision::baseline(signal.trade_id.clone(), signal.confidence, None, reason);
+                Scored::of(decision, Vec::new())
+            }
+            Some(Ok(inputs)) => {
                 let late = received.elapsed() > deadline;
                 let silent = match (late, self.shared.journal.accepts()) {
                     (true, _) => Some(Reason::Deadline),
                     (_, false) => Some(Reason::JournalUnavailable),
                     _ => None,
                 };
-                if line.is_some() && serving.scopes.contains_key(&request.signal.symbol) {
-                    seen.extend_from_slice(inputs);
+                if line.is_some() && serving.scopes.contains_key(&signal.symbol) {
+                    seen.extend_from_slice(inputs.values);
                 }
-                serving.answer(&config.policy, &request.signal, inputs, silent, &first, &mut self.row)
+                serving.answer(&config.policy, signal, &inputs, silent, &first, &mut self.row)
             }
         };
         if let (Some(fault), Some(guardian)) = (scored.broken.take(), self.shared.guardian.get()) {
@@ -143,17 +169,26 @@ impl Scorer {
         }
         let latency = received.elapsed();
         if latency > deadline && scored.decision.arm == Arm::Ml {
-            scored.silence(&request.signal, Reason::Deadline);
+            scored.silence(signal, Reason::Deadline);
         }
         if let Some(line) = line {
-            record(&self.shared, request, line, &mut scored, seen, now, latency);
+            if let Some(guardian) = self.shared.guardian.get() {
+                let tell = |alert| guardian.try_send(Finding::Told(alert)).is_ok();
+                self.shared.stale.borrow_mut().take(&scored, tell);
+            }
+            let recorded = record(&self.shared, request, line, &mut scored, seen, now, latency);
+            // what is not in the journal would be carried forward here and not after a restart, nor in a training
+            if let Some(pipeline) = pipeline.as_mut().filter(|_| recorded) {
+                pipeline.keep(signal);
+            }
             self.shared.counters.borrow_mut().count(scored.decision.reason, latency);
         }
-        scored.decision
+        Told { decision: scored.decision, missing: scored.missing }
     }
 }
 
-/// Hands the decision to the journal. When it cannot be recorded it is not made: the answer becomes the baseline.
+/// Hands the decision to the journal. When it cannot be recorded it is not made: the answer becomes the baseline. Says whether
+/// it was.
 fn record(
     shared: &Shared,
     request: &SignalLine,
@@ -162,7 +197,7 @@ fn record(
     seen: Vec<Option<f64>>,
     now: Timestamp,
     latency: Duration,
-) {
+) -> bool {
     let record = SignalRecord {
         trade_id: request.signal.trade_id.clone(),
         received_at: now,
@@ -183,6 +218,7 @@ fn record(
     let instrument = config.symbols.get(&request.signal.symbol);
     let entry = Entry::of_signal(&request.signal, &config.calendar, instrument, scored.decision.clone(), opinions);
     shared.feed.looked_at(now, entry, seen, request.signal.trend());
+    recorded
 }
 
 impl Handler<Renew> for Shell<Scorer> {

@@ -11,12 +11,14 @@ use super::{
 };
 use crate::{
     actors::history,
+    clock::{Clock, WallClock},
     config::Config,
     domain::{InvalidLine, SignalLine},
     features::{
         quality::{QualityCheck, QualityOptions},
         row::Schema,
     },
+    rules::credible::check_line,
 };
 
 /// Trading days in a row without a signal from which a gap is reported.
@@ -38,7 +40,7 @@ impl Dataset {
     /// Runs the command.
     ///
     /// # Errors
-    /// When a file or the journal cannot be read.
+    /// When a file or the journal cannot be read, and when lines were refused.
     pub fn run(self) -> Outcome {
         let config = self.from.config.load()?;
         let schema = Schema::new(&config.features.extra).map_err(anyhow::Error::from)?;
@@ -53,7 +55,7 @@ impl Dataset {
         if self.files.is_empty() {
             self.check_journal(&config, &mut check)?
         } else {
-            self.check_files(&mut check)?
+            self.check_files(&config, &mut check)?
         }
         let report = check.report();
         if self.from.json {
@@ -61,7 +63,7 @@ impl Dataset {
         } else {
             tell(report.to_string().trim_end())?
         }
-        Ok(())
+        if report.rejected.is_empty() { Ok(()) } else { Err(Failed::Refused) }
     }
 
     fn check_journal(&self, config: &Config, check: &mut QualityCheck) -> anyhow::Result<()> {
@@ -74,13 +76,16 @@ impl Dataset {
         Ok(())
     }
 
-    fn check_files(&self, check: &mut QualityCheck) -> Result<(), Failed> {
+    fn check_files(&self, config: &Config, check: &mut QualityCheck) -> Result<(), Failed> {
         let bar = bytes_bar(self.files.iter().map(PathBuf::as_path));
         for file in &self.files {
             let mut lines = Lines::open(file, &bar)?;
             while let Some((_, line)) = lines.next()? {
                 let parsed = match line {
-                    Line::Text(text) => SignalLine::parse(text),
+                    Line::Text(text) => SignalLine::parse(text).and_then(|line| {
+                        check_line(&line, Some(WallClock.now()), &config.bounds())?;
+                        Ok(line)
+                    }),
                     Line::TooLong => {
                         Err(InvalidLine { code: "too_long", message: "the line is too long".to_owned(), field: None })
                     }

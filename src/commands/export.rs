@@ -18,7 +18,7 @@ use super::{
 use crate::{
     actors::history,
     config::Config,
-    domain::{Symbol, Timestamp, TradeId},
+    domain::{SignalLine, Symbol, Timestamp, TradeId, writable::readable},
     features::{Instrument, pipeline::Pipeline},
     journal::Reader,
     models::{Labeller, Target, TargetKind, TargetValue},
@@ -143,7 +143,10 @@ fn snapshots(
         // a damaged record is named by `vigie train` and left out
         let Ok(stored) = stored else { continue };
         if stored.signal.symbol == *symbol {
-            each(&stored.record.line)?;
+            // earlier versions took lines that no other program reads
+            let odd = SignalLine::parse(&stored.record.line).is_err();
+            let line = if odd { readable(&stored.record.line) } else { None };
+            each(line.as_deref().unwrap_or(&stored.record.line))?;
         }
     }
     Ok(())
@@ -184,7 +187,7 @@ fn column_of(target: &Target) -> String {
 fn matrix(history: &History, symbol: &Symbol, config: &Config) -> anyhow::Result<Matrix> {
     let unknown = || format!("symbol {symbol} has no table in the configuration; add [symbols.{symbol}]");
     let instrument: Instrument = *config.symbols.get(symbol).with_context(unknown)?;
-    let mut pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features)?;
+    let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features)?;
     let closed =
         |signal: &crate::domain::Signal| history.outcomes.get(&signal.trade_id).filter(|_| signal.symbol == *symbol);
     let pnl: Vec<f64> = history.signals.iter().filter_map(|signal| Some(closed(signal)?.pnl?.get())).collect();
@@ -194,8 +197,8 @@ fn matrix(history: &History, symbol: &Symbol, config: &Config) -> anyhow::Result
     let targets = Target::ALL.iter().map(column_of);
     let columns = inputs.chain(["pnl_after_costs".to_owned()]).chain(targets).collect();
     let mut rows = Vec::new();
-    for signal in &history.signals {
-        let Ok(row) = pipeline.row(signal) else { continue };
+    for (signal, row) in history.signals.iter().zip(history.rows(pipeline)) {
+        let Some(inputs) = row else { continue };
         let Some(outcome) = closed(signal) else { continue };
         let value = |labeller: &Labeller| {
             labeller.value(signal, outcome, instrument).map(|value| match value {
@@ -204,7 +207,7 @@ fn matrix(history: &History, symbol: &Symbol, config: &Config) -> anyhow::Result
             })
         };
         let pnl = outcome.pnl.map(|pnl| pnl.get());
-        let values = row.values.into_iter().chain([pnl]).chain(labellers.iter().map(value)).collect();
+        let values = inputs.into_iter().chain([pnl]).chain(labellers.iter().map(value)).collect();
         rows.push(Row { trade_id: signal.trade_id.clone(), at: signal.at, exit_at: outcome.exit_at, values });
     }
     Ok(Matrix { columns, rows })

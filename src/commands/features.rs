@@ -8,7 +8,12 @@ use super::{
     ConfigArgs, Failed, Outcome,
     files::{Line, Lines, bytes_bar},
 };
-use crate::{domain::SignalLine, features::formulas};
+use crate::{
+    clock::{Clock, WallClock},
+    domain::SignalLine,
+    features::formulas,
+    rules::credible::check_line,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,7 +47,12 @@ impl Features {
         let mut refused = false;
         while let Some((number, line)) = lines.next()? {
             let parsed = match line {
-                Line::Text(text) => SignalLine::parse(text).map_err(|error| error.to_string()),
+                Line::Text(text) => SignalLine::parse(text)
+                    .and_then(|line| {
+                        check_line(&line, Some(WallClock.now()), &config.bounds())?;
+                        Ok(line)
+                    })
+                    .map_err(|error| error.to_string()),
                 Line::TooLong => Err("the line is too long".to_owned()),
             };
             let computed = parsed.and_then(|line| {

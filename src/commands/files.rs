@@ -7,13 +7,68 @@ use std::{
 };
 
 use anyhow::Context;
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Longest line that is read, in bytes.
 const MAX_LINE_BYTES: u64 = 1 << 20;
 /// First bytes of a gzip file.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// First bytes of a text file that some programs write.
+const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
+
+/// What gzip files one after the other hold. Zeros behind the last of them are padding and end it.
+struct Members<R> {
+    /// The file, or what reads it. `None` once it has ended.
+    rest: Option<Rest<R>>,
+}
+
+enum Rest<R> {
+    /// Within a gzip file.
+    Inside(Box<GzDecoder<R>>),
+    /// Behind one.
+    Behind(R),
+}
+
+impl<R: BufRead> Members<R> {
+    fn new(file: R) -> Self {
+        Self { rest: Some(Rest::Inside(Box::new(GzDecoder::new(file)))) }
+    }
+
+    /// What follows a gzip file.
+    fn next_member(mut file: R) -> io::Result<Option<Rest<R>>> {
+        loop {
+            let rest = file.fill_buf()?;
+            let zeros = rest.iter().take_while(|byte| **byte == 0).count();
+            if rest.is_empty() {
+                return Ok(None);
+            }
+            if zeros == 0 {
+                // anything but another one is a fault of the next header
+                return Ok(Some(Rest::Inside(Box::new(GzDecoder::new(file)))));
+            }
+            file.consume(zeros);
+        }
+    }
+}
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.rest.take() {
+                None => return Ok(0),
+                Some(Rest::Inside(mut member)) => match member.read(buffer)? {
+                    0 if !buffer.is_empty() => self.rest = Some(Rest::Behind(member.into_inner())),
+                    read => {
+                        self.rest = Some(Rest::Inside(member));
+                        return Ok(read);
+                    }
+                },
+                Some(Rest::Behind(file)) => self.rest = Self::next_member(file)?,
+            }
+        }
+    }
+}
 
 /// The lines of one file.
 pub(super) struct Lines {
@@ -47,7 +102,7 @@ impl Lines {
         let mut buffered = BufReader::with_capacity(1 << 16, raw);
         let is_gzip = buffered.fill_buf().with_context(|| format!("{name} cannot be read"))?.starts_with(&GZIP);
         let reader: Box<dyn BufRead> = if is_gzip {
-            Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(buffered)))
+            Box::new(BufReader::with_capacity(1 << 16, Members::new(buffered)))
         } else {
             Box::new(buffered)
         };
@@ -66,6 +121,14 @@ impl Lines {
                 return Ok(None);
             }
             let whole = self.line.last() == Some(&b'\n');
+            if !whole && self.line.iter().all(|byte| *byte == 0) {
+                // padding up to the end of the file
+                self.number -= 1;
+                continue;
+            }
+            if self.number == 1 && self.line.starts_with(&BYTE_ORDER_MARK) {
+                self.line.drain(..BYTE_ORDER_MARK.len());
+            }
             if !whole && read as u64 > MAX_LINE_BYTES {
                 self.skip_rest()?;
                 return Ok(Some((self.number, Line::TooLong)));

@@ -21,9 +21,11 @@ use super::{
 use crate::{
     actors::daemon::SOCKET_FILE,
     clock::{Clock, WallClock},
-    domain::{Event, EventKind, SignalLine},
+    config::Config,
+    domain::{Event, EventKind, InvalidLine, SignalLine},
     journal::{Applied, OpenError, Options, Store, Write},
     protocol::client::Client,
+    rules::credible::check_line,
 };
 
 /// Trades in one commit.
@@ -67,6 +69,9 @@ struct Summary {
     stored: u64,
     duplicates: u64,
     rejected: u64,
+    /// Trades among those that could be read whose symbol has no table in the configuration, by symbol: nothing is learnt from
+    /// them, and their signals are answered with the baseline.
+    unknown_symbols: BTreeMap<String, u64>,
     /// By code: how many, and the first few.
     faults: BTreeMap<String, Fault>,
 }
@@ -92,6 +97,11 @@ impl Summary {
             "{} lines: {} new, {} known already, {} refused",
             self.lines, self.stored, self.duplicates, self.rejected
         ))?;
+        for (symbol, trades) in &self.unknown_symbols {
+            tell(format_args!(
+                "  {trades} trades of {symbol} have no table in the configuration; add [symbols.{symbol}]"
+            ))?;
+        }
         for (code, fault) in &self.faults {
             tell(format_args!("  {code}: {}", fault.count))?;
             fault.examples.iter().try_for_each(|example| tell(format_args!("    {example}")))?;
@@ -118,12 +128,12 @@ impl Import {
     /// # Errors
     /// When a file cannot be read or the journal not be written; refused lines are in the summary.
     pub fn run(self) -> Outcome {
-        let mut journal = self.journal()?;
+        let config = self.config.load()?;
+        let mut journal = self.journal(&config)?;
         let bar = bytes_bar(self.files.iter().map(PathBuf::as_path));
         let mut summary = Summary::default();
-        for file in &self.files {
-            import_file(file, &mut journal, &mut summary, &bar)?;
-        }
+        let imported =
+            self.files.iter().try_for_each(|file| import_file(file, &config, &mut journal, &mut summary, &bar));
         bar.finish_and_clear();
         if let Journal::Own(store) = journal {
             store.close()?;
@@ -133,11 +143,12 @@ impl Import {
         } else {
             summary.print()?;
         }
+        // what was read before is stored, and told
+        imported?;
         if summary.rejected > 0 { Err(Failed::Refused) } else { Ok(()) }
     }
 
-    fn journal(&self) -> Result<Journal, Failed> {
-        let config = self.config.load()?;
+    fn journal(&self, config: &Config) -> Result<Journal, Failed> {
         let daemon = |socket: PathBuf| Journal::Daemon(Client::new(socket, PATIENCE), config.server.max_line_bytes);
         if let Some(socket) = &self.socket {
             return Ok(daemon(socket.clone()));
@@ -164,36 +175,48 @@ impl Import {
     }
 }
 
-fn import_file(file: &Path, journal: &mut Journal, summary: &mut Summary, bar: &ProgressBar) -> anyhow::Result<()> {
+fn import_file(
+    file: &Path,
+    config: &Config,
+    journal: &mut Journal,
+    summary: &mut Summary,
+    bar: &ProgressBar,
+) -> anyhow::Result<()> {
     let name = file.display().to_string();
     let before = (summary.lines, summary.stored, summary.rejected);
     let mut lines = Lines::open(file, bar)?;
     let mut batch = Batch::default();
     bar.set_message(name.clone());
-    while let Some((number, line)) = lines.next()? {
+    let read_to = loop {
+        let (number, line) = match lines.next() {
+            Ok(Some(line)) => line,
+            Ok(None) => break Ok(()),
+            // what was read before a file ends badly is good
+            Err(error) => break Err(error),
+        };
         summary.lines += 1;
         let place = format!("{name}:{number}");
-        match read(line, journal) {
+        match read(line, config, journal) {
             Ok(trade) => batch.push(place, trade),
             Err((code, message)) => summary.reject(code, &place, &message),
         }
         if batch.trades.len() >= BATCH {
-            batch.commit(journal, summary)?;
+            batch.commit(config, journal, summary)?;
         }
-    }
-    batch.commit(journal, summary)?;
+    };
+    batch.commit(config, journal, summary)?;
     let (lines, stored) = (summary.lines - before.0, summary.stored - before.1);
     let rejected = summary.rejected - before.2;
     if stored > 0 {
         journal.note(EventKind::Imported { file: name, lines, stored, rejected })?;
     }
-    Ok(())
+    read_to
 }
 
 /// A line that can be imported.
 type Trade = (SignalLine, Vec<u8>);
 
-fn read(line: Line<'_>, journal: &Journal) -> Result<Trade, (&'static str, String)> {
+fn read(line: Line<'_>, config: &Config, journal: &Journal) -> Result<Trade, (&'static str, String)> {
     let Line::Text(text) = line else { return Err(("line_too_long", "the line is too long".to_owned())) };
     if let Journal::Daemon(_, most) = journal
         && text.len() + REQUEST_BYTES > *most
@@ -201,7 +224,13 @@ fn read(line: Line<'_>, journal: &Journal) -> Result<Trade, (&'static str, Strin
         let message = format!("the daemon takes lines of {most} bytes; stop it and import on its state folder");
         return Err(("line_too_long", message));
     }
-    let parsed = SignalLine::parse(text).map_err(|error| (error.code, error.message))?;
+    let refused = |error: InvalidLine| (error.code, error.message);
+    let parsed = SignalLine::parse(text).map_err(refused)?;
+    if let Journal::Own(_) = journal {
+        // a daemon does the same by its own clock and configuration
+        check_line(&parsed, Some(WallClock.now()), &config.bounds())
+            .map_err(|incredible| refused(incredible.into()))?;
+    }
     Ok((parsed, text.to_vec()))
 }
 
@@ -217,8 +246,12 @@ impl Batch {
         self.trades.push(trade);
     }
 
-    fn commit(&mut self, journal: &mut Journal, summary: &mut Summary) -> anyhow::Result<()> {
+    fn commit(&mut self, config: &Config, journal: &mut Journal, summary: &mut Summary) -> anyhow::Result<()> {
         let (places, trades) = (std::mem::take(&mut self.places), std::mem::take(&mut self.trades));
+        let symbols = trades.iter().map(|(parsed, _)| &parsed.signal.symbol);
+        for symbol in symbols.filter(|symbol| !config.symbols.contains_key(*symbol)) {
+            *summary.unknown_symbols.entry(symbol.to_string()).or_default() += 1;
+        }
         match journal {
             Journal::Own(store) => {
                 let now = WallClock.now();

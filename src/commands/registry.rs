@@ -197,11 +197,9 @@ fn said(reader: &Reader, config: &Config, roster: &Roster, path: &PathBuf) -> an
     let SignalLine { signal, .. } = SignalLine::parse(text.trim_ascii())?;
     let mut pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features)?;
     let history = history::read(reader).map_err(anyhow::Error::msg)?;
-    for earlier in history.signals.iter().filter(|earlier| earlier.at < signal.at) {
-        let _of_a_symbol_no_longer_traded = pipeline.row(earlier);
-    }
+    history.live().filter(|earlier| earlier.at < signal.at).for_each(|earlier| pipeline.remember(earlier));
     let schema = pipeline.schema().clone();
-    let load = |version: &VersionId| served(reader, version, &schema).map_err(anyhow::Error::msg);
+    let load = |version: &VersionId| served(reader, version, &schema, config).map_err(anyhow::Error::msg);
     let Plan { production, test, shadows } = roster.plan().remove(&signal.symbol).unwrap_or_default();
     let scope = Scope {
         production: production.as_ref().map(load).transpose()?,
@@ -214,6 +212,6 @@ fn said(reader: &Reader, config: &Config, roster: &Roster, path: &PathBuf) -> an
     let scopes = BTreeMap::from([(signal.symbol.clone(), scope)]);
     let splits = BTreeMap::from([(signal.symbol.clone(), splits)]);
     let serving = Serving { epoch: 0, lock: roster.lock(), scopes, splits };
-    let row = pipeline.row(&signal)?;
-    Ok(serving.answer(&config.policy, &signal, &row.values, None, &[], &mut Vec::new()))
+    let seen = pipeline.look(&signal)?;
+    Ok(serving.answer(&config.policy, &signal, &seen, None, &[], &mut Vec::new()))
 }

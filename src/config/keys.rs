@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     domain::{Feature, InvalidId, Symbol, TradingCalendar},
-    features::{DesignOptions, Instrument, Scaling},
+    features::{Carry, DesignOptions, Instrument, Scaling, measured::StaleOptions},
     rules::{
         answer::Policy,
         emergency::EmergencyOptions,
@@ -29,13 +29,19 @@ use crate::{
     },
 };
 
+/// A week: the longest that any value stands in for a missing one.
+const MOST_MINUTES: f64 = 10_080.0;
+
 /// Reads every key, in the order of `config.toml`.
 pub(super) fn read(reader: &mut Reader<'_, '_>) -> Sections {
     let mut symbols = symbols(reader);
     let stop_ticks = stop_ticks(reader);
     symbols.values_mut().for_each(|instrument| instrument.stop_ticks = stop_ticks);
     let (calendar, server, access) = (trading_day(reader), server(reader), access(reader));
-    let (policy, features, training) = (policy(reader), features(reader), learning::training(reader));
+    let (policy, mut features) = (policy(reader), features(reader));
+    let (carry, stale) = carry(reader, &features.extra);
+    features.carry = carry;
+    let training = learning::training(reader);
     Sections {
         validation: learning::validation(reader, &training, &policy),
         levels: learning::levels(reader),
@@ -46,6 +52,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Sections {
         access,
         policy,
         features,
+        stale,
         training,
         lifecycle: trials::lifecycle(reader),
         staging: trials::staging(reader),
@@ -153,12 +160,23 @@ fn features(reader: &mut Reader<'_, '_>) -> DesignOptions {
         indicator_min_missing: at.number("indicator_min_missing", 0.0..=1.0),
         max_missing: at.number("max_missing", 0.0..=1.0),
         fill_max_age_hours: at.number("fill_max_age_hours", above(0.0, 168.0)),
+        carry: Carry::default(),
         interactions: interactions(&mut at, &extra),
         extra,
     };
     let ordered = options.indicator_min_missing <= options.max_missing;
     reader.demand(ordered, ("features.indicator_min_missing", "must not be above", "features.max_missing"));
     options
+}
+
+fn carry(reader: &mut Reader<'_, '_>, extra: &[String]) -> (Carry, StaleOptions) {
+    let extra_is_known = reader.settings.iter().any(|setting| setting.key == "features.extra");
+    let mut at = reader.section("carry", AtRestart);
+    let max_filled_share = at.number("max_filled_share", 0.0..=1.0);
+    let required = required(&mut at, extra, extra_is_known);
+    let minutes = Feature::ALL.map(|feature| at.number(feature.name(), 0.0..=MOST_MINUTES));
+    let extra_minutes = at.number("extra", 0.0..=MOST_MINUTES);
+    (Carry { minutes, extra_minutes }, StaleOptions { max_filled_share, required })
 }
 
 fn journal(reader: &mut Reader<'_, '_>) -> Journal {
@@ -302,6 +320,26 @@ fn interactions(at: &mut Section<'_, '_, '_>, extra: &[String]) -> Vec<(String, 
         Ok((first, second))
     };
     at.list("interactions", &form, take, |(a, b)| format!("[{}, {}]", quoted(a), quoted(b)))
+}
+
+fn required(at: &mut Section<'_, '_, '_>, extra: &[String], extra_is_known: bool) -> Vec<String> {
+    let form = ListForm {
+        most: 76,
+        item_kind: "text in quotes",
+        item_allowed: "the name of one of the twelve features or of what is in features.extra",
+    };
+    let mut inputs: Vec<&str> = Feature::ALL.into_iter().map(Feature::name).collect();
+    inputs.extend(extra.iter().map(String::as_str));
+    let take = |value: &DeValue<'_>, before: &[String]| {
+        let name = value.as_str().ok_or(Refusal::Type)?;
+        // when `extra` is at fault itself, the name may have been meant to stand there
+        if !inputs.contains(&name) && extra_is_known {
+            return Err(Refusal::Range(suggest(name, inputs.iter().copied())));
+        }
+        refuse_repeat(name, before)?;
+        Ok(name.to_owned())
+    };
+    at.list("required", &form, take, |name| quoted(name))
 }
 
 /// The inputs that every model has: the twelve features and the strategy's own confidence.

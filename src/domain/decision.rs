@@ -50,8 +50,11 @@ pub enum Reason {
     NoModel,
     /// The symbol has no table in the configuration.
     UnknownSymbol,
-    /// A feature the model cannot do without is missing.
+    /// None of the inputs that the model looks at was ever known.
     MissingFeature,
+    /// Too much of what the model looks at was not measured, or an input it cannot do without: it would be carried forward
+    /// from earlier signals or be a training median.
+    StaleInputs,
     /// The signal carries no confidence of the primary strategy to blend with.
     NoConfidence,
     /// The answer would have come after its deadline.
@@ -120,7 +123,7 @@ impl Split {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Production,
         Self::AbTest,
         Self::Holdback,
@@ -128,6 +131,7 @@ impl Reason {
         Self::NoModel,
         Self::UnknownSymbol,
         Self::MissingFeature,
+        Self::StaleInputs,
         Self::NoConfidence,
         Self::Deadline,
         Self::Locked,
@@ -148,6 +152,7 @@ impl Reason {
             Self::NoModel => "no_model",
             Self::UnknownSymbol => "unknown_symbol",
             Self::MissingFeature => "missing_feature",
+            Self::StaleInputs => "stale_inputs",
             Self::NoConfidence => "no_confidence",
             Self::Deadline => "deadline",
             Self::Locked => "locked",

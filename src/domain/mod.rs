@@ -15,6 +15,8 @@ pub mod snapshot;
 mod telling;
 pub mod time;
 pub mod trip;
+pub mod unique;
+pub mod writable;
 
 pub use decision::{Arm, Decision, Opinion, Reason, Split};
 pub use event::{Event, EventKind};

@@ -15,6 +15,8 @@ use super::{
     outcome::Outcome,
     snapshot::{Analysis, Execution, MarketSnapshot, MarketState, Number, Side, Structure, TrendRegime},
     time::Timestamp,
+    unique,
+    writable::{check_id, readable},
 };
 
 /// A line that could not be taken, with the name of the field at fault when one is.
@@ -114,7 +116,7 @@ struct WireLine<'a> {
     outcome_metrics: Option<Box<Outcome>>,
     #[serde(default)]
     features: Option<FeatureVector>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unique::map")]
     extra: BTreeMap<Box<str>, Number>,
 }
 
@@ -128,12 +130,24 @@ impl SignalLine {
         Self::parse_request(line).map(|(_, parsed)| parsed)
     }
 
+    /// Reads a line that was taken once. Earlier versions took the key of a map twice, of which the last counted, and an `id`
+    /// that cannot be written as text.
+    ///
+    /// # Errors
+    /// As for [`SignalLine::parse`].
+    pub fn parse_stored(line: &[u8]) -> Result<Self, InvalidLine> {
+        Self::parse(line).or_else(|error| Self::parse(&readable(line).ok_or(error)?))
+    }
+
     /// The same, with the `id` that a request may carry, as written.
     ///
     /// # Errors
     /// As for [`SignalLine::parse`].
     pub fn parse_request(line: &[u8]) -> Result<(Option<&RawValue>, Self), InvalidLine> {
         let wire: WireLine<'_> = parse_json(line)?;
+        if let Some(id) = wire.id {
+            check_id(id)?;
+        }
         let inputs = Inputs::from_wire(
             wire.market_state,
             wire.battle_navale_analysis,
@@ -205,7 +219,7 @@ impl Inputs {
     }
 }
 
-fn field_error(code: &'static str, field: &str, why: &str) -> InvalidLine {
+pub(super) fn field_error(code: &'static str, field: &str, why: &str) -> InvalidLine {
     InvalidLine { code, message: format!("{field}: {why}"), field: Some(field.to_owned()) }
 }
 
@@ -324,6 +338,34 @@ mod tests {
             with("\"features\":{\"vwap_trend_signal\":0.71}", "\"extra\":{}"),
             ("missing_field", field("market_state"))
         );
+    }
+
+    #[test]
+    fn a_key_that_comes_twice_in_a_map_is_refused_by_name_and_an_old_line_with_one_is_still_read() {
+        let twice = SHORT.replacen('{', r#"{"extra":{"x":1,"x":2,"y":3},"#, 1);
+        assert_eq!(error_of(&twice), ("duplicate_field", Some("extra.x".to_owned())));
+        let old = SignalLine::parse_stored(twice.as_bytes()).unwrap().signal.extra;
+        assert_eq!(old, BTreeMap::from([("x".into(), Some(2.0)), ("y".into(), Some(3.0))]));
+        let snapshot = include_str!("../../examples/signal.json");
+        let patterns = snapshot.replacen("\"patterns\": {", "\"patterns\": {\"p\":0.1,\"p\":0.2,", 1);
+        assert_ne!(patterns, snapshot);
+        let field = "battle_navale_analysis.patterns.p".to_owned();
+        assert_eq!(error_of(&patterns), ("duplicate_field", Some(field)));
+    }
+
+    #[test]
+    fn an_id_that_can_be_written_nowhere_is_refused_and_an_old_line_with_one_is_still_read() {
+        for id in [r#""\ud800""#, r#""a\udc00b""#, "1e999", r#"["\ud800"]"#] {
+            let line = SHORT.replacen('{', &format!("{{\"id\":{id},"), 1);
+            assert_eq!(error_of(&line), ("out_of_range", Some("id".to_owned())), "{id}");
+            let old = SignalLine::parse_stored(line.as_bytes()).unwrap().signal;
+            assert_eq!(old, SignalLine::parse(SHORT.as_bytes()).unwrap().signal);
+            let readable = readable(line.as_bytes()).unwrap();
+            assert!(serde_json::from_slice::<serde_json::Value>(&readable).is_ok());
+        }
+        for id in [r#""\ud83d\ude00""#, r#""a\n""#, "-1.5e3", "12345678901234567890123", "null"] {
+            assert!(SignalLine::parse(SHORT.replacen('{', &format!("{{\"id\":{id},"), 1).as_bytes()).is_ok(), "{id}");
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::unique;
+
 /// A price, size or ratio that may be unknown. JSON cannot carry NaN or infinities, so `Some` is finite.
 pub type Number = Option<f64>;
 
@@ -101,6 +103,7 @@ pub struct Analysis {
     /// Bars, oldest first: open, high, low, close, volume.
     pub boules: Vec<[Number; 5]>,
     /// Strength of each named pattern, 0 to 1.
+    #[serde(deserialize_with = "unique::map")]
     pub patterns: BTreeMap<Box<str>, Number>,
     pub base: Base,
     pub golden_rule: GoldenRule,

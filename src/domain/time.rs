@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use jiff::{
-    civil,
+    SignedDuration, civil,
     tz::{Offset, TimeZone},
 };
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ pub struct TradingCalendar {
     /// the day is asked for three times a signal.
     offsets: Arc<[(Timestamp, Offset)]>,
 }
+
+/// How long after a change of the clocks the day is found by its opening. No change is more than a day.
+const AFTER_A_CHANGE: SignedDuration = SignedDuration::from_hours(50);
 
 /// Years whose offsets are kept ready; others are right as well.
 const TABLED: (i16, i16) = (2000, 2060);
@@ -47,12 +50,54 @@ impl TradingCalendar {
         }
     }
 
-    /// The trading day that `at` belongs to.
+    /// The trading day that `at` belongs to: the one whose opening is the latest that is not after it. So no day ever runs
+    /// backwards, also where daylight saving repeats or leaves out the hour in which it turns.
     pub fn day_of(&self, at: Timestamp) -> TradingDay {
+        let by_clock = self.day_by_clock(at);
+        if self.is_after_a_change(at) { self.day_by_opening(at, by_clock) } else { by_clock }
+    }
+
+    /// The day that the local clock says, which is the day but for the hours after the clocks were changed.
+    fn day_by_clock(&self, at: Timestamp) -> TradingDay {
         let local = self.local(at);
         let turned = local.time() >= self.start && self.start != civil::Time::midnight();
         let date = if turned { local.date().tomorrow().unwrap_or(local.date()) } else { local.date() };
         TradingDay(date)
+    }
+
+    /// Whether the clocks were changed within the last two days, or that is not known.
+    fn is_after_a_change(&self, at: Timestamp) -> bool {
+        let later = self.offsets.partition_point(|(from, _)| *from <= at);
+        match self.offsets.get(..later) {
+            // the first one is where the table begins and no change
+            Some([_]) => false,
+            Some([.., (from, _)]) if later < self.offsets.len() => at.duration_since(*from) <= AFTER_A_CHANGE,
+            _ => true,
+        }
+    }
+
+    fn day_by_opening(&self, at: Timestamp, by_clock: TradingDay) -> TradingDay {
+        let mut day = by_clock;
+        let has_begun = |date: civil::Date| self.opening(date).is_none_or(|opening| opening <= at);
+        // a zone that crosses the date line leaves a whole day out
+        for _ in 0..2 {
+            match day.0.tomorrow() {
+                Ok(next) if has_begun(next) => day = TradingDay(next),
+                _ => break,
+            }
+        }
+        for _ in 0..2 {
+            match day.0.yesterday() {
+                Ok(before) if !has_begun(day.0) => day = TradingDay(before),
+                _ => break,
+            }
+        }
+        day
+    }
+
+    /// The name of its zone, empty where it has none, and the local time at which its days turn.
+    pub fn turns_at(&self) -> (&str, civil::Time) {
+        (self.zone.iana_name().unwrap_or_default(), self.start)
     }
 
     /// When the trading day named by `date` begins. `None` at the ends of all time. A local time that daylight saving
@@ -64,8 +109,13 @@ impl TradingCalendar {
     }
 
     /// Minutes from the last turn of the day, in local clock time (so a session's fraction does not jump with
-    /// daylight saving), 0 to below 1440.
+    /// daylight saving), 0 to below 1440. Where the day has begun and the clock was put back before its start, it is 0; where
+    /// the clock is past the start that it left out and the day has not begun, it is the last minute.
     pub fn minutes_into_day(&self, at: Timestamp) -> f64 {
+        let (day, by_clock) = (self.day_of(at), self.day_by_clock(at));
+        if day != by_clock {
+            return if day > by_clock { 0.0 } else { 1439.0 };
+        }
         let seconds = |t: civil::Time| {
             f64::from(t.hour()) * 3600.0
                 + f64::from(t.minute()) * 60.0
@@ -113,7 +163,7 @@ mod tests {
             let ends = [new_year(TABLED.0), new_year(TABLED.1), new_year(2030), Timestamp::MIN, Timestamp::MAX];
             for at in turns.into_iter().chain(ends) {
                 for nanoseconds in [-1, 0, 1, 40 * 86_400_000_000_000] {
-                    let at = at.saturating_add(jiff::SignedDuration::from_nanos(nanoseconds)).unwrap();
+                    let at = at.saturating_add(SignedDuration::from_nanos(nanoseconds)).unwrap();
                     assert_eq!(calendar.local(at), calendar.zone.to_datetime(at), "{zone} {at}");
                 }
             }
@@ -136,5 +186,58 @@ mod tests {
             assert_eq!((chicago().day_of(opening), chicago().minutes_into_day(opening)), (chicago().day_of(at), 0.0));
             assert!((chicago().minutes_into_day(at) - minutes).abs() < 1e-9, "{at}");
         }
+    }
+
+    #[test]
+    fn a_trading_day_never_runs_backwards_whatever_the_zone_the_start_and_the_change() {
+        let zones = [
+            ("America/Chicago", ["2025-03-09", "2025-11-02"]),
+            ("America/New_York", ["2026-03-08", "2026-11-01"]),
+            ("Europe/London", ["2025-03-30", "2025-10-26"]),
+            ("Australia/Lord_Howe", ["2025-04-06", "2025-10-05"]),
+            ("America/Sao_Paulo", ["2018-02-18", "2018-11-04"]),
+            ("America/Havana", ["2025-03-09", "2025-11-02"]),
+            ("Pacific/Apia", ["2011-12-30", "2011-04-02"]),
+            ("Africa/Casablanca", ["2025-02-23", "2025-04-06"]),
+        ];
+        let mut odd = 0;
+        for (zone, days) in zones {
+            for half_hour in 0..48_i8 {
+                let start = civil::time(half_hour / 2, 30 * (half_hour % 2), 0, 0);
+                let calendar = TradingCalendar::new(TimeZone::get(zone).unwrap(), start);
+                for day in days {
+                    let noon: Timestamp = format!("{day}T12:00:00Z").parse().unwrap();
+                    let mut before: Option<TradingDay> = None;
+                    for minute in (-48 * 60..72 * 60).step_by(5) {
+                        let at = noon + SignedDuration::from_mins(minute);
+                        let day = calendar.day_of(at);
+                        assert!(
+                            before.is_none_or(|before| before <= day),
+                            "{zone} {start} {at}: {day} after {before:?}"
+                        );
+                        before = Some(day);
+                        let opening = calendar.opening(day.date()).unwrap();
+                        let next = calendar.opening(day.date().tomorrow().unwrap()).unwrap();
+                        assert!(opening <= at && at < next, "{zone} {start} {at} in {day}: {opening} {next}");
+                        let minutes = calendar.minutes_into_day(at);
+                        assert!((0.0..1440.0).contains(&minutes), "{zone} {start} {at}: {minutes}");
+                        odd += i32::from(day != calendar.day_by_clock(at));
+                    }
+                }
+            }
+        }
+        assert!(odd > 100, "{odd}");
+    }
+
+    #[test]
+    fn the_hour_that_comes_twice_belongs_to_one_day() {
+        let calendar = TradingCalendar::new(TimeZone::get("America/Chicago").unwrap(), civil::time(1, 30, 0, 0));
+        let days = ["06:10", "06:40", "07:10", "07:40"].map(|time| {
+            let at: Timestamp = format!("2025-11-02T{time}:00Z").parse().unwrap();
+            (calendar.day_of(at).to_string(), calendar.minutes_into_day(at))
+        });
+        let day = |day: &str, minutes| (day.to_owned(), minutes);
+        let expected = [("2025-11-02", 1420.0), ("2025-11-03", 10.0), ("2025-11-03", 0.0), ("2025-11-03", 10.0)];
+        assert_eq!(days, expected.map(|(name, minutes)| day(name, minutes)));
     }
 }

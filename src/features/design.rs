@@ -232,6 +232,11 @@ impl DesignMatrix {
         self.0.inputs.iter().map(|input| &*input.name)
     }
 
+    /// The same, each with its place in a row and the share of the training rows in which it was known.
+    pub fn known_inputs(&self) -> impl ExactSizeIterator<Item = (&str, usize, f64)> {
+        self.0.inputs.iter().map(|input| (&*input.name, input.position, 1.0 - input.missing))
+    }
+
     /// How many rows it was fitted on.
     pub fn training_rows(&self) -> usize {
         self.0.training_rows

@@ -9,16 +9,31 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 
-use super::row::CONFIDENCE_POSITION;
+use super::{design::is_usable, row::CONFIDENCE_POSITION};
 use crate::domain::{Symbol, Timestamp};
+
+/// A set of inputs, by their places in a row. A row of the configuration has at most 77 inputs; places from 128 on are never
+/// in a set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Places(u128);
+
+/// What carrying forward did to a row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Filled {
+    /// Inputs whose value is that of an earlier signal.
+    pub carried: Places,
+    /// Inputs of which any value was ever known, however old.
+    pub seen: Places,
+}
 
 /// The last known value of every input of every symbol. Its size is fixed when it is made.
 ///
 /// What it holds depends on the set of rows it observed and not on their order: of each input the latest value, and of
-/// several at the same instant the largest.
+/// several at the same instant the largest. A value that no model can be fitted on is not held.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ForwardFill {
-    max_age: SignedDuration,
+    /// Per place of a row.
+    max_ages: Vec<SignedDuration>,
     last: BTreeMap<Symbol, Vec<Option<Known>>>,
 }
 
@@ -34,12 +49,33 @@ impl Known {
     }
 }
 
+impl Places {
+    /// Adds a place.
+    pub fn insert(&mut self, place: usize) {
+        self.0 |= u32::try_from(place).ok().and_then(|place| 1_u128.checked_shl(place)).unwrap_or(0);
+    }
+
+    /// Whether a place is in it.
+    pub fn contains(self, place: usize) -> bool {
+        u32::try_from(place).is_ok_and(|place| self.0.checked_shr(place).is_some_and(|rest| rest & 1 == 1))
+    }
+}
+
+impl FromIterator<usize> for Places {
+    fn from_iter<I: IntoIterator<Item = usize>>(places: I) -> Self {
+        let mut set = Self::default();
+        places.into_iter().for_each(|place| set.insert(place));
+        set
+    }
+}
+
 impl ForwardFill {
-    /// Nothing known yet of `symbols`, whose rows are `width` values wide in the order of a schema. A value older than
-    /// `max_age_hours` is not used; a number of hours beyond all time means for ever.
-    pub fn new<'a>(symbols: impl IntoIterator<Item = &'a Symbol>, width: usize, max_age_hours: f64) -> Self {
-        let max_age = SignedDuration::try_from_secs_f64(max_age_hours * 3600.0).unwrap_or(SignedDuration::MAX);
-        Self { max_age, last: symbols.into_iter().map(|symbol| (symbol.clone(), vec![None; width])).collect() }
+    /// Nothing known yet of `symbols`. A value of the input at a place is used up to the age at the same place of
+    /// `max_age_hours`; a number of hours beyond all time means for ever.
+    pub fn new<'a>(symbols: impl IntoIterator<Item = &'a Symbol>, max_age_hours: &[f64]) -> Self {
+        let age = |hours: &f64| SignedDuration::try_from_secs_f64(hours * 3600.0).unwrap_or(SignedDuration::MAX);
+        let last = symbols.into_iter().map(|symbol| (symbol.clone(), vec![None; max_age_hours.len()])).collect();
+        Self { max_ages: max_age_hours.iter().map(age).collect(), last }
     }
 
     /// Takes note of what a row read at `at` knows. A symbol that was not announced is ignored, and so is a value that
@@ -47,7 +83,7 @@ impl ForwardFill {
     pub fn observe(&mut self, symbol: &Symbol, at: Timestamp, values: &[Option<f64>]) {
         let Some(last) = self.last.get_mut(symbol) else { return };
         for (position, (held, value)) in last.iter_mut().zip(values).enumerate() {
-            let Some(value) = *value else { continue };
+            let Some(value) = value.filter(|value| is_usable(*value)) else { continue };
             let news = Known { value, at };
             if position != CONFIDENCE_POSITION && held.is_none_or(|held| news.replaces(held)) {
                 *held = Some(news);
@@ -55,19 +91,40 @@ impl ForwardFill {
         }
     }
 
-    /// Puts the last known value in the place of each missing one, if it is neither from after `at` nor too old. What
-    /// cannot be filled stays missing.
-    pub fn fill(&self, symbol: &Symbol, at: Timestamp, values: &mut [Option<f64>]) {
-        let Some(last) = self.last.get(symbol) else { return };
-        for (value, held) in values.iter_mut().zip(last) {
-            if value.is_none() {
-                *value = held.filter(|held| self.usable(held.at, at)).map(|held| held.value);
+    /// Takes note of everything that `other` observed, of the symbols of this one.
+    pub fn join(&mut self, other: &Self) {
+        for (symbol, last) in &mut self.last {
+            let Some(theirs) = other.last.get(symbol) else { continue };
+            for (held, news) in last.iter_mut().zip(theirs) {
+                if let Some(news) = *news
+                    && held.is_none_or(|held| news.replaces(held))
+                {
+                    *held = Some(news);
+                }
             }
         }
     }
 
-    fn usable(&self, known_at: Timestamp, at: Timestamp) -> bool {
-        known_at <= at && at.duration_since(known_at) <= self.max_age
+    /// Puts the last known value in the place of each missing one, if it is neither from after `at` nor too old. What
+    /// cannot be filled stays missing.
+    pub fn fill(&self, symbol: &Symbol, at: Timestamp, values: &mut [Option<f64>]) -> Filled {
+        let mut filled = Filled::default();
+        let Some(last) = self.last.get(symbol) else { return filled };
+        for (place, ((value, held), max_age)) in values.iter_mut().zip(last).zip(&self.max_ages).enumerate() {
+            let Some(held) = held else {
+                if value.is_some() {
+                    filled.seen.insert(place);
+                }
+                continue;
+            };
+            filled.seen.insert(place);
+            let usable = held.at <= at && at.duration_since(held.at) <= *max_age;
+            if value.is_none() && usable {
+                *value = Some(held.value);
+                filled.carried.insert(place);
+            }
+        }
+        filled
     }
 }
 
@@ -91,7 +148,7 @@ mod tests {
     }
 
     fn hour_of(names: &[&str], width: usize) -> ForwardFill {
-        ForwardFill::new(&names.iter().map(|name| symbol(name)).collect::<Vec<_>>(), width, 1.0)
+        ForwardFill::new(&names.iter().map(|name| symbol(name)).collect::<Vec<_>>(), &vec![1.0; width])
     }
 
     #[test]
@@ -154,10 +211,56 @@ mod tests {
 
     #[test]
     fn an_age_beyond_all_time_means_for_ever() {
-        let mut fill = ForwardFill::new(&[symbol("ES")], 1, f64::INFINITY);
+        let mut fill = ForwardFill::new(&[symbol("ES")], &[f64::INFINITY]);
         fill.observe(&symbol("ES"), Timestamp::MIN, &[Some(0.3)]);
         let mut values = [None];
         fill.fill(&symbol("ES"), Timestamp::MAX, &mut values);
         assert_eq!(values, [Some(0.3)]);
+    }
+
+    #[test]
+    fn each_input_is_carried_for_its_own_time_and_what_was_carried_is_told() {
+        let mut fill = ForwardFill::new(&[symbol("ES")], &[5.0 / 60.0, 24.0, 24.0]);
+        fill.observe(&symbol("ES"), time(0), &[Some(0.1), Some(0.2), None]);
+        for (minute, expected, carried) in [
+            (5, [Some(0.1), Some(0.2), None], vec![0, 1]),
+            (6, [None, Some(0.2), None], vec![1]),
+            (1441, [None; 3], vec![]),
+        ] {
+            let mut values = [None; 3];
+            let filled = fill.fill(&symbol("ES"), time(minute), &mut values);
+            assert_eq!((values, filled.carried), (expected, carried.into_iter().collect()), "{minute}");
+            assert_eq!(filled.seen, [0, 1].into_iter().collect(), "{minute}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_no_model_was_trained_near_is_not_carried() {
+        let mut fill = hour_of(&["ES"], 1);
+        fill.observe(&symbol("ES"), time(10), &[Some(0.3)]);
+        fill.observe(&symbol("ES"), time(11), &[Some(1.7e308)]);
+        assert_eq!(filled(&fill, "ES", 12), Some(0.3));
+    }
+
+    #[test]
+    fn what_two_saw_apart_is_what_one_would_have_seen() {
+        let rows = [(30, 0.3), (10, 0.1), (30, 0.7), (20, 0.9)];
+        let held = |rows: &[(i64, f64)]| {
+            let mut fill = hour_of(&["ES"], 1);
+            rows.iter().for_each(|(minute, value)| fill.observe(&symbol("ES"), time(*minute), &[Some(*value)]));
+            fill
+        };
+        for cut in 0..=rows.len() {
+            let mut one = held(&rows[..cut]);
+            one.join(&held(&rows[cut..]));
+            assert_eq!(one, held(&rows), "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_set_holds_the_places_that_a_row_can_have() {
+        let set: Places = [0, 77, 127, 128, 1000].into_iter().collect();
+        let held: Vec<usize> = (0..2000).filter(|place| set.contains(*place)).collect();
+        assert_eq!(held, [0, 77, 127]);
     }
 }

@@ -7,74 +7,23 @@
 use super::{
     DesignOptions, Scaling,
     columns::{extremes, mean_and_deviation, quantiles},
-    design::{Degenerate, DesignMatrix, Dropped, FORMAT, InvalidDesign, LARGEST},
+    design::{Degenerate, DesignMatrix, Dropped, FORMAT},
     record::{Column, InputFit, Record, Source, missing},
-    row::Schema,
+    row::{BUILT_IN, Schema},
     table::{Sample, Table},
 };
+
+pub use super::fit_error::FitError;
 
 /// A spread below this share of the magnitude is rounding noise around a constant.
 const NOISE: f64 = 1e-12;
 
+/// A spread of a feature or of the confidence, whose ranges are known, below this is residue of how it was computed, also
+/// where its magnitude is next to nothing.
+const RESIDUE: f64 = 1e-6;
+
 /// A spread below this would vanish when squared.
 const SMALLEST_SPREAD: f64 = 1e-60;
-
-/// Training rows or options from which no design can be made.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum FitError {
-    /// There is nothing to learn from.
-    #[error("there are no training rows; import closed trades first")]
-    NoRows,
-    /// A row does not follow the schema.
-    #[error("training row {row} has {found} values, the schema has {expected} inputs")]
-    Width {
-        /// Number of the row, from 0.
-        row: usize,
-        /// Inputs of the schema.
-        expected: usize,
-        /// Values in the row.
-        found: usize,
-    },
-    /// A row that is not there.
-    #[error("row {row} is to be learnt from, and there are {rows} rows")]
-    NoSuchRow {
-        /// Number of the row, from 0.
-        row: usize,
-        /// How many there are.
-        rows: usize,
-    },
-    /// A value that no computation can use.
-    #[error("training row {row} has {value} for {input}: not finite, or larger than {LARGEST:e}; reject the row")]
-    Unusable {
-        /// Number of the row, from 0.
-        row: usize,
-        /// Name of the input.
-        input: Box<str>,
-        /// The value.
-        value: f64,
-    },
-    /// An interaction of something that is no input.
-    #[error("interaction {left}*{right}: {unknown} is neither a feature nor the confidence nor a declared extra")]
-    UnknownInput {
-        /// First part, as configured.
-        left: String,
-        /// Second part, as configured.
-        right: String,
-        /// Which of them is unknown.
-        unknown: String,
-    },
-    /// Every column was dropped.
-    #[error("no column is left: all {} are constant or missing in the {rows} training rows", dropped.len())]
-    NothingLeft {
-        /// How many rows there were.
-        rows: usize,
-        /// All columns, and why each was dropped.
-        dropped: Vec<Dropped>,
-    },
-    /// The result fails its own check.
-    #[error(transparent)]
-    Invalid(#[from] InvalidDesign),
-}
 
 /// Fits a design on `rows`, each with one value per input of `schema`; see [`fit_sample`].
 ///
@@ -173,9 +122,11 @@ impl Fitting<'_> {
         // rounding may put the median of a constant a hair outside its bounds
         let median = median.max(low).min(high);
         self.record.inputs.push(InputFit { name: name.into(), position, missing, low, high, median });
-        let column = self.column(name.into(), Source::Value(place));
+        let least = if position < BUILT_IN { RESIDUE } else { SMALLEST_SPREAD };
+        let column = self.column(name.into(), Source::Value(place), least);
         let with_indicator = absent > 0 && missing >= self.options.indicator_min_missing;
-        let indicator = with_indicator.then(|| self.column(format!("missing:{name}"), Source::Missing(place)));
+        let indicator =
+            with_indicator.then(|| self.column(format!("missing:{name}"), Source::Missing(place), SMALLEST_SPREAD));
         let used = [
             column.map(|column| self.record.columns.push(column)),
             indicator.flatten().map(|column| self.indicators.push(column)),
@@ -201,24 +152,26 @@ impl Fitting<'_> {
         if self.record.columns.iter().any(|column| repeats(column.source)) {
             return self.drop(&name, Degenerate::Repeated);
         }
-        if let Some(column) = self.column(name, Source::Product(a, b)) {
+        let built_in = |place: usize| self.record.inputs.get(place).is_some_and(|input| input.position < BUILT_IN);
+        let least = if built_in(a) && built_in(b) { RESIDUE } else { SMALLEST_SPREAD };
+        if let Some(column) = self.column(name, Source::Product(a, b), least) {
             self.record.columns.push(column);
         }
     }
 
-    /// The column with its scale, unless it is constant: then it is put down as dropped.
-    fn column(&mut self, name: String, source: Source) -> Option<Column> {
+    /// The column with its scale, unless it is constant, its spread below `least`: then it is put down as dropped.
+    fn column(&mut self, name: String, source: Source, least: f64) -> Option<Column> {
         let mut values = std::mem::take(&mut self.values);
         self.fill(&mut values, source);
-        let column = self.scaled(name, source, &values);
+        let column = self.scaled(name, source, &values, least);
         self.values = values;
         column
     }
 
-    fn scaled(&mut self, name: String, source: Source, values: &[f64]) -> Option<Column> {
+    fn scaled(&mut self, name: String, source: Source, values: &[f64], least: f64) -> Option<Column> {
         let (low, high) = extremes(values)?;
         let spread = high - low;
-        if spread < SMALLEST_SPREAD || spread <= NOISE * low.abs().max(high.abs()) {
+        if spread < least || spread <= NOISE * low.abs().max(high.abs()) {
             self.drop(&name, Degenerate::Constant { value: low });
             return None;
         }
@@ -262,7 +215,7 @@ impl Fitting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::features::{design::InvalidRow, row::BUILT_IN};
+    use crate::features::{Carry, design::InvalidRow};
 
     fn options() -> DesignOptions {
         DesignOptions {
@@ -271,6 +224,7 @@ mod tests {
             indicator_min_missing: 0.01,
             max_missing: 0.99,
             fill_max_age_hours: 23.0,
+            carry: Carry::default(),
             interactions: Vec::new(),
             extra: vec!["x".to_owned(), "y".to_owned()],
         }
@@ -364,6 +318,22 @@ mod tests {
         assert!(
             matches!(fitted(&noise, &options()), Err(FitError::NothingLeft { rows: 3, dropped }) if dropped.len() == 15)
         );
+    }
+
+    #[test]
+    fn residue_around_nothing_is_no_column() {
+        let rows: Vec<Vec<Option<f64>>> = [0.0, 3e-13, 0.0, 1e-9]
+            .iter()
+            .enumerate()
+            .map(|(row, residue)| {
+                let mut values = vec![None; BUILT_IN + 2];
+                (values[10], values[9]) = (Some(*residue), Some(row as f64 / 4.0));
+                values
+            })
+            .collect();
+        let rows: Vec<&[Option<f64>]> = rows.iter().map(Vec::as_slice).collect();
+        let design = fit(&Schema::new(&options().extra).unwrap(), &rows, &options()).unwrap();
+        assert_eq!(names(&design), ["session_time"]);
     }
 
     #[test]

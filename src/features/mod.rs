@@ -6,7 +6,10 @@ mod columns;
 pub mod design;
 pub mod fill;
 pub mod fit;
+mod fit_error;
 pub mod formulas;
+pub mod made;
+pub mod measured;
 pub mod pipeline;
 pub mod quality;
 mod quality_report;
@@ -16,6 +19,8 @@ pub mod row;
 pub mod table;
 
 use serde::{Deserialize, Serialize};
+
+use crate::domain::{FEATURES, Feature};
 
 /// What must be known of a traded instrument.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -51,10 +56,37 @@ pub struct DesignOptions {
     pub indicator_min_missing: f64,
     /// Share of missing values beyond which a column is dropped, 0 to 1.
     pub max_missing: f64,
-    /// Age beyond which a known value is no longer carried forward, in hours, above 0.
+    /// Age beyond which no known value is carried forward, in hours, above 0.
     pub fill_max_age_hours: f64,
+    /// The same of each input; the section `[carry]`.
+    pub carry: Carry,
     /// Pairs of input names whose products become columns.
     pub interactions: Vec<(String, String)>,
     /// Names of further inputs that ride along under `extra`.
     pub extra: Vec<String>,
+}
+
+/// How old a value may be that stands in for a missing one, by input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Carry {
+    /// Of each feature in the order of [`Feature::ALL`], in minutes, at least 0.
+    pub minutes: [f64; FEATURES],
+    /// Of each declared extra, in minutes, at least 0.
+    pub extra_minutes: f64,
+}
+
+impl Default for Carry {
+    /// No limit of its own for any input.
+    fn default() -> Self {
+        Self { minutes: [f64::INFINITY; FEATURES], extra_minutes: f64::INFINITY }
+    }
+}
+
+impl DesignOptions {
+    /// How old a value of the input `name` may be that stands in for a missing one, in hours.
+    pub fn max_age_hours(&self, name: &str) -> f64 {
+        let feature = Feature::ALL.into_iter().zip(self.carry.minutes).find(|(feature, _)| feature.name() == name);
+        let own = feature.map_or(self.carry.extra_minutes, |(_, minutes)| minutes) / 60.0;
+        own.min(self.fill_max_age_hours)
+    }
 }

@@ -1,31 +1,41 @@
 //! The way of a signal to a model, the same in training and in service: compute, carry forward, take a side.
 //!
-//! A model must be trained on what it will see. So a training set is made by sending *every* signal that was received
-//! through one [`Pipeline`], in the order received, and picking the closed trades from the result; leaving out the
-//! signals that never became trades would carry other values forward than the service did.
+//! A model must be trained on what it will see. So the signals that were scored go through one [`Pipeline`] in the order in
+//! which they were recorded, repeats included, live and when a training set is made; leaving out the signals that never
+//! became trades, or sorting them by their times, would carry other values forward than the service did.
 #![deny(clippy::indexing_slicing)]
 
 use std::collections::BTreeMap;
 
 use super::{
     DesignOptions, Instrument,
-    fill::ForwardFill,
+    fill::{Filled, ForwardFill},
     row::{self, InvalidSchema, Row, Schema},
 };
 use crate::domain::{Signal, Symbol, TradingCalendar};
 
-/// Turns signals into model inputs. Keeps the last known values of each symbol and one buffer; once made it does not
+/// Turns signals into model inputs. Keeps the last known values of each symbol and two buffers; once made it does not
 /// allocate.
 ///
-/// After a restart it is brought back by sending it the signals of the last [`DesignOptions::fill_max_age_hours`] and
-/// dropping the results: nothing older is ever used.
+/// After a restart it is brought back by [`Pipeline::remember`] of every signal that was recorded, in any order.
 #[derive(Debug, Clone)]
 pub struct Pipeline {
     schema: Schema,
     symbols: BTreeMap<Symbol, Instrument>,
     calendar: TradingCalendar,
     fill: ForwardFill,
+    raw: Vec<Option<f64>>,
     values: Vec<Option<f64>>,
+}
+
+/// The inputs of a signal, as a model sees them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Seen<'a> {
+    /// One value per name of the schema, with what was last known in the place of what is missing, turned to the side of the
+    /// trade.
+    pub values: &'a [Option<f64>],
+    /// Which of them the signal did not bring itself.
+    pub filled: Filled,
 }
 
 /// A signal for an instrument the configuration does not know.
@@ -34,6 +44,20 @@ pub struct Pipeline {
 pub struct UnknownSymbol {
     /// The symbol of the signal.
     pub symbol: Symbol,
+}
+
+impl<'a> Seen<'a> {
+    /// Inputs that were all measured, where they are not missing.
+    pub fn measured(values: &'a [Option<f64>]) -> Self {
+        let seen = values.iter().enumerate().filter(|(_, value)| value.is_some()).map(|(place, _)| place).collect();
+        Self { values, filled: Filled { seen, ..Filled::default() } }
+    }
+
+    /// Whether the signal itself brought the input at `place`.
+    pub fn is_measured(&self, place: usize) -> bool {
+        let known = self.values.get(place).copied().flatten().is_some_and(f64::is_finite);
+        known && !self.filled.carried.contains(place)
+    }
 }
 
 impl Pipeline {
@@ -47,9 +71,10 @@ impl Pipeline {
         options: &DesignOptions,
     ) -> Result<Self, InvalidSchema> {
         let schema = Schema::new(&options.extra)?;
-        let fill = ForwardFill::new(symbols.keys(), schema.width(), options.fill_max_age_hours);
-        let values = Vec::with_capacity(schema.width());
-        Ok(Self { schema, symbols, calendar, fill, values })
+        let ages: Vec<f64> = schema.names().map(|name| options.max_age_hours(name)).collect();
+        let fill = ForwardFill::new(symbols.keys(), &ages);
+        let buffer = Vec::with_capacity(schema.width());
+        Ok(Self { schema, symbols, calendar, fill, raw: buffer.clone(), values: buffer })
     }
 
     /// The inputs it makes, in order.
@@ -57,19 +82,44 @@ impl Pipeline {
         &self.schema
     }
 
-    /// The inputs of `signal`, one per name of the schema, with what was last known in the place of what is missing and
-    /// turned to the side of the trade. What the signal knows is remembered for those to come.
+    /// The inputs of `signal`. Nothing is remembered of it: see [`Pipeline::keep`].
+    ///
+    /// # Errors
+    /// [`UnknownSymbol`].
+    pub fn look(&mut self, signal: &Signal) -> Result<Seen<'_>, UnknownSymbol> {
+        self.read(signal)?;
+        self.values.clone_from(&self.raw);
+        let filled = self.fill.fill(&signal.symbol, signal.at, &mut self.values);
+        row::align(signal.side, &mut self.values);
+        Ok(Seen { values: &self.values, filled })
+    }
+
+    /// Remembers for those to come what the signal knows that was looked at last.
+    pub fn keep(&mut self, signal: &Signal) {
+        self.fill.observe(&signal.symbol, signal.at, &self.raw);
+    }
+
+    /// Remembers what `signal` knows; one of an unknown symbol is passed over. The order of calls does not matter.
+    pub fn remember(&mut self, signal: &Signal) {
+        if self.read(signal).is_ok() {
+            self.keep(signal);
+        }
+    }
+
+    /// Remembers what `other` does of the symbols of this one, if the inputs are the same.
+    pub fn join(&mut self, other: &Self) {
+        if self.schema == other.schema {
+            self.fill.join(&other.fill);
+        }
+    }
+
+    /// The inputs of `signal`, as [`Pipeline::look`] has them. What the signal knows is remembered for those to come.
     ///
     /// # Errors
     /// [`UnknownSymbol`]; nothing is remembered then.
     pub fn inputs(&mut self, signal: &Signal) -> Result<&[Option<f64>], UnknownSymbol> {
-        let Some(instrument) = self.symbols.get(&signal.symbol) else {
-            return Err(UnknownSymbol { symbol: signal.symbol.clone() });
-        };
-        row::read(signal, *instrument, &self.calendar, &self.schema, &mut self.values);
-        self.fill.observe(&signal.symbol, signal.at, &self.values);
-        self.fill.fill(&signal.symbol, signal.at, &mut self.values);
-        row::align(signal.side, &mut self.values);
+        self.look(signal)?;
+        self.keep(signal);
         Ok(&self.values)
     }
 
@@ -81,6 +131,14 @@ impl Pipeline {
         let values = self.inputs(signal)?.to_vec();
         Ok(Row { at: signal.at, symbol: signal.symbol.clone(), side: signal.side, values })
     }
+
+    fn read(&mut self, signal: &Signal) -> Result<(), UnknownSymbol> {
+        let Some(instrument) = self.symbols.get(&signal.symbol) else {
+            return Err(UnknownSymbol { symbol: signal.symbol.clone() });
+        };
+        row::read(signal, *instrument, &self.calendar, &self.schema, &mut self.raw);
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -88,7 +146,10 @@ mod tests {
     use jiff::{civil::time, tz::TimeZone};
 
     use super::*;
-    use crate::{domain::SignalLine, features::Scaling};
+    use crate::{
+        domain::SignalLine,
+        features::{Carry, Scaling},
+    };
 
     fn pipeline() -> Pipeline {
         let symbols = BTreeMap::from([(
@@ -101,6 +162,7 @@ mod tests {
             indicator_min_missing: 0.01,
             max_missing: 0.99,
             fill_max_age_hours: 23.0,
+            carry: Carry::default(),
             interactions: Vec::new(),
             extra: vec!["tape".to_owned()],
         };

@@ -90,7 +90,7 @@ pub(super) fn decode_signal(trade_id: &str, seq: u64, value: &[u8]) -> Result<St
             }
             _ => read_json_signal(id(trade_id)?, unseal(&key, value)?)?,
         };
-        let signal = SignalLine::parse(&record.line).map_err(|error| error.to_string())?.signal;
+        let signal = SignalLine::parse_stored(&record.line).map_err(|error| error.to_string())?.signal;
         if signal.trade_id != record.trade_id {
             return Err(format!("it holds a signal of the trade {}", signal.trade_id));
         }

@@ -3,6 +3,7 @@
 use crate::domain::{
     Decision, Event, Money, Opinion, Outcome, Signal, SignalLine, Skip, Timestamp, TradeId, VersionId,
 };
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::error::BadRecord;
@@ -177,6 +178,30 @@ pub struct StoredSignal {
     pub record: SignalRecord,
     /// Its line, parsed.
     pub signal: Signal,
+}
+
+/// How far the time of a record may lie ahead of when it came: as far as `server.max_ahead_ms` can be set.
+const MOST_AHEAD: SignedDuration = SignedDuration::from_hours(24);
+
+/// Whether `at` cannot be the time of something that came at `received_at`. Where time comes from the messages and none had
+/// come yet, nothing is known.
+fn lies_ahead(at: Timestamp, received_at: Timestamp) -> bool {
+    let had_begun = received_at.duration_since(Timestamp::UNIX_EPOCH) > MOST_AHEAD;
+    had_begun && at.duration_since(received_at) > MOST_AHEAD
+}
+
+impl StoredSignal {
+    /// Whether it fired long after it came: a time that cannot be, which an older version took. Nothing is to be made of it.
+    pub fn lies_ahead(&self) -> bool {
+        lies_ahead(self.signal.at, self.record.received_at)
+    }
+}
+
+impl StoredOutcome {
+    /// Whether it was closed long after it came, see [`StoredSignal::lies_ahead`].
+    pub fn lies_ahead(&self) -> bool {
+        lies_ahead(self.record.outcome.exit_at, self.record.received_at)
+    }
 }
 
 /// An outcome read back and checked.

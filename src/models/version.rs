@@ -1,8 +1,9 @@
 //! One trained version of a model, as it is stored.
 //!
-//! Its bytes are one JSON object: `format`, `checksum` (BLAKE2b-16 of the text of `version`, hexadecimal) and
-//! `version`. Everything is checked when it is read; what fails is never served. Format 1 had none of the fields from
-//! `kind` on, format 2 no `question`; both are still read.
+//! Its bytes are one JSON object: `format`, `checksum` (BLAKE2b-16 of the format in four bytes, little-endian, and the text
+//! of `version`, hexadecimal; up to format 3 of the text alone) and `version`. Everything is checked when it is read; what
+//! fails is never served. Format 1 had none of the fields from `kind` on, format 2 no `question`, format 3 no `inputs`;
+//! all are still read.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -22,7 +23,10 @@ use super::{
 };
 use crate::{
     domain::{Timestamp, VersionId},
-    features::design::{DesignMatrix, InvalidDesign},
+    features::{
+        design::{DesignMatrix, InvalidDesign},
+        made::InputOptions,
+    },
     stats::reference::Reference,
 };
 
@@ -78,6 +82,9 @@ pub struct VersionRecord {
     /// What may be expected of it in service, by its test part. Records of older formats have none.
     #[serde(default)]
     pub standard: Option<Standard>,
+    /// What its inputs were made by. `None` of a record that was written before this was stored.
+    #[serde(default)]
+    pub inputs: Option<InputOptions>,
 }
 
 /// What drift is measured against.
@@ -157,6 +164,9 @@ pub enum VersionError {
     DataHash { text: String },
 }
 
+/// The first format that says what a version is asked.
+const WITH_QUESTION: u32 = 3;
+
 /// What stands in every format, newer ones included.
 #[derive(Deserialize)]
 struct Head {
@@ -174,7 +184,7 @@ struct Envelope<'a> {
 
 impl VersionRecord {
     /// The format that is written. It changes with any field, in here or in a model's own record.
-    pub const FORMAT: u32 = 3;
+    pub const FORMAT: u32 = 4;
     /// The oldest format that is read.
     pub const OLDEST: u32 = 1;
 
@@ -185,7 +195,7 @@ impl VersionRecord {
     pub fn to_bytes(&self) -> Result<Vec<u8>, VersionError> {
         self.check()?;
         let version = serde_json::value::to_raw_value(self).map_err(malformed)?;
-        let checksum = checksum(version.get());
+        let checksum = checksum(Self::FORMAT, version.get());
         serde_json::to_vec(&Envelope { format: Self::FORMAT, checksum, version: &version }).map_err(malformed)
     }
 
@@ -199,12 +209,12 @@ impl VersionRecord {
             return Err(VersionError::Format { found: format, read: Self::FORMAT });
         }
         let envelope: Envelope<'_> = serde_json::from_slice(bytes).map_err(malformed)?;
-        if envelope.checksum != checksum(envelope.version.get()) {
+        if envelope.checksum != checksum(format, envelope.version.get()) {
             return Err(VersionError::Checksum);
         }
         let record: Self = serde_json::from_str(envelope.version.get()).map_err(malformed)?;
         // the format stands outside of the checksum: what an older one cannot hold tells that it was damaged
-        if format < Self::FORMAT && record.question.is_some() {
+        if format < WITH_QUESTION && record.question.is_some() {
             return Err(VersionError::Checksum);
         }
         record.check()?;
@@ -316,8 +326,14 @@ impl From<DataHash> for String {
     }
 }
 
-fn checksum(text: &str) -> String {
-    DataHash(Blake2b128::digest(text).into()).to_string()
+/// From format 4 on it covers the format too: the number of a format that is read must not turn into that of another.
+fn checksum(format: u32, text: &str) -> String {
+    let mut hash = Blake2b128::new();
+    if format >= 4 {
+        hash.update(format.to_le_bytes());
+    }
+    hash.update(text);
+    DataHash(hash.finalize().into()).to_string()
 }
 
 fn malformed(error: serde_json::Error) -> VersionError {

@@ -19,7 +19,7 @@ use crate::{
 };
 
 pub use decode::decode;
-pub use reply::{DecisionReply, write_decision, write_error, write_ok, write_rejected};
+pub use reply::{DecisionReply, write_answer, write_decision, write_error, write_ok, write_rejected};
 
 /// A request, decoded, with what is needed to answer it.
 #[derive(Debug)]

@@ -6,7 +6,7 @@
 
 use jiff::SignedDuration;
 
-use crate::domain::{Outcome, Timestamp, trip::Blank};
+use crate::domain::{InvalidLine, Outcome, SignalLine, Timestamp, trip::Blank};
 
 /// How far an outcome may go.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,6 +15,8 @@ pub struct Bounds {
     pub max_pnl: f64,
     /// How far clocks may differ.
     pub clock_tolerance: SignedDuration,
+    /// How far the time of a signal may lie ahead.
+    pub max_ahead: SignedDuration,
 }
 
 /// Why an outcome cannot be.
@@ -30,6 +32,9 @@ pub enum Incredible {
     /// Closed in the future.
     #[error("{exit_at} lies ahead of the daemon's clock, {now}, by more than monitor.clock_tolerance_s")]
     Ahead { exit_at: Timestamp, now: Timestamp },
+    /// A signal of the future.
+    #[error("{at} lies ahead of the daemon's clock, {now}, by more than server.max_ahead_ms")]
+    Signal { at: Timestamp, now: Timestamp },
 }
 
 impl Incredible {
@@ -38,6 +43,7 @@ impl Incredible {
         match self {
             Self::Pnl { .. } => "outcome_metrics.pnl",
             Self::Early { .. } | Self::Ahead { .. } => "outcome_metrics.exit_at",
+            Self::Signal { .. } => "at",
         }
     }
 
@@ -45,9 +51,36 @@ impl Incredible {
     pub fn blank(&self) -> Blank {
         match self {
             Self::Pnl { .. } => Blank::PnlOutOfRange,
-            Self::Early { .. } | Self::Ahead { .. } => Blank::ExitOutOfRange,
+            Self::Early { .. } | Self::Ahead { .. } | Self::Signal { .. } => Blank::ExitOutOfRange,
         }
     }
+}
+
+impl From<Incredible> for InvalidLine {
+    fn from(incredible: Incredible) -> Self {
+        let field = incredible.field();
+        Self { code: "out_of_range", message: format!("{field}: {incredible}"), field: Some(field.to_owned()) }
+    }
+}
+
+/// Whether a signal that came at `now` can have fired at `at`. One from the future would keep what later signals know from
+/// being carried forward.
+///
+/// # Errors
+/// [`Incredible::Signal`].
+pub fn check_signal(at: Timestamp, now: Timestamp, bounds: &Bounds) -> Result<(), Incredible> {
+    if at.duration_since(now) > bounds.max_ahead { Err(Incredible::Signal { at, now }) } else { Ok(()) }
+}
+
+/// Whether a line of a file, read at `now`, can be what it says: when the signal fired, when the trade was closed and what it
+/// made. Where time comes from the messages, `now` is not known, and only the rest is looked at.
+///
+/// # Errors
+/// [`Incredible`].
+pub fn check_line(line: &SignalLine, now: Option<Timestamp>, bounds: &Bounds) -> Result<(), Incredible> {
+    let now = now.unwrap_or(Timestamp::MAX);
+    check_signal(line.signal.at, now, bounds)?;
+    line.outcome.as_ref().map_or(Ok(()), |outcome| check(outcome, Some(line.signal.at), now, bounds))
 }
 
 /// Whether an outcome that came at `now` can be that of a signal that fired at `signal_at`, as far as that is known.
@@ -83,10 +116,15 @@ mod tests {
         Timestamp::from_second(1_420_000_000 + seconds).unwrap()
     }
 
+    fn bounds() -> Bounds {
+        let (clock_tolerance, max_ahead) = (SignedDuration::from_secs(60), SignedDuration::from_secs(5));
+        Bounds { max_pnl: 1e6, clock_tolerance, max_ahead }
+    }
+
     /// The field at fault of a trade that made `pnl`, closed at `exit` of a signal of 0 and told at 1000.
     fn fault(pnl: Option<f64>, exit: i64) -> Option<&'static str> {
         let outcome = Outcome::closed(at(exit), pnl);
-        let bounds = Bounds { max_pnl: 1e6, clock_tolerance: SignedDuration::from_secs(60) };
+        let bounds = bounds();
         check(&outcome, Some(at(0)), at(1000), &bounds).err().map(|incredible| incredible.field())
     }
 
@@ -103,5 +141,30 @@ mod tests {
         ] {
             assert_eq!(fault(pnl, exit), Some(field), "{pnl:?} at {exit}");
         }
+    }
+
+    #[test]
+    fn a_line_of_a_file_passes_the_checks_of_a_request() {
+        let line = |at: i64, exit: i64, pnl: f64| {
+            let line = format!(
+                r#"{{"trade_id":"T","at":"{}","symbol":"ES","side":"long","features":{{}},
+                    "outcome_metrics":{{"exit_at":"{}","pnl":{pnl},"exit_reason":"x"}}}}"#,
+                self::at(at),
+                self::at(exit)
+            );
+            SignalLine::parse(line.as_bytes()).unwrap()
+        };
+        let fault = |line: &SignalLine, now: Option<i64>| {
+            let checked = check_line(line, now.map(at), &bounds()).map_err(InvalidLine::from);
+            checked.err().map(|error| error.field.unwrap())
+        };
+        let field = |name: &str| Some(name.to_owned());
+        assert_eq!(fault(&line(0, 100, 1.0), Some(100)), None);
+        assert_eq!(fault(&line(106, 200, 1.0), Some(100)), field("at"));
+        assert_eq!(fault(&line(50, 161, 1.0), Some(100)), field("outcome_metrics.exit_at"));
+        assert_eq!(fault(&line(100, 39, 1.0), Some(200)), field("outcome_metrics.exit_at"));
+        assert_eq!(fault(&line(0, 50, 1e9), Some(100)), field("outcome_metrics.pnl"));
+        assert_eq!(fault(&line(1000, 2000, 1.0), None), None);
+        assert_eq!(fault(&line(1000, 900, 1.0), None), field("outcome_metrics.exit_at"));
     }
 }

@@ -46,6 +46,8 @@ pub struct Entry {
     pub daily_loss_limit: Option<f64>,
     /// What the trade risks at the strategy's own size, account currency, where the signal says so; `None` of an echo.
     pub risk: Option<f64>,
+    /// Whether only the echo of its outcome is known, and not the signal.
+    pub by_echo: bool,
 }
 
 /// What the desk knows of a trade that was closed.
@@ -98,6 +100,7 @@ impl Entry {
             opinions,
             daily_loss_limit,
             risk: instrument.and_then(|instrument| risk(signal, *instrument)),
+            by_echo: false,
         }
     }
 
@@ -126,6 +129,7 @@ impl Entry {
             opinions: decision.model.as_ref().zip(share).map(opinion).into_iter().collect(),
             daily_loss_limit: None,
             risk: None,
+            by_echo: true,
         }
     }
 
@@ -259,6 +263,7 @@ mod tests {
             opinions: vec![],
             daily_loss_limit: None,
             risk: None,
+            by_echo: false,
         }
     }
 

@@ -20,6 +20,7 @@ pub mod replay;
 pub mod roster;
 pub mod routing;
 pub mod serving;
+pub mod stale;
 pub mod trials;
 pub mod watch;
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{Arm, Decision, Opinion, Probability, Reason, Signal, Split, Symbol, TradeId, VersionId},
-    features::design::DesignMatrix,
+    features::{design::DesignMatrix, measured::Needs, pipeline::Seen},
     models::{Compiled, Question, Standard},
 };
 
@@ -22,6 +22,7 @@ use crate::{
 pub struct Served {
     version: VersionId,
     design: DesignMatrix,
+    needs: Needs,
     model: Compiled,
     checksum: [u8; 32],
     question: Question,
@@ -63,6 +64,10 @@ pub struct Scored {
     pub opinions: Vec<Opinion>,
     /// A version whose score is no probability, if there is one: none of its figures means anything.
     pub broken: Option<Fault>,
+    /// The inputs that were not measured, where the answer is the baseline for that.
+    pub missing: Vec<Box<str>>,
+    /// Versions for which too little was measured, each with its inputs that were not.
+    pub stale: Vec<(VersionId, Vec<Box<str>>)>,
 }
 
 enum Route<'a> {
@@ -71,15 +76,17 @@ enum Route<'a> {
 }
 
 impl Served {
-    /// A version around its compiled model, what it is asked and what may be expected of it. `checksum` is that of the record all were read from.
+    /// A version around its compiled model, which scores what `needs` are met by, what it is asked and what may be expected of
+    /// it. `checksum` is that of the record all were read from.
     pub fn new(
         version: VersionId,
         design: DesignMatrix,
+        needs: Needs,
         model: Compiled,
         checksum: [u8; 32],
         (question, standard): (Question, Option<Standard>),
     ) -> Self {
-        Self { version, design, model, checksum, question, standard }
+        Self { version, design, needs, model, checksum, question, standard }
     }
 
     /// What may be expected of it, where its validation says so.
@@ -110,11 +117,23 @@ impl Served {
     /// The score of a row of inputs, which [`Pipeline`](crate::features::pipeline::Pipeline) made. `row` is used to work in.
     ///
     /// # Errors
-    /// The reason for which it has no score: an input it cannot do without is missing, or what came out is no
-    /// probability.
+    /// The reason for which it has no score: none of its inputs is known, or what came out is no probability.
     pub fn score(&self, inputs: &[Option<f64>], row: &mut Vec<f64>) -> Result<Probability, Reason> {
         self.design.transform(inputs, row).map_err(|_| Reason::MissingFeature)?;
         self.model.score(row).ok_or(Reason::InvalidScore)
+    }
+
+    /// The same of a signal as it came, of which enough must have been measured.
+    ///
+    /// # Errors
+    /// As of [`Served::score`]; [`Reason::StaleInputs`] when too much of it is carried forward or missing.
+    pub fn score_signal(&self, seen: &Seen<'_>, row: &mut Vec<f64>) -> Result<Probability, Reason> {
+        if self.needs.is_stale(seen) {
+            row.clear();
+            let never = self.needs.knows_nothing(seen);
+            return Err(if never { Reason::MissingFeature } else { Reason::StaleInputs });
+        }
+        self.score(seen.values, row)
     }
 
     /// What is wrong when it has no score for `reason`; one that foretells amounts never has any.
@@ -125,6 +144,11 @@ impl Served {
 }
 
 impl Scored {
+    /// An answer in which nothing was missing and nothing is wrong.
+    pub fn of(decision: Decision, opinions: Vec<Opinion>) -> Self {
+        Self { decision, opinions, broken: None, missing: Vec::new(), stale: Vec::new() }
+    }
+
     /// Takes the word from the model: the answer becomes the baseline for `reason`. What the model said is kept among the
     /// opinions.
     pub fn silence(&mut self, signal: &Signal, reason: Reason) {
@@ -175,13 +199,13 @@ impl Serving {
         self.splits.get(symbol).map(|splits| splits.assign(policy, trade_id, first)).unwrap_or_default()
     }
 
-    /// The answer to a signal whose inputs are `inputs`. When `silent` is set no model may speak, for that reason; those
+    /// The answer to a signal whose inputs are `seen`. When `silent` is set no model may speak, for that reason; those
     /// that watch still do. `first` is what was made of the trade when it was scored before: it stays in its arms.
     pub fn answer(
         &self,
         policy: &Policy,
         signal: &Signal,
-        inputs: &[Option<f64>],
+        seen: &Seen<'_>,
         silent: Option<Reason>,
         first: &[Opinion],
         row: &mut Vec<f64>,
@@ -195,13 +219,20 @@ impl Serving {
         };
         let Some(scope) = scope else {
             let decision = listen(None, silent.unwrap_or(Reason::NoModel));
-            return Scored { decision, opinions: assigned.unheard(), broken: None };
+            return Scored::of(decision, assigned.unheard());
         };
-        let mut broken = None;
+        let (mut broken, mut stale) = (None, Vec::new());
         let mut score_of = |served: &Served| {
-            let score = served.score(inputs, row);
-            if let Err(reason) = score {
-                broken = broken.take().or_else(|| served.fault(reason, row));
+            let score = served.score_signal(seen, row);
+            match score {
+                Err(Reason::StaleInputs | Reason::MissingFeature) => {
+                    // one that is to speak and cannot is asked twice
+                    if stale.iter().all(|(version, _)| *version != served.version) {
+                        stale.push((served.version.clone(), served.needs.missing(seen)));
+                    }
+                }
+                Err(reason) => broken = broken.take().or_else(|| served.fault(reason, row)),
+                Ok(_) => {}
             }
             score
         };
@@ -225,6 +256,9 @@ impl Serving {
             Opinion { version: served.version.clone(), split: assigned.by(&served.version), score, size }
         };
         let opinions = scope.served().map(opinion).collect();
-        Scored { decision, opinions, broken }
+        let unheard = matches!(decision.reason, Reason::StaleInputs | Reason::MissingFeature);
+        let own = stale.iter().find(|(version, _)| unheard && Some(version) == decision.model.as_ref());
+        let missing = own.map(|(_, missing)| missing.clone()).unwrap_or_default();
+        Scored { decision, opinions, broken, missing, stale }
     }
 }

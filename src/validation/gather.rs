@@ -31,14 +31,14 @@ const DAY_S: f64 = 86_400.0;
 /// left out, in words. `truth` says what is to be foretold of a trade (1 or 0 where the goal is a class), or `None`
 /// where that is not known.
 ///
-/// Every signal goes through the pipeline, so that values are carried forward as in service.
+/// Every record of a signal goes through the pipeline, so that values are carried forward as they were in service.
 ///
 /// # Errors
 /// [`InvalidExamples`] when `history` is not in the order of the signals, or `truth` is not what the goal asks for.
 pub fn gather(
     history: &History,
     symbol: &Symbol,
-    mut pipeline: Pipeline,
+    pipeline: Pipeline,
     calendar: &TradingCalendar,
     goal: Goal,
     truth: &dyn Fn(&Signal, &Outcome) -> Option<f64>,
@@ -47,8 +47,8 @@ pub fn gather(
     let mut rows = Vec::new();
     let (mut without_pnl, mut beyond, mut without_truth, mut unusable, mut too_long) = (0, 0, 0, 0, 0);
     let longest = longest_life(history, symbol);
-    for signal in &history.signals {
-        let Ok(row) = pipeline.row(signal) else { continue };
+    for (signal, row) in history.signals.iter().zip(history.rows(pipeline)) {
+        let Some(values) = row else { continue };
         let outcome = history.outcomes.get(&signal.trade_id).filter(|_| signal.symbol == *symbol);
         let Some(outcome) = outcome else { continue };
         let Some(pnl) = outcome.pnl else {
@@ -63,7 +63,7 @@ pub fn gather(
             without_truth += 1;
             continue;
         };
-        if !row.values.iter().flatten().all(|value| is_usable(*value)) {
+        if !values.iter().flatten().all(|value| is_usable(*value)) {
             unusable += 1;
             continue;
         }
@@ -76,7 +76,7 @@ pub fn gather(
         let life = Life { at: signal.at, exit_at, known_at };
         let (volatility, trend) = regimes(&signal.inputs);
         rows.push(Example {
-            values: row.values,
+            values,
             life,
             truth,
             pnl,

@@ -129,6 +129,7 @@ pub(super) fn version(
         validation: Some(report.stored().map_err(TrainError::Report)?),
         question: Some(question),
         standard: Standard::of(&validated(examples, &split.test, &scores, &question, &options.policy)),
+        inputs: None,
         model: learnt.model,
         design: learnt.design,
     };

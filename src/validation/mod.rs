@@ -5,6 +5,7 @@
 //! through the same mill: [`validate`].
 
 mod advice;
+pub mod arrival;
 mod backtest;
 pub mod check;
 pub mod example;

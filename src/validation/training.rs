@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Examples, Goal, Options, Recipe, Report, Stage, Subject, ValidationError,
+    arrival::Arrival,
     gather::{self, clean_trades, gather, known_pnl},
     keep,
     ledger::Ledger,
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     domain::{Outcome, Signal, Symbol, Timestamp, TradeId, TradingCalendar, VersionId, event::Trial},
-    features::{DesignOptions, Instrument, pipeline::Pipeline},
+    features::{DesignOptions, Instrument, made::InputOptions, pipeline::Pipeline},
     models::{
         Kind, Labeller, Solver, Target, TargetKind, TargetValue, VersionRecord,
         levels::{Level, Thresholds, judge},
@@ -88,8 +89,11 @@ pub struct Order {
 /// Everything that happened, as far as a model may learn from it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct History {
-    /// Every signal received, in the order of their times: the pipeline carries values forward from all of them.
+    /// Every trade's signal, in the order of their times.
     pub signals: Vec<Signal>,
+    /// The same and all repeats, in the order in which they were recorded. Empty where `signals` came in their order to the
+    /// daemon, each once.
+    pub arrivals: Vec<Arrival>,
     /// What became of those that were traded, their pnl at the strategy's own size.
     pub outcomes: BTreeMap<TradeId, Outcome>,
     /// When the outcome of a trade was told, by the daemon's clock. A past trade from a file is not there: its outcome was known
@@ -168,7 +172,16 @@ pub fn train(
     let recipe = Recipe { kind, target, solver: training.solver, design: settings.features, seed: training.seed };
     let report = validated(&recipe, None, examples, settings, &options, progress)?;
     let asked = keep::Asked { labeller: trades.labeller, decision_point: training.decision_point };
-    keep::version(birth, order, &recipe, (&trades.examples, asked), trades.warnings, report, &options)
+    let mut trained =
+        keep::version(birth, order, &recipe, (&trades.examples, asked), trades.warnings, report, &options)?;
+    trained.record.inputs = inputs_of(&trained.record, settings);
+    Ok(trained)
+}
+
+/// What the inputs of a version are made by under `settings`. `None` where its symbol has no table.
+fn inputs_of(record: &VersionRecord, settings: &Settings<'_>) -> Option<InputOptions> {
+    let instrument = settings.symbols.get(&record.id.symbol).copied()?;
+    Some(InputOptions::new(instrument, settings.calendar, settings.features, record.design.inputs()))
 }
 
 /// Validates a version anew, as it is, on the trades that it has not learnt from, those that came since included.
@@ -183,6 +196,10 @@ pub fn revalidate(
     progress: &mut dyn FnMut(f64, Stage),
 ) -> Result<Report, TrainError> {
     let training = settings.training;
+    if let Some((made, now)) = record.inputs.as_ref().zip(inputs_of(record, settings)) {
+        let changed = made.check(&record.id.symbol, &now);
+        changed.map_err(|error| TrainError::Stored(format!("{}: {error}", record.id)))?;
+    }
     let first = Some(record.training.first);
     let trades = closed_trades(&record.id.symbol, record.target, first, Some(record), history, settings)?;
     let stored = keep::stored(record, trades.examples.schema()).map_err(TrainError::Stored)?;

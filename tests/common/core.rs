@@ -26,7 +26,7 @@ use vigie::{
         event::{By, Level},
         lifecycle::{State, Transition},
     },
-    features::{pipeline::Pipeline, row::Schema},
+    features::{measured::Needs, pipeline::Pipeline, row::Schema},
     models::VersionRecord,
     protocol::message::{self, Change, Request, Task},
     rules::{
@@ -47,6 +47,7 @@ use vigie::{
     },
     validation::{
         Ledger, Report,
+        arrival::{Arrival, Arrived},
         training::{Birth, History, Order, TrainError, revalidate, train},
     },
 };
@@ -155,6 +156,11 @@ impl Core {
         let row = self.pipeline.inputs(&signal).unwrap().to_vec();
         self.note(&signal, None, row);
         self.closed_at_own_size(&signal.trade_id, outcome);
+        self.arrive(signal, false);
+    }
+
+    fn arrive(&mut self, signal: Signal, live: bool) {
+        self.history.arrivals.push(Arrival { signal: Arrived::Kept(self.history.signals.len()), live });
         self.history.signals.push(signal);
     }
 
@@ -193,9 +199,10 @@ impl Core {
         let signal = request.signal;
         self.now = self.now.max(signal.at);
         let first = self.past.desk.entry(&signal.trade_id).map(|entry| entry.opinions.clone()).unwrap_or_default();
-        let inputs = self.pipeline.inputs(&signal).unwrap();
-        let inputs_row = inputs.to_vec();
-        let scored = self.serving.answer(&self.config.policy, &signal, inputs, None, &first, &mut self.row);
+        let seen = self.pipeline.look(&signal).unwrap();
+        let inputs_row = seen.values.to_vec();
+        let scored = self.serving.answer(&self.config.policy, &signal, &seen, None, &first, &mut self.row);
+        self.pipeline.keep(&signal);
         self.seq += 1;
         self.found.take(self.seq, Some(&scored.decision), &signal.trade_id, &scored.opinions);
         let instrument = self.config.symbols.get(&signal.symbol);
@@ -203,9 +210,11 @@ impl Core {
         let entry = Entry::of_signal(&signal, &self.config.calendar, instrument, scored.decision, scored.opinions);
         self.take(Happening::Scored { at: self.now, entry: Box::new(entry.clone()) });
         let trade_id = signal.trade_id.clone();
-        if !self.places.contains_key(&trade_id) {
+        if self.places.contains_key(&trade_id) {
+            self.history.arrivals.push(Arrival { signal: Arrived::Repeat(Box::new(signal.clone())), live: true });
+        } else {
             self.note(&signal, Some(&entry), inputs_row.clone());
-            self.history.signals.push(signal.clone());
+            self.arrive(signal.clone(), true);
         }
         if arm == Arm::Ml {
             self.history.heard.insert(trade_id.clone());
@@ -439,9 +448,11 @@ impl Core {
             Ok(trained) => {
                 let schema = Schema::built_in();
                 let design = trained.record.design.for_schema(&schema).unwrap();
+                let needs = Needs::new(design.known_inputs(), &trained.record.importance, &self.config.stale);
                 let served = Served::new(
                     id.clone(),
                     design,
+                    needs,
                     trained.record.model.compile().unwrap(),
                     [0; 32],
                     (trained.record.question(), trained.record.standard),

@@ -8,7 +8,7 @@ use vigie::{
         Timestamp, TradingCalendar,
         snapshot::{TrendRegime, VolatilityRegime},
     },
-    features::{DesignOptions, Scaling, row::Schema},
+    features::{Carry, DesignOptions, Scaling, row::Schema},
     models::{Kind, Solver, Target},
     validation::{Example, Examples, Goal, Life, Recipe, fitter},
 };
@@ -23,6 +23,7 @@ pub fn design() -> DesignOptions {
         indicator_min_missing: 0.01,
         max_missing: 0.99,
         fill_max_age_hours: 23.0,
+        carry: Carry::default(),
         interactions: Vec::new(),
         extra: Vec::new(),
     }

@@ -15,13 +15,13 @@ use crate::{
         guardian::PastClosed,
         history,
     },
-    domain::TradeId,
+    domain::{InvalidLine, TradeId},
     journal::{Applied, Write},
     protocol::{
         message::{Ack, ImportRequest, WireError},
         peer::Peer,
     },
-    rules::desk::Entry,
+    rules::{credible::check_line, desk::Entry},
 };
 
 /// Pause before a guardian that is being made anew is told again of an outcome that is on disk.
@@ -32,6 +32,11 @@ impl Gateway {
     pub(super) async fn import(&self, request: ImportRequest, peer: Peer) -> Result<Ack, WireError> {
         may_operate(peer)?;
         let ImportRequest { parsed, line } = request;
+        let bounds = self.0.config.load().bounds();
+        check_line(&parsed, self.wall_time(), &bounds).map_err(|incredible| {
+            let InvalidLine { code, message, field } = incredible.into();
+            WireError { field, ..WireError::new(code, message) }
+        })?;
         let (at, trade_id, outcome) = (self.0.clock.now(), parsed.signal.trade_id.clone(), parsed.outcome.clone());
         let written = self.0.journal.write(vec![Write::past_trade(parsed, line, at)]).await;
         let is_new = matches!(written.as_deref(), Ok([Applied::Stored { matched: Some(_), .. }]));

@@ -26,6 +26,7 @@ impl Guardian {
         match finding {
             Finding::Judged(judgement) => self.judged(*judgement, address),
             Finding::Broken(fault) => self.broken(&fault),
+            Finding::Told(alert) => self.alert(alert),
         }
     }
 

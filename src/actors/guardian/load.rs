@@ -35,7 +35,7 @@ pub(super) fn fold(reader: &Reader, schema: &Schema, config: &Config) -> Result<
     let (mut loaded, mut unusable) = (BTreeMap::new(), Vec::new());
     for plan in roster.plan().into_values() {
         for version in plan.production.into_iter().chain(plan.test).chain(plan.shadows) {
-            match served(reader, &version, schema) {
+            match served(reader, &version, schema, config) {
                 Ok(served) => drop(loaded.insert(version, served)),
                 Err(error) => unusable.push((version, error)),
             }
@@ -48,6 +48,7 @@ pub(super) fn fold(reader: &Reader, schema: &Schema, config: &Config) -> Result<
 pub(super) fn told(version: &VersionId, why: &Unusable) -> (&'static str, String) {
     match why {
         Unusable::InputGone(error) => ("input_gone", format!("{version} does not score any more: {error}")),
+        Unusable::InputsChanged(error) => ("inputs_changed", format!("{version} does not score any more: {error}")),
         Unusable::Damaged(error) => (
             "model_damaged",
             format!("{version} is in service and cannot be loaded: {error}; it does not score, train it again"),

@@ -178,7 +178,7 @@ impl Guardian {
             return Box::pin(std::future::ready(Err(error)));
         }
         let journal = self.shared.journal.clone();
-        let schema = self.shared.schema();
+        let (schema, config) = (self.shared.schema(), self.shared.config.load_full());
         let under_way = UnderWay::begin(&self.shared.under_way, &events);
         Box::pin(async move {
             let committed = async {
@@ -186,11 +186,14 @@ impl Guardian {
                 let reader = journal.read().await.map_err(|error| retry(&error))?;
                 let loaded = tokio::task::spawn_blocking(move || {
                     load.iter()
-                        .map(|id| Ok((id.clone(), served(&reader, id, &schema)?)))
+                        .map(|id| Ok((id.clone(), served(&reader, id, &schema, &config)?)))
                         .collect::<Result<_, Unusable>>()
                 });
                 let loaded = loaded.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
-                let loaded = loaded.map_err(|error| WireError::new("model_damaged", error.to_string()))?;
+                let loaded = loaded.map_err(|error| match error {
+                    Unusable::InputsChanged(_) => WireError::new("inputs_changed", error.to_string()),
+                    _ => WireError::new("model_damaged", error.to_string()),
+                })?;
                 let loaded: BTreeMap<VersionId, Arc<Served>> = loaded;
                 if let Some((id, _)) = loaded.iter().find(|(_, served)| !served.scores()) {
                     return Err(WireError::new(

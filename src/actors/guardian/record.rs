@@ -1,7 +1,6 @@
 //! Outcomes and signals let go: first the guardian, then the journal, then the acknowledgement.
 
 use actix::{Addr, AsyncContext, Context, Handler, ResponseFuture};
-use jiff::SignedDuration;
 use tokio::time::sleep;
 
 use super::{Answer, Guardian, PastClosed, RecordOutcome, RecordSkip, SAVE_RETRY, alert, down, messages::Recalled};
@@ -15,7 +14,7 @@ use crate::{
     journal::{OutcomeRecord, SkipRecord, Source, Write},
     protocol::message::{Ack, OutcomeRequest, WireError},
     rules::{
-        credible::{Bounds, Incredible, check},
+        credible::{Incredible, check},
         desk::Entry,
         emergency::ClosedTrade,
         past::{closed_trade, consequences, is_of_here},
@@ -77,12 +76,9 @@ impl Guardian {
     /// Whether an outcome can be that of its trade.
     fn check(&self, now: Timestamp, trade_id: &TradeId, outcome: &Outcome) -> Result<(), Incredible> {
         let config = self.shared.config.load();
-        let clock_tolerance =
-            SignedDuration::try_from(config.monitoring.clock_tolerance).unwrap_or(SignedDuration::MAX);
-        let bounds = Bounds { max_pnl: config.guardian.max_trade_pnl, clock_tolerance };
-        // of a trade that is known by its echo only the desk does not know when its signal fired
-        let entry = self.shared.feed.entry(trade_id).filter(|entry| entry.confidence.is_some());
-        check(outcome, entry.map(|entry| entry.at), now, &bounds)
+        // of a trade that is known by its echo only nobody knows when its signal fired
+        let entry = self.shared.feed.entry(trade_id).filter(|entry| !entry.by_echo);
+        check(outcome, entry.map(|entry| entry.at), now, &config.bounds())
     }
 
     /// An outcome that cannot be: nothing of it is recorded. The trade was closed all the same, and nobody knows how, so the

@@ -26,7 +26,7 @@ use crate::{
 pub(super) fn of(reader: &Reader, config: &Config, past: &Signals, version: &VersionId) -> Result<Subject, String> {
     let record = models::record(reader, version)?;
     let schema = Schema::new(&config.features.extra).map_err(|error| error.to_string())?;
-    let served = models::served(reader, version, &schema).map_err(|error| error.to_string())?;
+    let served = models::served(reader, version, &schema, config).map_err(|error| error.to_string())?;
     Ok(against(&record, &served, &schema, config, past))
 }
 

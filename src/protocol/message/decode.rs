@@ -15,6 +15,7 @@ use super::{
 };
 use crate::domain::{
     Arm, Decision, InvalidLine, Outcome, Probability, Reason, SignalLine, Skip, TradeId, VersionId, signal::parse_json,
+    writable::check_id,
 };
 
 /// Longest `id` that is echoed, in bytes as written.
@@ -113,6 +114,8 @@ struct EchoWire {
     reason: Reason,
     #[serde(default, rename = "error")]
     _error: IgnoredAny,
+    #[serde(default, rename = "missing")]
+    _missing: IgnoredAny,
 }
 
 #[derive(Deserialize)]
@@ -298,6 +301,9 @@ fn refuse_id(id: Option<&RawValue>) -> Option<InvalidLine> {
     let text = id?.get();
     let scalar = text.starts_with(['"', '-']) || text.starts_with(|c: char| c.is_ascii_digit());
     let fits = text.len() <= MAX_ID_BYTES;
+    if let (true, Err(error)) = (fits, check_id(id?)) {
+        return Some(error);
+    }
     (!scalar || !fits).then(|| invalid("out_of_range", "id", "a string or a number of at most 128 bytes is echoed"))
 }
 
@@ -312,7 +318,7 @@ fn reject(kind: Option<&str>, error: InvalidLine, line: &[u8]) -> Rejected {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::message::{Change, write_decision, write_rejected};
+    use crate::protocol::message::{Change, write_answer, write_decision, write_rejected};
 
     const FEATURES: &str = r#"{"type":"score","id":7,"trade_id":"T-1","at":"2015-01-05T15:02:11Z","symbol":"ES","side":"long","confidence":0.62,"features":{}}"#;
     const OUTCOME: &str = r#"{"type":"outcome","trade_id":"T-1","outcome_metrics":{"exit_at":"2015-01-05T16:00:00Z","pnl":137.5,"exit_reason":"signal"}}"#;
@@ -365,7 +371,13 @@ mod tests {
         let reply = String::from_utf8(reply).unwrap();
         let line = OUTCOME.replacen('{', &format!("{{\"decision\":{},", reply.trim()), 1);
         let Ok(Request::Outcome(request)) = decode(line.as_bytes()).body else { panic!("{line}") };
-        assert_eq!(request.decision, Some(decision));
+        assert_eq!(request.decision, Some(decision.clone()));
+        let mut told = Vec::new();
+        write_answer(&mut told, None, &decision, &["recent_momentum".into(), "tape".into()]);
+        let told = String::from_utf8(told).unwrap();
+        assert!(told.ends_with("\"reason\":\"no_model\",\"missing\":[\"recent_momentum\",\"tape\"]}\n"), "{told}");
+        let line = OUTCOME.replacen('{', &format!("{{\"decision\":{},", told.trim()), 1);
+        assert!(decode(line.as_bytes()).body.is_ok(), "{line}");
     }
 
     #[test]
@@ -374,6 +386,8 @@ mod tests {
         assert!(matches!(decode(good.as_bytes()).body, Ok(Request::Change(Change::Promote { overridden: true, .. }))));
         assert!(answer(r#"{"type":"lock"}"#).contains("missing_field"));
         assert!(answer(r#"{"type":"lock","reason":"x","why":1}"#).contains("unknown_field"));
+        let twice = answer(r#"{"type":"lock","reason":"x","reason":"y"}"#);
+        assert!(twice.contains("duplicate_field") && twice.contains("\"field\":\"reason\""), "{twice}");
     }
 
     #[test]
@@ -391,6 +405,9 @@ mod tests {
     fn ids_are_echoed_as_written_or_refused() {
         assert_eq!(decode(br#"{"type":"ping","id":1.50}"#).id.unwrap().get(), "1.50");
         assert!(answer(r#"{"type":"ping","id":[1]}"#).contains("\"field\":\"id\""));
+        let half = answer(r#"{"type":"ping","id":"\ud800"}"#);
+        assert!(half.contains("\"field\":\"id\"") && !half.contains("ud800"), "{half}");
+        assert!(answer(&FEATURES.replace("\"id\":7", "\"id\":\"\\ud800\"")).contains("\"field\":\"id\""));
         assert!(answer(r#"{"type":"pong"}"#).contains("unknown_type"));
         assert!(answer("{}").contains("missing_field"));
     }

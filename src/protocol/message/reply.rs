@@ -39,6 +39,11 @@ pub struct DecisionReply<'a> {
 ///
 /// It is the most frequent answer, and is put together by hand: word for word what [`DecisionReply`] would give.
 pub fn write_decision(out: &mut Vec<u8>, id: Option<&RawValue>, decision: &Decision) {
+    write_answer(out, id, decision, &[]);
+}
+
+/// The same, with the names of the inputs that were not measured, if any.
+pub fn write_answer(out: &mut Vec<u8>, id: Option<&RawValue>, decision: &Decision, missing: &[Box<str>]) {
     out.extend_from_slice(b"{\"ok\":true");
     if let Some(id) = id {
         out.extend_from_slice(b",\"id\":");
@@ -68,7 +73,12 @@ pub fn write_decision(out: &mut Vec<u8>, id: Option<&RawValue>, decision: &Decis
     }
     out.extend_from_slice(b",\"reason\":\"");
     out.extend_from_slice(decision.reason.name().as_bytes());
-    out.extend_from_slice(b"\"}\n");
+    out.push(b'"');
+    if !missing.is_empty() {
+        out.extend_from_slice(b",\"missing\":");
+        write_json(out, &missing);
+    }
+    out.extend_from_slice(b"}\n");
 }
 
 /// A number as JSON has it: `null` when there is none or it is not finite.

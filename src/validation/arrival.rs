@@ -1,0 +1,65 @@
+//! The order in which signals came, and the rows that the service saw: the same fold live and from the journal.
+//!
+//! A signal that the daemon answered is filled from the signals that it recorded before, whatever their times: those that come
+//! late change nothing that was seen, and what was seen is what is learnt from. Past trades from files were never seen by the
+//! service; they are filled from each other, in the order of their times, and never fill a signal of the service.
+#![deny(clippy::indexing_slicing)]
+
+use super::training::History;
+use crate::{domain::Signal, features::pipeline::Pipeline};
+
+/// One record of a signal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arrival {
+    /// Which.
+    pub signal: Arrived,
+    /// Whether the daemon answered it; else it came from a file.
+    pub live: bool,
+}
+
+/// The signal that arrived.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Arrived {
+    /// The one at this place of [`History::signals`].
+    Kept(usize),
+    /// Another record of a trade that is there.
+    Repeat(Box<Signal>),
+}
+
+impl History {
+    /// The row of each of [`History::signals`] as the service saw it, as `pipeline`, which has seen nothing yet, makes it.
+    /// `None` where its symbol is unknown.
+    pub fn rows(&self, mut pipeline: Pipeline) -> Vec<Option<Vec<Option<f64>>>> {
+        let row = |pipeline: &mut Pipeline, signal: &Signal| pipeline.inputs(signal).ok().map(<[_]>::to_vec);
+        if self.arrivals.is_empty() {
+            return self.signals.iter().map(|signal| row(&mut pipeline, signal)).collect();
+        }
+        let (mut past, mut rows) = (pipeline.clone(), vec![None; self.signals.len()]);
+        let mut imported = vec![false; self.signals.len()];
+        for Arrival { signal, live } in &self.arrivals {
+            match signal {
+                Arrived::Kept(place) if *live => {
+                    let made = self.signals.get(*place).and_then(|signal| row(&mut pipeline, signal));
+                    rows.get_mut(*place).into_iter().for_each(|row| row.clone_from(&made));
+                }
+                Arrived::Kept(place) => imported.get_mut(*place).into_iter().for_each(|imported| *imported = true),
+                Arrived::Repeat(signal) if *live => pipeline.remember(signal),
+                Arrived::Repeat(_) => {}
+            }
+        }
+        for ((signal, place), _) in self.signals.iter().zip(&mut rows).zip(imported).filter(|(_, imported)| *imported) {
+            *place = row(&mut past, signal);
+        }
+        rows
+    }
+
+    /// The signals that the daemon answered, repeats included.
+    pub fn live(&self) -> impl Iterator<Item = &Signal> {
+        let all = self.arrivals.is_empty().then_some(&self.signals).into_iter().flatten();
+        let live = self.arrivals.iter().filter(|arrival| arrival.live).filter_map(|arrival| match &arrival.signal {
+            Arrived::Kept(place) => self.signals.get(*place),
+            Arrived::Repeat(signal) => Some(&**signal),
+        });
+        all.chain(live)
+    }
+}
