@@ -48,7 +48,12 @@ fn version() -> VersionRecord {
         extra: vec!["a".to_owned(), "b".to_owned()],
     };
     let calendar = TradingCalendar::new(jiff::tz::TimeZone::UTC, jiff::civil::time(17, 0, 0, 0));
-    let inputs = InputOptions::new(Instrument { tick: 0.1, tick_value: 10.0 }, &calendar, &options, ["a", "b"]);
+    let inputs = InputOptions::new(
+        Instrument { tick: 0.1, tick_value: 10.0, stop_ticks: None },
+        &calendar,
+        &options,
+        ["a", "b"],
+    );
     let model = fit_logistic(x.view(), &y, &Options::default()).unwrap_or_else(|error| unreachable!("{error}"));
     let time = |text: &str| text.parse::<Timestamp>().unwrap_or_else(|error| unreachable!("{error}"));
     VersionRecord {
@@ -104,7 +109,8 @@ fn of_format(format: u32, later: &[&str]) -> VersionRecord {
 
 #[test]
 fn a_version_of_the_first_format_is_still_read() {
-    let later = ["kind", "hyper", "importance", "reference", "reliability", "validation", "question", "standard", "inputs"];
+    let later =
+        ["kind", "hyper", "importance", "reference", "reliability", "validation", "question", "standard", "inputs"];
     let read = of_format(1, &later);
     assert_eq!((read.kind, read.validation.clone(), read.model.clone()), (None, None, version().model));
     // the base rate of its training part is where it says yes

@@ -102,7 +102,7 @@ pub fn told(reader: &Reader) -> Result<Told, String> {
 pub fn read(reader: &Reader) -> Result<History, String> {
     let Told { signals, arrivals, answered, heard, left_out: damaged } = told(reader)?;
     let signals = signals.into_iter().map(|stored| stored.signal).collect();
-    let mut history = History { signals, arrivals, outcomes: BTreeMap::new(), heard, damaged };
+    let mut history = History { signals, arrivals, heard, damaged, ..History::default() };
     for stored in reader.outcomes().map_err(|error| error.to_string())? {
         match stored {
             Ok(stored) if stored.lies_ahead() => {

@@ -100,7 +100,7 @@ mod tests {
         };
         let calendar = TradingCalendar::new(TimeZone::get("America/Chicago").unwrap(), time(hour, 30, 0, 0));
         let names = ["session_time", "recent_momentum", "confidence", "tape"];
-        InputOptions::new(Instrument { tick, tick_value: 12.5 }, &calendar, &options, names)
+        InputOptions::new(Instrument { tick, tick_value: 12.5, stop_ticks: None }, &calendar, &options, names)
     }
 
     #[test]

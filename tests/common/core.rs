@@ -455,17 +455,14 @@ impl Core {
                     needs,
                     trained.record.model.compile().unwrap(),
                     [0; 32],
-                    (trained.record.question(), trained.record.standard),
+                    trained.record.question(),
+                    trained.record.standard,
                 );
                 let mut kinds = vec![EventKind::Tried(Box::new(trained.trial))];
                 let evidence = trained.record.metrics.clone();
                 kinds.push(EventKind::Trained { version: id.clone(), evidence });
                 kinds.push(judged(&id, &trained.report));
-                self.past.emergency.ask(
-                    &id,
-                    (trained.record.question(), trained.record.standard),
-                    trained.record.standard,
-                );
+                self.past.emergency.ask(&id, trained.record.question(), trained.record.standard);
                 self.records.insert(id, (trained.record, Arc::new(served)));
                 self.happen(kinds);
             }
