@@ -153,6 +153,7 @@ fn judged(kind: Kind, examples: &Examples) -> Result<Report, Box<dyn Error>> {
         fill_max_age_hours: 23.0,
         interactions: Vec::new(),
         extra: Vec::new(),
+        carry: Default::default(),
     };
     let strengths = if kind.is_linear() { STRENGTHS } else { LEAVES };
     let mut options = Options {

@@ -250,7 +250,7 @@ fn good_signals(rng: &mut Pcg64, n: usize, right: f64) -> Vec<ClosedTrade> {
         let yes = (pnl == 80.0) == (rng.random::<f64>() < right);
         let score = Probability::new(if yes { 0.4 } else { 0.2 }).unwrap();
         let facts = Facts { pnl: Some(pnl), risk: Some(100.0), ..Facts::default() };
-        let ml = (place % 2 == 0).then(|| Say { version: id("ES/1"), score, size: 1.0 });
+        let ml = place.is_multiple_of(2).then(|| Say { version: id("ES/1"), score, size: 1.0 });
         let beside = Say { version: id("ES/2"), score: Probability::new(0.9).unwrap(), size: 1.0 };
         let scores = vec![Say { version: id("ES/1"), score, size: 1.0 }, beside];
         ClosedTrade { ml, scores, facts, ..trade(&format!("Q{place}"), place as i64, pnl) }

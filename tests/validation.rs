@@ -151,7 +151,8 @@ fn a_p_value_by_shifted_labels_is_uniform_where_labels_and_scores_have_memory() 
             .map(|(place, (label, input))| {
                 let hours = (24 * label.session + place % 10) as i64;
                 let at = template.life.at + jiff::SignedDuration::from_hours(hours);
-                let life = vigie::validation::Life { at, exit_at: at + jiff::SignedDuration::from_mins(30) };
+                let exit_at = at + jiff::SignedDuration::from_mins(30);
+                let life = vigie::validation::Life { at, exit_at, known_at: exit_at };
                 let mut row = vigie::validation::Example { life, day: calendar().day_of(at), ..template.clone() };
                 row.values[0] = Some(input.inputs[0]);
                 (row.truth, row.pnl) = (f64::from(u8::from(label.won)), label.pnl);

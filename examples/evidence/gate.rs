@@ -112,6 +112,7 @@ fn design() -> DesignOptions {
         fill_max_age_hours: 23.0,
         interactions: Vec::new(),
         extra: Vec::new(),
+        carry: Default::default(),
     }
 }
 
@@ -154,7 +155,7 @@ fn examples(rows: impl Iterator<Item = (usize, Vec<f64>, bool, f64, f64)>) -> Op
         let exit_at = at + SignedDuration::from_mins(10);
         Example {
             values: inputs.into_iter().chain([confidence]).map(Some).collect(),
-            life: Life { at, exit_at },
+            life: Life { at, exit_at, known_at: exit_at },
             truth: f64::from(u8::from(won)),
             pnl,
             confidence: Some(confidence),
