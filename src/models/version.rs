@@ -166,6 +166,8 @@ pub enum VersionError {
 
 /// The first format that says what a version is asked.
 const WITH_QUESTION: u32 = 3;
+/// The first format that says what the inputs were made by.
+const WITH_INPUTS: u32 = 4;
 
 /// What stands in every format, newer ones included.
 #[derive(Deserialize)]
@@ -214,7 +216,7 @@ impl VersionRecord {
         }
         let record: Self = serde_json::from_str(envelope.version.get()).map_err(malformed)?;
         // the format stands outside of the checksum: what an older one cannot hold tells that it was damaged
-        if format < WITH_QUESTION && record.question.is_some() {
+        if (format < WITH_QUESTION && record.question.is_some()) || (format < WITH_INPUTS && record.inputs.is_some()) {
             return Err(VersionError::Checksum);
         }
         record.check()?;
