@@ -11,7 +11,7 @@ use std::{
 
 use assert_cmd::assert::OutputAssertExt;
 use common::{
-    place::{CONFIG, Place, example_confidence, examples},
+    place::{BY_HAND, CONFIG, Place, example_confidence, examples},
     process::{Process, vigie},
 };
 use serde_json::Value;
@@ -314,7 +314,7 @@ fn check_draws_every_line_at_fault() {
 #[test]
 fn every_json_output_is_one_object_or_array() {
     let place = Place::new();
-    let config = place.file("config.toml", CONFIG);
+    let config = place.file("config.toml", &format!("{CONFIG}{BY_HAND}"));
     let config = config.to_str().unwrap();
     json(&ends_with(&place, &["import", "--json", "--state", "state", EXAMPLES], 0));
     let dry = json(&ends_with(&place, &["train", "--json", "--dry-run", "--state", "state", "--config", config], 0));
@@ -327,8 +327,7 @@ fn every_json_output_is_one_object_or_array() {
     let ask = |arguments: &[&str]| json(&ends_with(&place, &[arguments, &socket].concat(), 0));
     assert!(ask(&["status"])["version"].is_string());
     assert!(ask(&["models"]).is_array());
-    assert_eq!(ask(&["promote", "ES/1", "--override", "--reason", "x"])["done"], "ES/1 is validated");
-    assert_eq!(ask(&["promote", "ES/1", "--to", "staging", "--override", "--reason", "x"])["done"], "ES/1 is staging");
+    assert_eq!(ask(&["promote", "ES/1", "--override", "--reason", "x"])["done"], "ES/1 is staging");
     assert_eq!(ask(&["rollback", "ES/1", "--reason", "x"])["done"], "ES/1 is archived");
     assert_eq!(ask(&["lock", "--reason", "x"])["durable"], true);
     assert_eq!(ask(&["resume", "--reason", "x"])["durable"], true);

@@ -215,13 +215,20 @@ fn a_lock_and_a_rollback_that_are_not_on_disk_yet_survive_a_guardian_that_panics
     }
 }
 
+/// Sends an order, and waits until the guardian is about to handle it: orders are handled in turn.
+fn order(trap: &Trap, wire: &mut Wire, line: &str) {
+    let before = trap.passed("guardian", "order");
+    wire.send(format!("{line}\n"));
+    until("an order that has come", || (trap.passed("guardian", "order") > before).then_some(()));
+}
+
 #[test]
 fn a_rollback_wins_over_a_promotion_that_is_under_way_also_after_a_restart() {
     let place = Place::with_model(State::AbTest);
     let (daemon, trap) = daemon(&place);
     let (mut first, mut second) = (daemon.connect(), daemon.connect());
     trap.hold_journal();
-    first.send(format!("{}\n", promote("ES/1")));
+    order(&trap, &mut first, &promote("ES/1"));
     trap.await_held();
     second.send(format!("{}\n", rollback("ES/1")));
     let mut trader = daemon.connect();
@@ -244,12 +251,10 @@ fn a_lock_wins_over_a_resume_that_is_under_way_also_after_a_restart() {
     let (mut first, mut second) = (daemon.connect(), daemon.connect());
     first.ask_ok(LOCK);
     trap.hold_journal();
-    first.send(format!("{RESUME}\n"));
+    order(&trap, &mut first, RESUME);
     trap.await_held();
-    second.send(format!("{LOCK}\n"));
     let mut trader = daemon.connect();
-    // the guardian takes orders one by one: when it has answered this, it has taken the lock
-    until("the lock", || (code(&trader.ask(promote("ES/9"))) == "refused").then_some(()));
+    order(&trap, &mut second, LOCK);
     trap.release();
     assert_eq!(second.answer()["durable"], true);
     first.answer();
@@ -267,11 +272,11 @@ fn a_kill_takes_out_a_version_whose_step_into_service_is_under_way_also_after_a_
         let (daemon, trap) = daemon(&place);
         let (mut first, mut second) = (daemon.connect(), daemon.connect());
         trap.hold_journal();
-        first.send(format!("{}\n", promote("ES/1").replace("production", to)));
+        order(&trap, &mut first, &promote("ES/1").replace("production", to));
         trap.await_held();
-        second.send(format!("{}\n", r#"{"type":"kill","reason":"a test"}"#));
         let mut trader = daemon.connect();
-        until("the lock", || (code(&trader.ask(promote("ES/9"))) == "refused").then_some(()));
+        order(&trap, &mut second, r#"{"type":"kill","reason":"a test"}"#);
+        until("the lock", || (trader.arm("T-0") == baseline("locked")).then_some(()));
         trap.release();
         assert_eq!(second.answer()["durable"], true);
         first.answer();

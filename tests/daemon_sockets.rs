@@ -296,9 +296,11 @@ fn poisoned(from: &str, to: &str) -> Vec<u8> {
     let version = serde_json::to_string(&whole["version"]).unwrap();
     assert!(version.contains(from), "{from} is not in {version}");
     let version = version.replacen(from, to, 1);
-    let digest = <blake2::Blake2b128 as blake2::Digest>::digest(&version);
-    let checksum: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let format = &whole["format"];
+    let number = u32::try_from(format.as_u64().unwrap()).unwrap();
+    let covered = [&number.to_le_bytes()[..], version.as_bytes()].concat();
+    let digest = <blake2::Blake2b128 as blake2::Digest>::digest(&covered);
+    let checksum: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     format!(r#"{{"format":{format},"checksum":"{checksum}","version":{version}}}"#).into_bytes()
 }
 

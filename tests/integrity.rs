@@ -10,7 +10,7 @@ use std::sync::{
 
 use common::{
     daemon::{Daemon, Setup},
-    place::{CONFIG, Place, examples, model},
+    place::{BY_HAND, CONFIG, Place, examples, model},
     process::{Process, succeed},
     wait::until,
     wire::{RESUME, Wire, arm_of, baseline, ml, promote, score},
@@ -104,7 +104,7 @@ fn a_clock_that_is_set_by_hours_locks_and_one_that_is_corrected_does_not() {
 
 /// The configuration with these inputs besides the built-in ones.
 fn inputs(extra: &str) -> String {
-    format!("{CONFIG}features.extra = [{extra}]\n")
+    format!("{CONFIG}{BY_HAND}features.extra = [{extra}]\n")
 }
 
 fn extra(n: usize, line: &str) -> String {

@@ -6,7 +6,7 @@ mod common;
 use std::process::Command;
 
 use common::{
-    place::{CONFIG, Place, examples},
+    place::{BY_HAND, CONFIG, Place, examples},
     process::{Process, succeed},
 };
 use parquet::{
@@ -32,7 +32,7 @@ fn told(place: &Place, arguments: &[&str]) -> Value {
 fn trained() -> Place {
     let place = Place::new();
     // what passes its validation would take its first step while the test gives its orders
-    place.file("config.toml", &format!("{CONFIG}lifecycle.stage_validated = false\n"));
+    place.file("config.toml", &format!("{CONFIG}{BY_HAND}"));
     succeed(&place, &["import", "--state", "state", EXAMPLES]);
     text(&place, &["train", "--keep"]);
     place

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{
-    place::{CONFIG, Place, examples},
+    place::{BY_HAND, CONFIG, Place, examples},
     process::{Process, succeed, vigie},
 };
 use rand::{RngExt, seq::SliceRandom};
@@ -151,7 +151,7 @@ fn a_level_opens_with_its_evidence_and_what_was_tried_counts() {
 
 #[test]
 fn what_foretells_amounts_is_never_promoted_and_a_strength_speaks_as_it_was_judged() {
-    let config = format!("{CONFIG}lifecycle.stage_validated = false\n");
+    let config = format!("{CONFIG}{BY_HAND}");
     let place = place(&examples().into_iter().take(700).collect::<Vec<_>>(), &config);
     let amounts = train(&place, &["--keep", "--target", "pnl", "--model", "ridge"]);
     let notes = amounts["warnings"].to_string();

@@ -281,7 +281,7 @@ fn a_simulated_month_under_two_configurations() {
     place.file(
         "other.toml",
         &text
-            .replace("max_loss_streak = 8", "max_loss_streak = 3")
+            .replace("max_loss_streak = 8", "max_loss_streak = 2")
             .replace("planned_sessions = 12", "planned_sessions = 24"),
     );
     let arguments = ["tune", "--state", "state", "--in-force", "in_force.toml", "--config", "other.toml"];

@@ -216,7 +216,9 @@ impl VersionRecord {
         }
         let record: Self = serde_json::from_str(envelope.version.get()).map_err(malformed)?;
         // the format stands outside of the checksum: what an older one cannot hold tells that it was damaged
-        if (format < WITH_QUESTION && record.question.is_some()) || (format < WITH_INPUTS && record.inputs.is_some()) {
+        if (format < WITH_QUESTION && record.question.is_some())
+            || (format < WITH_INPUTS && (record.inputs.is_some() || record.standard.is_some()))
+        {
             return Err(VersionError::Checksum);
         }
         record.check()?;

@@ -189,10 +189,15 @@ impl Roster {
         gates: &[Gate],
     ) -> Result<Vec<(VersionId, Transition)>, Refusal> {
         let mut state = self.state_of(version)?;
+        let from = state;
+        let no_way = |why| Refusal::NoWay { version: version.clone(), state: from, why };
+        if target == Some(from) {
+            return Err(no_way("it is there already"));
+        }
         let mut steps = Vec::new();
         loop {
-            let no_way = |why| Refusal::NoWay { version: version.clone(), state, why };
-            let step = state.forward().ok_or_else(|| no_way("there is no step forward from there"))?;
+            let step =
+                state.forward().ok_or_else(|| no_way("there is no step forward from there to where it was sent"))?;
             let next = step.edge().1;
             // a version is validated without an override only by its validation
             let validated = step == Transition::Stage && !self.standing(version).is_some_and(|s| s.overridden);
@@ -286,6 +291,19 @@ mod tests {
         ));
         assert_eq!(roster.promote(&id("ES/1"), None, true, &[]).unwrap(), [(id("ES/1"), Transition::Validate)]);
         assert!(matches!(roster.promote(&id("ES/2"), None, true, &[]), Err(Refusal::Unknown(_))));
+    }
+
+    #[test]
+    fn a_way_that_leads_nowhere_is_refused_with_where_the_version_stands() {
+        let mut roster = trained(&["ES/1"]);
+        promote(&mut roster, "ES/1", State::AbTest);
+        let said = |target| roster.promote(&id("ES/1"), Some(target), true, &[]).unwrap_err().to_string();
+        assert_eq!(said(State::AbTest), "ES/1 is ab_test: it is there already");
+        assert!(
+            said(State::Staging).starts_with("ES/1 is ab_test: there is no step forward"),
+            "{}",
+            said(State::Staging)
+        );
     }
 
     #[test]

@@ -23,6 +23,8 @@ use vigie::{
 pub const CONFIG: &str = "server.deadline_us = 1000000\ntraining.min_test_trades = 100\nscoring.holdback = 0.0\njournal.retry_ms = 10\n\
      training.strengths = [1.0, 100.0]\nvalidation.bootstrap = 2\nvalidation.null = 20\nvalidation.importance = 2\n\
      validation.folds = 2\nvalidation.steps = 2\nvalidation.groups = 3\nvalidation.judged_groups = 1\n";
+/// With this a version that passes its gates waits for an order of a person.
+pub const BY_HAND: &str = "lifecycle.stage_validated = false\n";
 const OPTIONS: Options = Options { cache_bytes: 1 << 20, verify: false };
 
 /// A folder for one test.
