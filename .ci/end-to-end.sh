@@ -63,7 +63,9 @@ hash_is() {
 holdback() {
     # all of the trades are to be scored: emergencies are for the demonstration at the end
     printf '[server]\ndeadline_us = 1000000\n[scoring]\nholdback = %s\n' "$1" >my.toml
-    printf '[guardian]\nmin_accuracy = 0\nmax_loss_streak = 99\ndaily_loss_factor = 100\n' >>my.toml
+    # and a version that passes its gates waits for the orders below
+    printf '[lifecycle]\nstage_validated = false\n' >>my.toml
+    printf '[guardian]\nliteral = true\nmin_accuracy = 0\nmax_loss_streak = 99\ndaily_loss_factor = 100\n' >>my.toml
 }
 
 holdback 0.2
@@ -79,7 +81,7 @@ start
 python3 "$project/clients/python/vigie.py" --socket vigie-state/vigie.sock ping | holds "ping" "a['ok']"
 "$binary" score --json --deadline-ms 2000 "$project/examples/signal.json" |
     holds "a trained model influences nothing" "a['arm'] == 'baseline' and a['reason'] == 'no_model'"
-expect 1 "$binary" promote ES/1 --reason "no gate was run"
+expect 1 "$binary" promote ES/1 --to production --reason "no test was run"
 expect 0 "$binary" promote ES/1 --to production --override --reason "end to end"
 "$binary" score --json --deadline-ms 2000 "$project/examples/signal.json" |
     holds "a model in production speaks" "a['ok'] and (a['arm'], a['model']) == ('ml', 'ES/1') and 0 < a['score'] < 1"
