@@ -349,7 +349,11 @@ const FALL: Fate = Fate::Falls { by: 0.2, from: QUARTER };
 fn a_version_as_good_as_validated_is_seldom_taken_down_and_one_that_broke_soon() {
     let options = EmergencyOptions::default();
     let runs = 12;
-    for (process, lift) in [(Process::INDEPENDENT, 0.05), (Process::ALL[1], 0.08), (Process::ALL[1], 0.15)] {
+    // the last one is right in 43 % of the trades that it takes, of a strategy that wins 35 %
+    let seldom = *Process::ALL.iter().find(|process| process.base_rate < 0.4).unwrap();
+    for (process, lift) in
+        [(Process::INDEPENDENT, 0.05), (Process::ALL[1], 0.08), (Process::ALL[1], 0.15), (seldom, 0.08)]
+    {
         let healthy =
             (0..runs).filter(|seed| year(process, lift, 2000, Fate::Healthy, &options, *seed).is_some()).count();
         // half an alarm a year, and three standard errors of it

@@ -42,7 +42,7 @@ fn print(printer: &mut Printer) {
         "frozen",
     ]);
     for process in Process::ALL.into_iter().chain([Process::HELD_OUT]) {
-        for (lift, reference) in [(0.05, 200), (0.08, 2000), (0.15, 200), (0.15, 2000)] {
+        for (lift, reference) in [(0.08, 2000), (0.15, 200)] {
             for seen in [Seen::Taken, Seen::All] {
                 row(printer, process, lift, reference, seen);
             }

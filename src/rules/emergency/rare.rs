@@ -44,23 +44,30 @@ impl EmergencyOptions {
     }
 
     /// Trades over which an accuracy below the line takes a version down whatever else: the longest window, or as many as a
-    /// version needs that is as good as validated to be so far above it that it seldom falls below. `None` when its
-    /// validated rate leaves no room for the line.
+    /// version needs that is as good as validated to be so far above it that it seldom falls below, also where only the
+    /// trades are closed to which it says yes. `None` when its validated rate leaves no room for the line.
     pub fn line(&self, standard: &Standard) -> Option<usize> {
+        let Standard { right, yes, .. } = standard;
+        let over = |rate: f64, error: f64| {
+            let windows = (self.longest_window..=LONGEST_LINE.max(self.longest_window)).step_by(25);
+            windows.into_iter().find(|trades| self.is_rarely_below(standard, rate, error, *trades as f64))
+        };
+        let worse = if yes.rate < right.rate { yes } else { right };
+        over(worse.rate, worse.error).or_else(|| over(right.rate, right.error))
+    }
+
+    /// Whether a version that is right in the share `rate` of such trades, give or take `error`, is seldom below the line over
+    /// so many of them.
+    fn is_rarely_below(&self, standard: &Standard, rate: f64, error: f64, trades: f64) -> bool {
         let a_year = LINE * self.false_alarms_per_year;
-        let Share { rate, error, .. } = standard.right;
         let pace = standard.pace.max(1.0);
         let room = rate - error - self.min_accuracy;
         let carried = standard.moods.carried;
         // one answer for all trades of a session is the worst case
         let a_trade = rate * (1.0 - rate)
             + standard.moods.common * ((pace - 1.0).max(0.0) + 2.0 * pace * carried / (1.0 - carried));
-        let rare = |trades: &usize| {
-            let n = *trades as f64;
-            let z = room * (n / a_trade).sqrt();
-            room > 0.0 && z > 1.0 && (1.0 + YEAR * pace / n) * z * density(z) <= a_year
-        };
-        (self.longest_window..=LONGEST_LINE.max(self.longest_window)).step_by(25).find(rare)
+        let z = room * (trades / a_trade).sqrt();
+        room > 0.0 && z > 1.0 && (1.0 + YEAR * pace / trades) * z * density(z) <= a_year
     }
 }
 
@@ -72,15 +79,23 @@ pub fn unwatched(options: &EmergencyOptions, standard: Option<&Standard>) -> Vec
         return vec![why.to_owned()];
     };
     let mut missing = Vec::new();
-    if options.line(standard).is_none() && !options.literal {
-        let Share { rate, error, trades } = standard.right;
-        missing.push(format!(
-            "its score was right in {:.1} % of {trades} test trades, give or take {:.1}: that leaves no room above {:.0} % for \
-             a line, so a fall of its accuracy is found only when it is far below that; streak and harm watch it",
+    let no_room = |share: &Share, which: &str| {
+        let Share { rate, error, trades } = share;
+        format!(
+            "its score was right in {:.1} % of {trades} test trades{which}, give or take {:.1}: that leaves no room above \
+             {:.0} % for a line, so a fall of its accuracy is found only when it is far below that; streak and harm watch it",
             100.0 * rate,
             100.0 * error,
             100.0 * options.min_accuracy
-        ));
+        )
+    };
+    match options.line(standard) {
+        _ if options.literal => {}
+        None => missing.push(no_room(&standard.right, "")),
+        Some(line) if !options.is_rarely_below(standard, standard.yes.rate, standard.yes.error, line as f64) => {
+            missing.push(no_room(&standard.yes, " to which it said yes, and few others are closed in production"));
+        }
+        Some(_) => {}
     }
     if standard.wins.is_none() {
         missing.push("its policy took none of its test trades: nothing is known of streaks".to_owned());
@@ -127,22 +142,35 @@ impl<'a> Accuracy<'a> {
         line.into_iter().chain(hasty).reduce(f64::min)
     }
 
-    /// The lowest accuracy over the line's window; `None` while there are too few.
+    /// The lowest accuracy over the line's window; `None` while there are too few. A version is held to the line only as far as
+    /// the trades that are closed leave it room: where those alone are closed to which it says yes, a good version of a
+    /// strategy that seldom wins is right in fewer than half.
     fn below_line(&self, trades: &[Answered], from: usize) -> Option<f64> {
         let (window, fewest) = self.line?;
         // of the first of so many as are kept, older ones are gone: what was right over them is not known any more
         let is_whole = |counted: usize| counted == window || trades.len() < 2 * window;
         let first = (from + 1).saturating_sub(window);
         let leaving = std::iter::repeat_n(None, window).chain(trades.iter().skip(first).map(Some));
-        let mut hits = 0_usize;
-        let accuracies = trades.iter().enumerate().skip(first).zip(leaving).map(|((place, trade), left)| {
+        let (mut hits, mut said) = (0_usize, 0_usize);
+        let counts = trades.iter().enumerate().skip(first).zip(leaving).map(|((place, trade), left)| {
             hits = hits + usize::from(trade.hit) - usize::from(left.is_some_and(|left| left.hit));
-            let counted = (place + 1).min(window);
-            (place, counted, hits as f64 / counted as f64)
+            said = said + usize::from(trade.yes) - usize::from(left.is_some_and(|left| left.yes));
+            (place, (place + 1).min(window), hits, said)
         });
-        let judged =
-            accuracies.filter(|(place, counted, _)| *place >= from && *counted >= fewest && is_whole(*counted));
-        judged.map(|(.., accuracy)| accuracy).reduce(f64::min)
+        let judged = counts.filter(|(place, counted, ..)| *place >= from && *counted >= fewest && is_whole(*counted));
+        let below = judged.filter_map(|(_, counted, hits, said)| {
+            let accuracy = hits as f64 / counted as f64;
+            (accuracy < self.options.min_accuracy && self.has_room(said as f64, counted as f64)).then_some(accuracy)
+        });
+        below.reduce(f64::min)
+    }
+
+    /// Whether `trades`, of which it says yes to `said`, leave a version that is as good as validated room above the line.
+    fn has_room(&self, said: f64, trades: f64) -> bool {
+        let Some((standard, _)) = self.standard else { return true };
+        let (yes, no) = (said / trades, 1.0 - said / trades);
+        let mixed = |of: fn(&Share) -> f64| yes * of(&standard.yes) + no * of(&standard.no);
+        self.options.is_rarely_below(standard, mixed(|share| share.rate), mixed(|share| share.error), trades)
     }
 
     /// The accuracy since the session from which on it is furthest below what was validated, if it is below the line and
