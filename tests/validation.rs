@@ -93,6 +93,34 @@ fn a_strong_planted_signal_passes_every_gate() {
     }
 }
 
+#[test]
+fn a_model_is_judged_where_it_will_say_yes() {
+    let examples = planted(Goal::Profitability, 1, 1600, &STRONG);
+    let class = |report: &Report| match report.evidence.test {
+        Figures::Class(figures) => figures,
+        Figures::Real(_) => unreachable!("a class"),
+    };
+    let (base, stated) = (run(&examples, &quick()), run(&examples, &Options { decision_point: Some(0.8), ..quick() }));
+    let wins = examples.as_slice()[..1280].iter().filter(|row| row.truth == 1.0).count();
+    assert_eq!(class(&base).point, wins as f64 / 1280.0);
+    assert_eq!((class(&stated).point, stated.evidence.point, stated.evidence.lift.is_some()), (0.8, 0.8, true));
+    // the later it says yes, the surer it is and the fewer it finds; what ranks does not care
+    assert!(class(&stated).precision > class(&base).precision && class(&stated).recall < class(&base).recall);
+    assert_eq!(class(&stated).auc, class(&base).auc);
+    assert_ne!(stated.evidence.folds, base.evidence.folds);
+}
+
+/// A model of a strategy that loses with every trade can gain by losing less, and that is said in words.
+#[test]
+fn following_a_model_that_loses_money_is_said_to_lose_money() {
+    let mut rows = planted::rows(1, 1600, &STRONG);
+    assert!(run(&planted::examples(Goal::Profitability, rows.clone()), &quick()).evidence.notes.is_empty());
+    rows.iter_mut().for_each(|row| row.pnl -= 1000.0);
+    let report = run(&planted::examples(Goal::Profitability, rows), &quick());
+    let notes = &report.evidence.notes;
+    assert!(notes.iter().any(|note| note.contains("following the model loses money, -")), "{notes:?}");
+}
+
 /// A model that knows nothing and let only winners pass, judged with them and without.
 #[test]
 fn a_model_that_exists_is_not_judged_on_the_trades_it_chose() {

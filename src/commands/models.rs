@@ -69,7 +69,8 @@ impl Models {
 }
 
 fn describe(models: &[VersionSummary]) -> String {
-    let head = ["version", "state", "kind", "target", "trained", "trades", "test AUC", "test accuracy", "note"];
+    let head =
+        ["version", "state", "kind", "target", "trained", "trades", "test AUC", "yes from", "test accuracy", "note"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for model in models {
         let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
@@ -86,6 +87,7 @@ fn describe(models: &[VersionSummary]) -> String {
             model.created_at.map_or_else(|| "-".to_owned(), |at| format!("{at:.0}")),
             model.training_rows.map_or_else(|| "-".to_owned(), |rows| rows.to_string()),
             terminal::figure(model.metrics.get("test_auc")),
+            terminal::figure(model.metrics.get("decision_point")),
             terminal::figure(model.metrics.get("test_accuracy")),
             note,
         ]);

@@ -112,6 +112,7 @@ fn facts(record: &VersionRecord) -> Vec<Vec<String>> {
         ("version".to_owned(), record.id.to_string()),
         ("kind".to_owned(), record.kind.map_or(record.model.kind(), Kind::name).to_owned()),
         ("target".to_owned(), record.target.to_string()),
+        ("says yes from".to_owned(), format!("a score of {:.4} on", record.question().decision_point)),
         ("trained".to_owned(), record.created_at.to_string()),
         ("parent".to_owned(), record.parent.as_ref().map_or_else(|| "-".to_owned(), VersionId::to_string)),
         ("program".to_owned(), record.code_version.to_string()),

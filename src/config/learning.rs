@@ -78,6 +78,7 @@ pub(super) fn validation(reader: &mut Reader<'_, '_>, training: &Training, polic
         splits,
         strengths: training.strengths.clone(),
         strength: None,
+        decision_point: None,
         policy: policy.trade(),
         looks: Vec::new(),
         effort,

@@ -14,6 +14,8 @@ pub struct Options {
     pub strengths: Vec<f64>,
     /// The strength to validate; `None` takes the one with the lowest loss on the validation part.
     pub strength: Option<f64>,
+    /// Where the score of a class says yes; `None` for the base rate of what a model learnt from.
+    pub decision_point: Option<f64>,
     /// When a trade is taken.
     pub policy: TradePolicy,
     /// Earlier looks at a test part, whose trades may be among those of this one.
@@ -165,6 +167,7 @@ impl Default for Options {
             splits: Splits::default(),
             strengths: vec![0.01, 0.1, 1.0, 10.0, 100.0, 1_000.0, 10_000.0],
             strength: None,
+            decision_point: None,
             policy: TradePolicy { blend_weight: 0.5, trade_threshold: 0.5, sizing: Sizing::UNIT },
             looks: Vec::new(),
             effort: Effort { bootstrap: 200, null: 200, importance: 30, blocks: 16 },

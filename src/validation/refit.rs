@@ -70,6 +70,13 @@ impl From<SplitError> for Missing {
 }
 
 impl Refit<'_> {
+    /// Where a model of `rows` says yes.
+    pub fn point(&self, rows: &[usize]) -> f64 {
+        let goal = self.examples.goal();
+        let stated = self.options.decision_point.filter(|_| goal.is_class());
+        stated.unwrap_or_else(|| goal.point(&self.examples.truth(rows)))
+    }
+
     /// A model of `rows`.
     pub fn fit(&self, rows: &[usize], strength: f64) -> Result<Fitted, NoFit> {
         self.fit_to(rows, &self.examples.truth(rows), strength)
@@ -153,7 +160,7 @@ impl Refit<'_> {
     ) -> Result<CrossValidation, Missing> {
         let goal = self.examples.goal();
         // that of all rows: what a fold leaves over wins the less often, the more often the fold does
-        let point = goal.point(&self.examples.truth(rows));
+        let point = self.point(rows);
         let folds = self.lives(rows)?.purged_k_fold(self.options.splits.folds, self.embargo())?;
         let folds: Vec<Split> = folds.iter().map(|fold| within(rows, fold)).collect();
         let mut result = CrossValidation {
@@ -207,7 +214,7 @@ impl Refit<'_> {
             progress.tick(Stage::WalkForward);
             let scores = self.score(&self.fit(&train, strength)?, &test)?;
             let goal = self.examples.goal();
-            let point = goal.point(&self.examples.truth(&train));
+            let point = self.point(&train);
             walk.steps.extend(goal.hit(&self.examples.truth(&test), &scores, point));
             walk.rows.extend(test);
             walk.scores.extend(scores);

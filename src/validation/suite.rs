@@ -164,6 +164,7 @@ fn gather(refit: &Refit<'_>, subject: Subject<'_>, progress: &mut Progress<'_>) 
             "test part: a model was heard for {heard} of its {offered} trades, which {what}: it chose them, and what it let go has no outcome"
         ));
     }
+    judged.notes.extend(money_lost(&judged.evidence));
     if let Some(rivals) = &subject.rivals {
         judged.rivals = rivals.configurations();
         // their strengths are chosen on what came before the test part, and they are judged on the same trades
@@ -180,6 +181,14 @@ fn gather(refit: &Refit<'_>, subject: Subject<'_>, progress: &mut Progress<'_>) 
 }
 
 /// Judges the model on the test part; the rest of the evidence is left empty.
+/// What is to be said where following the model loses money, whatever it gains over taking every trade.
+fn money_lost(evidence: &Evidence) -> Option<String> {
+    let (policy, every) = (evidence.policy?.total, evidence.every_trade?.total);
+    (policy < 0.0).then(|| {
+        format!("test part: following the model loses money, {policy:.2}; taking every trade made {every:.2}, and that is what it is held against")
+    })
+}
+
 fn judge(
     refit: &Refit<'_>,
     split: &TimeSplit,
@@ -190,7 +199,7 @@ fn judge(
     let (examples, goal) = (refit.examples, refit.examples.goal());
     let (own, scores) = (refit.score(&model, &learnt)?, refit.score(&model, &split.test)?);
     let guess = mean(&examples.truth(&learnt)).unwrap_or_default();
-    let point = goal.point(&examples.truth(&learnt));
+    let point = refit.point(&learnt);
     let figures = |part, rows: &[usize], scores: &[f64], point: f64| {
         let picked: Vec<&Example> = examples.pick(rows).collect();
         Figures::of(goal, &picked, scores, point).ok_or(ValidationError::Figures { part })

@@ -168,7 +168,8 @@ pub fn train(
     }
     check_parts(examples, target, training)?;
     let looks = ledger.looks(&birth.id.symbol, target.name(), kind, None);
-    let options = options(settings, kind, looks);
+    let point = training.decision_point.filter(|_| target.can_speak());
+    let options = Options { decision_point: point, ..options(settings, kind, looks) };
     let recipe = Recipe { kind, target, solver: training.solver, design: settings.features, seed: training.seed };
     let report = validated(&recipe, None, examples, settings, &options, progress)?;
     let asked = keep::Asked { labeller: trades.labeller, decision_point: training.decision_point };
@@ -204,7 +205,8 @@ pub fn revalidate(
     let trades = closed_trades(&record.id.symbol, record.target, first, Some(record), history, settings)?;
     let stored = keep::stored(record, trades.examples.schema()).map_err(TrainError::Stored)?;
     let looks = ledger.looks(&record.id.symbol, record.target.name(), stored.kind, Some(&record.id));
-    let options = Options { strength: Some(stored.strength), ..options(settings, stored.kind, looks) };
+    let (strength, point) = (Some(stored.strength), record.question.map(|question| question.decision_point));
+    let options = Options { strength, decision_point: point, ..options(settings, stored.kind, looks) };
     let (kind, target, seed) = (stored.kind, record.target, record.seed);
     let recipe = Recipe { kind, target, solver: training.solver, design: settings.features, seed };
     let first_new =
