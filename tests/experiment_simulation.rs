@@ -16,10 +16,13 @@ use vigie::{
         Verdict, View,
     },
     stats::{
+        bootstrap::Resampling,
         compare::welch,
         normal,
+        power::Reading,
         ratio::SampleRatio,
-        sequential::{HARM_SHAPE, Plan, wang_tsiatis},
+        sequential::{HARM_SHAPE, Plan, crossing_power, reflection_constant, wang_tsiatis},
+        sharpe::{Day, studentised},
     },
 };
 
@@ -278,7 +281,7 @@ fn intervals_hold_the_truth_as_often_as_they_say() {
                         Measure::PnlPerTaken => per_taken,
                         Measure::Sharpe => sharpe,
                         Measure::Slippage => 0.0,
-                        Measure::DrawdownRatio => continue,
+                        Measure::DrawdownRatio | Measure::SharpeEven | Measure::DrawdownEven => continue,
                     };
                     // tables with a small cell would be named apart, and there are none
                     let name = format!("{}: {:?}, {}", view.view.name(), metric.measure, metric.method);
@@ -497,5 +500,97 @@ fn the_harm_boundary_is_crossed_by_chance_as_often_as_it_says() {
         );
         let error = (alpha * (1.0 - alpha) / n as f64).sqrt();
         assert!((p - alpha).abs() < 3.5 * error, "{p} is not {alpha}");
+    }
+}
+
+/// What of all trades it takes until the alarm at 0.001 when an arm loses the share `lost` of its trades.
+fn until_seen(market: &mut Market, lost: f64, most: usize) -> Option<usize> {
+    let (mut ratio, real) = (SampleRatio::default(), (1.0 - lost) / (2.0 - lost));
+    (1..=most).find(|_| {
+        ratio.add(market.uniform() < real, 0.5);
+        ratio.test().is_some_and(|test| test.p < 0.001)
+    })
+}
+
+#[test]
+fn an_arm_that_loses_a_few_trades_of_a_hundred_is_found_in_the_end() {
+    let n = experiments(5, 200);
+    let mut market = Market::new(NULL, 31);
+    for (lost, most) in [(0.02, 320_000), (0.05, 60_000), (0.1, 15_000)] {
+        let mut trades: Vec<usize> =
+            (0..n).map(|_| until_seen(&mut market, lost, 2 * most).unwrap_or(usize::MAX)).collect();
+        trades.sort_unstable();
+        println!("{:.0} % of an arm lost: found after {} trades at the median", 100.0 * lost, trades[n / 2]);
+        assert!(trades[n / 2] <= most, "{lost}: {}", trades[n / 2]);
+    }
+}
+
+/// Share of tests of `sessions` normal sessions in which an effect of `drift` standard errors at the end is found.
+fn found(market: &mut Market, drift: f64, sessions: usize, n: usize) -> f64 {
+    let plan = Plan::new(sessions, 2).unwrap();
+    let limits: Vec<f64> = (0..=sessions).map(|k| plan.critical(k, 0.05).unwrap_or(f64::INFINITY)).collect();
+    let effect = drift / (sessions as f64).sqrt();
+    let mut hits = 0;
+    for _ in 0..n {
+        let (mut sum, mut squares) = (0.0, 0.0_f64);
+        hits += usize::from((1..=sessions).any(|k| {
+            let difference = effect + market.normal();
+            (sum, squares) = (sum + difference, squares + difference * difference);
+            sum / squares.sqrt() >= limits[k]
+        }));
+    }
+    hits as f64 / n as f64
+}
+
+#[test]
+fn the_power_that_is_told_is_the_share_of_simulated_tests_that_find_the_effect() {
+    let n = experiments(2000, 40_000);
+    let mut market = Market::new(NULL, 37);
+    let (mut worst, mut before) = (0.0_f64, 0.0_f64);
+    for sessions in [20, 60, 100, 250] {
+        for drift in [1.0, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0] {
+            let simulated = found(&mut market, drift, sessions, n);
+            let told = Reading::Sequential.power(drift, sessions as f64, 0.05).unwrap();
+            let known = crossing_power(drift, 0.0, reflection_constant(0.05).unwrap());
+            println!("{sessions} sessions, drift {drift}: simulated {simulated:.3}, told {told:.3}, {known:.3} before");
+            (worst, before) = (worst.max((told - simulated).abs()), before.max((known - simulated).abs()));
+        }
+    }
+    println!("farthest off: {worst:.3}, before {before:.3}");
+    assert!(worst < 0.02 + 1.5 / (n as f64).sqrt(), "{worst}");
+    assert!(before > 0.1, "a variance that is known would do as well: {before}");
+}
+
+#[test]
+fn the_studentised_bootstrap_of_a_sharpe_ratio_holds_its_level() {
+    let n = experiments(150, 2000);
+    let mut market = Market::new(NULL, 41);
+    let resampling = |seed| Resampling { block: 1.0, resamples: if long() { 400 } else { 200 }, seed };
+    for (days, kept) in [(60, 1.0), (100, 1.0), (100, 0.25)] {
+        // 20 signals a day of which one policy takes all and the other four fifths; of the larger arm `kept` would stay
+        let mut inside = 0;
+        for seed in 0..n {
+            let mut arms = [Vec::new(), Vec::new()];
+            for _ in 0..days {
+                let shared = 0.3 * market.normal();
+                for (side, arm) in arms.iter_mut().enumerate() {
+                    let stays = if side == 0 { kept } else { 1.0 };
+                    let signals = if side == 0 { (10.0 / kept) as usize } else { 10 };
+                    let mut day = Day::default();
+                    for _ in 0..signals {
+                        let pnl = 0.1 + shared + market.heavy();
+                        day.pnl += stays * pnl;
+                        day.extra += stays * (1.0 - stays) * pnl * pnl;
+                    }
+                    arm.push(day);
+                }
+            }
+            let interval = studentised(&arms[0], &arms[1], resampling(seed as u64), 0.95).unwrap();
+            inside += usize::from(interval.contains(0.0));
+        }
+        let covered = share(inside, n);
+        shown(&format!("{days} days, {kept} of the larger arm: intervals that hold no difference"), covered);
+        let noise = 3.0 * (0.05 * 0.95 / n as f64).sqrt();
+        assert!((covered.0 - 0.95).abs() <= 0.01 + noise, "{days} {kept}: {covered:?}");
     }
 }

@@ -170,12 +170,12 @@ fn power_and_trades_equal_statsmodels() {
         let (new, old, per_arm) = (number(&case["rates"][0]), number(&case["rates"][1]), number(&case["per_arm"]));
         let spread = two_arms_win_rate(new, old, 1.0, 0.5).unwrap();
         let drift = (new - old) / (spread / (2.0 * per_arm).sqrt());
-        check("power", Reading::FixedHorizon.power(drift, 0.05), &case["power"]);
+        check("power", Reading::FixedHorizon.power(drift, 60.0, 0.05), &case["power"]);
     }
     for case in cases("trades_of_means") {
         let share = 1.0 / (1.0 + number(&case["ratio"]));
         let spread = two_arms(1.0, 1.0, share).unwrap();
-        let trades = Reading::FixedHorizon.trades(number(&case["effect"]), spread, 0.8, 0.05);
+        let trades = Reading::FixedHorizon.trades(number(&case["effect"]), spread, 20.0, 0.8, 0.05);
         // their root is found to about 1e-8 only
         check_to(1e-6, "trades", trades.map(|trades| trades * share), number(&case["first_arm"]));
     }

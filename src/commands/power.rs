@@ -16,24 +16,17 @@ use crate::{
     journal::Reader,
     rules::{
         experiment::{EvidenceMetric, View},
-        outlook::{Amounts, Assumptions, Effects, Length, Outlook, Watched, most_watched, watched},
+        outlook::{Amounts, Assumptions, Effects, Length, Outlook, SESSIONS_PER_WEEK, Watched, most_watched, watched},
         past::Happening,
     },
     stats::cluster::DesignEffect,
     validation::training::History,
 };
 
-/// Sessions of a week.
-const SESSIONS_PER_WEEK: f64 = 5.0;
 /// Gains that are always shown.
 const GAINS: [f64; 3] = [0.03, 0.05, 0.10];
 /// What is assumed where nothing is known: win rate, share of trades let go, signals of a week.
 const UNKNOWN: [f64; 3] = [0.5, 0.3, 100.0];
-
-/// The chance that the formula for a look at every session gives, and what it was in simulated tests: sessions are looked
-/// at one by one, and their variance is estimated. The figures are those of docs/statistics.md.
-const CALLED: f64 = 0.80;
-const SIMULATED: f64 = 0.73;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -131,12 +124,7 @@ impl Power {
 
     fn assumptions(&self, config: &Config, seen: &Seen) -> (Assumptions, Vec<String>) {
         let [win_rate, skipped, per_week] = UNKNOWN;
-        let mut notes = vec![format!(
-            "read at every session a gain is found less often than the formula says: what it calls {:.0} % was {:.0} % in \
-             simulated tests of 100 sessions; plan for more trades",
-            100.0 * CALLED,
-            100.0 * SIMULATED
-        )];
+        let mut notes = Vec::new();
         let mut known = |what: &str, given: Option<f64>, found: Option<f64>, otherwise: f64| {
             given.or(found).unwrap_or_else(|| {
                 notes.push(format!("assumed, since the journal does not tell: {what} {otherwise}"));
@@ -205,7 +193,7 @@ impl Power {
             100.0 * allocation
         ))?;
         tell(format_args!(
-            "found with {:.0} % at an error rate of {:.1} % when read once, and with less when read at every session: see the note;\n\
+            "found with {:.0} % at an error rate of {:.1} %, read once or at every session;\n\
              design effects: paired win rate {:.2}, paired pnl {:.2}, arms 1",
             100.0 * power,
             100.0 * level,

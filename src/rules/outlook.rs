@@ -23,6 +23,9 @@ use crate::{
     },
 };
 
+/// Sessions of a week.
+pub const SESSIONS_PER_WEEK: f64 = 5.0;
+
 /// What is taken for granted.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Assumptions {
@@ -172,11 +175,13 @@ impl Assumptions {
     }
 
     fn length(&self, reading: Reading, view: View, (effect, spread): (f64, f64)) -> Option<Length> {
-        let compared = reading.trades(effect, spread, self.power, self.level)?;
-        let trades = match view {
-            View::Paired => compared / (1.0 - self.allocation),
-            View::Randomised => compared,
+        let compared_share = match view {
+            View::Paired => 1.0 - self.allocation,
+            View::Randomised => 1.0,
         };
+        let per_session = self.per_week / SESSIONS_PER_WEEK * compared_share;
+        let compared = reading.trades(effect, spread, per_session, self.power, self.level)?;
+        let trades = compared / compared_share;
         let weeks = trades / self.per_week;
         weeks.is_finite().then_some(Length { trades: trades.ceil(), weeks })
     }
@@ -320,11 +325,14 @@ mod tests {
         let effects = Effects { paired_win_rate: 2.0, paired_pnl: 1.5 };
         let (plain, correlated) = (assumptions().outlook(0.05), Assumptions { effects, ..assumptions() }.outlook(0.05));
         let ratio = |view, metric| {
-            let trades = |outlook| need(outlook, view, metric).every_session.unwrap().trades;
+            let trades = |outlook| need(outlook, view, metric).once.unwrap().trades;
             trades(&correlated) / trades(&plain)
         };
         assert!((ratio(View::Paired, EvidenceMetric::WinRate) - 2.0).abs() < 0.01);
         assert!((ratio(View::Paired, EvidenceMetric::MeanPnl) - 1.5).abs() < 0.01);
         assert_eq!(ratio(View::Randomised, EvidenceMetric::WinRate), 1.0);
+        // looked at every session it takes less than twice as many: each then tells less, and is held back less
+        let every = |outlook| need(outlook, View::Paired, EvidenceMetric::WinRate).every_session.unwrap().trades;
+        assert!((1.8..2.0).contains(&(every(&correlated) / every(&plain))));
     }
 }

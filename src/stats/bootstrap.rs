@@ -155,6 +155,18 @@ impl Replicates {
         Interval::new(quantile(values, outside)?, quantile(values, 1.0 - outside)?)
     }
 
+    /// The `level`-quantile of the replicates. `None` when more than 5 % of them are undefined.
+    pub fn quantile(&self, level: f64) -> Option<f64> {
+        quantile(self.defined()?, level)
+    }
+
+    /// Another statistic of each resample that was defined.
+    #[must_use]
+    pub fn map(&self, statistic: impl FnMut(f64) -> Option<f64>) -> Self {
+        let values: Vec<f64> = self.values.iter().copied().filter_map(statistic).filter(|x| x.is_finite()).collect();
+        Self { undefined: self.undefined + self.values.len() - values.len(), values, blocks: self.blocks }
+    }
+
     /// Share of the replicates above `threshold`. `None` when more than 5 % of them are undefined.
     pub fn share_above(&self, threshold: f64) -> Option<f64> {
         let values = self.defined()?;

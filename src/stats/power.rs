@@ -9,6 +9,9 @@ use super::{
     sequential::{crossing_power, reflection_constant},
 };
 
+/// A drift beyond which none is looked for: no test of the most sessions that can be planned tells so much.
+const MOST_DRIFT: f64 = 1e4;
+
 /// How an experiment is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reading {
@@ -19,38 +22,57 @@ pub enum Reading {
 }
 
 impl Reading {
-    /// Chance that an effect of `drift` standard errors is found at the two-sided error rate `alpha`, in its own
-    /// direction. `None` unless 0 < `alpha` < 1.
-    pub fn power(self, drift: f64, alpha: f64) -> Option<f64> {
+    /// Chance that an effect of `drift` standard errors at the end of `sessions` is found at the two-sided error rate
+    /// `alpha`, in its own direction. `None` unless 0 < `alpha` < 1 and `sessions` is above 0.
+    pub fn power(self, drift: f64, sessions: f64, alpha: f64) -> Option<f64> {
+        (sessions > 0.0).then_some(())?;
+        self.chance(drift, drift * drift / sessions, alpha)
+    }
+
+    /// The drift that is found with chance `power` by the end of `sessions`. `None` unless 0 < `alpha` < 1 and `alpha` <
+    /// `power` < 1, or when no effect is found so surely in so few sessions.
+    pub fn drift(self, power: f64, sessions: f64, alpha: f64) -> Option<f64> {
+        self.first(power, alpha, |drift| self.power(drift, sessions, alpha))
+    }
+
+    /// The same when each session tells `signal`: the square of the effect in standard errors of one session. The number of
+    /// sessions is then the drift squared over it.
+    pub fn drift_of(self, power: f64, signal: f64, alpha: f64) -> Option<f64> {
+        self.first(power, alpha, |drift| self.chance(drift, signal, alpha))
+    }
+
+    /// Trades after which `effect` is found with chance `power`, when the standard error is `spread` / sqrt(trades) and a
+    /// session has `per_session` of them. `None` as for [`drift_of`](Self::drift_of), or unless `effect` and `spread` are
+    /// above 0.
+    pub fn trades(self, effect: f64, spread: f64, per_session: f64, power: f64, alpha: f64) -> Option<f64> {
+        (effect > 0.0 && spread > 0.0 && per_session > 0.0).then_some(())?;
+        let told = effect / spread;
+        let trades = (self.drift_of(power, told * told * per_session, alpha)? / told).powi(2);
+        trades.is_finite().then_some(trades)
+    }
+
+    fn chance(self, drift: f64, signal: f64, alpha: f64) -> Option<f64> {
         match self {
             Self::FixedHorizon => Some(normal::cdf(drift - two_sided_z(1.0 - alpha)?)),
-            Self::Sequential => Some(crossing_power(drift, reflection_constant(alpha)?)),
+            Self::Sequential => Some(crossing_power(drift, signal, reflection_constant(alpha)?)),
         }
     }
 
-    /// The drift that is found with chance `power`. `None` unless 0 < `alpha` < 1 and `alpha` < `power` < 1.
-    pub fn drift(self, power: f64, alpha: f64) -> Option<f64> {
+    fn first(self, power: f64, alpha: f64, chance: impl Fn(f64) -> Option<f64>) -> Option<f64> {
         (power > alpha && power < 1.0).then_some(())?;
-        match self {
-            Self::FixedHorizon => Some(two_sided_z(1.0 - alpha)? + normal::quantile(power)?),
-            Self::Sequential => {
-                let c = reflection_constant(alpha)?;
-                let (mut low, mut high) = (0.0, c + 9.0);
-                for _ in 0..80 {
-                    let middle = 0.5 * (low + high);
-                    if crossing_power(middle, c) < power { low = middle } else { high = middle }
-                }
-                Some(0.5 * (low + high))
-            }
+        if self == Self::FixedHorizon {
+            return Some(two_sided_z(1.0 - alpha)? + normal::quantile(power)?);
         }
-    }
-
-    /// Trades after which `effect` is found with chance `power`, when the standard error is `spread` / sqrt(trades).
-    /// `None` as for [`drift`](Self::drift), or unless `effect` and `spread` are above 0.
-    pub fn trades(self, effect: f64, spread: f64, power: f64, alpha: f64) -> Option<f64> {
-        (effect > 0.0 && spread > 0.0).then_some(())?;
-        let trades = (self.drift(power, alpha)? * spread / effect).powi(2);
-        trades.is_finite().then_some(trades)
+        let (mut low, mut high) = (0.0, 1.0);
+        while chance(high)? < power {
+            high *= 2.0;
+            (high < MOST_DRIFT).then_some(())?;
+        }
+        for _ in 0..80 {
+            let middle = 0.5 * (low + high);
+            if chance(middle)? < power { low = middle } else { high = middle }
+        }
+        Some(0.5 * (low + high))
     }
 }
 
@@ -84,18 +106,20 @@ mod tests {
     #[test]
     fn three_points_of_win_rate_take_about_4_400_trades_an_arm() {
         let spread = two_arms_win_rate(0.53, 0.50, 1.0, 0.5).unwrap();
-        let trades = Reading::FixedHorizon.trades(0.03, spread, 0.8, 0.05).unwrap();
+        let trades = Reading::FixedHorizon.trades(0.03, spread, 20.0, 0.8, 0.05).unwrap();
         assert!((4_350.0..4_450.0).contains(&(trades / 2.0)), "{trades}");
     }
 
     #[test]
     fn the_trades_asked_for_give_the_power_asked_for() {
         for reading in [Reading::FixedHorizon, Reading::Sequential] {
-            let trades = reading.trades(0.1, 2.0, 0.8, 0.05).unwrap();
-            let power = reading.power(0.1 / (2.0 / trades.sqrt()), 0.05).unwrap();
+            let trades = reading.trades(0.1, 2.0, 20.0, 0.8, 0.05).unwrap();
+            let power = reading.power(0.1 / (2.0 / trades.sqrt()), trades / 20.0, 0.05).unwrap();
             assert!((power - 0.8).abs() < 1e-9, "{reading:?}: {power}");
         }
-        assert_eq!(Reading::Sequential.trades(0.0, 1.0, 0.8, 0.05), None);
-        assert_eq!((Reading::FixedHorizon.drift(1.0, 0.05), two_arms(1.0, 1.0, 1.0)), (None, None));
+        assert_eq!(Reading::Sequential.trades(0.0, 1.0, 20.0, 0.8, 0.05), None);
+        // six sessions prove nothing at 2.5 %, however large the effect
+        assert_eq!(Reading::Sequential.drift(0.8, 6.0, 0.025), None);
+        assert_eq!((Reading::FixedHorizon.drift(1.0, 60.0, 0.05), two_arms(1.0, 1.0, 1.0)), (None, None));
     }
 }

@@ -90,13 +90,28 @@ pub fn reflection_constant(alpha: f64) -> Option<f64> {
     Some(0.5 * (low + high))
 }
 
-/// Chance that a Brownian motion with drift `drift` reaches `c` > 0 within [0, 1]:
-/// Phi(drift - c) + exp(2 c drift) Phi(-drift - c) (Siegmund 1985, formula 3.15).
-pub fn crossing_power(drift: f64, c: f64) -> f64 {
-    if drift > c + 9.0 {
+/// Chance that a test finds, on the boundary `c` > 0 in its own direction, an effect that is worth `drift` standard errors
+/// over all its sessions, when each session tells it by the root of `signal`: `signal` is drift^2 over the sessions.
+///
+/// Dividing by the root of the sum of squares, which grows with the effect, holds z back: with m = `signal` the sum moves
+/// like a Brownian motion with drift d = drift / sqrt(1 + m) and variance s^2 = (1 + m / 2) / (1 + m)^3, which reaches c
+/// within [0, 1] with chance Phi((d - c) / s) + exp(2 c d / s^2) Phi(-(d + c) / s) (Siegmund 1985, formula 3.15; the
+/// delta method for normal sessions). With m = 0 that is the motion of a known variance.
+pub fn crossing_power(drift: f64, signal: f64, c: f64) -> f64 {
+    let grown = 1.0 + signal.max(0.0);
+    let (d, s) = (drift / grown.sqrt(), ((1.0 + 0.5 * signal.max(0.0)) / grown.powi(3)).sqrt());
+    if d > c + 9.0 * s {
         return 1.0; // where the exponential would overflow
     }
-    normal::cdf(drift - c) + (2.0 * c * drift).exp() * normal::cdf(-drift - c)
+    let beyond = normal::cdf(-(d + c) / s);
+    let reflected = if beyond > 0.0 { (2.0 * c * d / (s * s) + beyond.ln()).exp() } else { reflected_far(d, s, c) };
+    (normal::cdf((d - c) / s) + reflected).min(1.0)
+}
+
+/// exp(2 c d / s^2) Phi(-(d + c) / s) where the second underflows: by the tail phi(x) / x of the normal, the exponents add
+/// up to -((d - c) / s)^2 / 2.
+fn reflected_far(d: f64, s: f64, c: f64) -> f64 {
+    phi((d - c) / s) * s / (d + c)
 }
 
 /// The constant C of the one-sided boundary C t^(shape - 1/2) for a z statistic that is looked at when every session
@@ -207,7 +222,11 @@ mod tests {
     #[test]
     fn drift_makes_a_crossing_likelier_and_none_leaves_the_reflection() {
         let c = 2.0;
-        assert!((crossing_power(0.0, c) - 2.0 * normal::cdf(-c)).abs() < 1e-15);
-        assert!(crossing_power(3.0, c) > 0.8 && crossing_power(-3.0, c) < 1e-4);
+        assert!((crossing_power(0.0, 0.0, c) - 2.0 * normal::cdf(-c)).abs() < 1e-15);
+        assert!(crossing_power(3.0, 0.0, c) > 0.8 && crossing_power(-3.0, 0.0, c) < 1e-4);
+        // a session that tells much holds its own z back; where the normal underflows the limit takes over smoothly
+        assert!(crossing_power(3.0, 0.3, c) < crossing_power(3.0, 0.0, c));
+        let far = |signal: f64| crossing_power((signal * 60.0_f64).sqrt(), signal, c);
+        assert!((1..200).all(|n| (0.0..=1.0).contains(&far(f64::from(n) * 0.05))));
     }
 }

@@ -112,7 +112,9 @@ impl Display for Metric {
             Measure::PnlPerSignal => ("pnl/signal", 1.0, 2),
             Measure::PnlPerTaken => ("pnl/trade", 1.0, 2),
             Measure::Sharpe => ("Sharpe", 1.0, 2),
+            Measure::SharpeEven => ("Sharpe, even", 1.0, 2),
             Measure::DrawdownRatio => ("drawdown ratio", 1.0, 2),
+            Measure::DrawdownEven => ("drawdown, even", 1.0, 2),
             Measure::Slippage => ("slippage ticks", 1.0, 2),
         };
         let number = |x: Option<f64>| x.map_or("-".to_owned(), |x| format!("{:.digits$}", scale * x));

@@ -3,17 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::{
-    DAYS_PER_YEAR,
+    arms::{Arms, Stay},
     options::View,
     state::{Assignment, Session, Trade},
 };
 use crate::{
     domain::Arm,
-    rules::routing::Salt,
-    stats::{
-        cluster::{SessionSum, Sums},
-        risk::{max_drawdown, sharpe},
-    },
+    stats::cluster::{SessionSum, Sums},
 };
 
 /// What a policy earned in one session, signal by signal; 0 for one that was not traded.
@@ -57,8 +53,8 @@ pub struct Evidence {
     pub trades: usize,
     /// Every closed session in order.
     pub sessions: Vec<SessionPnl>,
-    /// The same with as many signals of either arm, where chance does not give them equally many.
-    thinned: Option<Vec<SessionPnl>>,
+    /// Where chance does not give the arms equally many signals: with which chance each would stay if it did.
+    stay: Option<Stay>,
 }
 
 impl PolicyFigures {
@@ -110,7 +106,7 @@ impl Evidence {
             win_rate: None,
             trades: sessions.iter().map(|session| session.trades.len()).sum(),
             sessions: Vec::with_capacity(sessions.len()),
-            thinned: None,
+            stay: None,
         };
         for session in sessions {
             let mut pnl = SessionPnl::default();
@@ -119,7 +115,7 @@ impl Evidence {
             }
             evidence.sessions.push(pnl);
         }
-        evidence.thinned = (view == View::Randomised).then(|| thinned(sessions)).flatten();
+        evidence.stay = (view == View::Randomised).then(|| stay(sessions)).flatten();
         (evidence.mean_pnl, evidence.win_rate) = match view {
             View::Paired => (evidence.paired_pnl(), evidence.paired_wins(sessions)),
             View::Randomised => (
@@ -135,48 +131,36 @@ impl Evidence {
         Some(self.ml.win_rate()? - self.baseline.win_rate()?)
     }
 
-    /// The sessions with as many signals of either arm to be expected, for figures that depend on how many there are: a
-    /// Sharpe ratio or a drawdown of fewer signals is worse by that alone. Of the arm that has the larger chance p a
-    /// signal stays with the chance (1 - p) / p, by a hash of its trade id, so both arms get it equally likely. Wherever
-    /// the chance is 1/2, and in the paired view, these are [`sessions`](Self::sessions).
-    pub fn balanced(&self) -> &[SessionPnl] {
-        self.thinned.as_deref().unwrap_or(&self.sessions)
+    /// What Sharpe ratio and drawdown are told from.
+    pub(super) fn arms(&self) -> Arms<'_> {
+        Arms { sessions: &self.sessions, stay: self.stay.as_ref() }
     }
 
-    /// Whether signals had to be left out for that.
-    pub fn is_thinned(&self) -> bool {
-        self.thinned.is_some()
-    }
-
-    /// Daily pnl of the ML policy and of the strategy alone, [`balanced`](Self::balanced).
+    /// Daily pnl of the ML policy and of the strategy alone, from all signals of each.
     pub fn days(&self) -> (Vec<f64>, Vec<f64>) {
-        self.balanced().iter().map(|day| (day.ml.iter().sum::<f64>(), day.baseline.iter().sum::<f64>())).unzip()
+        self.sessions.iter().map(|day| (day.ml.iter().sum::<f64>(), day.baseline.iter().sum::<f64>())).unzip()
     }
 
-    /// Annualised Sharpe ratios of the daily pnl, ML first.
+    /// Annualised Sharpe ratios of the daily pnl from all signals of each policy, ML first. Each has the sign of its money.
     pub fn sharpe(&self) -> [Option<f64>; 2] {
-        let (ml, baseline) = self.days();
-        [sharpe(&ml, DAYS_PER_YEAR), sharpe(&baseline, DAYS_PER_YEAR)]
+        self.arms().sharpe()
     }
 
-    /// Difference of the annualised Sharpe ratios.
+    /// Difference of the annualised Sharpe ratios as they would be if both policies had as many signals.
     pub fn sharpe_gain(&self) -> Option<f64> {
-        let [ml, baseline] = self.sharpe();
+        let [ml, baseline] = self.arms().even_sharpe();
         Some(ml? - baseline?)
     }
 
-    /// Maximum drawdown per signal, ML first.
+    /// Maximum drawdown per signal from all signals of each policy, ML first.
     pub fn drawdowns(&self) -> [Option<f64>; 2] {
-        let drawdown = |side: fn(&SessionPnl) -> &[f64]| {
-            let series: Vec<f64> = self.balanced().iter().flat_map(side).copied().collect();
-            Some(max_drawdown(&series)? / series.len() as f64)
-        };
-        [drawdown(|day| &day.ml), drawdown(|day| &day.baseline)]
+        self.arms().drawdowns()
     }
 
-    /// Drawdown per signal of the ML policy over that of the strategy alone; 1 when neither has any.
+    /// Drawdown per signal of the ML policy over that of the strategy alone, as they would be if both had as many signals; 1
+    /// when neither has any.
     pub fn drawdown_ratio(&self) -> Option<f64> {
-        let [ml, baseline] = self.drawdowns();
+        let [ml, baseline] = self.arms().even_drawdowns();
         ratio(ml?, baseline?)
     }
 
@@ -231,26 +215,22 @@ impl Evidence {
     }
 }
 
-/// [`Evidence::balanced`]; `None` where nothing is to be left out.
-fn thinned(sessions: &[Session]) -> Option<Vec<SessionPnl>> {
+/// Of the arm with the larger chance p a signal would stay with the chance (1 - p) / p, so that both arms get it equally
+/// likely. `None` where all signals stay.
+fn stay(sessions: &[Session]) -> Option<Stay> {
     let random = || sessions.iter().flat_map(|session| &session.trades).filter(|trade| trade.assignment.is_random());
     random().any(|trade| trade.assignment.allocation != 0.5).then_some(())?;
-    // a salt of its own: which signal stays has nothing to do with its arm
-    let salt = Salt::new("balance");
     let session = |session: &Session| {
-        let mut pnl = SessionPnl::default();
+        let mut stay = [Vec::new(), Vec::new()];
         for trade in session.trades.iter().filter(|trade| trade.assignment.is_random()) {
-            let Assignment { trade_id, arm, allocation, .. } = &trade.assignment;
-            let chance = if *arm == Arm::Ml { *allocation } else { 1.0 - allocation };
-            if chance > 0.5 && salt.position(trade_id) >= (1.0 - chance) / chance {
-                continue;
-            }
+            let Assignment { arm, allocation, .. } = trade.assignment;
+            let [ml, baseline] = &mut stay;
             match arm {
-                Arm::Ml => pnl.add_ml(trade.pnl),
-                Arm::Baseline => pnl.add_baseline(trade.pnl),
+                Arm::Ml => ml.push(((1.0 - allocation) / allocation).min(1.0)),
+                Arm::Baseline => baseline.push((allocation / (1.0 - allocation)).min(1.0)),
             }
         }
-        pnl
+        stay
     };
     Some(sessions.iter().map(session).collect())
 }

@@ -6,17 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use rand::{SeedableRng, seq::index};
-use rand_pcg::Pcg64;
 use serde::Serialize;
 
 use super::{
     DAYS_PER_YEAR,
+    arms::{Arms, Stay, risk},
     evidence::{PolicyFigures, SessionPnl, ratio},
-    inference::{
-        blank, compared, drawdown_per_signal, of_counts, paired_block, paired_drawdown, paired_sharpe, slippages,
-        thinned, with_figures,
-    },
+    inference::{blank, compared, drawdown_per_signal, of_counts, slippages, with_figures},
     report::{Horizon, Measure, Metric},
 };
 use crate::{
@@ -27,6 +23,7 @@ use crate::{
         compare::{welch, with_error},
         interval::Comparison,
         risk::sharpe,
+        sharpe::{Day, studentised_apart},
     },
 };
 
@@ -179,34 +176,23 @@ fn slippage(ml: &Side, baseline: &Side, level: f64) -> Metric {
     slippages(level, &of(ml), &of(baseline))
 }
 
-/// Both arms with as many signals each: of the larger one those that a draw by `seed` leaves.
-fn evened(ml: &Side, baseline: &Side, seed: u64) -> [Side; 2] {
-    let most = ml.figures.signals.min(baseline.figures.signals);
-    [ml, baseline].map(|side| {
-        let all: Vec<Traded> = side.all(|trade| Some(*trade));
-        let mut rng = Pcg64::seed_from_u64(seed);
-        let mut kept = index::sample(&mut rng, all.len(), most).into_vec();
-        kept.sort_unstable();
-        Side::new(&kept.into_iter().filter_map(|place| all.get(place).copied()).collect::<Vec<_>>())
-    })
-}
-
 fn arms(ml: &Side, baseline: &Side, options: &ImpactOptions) -> Vec<Metric> {
     let level = options.confidence;
-    // Sharpe ratio and drawdown depend on how many signals there are
-    let [even_ml, even_baseline] = evened(ml, baseline, options.seed);
     let mut days: Vec<TradingDay> = ml.days.keys().chain(baseline.days.keys()).copied().collect();
     days.sort();
     days.dedup();
     let session = |day: &TradingDay| {
-        let ((ml, ml_taken), (baseline, baseline_taken)) = (even_ml.session(day), even_baseline.session(day));
+        let ((ml, ml_taken), (baseline, baseline_taken)) = (ml.session(day), baseline.session(day));
         SessionPnl { ml, baseline, taken: [ml_taken, baseline_taken] }
     };
     let sessions: Vec<SessionPnl> = days.iter().map(session).collect();
-    let (ml_days, baseline_days): (Vec<f64>, Vec<f64>) =
-        sessions.iter().map(|day| (day.ml.iter().sum::<f64>(), day.baseline.iter().sum::<f64>())).unzip();
-    let block = paired_block(&ml_days, &baseline_days);
-    let resampling = Resampling { block, resamples: options.resamples, seed: options.seed };
+    // Sharpe ratio and drawdown depend on how many signals there are
+    let (of_ml, of_baseline) = (ml.figures.signals as f64, baseline.figures.signals as f64);
+    let stays = [(of_baseline / of_ml).min(1.0), (of_ml / of_baseline).min(1.0)];
+    let stay: Option<Stay> = (of_ml != of_baseline && of_ml > 0.0 && of_baseline > 0.0).then(|| {
+        let of_day = |day: &SessionPnl| [vec![stays[0]; day.ml.len()], vec![stays[1]; day.baseline.len()]];
+        sessions.iter().map(of_day).collect()
+    });
     let welch_of = |measure, value: fn(&Traded) -> Option<f64>, figures: [Option<f64>; 2]| {
         let metric = with_figures(blank(measure, Horizon::Fixed, "Welch t"), figures[0], figures[1]);
         compared(metric, welch(&ml.all(value), &baseline.all(value), level))
@@ -220,10 +206,8 @@ fn arms(ml: &Side, baseline: &Side, options: &ImpactOptions) -> Vec<Metric> {
         ),
         welch_of(Measure::PnlPerTaken, |trade| trade.pnl, [ml.figures.per_taken(), baseline.figures.per_taken()]),
     ];
-    let is_thinned = ml.figures.signals != baseline.figures.signals;
-    let risk = paired_sharpe(level, &ml_days, &baseline_days, resampling).into_iter();
-    let risk = risk.chain([paired_drawdown(level, &sessions, resampling)]);
-    metrics.extend(risk.map(|metric| if is_thinned { thinned(metric) } else { metric }));
+    let compared = Arms { sessions: &sessions, stay: stay.as_ref() };
+    metrics.extend(risk(level, compared, options.resamples, options.seed));
     metrics.push(slippage(ml, baseline, level));
     metrics
 }
@@ -268,15 +252,13 @@ fn resamplings(ml: &Side, baseline: &Side, options: &ImpactOptions) -> [Resampli
 fn sharpe_apart(ml: &Side, baseline: &Side, options: &ImpactOptions) -> Metric {
     let (ml_days, baseline_days) = (ml.daily(), baseline.daily());
     let of = |days: &[f64]| sharpe(days, DAYS_PER_YEAR);
-    let metric = with_figures(blank(Measure::Sharpe, Horizon::Fixed, APART), of(&ml_days), of(&baseline_days));
+    let method = "studentised stationary bootstrap over the sessions of each period";
+    let metric = with_figures(blank(Measure::Sharpe, Horizon::Fixed, method), of(&ml_days), of(&baseline_days));
     let [first, second] = resamplings(ml, baseline, options);
-    let replicate = |resampling: Resampling, days: &[f64]| {
-        let pick =
-            |places: &[usize]| of(&places.iter().filter_map(|place| days.get(*place)).copied().collect::<Vec<_>>());
-        resampling.replicate(days.len(), pick)
-    };
-    let both = replicate(first, &ml_days).zip(replicate(second, &baseline_days));
-    let interval = both.and_then(|(a, b)| a.with(&b, |a, b| Some(a - b)).interval(options.confidence));
+    let of_days = |days: &[f64]| days.iter().map(|pnl| Day { pnl: *pnl, extra: 0.0 }).collect::<Vec<_>>();
+    let (ml_days, baseline_days) = (of_days(&ml_days), of_days(&baseline_days));
+    let interval = studentised_apart((&ml_days, first), (&baseline_days, second), options.confidence);
+    let interval = interval.and_then(|interval| interval.times(DAYS_PER_YEAR.sqrt()));
     Metric { interval, ..metric }
 }
 

@@ -1,8 +1,8 @@
 //! The metrics of one view, each with its interval and its test.
 
 use super::{
-    DAYS_PER_YEAR,
-    evidence::{Evidence, PolicyFigures, SessionPnl, ratio},
+    arms::risk,
+    evidence::{Evidence, PolicyFigures, SessionPnl},
     options::{Criteria, EvidenceMetric, View},
     report::{Horizon, Measure, Metric},
     state::Session,
@@ -10,7 +10,6 @@ use super::{
 use crate::{
     domain::Arm,
     stats::{
-        bootstrap::{Resampling, block_length},
         cluster::{SessionSum, Sums},
         compare::{welch, with_error},
         confseq::ConfidenceSequence,
@@ -18,8 +17,7 @@ use crate::{
         interval::Comparison,
         proportion::{Share, fisher_exact, newcombe, smallest_expected, two_proportion_z},
         rank::mann_whitney,
-        risk::{max_drawdown, sharpe},
-        sharpe::sharpe_difference,
+        risk::max_drawdown,
     },
 };
 
@@ -34,8 +32,7 @@ pub(super) fn metrics(criteria: &Criteria, evidence: &Evidence, sessions: &[Sess
     metrics.extend(sequential(criteria, evidence, EvidenceMetric::MeanPnl));
     metrics.push(open_ended(criteria, evidence, criteria.tuned_to));
     metrics.push(per_taken(criteria, evidence));
-    let risk = sharpe_ratios(criteria, evidence).into_iter().chain([drawdown(criteria, evidence)]);
-    metrics.extend(risk.map(|metric| if evidence.is_thinned() { thinned(metric) } else { metric }));
+    metrics.extend(risk(confidence(criteria), evidence.arms(), criteria.options.resamples, criteria.options.seed));
     if evidence.view == View::Randomised {
         metrics.push(slippage(criteria, sessions));
     }
@@ -62,11 +59,6 @@ pub(super) fn blank(measure: Measure, horizon: Horizon, method: &str) -> Metric 
 
 pub(super) fn compared(metric: Metric, comparison: Option<Comparison>) -> Metric {
     Metric { interval: comparison.map(|c| c.interval), p: comparison.map(|c| c.test.p), ..metric }
-}
-
-/// Says that of the larger arm as many signals were left out as make it equal to the smaller.
-pub(super) fn thinned(metric: Metric) -> Metric {
-    Metric { method: format!("{}; the larger arm thinned to the smaller", metric.method), ..metric }
 }
 
 /// Both figures and their difference.
@@ -194,64 +186,10 @@ fn per_taken(criteria: &Criteria, evidence: &Evidence) -> Metric {
     compared(metric, comparison)
 }
 
-fn sharpe_ratios(criteria: &Criteria, evidence: &Evidence) -> [Metric; 2] {
-    let (ml, baseline) = evidence.days();
-    paired_sharpe(confidence(criteria), &ml, &baseline, resampling(criteria, evidence))
-}
-
-/// Of two policies over the same days in the same order, by the closed form and by resampling.
-pub(super) fn paired_sharpe(level: f64, ml: &[f64], baseline: &[f64], resampling: Resampling) -> [Metric; 2] {
-    let of = |days: &[f64]| sharpe(days, DAYS_PER_YEAR);
-    let figures = [of(ml), of(baseline)];
-    let closed_form = blank(Measure::Sharpe, Horizon::Fixed, "Jobson-Korkie with Memmel's correction, paired days");
-    let closed_form = with_figures(closed_form, figures[0], figures[1]);
-    let year = DAYS_PER_YEAR.sqrt();
-    let test = sharpe_difference(ml, baseline, level);
-    let interval = test.and_then(|test| test.interval.times(year));
-    let closed_form = Metric { interval, p: test.map(|test| test.test.p), ..closed_form };
-
-    let resampled = blank(Measure::Sharpe, Horizon::Fixed, "stationary block bootstrap over sessions");
-    let resampled = with_figures(resampled, figures[0], figures[1]);
-    let pick = |days: &[f64], places: &[usize]| -> Vec<f64> {
-        places.iter().filter_map(|place| days.get(*place)).copied().collect()
-    };
-    let gain = |places: &[usize]| Some(of(&pick(ml, places))? - of(&pick(baseline, places))?);
-    let replicates = resampling.replicate(ml.len(), gain);
-    let interval = replicates.and_then(|replicates| replicates.interval(level));
-    [closed_form, Metric { interval, ..resampled }]
-}
-
-fn drawdown(criteria: &Criteria, evidence: &Evidence) -> Metric {
-    paired_drawdown(confidence(criteria), evidence.balanced(), resampling(criteria, evidence))
-}
-
 /// Drawdown per signal of one policy's sessions. `None` without signals.
 pub(super) fn drawdown_per_signal<'a>(sessions: impl Iterator<Item = &'a [f64]>) -> Option<f64> {
     let series: Vec<f64> = sessions.flatten().copied().collect();
     Some(max_drawdown(&series)? / series.len() as f64)
-}
-
-/// Of two policies over the same sessions.
-pub(super) fn paired_drawdown(level: f64, sessions: &[SessionPnl], resampling: Resampling) -> Metric {
-    let metric = blank(Measure::DrawdownRatio, Horizon::Fixed, "stationary block bootstrap over sessions");
-    let both = |places: &[usize]| {
-        let days = || places.iter().filter_map(|place| sessions.get(*place));
-        let ml = drawdown_per_signal(days().map(|day| day.ml.as_slice()));
-        ml.zip(drawdown_per_signal(days().map(|day| day.baseline.as_slice())))
-    };
-    let as_it_was: Vec<usize> = (0..sessions.len()).collect();
-    let found = both(&as_it_was);
-    let n = sessions.len();
-    let ratios = resampling.replicate(n, |places| both(places).and_then(|(a, b)| ratio(a, b)));
-    let excess = resampling.replicate(n, |places| both(places).map(|(ml, baseline)| ml - baseline));
-    Metric {
-        ml: found.map(|(ml, _)| ml),
-        baseline: found.map(|(_, baseline)| baseline),
-        difference: found.and_then(|(ml, baseline)| ratio(ml, baseline)),
-        interval: ratios.and_then(|ratios| ratios.interval(level)),
-        chance_worse: excess.and_then(|excess| excess.share_above(0.0)),
-        ..metric
-    }
 }
 
 fn slippage(criteria: &Criteria, sessions: &[Session]) -> Metric {
@@ -269,18 +207,4 @@ pub(super) fn slippages(level: f64, ml: &[f64], baseline: &[f64]) -> Metric {
     let metric = with_figures(metric, mean(ml), mean(baseline));
     let interval = welch(ml, baseline, level).map(|comparison| comparison.interval);
     Metric { interval, p: mann_whitney(ml, baseline).map(|test| test.p), ..metric }
-}
-
-/// Blocks as long as the daily differences ask for.
-fn resampling(criteria: &Criteria, evidence: &Evidence) -> Resampling {
-    let (ml, baseline) = evidence.days();
-    let (resamples, seed) = (criteria.options.resamples, criteria.options.seed);
-    Resampling { block: paired_block(&ml, &baseline), resamples, seed }
-}
-
-/// Mean length of the blocks in which two policies' days are drawn together.
-pub(super) fn paired_block(ml: &[f64], baseline: &[f64]) -> f64 {
-    let differences: Vec<f64> = ml.iter().zip(baseline).map(|(ml, baseline)| ml - baseline).collect();
-    let of = |days: &[f64]| block_length(days).unwrap_or(1.0);
-    of(&differences).max(of(ml)).max(of(baseline))
 }

@@ -5,6 +5,7 @@
 //! arguments.
 #![deny(clippy::indexing_slicing)]
 
+mod arms;
 mod decide;
 mod display;
 mod evidence;

@@ -28,10 +28,14 @@ pub enum Measure {
     PnlPerSignal,
     /// Mean pnl per trade taken, in account currency.
     PnlPerTaken,
-    /// Sharpe ratio of the daily pnl, annualised.
+    /// Sharpe ratio of the daily pnl, annualised, from all signals.
     Sharpe,
-    /// Maximum drawdown per signal; the difference is the ratio of the two.
+    /// The same as it would be if both policies had as many signals; only where they have not.
+    SharpeEven,
+    /// Maximum drawdown per signal, from all signals; the difference is the ratio of the two.
     DrawdownRatio,
+    /// The same as it would be if both policies had as many signals; only where they have not.
+    DrawdownEven,
     /// Mean slippage, in ticks.
     Slippage,
 }
@@ -202,13 +206,15 @@ fn power(criteria: &Criteria, evidence: &Evidence, reading: Reading) -> Option<P
     // the standard error falls with the root of the sessions
     let to_end = (criteria.plan.sessions() as f64 / closed).sqrt();
     let now = options.min_win_rate_gain / evidence.win_rate?.standard_error()?;
-    let wanted = reading.drift(options.power, options.level)?;
-    let detectable = |sums: Sums| Some(wanted * sums.standard_error()? / to_end);
+    let planned = criteria.plan.sessions() as f64;
+    let wanted = reading.drift_of(options.power, now * now / closed, options.level)?;
+    let by_end = reading.drift(options.power, planned, options.level);
+    let detectable = |sums: Sums| Some(by_end? * sums.standard_error()? / to_end);
     let trades_needed = trades * (wanted / now).powi(2);
     let trades_missing = (trades_needed - trades).max(0.0);
     let line = PowerLine {
         sequential: reading == Reading::Sequential,
-        power_at_end: reading.power(now * to_end, options.level)?,
+        power_at_end: reading.power(now * to_end, planned, options.level)?,
         trades_needed,
         trades_missing,
         weeks_missing: trades_missing / (5.0 * trades / closed),
