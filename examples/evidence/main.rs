@@ -4,18 +4,30 @@
 //! `cargo run --release --example evidence -- [TABLE...] [--runs N]`: all tables, or those named; `--runs` replaces each
 //! table's own number of runs (a small one is the short form).
 
+mod coverage;
 mod emergencies;
 mod gate;
 mod lives;
+mod power;
 mod processes;
 mod table;
+mod untold;
 
 use std::{env, process::ExitCode};
 
 use table::{Printer, Table};
 
 /// Every table: a file each.
-const TABLES: [Table; 5] = [processes::TABLE, emergencies::TABLE, gate::EDGE, gate::NO_EDGE, lives::TABLE];
+const TABLES: [Table; 8] = [
+    processes::TABLE,
+    emergencies::TABLE,
+    gate::EDGE,
+    gate::NO_EDGE,
+    lives::TABLE,
+    power::TABLE,
+    coverage::TABLE,
+    untold::TABLE,
+];
 
 fn main() -> ExitCode {
     let (mut names, mut runs) = (Vec::new(), None);

@@ -26,7 +26,7 @@ impl Reading {
     /// `alpha`, in its own direction. `None` unless 0 < `alpha` < 1 and `sessions` is above 0.
     pub fn power(self, drift: f64, sessions: f64, alpha: f64) -> Option<f64> {
         (sessions > 0.0).then_some(())?;
-        self.chance(drift, drift * drift / sessions, alpha)
+        self.chance(drift, sessions, alpha)
     }
 
     /// The drift that is found with chance `power` by the end of `sessions`. `None` unless 0 < `alpha` < 1 and `alpha` <
@@ -38,7 +38,7 @@ impl Reading {
     /// The same when each session tells `signal`: the square of the effect in standard errors of one session. The number of
     /// sessions is then the drift squared over it.
     pub fn drift_of(self, power: f64, signal: f64, alpha: f64) -> Option<f64> {
-        self.first(power, alpha, |drift| self.chance(drift, signal, alpha))
+        self.first(power, alpha, |drift| self.chance(drift, drift * drift / signal, alpha))
     }
 
     /// Trades after which `effect` is found with chance `power`, when the standard error is `spread` / sqrt(trades) and a
@@ -51,10 +51,10 @@ impl Reading {
         trades.is_finite().then_some(trades)
     }
 
-    fn chance(self, drift: f64, signal: f64, alpha: f64) -> Option<f64> {
+    fn chance(self, drift: f64, sessions: f64, alpha: f64) -> Option<f64> {
         match self {
             Self::FixedHorizon => Some(normal::cdf(drift - two_sided_z(1.0 - alpha)?)),
-            Self::Sequential => Some(crossing_power(drift, signal, reflection_constant(alpha)?)),
+            Self::Sequential => Some(crossing_power(drift, sessions, reflection_constant(alpha)?)),
         }
     }
 

@@ -90,16 +90,30 @@ pub fn reflection_constant(alpha: f64) -> Option<f64> {
     Some(0.5 * (low + high))
 }
 
+/// By how much a boundary is farther away for who looks at whole sessions only, in standard deviations of a session
+/// (Siegmund 1985, chapter X: Chernoff's -zeta(1/2) / sqrt(2 pi)).
+const LOOKS: f64 = 0.583;
+/// What the skewness of z takes from that, as a multiple of the effect of one session in standard errors: fitted to
+/// simulated tests.
+const SKEWNESS: f64 = 1.25;
+
 /// Chance that a test finds, on the boundary `c` > 0 in its own direction, an effect that is worth `drift` standard errors
-/// over all its sessions, when each session tells it by the root of `signal`: `signal` is drift^2 over the sessions.
+/// over its `sessions`. With sessions without number that is the chance of a test whose variance is known.
 ///
-/// Dividing by the root of the sum of squares, which grows with the effect, holds z back: with m = `signal` the sum moves
-/// like a Brownian motion with drift d = drift / sqrt(1 + m) and variance s^2 = (1 + m / 2) / (1 + m)^3, which reaches c
-/// within [0, 1] with chance Phi((d - c) / s) + exp(2 c d / s^2) Phi(-(d + c) / s) (Siegmund 1985, formula 3.15; the
-/// delta method for normal sessions). With m = 0 that is the motion of a known variance.
-pub fn crossing_power(drift: f64, signal: f64, c: f64) -> f64 {
-    let grown = 1.0 + signal.max(0.0);
-    let (d, s) = (drift / grown.sqrt(), ((1.0 + 0.5 * signal.max(0.0)) / grown.powi(3)).sqrt());
+/// Dividing by the root of the sum of squares, which grows with the effect, holds z back: with m = drift^2 / sessions the sum
+/// moves like a Brownian motion with drift d = drift / sqrt(1 + m) and variance s^2 = (1 + m / 2) / (1 + m)^3 (the delta method
+/// for normal sessions), which reaches c within [0, 1] with chance Phi((d - c) / s) + exp(2 c d / s^2) Phi(-(d + c) / s)
+/// (Siegmund 1985, formula 3.15). It is looked at when sessions close, so c is farther away by r s / sqrt(sessions), r =
+/// 0.583 - 1.25 sqrt(m) max(1 - x^2 / 2, -1/2), x = (d - c) / s: the distance of a normal walk, less what the skewness of z makes
+/// of it. Within 0.011 of simulated tests of 20 to 500 normal sessions at 2.5 and 5 %, at 1 % within 0.017 (20 sessions) and 0.008 (from
+/// 27 on); sessions with tails
+/// of Student's t with 4 degrees are found more often than told, by up to 0.08 of 20 sessions and 0.04 of 75.
+pub fn crossing_power(drift: f64, sessions: f64, c: f64) -> f64 {
+    let m = drift * drift / sessions;
+    let (d, s) = (drift / (1.0 + m).sqrt(), ((1.0 + 0.5 * m) / (1.0 + m).powi(3)).sqrt());
+    let x = (d - c) / s;
+    let later = LOOKS - SKEWNESS * m.sqrt() * (1.0 - 0.5 * x * x).max(-0.5);
+    let c = c + later * s / sessions.sqrt();
     if d > c + 9.0 * s {
         return 1.0; // where the exponential would overflow
     }
@@ -222,11 +236,11 @@ mod tests {
     #[test]
     fn drift_makes_a_crossing_likelier_and_none_leaves_the_reflection() {
         let c = 2.0;
-        assert!((crossing_power(0.0, 0.0, c) - 2.0 * normal::cdf(-c)).abs() < 1e-15);
-        assert!(crossing_power(3.0, 0.0, c) > 0.8 && crossing_power(-3.0, 0.0, c) < 1e-4);
+        assert!((crossing_power(0.0, f64::INFINITY, c) - 2.0 * normal::cdf(-c)).abs() < 1e-15);
+        assert!(crossing_power(3.0, f64::INFINITY, c) > 0.8 && crossing_power(-3.0, f64::INFINITY, c) < 1e-4);
         // a session that tells much holds its own z back; where the normal underflows the limit takes over smoothly
-        assert!(crossing_power(3.0, 0.3, c) < crossing_power(3.0, 0.0, c));
-        let far = |signal: f64| crossing_power((signal * 60.0_f64).sqrt(), signal, c);
+        assert!(crossing_power(3.0, 30.0, c) < crossing_power(3.0, f64::INFINITY, c));
+        let far = |signal: f64| crossing_power((signal * 60.0_f64).sqrt(), 60.0, c);
         assert!((1..200).all(|n| (0.0..=1.0).contains(&far(f64::from(n) * 0.05))));
     }
 }
