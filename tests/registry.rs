@@ -6,7 +6,7 @@ mod common;
 use std::process::Command;
 
 use common::{
-    place::{BY_HAND, CONFIG, Place, examples},
+    place::{BY_HAND, CONFIG, Place, examples, model},
     process::{Process, succeed},
 };
 use parquet::{
@@ -14,6 +14,7 @@ use parquet::{
     record::Field,
 };
 use serde_json::{Value, json};
+use vigie::domain::lifecycle::State;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
 const SIGNAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signal.json");
@@ -84,6 +85,20 @@ fn decision_points_tell_their_evidence() {
         phases.contains("linear: GO") && phases.contains("901 more") && phases.contains("2 more trainings"),
         "{phases}"
     );
+}
+
+#[test]
+fn versions_that_were_pushed_to_production_prove_nothing_about_a_portfolio() {
+    let place = Place::with_model(State::Production);
+    let mut other = model().clone();
+    other.id = "NQ/1".parse().unwrap();
+    place.register("NQ/1", other.to_bytes().unwrap(), State::Production);
+    place.file("config.toml", CONFIG);
+    let portfolio = told(&place, &["phases"])["portfolio"].take();
+    assert_eq!((&portfolio["go"], &portfolio["symbols_in_production"]), (&json!(false), &json!(2)), "{portfolio}");
+    assert_eq!(portfolio["proven"], 0);
+    let text = text(&place, &["phases"]);
+    assert!(text.contains("portfolio: NO-GO") && text.contains("NQ/1: "), "{text}");
 }
 
 #[test]

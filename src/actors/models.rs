@@ -16,6 +16,7 @@ use crate::{
     journal::Reader,
     models::{Kind, VersionRecord},
     rules::{
+        portfolio::Portfolio,
         roster::{Roster, Standing},
         serving::Served,
     },
@@ -74,6 +75,18 @@ pub fn roster_until(reader: &Reader, until: Option<Timestamp>) -> Result<Roster,
         }
     }
     Ok(roster)
+}
+
+/// What the events of a journal say about a portfolio.
+///
+/// # Errors
+/// When an event cannot be read.
+pub fn portfolio(reader: &Reader) -> Result<Portfolio, String> {
+    let mut portfolio = Portfolio::default();
+    for stored in reader.events(0).map_err(|error| error.to_string())? {
+        portfolio.apply(&stored.map_err(|error| error.to_string())?.event);
+    }
+    Ok(portfolio)
 }
 
 /// The record of one version, checked.

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{JournalArgs, Outcome, terminal::tell};
 use crate::{
-    actors::{history, learning, models::roster},
+    actors::{history, learning, models},
     config::Config,
     domain::Symbol,
     journal::Reader,
@@ -13,11 +13,9 @@ use crate::{
         Target,
         levels::{Level, Verdict, judge},
     },
+    rules::portfolio::{Held, PORTFOLIO_DAYS, PORTFOLIO_SYMBOLS},
     validation::gather::{clean_trades, closed_trades},
 };
-
-/// Symbols in production from which a portfolio can be thought of.
-const PORTFOLIO_SYMBOLS: usize = 2;
 
 /// Show which levels of models may be trained, GO or NO-GO, with the evidence condition by condition
 ///
@@ -44,11 +42,14 @@ impl Phases {
         let (config, reader) = self.from.reader()?;
         let target = self.target.as_deref().and_then(Target::named).unwrap_or(config.training.target);
         let verdicts = verdicts(&reader, &config, &self.symbol, target).map_err(anyhow::Error::msg)?;
-        let plans = roster(&reader).map_err(anyhow::Error::msg)?.plan();
-        let symbols = plans.values().filter(|plan| plan.production.is_some()).count();
-        let portfolio = symbols >= PORTFOLIO_SYMBOLS;
+        let portfolio = models::portfolio(&reader).map_err(anyhow::Error::msg)?;
+        let (go, held) = (portfolio.go(), portfolio.held());
+        let proven = held.iter().filter(|held| held.counts).count();
         if self.from.json {
-            let portfolio = json!({ "go": portfolio, "symbols_in_production": symbols, "needed": PORTFOLIO_SYMBOLS });
+            let portfolio = json!({
+                "go": go, "symbols_in_production": held.len(), "proven": proven, "needed": PORTFOLIO_SYMBOLS,
+                "needed_days": PORTFOLIO_DAYS, "versions": held,
+            });
             tell(json!({
                 "symbol": self.symbol, "target": target, "levels": verdicts, "allowed": config.training.allow_levels,
                 "portfolio": portfolio, "reinforcement_learning": { "go": false },
@@ -62,13 +63,25 @@ impl Phases {
                 tell("  opened by training.allow_levels")?;
             }
         }
-        let word = if portfolio { "GO" } else { "NO-GO" };
-        tell(format_args!("portfolio: {word}\n  symbols in production: {symbols}, needs >= {PORTFOLIO_SYMBOLS}"))?;
+        tell(format_args!("portfolio: {}", if go { "GO" } else { "NO-GO" }))?;
+        let mark = if go { "met    " } else { "not met" };
+        tell(format_args!(
+            "  {mark}  symbols whose version passed its gates and held production for {PORTFOLIO_DAYS} days: {proven}, needs >= \
+             {PORTFOLIO_SYMBOLS}"
+        ))?;
+        held.iter().try_for_each(|held| tell(format_args!("           {}", in_words(held))))?;
         tell(
             "reinforcement_learning: NO-GO\n  it needs a proven portfolio and a model of the market; neither is there",
         )?;
         Ok(())
     }
+}
+
+fn in_words(held: &Held) -> String {
+    let Held { version, days, overridden, speaks, .. } = held;
+    let past = if *overridden { ", past a gate" } else { "" };
+    let silent = if *speaks { "" } else { ", kept silent" };
+    format!("{version}: {days:.0} days in production{past}{silent}")
 }
 
 fn verdicts(reader: &Reader, config: &Config, symbol: &Symbol, target: Target) -> Result<Vec<Verdict>, String> {

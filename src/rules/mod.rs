@@ -15,6 +15,7 @@ pub mod integrity;
 pub mod monitor;
 pub mod outlook;
 pub mod past;
+pub mod portfolio;
 pub mod promotion;
 pub mod replay;
 pub mod roster;
