@@ -6,6 +6,8 @@ mod trades;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
 use trades::{day, opening, outcome, trade_id};
 use vigie::{
     domain::{
@@ -213,4 +215,62 @@ fn a_test_that_is_over_says_how_it_ended_when_on_whose_word_and_by_which_numbers
     let told = case(&shipped);
     assert_eq!((told.trial, told.ended.unwrap().state), ("holdback", State::Production));
     assert!(told.text.contains("ship: it is better"), "{}", told.text);
+}
+
+#[test]
+fn outcomes_that_are_never_told_make_no_test_futile_that_had_earned_production() {
+    // it can ship only in the last two sessions of its plan, where one untold outcome has it close together with what is beyond
+    let options =
+        Options { min_trades: 8 * (PLANNED - 1), min_sharpe_gain: -1e3, max_drawdown_ratio: 1e3, ..options() };
+    let criteria = Criteria::new(options).unwrap();
+    let mut rng = Pcg64::seed_from_u64(5);
+    let mut beyond = 0;
+    for _ in 0..40 {
+        let mut trials = under_test(Keep::ALL);
+        let mut verdict = None;
+        let mut look = |trials: &mut Trials, today: usize| {
+            let before = trials.test(&version()).unwrap().sessions().len();
+            trials.close_due(day(today), 5);
+            let closed = trials.test(&version()).unwrap().sessions().len();
+            beyond += usize::from(before < PLANNED - 1 && closed > PLANNED);
+            while let Some((_, ruling)) = trials.judge_next(&version(), &criteria, opening(today)) {
+                let over = !matches!(ruling.verdict, Verdict::Continue(_));
+                verdict = verdict.take().or(over.then_some(ruling.verdict));
+            }
+        };
+        for session in 0..PLANNED + 12 {
+            look(&mut trials, session);
+            for n in 0..8 {
+                let (entry, pnl) = entry(session, n);
+                trials.take(opening(session), &News::Scored(Arc::clone(&entry)));
+                if rng.random::<f64>() >= 0.02 {
+                    trials.take(opening(session), &News::Closed(entry, outcome(pnl, 0.0)));
+                }
+            }
+        }
+        // what each session says when it is looked at by itself
+        let test = trials.test(&version()).unwrap();
+        let alone = (1..=PLANNED).find_map(|closed| {
+            let ruling = criteria.decide(&criteria.assess_after(closed, test, opening(PLANNED + 12)));
+            (!matches!(ruling.verdict, Verdict::Continue(_))).then_some(ruling.verdict)
+        });
+        assert_eq!(verdict.as_ref().map(Verdict::name), alone.as_ref().map(Verdict::name));
+        assert!(matches!(verdict, Some(Verdict::Ship(_))), "{verdict:?}");
+    }
+    assert!(beyond >= 5, "sessions beyond the plan closed together with its last ones {beyond} times");
+}
+
+#[test]
+fn what_a_test_says_when_it_is_over_and_when_it_cannot_be_judged_stands_in_the_contract() {
+    let contract = include_str!("../docs/protocol.md");
+    for words in ["| `experiment` | trader |", "| `ended` |", "`test_unjudgeable`", "`test_invalid`", "`step_due`"] {
+        assert!(contract.contains(words), "{words}");
+    }
+    let (mut trials, _) = trade(5, None);
+    trials.take(opening(5), &moved(Transition::ArchiveTest, "futile: x", BTreeMap::new()));
+    let case = Case::of(&trials, &version(), &options(), &Default::default(), opening(6), None).unwrap();
+    let told = serde_json::to_value(case.assess().unwrap()).unwrap();
+    for field in told["ended"].as_object().unwrap().keys() {
+        assert!(contract.contains(&format!("`{field}`")), "{field} of `ended` is not in the contract");
+    }
 }

@@ -191,3 +191,15 @@ fn a_data_hash_can_be_recomputed_elsewhere_and_tells_data_apart() {
         assert!(bad.parse::<DataHash>().is_err(), "{bad}");
     }
 }
+
+#[test]
+fn training_trades_have_won_only_where_the_target_asks_for_a_profit() {
+    let mut record = version();
+    for target in Target::ALL {
+        record.target = target;
+        let asks = matches!(target, Target::Profitability | Target::ConfidenceScore);
+        let said = record.trained_on();
+        assert_eq!(said.ends_with("of them won"), asks, "{said}");
+        assert!(asks || said.contains(target.name()), "{said}");
+    }
+}

@@ -118,7 +118,7 @@ fn facts(record: &VersionRecord) -> Vec<Vec<String>> {
         ("program".to_owned(), record.code_version.to_string()),
         ("seed".to_owned(), record.seed.to_string()),
         ("data hash".to_owned(), record.data_hash.to_string()),
-        ("training trades".to_owned(), format!("{}, {} of them won", span.rows, span.wins)),
+        ("training trades".to_owned(), record.trained_on()),
         ("training span".to_owned(), format!("{} to {}", span.first, span.last)),
         ("columns".to_owned(), record.design.names().collect::<Vec<_>>().join(", ")),
         ("reference of".to_owned(), format!("{} inputs", record.reference.inputs.len())),

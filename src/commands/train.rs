@@ -260,10 +260,7 @@ fn print(job: &Job, product: &Product, record: Option<&VersionRecord>) -> io::Re
         let kind = record.kind.map_or(record.model.kind(), Kind::name);
         let span = record.training;
         tell(format_args!("{version}: {kind} on {}, {} columns", record.target, record.design.width()))?;
-        tell(format_args!(
-            "trained on {} trades, {} of them won, {} to {}",
-            span.rows, span.wins, span.first, span.last
-        ))?;
+        tell(format_args!("trained on {}, {} to {}", record.trained_on(), span.first, span.last))?;
     }
     tell(product.report.to_string().trim_end())?;
     let notes = record.iter().flat_map(|record| &record.warnings);

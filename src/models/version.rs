@@ -243,6 +243,20 @@ impl VersionRecord {
         self.question.unwrap_or_else(|| Question::new(Labeller::bare(self.target), rate))
     }
 
+    /// Its training trades in words, and how many of them were what its target calls yes.
+    pub fn trained_on(&self) -> String {
+        let TrainingSpan { rows, wins, .. } = self.training;
+        match self.target {
+            Target::Profitability | Target::ConfidenceScore => format!("{rows} trades, {wins} of them won"),
+            Target::SignalQuality | Target::SignalStrengthClass => {
+                format!("{rows} trades, {wins} of them labelled yes as {}", self.target)
+            }
+            Target::SignalStrength | Target::Pnl | Target::ExitTiming => {
+                format!("{rows} trades, {wins} of which made money, for {}", self.target)
+            }
+        }
+    }
+
     fn check(&self) -> Result<(), VersionError> {
         let id = || self.id.clone();
         self.model.compile().map_err(|error| VersionError::Model { id: id(), error })?;

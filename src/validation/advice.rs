@@ -2,6 +2,7 @@
 
 use super::{
     check::{Check, Part, counted, gaps},
+    figures::Figures,
     options::Options,
     report::Evidence,
 };
@@ -54,22 +55,11 @@ fn words(check: &Check, evidence: &Evidence, options: &Options) -> String {
                 "{short:.3} short of the goal: better inputs or another kind of model; more trades alone do not raise it"
             )
         }
-        Part::LossSaved if check.value < Some(0.0) => {
-            "its probabilities are worse than a guess: calibrate, regularise or leave it".to_owned()
-        }
-        Part::LossSaved => "its probabilities are no better than a guess".to_owned(),
+        Part::LossSaved => no_loss_saved(check.value < Some(0.0), matches!(evidence.test, Figures::Real(_))).to_owned(),
         Part::SharpeGained => "taking every trade earned more for its risk: another threshold or no model".to_owned(),
         Part::LevelBelow => {
-            let standing = evidence.rivals.as_ref();
-            match standing.and_then(|standing| standing.own.zip(standing.best_below)) {
-                Some((own, below)) if own > below && own > 0.0 => {
-                    format!("{short:.2} short: better than a simpler model, but by less than was asked for")
-                }
-                Some((own, below)) if own <= below => {
-                    format!("{short:.2} short: a simpler model does as well, keep the simpler one")
-                }
-                _ => format!("{short:.2} short: better than a simpler model, and it loses all the same"),
-            }
+            let reached = evidence.rivals.as_ref().and_then(|standing| standing.own.zip(standing.best_below));
+            format!("{short:.2} short: {}", reached.map_or("the simpler models are not defined", below_the_bar))
         }
         Part::Gap => {
             let worst = gaps(evidence).into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
@@ -90,6 +80,26 @@ fn words(check: &Check, evidence: &Evidence, options: &Options) -> String {
         Part::TestTrades | Part::CvDeviation | Part::BootstrapDeviation | Part::PValue => "more trades".to_owned(),
         Part::PrecisionLift | Part::AccuracyLift | Part::CorrelationLift => "more trades".to_owned(),
         Part::Gain | Part::DeflatedSharpe => "more trades".to_owned(),
+    }
+}
+
+/// `worse` than a guess, or as good as one; `amounts` are no probabilities, and their guess is the mean.
+fn no_loss_saved(worse: bool, amounts: bool) -> &'static str {
+    match (worse, amounts) {
+        (true, false) => "its probabilities are worse than a guess: calibrate, regularise or leave it",
+        (false, false) => "its probabilities are no better than a guess",
+        (true, true) => "its amounts are farther off than their mean would be: regularise or leave it",
+        (false, true) => "its amounts are no nearer than their mean would be",
+    }
+}
+
+/// What is true of a model that reached `own` where the best simpler one reached `below`, and less than was asked for.
+fn below_the_bar((own, below): (f64, f64)) -> &'static str {
+    match (own > below, own.max(below) > 0.0) {
+        (true, true) => "better than a simpler model, but by less than was asked for",
+        (true, false) => "better than a simpler model, and it gains nothing all the same",
+        (false, true) => "a simpler model does as well, keep the simpler one",
+        (false, false) => "a simpler model does as well, and neither gains anything",
     }
 }
 
@@ -146,4 +156,33 @@ fn counting(more: f64, condition: String) -> Advice {
         return Advice { help, more_trades: Some(more as usize) };
     }
     Advice { help: "the effect is too small for more trades to be the answer".to_owned(), more_trades: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_simpler_model_does_as_well_only_where_it_does_and_is_kept_only_where_it_gains() {
+        for (own, below, says) in [
+            (1.0, 1.2, "a simpler model does as well, keep the simpler one"),
+            (1.0, 1.0, "a simpler model does as well, keep the simpler one"),
+            (1.2, 1.19, "better than a simpler model, but by less than was asked for"),
+            (-1.0, -2.0, "better than a simpler model, and it gains nothing all the same"),
+            // the simpler one took no trade
+            (-1.0, 0.0, "a simpler model does as well, and neither gains anything"),
+            (0.0, 0.0, "a simpler model does as well, and neither gains anything"),
+        ] {
+            assert_eq!(below_the_bar((own, below)), says, "{own} {below}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_worse_than_a_guess_is_told_so_and_amounts_are_no_probabilities() {
+        for (worse, amounts) in [(true, false), (false, false), (true, true), (false, true)] {
+            let said = no_loss_saved(worse, amounts);
+            assert_eq!(said.contains("worse than") || said.contains("farther off"), worse, "{said}");
+            assert_eq!(said.contains("probabilities"), !amounts, "{said}");
+        }
+    }
 }
