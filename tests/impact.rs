@@ -199,6 +199,7 @@ fn scored(n: usize, arm: Arm, heard: bool, size: f64, share: f64) -> Happening {
         opinions,
         daily_loss_limit: None,
         risk: None,
+        side: None,
         by_echo: false,
     };
     Happening::Scored { at: opening(n), entry: Box::new(entry) }

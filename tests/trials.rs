@@ -78,6 +78,7 @@ fn entry(session: usize, n: usize) -> (Arc<Entry>, f64) {
         opinions,
         daily_loss_limit: None,
         risk: None,
+        side: None,
         by_echo: false,
     };
     // what it lets go loses

@@ -2,7 +2,7 @@
 
 use super::journal::{Unavailable, Written};
 use crate::{
-    domain::TradeId,
+    domain::{TradeId, VersionId},
     journal::Applied,
     protocol::message::{Ack, WireError},
 };
@@ -16,19 +16,36 @@ pub const CONFLICT: &str = "conflict";
 /// # Errors
 /// `retry` when it is not on disk, [`CONFLICT`] when something else is, `out_of_range` when it cannot be written.
 pub fn acknowledgement(written: Written, trade_id: TradeId, echoed: bool) -> Result<Ack, WireError> {
-    let ack = |matched, duplicate| Ack { trade_id: trade_id.clone(), durable: true, matched, duplicate };
+    let ack = |matched, duplicate| Ack {
+        trade_id: trade_id.clone(),
+        durable: true,
+        matched,
+        duplicate,
+        completed: false,
+        silenced: Vec::new(),
+    };
     match written.map_err(|error| retry(&error))?.pop() {
         Some(Applied::Stored { matched, .. }) => Ok(ack(matched.map(|matched| matched || echoed), false)),
         Some(Applied::Duplicate) => Ok(ack(None, true)),
-        Some(Applied::Conflict { .. }) => {
-            let message = format!(
-                "{trade_id}: something else is recorded for this trade, and stays; compare with the broker and correct the trader"
-            );
-            Err(WireError { field: Some("trade_id".to_owned()), ..WireError::new(CONFLICT, message) })
-        }
+        Some(Applied::Conflict { .. }) => Err(conflict(&trade_id, &[])),
         Some(Applied::Unwritable { why }) => Err(WireError::new("out_of_range", why)),
         None => Err(retry(&Unavailable("the answer of the journal was incomplete".to_owned()))),
     }
+}
+
+/// The answer to an outcome or a skip that contradicts what is recorded, and that took `silenced` out of service.
+pub fn conflict(trade_id: &TradeId, silenced: &[VersionId]) -> WireError {
+    let gone = words(silenced);
+    let message = format!(
+        "{trade_id}: something else is recorded for this trade, and stays; compare with the broker and correct the trader{gone}"
+    );
+    WireError { field: Some("trade_id".to_owned()), ..WireError::new(CONFLICT, message) }
+}
+
+/// What the end of a sentence says of versions that were taken out of service.
+pub fn words(silenced: &[VersionId]) -> String {
+    let names: Vec<String> = silenced.iter().map(ToString::to_string).collect();
+    if names.is_empty() { String::new() } else { format!("; it took {} out of service", names.join(", ")) }
 }
 
 /// What is answered when the journal cannot be written now.

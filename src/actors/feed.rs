@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::monitor::MonitorHandle;
 use crate::{
-    domain::{EventKind, Opinion, Outcome, Timestamp, TradeId, snapshot::TrendRegime},
+    domain::{EventKind, Opinion, Outcome, Signal, Timestamp, TradeId, snapshot::TrendRegime},
     rules::{
         desk::{Closing, Desk, Entry},
         trials::News,
@@ -57,6 +57,18 @@ impl Feed {
     /// What the versions made of a signal when it was scored for the first time; nothing when it never was.
     pub fn first(&self, trade_id: &TradeId) -> Vec<Opinion> {
         self.0.desk.borrow().entry(trade_id).map(|entry| entry.opinions.clone()).unwrap_or_default()
+    }
+
+    /// Whether a signal takes the name of another trade, and whether that trade's name was taken before.
+    pub fn reuse(&self, signal: &Signal) -> Option<bool> {
+        let desk = self.0.desk.borrow();
+        desk.is_reuse(signal).then(|| desk.was_reused(&signal.trade_id))
+    }
+
+    /// What is known of a closed trade has changed on disk: who counts its news reads all of it again.
+    pub fn completed(&self) {
+        self.0.lost.set(true);
+        self.ring();
     }
 
     /// A signal was answered at `now` and its record is on its way to the journal.

@@ -133,7 +133,9 @@ impl Gateway {
         let scored = self.0.scorer.call("score", |scorer| scorer.score(request, Some(line.to_vec()), received));
         scored.unwrap_or_else(|| {
             let Signal { trade_id, confidence, .. } = &request.signal;
-            let decision = Decision::baseline(trade_id.clone(), *confidence, None, Reason::InternalError);
+            let is_reuse = self.0.feed.reuse(&request.signal).is_some();
+            let reason = if is_reuse { Reason::TradeIdReused } else { Reason::InternalError };
+            let decision = Decision::baseline(trade_id.clone(), *confidence, None, reason);
             self.record_failure(&decision, &request.signal, line);
             Told { decision, missing: Vec::new() }
         })

@@ -6,6 +6,8 @@
 //! Here is its state and what it publishes; `messages` says what it can be told, `record` takes outcomes, `orders`
 //! carries out what people order, `load` reads the journal for it.
 
+mod contest;
+mod damaged;
 mod judged;
 mod load;
 mod messages;
@@ -27,6 +29,7 @@ use actix::{Context, Handler, MessageResult, Recipient, ResponseFuture};
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
+pub use self::contest::{Contest, stored_instead};
 use self::load::{Folded, fold, lock, told};
 pub use self::messages::{
     Advance, Answer, Done, GuardianStatus, LockNow, ObserveGuardian, Order, PastClosed, RecordOutcome, RecordSkip,
@@ -124,20 +127,23 @@ impl Guardian {
         let unsaved = shared.unsaved.borrow().clone();
         let schema = shared.schema()?;
         let reader = shared.journal.read().await.map_err(|error| error.to_string())?;
-        let folded = tokio::task::spawn_blocking(move || fold(&reader, &schema, &config))
+        let now = shared.clock.now();
+        let folded = tokio::task::spawn_blocking(move || fold(&reader, &schema, &config, now))
             .await
             .map_err(|error| error.to_string())?;
-        let Folded { mut roster, mut emergency, gradual, loaded, unusable, trips } = folded?;
+        let Folded { mut roster, mut emergency, gradual, loaded, unusable, trips, damaged } = folded?;
         for event in &unsaved {
             roster.apply(&event.kind);
             follow(&mut emergency, &roster, &event.kind);
         }
-        let now = shared.clock.now();
         let today = calendar.day_of(now);
         // limits that are stricter than they were may find an emergency in what is past
-        let missed = missed(&roster, &emergency, trips, today);
-        let mut missed: Vec<Event> =
-            consequences(&roster, missed).into_iter().map(|kind| Event { at: now, kind }).collect();
+        let mut missed = missed(&roster, &emergency, trips, today);
+        missed.extend(damaged.trips);
+        let kinds = consequences(&roster, missed).into_iter().chain(damaged.alerts);
+        let mut missed: Vec<Event> = kinds.map(|kind| Event { at: now, kind }).collect();
+        // one that is made anew before they are on disk finds them again
+        missed.retain(|event| !unsaved.iter().any(|before| before.kind == event.kind));
         for event in &missed {
             roster.apply(&event.kind);
             follow(&mut emergency, &roster, &event.kind);

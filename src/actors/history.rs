@@ -215,7 +215,7 @@ pub fn happenings(reader: &Reader, config: &Config) -> Result<Vec<Happening>, St
 pub struct Known {
     /// What was answered each time it was scored, and when, oldest first.
     pub answered: Vec<(Timestamp, Entry)>,
-    /// Whether its outcome is there, readable or not.
+    /// Whether its outcome is there and can be read.
     pub closed: bool,
 }
 
@@ -233,7 +233,8 @@ impl Known {
 pub fn known_of(reader: &Reader, trade_id: &TradeId, config: &Config) -> Result<Known, String> {
     let closed = match reader.outcome(trade_id) {
         Ok(outcome) => outcome.is_some(),
-        Err(StoreError::BadRecord(_)) => true,
+        // what is damaged may be told again
+        Err(StoreError::BadRecord(_)) => false,
         Err(error) => return Err(error.to_string()),
     };
     let mut answered = Vec::new();

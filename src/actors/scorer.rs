@@ -24,7 +24,7 @@ use super::{
 use crate::{
     clock::{Clock, Stopwatch},
     config::Config,
-    domain::{Arm, Decision, Reason, SignalLine, Timestamp},
+    domain::{Arm, Decision, EventKind, Reason, Signal, SignalLine, Timestamp, event::Level},
     features::pipeline::Pipeline,
     journal::{SignalRecord, Source, Write},
     rules::{
@@ -142,11 +142,17 @@ impl Scorer {
         let deadline = request.deadline_us.map_or(config.server.deadline, Duration::from_micros);
         let signal = &request.signal;
         let first = self.shared.feed.first(&signal.trade_id);
+        let reused = self.shared.feed.reuse(signal);
         let mut pipeline = self.shared.pipeline.borrow_mut();
         let mut seen = Vec::new();
         let mut scored = match pipeline.as_mut().map(|pipeline| pipeline.look(signal)) {
             None | Some(Err(_)) => {
                 let reason = Reason::UnknownSymbol;
+                let decision = Decision::baseline(signal.trade_id.clone(), signal.confidence, None, reason);
+                Scored::of(decision, Vec::new())
+            }
+            Some(Ok(_)) if reused.is_some() => {
+                let reason = Reason::TradeIdReused;
                 let decision = Decision::baseline(signal.trade_id.clone(), signal.confidence, None, reason);
                 Scored::of(decision, Vec::new())
             }
@@ -175,6 +181,9 @@ impl Scorer {
             if let Some(guardian) = self.shared.guardian.get() {
                 let tell = |alert| guardian.try_send(Finding::Told(alert)).is_ok();
                 self.shared.stale.borrow_mut().take(&scored, tell);
+                if reused == Some(false) && guardian.try_send(Finding::Told(taken_name(signal))).is_err() {
+                    tracing::warn!(trade_id = signal.trade_id.as_str(), "a trade id came again for another signal");
+                }
             }
             let recorded = record(&self.shared, request, line, &mut scored, seen, now, latency);
             // what is not in the journal would be carried forward here and not after a restart, nor in a training
@@ -185,6 +194,16 @@ impl Scorer {
         }
         Told { decision: scored.decision, missing: scored.missing }
     }
+}
+
+/// The alert that a signal took the name of another trade.
+fn taken_name(signal: &Signal) -> EventKind {
+    let message = format!(
+        "{}: a signal of {} for {} came under the name of another trade; it was answered with the baseline, and its outcome \
+         cannot be told from that trade's: give every signal a name of its own, for ever",
+        signal.trade_id, signal.at, signal.symbol
+    );
+    EventKind::Alert { level: Level::Critical, code: "trade_id_reused".into(), message }
 }
 
 /// Hands the decision to the journal. When it cannot be recorded it is not made: the answer becomes the baseline. Says whether

@@ -67,6 +67,8 @@ pub enum Reason {
     InvalidScore,
     /// A part of the daemon failed on this request and is being made anew.
     InternalError,
+    /// The trade's name is that of an earlier signal with another time, symbol or side.
+    TradeIdReused,
     /// The request itself was at fault; `error` says how.
     InvalidRequest,
     /// The daemon did not answer in time or could not be reached (said by clients, never by the daemon).
@@ -123,7 +125,7 @@ impl Split {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Production,
         Self::AbTest,
         Self::Holdback,
@@ -138,6 +140,7 @@ impl Reason {
         Self::JournalUnavailable,
         Self::InvalidScore,
         Self::InternalError,
+        Self::TradeIdReused,
         Self::InvalidRequest,
         Self::Unreachable,
     ];
@@ -159,6 +162,7 @@ impl Reason {
             Self::JournalUnavailable => "journal_unavailable",
             Self::InvalidScore => "invalid_score",
             Self::InternalError => "internal_error",
+            Self::TradeIdReused => "trade_id_reused",
             Self::InvalidRequest => "invalid_request",
             Self::Unreachable => "unreachable",
         }

@@ -35,6 +35,32 @@ pub struct Outcome {
     pub mfe_bars: Number,
 }
 
+impl Outcome {
+    /// What both tell of the trade together: itself with what `other` says beside it. `None` when they contradict each other in
+    /// any field that both have.
+    pub fn completed_by(&self, other: &Self) -> Option<Self> {
+        fn both<T: PartialEq + Copy>(a: Option<T>, b: Option<T>) -> Result<Option<T>, ()> {
+            if a.is_some() && b.is_some() && a != b { Err(()) } else { Ok(a.or(b)) }
+        }
+        let told = || -> Result<Self, ()> {
+            Ok(Self {
+                exit_at: self.exit_at,
+                entry_price: both(self.entry_price, other.entry_price)?,
+                exit_price: both(self.exit_price, other.exit_price)?,
+                pnl: both(self.pnl, other.pnl)?,
+                slippage_ticks: both(self.slippage_ticks, other.slippage_ticks)?,
+                exit_reason: self.exit_reason.clone(),
+                bars_held: both(self.bars_held, other.bars_held)?,
+                mfe_ticks: both(self.mfe_ticks, other.mfe_ticks)?,
+                mae_ticks: both(self.mae_ticks, other.mae_ticks)?,
+                mfe_bars: both(self.mfe_bars, other.mfe_bars)?,
+            })
+        };
+        let same = self.exit_at == other.exit_at && self.exit_reason == other.exit_reason;
+        same.then(told)?.ok()
+    }
+}
+
 /// A signal that the trader did not take, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

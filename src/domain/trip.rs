@@ -35,6 +35,10 @@ pub enum Blank {
     PnlOutOfRange,
     /// A trade was closed at a time that cannot be.
     ExitOutOfRange,
+    /// Two outcomes of a trade contradict each other.
+    Contradicted,
+    /// The outcome of a trade cannot be read any more.
+    OutcomeDamaged,
     /// The daily limit of the latest signal is no amount.
     DailyLimit,
     /// More trades in a day than can be told apart.
@@ -122,6 +126,8 @@ impl fmt::Display for Blank {
             Self::PnlOfTrade => "a trade was closed without a pnl",
             Self::PnlOutOfRange => "a trade was closed with a pnl beyond guardian.max_trade_pnl",
             Self::ExitOutOfRange => "a trade was closed before its signal or in the future",
+            Self::Contradicted => "two outcomes of a trade contradict each other",
+            Self::OutcomeDamaged => "the outcome of a trade cannot be read any more",
             Self::DailyLimit => "the signal's daily_loss_limit is negative or no number",
             Self::TooManyTrades => "there are more trades in the day than can be told apart",
         })

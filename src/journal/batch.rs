@@ -64,12 +64,13 @@ impl<'t> Batch<'t> {
     pub(super) fn write(&mut self, write: &'t Write) -> Result<Applied, redb::Error> {
         match write {
             Write::Signal(record) if record.source == Source::Live => return Ok(self.live_signal(record)),
-            Write::Signal(_) | Write::Outcome(_) | Write::Trade(..) => self.settle()?,
+            Write::Signal(_) | Write::Outcome(_) | Write::Completion(_) | Write::Trade(..) => self.settle()?,
             Write::Skip(_) | Write::Event(_) | Write::Version { .. } | Write::Checkpoint { .. } => {}
         }
         match write {
             Write::Signal(record) => self.import_signal(record),
             Write::Outcome(record) => self.outcome(record),
+            Write::Completion(record) => self.completion(record),
             Write::Trade(trade) => self.trade(&trade.0, &trade.1),
             Write::Skip(record) => self.skip(record),
             Write::Event(event) => self.event(event),
@@ -157,6 +158,21 @@ impl<'t> Batch<'t> {
             }
             Known::Same => Ok(Applied::Duplicate),
             Known::Other(existing) => Ok(Applied::Conflict { existing }),
+        }
+    }
+
+    fn completion(&mut self, record: &OutcomeRecord) -> Result<Applied, redb::Error> {
+        match self.known_outcome(record)? {
+            Known::Other(existing) => match &*existing {
+                Existing::Outcome(stored)
+                    if stored.record.outcome.completed_by(&record.outcome).as_ref() == Some(&record.outcome) =>
+                {
+                    self.put_outcome(record, stored.matched)
+                }
+                _ => Ok(Applied::Conflict { existing }),
+            },
+            Known::Same => Ok(Applied::Duplicate),
+            Known::No => self.outcome(record),
         }
     }
 
@@ -267,6 +283,8 @@ impl<'t> Batch<'t> {
         for entry in self.signals.range((id, 0)..=(id, u64::MAX))?.rev() {
             let (key, value) = entry?;
             let existing = match codec::decode_signal(id, key.value().1, value.value()) {
+                // a signal that only took the trade's name
+                Ok(stored) if stored.record.took_a_name() => continue,
                 Ok(stored) if stored.signal == *signal => return Ok(Known::Same),
                 Ok(stored) => Existing::Signal(stored),
                 Err(bad) => Existing::Unreadable(bad),
@@ -278,7 +296,8 @@ impl<'t> Batch<'t> {
 
     fn known_outcome(&self, record: &OutcomeRecord) -> Result<Known, redb::Error> {
         Ok(match self.outcome_of(record.trade_id.as_str())? {
-            None => Known::No,
+            // what is damaged may be told again
+            None | Some(Existing::Unreadable(_)) => Known::No,
             Some(Existing::Outcome(stored)) if stored.record.outcome == record.outcome => Known::Same,
             Some(existing) => Known::Other(Box::new(existing)),
         })

@@ -1,7 +1,7 @@
 //! What can be written, and what is read back.
 
 use crate::domain::{
-    Decision, Event, Money, Opinion, Outcome, Signal, SignalLine, Skip, Timestamp, TradeId, VersionId,
+    Decision, Event, Money, Opinion, Outcome, Reason, Signal, SignalLine, Skip, Timestamp, TradeId, VersionId,
 };
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,13 @@ pub struct OutcomeRecord {
     pub outcome: Outcome,
 }
 
+impl SignalRecord {
+    /// Whether the signal came under the name of another trade: it was answered, and is none of that trade.
+    pub fn took_a_name(&self) -> bool {
+        self.decision.as_ref().is_some_and(|decision| decision.reason == Reason::TradeIdReused)
+    }
+}
+
 impl OutcomeRecord {
     /// The closed trade as the strategy alone would have made it: its pnl at the strategy's own size, where `answered` is
     /// what the trader was first told, or, where that is not known, what it says it acted on. Past trades from a file are
@@ -83,8 +90,11 @@ pub enum Write {
     /// [`Applied::Duplicate`], else [`Applied::Conflict`].
     Signal(SignalRecord),
     /// Stored once per trade, known, skipped or not: the money is real. A repeat with the same outcome is
-    /// [`Applied::Duplicate`], with another [`Applied::Conflict`].
+    /// [`Applied::Duplicate`], with another [`Applied::Conflict`]. In the place of one that is damaged it is stored.
     Outcome(Box<OutcomeRecord>),
+    /// Replaces the stored outcome of a trade that it completes: everything that is stored is said again, and something beside
+    /// it. The same as stored is [`Applied::Duplicate`], one that says anything otherwise [`Applied::Conflict`].
+    Completion(Box<OutcomeRecord>),
     /// An imported line, signal and outcome: both or neither. A half that is there and the same is left as it is.
     Trade(Box<(SignalRecord, OutcomeRecord)>),
     /// Stored once per trade; the first words stay. Of a trade that has an outcome it is [`Applied::Conflict`].

@@ -243,6 +243,17 @@ pub struct Ack {
     pub matched: Option<bool>,
     /// Whether the same had been stored before.
     pub duplicate: bool,
+    /// Whether it said what a stored outcome did not, and was added to it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub completed: bool,
+    /// The versions that this outcome took out of service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silenced: Vec<VersionId>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// An error in an answer: a stable code, a sentence, the field at fault when there is one.

@@ -15,7 +15,7 @@ use jiff::SignedDuration;
 use super::answer::Policy;
 use crate::{
     domain::{
-        Arm, Decision, Inputs, Opinion, Outcome, Probability, Reason, Signal, Split, Symbol, Timestamp, TradeId,
+        Arm, Decision, Inputs, Opinion, Outcome, Probability, Reason, Side, Signal, Split, Symbol, Timestamp, TradeId,
         TradingCalendar, TradingDay, VersionId,
     },
     features::Instrument,
@@ -36,6 +36,8 @@ pub struct Entry {
     pub day: TradingDay,
     /// What it would trade; `None` of an echo that names no version.
     pub symbol: Option<Symbol>,
+    /// Which way; `None` of an echo.
+    pub side: Option<Side>,
     /// The strategy's own confidence; `None` also of an echo.
     pub confidence: Option<Probability>,
     /// What the trader was told.
@@ -75,6 +77,8 @@ struct Held {
     /// A later answer to the same signal in which a model was heard, when it was not in the first.
     heard: Option<Arc<Entry>>,
     closed: bool,
+    /// Another signal came under its name.
+    reused: bool,
 }
 
 impl Entry {
@@ -95,6 +99,7 @@ impl Entry {
             at: signal.at,
             day: calendar.day_of(signal.at),
             symbol: Some(signal.symbol.clone()),
+            side: Some(signal.side),
             confidence: signal.confidence,
             decision,
             opinions,
@@ -124,6 +129,7 @@ impl Entry {
             at: exit_at,
             day: calendar.day_of(exit_at),
             symbol: decision.model.as_ref().map(|version| version.symbol.clone()),
+            side: None,
             confidence: None,
             decision: decision.clone(),
             opinions: decision.model.as_ref().zip(share).map(opinion).into_iter().collect(),
@@ -172,6 +178,20 @@ impl Desk {
         held.heard.as_ref().or(held.entry.as_ref())
     }
 
+    /// Whether a signal takes the name of another trade: one that fired at another time, or for another symbol or side. Known as
+    /// long as that trade is remembered.
+    pub fn is_reuse(&self, signal: &Signal) -> bool {
+        let Some(known) = self.entry(&signal.trade_id) else { return false };
+        let other_symbol = known.symbol.as_ref().is_some_and(|symbol| *symbol != signal.symbol);
+        let other_side = known.side.is_some_and(|side| side != signal.side);
+        other_symbol || other_side || (!known.by_echo && known.at != signal.at)
+    }
+
+    /// Whether another signal came under the name of this trade before.
+    pub fn was_reused(&self, trade_id: &TradeId) -> bool {
+        self.trades.get(trade_id).is_some_and(|held| held.reused)
+    }
+
     /// The daily limit of the latest signal that carried one.
     pub fn daily_loss_limit(&self) -> Option<f64> {
         self.daily_loss_limit
@@ -186,10 +206,14 @@ impl Desk {
     /// As [`Desk::open`], of a signal that was answered long ago: what it says of the daily limit has been overtaken.
     pub fn recall(&mut self, now: Timestamp, entry: Entry) -> Option<Arc<Entry>> {
         if let Some(held) = self.trades.get_mut(&entry.trade_id) {
+            held.reused |= entry.decision.reason == Reason::TradeIdReused;
             let heard_before = held.heard.as_ref().or(held.entry.as_ref()).is_some_and(|held| held.speaker().is_some());
             if entry.speaker().is_some() && !heard_before {
                 held.heard = Some(Arc::new(entry));
             }
+            return None;
+        }
+        if entry.decision.reason == Reason::TradeIdReused {
             return None;
         }
         let (trade_id, entry) = (entry.trade_id.clone(), Arc::new(entry));
@@ -220,7 +244,7 @@ impl Desk {
     fn hold(&mut self, now: Timestamp, trade_id: TradeId, entry: Option<Arc<Entry>>, closed: bool) {
         let now = self.by_time.back().map_or(now, |(latest, _)| now.max(*latest));
         self.by_time.push_back((now, trade_id.clone()));
-        self.trades.insert(trade_id, Held { entry, heard: None, closed });
+        self.trades.insert(trade_id, Held { entry, heard: None, closed, reused: false });
         let oldest = now.checked_sub(self.keep).unwrap_or(Timestamp::MIN);
         while self.by_time.front().is_some_and(|(at, _)| *at < oldest || self.trades.len() > MOST_TRADES)
             && let Some((_, trade_id)) = self.by_time.pop_front()
@@ -258,6 +282,7 @@ mod tests {
             at: at(0),
             day,
             symbol,
+            side: None,
             confidence: None,
             decision,
             opinions: vec![],

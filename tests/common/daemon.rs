@@ -139,6 +139,11 @@ impl Trap {
         self.state().panics.push((actor, message, times));
     }
 
+    /// Nothing panics any more.
+    pub fn heal(&self) {
+        self.state().panics.clear();
+    }
+
     /// Panics that have not happened yet.
     pub fn left(&self) -> usize {
         self.state().panics.iter().map(|(_, _, left)| left).sum()

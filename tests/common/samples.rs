@@ -181,6 +181,15 @@ impl Model {
                 }
                 Some(same) => repeat(same),
             },
+            Write::Completion(record) => match self.outcomes.get(&record.trade_id.to_string()) {
+                Some((_, matched, known)) if known.outcome != record.outcome => {
+                    if known.outcome.completed_by(&record.outcome).as_ref() != Some(&record.outcome) {
+                        return Answer::Conflict;
+                    }
+                    self.add_outcome(record, *matched)
+                }
+                _ => self.apply(&Write::Outcome(record.clone())),
+            },
             Write::Trade(trade) => match (self.has_signal(&trade.0), self.has_outcome(&trade.1)) {
                 (Some(false), _) | (_, Some(false)) => Answer::Conflict,
                 (Some(true), Some(true)) => Answer::Duplicate,

@@ -12,13 +12,13 @@ use super::{Gateway, may_operate};
 use crate::{
     actors::{
         acknowledge::{acknowledgement, retry},
-        guardian::PastClosed,
+        guardian::{Contest, PastClosed, stored_instead},
         history,
     },
-    domain::{InvalidLine, TradeId},
-    journal::{Applied, Write},
+    domain::{InvalidLine, Outcome, Timestamp, TradeId},
+    journal::{Applied, StoredOutcome, Write},
     protocol::{
-        message::{Ack, ImportRequest, WireError},
+        message::{Ack, ImportRequest, OutcomeRequest, WireError},
         peer::Peer,
     },
     rules::{credible::check_line, desk::Entry},
@@ -40,6 +40,10 @@ impl Gateway {
         let (at, trade_id, outcome) = (self.0.clock.now(), parsed.signal.trade_id.clone(), parsed.outcome.clone());
         let written = self.0.journal.write(vec![Write::past_trade(parsed, line, at)]).await;
         let is_new = matches!(written.as_deref(), Ok([Applied::Stored { matched: Some(_), .. }]));
+        let instead = written.as_deref().ok().and_then(stored_instead);
+        if let Some((stored, outcome)) = instead.zip(outcome.clone()) {
+            return self.contest(at, trade_id, outcome, stored).await;
+        }
         let ack = acknowledgement(written, trade_id.clone(), false)?;
         let Some(outcome) = outcome else { return Ok(ack) };
         let answered = self.answered_here(&trade_id, is_new).await?;
@@ -50,6 +54,37 @@ impl Gateway {
             }
         }
         Ok(ack)
+    }
+
+    /// An imported outcome of a trade that has another one: as if the trader had told it.
+    async fn contest(
+        &self,
+        at: Timestamp,
+        trade_id: TradeId,
+        outcome: Outcome,
+        stored: Box<StoredOutcome>,
+    ) -> Result<Ack, WireError> {
+        let answered =
+            if self.0.feed.heard(&trade_id).is_some() { Vec::new() } else { self.recalled(&trade_id).await? };
+        let request = OutcomeRequest { trade_id, outcome, decision: None };
+        let contest = Contest { at, request, stored, answered };
+        loop {
+            match self.0.guardian.send(contest.clone()).await {
+                Ok(Some(answer)) => return answer,
+                Ok(None) => sleep(TELL_AGAIN).await,
+                Err(error) => return Err(WireError::new("retry", error.to_string())),
+            }
+        }
+    }
+
+    /// What was answered to the signal of a trade, from the journal.
+    async fn recalled(&self, trade_id: &TradeId) -> Result<Vec<Entry>, WireError> {
+        let reader = self.0.journal.read().await.map_err(|error| retry(&error))?;
+        let (config, trade_id) = (self.0.config.load_full(), trade_id.clone());
+        let known = tokio::task::spawn_blocking(move || history::known_of(&reader, &trade_id, &config));
+        let known = known.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
+        let answered = known.map_err(|error| WireError::new("retry", error))?.answered;
+        Ok(answered.into_iter().map(|(_, entry)| entry).collect())
     }
 
     /// What was answered to the signal of a trade whose outcome was imported, as far as it is not on the desk. `None` when
@@ -65,11 +100,7 @@ impl Gateway {
         if !is_new {
             return Ok(None);
         }
-        let reader = self.0.journal.read().await.map_err(|error| retry(&error))?;
-        let (config, trade_id) = (self.0.config.load_full(), trade_id.clone());
-        let known = tokio::task::spawn_blocking(move || history::known_of(&reader, &trade_id, &config));
-        let known = known.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
-        let answered = known.map_err(|error| WireError::new("retry", error))?.answered;
-        Ok((!answered.is_empty()).then(|| answered.into_iter().map(|(_, entry)| entry).collect()))
+        let answered = self.recalled(trade_id).await?;
+        Ok((!answered.is_empty()).then_some(answered))
     }
 }

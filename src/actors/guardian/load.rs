@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use super::damaged::{Damaged, damaged};
 use crate::{
     actors::{
         history,
         models::{Unusable, served},
     },
     config::Config,
-    domain::{EventKind, VersionId, event::By, trip::Trip},
+    domain::{EventKind, Timestamp, VersionId, event::By, trip::Trip},
     features::row::Schema,
     journal::Reader,
     rules::{emergency::Emergency, gradual::Gradual, past::Past, roster::Roster, serving::Served, watch},
@@ -23,9 +24,11 @@ pub(super) struct Folded {
     pub(super) unusable: Vec<(VersionId, Unusable)>,
     /// The emergencies that the closed trades are by the limits of now.
     pub(super) trips: Vec<Trip>,
+    /// What follows from outcomes that cannot be read.
+    pub(super) damaged: Damaged,
 }
 
-pub(super) fn fold(reader: &Reader, schema: &Schema, config: &Config) -> Result<Folded, String> {
+pub(super) fn fold(reader: &Reader, schema: &Schema, config: &Config, now: Timestamp) -> Result<Folded, String> {
     let (Past { trials, emergency, .. }, trips) = history::past(reader, config)?;
     let roster = trials.roster().clone();
     let mut gradual = BTreeMap::new();
@@ -41,7 +44,8 @@ pub(super) fn fold(reader: &Reader, schema: &Schema, config: &Config) -> Result<
             }
         }
     }
-    Ok(Folded { roster, emergency, gradual, loaded, unusable, trips })
+    let damaged = damaged(reader, &emergency, config, now)?;
+    Ok(Folded { roster, emergency, gradual, loaded, unusable, trips, damaged })
 }
 
 /// The code of the alert about a version that cannot score, and its words.

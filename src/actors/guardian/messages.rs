@@ -24,10 +24,12 @@ pub struct RecordOutcome {
 }
 
 /// What the journal knows of a trade.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Recalled {
     /// Whether its outcome is there.
     pub closed: bool,
+    /// If so, what was answered to its signal.
+    pub answered: Vec<Entry>,
 }
 
 /// A trade of here whose outcome was imported and is on disk. False when the guardian is being made anew and has to be told

@@ -3,15 +3,20 @@
 use actix::{Addr, AsyncContext, Context, Handler, ResponseFuture};
 use tokio::time::sleep;
 
-use super::{Answer, Guardian, PastClosed, RecordOutcome, RecordSkip, SAVE_RETRY, alert, down, messages::Recalled};
+use super::{
+    Answer, Guardian, PastClosed, RecordOutcome, RecordSkip, SAVE_RETRY, alert,
+    contest::{Contest, Settle, stored_instead},
+    down,
+    messages::Recalled,
+};
 use crate::{
     actors::{
-        acknowledge::{CONFLICT, acknowledgement, retry},
+        acknowledge::{CONFLICT, acknowledgement, retry, words},
         history,
         supervision::Shell,
     },
-    domain::{Decision, Event, EventKind, Outcome, Skip, Timestamp, TradeId, event::Level, trip::Trip},
-    journal::{OutcomeRecord, SkipRecord, Source, Write},
+    domain::{Decision, Event, EventKind, Outcome, Skip, Timestamp, TradeId, VersionId, event::Level, trip::Trip},
+    journal::{Applied, OutcomeRecord, SkipRecord, Source, Write},
     protocol::message::{Ack, OutcomeRequest, WireError},
     rules::{
         credible::{Incredible, check},
@@ -25,10 +30,15 @@ impl Guardian {
     /// The rules look at the outcome first. If one trips, what it silences is silent when this returns; the outcome and
     /// what followed from it are on disk together when it is acknowledged. A trade whose outcome is on disk is not judged:
     /// what is told now is a repeat or contradicts, which the journal says.
-    fn outcome(&mut self, request: &OutcomeRequest, recalled: Option<Recalled>) -> ResponseFuture<Answer<Ack>> {
+    fn outcome(
+        &mut self,
+        request: &OutcomeRequest,
+        recalled: Option<Recalled>,
+        address: Addr<Shell<Self>>,
+    ) -> ResponseFuture<Answer<Ack>> {
         let now = self.shared.clock.now();
         let OutcomeRequest { trade_id, outcome, decision } = request;
-        let is_open = !(recalled.is_some_and(|known| known.closed) || self.shared.feed.is_closed(trade_id));
+        let is_open = !(recalled.as_ref().is_some_and(|known| known.closed) || self.shared.feed.is_closed(trade_id));
         if is_open && let Err(why) = self.check(now, trade_id, outcome) {
             return self.refuse(now, trade_id, outcome, &why);
         }
@@ -50,14 +60,24 @@ impl Guardian {
             echo: decision.clone(),
             outcome: outcome.clone(),
         };
-        let acknowledged =
-            self.acknowledge(trade_id.clone(), Write::Outcome(Box::new(record)), echo.is_some(), tripped);
-        let (feed, trade_id, outcome) = (self.shared.feed.clone(), trade_id.clone(), outcome.clone());
+        let (silenced, echoed) = (silenced_by(tripped.iter().map(|event| &event.kind)), echo.is_some());
+        let recorded = self.record(Write::Outcome(Box::new(record)), tripped);
+        let (feed, request, trade_id) = (self.shared.feed.clone(), request.clone(), trade_id.clone());
         Box::pin(async move {
-            let ack = acknowledged.await?;
+            let written = recorded.await?;
+            if let Some(stored) = stored_instead(&written) {
+                let answered = recalled.map(|known| known.answered).unwrap_or_default();
+                let contest = Contest { at: now, request, stored, answered };
+                return address.send(contest).await.ok().flatten().unwrap_or_else(|| Err(down()));
+            }
+            let ack = acknowledgement(Ok(written), trade_id.clone(), echoed)?;
+            let settle = Settle { at: now, trade_id: trade_id.clone(), outcome: request.outcome.clone() };
+            if is_open && address.send(settle).await == Ok(false) {
+                return Err(down());
+            }
             // also of a duplicate: it may be the first time that it is known to be on disk
-            feed.closed(now, &trade_id, outcome);
-            Ok(ack)
+            feed.closed(now, &trade_id, request.outcome);
+            Ok(Ack { silenced, ..ack })
         })
     }
 
@@ -83,7 +103,7 @@ impl Guardian {
 
     /// An outcome that cannot be: nothing of it is recorded. The trade was closed all the same, and nobody knows how, so the
     /// rules that need to know trip.
-    fn refuse(
+    pub(super) fn refuse(
         &mut self,
         now: Timestamp,
         trade_id: &TradeId,
@@ -93,7 +113,8 @@ impl Guardian {
         let trade = self.closed_trade(now, trade_id, outcome);
         let kinds = self.follow_from(self.emergency.unknown(&trade, why.blank()));
         let field = why.field();
-        let message = format!("{field}: {why}; it is not recorded, correct it and send it again");
+        let gone = words(&silenced_by(&kinds));
+        let message = format!("{field}: {why}; it is not recorded, correct it and send it again{gone}");
         alert(&self.shared, Level::Warning, "outcome_refused", format!("{trade_id}: {message}"));
         let silenced = (!kinds.is_empty()).then(|| self.silence(kinds));
         Box::pin(async move {
@@ -115,18 +136,22 @@ impl Guardian {
             let found = found.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
             let found = found.map_err(|error| WireError::new("retry", error))?;
             let now = shared.clock.now();
-            let recalled = Some(Recalled { closed: found.closed });
+            let mut answered: Vec<Entry> = found.answered.into_iter().map(|(_, entry)| entry).collect();
             if !found.closed {
-                found.answered.into_iter().for_each(|(_, entry)| shared.feed.remember(now, entry));
+                answered.drain(..).for_each(|entry| shared.feed.remember(now, entry));
             }
+            let recalled = Some(Recalled { closed: found.closed, answered });
             let sent = address.send(RecordOutcome { request, recalled }).await;
             sent.unwrap_or_else(|error| Err(WireError::new("internal_error", error.to_string())))
         })
     }
 
-    /// Looks at a trade that was closed, and silences what must be. Looking again at the same trade changes nothing.
+    /// Looks at a trade that was closed and whose outcome is not known to be on disk, and silences what must be. Looking again
+    /// at the same outcome changes nothing.
     fn judge(&mut self, now: Timestamp, trade_id: &TradeId, outcome: &Outcome) -> Vec<Event> {
-        let kinds = self.emergencies(now, trade_id, outcome);
+        let trade = self.closed_trade(now, trade_id, outcome);
+        let trips = self.emergency.hear(&self.shared.config.load().guardian, &trade);
+        let kinds = self.follow_from(trips);
         let events: Vec<Event> = kinds.into_iter().map(|kind| Event { at: now, kind }).collect();
         if !events.is_empty() {
             self.take(&events);
@@ -134,20 +159,20 @@ impl Guardian {
         events
     }
 
-    /// The emergencies that a closed trade is, and what follows from them.
+    /// The emergencies that a closed trade is whose outcome is on disk, and what follows from them.
     fn emergencies(&mut self, now: Timestamp, trade_id: &TradeId, outcome: &Outcome) -> Vec<EventKind> {
         let trade = self.closed_trade(now, trade_id, outcome);
         let trips = self.emergency.judge(&self.shared.config.load().guardian, &trade);
         self.follow_from(trips)
     }
 
-    fn closed_trade(&self, now: Timestamp, trade_id: &TradeId, outcome: &Outcome) -> ClosedTrade {
+    pub(super) fn closed_trade(&self, now: Timestamp, trade_id: &TradeId, outcome: &Outcome) -> ClosedTrade {
         let (config, feed) = (self.shared.config.load(), &self.shared.feed);
         let (entry, limit) = (feed.heard(trade_id), feed.daily_loss_limit());
         closed_trade(trade_id, outcome, entry.as_deref(), now, limit, &config.calendar)
     }
 
-    fn follow_from(&self, trips: Vec<Trip>) -> Vec<EventKind> {
+    pub(super) fn follow_from(&self, trips: Vec<Trip>) -> Vec<EventKind> {
         let kinds = consequences(&self.roster, trips);
         for kind in &kinds {
             if let EventKind::Alert { code, message, .. } = kind {
@@ -179,24 +204,23 @@ impl Guardian {
     fn skip(&self, skip: &Skip) -> ResponseFuture<Answer<Ack>> {
         let (now, trade_id) = (self.shared.clock.now(), skip.trade_id.clone());
         let record = SkipRecord { received_at: now, skip: skip.clone() };
-        let acknowledged = self.acknowledge(trade_id.clone(), Write::Skip(record), false, Vec::new());
+        let recorded = self.record(Write::Skip(record), Vec::new());
+        let shared = self.shared.clone();
         let feed = self.shared.feed.clone();
         Box::pin(async move {
-            let ack = acknowledged.await?;
+            let ack = acknowledgement(Ok(recorded.await?), trade_id.clone(), false).inspect_err(|error| {
+                if error.code == CONFLICT {
+                    alert(&shared, Level::Warning, CONFLICT, error.message.clone());
+                }
+            })?;
             feed.skipped(now, &trade_id);
             Ok(ack)
         })
     }
 
-    /// Records `write`, and in the same transaction the events that follow from it and are in force already; answers
-    /// once it is durable. Events that the disk does not take now are written again until it does.
-    fn acknowledge(
-        &self,
-        trade_id: TradeId,
-        write: Write,
-        echoed: bool,
-        events: Vec<Event>,
-    ) -> ResponseFuture<Answer<Ack>> {
+    /// Records `write`, and in the same transaction the events that follow from it and are in force already; says what became
+    /// of it once it is durable. Events that the disk does not take now are written again until it does.
+    pub(super) fn record(&self, write: Write, events: Vec<Event>) -> ResponseFuture<Answer<Vec<Applied>>> {
         let shared = self.shared.clone();
         let before = shared.unsaved.borrow().clone();
         shared.unsaved.borrow_mut().extend(events.iter().cloned());
@@ -205,7 +229,7 @@ impl Guardian {
         // without events it is on its way to the journal before anything else is handled
         let at_once = events.is_empty().then(|| shared.journal.write(writes.clone()));
         Box::pin(async move {
-            let mut written = match at_once {
+            let written = match at_once {
                 Some(written) => written.await,
                 None => {
                     let order_under_way = shared.turn.lock().await;
@@ -215,21 +239,21 @@ impl Guardian {
                 }
             };
             shared.settle(events, written.is_ok());
-            if written.is_ok() {
-                shared.catch_up(&before).await?;
-            }
-            if let Ok(applied) = &mut written {
-                applied.truncate(1);
-            }
-            let answer = acknowledgement(written, trade_id, echoed);
-            if let Err(error) = &answer
-                && error.code == CONFLICT
-            {
-                alert(&shared, Level::Warning, CONFLICT, error.message.clone());
-            }
-            answer
+            let mut applied = written.map_err(|error| retry(&error))?;
+            shared.catch_up(&before).await?;
+            applied.truncate(1);
+            Ok(applied)
         })
     }
+}
+
+/// The versions that `kinds` take out of service.
+pub(super) fn silenced_by<'a>(kinds: impl IntoIterator<Item = &'a EventKind>) -> Vec<VersionId> {
+    let gone = |kind: &EventKind| match kind {
+        EventKind::Moved { version, .. } => Some(version.clone()),
+        _ => None,
+    };
+    kinds.into_iter().filter_map(gone).collect()
 }
 
 impl super::Shared {
@@ -286,7 +310,7 @@ impl Handler<RecordOutcome> for Shell<Guardian> {
         let recorded = self.handle_with(context, "outcome", |guardian| {
             let RecordOutcome { request, recalled } = message;
             let known = recalled.is_some() || guardian.shared.feed.heard(&request.trade_id).is_some();
-            if known { guardian.outcome(&request, recalled) } else { guardian.recall(request, address) }
+            if known { guardian.outcome(&request, recalled, address) } else { guardian.recall(request, address) }
         });
         recorded.unwrap_or_else(|| Box::pin(std::future::ready(Err(down()))))
     }

@@ -27,6 +27,8 @@ use crate::{
 
 /// How long the thread sleeps before it looks whether anybody is left who could give it work.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
+/// Name of the mark that is written when the database was opened again.
+const REOPENED: &str = "reopened";
 /// How long a signal after a quiet time waits: its answer goes out first, where there is one processor for both.
 const BREATH: Duration = Duration::from_millis(2);
 
@@ -248,20 +250,20 @@ impl Writer {
         }
     }
 
-    /// Writes again what a failed commit held. A failed commit may have reached the disk all the same: what did is left
-    /// out.
+    /// Writes again what a failed commit held, and a mark: a disk that took nothing since it failed is not known to be whole. A
+    /// failed commit may have reached the disk all the same: what did is left out.
     fn write_kept(&mut self) -> bool {
         let kept: Vec<Write> = self.kept.drain(..).collect();
-        if kept.is_empty() {
-            return true;
-        }
-        let missing: Vec<Write> = match self.reader() {
+        let mut missing: Vec<Write> = match self.reader() {
             Ok(reader) => kept.into_iter().filter(|write| !is_stored(&reader, write)).collect(),
             Err(_) => kept,
         };
-        if missing.is_empty() || self.apply(&missing).is_ok() {
+        let reopened = self.health.reopened.load(Ordering::Relaxed) + 1;
+        missing.push(Write::Checkpoint { name: REOPENED.to_owned(), bytes: reopened.to_le_bytes().to_vec() });
+        if self.apply(&missing).is_ok() {
             return true;
         }
+        missing.pop();
         self.kept.extend(missing);
         false
     }

@@ -16,6 +16,7 @@
 
 mod latch;
 mod rare;
+mod telling;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,6 +112,9 @@ pub struct Emergency {
     asked: BTreeMap<VersionId, (Question, Option<Standard>)>,
     /// Rising, at most [`DAYS`].
     days: Vec<Day>,
+    /// Outcomes that were heard and are not known to be on disk, as they count now.
+    #[serde(default)]
+    told: BTreeMap<TradeId, ClosedTrade>,
 }
 
 /// What is known of a version.
@@ -206,12 +210,16 @@ impl Emergency {
         self.versions.insert(version.clone(), Standing::Retired);
     }
 
-    /// Takes in a closed trade and gives back every rule that it trips. A version that was neither begun nor retired is
-    /// judged as if it had been begun: better a rule too many than one that was forgotten.
+    /// Takes in a closed trade whose outcome is on disk, and gives back every rule that it trips. A version that was neither
+    /// begun nor retired is judged as if it had been begun: better a rule too many than one that was forgotten.
     pub fn judge(&mut self, options: &EmergencyOptions, trade: &ClosedTrade) -> Vec<Trip> {
-        if self.knows(trade) {
-            return Vec::new();
+        if self.is_told(trade) {
+            return self.settle(options, trade);
         }
+        if self.knows(trade) { Vec::new() } else { self.take_in(options, trade) }
+    }
+
+    fn take_in(&mut self, options: &EmergencyOptions, trade: &ClosedTrade) -> Vec<Trip> {
         let mut breaches = Vec::new();
         for say in self.scored(trade) {
             breaches.extend(self.judge_score(options, trade, &say));

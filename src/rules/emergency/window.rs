@@ -80,6 +80,13 @@ impl<T> Latest<T> {
     fn holds(&self, trade_id: &TradeId) -> bool {
         self.trades.iter().any(|(_, known)| known == trade_id)
     }
+
+    fn forget(&mut self, trade_id: &TradeId) {
+        if let Some(place) = self.trades.iter().position(|(_, known)| known == trade_id) {
+            self.trades.remove(place);
+            self.values.remove(place);
+        }
+    }
 }
 
 impl Window {
@@ -140,6 +147,14 @@ impl Window {
     /// Whether a trade of this name is among them.
     pub(super) fn holds(&self, trade_id: &TradeId) -> bool {
         self.made.holds(trade_id) || self.answers.holds(trade_id) || self.money.holds(trade_id)
+    }
+
+    /// Takes a trade out again. What older trades it displaced does not come back: twice as many are kept as are looked at.
+    pub(super) fn forget(&mut self, trade_id: &TradeId, was_unlabelled: bool) {
+        self.answers.forget(trade_id);
+        self.made.forget(trade_id);
+        self.money.forget(trade_id);
+        self.unlabelled = self.unlabelled.saturating_sub(u64::from(was_unlabelled));
     }
 
     /// Trades that it was heard in, of those that are kept.

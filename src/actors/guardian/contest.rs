@@ -1,0 +1,162 @@
+//! An outcome of a trade whose outcome is on disk already: a repeat, one that says what was missing, or one that
+//! contradicts it.
+
+use actix::{Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
+
+use super::{Answer, Guardian, alert, record::silenced_by};
+use crate::{
+    actors::{
+        acknowledge::{CONFLICT, acknowledgement, conflict, retry},
+        journal::Unavailable,
+        supervision::Shell,
+    },
+    domain::{Event, Outcome, Timestamp, TradeId, event::Level, trip::Blank},
+    journal::{Applied, Existing, OutcomeRecord, Source, StoredOutcome, Write},
+    protocol::message::{Ack, OutcomeRequest},
+    rules::{
+        credible::check,
+        desk::Entry,
+        emergency::ClosedTrade,
+        past::{closed_trade, consequences},
+    },
+};
+
+/// An outcome, and the other one that the journal has of the same trade.
+#[derive(Debug, Clone)]
+pub struct Contest {
+    /// When it was told.
+    pub at: Timestamp,
+    /// As it came.
+    pub request: OutcomeRequest,
+    /// What is stored.
+    pub stored: Box<StoredOutcome>,
+    /// What was answered to the trade's signal, if that is not on the desk.
+    pub answered: Vec<Entry>,
+}
+
+/// The outcome of a trade that was heard is on disk.
+#[derive(Debug, Clone)]
+pub(super) struct Settle {
+    pub(super) at: Timestamp,
+    pub(super) trade_id: TradeId,
+    pub(super) outcome: Outcome,
+}
+
+impl Message for Contest {
+    type Result = Option<Answer<Ack>>;
+}
+
+impl Message for Settle {
+    type Result = bool;
+}
+
+/// The outcome that the journal has of the trade instead of the one that was written.
+pub fn stored_instead(applied: &[Applied]) -> Option<Box<StoredOutcome>> {
+    let Some(Applied::Conflict { existing }) = applied.first() else { return None };
+    if let Existing::Outcome(stored) = &**existing { Some(Box::new(stored.clone())) } else { None }
+}
+
+impl Guardian {
+    fn contest(&mut self, contest: Contest, address: Addr<Shell<Self>>) -> ResponseFuture<Answer<Ack>> {
+        let Contest { at, request: OutcomeRequest { trade_id, outcome: told, decision }, stored, answered } = contest;
+        let StoredOutcome { record: stored, .. } = *stored;
+        let config = self.shared.config.load_full();
+        let heard = answered.iter().find(|entry| entry.speaker().is_some()).or(answered.first());
+        let on_desk = self.shared.feed.heard(&trade_id);
+        let entry = on_desk.as_deref().or(heard);
+        // a past trade passes no judgement
+        let counts = stored.source == Source::Live || entry.is_some();
+        let limit = self.shared.feed.daily_loss_limit();
+        let closed = |outcome: &Outcome| -> ClosedTrade {
+            closed_trade(&trade_id, outcome, entry, stored.received_at, limit, &config.calendar)
+        };
+        let known = closed(&stored.outcome);
+        let mut trips = if counts { self.emergency.settle(&config.guardian, &known) } else { Vec::new() };
+        self.shared.feed.closed(at, &trade_id, stored.outcome.clone());
+        let Some(merged) = stored.outcome.completed_by(&told) else {
+            if known.ml.as_ref().is_some_and(|say| self.emergency.judges(&say.version)) {
+                trips.extend(self.emergency.unknown(&known, Blank::Contradicted));
+            }
+            let kinds = self.follow_from(trips);
+            let error = conflict(&trade_id, &silenced_by(&kinds));
+            alert(&self.shared, Level::Warning, CONFLICT, error.message.clone());
+            let silenced = (!kinds.is_empty()).then(|| self.silence(kinds));
+            return Box::pin(async move {
+                if let Some(silenced) = silenced {
+                    let _it_is_written_until_it_is = silenced.await;
+                }
+                Err(error)
+            });
+        };
+        if merged != stored.outcome {
+            let signal_at = entry.filter(|entry| !entry.by_echo).map(|entry| entry.at);
+            if let Err(why) = check(&merged, signal_at, at, &config.bounds()) {
+                return self.refuse(at, &trade_id, &merged, &why);
+            }
+            if counts {
+                trips.extend(self.emergency.complete(&config.guardian, &known, &closed(&merged)));
+            }
+        }
+        let kinds = self.follow_from(trips);
+        let silenced = silenced_by(&kinds);
+        let events: Vec<Event> = kinds.into_iter().map(|kind| Event { at, kind }).collect();
+        if !events.is_empty() {
+            self.take(&events);
+        }
+        let completed = merged != stored.outcome;
+        let record =
+            OutcomeRecord { received_at: at, outcome: merged.clone(), echo: stored.echo.or(decision), ..stored };
+        let write = if completed { Write::Completion(Box::new(record)) } else { Write::Outcome(Box::new(record)) };
+        let recorded = self.record(write, events);
+        let feed = self.shared.feed.clone();
+        Box::pin(async move {
+            let written = recorded.await?;
+            if stored_instead(&written).is_some() {
+                return Err(retry(&Unavailable(
+                    "another outcome of the trade was recorded at the same time".to_owned(),
+                )));
+            }
+            let ack = acknowledgement(Ok(written), trade_id.clone(), false)?;
+            let _told_if_it_lives = address.send(Settle { at, trade_id, outcome: merged }).await;
+            if completed {
+                feed.completed();
+            }
+            Ok(Ack { completed, silenced, ..ack })
+        })
+    }
+
+    /// What is on disk counts from now on, whatever was told of the trade meanwhile. False when something followed from that and
+    /// is not on disk.
+    fn settle(&mut self, settle: &Settle) -> ResponseFuture<bool> {
+        let Settle { at, trade_id, outcome } = settle;
+        let trade = self.closed_trade(*at, trade_id, outcome);
+        let trips = self.emergency.settle(&self.shared.config.load().guardian, &trade);
+        let kinds = consequences(&self.roster, trips);
+        if kinds.is_empty() { Box::pin(std::future::ready(true)) } else { self.silence(kinds) }
+    }
+}
+
+impl Handler<Contest> for Shell<Guardian> {
+    type Result = ResponseFuture<Option<Answer<Ack>>>;
+
+    fn handle(&mut self, message: Contest, context: &mut Context<Self>) -> Self::Result {
+        let address = context.address();
+        let contested = self.handle_with(context, "contest", |guardian| guardian.contest(message, address));
+        Box::pin(async move {
+            match contested {
+                Some(contested) => Some(contested.await),
+                None => None,
+            }
+        })
+    }
+}
+
+impl Handler<Settle> for Shell<Guardian> {
+    type Result = ResponseFuture<bool>;
+
+    fn handle(&mut self, message: Settle, context: &mut Context<Self>) -> Self::Result {
+        // one that is made anew has it from the journal
+        let settled = self.handle_with(context, "settle", |guardian| guardian.settle(&message));
+        settled.unwrap_or_else(|| Box::pin(std::future::ready(true)))
+    }
+}

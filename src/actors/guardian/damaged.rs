@@ -1,0 +1,101 @@
+//! Outcomes in the journal that cannot be read any more: each is named once, and is a rule that cannot be evaluated.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    actors::history,
+    config::Config,
+    domain::{
+        EventKind, Outcome, Timestamp, TradeId,
+        event::Level,
+        trip::{Blank, Trip},
+    },
+    journal::{BadRecord, Reader, StoreError},
+    rules::{emergency::Emergency, past::closed_trade},
+};
+
+/// Code of the alert.
+const OUTCOME_DAMAGED: &str = "outcome_damaged";
+
+/// What follows from damaged outcomes that nobody was told of.
+#[derive(Debug, Default)]
+pub(super) struct Damaged {
+    pub(super) trips: Vec<Trip>,
+    pub(super) alerts: Vec<EventKind>,
+}
+
+pub(super) fn damaged(
+    reader: &Reader,
+    emergency: &Emergency,
+    config: &Config,
+    now: Timestamp,
+) -> Result<Damaged, String> {
+    let mut found: Vec<BadRecord> = Vec::new();
+    for stored in reader.outcomes().map_err(|error| error.to_string())? {
+        match stored {
+            Err(StoreError::BadRecord(bad)) => found.push(bad),
+            Err(error) => return Err(error.to_string()),
+            Ok(_) => {}
+        }
+    }
+    let mut damaged = Damaged::default();
+    if found.is_empty() {
+        return Ok(damaged);
+    }
+    let mut told: BTreeSet<String> = BTreeSet::new();
+    for stored in reader.events(0).map_err(|error| error.to_string())?.flatten() {
+        if let EventKind::Alert { code, message, .. } = stored.event.kind
+            && &*code == OUTCOME_DAMAGED
+            && let Some((trade, _)) = message.split_once(": ")
+        {
+            told.insert(trade.to_owned());
+        }
+    }
+    for bad in found.into_iter().filter(|bad| !told.contains(&bad.key)) {
+        let message = format!(
+            "{}: its outcome cannot be read any more ({}) and counts for nothing: look it up at the broker and send it again",
+            bad.key, bad.what
+        );
+        damaged.alerts.push(EventKind::Alert { level: Level::Critical, code: OUTCOME_DAMAGED.into(), message });
+        if let Ok(trade_id) = TradeId::new(bad.key) {
+            damaged.trips.extend(trips(reader, emergency, config, now, &trade_id)?);
+        }
+    }
+    Ok(damaged)
+}
+
+/// The rules that cannot be evaluated without the outcome of a trade: those of the model that was heard in it, and the day's
+/// loss if it may be one of today.
+fn trips(
+    reader: &Reader,
+    emergency: &Emergency,
+    config: &Config,
+    now: Timestamp,
+    trade_id: &TradeId,
+) -> Result<Vec<Trip>, String> {
+    let answered = history::known_of(reader, trade_id, config)?.answered;
+    let is_signal_known = reader.signals_of(trade_id).map_err(|error| error.to_string())?.next().is_some();
+    if answered.is_empty() && is_signal_known {
+        // a past trade passes no judgement
+        return Ok(Vec::new());
+    }
+    let heard = answered.iter().map(|(_, entry)| entry).find(|entry| entry.speaker().is_some());
+    let entry = heard.or(answered.first().map(|(_, entry)| entry));
+    let outcome = Outcome {
+        exit_at: entry.map_or(now, |entry| entry.at),
+        entry_price: None,
+        exit_price: None,
+        pnl: None,
+        slippage_ticks: None,
+        exit_reason: "unknown".into(),
+        bars_held: None,
+        mfe_ticks: None,
+        mae_ticks: None,
+        mfe_bars: None,
+    };
+    let trade = closed_trade(trade_id, &outcome, entry, now, None, &config.calendar);
+    let today = config.calendar.day_of(now);
+    let mut trips = emergency.unknown(&trade, Blank::OutcomeDamaged);
+    trips.retain(|trip| trip.version.is_some() || trip.day >= today);
+    Ok(trips)
+}

@@ -1,0 +1,217 @@
+//! What an outcome that is acknowledged means: it was judged as it is stored, whatever was told before or instead of it.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
+
+mod common;
+
+use common::{
+    daemon::{Daemon, Setup, Trap},
+    place::{CONFIG, Place},
+    wait::until,
+    wire::{FEATURES, Wire, arm_of, baseline, ml},
+};
+use redb::{ReadableTable, TableDefinition};
+use serde_json::{Value, json};
+use vigie::{actors::daemon::Time, domain::lifecycle::State};
+
+/// Rules that trip soon, and nothing but them.
+const LIMITS: &str = "[guardian]\nliteral = true\nmin_accuracy = 0\nmax_loss_streak = 10\ndaily_loss_limit = 1000\ndaily_loss_factor = 2\n\
+    [lifecycle]\nautomatic = false\n[monitor]\nwindow = 5000\n[health]\nmin_trades = 5000\nscore_psi = 10\nvariance_factor = 1000\n";
+
+fn setup(trap: &Trap) -> Setup {
+    let config =
+        format!("{}supervision.max_restarts = 100\n{LIMITS}", CONFIG.replace("retry_ms = 10", "retry_ms = 50"));
+    Setup { config, time: Time::Event, trap: trap.clone(), ..Setup::default() }
+}
+
+/// Noon in Chicago on the `n`-th day of 2025 and later, and `minute` minutes.
+fn at(n: i64, minute: i64) -> String {
+    let start: jiff::Timestamp = "2025-01-01T18:00:00Z".parse().unwrap();
+    (start + jiff::SignedDuration::from_mins(24 * 60 * n + minute)).to_string()
+}
+
+fn signal(at: &str, id: &str) -> Value {
+    let features: Value = serde_json::from_str(FEATURES).unwrap();
+    json!({ "type": "score", "trade_id": id, "at": at, "symbol": "ES", "side": "long", "confidence": 0.6, "features": features })
+}
+
+fn score(at: &str, id: &str) -> String {
+    signal(at, id).to_string()
+}
+
+fn outcome(at: &str, id: &str, pnl: Option<f64>) -> String {
+    let metrics = json!({ "exit_at": at, "pnl": pnl, "exit_reason": "signal" });
+    json!({ "type": "outcome", "trade_id": id, "outcome_metrics": metrics }).to_string()
+}
+
+fn code(answer: &Value) -> &str {
+    answer["error"]["code"].as_str().unwrap_or("none")
+}
+
+fn day_pnl(wire: &mut Wire) -> Option<f64> {
+    wire.status()["guardian"]["day_pnl"].as_f64()
+}
+
+#[test]
+fn a_trade_id_that_comes_again_hears_no_model_and_a_loss_under_it_silences() {
+    for restarted in [false, true] {
+        let place = Place::with_model(State::Production);
+        let mut daemon = Daemon::start_with(&place, setup(&Trap::default()));
+        let mut wire = daemon.connect();
+        for n in 1..=3 {
+            assert_eq!(arm_of(&wire.ask_ok(score(&at(0, n), &format!("T-{n}")))), ml());
+            wire.ask_ok(outcome(&at(0, n), &format!("T-{n}"), Some(5.0)));
+        }
+        let reused = || baseline("trade_id_reused");
+        for n in 1..=2 {
+            assert_eq!(arm_of(&wire.ask_ok(score(&at(2, n), &format!("T-{n}")))), reused());
+        }
+        if restarted {
+            daemon.stop();
+            daemon = Daemon::start_with(&place, setup(&Trap::default()));
+            wire = daemon.connect();
+        }
+        for n in 1..=3 {
+            assert_eq!(arm_of(&wire.ask_ok(score(&at(2, n), &format!("T-{n}")))), reused(), "restarted: {restarted}");
+        }
+        let mut other_side = signal(&at(0, 1), "T-1");
+        other_side["side"] = json!("short");
+        assert_eq!(arm_of(&wire.ask_ok(other_side.to_string())), reused());
+        // a repeat of the signal itself is none
+        assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 1), "T-1"))), ml());
+        assert_eq!(arm_of(&wire.ask_ok(score(&at(2, 4), "N-1"))), ml());
+        let status = wire.status();
+        assert!(status["scorer"]["by_reason"]["trade_id_reused"].as_u64().unwrap() >= 4, "{status}");
+        assert_eq!(place.alerts("trade_id_reused").len(), 3, "once for each id");
+        let refused = wire.ask(outcome(&at(2, 5), "T-1", Some(-400.0)));
+        assert_eq!(code(&refused), "conflict");
+        assert!(refused["error"]["message"].as_str().unwrap().contains("took ES/1 out of service"), "{refused}");
+        assert_eq!(arm_of(&wire.ask_ok(score(&at(2, 6), "N-2"))), baseline("locked"));
+        let emergencies = wire.status()["guardian"]["emergencies"].to_string();
+        assert!(emergencies.contains("two outcomes of a trade contradict each other"), "{emergencies}");
+        daemon.stop();
+    }
+}
+
+#[test]
+fn an_import_that_contradicts_a_trade_of_a_model_silences_as_the_trader_would() {
+    let place = Place::with_model(State::Production);
+    let daemon = Daemon::start_with(&place, setup(&Trap::default()));
+    let mut wire = daemon.connect();
+    wire.ask_ok(score(&at(0, 0), "T-1"));
+    wire.ask_ok(outcome(&at(0, 1), "T-1", Some(5.0)));
+    let mut line = signal(&at(0, 0), "T-1");
+    line["type"] = json!("import");
+    line["outcome_metrics"] = json!({ "exit_at": at(0, 1), "pnl": -400.0, "exit_reason": "signal" });
+    assert_eq!(code(&wire.ask(line.to_string())), "conflict");
+    assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 2), "T-2"))), baseline("locked"));
+    daemon.stop();
+}
+
+#[test]
+fn an_outcome_without_a_pnl_says_whom_it_silenced_and_is_completed_once() {
+    for imported in [false, true] {
+        let place = Place::with_model(State::Production);
+        let daemon = Daemon::start_with(&place, setup(&Trap::default()));
+        let mut wire = daemon.connect();
+        wire.ask_ok(score(&at(0, 0), "T-1"));
+        let told = wire.ask_ok(outcome(&at(0, 1), "T-1", None));
+        assert_eq!(told["silenced"], json!(["ES/1"]), "{told}");
+        assert_eq!(day_pnl(&mut wire), Some(0.0));
+        let impossible = wire.ask(outcome(&at(0, 1), "T-1", Some(-1e9)));
+        assert_eq!(code(&impossible), "out_of_range", "{impossible}");
+        let whole = if imported {
+            let mut line = signal(&at(0, 0), "T-1");
+            line["type"] = json!("import");
+            line["outcome_metrics"] = json!({ "exit_at": at(0, 1), "pnl": -500.0, "exit_reason": "signal" });
+            line.to_string()
+        } else {
+            outcome(&at(0, 1), "T-1", Some(-500.0))
+        };
+        let completed = wire.ask_ok(&whole);
+        assert_eq!((&completed["completed"], &completed["duplicate"]), (&json!(true), &json!(false)), "{completed}");
+        assert_eq!(day_pnl(&mut wire), Some(-500.0));
+        // the first telling, which may still wait in the client, says nothing else
+        for again in [&whole, &outcome(&at(0, 1), "T-1", None)] {
+            assert_eq!(wire.ask_ok(again)["duplicate"], true);
+        }
+        assert_eq!(code(&wire.ask(outcome(&at(0, 1), "T-1", Some(-400.0)))), "conflict", "what is complete stays");
+        assert_eq!(day_pnl(&mut wire), Some(-500.0));
+        daemon.stop();
+        let daemon = Daemon::start_with(&place, setup(&Trap::default()));
+        let mut wire = daemon.connect();
+        assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 5), "T-2"))), baseline("locked"));
+        assert_eq!(day_pnl(&mut wire), Some(-500.0));
+        daemon.stop();
+    }
+}
+
+#[test]
+fn what_is_acknowledged_is_what_was_judged_and_not_what_a_full_disk_refused() {
+    let (place, trap) = (Place::with_model(State::Production), Trap::default());
+    let daemon = Daemon::start_with(&place, setup(&trap));
+    let mut wire = daemon.connect();
+    let ids: Vec<String> = (0..11).map(|n| format!("T-{n}")).collect();
+    ids.iter().for_each(|id| assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 0), id))), ml()));
+    trap.panic_over("journal", "apply", usize::MAX);
+    for id in &ids {
+        assert_eq!(code(&wire.ask(outcome(&at(0, 1), id, Some(5.0)))), "retry");
+    }
+    trap.heal();
+    for id in &ids {
+        until("an acknowledgement", || {
+            (wire.ask(outcome(&at(0, 1), id, Some(-500.0)))["durable"] == true).then_some(())
+        });
+    }
+    assert_eq!(day_pnl(&mut wire), Some(-5500.0));
+    assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 2), "X"))), baseline("locked"));
+    daemon.stop();
+}
+
+#[test]
+fn a_disk_that_failed_is_whole_only_after_a_write_that_reached_it() {
+    let (place, trap) = (Place::with_model(State::Production), Trap::default());
+    let daemon = Daemon::start_with(&place, setup(&trap));
+    let mut wire = daemon.connect();
+    wire.ask_ok(score(&at(0, 0), "T-1"));
+    wire.ask_ok(outcome(&at(0, 1), "T-1", Some(5.0)));
+    trap.panic_over("journal", "apply", 20);
+    assert_eq!(code(&wire.ask(outcome(&at(0, 1), "T-2", Some(5.0)))), "retry");
+    until("a journal in order", || (wire.status()["journal"]["ok"] == true).then_some(()));
+    assert_eq!(trap.left(), 0, "it was declared whole without a write");
+    daemon.stop();
+}
+
+#[test]
+fn a_damaged_outcome_is_named_silences_and_may_be_told_again() {
+    let place = Place::with_model(State::Production);
+    let daemon = Daemon::start_with(&place, setup(&Trap::default()));
+    let mut wire = daemon.connect();
+    assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 0), "T-1"))), ml());
+    wire.ask_ok(outcome(&at(0, 1), "T-1", Some(5.0)));
+    daemon.stop();
+    const OUTCOMES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("outcomes");
+    let database = redb::Database::open(place.journal()).unwrap();
+    let transaction = database.begin_write().unwrap();
+    {
+        let mut table = transaction.open_table(OUTCOMES).unwrap();
+        let mut value = table.get("T-1").unwrap().unwrap().value().to_vec();
+        *value.last_mut().unwrap() ^= 1;
+        table.insert("T-1", value.as_slice()).unwrap();
+    }
+    transaction.commit().unwrap();
+    drop(database);
+    let start = || Daemon::start_with(&place, setup(&Trap::default()));
+    let daemon = start();
+    let mut wire = daemon.connect();
+    assert_ne!(arm_of(&wire.ask_ok(score(&at(0, 2), "T-2"))).0, "ml");
+    until("the alert", || (place.alerts("outcome_damaged").len() == 1).then_some(()));
+    assert!(place.alerts("outcome_damaged")[0].starts_with("T-1: "));
+    daemon.stop();
+    let daemon = start();
+    let mut wire = daemon.connect();
+    assert_eq!(place.alerts("outcome_damaged").len(), 1, "once");
+    let told = wire.ask_ok(outcome(&at(0, 1), "T-1", Some(-70.0)));
+    assert_eq!((&told["duplicate"], day_pnl(&mut wire)), (&json!(false), Some(-70.0)));
+    daemon.stop();
+    assert_eq!(place.reader().outcomes().unwrap().filter(Result::is_err).count(), 0);
+}
