@@ -5,8 +5,10 @@
 //! table's own number of runs (a small one is the short form).
 
 mod coverage;
+mod drift;
 mod emergencies;
 mod gate;
+mod ladder;
 mod lives;
 mod power;
 mod processes;
@@ -18,11 +20,14 @@ use std::{env, process::ExitCode};
 use table::{Printer, Table};
 
 /// Every table: a file each.
-const TABLES: [Table; 8] = [
+const TABLES: [Table; 11] = [
     processes::TABLE,
     emergencies::TABLE,
     gate::EDGE,
     gate::NO_EDGE,
+    drift::TABLE,
+    ladder::HEALTHY,
+    ladder::DELAYS,
     lives::TABLE,
     power::TABLE,
     coverage::TABLE,

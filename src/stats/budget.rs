@@ -2,20 +2,17 @@
 //!
 //! Nothing is assumed about the columns: quarters without drift are drawn from the rows that were learnt from, in blocks that
 //! keep the memory the rows have and side by side so that the columns stay together, and each is watched as the real one
-//! will be. The thresholds are those that such quarters pass as often as the budget allows. What the reference itself
-//! does not know for sure is part of that: it is drawn anew for each quarter.
+//! will be. The thresholds are those that such quarters pass as often as the budget allows, wider where the history is worth
+//! few blocks.
 
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    bootstrap::Resampling,
-    describe::quantile,
-    drift::{ks_distance, stability},
-    reference::Reference,
-};
+use super::{bootstrap::Resampling, describe::quantile, drift::stability, normal, reference::Reference, student};
 
-/// Rows from which the reference of a drawn quarter is made, at most.
-const MOST_ROWS: usize = 5000;
+/// Blocks that a history counts for at least.
+const FEWEST_BLOCKS: f64 = 2.0;
 /// The largest share of quarters in which one column may raise a false alarm, whatever the budget.
 const MOST_OFTEN: f64 = 0.5;
 
@@ -90,8 +87,9 @@ impl Watch {
 /// share of the budget, and within it both measures do. `None` without columns, when they are not equally long, for a
 /// window longer than a quarter, or unless the budget is above 0.
 ///
-/// A history of some 200 rows is too short to say how far windows of 100 go: its thresholds come out too low. Takes time
-/// in proportion to resamples, columns and measurements of a quarter.
+/// A quarter is drawn together with the window before it, and held against the whole history. What so many blocks do not tell
+/// about how far windows go widens the limits, see [`widening`]. Takes time in proportion to resamples, columns and
+/// measurements of a quarter.
 pub fn thresholds(
     history: &[Vec<Option<f64>>],
     watch: &Watch,
@@ -101,39 +99,49 @@ pub fn thresholds(
     let pool = history.first()?.len();
     let same = history.iter().all(|other| other.len() == pool);
     let valid = same && watch.window > 0 && watch.window <= watch.quarter && false_alarms > 0.0;
-    valid.then_some(())?;
+    let drawn = pool > 0 && resampling.resamples > 0 && resampling.block >= 1.0;
+    (valid && drawn).then_some(())?;
     let share = (false_alarms / history.len() as f64).min(MOST_OFTEN);
-    let learnt = pool.min(MOST_ROWS);
+    let wider = widening(pool as f64 / resampling.block, share);
+    let references: Vec<Option<Reference>> =
+        history.iter().map(|column| Reference::of(column.iter().copied())).collect();
     let mut furthest: Vec<Vec<Distance>> = vec![Vec::with_capacity(resampling.resamples); history.len()];
-    for draw in 0..resampling.resamples as u64 {
-        let before = rows(resampling, 2 * draw, pool, learnt)?;
-        let after = rows(resampling, 2 * draw + 1, pool, watch.quarter)?;
-        for (column, found) in history.iter().zip(&mut furthest) {
-            let pick = |rows: &[usize]| -> Vec<Option<f64>> {
-                rows.iter().filter_map(|row| column.get(*row).copied()).collect()
-            };
-            let reference = Reference::of(pick(&before));
-            found.extend(reference.and_then(|reference| furthest_of(&reference, watch, &pick(&after))));
+    let mut rng = Pcg64::seed_from_u64(resampling.seed);
+    let mut rows = Vec::with_capacity(watch.window + watch.quarter);
+    let mut drawn = Vec::with_capacity(watch.window + watch.quarter);
+    for _ in 0..resampling.resamples {
+        draw(&mut rng, resampling.block, pool, watch.window + watch.quarter, &mut rows);
+        for ((column, reference), found) in history.iter().zip(&references).zip(&mut furthest) {
+            drawn.clear();
+            drawn.extend(rows.iter().filter_map(|row| column.get(*row).copied()));
+            found.extend(reference.as_ref().and_then(|reference| furthest_of(reference, watch, &drawn)));
         }
     }
-    furthest.iter().map(|found| at_share(found, share)).collect()
+    let widened = |limits: Thresholds| Thresholds { psi: limits.psi * wider * wider, ks: (limits.ks * wider).min(1.0) };
+    furthest.iter().map(|found| at_share(found, share).map(widened)).collect()
+}
+
+/// By how much limits that leave out `share` of the quarters are wider than those of `blocks` drawn blocks, at least 1: Student's
+/// t over the normal deviate, since that many blocks tell the spread of a window, times the root of (1 + 1/n) / (1 - 1/n) for what
+/// the reference itself is off by and for a spread that is taken around the blocks' own mean. A distance of distribution functions
+/// grows by it, a stability index by its square.
+pub fn widening(blocks: f64, share: f64) -> f64 {
+    let blocks = blocks.max(FEWEST_BLOCKS);
+    let t = student::two_sided_quantile(1.0 - share, blocks - 1.0);
+    let z = normal::quantile(1.0 - 0.5 * share);
+    let tails = t.zip(z).map_or(1.0, |(t, z)| t / z);
+    (tails * ((1.0 + 1.0 / blocks) / (1.0 - 1.0 / blocks)).sqrt()).max(1.0)
 }
 
 /// `count` rows of a history of `pool` rows, drawn in blocks.
-fn rows(resampling: &Resampling, draw: u64, pool: usize, count: usize) -> Option<Vec<usize>> {
-    let mut rows = Vec::with_capacity(count + pool);
-    let mut part = 0;
-    while rows.len() < count {
-        let seed = resampling.seed.wrapping_add(draw << 16).wrapping_add(part);
-        let once = Resampling { resamples: 1, seed, ..*resampling };
-        once.replicate(pool, |places| {
-            rows.extend_from_slice(places);
-            Some(0.0)
-        })?;
-        part += 1;
+fn draw(rng: &mut Pcg64, block: f64, pool: usize, count: usize, rows: &mut Vec<usize>) {
+    rows.clear();
+    let mut place = 0;
+    for _ in 0..count {
+        let begins = rows.is_empty() || rng.random::<f64>() * block < 1.0;
+        place = if begins { rng.random_range(0..pool as u64) as usize } else { (place + 1) % pool };
+        rows.push(place);
     }
-    rows.truncate(count);
-    Some(rows)
 }
 
 fn furthest_of(reference: &Reference, watch: &Watch, quarter: &[Option<f64>]) -> Option<Distance> {
@@ -143,8 +151,27 @@ fn furthest_of(reference: &Reference, watch: &Watch, quarter: &[Option<f64>]) ->
 
 /// Measures a window. `None` without values.
 pub fn distance(reference: &Reference, window: &[Option<f64>]) -> Option<Distance> {
-    let values: Vec<f64> = window.iter().flatten().copied().filter(|value| value.is_finite()).collect();
-    Some(Distance { psi: stability(reference, &values)?, ks: ks_distance(reference.quantiles(), &values)? })
+    let mut values: Vec<f64> = window.iter().flatten().copied().filter(|value| value.is_finite()).collect();
+    let psi = stability(reference, &values)?;
+    values.sort_unstable_by(f64::total_cmp);
+    Some(Distance { psi, ks: sorted_ks(reference.quantiles(), &values) })
+}
+
+/// The largest distance between the distribution functions of two sorted samples without NaN, which must not be empty.
+fn sorted_ks(a: &[f64], b: &[f64]) -> f64 {
+    let (mut i, mut j, mut largest) = (0, 0, 0.0_f64);
+    let (step_a, step_b) = (1.0 / a.len() as f64, 1.0 / b.len() as f64);
+    while let (Some(x), Some(y)) = (a.get(i), b.get(j)) {
+        let here = x.min(*y);
+        while a.get(i).is_some_and(|value| *value <= here) {
+            i += 1;
+        }
+        while b.get(j).is_some_and(|value| *value <= here) {
+            j += 1;
+        }
+        largest = largest.max((i as f64 * step_a - j as f64 * step_b).abs());
+    }
+    largest
 }
 
 /// The thresholds that the share `share` of the quarters passes, by one measure or the other.
@@ -184,6 +211,10 @@ mod tests {
         let two = ask(&[column(100), column(100)], watch, 0.5).unwrap();
         assert!(two[0] == two[1] && two[0].ks > 0.0 && two[0].ks < 1.0, "{two:?}");
         assert!(ask(&[column(100)], watch, 0.1).unwrap()[0].ks > two[0].ks);
+        let same =
+            |a: &[f64], b: &[f64]| (sorted_ks(a, b) - crate::stats::drift::ks_distance(a, b).unwrap()).abs() < 1e-12;
+        assert!(same(&[1.0, 2.0, 2.0, 5.0], &[2.0, 3.0]) && same(&[1.0; 9], &[1.0; 4]) && same(&[1.0], &[2.0, 3.0]));
+        assert!((widening(1e9, 0.05) - 1.0).abs() < 1e-6 && widening(10.0, 0.05) > 1.2);
         assert!(two[0].are_passed(&Reference::of(column(100)).unwrap(), &[None; 20]));
     }
 }

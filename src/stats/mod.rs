@@ -8,6 +8,7 @@ pub mod budget;
 pub mod cluster;
 pub mod compare;
 pub mod confseq;
+pub mod decline;
 pub mod describe;
 pub mod detector;
 pub mod drift;
