@@ -194,13 +194,15 @@ novelty = 0.09
 clock_tolerance_s = 61
 [health]
 min_trades = 51
-test_level = 0.045
 act_level = 0.0045
 accuracy_drop = 0.045
-precision_drop = 0.09
-composite_alert = 0.045
-composite_retrain = 0.09
-composite_rollback = 0.135
+small_fall = 0.045
+large_fall = 0.09
+alert_budget = 0.9
+share_budget = 0.45
+retrain_budget = 0.18
+rollback_budget = 0.01125
+years = 4001
 score_psi = 0.225
 variance_factor = 3.6
 [gradual]
@@ -651,7 +653,7 @@ proptest! {
 }
 
 /// Of the built-in configuration; changes with every key and default.
-const GOLDEN_HASH: &str = "61c70fc862edf013";
+const GOLDEN_HASH: &str = "dbf125850d3bfd24";
 
 #[test]
 fn a_tick_waits_for_a_restart_and_a_symbol_does_not() {

@@ -28,6 +28,7 @@ fn options() -> DrillOptions {
         seed: 1,
     };
     options.watch.budget.resampling.resamples = 60;
+    options.watch.health.decline.resamples = 300;
     options
 }
 
@@ -90,7 +91,7 @@ fn each_damage_is_found_by_the_rules_it_concerns_and_a_worse_one_sooner() {
     let report = drill(&past(300, 0.65), &options(), |share| shares.push(share)).unwrap();
     assert!(shares.is_sorted() && shares.last() == Some(&1.0), "{shares:?}");
     assert_eq!((report.trades, report.taken, report.days, report.inputs), (1500, 1500, 300, 1));
-    for name in ["accuracy", "accuracy_drop", "composite_rollback", "cusum"] {
+    for name in ["accuracy", "composite", "composite_rollback", "cusum"] {
         let delays = &rule(&report, name).delays;
         let median = |damage| delays[&damage].median.unwrap_or(f64::MAX);
         assert!(median(Damage::Reversed) < median(Damage::Fading), "{name}: {delays:?}");

@@ -4,13 +4,14 @@
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use vigie::{
-    domain::{Timestamp, TradingDay, event::Level},
+    domain::{Timestamp, TradingDay},
     models::{Facts, Question},
     rules::{
         alarm::{Alarms, Turn},
         gradual::{DayClose, Gradual, GradualOptions, next_share},
-        health::{Figures, HealthOptions, Response, ScoredTrade, Validated, is_unstable},
+        health::{Figures, HealthOptions, Response, ScoreMoved, ScoredTrade, Validated, is_unstable, ladder, response},
     },
+    stats::decline::{Decline, DeclineOptions, Limits, SessionTrades},
 };
 
 const VALIDATED: Validated =
@@ -63,120 +64,87 @@ fn the_error_of_the_composite_is_how_much_it_varies() {
     assert!((claimed / sd - 1.0).abs() < 0.06, "{claimed} against {sd}");
 }
 
-#[test]
-fn a_drop_is_answered_by_its_size_once_it_is_more_than_chance() {
-    let options = HealthOptions::default();
-    let response = |n, wins| Figures::of(&VALIDATED, &exactly(n, wins)).response(&options);
-    assert_eq!(response(4000, 2400), None);
-    // a win rate of 58.75 % is a composite of 0.944, of 57.5 % 0.889, of 56.5 % 0.844
-    assert_eq!(response(40_000, 23_500), Some(Response::Alert));
-    assert_eq!(response(40_000, 23_000), Some(Response::Retrain));
-    assert_eq!(response(40_000, 22_600), Some(Response::RollBack));
-    // the same drop in 100 trades may be chance, and in 49 is not looked at
-    assert_eq!((response(100, 57), response(49, 5), response(50, 5)), (None, None, Some(Response::RollBack)));
-}
-
-#[test]
-fn chance_alone_asks_for_a_rollback_no_more_often_than_the_level_says() {
-    let (options, mut rng) = (HealthOptions::default(), Pcg64::seed_from_u64(11));
-    let mut asked = |rate: f64| {
-        let windows = (0..2000).map(|_| Figures::of(&VALIDATED, &trades(&mut rng, 200, rate)));
-        windows.filter(|figures| figures.response(&options) >= Some(Response::RollBack)).count()
+/// Sessions of five trades that win 100 or lose as much, of which about `rate` go as the score says.
+fn sessions(rng: &mut Pcg64, n: usize, rate: f64) -> Vec<SessionTrades> {
+    let sum = |rng: &mut Pcg64| {
+        let trades = (0..5).map(|_| rng.random::<f64>() < rate);
+        let each = trades.map(|hit| SessionTrades::of(hit, if hit { 100.0 } else { -100.0 }, 95.0));
+        each.fold(SessionTrades::default(), SessionTrades::and)
     };
-    let (healthy, broken) = (asked(0.6), asked(0.45));
-    assert!(healthy <= 7, "{healthy} of 2000"); // 2 and three standard errors
-    assert!(broken > 1700, "{broken} of 2000");
+    (0..n).map(|_| sum(rng)).collect()
 }
 
-/// Trades whose chance to win is 0.1 more or less than 0.6 as the market's mood is, which lasts 25 trades on average.
-fn moody(rng: &mut Pcg64, n: usize) -> Vec<ScoredTrade> {
-    let mut mood = 0.1;
-    let mut trade = || {
-        if rng.random::<f64>() < 0.04 {
-            mood = if rng.random::<f64>() < 0.5 { 0.15 } else { -0.15 };
+#[test]
+fn a_decline_is_told_shrinks_trains_and_takes_down_in_this_order_and_says_before_and_after() {
+    let mut rng = Pcg64::seed_from_u64(11);
+    let limits = Limits::of(&sessions(&mut rng, 400, 0.65), 0.5, &DeclineOptions::default()).unwrap();
+    let (mut decline, mut alarms, mut raised) = (Decline::default(), Alarms::default(), Vec::new());
+    for (second, session) in sessions(&mut rng, 200, 0.5).into_iter().enumerate() {
+        decline.close(&limits, session);
+        let at = Timestamp::from_second(second as i64).unwrap();
+        for condition in ladder(&decline, &limits, "ES/1") {
+            raised.extend(alarms.observe(at, condition).map(|turn| (second, turn)));
         }
-        trades(rng, 1, 0.6 + mood)[0]
-    };
-    (0..n).map(|_| trade()).collect()
-}
-
-#[test]
-fn trades_that_are_good_and_bad_together_are_not_taken_for_a_decline() {
-    let (options, mut rng) = (HealthOptions { act_level: 0.01, ..HealthOptions::default() }, Pcg64::seed_from_u64(13));
-    let (mut with, mut without) = (0, 0);
-    for _ in 0..1000 {
-        let validated = Validated::of(&moody(&mut rng, 600), 0.01).unwrap();
-        let window = moody(&mut rng, 100);
-        let asks =
-            |validated: &Validated| Figures::of(validated, &window).response(&options) == Some(Response::RollBack);
-        with += usize::from(asks(&validated));
-        without += usize::from(asks(&Validated { memory: 1.0, ..validated }));
     }
-    println!(
-        "of 1000 windows as validated {with} are to be rolled back, {without} if trades are taken for independent"
+    let codes: Vec<&str> = raised
+        .iter()
+        .map(|(_, turn)| match turn {
+            Turn::Raised(alarm) | Turn::Cleared(alarm) => &*alarm.condition.code,
+        })
+        .collect();
+    assert_eq!(codes, ["composite", "composite_share", "composite_retrain", "composite_rollback"]);
+    assert!(raised[2].0 < raised[3].0 && raised[3].0 < 60, "{raised:?}");
+    assert_eq!(response(&decline, &limits), Some(Response::RollBack));
+    let message = raised[2].1.message();
+    assert!(message.contains("were expected by 2000 in validation"), "{message}");
+    assert!(
+        message.ends_with("a training is asked for; compare `vigie drift` with the validation of this version"),
+        "{message}"
     );
-    assert!(without > 20, "{without}: these moods are no trial");
-    assert!(with <= 20, "{with} of 1000 at a level of 0.01");
 }
 
 #[test]
-fn what_validation_showed_is_uncertain_too_and_chance_in_it_asks_for_nothing() {
-    let (options, mut rng) = (HealthOptions::default(), Pcg64::seed_from_u64(12));
-    let mut asked = |rate: f64| {
-        let mut pair = || {
-            let validated = Validated::of(&trades(&mut rng, 200, 0.6), 0.01)?;
-            let figures = Figures::of(&validated, &trades(&mut rng, 100, rate));
-            (figures.response(&options) >= Some(Response::RollBack)).then_some(())
-        };
-        (0..2000).filter_map(|_| pair()).count()
-    };
-    let (healthy, broken) = (asked(0.6), asked(0.4));
-    println!("of 2000: {healthy} healthy ones and {broken} broken ones are to be rolled back");
-    assert!(healthy <= 20, "{healthy} of 2000");
-    assert!(broken > 1000, "{broken} of 2000");
-}
-
-#[test]
-fn conditions_say_which_figure_dropped_and_clear_half_way() {
-    let (options, mut alarms) = (HealthOptions::default(), Alarms::default());
-    let mut observe = |second: i64, wins: usize| -> Vec<String> {
-        let figures = Figures::of(&VALIDATED, &exactly(10_000, wins));
-        let conditions = figures.conditions(&options, &VALIDATED, "ES/1");
-        let at = Timestamp::from_second(second).unwrap();
-        let turns = conditions.into_iter().filter_map(|condition| alarms.observe(at, condition));
-        let word = |turn: Turn| match turn {
-            Turn::Raised(alarm) => format!("+{}", alarm.condition.code),
-            Turn::Cleared(alarm) => format!("-{}", alarm.condition.code),
-        };
-        turns.map(word).collect()
-    };
-    assert_eq!(observe(0, 6000), [""; 0]);
-    assert_eq!(observe(1, 5500), ["+accuracy_drop", "+composite", "+composite_retrain", "+composite_rollback"]);
-    assert_eq!(observe(2, 5390), ["+precision_drop"]);
-    assert_eq!(observe(3, 5800), ["-precision_drop"]);
-    assert_eq!(observe(4, 5930), ["-accuracy_drop", "-composite_retrain", "-composite_rollback"]);
-    assert_eq!(observe(5, 5990), ["-composite"]);
-    assert_eq!(Response::RollBack.max(Response::Retrain), Response::RollBack);
-    assert_eq!(alarms.count().get(&Level::Critical), None);
+fn a_fall_of_five_points_is_trained_for_long_before_it_takes_a_version_down() {
+    let mut rng = Pcg64::seed_from_u64(12);
+    let options = DeclineOptions { resamples: 1000, ..DeclineOptions::default() };
+    let (mut trained, mut down) = (0, 0);
+    for _ in 0..20 {
+        let limits = Limits::of(&sessions(&mut rng, 400, 0.65), 0.5, &options).unwrap();
+        let mut decline = Decline::default();
+        let mut seen = None;
+        for session in sessions(&mut rng, 160, 0.6) {
+            decline.close(&limits, session);
+            seen = seen.max(response(&decline, &limits));
+        }
+        trained += usize::from(seen >= Some(Response::Retrain));
+        down += usize::from(seen == Some(Response::RollBack));
+    }
+    // a year's table is printed by the example `evidence`
+    assert!(trained >= 12 && down < trained, "{trained} {down}");
 }
 
 #[test]
 fn a_score_is_unstable_when_it_has_moved_or_its_variance_is_another() {
-    let unstable = |psi, variance| is_unstable(&HealthOptions::default(), &VALIDATED, (psi, None), variance);
+    let moved = |moved: ScoreMoved| is_unstable(&HealthOptions::default(), &VALIDATED, &moved);
+    let unstable = |psi, variance| moved(ScoreMoved { psi: (psi, None), variance, ..ScoreMoved::default() });
     assert!(!unstable(Some(0.25), Some(0.039)) && !unstable(None, None) && !unstable(None, Some(0.0026)));
     assert!(unstable(Some(0.26), None) && unstable(None, Some(0.04)) && unstable(None, Some(0.0025)));
     assert!(unstable(None, Some(0.0)));
-    // an index that chance may reach is none
-    let by_chance = |chance| is_unstable(&HealthOptions::default(), &VALIDATED, (Some(0.3), Some(chance)), None);
+    // what is usual is no sign
+    let by_chance = |chance| moved(ScoreMoved { psi: (Some(0.3), Some(chance)), ..ScoreMoved::default() });
     assert!(by_chance(0.29) && !by_chance(0.3));
+    // a constant that becomes another moves no index
+    let distance = |usual| moved(ScoreMoved { psi: (Some(0.0), None), ks: (Some(1.0), usual), variance: None });
+    assert!(distance(Some(0.9)) && !distance(Some(1.0)) && !distance(None));
 }
 
-/// Closes one day after another with these composites, and gives the share after each. `!` marks an unstable score.
-fn shares(gradual: &mut Gradual, first: i8, days: &[(Option<f64>, bool)]) -> Vec<f64> {
+/// Closes one day after another with these composites, and gives the share after each: whether a decline holds, and whether the
+/// score is unstable.
+fn shares(gradual: &mut Gradual, first: i8, days: &[(Option<f64>, bool, bool)]) -> Vec<f64> {
     let options = GradualOptions::default();
-    let close = |(n, (composite, unstable)): (usize, &(Option<f64>, bool))| {
-        let close = DayClose { day: day(first + n as i8), composite: *composite, degraded: true, unstable: *unstable };
-        gradual.close_day(&options, &close);
+    let close = |(n, (composite, degraded, unstable)): (usize, &(Option<f64>, bool, bool))| {
+        let (composite, degraded, unstable) = (*composite, *degraded, *unstable);
+        gradual.close_day(&options, &DayClose { day: day(first + n as i8), composite, degraded, unstable });
         gradual.share()
     };
     days.iter().enumerate().map(close).collect()
@@ -187,41 +155,33 @@ fn day(n: i8) -> TradingDay {
 }
 
 #[test]
-fn three_declines_in_a_row_take_the_say_away_in_steps_and_recovery_gives_it_back() {
-    let calm = |composite: f64| (Some(composite), false);
+fn a_decline_takes_the_say_away_in_steps_while_it_goes_on_and_gives_it_back_when_it_is_over() {
+    let falling = |composite: f64| (Some(composite), true, false);
     let mut gradual = Gradual::default();
-    let fall = [1.0, 0.98, 0.9, 0.8, 0.75, 0.7, 0.6].map(calm);
-    assert_eq!(shares(&mut gradual, 1, &fall), [1.0, 1.0, 1.0, 0.5, 0.25, 0.0, 0.0]);
-    // half-way between 0.6 and 1.0 is 0.8
-    let rise = [0.7, 0.79, 0.8, 0.85, 0.79, 0.9].map(calm);
-    assert_eq!(shares(&mut gradual, 8, &rise), [0.0, 0.0, 0.25, 0.5, 0.5, 1.0]);
+    // the first step at once, the next ones every third day
+    let fall = [0.9, 0.88, 0.8, 0.75, 0.7, 0.65, 0.6].map(falling);
+    assert_eq!(shares(&mut gradual, 1, &fall), [0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.0]);
+    let over = [(Some(0.9), false, false); 3];
+    assert_eq!(shares(&mut gradual, 8, &over), [0.25, 0.5, 1.0]);
     // in the five days after, a decline counts for nothing; then it does again
-    let again = [0.8, 0.7, 0.6, 0.5, 0.4, 0.3].map(calm);
-    assert_eq!(shares(&mut gradual, 14, &again), [1.0, 1.0, 1.0, 1.0, 1.0, 0.5]);
+    let again = [0.8, 0.7, 0.6, 0.5, 0.4, 0.3].map(falling);
+    assert_eq!(shares(&mut gradual, 11, &again), [1.0, 1.0, 1.0, 1.0, 1.0, 0.5]);
 }
 
 #[test]
-fn chance_a_day_without_trades_and_a_day_closed_twice_take_nothing_away() {
-    let options = GradualOptions::default();
+fn a_decline_that_does_not_go_on_takes_one_step_and_chance_takes_none() {
     let mut gradual = Gradual::default();
-    for n in 1..=9 {
-        let composite = Some(1.2 - 0.01 * f64::from(n));
-        assert_eq!(
-            gradual.close_day(&options, &DayClose { day: day(n), composite, degraded: false, unstable: false }),
-            None
-        );
-    }
-    let mut gradual = Gradual::default();
-    let days = [(Some(1.0), false), (Some(0.9), false), (None, false), (Some(0.8), false)];
-    assert_eq!(shares(&mut gradual, 1, &days), [1.0; 4]);
-    // the day before and the same day again
-    assert_eq!(shares(&mut gradual, 3, &[(Some(0.5), false), (Some(0.4), false)]), [1.0; 2]);
-    assert_eq!(shares(&mut gradual, 5, &[(Some(0.7), false)]), [0.5]);
+    let holds = [0.9, 0.92, 0.91, 0.95, 0.93, 0.94, 0.91].map(|composite| (Some(composite), true, false));
+    assert_eq!(shares(&mut gradual, 1, &holds), [0.5; 7]);
+    let falls = [1.0, 0.9, 0.8, 0.7, 0.6].map(|composite| (Some(composite), false, false));
+    assert_eq!(shares(&mut Gradual::default(), 1, &falls), [1.0; 5]);
+    // the day before and the same day again change nothing
+    assert_eq!(shares(&mut gradual, 6, &[(Some(0.1), true, false), (Some(0.1), true, false)]), [0.5; 2]);
 }
 
 #[test]
 fn an_unstable_score_takes_the_say_away_and_a_stable_one_gives_it_back() {
-    let days = [(Some(1.0), true), (None, true), (Some(1.0), false), (None, false), (Some(1.0), false)];
+    let days = [true, true, false, false, false].map(|unstable| (Some(1.0), false, unstable));
     assert_eq!(shares(&mut Gradual::default(), 1, &days), [0.5, 0.25, 0.5, 1.0, 1.0]);
 }
 

@@ -21,7 +21,7 @@ use rand_pcg::Pcg64;
 use serde_json::{Value, json};
 use vigie::{clock::Stopwatch, domain::lifecycle::State, journal::Reader};
 
-const PATIENT: &str = "[guardian]\nliteral = true\nmin_accuracy = 0\nmax_loss_streak = 99\ndaily_loss_factor = 100\n[health]\ncomposite_rollback = 10\n";
+const PATIENT: &str = "[guardian]\nliteral = true\nmin_accuracy = 0\nmax_loss_streak = 99\ndaily_loss_factor = 100\n[health]\nlarge_fall = 0.5\n";
 
 /// What a trader was told, over all lives of the daemon.
 #[derive(Default)]

@@ -124,6 +124,29 @@ fn a_win_rate_that_collapses_makes_the_detectors_speak_and_a_steady_one_does_not
 }
 
 #[test]
+fn detectors_and_sessions_see_only_the_trades_that_the_policy_takes() {
+    let mut rng = Pcg64::seed_from_u64(5);
+    let mut monitor = Monitor::default();
+    let usual = Usual { win_rate: Some(0.55), pnl_sd: Some(100.0) };
+    monitor.begin(&options(), &version(1), usual, Question::default());
+    let mut lose = |monitor: &mut Monitor, taken: bool| {
+        let mut trade = trade(&mut rng, 1, 0.0);
+        trade.said[0] = Said { version: version(1), score: 0.6, taken };
+        monitor.closed(&options(), &trade)
+    };
+    // a reference is made of taken trades: how those go that the policy refused says nothing against it
+    let refused: Vec<_> = (0..300).flat_map(|_| lose(&mut monitor, false)).collect();
+    assert_eq!(refused, []);
+    assert_eq!(monitor.close_session(&version(1)).trades, 0.0);
+    // the figures are of all trades that were scored
+    assert_eq!(monitor.trades(&version(1)).len(), 100);
+    let taken: Vec<_> = (0..60).flat_map(|_| lose(&mut monitor, true)).collect();
+    assert!(taken.iter().any(|change| &*change.detector == "cusum"), "{taken:?}");
+    assert_eq!(monitor.close_session(&version(1)).trades, 60.0);
+    assert_eq!(monitor.close_session(&version(1)).trades, 0.0);
+}
+
+#[test]
 fn signals_unlike_those_learnt_from_are_seen_before_any_outcome() {
     let mut rng = Pcg64::seed_from_u64(6);
     let mut column =

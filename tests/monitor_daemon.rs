@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use common::{
     daemon::{Daemon, Setup, Trap},
-    place::{CONFIG, Place},
-    wire::{Wire, outcome, score, score_with},
+    place::{CONFIG, Place, model},
+    wire::{Wire, outcome, promote, score, score_with},
 };
 use serde_json::{Value, json};
 use vigie::{
@@ -20,6 +20,9 @@ use vigie::{
 /// Short windows, and no emergency but by the monitor.
 const WATCHED: &str = "guardian.literal = true\nguardian.min_accuracy = 0\nguardian.max_loss_streak = 99\nguardian.daily_loss_limit = 1000000.0\n\
      monitor.window = 24\nhealth.min_trades = 20\nmonitor.budget_resamples = 20\n";
+/// Budgets of a guardian in a hurry.
+const HASTY: &str =
+    "health.alert_budget = 5\nhealth.share_budget = 5\nhealth.retrain_budget = 5\nhealth.rollback_budget = 5\n";
 const A_DAY: usize = 8;
 
 /// The signals of these tests are too much alike to have the variance of the examples.
@@ -104,6 +107,36 @@ fn a_version_that_has_become_worse_is_told_of_and_rolled_back_and_the_days_are_i
 }
 
 #[test]
+fn a_version_that_nobody_can_watch_is_never_promoted_in_silence() {
+    for (sessions, says) in [(0, "keeps no taken trades"), (12, "on 12 trading days, and 30 are needed")] {
+        let place = Place::new();
+        let mut record = model().clone();
+        let report = record.validation.as_mut().unwrap();
+        let kept = report["evidence"]["out_of_fold"]["sessions"].as_array_mut().unwrap();
+        assert!(kept.len() >= 30, "{}", kept.len());
+        kept.truncate(sessions);
+        place.register("ES/1", record.to_bytes().unwrap(), State::Staging);
+        let daemon = Daemon::start_with(&place, setup());
+        let mut wire = daemon.connect();
+        let done = wire.ask_ok(promote("ES/1"))["done"].to_string();
+        assert!(done.contains("ES/1 is production; ES/1: ") && done.contains(says), "{done}");
+        until("it is told", || place.alerts("unwatched").iter().any(|told| told.contains(says)));
+        until("the monitor says so", || {
+            monitor(&mut wire)["unwatched"]["ES/1"].as_str().is_some_and(|told| told.contains("declines are not"))
+        });
+        daemon.stop();
+    }
+    // one that can be watched is promoted without a word about it
+    let place = Place::with_model(State::Staging);
+    let daemon = Daemon::start_with(&place, setup());
+    let mut wire = daemon.connect();
+    assert_eq!(wire.ask_ok(promote("ES/1"))["done"], "ES/1 is production");
+    until("the monitor knows it", || monitor(&mut wire)["unwatched"].as_object().is_some_and(|known| known.is_empty()));
+    daemon.stop();
+    assert_eq!(place.alerts("unwatched"), [""; 0]);
+}
+
+#[test]
 fn a_monitor_that_panics_is_made_anew_from_the_journal_and_no_score_notices() {
     let place = Place::with_model(State::Production);
     let setup = setup();
@@ -131,7 +164,7 @@ fn a_monitor_that_panics_is_made_anew_from_the_journal_and_no_score_notices() {
 #[test]
 fn an_unstable_score_loses_its_say_step_by_step_a_step_a_day_also_across_a_restart() {
     let place = Place::with_model(State::Production);
-    let config = || format!("{CONFIG}{WATCHED}health.composite_rollback = 10\n");
+    let config = || format!("{CONFIG}{WATCHED}health.large_fall = 0.5\n");
     let start = || Daemon::start_with(&place, Setup { config: config(), time: Time::Event, ..Setup::default() });
     let shares = || -> Vec<f64> {
         let share = |kind| if let EventKind::Shared { share, .. } = kind { Some(share) } else { None };
@@ -191,7 +224,7 @@ fn news_that_finds_no_room_at_the_monitor_is_dropped_and_counted_and_disturbs_no
 #[test]
 fn a_step_that_is_not_on_disk_yet_is_not_undone_by_the_one_before_it() {
     let place = Place::with_model(State::Production);
-    let config = format!("{CONFIG}{WATCHED}health.composite_rollback = 10\n");
+    let config = format!("{CONFIG}{WATCHED}health.large_fall = 0.5\n");
     let trap = Trap::default();
     let setup = Setup { config, time: Time::Event, trap: trap.clone(), ..Setup::default() };
     let daemon = Daemon::start_with(&place, setup);
@@ -238,7 +271,9 @@ fn days_that_nobody_watched_are_judged_at_the_next_start_and_what_they_call_for_
     daemon.stop();
     let before = judged(&place);
     assert_eq!(before.len(), 4, "nobody judged: {before:?}");
-    let daemon = Daemon::start_with(&place, setup());
+    // at the next start, with budgets by which the four days that are over suffice
+    let config = format!("{}{HASTY}", setup().config);
+    let daemon = Daemon::start_with(&place, Setup { config, ..setup() });
     let mut wire = daemon.connect();
     // without a word from the trader
     let rolled_back =

@@ -24,7 +24,7 @@ use vigie::{
 /// The signals are too much alike to have the variance of the examples.
 const WATCHED: &str = "lifecycle.automatic = false\nguardian.literal = true\nguardian.accuracy_window = 24\nguardian.accuracy_min_trades = 20\n\
     guardian.min_accuracy = 0.1\nguardian.max_loss_streak = 10\nguardian.daily_loss_limit = 1000000.0\n\
-    monitor.window = 24\nmonitor.budget_resamples = 20\nhealth.min_trades = 20\nhealth.composite_rollback = 10\n\
+    monitor.window = 24\nmonitor.budget_resamples = 20\nhealth.min_trades = 20\nhealth.large_fall = 0.5\n\
     health.score_psi = 10\nhealth.variance_factor = 1000\nhealth.act_level = 0.005\n";
 const A_DAY: usize = 8;
 

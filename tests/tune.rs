@@ -54,9 +54,9 @@ fn watched(more: &str) -> String {
     text.replace(quiet, "window = 100\n[health]\nmin_trades = 50\n")
 }
 
-/// The same, with a composite at which nothing is rolled back or trained: what the trials and the shrinking say come to is looked at.
+/// The same, with budgets that leave no room for a decline: what the trials and the shrinking say come to is looked at.
 fn watched_only() -> String {
-    watched("").replace("min_trades = 50\n", "min_trades = 50\ncomposite_retrain = 10\ncomposite_rollback = 10\n")
+    watched("").replace("min_trades = 50\n", "min_trades = 50\nsmall_fall = 0.001\nlarge_fall = 0.002\nalert_budget = 1e-9\nshare_budget = 1e-9\nretrain_budget = 1e-9\nrollback_budget = 1e-9\n")
 }
 
 fn tune(place: &Place, in_force: &str, other: &str) -> Value {

@@ -9,7 +9,7 @@ mod line;
 mod subject;
 
 pub use line::{Inbox, MonitorHandle, channel};
-pub use subject::against;
+pub use subject::{against, lacking};
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -88,6 +88,8 @@ pub struct MonitorStatus {
     pub open: usize,
     /// Conditions that hold.
     pub alarms: Vec<Alarm>,
+    /// The versions of which nobody looks for declines, and what their validation lacks for it.
+    pub unwatched: BTreeMap<VersionId, Box<str>>,
     /// Figures over the latest trades, by model, arm, symbol and regime.
     pub rolling: BTreeMap<Box<str>, Rolling>,
 }
@@ -236,6 +238,7 @@ impl Monitor {
                     dropped: self.line.dropped.load(Ordering::Relaxed),
                     open: state.watch.open(),
                     alarms: state.watch.alarms().to_vec(),
+                    unwatched: state.watch.unwatched(),
                     rolling: state.watch.rolling(),
                 });
             }
@@ -317,10 +320,12 @@ impl Monitor {
         self.known.retain(|version, _| versions.contains(version));
         for version in versions {
             if !self.known.contains_key(version) {
+                let since = Stopwatch::start();
                 let subject = subject::of(&reader, &config, &past, version).unwrap_or_else(|error| {
                     tracing::error!(actor = NAME, %version, error, "it cannot be judged");
                     Subject::default()
                 });
+                tracing::info!(%version, seconds = since.elapsed().as_secs_f64(), "its limits were drawn");
                 self.known.insert(version.clone(), subject);
             }
         }

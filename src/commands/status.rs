@@ -114,6 +114,9 @@ fn describe(status: &Value) -> String {
     if status.pointer("/guardian/day_pnl").is_some() {
         rows.push(vec!["day".to_owned(), format!("the account made {} so far", text("/guardian/day_pnl"))]);
     }
+    for (version, why) in status.pointer("/monitor/unwatched").and_then(Value::as_object).into_iter().flatten() {
+        rows.push(vec!["unwatched".to_owned(), format!("{version}: {}", why.as_str().unwrap_or("-"))]);
+    }
     if let Some(Value::Object(reasons)) = status.pointer("/scorer/by_reason") {
         rows.extend(reasons.iter().map(|(reason, count)| vec![format!("  {reason}"), count.to_string()]));
     }

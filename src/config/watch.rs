@@ -18,6 +18,7 @@ use crate::{
     stats::{
         adwin::AdwinOptions,
         bootstrap::Resampling,
+        decline::DeclineOptions,
         detector::{Move, PageHinkleyOptions},
     },
 };
@@ -70,21 +71,28 @@ fn health(reader: &mut Reader<'_, '_>) -> HealthOptions {
     let mut at = reader.section("health", AtReload);
     let options = HealthOptions {
         min_trades: at.count("min_trades", 2..=5_000),
-        level: at.number("test_level", above(0.0, 0.5)),
         act_level: at.number("act_level", above(0.0, 0.5)),
         accuracy_drop: at.number("accuracy_drop", above(0.0, 1.0)),
-        precision_drop: at.number("precision_drop", above(0.0, 1.0)),
-        composite_alert: at.number("composite_alert", above(0.0, 10.0)),
-        composite_retrain: at.number("composite_retrain", above(0.0, 10.0)),
-        composite_rollback: at.number("composite_rollback", above(0.0, 10.0)),
+        decline: DeclineOptions {
+            small_fall: at.number("small_fall", above(0.0, 0.5)),
+            large_fall: at.number("large_fall", above(0.0, 0.5)),
+            budgets: [
+                at.number("alert_budget", above(0.0, 100.0)),
+                at.number("share_budget", above(0.0, 100.0)),
+                at.number("retrain_budget", above(0.0, 100.0)),
+                at.number("rollback_budget", above(0.0, 100.0)),
+            ],
+            resamples: at.count("years", 1_000..=100_000),
+            seed: DeclineOptions::default().seed,
+        },
         score_psi: at.number("score_psi", above(0.0, 10.0)),
         variance_factor: at.number("variance_factor", above(1.0, 1000.0)),
     };
-    reader.demand(options.act_level <= options.level, ("health.act_level", "must not be above", "health.test_level"));
-    let rising = options.composite_alert <= options.composite_retrain;
-    reader.demand(rising, ("health.composite_alert", "must not be above", "health.composite_retrain"));
-    let rising = options.composite_retrain <= options.composite_rollback;
-    reader.demand(rising, ("health.composite_retrain", "must not be above", "health.composite_rollback"));
+    let DeclineOptions { small_fall, large_fall, budgets: [alert, share, retrain, roll_back], .. } = options.decline;
+    reader.demand(small_fall < large_fall, ("health.small_fall", "must be below", "health.large_fall"));
+    reader.demand(share <= alert, ("health.share_budget", "must not be above", "health.alert_budget"));
+    reader.demand(retrain <= share, ("health.retrain_budget", "must not be above", "health.share_budget"));
+    reader.demand(roll_back <= retrain, ("health.rollback_budget", "must not be above", "health.retrain_budget"));
     options
 }
 

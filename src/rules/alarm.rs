@@ -25,6 +25,9 @@ pub struct Condition {
     /// Whether a value beyond the threshold is more than chance. It raises a condition only then; it clears whether or
     /// not.
     pub sure: bool,
+    /// Before and after, as a person reads it; empty where value and threshold say it.
+    #[serde(default)]
+    pub told: Box<str>,
     /// What is done about it.
     pub done: Box<str>,
     /// What a person should do.
@@ -107,9 +110,12 @@ impl Turn {
     /// In words: what, since when, value against threshold, what was done and what to do.
     pub fn message(&self) -> String {
         let (Self::Raised(alarm) | Self::Cleared(alarm)) = self;
-        let Condition { code, subject, value, threshold, done, advice, .. } = &alarm.condition;
+        let Condition { code, subject, value, threshold, told, done, advice, .. } = &alarm.condition;
         let value = value.map_or("unknown".to_owned(), |value| format!("{value:.4}"));
         match self {
+            Self::Raised(_) if !told.is_empty() => {
+                format!("{subject}: {code} since {}: {told}; {done}; {advice}", alarm.since)
+            }
             Self::Raised(_) => {
                 format!("{subject}: {code} {value} against {threshold:.4} since {}: {done}; {advice}", alarm.since)
             }
@@ -135,6 +141,7 @@ mod tests {
             value: Some(value),
             threshold: 0.1,
             sure,
+            told: "".into(),
             done: "a training was asked for".into(),
             advice: "look at `vigie status`".into(),
         };
@@ -168,6 +175,7 @@ mod tests {
             value: Some(0.31),
             threshold: 0.25,
             sure: true,
+            told: "".into(),
             done: "recorded".into(),
             advice: "compare the feed with the training data".into(),
         };

@@ -120,7 +120,7 @@ pub fn drill(past: &Past, options: &DrillOptions, mut progress: impl FnMut(f64))
             progress((run * sorts + done + 2) as f64 / (options.runs * sorts) as f64);
         }
     }
-    let itself = subject(past, &limits, score_limit);
+    let itself = subject(past, &limits, score_limit, &options.watch.health.decline);
     let pace = taken as f64 / past.days() as f64 * QUARTER_SESSIONS / 1000.0;
     let rules = runner::RULES.into_iter().map(|rule| rule_report(rule, options, &healthy, &late, pace)).collect();
     Some(DrillReport {
@@ -142,14 +142,14 @@ struct Trial<'a> {
     options: &'a DrillOptions,
     streams: Streams<'a>,
     limits: &'a [Thresholds],
-    score_limit: Option<f64>,
+    score_limit: Option<Thresholds>,
     seed: u64,
 }
 
 impl Trial<'_> {
     fn runner(&self) -> Runner<'_> {
         let alike = self.streams.alike(self.seed);
-        Runner::new(self.options, subject(&alike, self.limits, self.score_limit))
+        Runner::new(self.options, subject(&alike, self.limits, self.score_limit, &self.options.watch.health.decline))
     }
 
     /// How often each rule speaks in so many trades, those before the windows are full not counted.
@@ -196,7 +196,7 @@ fn concerns(damage: Damage, rule: &str) -> bool {
 }
 
 /// How far each input may move, and the scores, from the whole past.
-fn limits(past: &Past, options: &DrillOptions) -> (Vec<Thresholds>, Option<f64>) {
+fn limits(past: &Past, options: &DrillOptions) -> (Vec<Thresholds>, Option<Thresholds>) {
     let columns: Vec<_> = (0..past.names.len()).map(|place| past.column(place)).collect();
     let days = past.days() as f64 * 365.25 / 4.0 / QUARTER_SESSIONS;
     let WatchOptions { monitor, health, budget, .. } = &options.watch;

@@ -10,7 +10,7 @@ const STEPS: [f64; 4] = [1.0, 0.5, 0.25, 0.0];
 /// Thresholds of the gradual rollback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GradualOptions {
-    /// Trading days in a row with a falling composite after which the say shrinks, at least 1.
+    /// Trading days between two steps of a version that declines and goes on falling, at least 1.
     pub decline_days: usize,
     /// Trading days after the whole say has been given back in which no decline counts. Instability always does.
     pub cooldown_days: usize,
@@ -23,8 +23,7 @@ pub struct DayClose {
     pub day: TradingDay,
     /// The composite at its end; `None` when it is not defined: such a day counts for nothing.
     pub composite: Option<f64>,
-    /// Whether the composite is below its reference by more than chance. A decline of what is as good as validated takes
-    /// nothing away.
+    /// Whether the detector of a decline holds: from its limit on, until it is half-way back.
     pub degraded: bool,
     /// Whether the score is unstable.
     pub unstable: bool,
@@ -37,11 +36,12 @@ pub struct Gradual {
     /// The latest day that was closed.
     #[serde(default)]
     closed: Option<TradingDay>,
+    /// Days of the present decline.
+    declines: usize,
     /// The composite of the latest day that had one.
     last: Option<f64>,
-    declines: usize,
-    /// The composite before the decline began, and the lowest since.
-    fall: Option<(f64, f64)>,
+    /// The composite at the latest step down.
+    stepped_at: Option<f64>,
     cooldown: usize,
 }
 
@@ -82,44 +82,26 @@ impl Gradual {
         self.closed = Some(close.day);
         let cooling = self.cooldown > 0;
         self.cooldown = self.cooldown.saturating_sub(1);
-        if let Some(composite) = close.composite.filter(|composite| composite.is_finite()) {
-            self.follow(composite);
-        }
-        let declining = self.declines >= options.decline_days && close.degraded && !cooling;
+        self.last = close.composite.filter(|composite| composite.is_finite()).or(self.last);
+        self.declines = if close.degraded && !cooling { self.declines + 1 } else { 0 };
         let from = self.share();
-        if close.unstable || declining {
+        if close.unstable || self.is_due(options) {
             self.step = (self.step + 1).min(STEPS.len() - 1);
-        } else if self.step > 0 && self.has_recovered(close) {
+            self.stepped_at = self.last;
+        } else if self.step > 0 && !close.degraded {
             self.step -= 1;
             if self.step == 0 {
-                (self.fall, self.declines, self.cooldown) = (None, 0, options.cooldown_days);
+                (self.stepped_at, self.cooldown) = (None, options.cooldown_days);
             }
         }
         let to = self.share();
         (from != to).then_some(Step { from, to })
     }
 
-    fn follow(&mut self, composite: f64) {
-        if let Some(before) = self.last {
-            if composite < before {
-                self.declines += 1;
-                let (start, lowest) = self.fall.unwrap_or((before, before));
-                self.fall = Some((start, lowest.min(composite)));
-            } else {
-                self.declines = 0;
-                // a dip that took nothing away is over
-                self.fall = self.fall.filter(|_| self.step > 0);
-            }
-        }
-        self.last = Some(composite);
-    }
-
-    /// Half-way from its lowest back to where it was. What was unstable and never fell has recovered when it is stable.
-    fn has_recovered(&self, close: &DayClose) -> bool {
-        match (self.fall, close.composite) {
-            (None, _) => true,
-            (Some((start, lowest)), Some(now)) => now >= lowest + (start - lowest) / 2.0,
-            (Some(_), None) => false,
-        }
+    /// Whether a decline takes a step now: on its first day, and then every so many days while the composite goes on falling.
+    fn is_due(&self, options: &GradualOptions) -> bool {
+        let whole = self.declines.checked_sub(1).is_some_and(|days| days % options.decline_days.max(1) == 0);
+        let falls = self.last.zip(self.stepped_at).is_none_or(|(now, then)| now < then);
+        whole && (self.declines == 1 || falls)
     }
 }

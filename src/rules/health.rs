@@ -1,7 +1,7 @@
 //! Whether a version in service still is what its validation showed: the table of degradations as pure functions.
 //!
-//! What is compared is a window of closed trades with the validated reference. A drop counts when the window is long
-//! enough and the drop is more than chance, by a one-sided test; an emergency needs neither, and is not decided here.
+//! What is shown is a window of closed trades beside the validated reference. What is done follows from the cumulative sums of
+//! [`decline`](crate::stats::decline), each level with its own budget of false alarms; an emergency is not decided here.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,31 +10,26 @@ use crate::{
     domain::{TradingDay, event::Level},
     models::Answer,
     stats::{
+        decline::{Decline, DeclineOptions, Furthest, Limits},
         describe::{mean, standard_deviation},
         memory::memory,
-        normal,
     },
 };
 
-/// Thresholds of the degradations, as shares of the validated reference.
+/// What follows from a decline, level by level.
+pub use crate::stats::decline::Level as Response;
+
+/// How versions in service are held against their validation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct HealthOptions {
-    /// Closed trades of a version before which nothing is said, at least 2.
+    /// Trades, and scores, before which no figure of a window is told, at least 2.
     pub min_trades: usize,
-    /// Error rate of each one-sided test, above 0 to 0.5.
-    pub level: f64,
-    /// The same before something is done, above 0 to `level`: a training, a rollback, a smaller say.
+    /// Share of quarters without a change in which the score may go beyond its limits, above 0 to 0.5.
     pub act_level: f64,
-    /// Relative drop of the accuracy that is an alert.
+    /// Relative drop of the accuracy that the scores promise which is an alert.
     pub accuracy_drop: f64,
-    /// Relative drop of the precision that is an alert.
-    pub precision_drop: f64,
-    /// Drop of the composite that is an alert.
-    pub composite_alert: f64,
-    /// Drop of the composite at which a new model is asked for.
-    pub composite_retrain: f64,
-    /// Drop of the composite at which the version is rolled back.
-    pub composite_rollback: f64,
+    /// How declines are looked for, level by level.
+    pub decline: DeclineOptions,
     /// Stability index of the score beyond which it is unstable.
     pub score_psi: f64,
     /// Factor by which the score's variance may grow or shrink, above 1.
@@ -49,7 +44,7 @@ pub struct Validated {
     pub accuracy: f64,
     /// Share of yes among the trades of which it said yes.
     pub precision: f64,
-    /// Mean pnl per trade taken. Not above 0 it is no measure, and the composite cannot be evaluated.
+    /// Mean pnl per trade taken. Not above 0 the composite is not defined.
     pub expectancy: f64,
     /// Variance of the score.
     pub score_variance: f64,
@@ -99,17 +94,8 @@ pub struct Figures {
     pub composite: Option<Estimate>,
 }
 
-/// What follows from the composite.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Response {
-    /// Tell a person.
-    Alert,
-    /// Ask for a new model.
-    Retrain,
-    /// Take it down.
-    RollBack,
-}
+/// What is done about an alarm after which the say of a version may shrink: by how much, and when, is another alert.
+pub(super) const SHARE_IS_TOLD: &str = "each step by which its share of the signals shrinks is told as `share`";
 
 fn independent() -> f64 {
     1.0
@@ -119,13 +105,9 @@ impl Default for HealthOptions {
     fn default() -> Self {
         Self {
             min_trades: 50,
-            level: 0.05,
             act_level: 0.001,
             accuracy_drop: 0.05,
-            precision_drop: 0.1,
-            composite_alert: 0.05,
-            composite_retrain: 0.1,
-            composite_rollback: 0.15,
+            decline: DeclineOptions::default(),
             score_psi: 0.25,
             variance_factor: 4.0,
         }
@@ -169,12 +151,6 @@ impl Estimate {
     fn stretched(self, stretch: f64) -> Self {
         Self { error: stretch * self.error, ..self }
     }
-
-    /// Whether it is below `reference` by more than chance.
-    pub fn is_below(&self, reference: f64, level: f64) -> bool {
-        let short = reference - self.value;
-        short > 0.0 && normal::cdf(-short / self.error) < level
-    }
 }
 
 impl Figures {
@@ -199,57 +175,6 @@ impl Figures {
             expectancy: against(Estimate::of(&pnl)),
             composite: against(composite),
         }
-    }
-
-    /// The degradations as conditions on `subject`, to be observed by [`Alarms`](super::alarm::Alarms).
-    pub fn conditions(&self, options: &HealthOptions, validated: &Validated, subject: &str) -> Vec<Condition> {
-        let enough = self.trades >= options.min_trades;
-        let composite = |response: Response, threshold| {
-            drop_of(response.code(), self.composite, 1.0, threshold, response.level(), response.done())
-        };
-        let measured = [
-            drop_of("accuracy_drop", self.accuracy, validated.accuracy, options.accuracy_drop, Level::Warning, NOTED),
-            drop_of(
-                "precision_drop",
-                self.precision,
-                validated.precision,
-                options.precision_drop,
-                Level::Warning,
-                NOTED,
-            ),
-            composite(Response::Alert, options.composite_alert),
-            composite(Response::Retrain, options.composite_retrain),
-            composite(Response::RollBack, options.composite_rollback),
-        ];
-        let condition = |drop: Drop| Condition {
-            code: drop.code.into(),
-            subject: subject.into(),
-            level: drop.level,
-            value: drop.value.filter(|_| enough),
-            threshold: drop.threshold,
-            sure: drop.figure.is_some_and(|figure| figure.is_below(drop.reference, drop.level_of(options))),
-            done: drop.done.into(),
-            advice: "compare `vigie status` with the validation of this version".into(),
-        };
-        measured.into_iter().map(condition).collect()
-    }
-
-    /// What the composite asks for now. `None` when nothing, when there are too few trades, or when it may be chance.
-    pub fn response(&self, options: &HealthOptions) -> Option<Response> {
-        let composite = self.composite.filter(|_| self.trades >= options.min_trades)?;
-        let sure = |response: Response| {
-            let level = if response == Response::Alert { options.level } else { options.act_level };
-            composite.is_below(1.0, level)
-        };
-        let levels = [
-            (options.composite_rollback, Response::RollBack),
-            (options.composite_retrain, Response::Retrain),
-            (options.composite_alert, Response::Alert),
-        ];
-        levels
-            .into_iter()
-            .find(|(drop, response)| 1.0 - composite.value >= *drop && sure(*response))
-            .map(|(_, response)| response)
     }
 }
 
@@ -282,71 +207,88 @@ fn indicator(holds: bool) -> f64 {
     f64::from(u8::from(holds))
 }
 
-const NOTED: &str = "recorded";
-
-/// A figure against its reference.
-struct Drop {
-    code: &'static str,
-    figure: Option<Estimate>,
-    reference: f64,
-    value: Option<f64>,
-    threshold: f64,
-    level: Level,
-    done: &'static str,
-}
-
-fn drop_of(
-    code: &'static str,
-    figure: Option<Estimate>,
-    reference: f64,
-    threshold: f64,
-    level: Level,
-    done: &'static str,
-) -> Drop {
-    let value = figure.filter(|_| reference > 0.0).map(|figure| 1.0 - figure.value / reference);
-    Drop { code, figure, reference, value, threshold, level, done }
-}
-
-impl Drop {
-    /// Where more is done than to note it, chance must be ruled out further.
-    fn level_of(&self, options: &HealthOptions) -> f64 {
-        if self.done == NOTED { options.level } else { options.act_level }
-    }
-}
-
-impl Response {
-    fn code(self) -> &'static str {
-        match self {
-            Self::Alert => "composite",
-            Self::Retrain => "composite_retrain",
-            Self::RollBack => "composite_rollback",
+/// The levels of the ladder as conditions on `subject`, to be observed by [`Alarms`](super::alarm::Alarms): how near each is.
+pub fn ladder(decline: &Decline, limits: &Limits, subject: &str) -> Vec<Condition> {
+    let condition = |response: Response| {
+        let furthest = decline.furthest(limits, response);
+        Condition {
+            code: code(response).into(),
+            subject: subject.into(),
+            level: if response == Response::RollBack { Level::Critical } else { Level::Warning },
+            value: Some(furthest.multiple),
+            threshold: 1.0,
+            sure: true,
+            told: told(&furthest, limits).into(),
+            done: done(response).into(),
+            advice: "compare `vigie drift` with the validation of this version".into(),
         }
-    }
+    };
+    Response::ALL.into_iter().map(condition).collect()
+}
 
-    fn level(self) -> Level {
-        if self == Self::RollBack { Level::Critical } else { Level::Warning }
-    }
+/// The highest level that is reached.
+pub fn response(decline: &Decline, limits: &Limits) -> Option<Response> {
+    Response::ALL.into_iter().rev().find(|response| decline.reaches(limits, *response))
+}
 
-    fn done(self) -> &'static str {
-        match self {
-            Self::Alert => NOTED,
-            Self::Retrain => "a training was asked for",
-            Self::RollBack => "the version was rolled back",
-        }
+/// Before and after, in words.
+fn told(furthest: &Furthest, limits: &Limits) -> String {
+    let Furthest { is_pnl, since, .. } = *furthest;
+    if since.trades <= 0.0 {
+        return String::new();
+    }
+    let (before, now, trades) = (limits.trades, since.trades, if since.trades == 1.0 { "trade" } else { "trades" });
+    if is_pnl {
+        let (expected, made) = (limits.pnl, since.pnl / now);
+        return format!(
+            "its last {now:.0} {trades} made {made:.2} standard deviations each, where {expected:.2} were expected by {before:.0} in validation"
+        );
+    }
+    let (expected, hit) = (100.0 * limits.rate, 100.0 * since.hits / now);
+    format!(
+        "{hit:.0} % of its last {now:.0} {trades} went as it said, where {expected:.0} % were expected by {before:.0} in validation"
+    )
+}
+
+/// The code of a level's alarm.
+pub fn code(response: Response) -> &'static str {
+    match response {
+        Response::Alert => "composite",
+        Response::Shrink => "composite_share",
+        Response::Retrain => "composite_retrain",
+        Response::RollBack => "composite_rollback",
     }
 }
 
-/// Whether the score behaves otherwise than when it was validated: its stability index `psi` is beyond the threshold and
-/// beyond `chance`, what it would reach by chance, or its `variance` has grown or shrunk by the factor. What is not known says nothing; a variance of 0 has shrunk.
-pub fn is_unstable(
-    options: &HealthOptions,
-    validated: &Validated,
-    (psi, chance): (Option<f64>, Option<f64>),
-    variance: Option<f64>,
-) -> bool {
-    let moved = psi.is_some_and(|psi| psi > options.score_psi.max(chance.unwrap_or(0.0)));
+fn done(response: Response) -> &'static str {
+    match response {
+        Response::Alert => "recorded",
+        Response::Shrink => SHARE_IS_TOLD,
+        Response::Retrain => "a training is asked for",
+        Response::RollBack => "it is rolled back",
+    }
+}
+
+/// What of the score is held against its validation.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct ScoreMoved {
+    /// Its stability index, and what that reaches by chance and by the moods of the market.
+    pub psi: (Option<f64>, Option<f64>),
+    /// The same of its Kolmogorov-Smirnov distance. The index is blind to a constant that becomes another one.
+    pub ks: (Option<f64>, Option<f64>),
+    /// Its variance.
+    pub variance: Option<f64>,
+}
+
+/// Whether the score behaves otherwise than when it was validated: its stability index is beyond the threshold and beyond what is
+/// usual, its distance is beyond what is usual, or its variance has grown or shrunk by the factor. What is not known says nothing; a
+/// variance of 0 has shrunk.
+pub fn is_unstable(options: &HealthOptions, validated: &Validated, moved: &ScoreMoved) -> bool {
+    let ScoreMoved { psi: (psi, usual_psi), ks: (ks, usual_ks), variance } = *moved;
+    let index = psi.is_some_and(|psi| psi > options.score_psi.max(usual_psi.unwrap_or(0.0)));
+    let distance = ks.zip(usual_ks).is_some_and(|(ks, usual)| ks > usual);
     let factor = options.variance_factor;
     let before = validated.score_variance;
     let spread = variance.is_some_and(|now| before > 0.0 && (now >= factor * before || now * factor <= before));
-    moved || spread
+    index || distance || spread
 }

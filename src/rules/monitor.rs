@@ -22,6 +22,7 @@ use crate::{
         novelty::Novelty,
         reference::Reference,
         risk::expectancy,
+        sessions::{History, SessionTrades},
     },
 };
 
@@ -54,6 +55,13 @@ pub struct Usual {
     pub win_rate: Option<f64>,
     /// Standard deviation of the pnl of a trade, above 0, in account currency.
     pub pnl_sd: Option<f64>,
+}
+
+impl Usual {
+    /// What is usual in the taken trades of a validation.
+    pub fn of(history: &History) -> Self {
+        Self { win_rate: history.win_rate, pnl_sd: history.pnl_sd }
+    }
 }
 
 /// A closed trade as the monitor sees it.
@@ -174,6 +182,9 @@ struct Streams {
     question: Question,
     /// What a standard deviation of the pnl is.
     scale: Option<f64>,
+    /// The taken trades that closed since the last session was closed.
+    #[serde(default)]
+    session: SessionTrades,
     adwin: Option<Adwin>,
     page_hinkley: Option<PageHinkley>,
     cusum: Option<Cusum>,
@@ -232,6 +243,13 @@ impl Monitor {
         let answer = streams.question.answer(*score, facts);
         let scored = ScoredTrade { day: *day, score: *score, answer, taken: *taken, pnl: *pnl };
         keep(&mut streams.trades, scored, options.window);
+        // a reference is made of the trades that the policy takes: no others may be held against it
+        if !*taken {
+            return Vec::new();
+        }
+        if let Some(hit) = answer.hit() {
+            streams.session = streams.session.and(SessionTrades::of(hit, *pnl, streams.scale.unwrap_or(0.0)));
+        }
         let hit = answer.hit().map(|hit| f64::from(u8::from(hit)));
         let shrunk = streams.adwin.as_mut().zip(hit).is_some_and(|(adwin, hit)| adwin.update(hit));
         let scaled = streams.scale.map(|scale| pnl / scale);
@@ -304,6 +322,11 @@ impl Monitor {
         self.versions.get(version).map(|streams| streams.scores.iter().copied().collect()).unwrap_or_default()
     }
 
+    /// A session has closed: what the taken trades of `version` came to in it.
+    pub fn close_session(&mut self, version: &VersionId) -> SessionTrades {
+        self.versions.get_mut(version).map(|streams| std::mem::take(&mut streams.session)).unwrap_or_default()
+    }
+
     /// Forgets the streams of a version that is out of service. Its figures stay until others need the room.
     pub fn forget(&mut self, version: &VersionId) {
         self.versions.remove(version);
@@ -319,6 +342,7 @@ impl Monitor {
             trades: VecDeque::new(),
             question: Question::default(),
             scale: None,
+            session: SessionTrades::default(),
             adwin: Adwin::new(options.adwin),
             page_hinkley: None,
             cusum: None,

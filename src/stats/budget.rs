@@ -9,7 +9,15 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
-use super::{bootstrap::Resampling, describe::quantile, drift::stability, normal, reference::Reference, student};
+use super::{
+    bootstrap::Resampling,
+    describe::quantile,
+    drift::stability,
+    normal,
+    reference::Reference,
+    sliding::{Sliding, places},
+    student,
+};
 
 /// Blocks that a history counts for at least.
 const FEWEST_BLOCKS: f64 = 2.0;
@@ -109,12 +117,18 @@ pub fn thresholds(
     let mut rng = Pcg64::seed_from_u64(resampling.seed);
     let mut rows = Vec::with_capacity(watch.window + watch.quarter);
     let mut drawn = Vec::with_capacity(watch.window + watch.quarter);
+    // a value is looked up once, however often it is drawn
+    let looked_up = history.iter().zip(&references).map(|(column, reference)| {
+        reference.as_ref().map(|reference| (places(reference, column), Sliding::new(reference)))
+    });
+    let mut looked_up: Vec<_> = looked_up.collect();
     for _ in 0..resampling.resamples {
         draw(&mut rng, resampling.block, pool, watch.window + watch.quarter, &mut rows);
-        for ((column, reference), found) in history.iter().zip(&references).zip(&mut furthest) {
+        for (column, found) in looked_up.iter_mut().zip(&mut furthest) {
+            let Some((places, sliding)) = column else { continue };
             drawn.clear();
-            drawn.extend(rows.iter().filter_map(|row| column.get(*row).copied()));
-            found.extend(reference.as_ref().and_then(|reference| furthest_of(reference, watch, &drawn)));
+            drawn.extend(rows.iter().filter_map(|row| places.get(*row).copied()));
+            found.extend(sliding.furthest(&drawn, watch.window, watch.every));
         }
     }
     let widened = |limits: Thresholds| Thresholds { psi: limits.psi * wider * wider, ks: (limits.ks * wider).min(1.0) };
@@ -142,11 +156,6 @@ fn draw(rng: &mut Pcg64, block: f64, pool: usize, count: usize, rows: &mut Vec<u
         place = if begins { rng.random_range(0..pool as u64) as usize } else { (place + 1) % pool };
         rows.push(place);
     }
-}
-
-fn furthest_of(reference: &Reference, watch: &Watch, quarter: &[Option<f64>]) -> Option<Distance> {
-    let found = watch.windows(quarter).filter_map(|window| distance(reference, window));
-    found.reduce(|a, b| Distance { psi: a.psi.max(b.psi), ks: a.ks.max(b.ks) })
 }
 
 /// Measures a window. `None` without values.

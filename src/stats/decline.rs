@@ -10,12 +10,11 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
-use super::{bootstrap::block_length, describe::quantile, normal};
+pub use super::sessions::SessionTrades;
+use super::{bootstrap::block_length, describe::quantile, normal, sessions::FEWEST};
 
 /// Sessions of a year, which budgets are for.
 pub const YEAR: usize = 252;
-/// Fewest sessions of a history that limits are drawn from.
-pub const FEWEST: usize = 30;
 /// Sums that are kept: hits and pnl, small fall and large.
 const SUMS: usize = 4;
 /// Which of them look for a large fall.
@@ -32,19 +31,6 @@ const BLOCKS: f64 = 8.0;
 const SHORTEST: (f64, f64, f64) = (4.0, 15.0, 600.0);
 /// Most degrees of freedom that are drawn: beyond, a variance counts as known.
 const MOST_FREEDOM: usize = 100;
-/// A pnl counts at most so many standard deviations either way, so that one trade decides nothing.
-pub const CLIP: f64 = 3.0;
-
-/// What the trades of one closed session add.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct SessionTrades {
-    /// How many there were.
-    pub trades: f64,
-    /// Those that went as the score said.
-    pub hits: f64,
-    /// Sum of their pnl in standard deviations of the validated pnl, each clipped at [`CLIP`].
-    pub pnl: f64,
-}
 
 /// What is found out, each with a budget of its own. The order is that of how much it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -123,20 +109,6 @@ impl Level {
 impl Default for DeclineOptions {
     fn default() -> Self {
         Self { small_fall: 0.05, large_fall: 0.1, budgets: [1.0, 0.5, 0.2, 0.0125], resamples: 4000, seed: 1 }
-    }
-}
-
-impl SessionTrades {
-    /// Of one trade, whose pnl is in account currency; `sd` is the validated standard deviation, above 0.
-    pub fn of(hit: bool, pnl: f64, sd: f64) -> Self {
-        let pnl = if sd > 0.0 { (pnl / sd).clamp(-CLIP, CLIP) } else { 0.0 };
-        Self { trades: 1.0, hits: f64::from(u8::from(hit)), pnl }
-    }
-
-    /// Both together.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self { trades: self.trades + other.trades, hits: self.hits + other.hits, pnl: self.pnl + other.pnl }
     }
 }
 

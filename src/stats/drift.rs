@@ -92,7 +92,12 @@ pub fn stability(reference: &Reference, values: &[f64]) -> Option<f64> {
     for value in values {
         *counts.get_mut(reference.bin(*value))? += 1;
     }
-    psi(reference.shares(), &smoothed(&counts))
+    stability_of(reference, &counts)
+}
+
+/// The same of so many values in each bin.
+pub(super) fn stability_of(reference: &Reference, counts: &[u64]) -> Option<f64> {
+    psi(reference.shares(), &smoothed(counts))
 }
 
 /// What the index of `values` values over the bins of `reference` stays below with probability 1 - `level` when nothing

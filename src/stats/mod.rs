@@ -28,5 +28,7 @@ pub mod ratio;
 pub mod reference;
 pub mod risk;
 pub mod sequential;
+pub mod sessions;
 pub mod sharpe;
+mod sliding;
 pub mod student;

@@ -12,7 +12,7 @@ use super::{
     rivals::Standing,
     stability::{Bootstrap, Group, Importance, Null},
 };
-use crate::domain::Timestamp;
+use crate::{domain::Timestamp, stats::sessions::History};
 
 /// Everything a validation found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -117,6 +117,9 @@ pub struct Evidence {
     /// Configurations tried in this run.
     #[serde(default)]
     pub configurations: usize,
+    /// The trades that the policy takes, out of fold: those of the cross-validation and of the test part. Empty in older reports.
+    #[serde(default)]
+    pub out_of_fold: History,
     /// What could not be found out, and why.
     pub notes: Vec<String>,
 }

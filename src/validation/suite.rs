@@ -17,8 +17,8 @@ use super::{
     stability,
 };
 use crate::{
-    domain::Timestamp,
-    stats::{describe::mean, overfit::backtest_overfitting},
+    domain::{Timestamp, TradingDay},
+    stats::{describe::mean, overfit::backtest_overfitting, sessions::History},
 };
 
 /// Why there is no report at all.
@@ -123,6 +123,8 @@ struct Judged {
     learnt: Vec<usize>,
     test: Vec<usize>,
     scores: Vec<f64>,
+    /// From where on a score says yes in service.
+    asked: f64,
     /// Configurations tried for the levels below.
     rivals: usize,
     notes: Vec<String>,
@@ -200,6 +202,7 @@ fn judge(
     let (own, scores) = (refit.score(&model, &learnt)?, refit.score(&model, &split.test)?);
     let guess = mean(&examples.truth(&learnt)).unwrap_or_default();
     let point = refit.point(&learnt);
+    let asked = refit.options.decision_point.unwrap_or(guess);
     let figures = |part, rows: &[usize], scores: &[f64], point: f64| {
         let picked: Vec<&Example> = examples.pick(rows).collect();
         Figures::of(goal, &picked, scores, point).ok_or(ValidationError::Figures { part })
@@ -238,9 +241,10 @@ fn judge(
         has_rivals: false,
         rivals: None,
         configurations: 0,
+        out_of_fold: History::default(),
         notes: Vec::new(),
     };
-    Ok(Judged { evidence, model, learnt, test: split.test.clone(), scores, rivals: 0, notes: Vec::new() })
+    Ok(Judged { evidence, model, learnt, test: split.test.clone(), scores, asked, rivals: 0, notes: Vec::new() })
 }
 
 impl Judged {
@@ -249,11 +253,13 @@ impl Judged {
         let (goal, strength) = (refit.examples.goal(), self.evidence.strength);
         let strengths = strengths_with(&refit.options.strengths, strength);
         let cross = refit.cross_validate(&self.learnt, &strengths, strength, progress);
-        let mut trials = Vec::new();
+        let (mut trials, mut out_of_fold) = (Vec::new(), Vec::new());
         if let Some(cross) = self.keep("cross-validation", cross) {
             let truth = refit.examples.truth(&self.learnt);
             let scored = cross.strengths.iter().zip(&cross.scores);
             let point = self.evidence.point;
+            let own = scored.clone().find(|(tried, _)| **tried == strength);
+            out_of_fold = own.map(|(_, own)| taken(refit, &self.learnt, own, self.asked)).unwrap_or_default();
             let curve = scored.filter_map(|(strength, scores)| Some((*strength, goal.hit(&truth, scores, point)?)));
             self.evidence.curve = curve.collect();
             self.notes.extend(cross.notes);
@@ -262,6 +268,9 @@ impl Judged {
             self.evidence.feature_stability = stability::feature_stability(&cross.effects, top);
             trials = backtest::trials(refit, &self.learnt, &cross.scores);
         }
+        out_of_fold.extend(taken(refit, &self.test, &self.scores, self.asked));
+        out_of_fold.sort_by_key(|(day, ..)| *day);
+        self.evidence.out_of_fold = History::of(&out_of_fold);
         self.evidence.configurations = trials.len().max(strengths.len()) + self.rivals;
         if !goal.is_share() {
             return self.notes.push(format!("a score of {goal} cannot be blended with a confidence: it has no policy"));
@@ -320,6 +329,20 @@ impl Judged {
     fn keep<T>(&mut self, what: &str, found: Result<T, Missing>) -> Option<T> {
         found.map_err(|missing| self.notes.push(format!("{what}: {missing}"))).ok()
     }
+}
+
+/// Those of `rows` that the policy takes at these scores: the day of each, whether it went as the score
+/// said at `point`, and its pnl.
+fn taken(refit: &Refit<'_>, rows: &[usize], scores: &[f64], point: f64) -> Vec<(TradingDay, bool, f64)> {
+    let goal = refit.examples.goal();
+    if !goal.is_share() {
+        return Vec::new();
+    }
+    let cut = if goal.is_class() { 0.5 } else { point };
+    let sizes = refit.sizes(rows, scores, refit.options.policy.trade_threshold);
+    let trades = refit.examples.pick(rows).zip(scores).zip(sizes).filter(|(_, size)| *size > 0.0);
+    let went = |example: &Example, score: f64| (score >= point) == (example.truth >= cut);
+    trades.map(|((example, score), _)| (example.day, went(example, *score), example.pnl)).collect()
 }
 
 fn parts(examples: &Examples, split: &TimeSplit, learnt: &[usize]) -> Parts {

@@ -4,17 +4,18 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc};
 
 use actix::{Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
 
-use super::{Advance, Answer, Done, Guardian, Order, down};
+use super::{Advance, Answer, Done, Guardian, Order, alert, down};
 use crate::{
     actors::{
         acknowledge::retry,
         kill_file,
-        models::{Unusable, served},
+        models::{Unusable, record, served},
+        monitor::lacking,
         supervision::Shell,
     },
     domain::{
         Event, EventKind, VersionId,
-        event::By,
+        event::{By, Level},
         lifecycle::{State, Transition},
     },
     journal::Write,
@@ -180,21 +181,24 @@ impl Guardian {
         let journal = self.shared.journal.clone();
         let (schema, config) = (self.shared.schema(), self.shared.config.load_full());
         let under_way = UnderWay::begin(&self.shared.under_way, &events);
+        let (shared, speaking) = (self.shared.clone(), will_speak(&events));
         Box::pin(async move {
+            let mut unwatched = Vec::new();
             let committed = async {
                 let schema = schema.map_err(|error| WireError::new("config", error))?;
                 let reader = journal.read().await.map_err(|error| retry(&error))?;
                 let loaded = tokio::task::spawn_blocking(move || {
-                    load.iter()
-                        .map(|id| Ok((id.clone(), served(&reader, id, &schema, &config)?)))
-                        .collect::<Result<_, Unusable>>()
+                    let lacks = speaking.iter().filter_map(|id| Some((id, lacking(&record(&reader, id).ok()?)?)));
+                    let lacks: Vec<String> = lacks.map(|(id, lacks)| format!("{id}: {lacks}")).collect();
+                    let loaded = load.iter().map(|id| Ok((id.clone(), served(&reader, id, &schema, &config)?)));
+                    loaded.collect::<Result<_, Unusable>>().map(|loaded| (loaded, lacks))
                 });
                 let loaded = loaded.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
                 let loaded = loaded.map_err(|error| match error {
                     Unusable::InputsChanged(_) => WireError::new("inputs_changed", error.to_string()),
                     _ => WireError::new("model_damaged", error.to_string()),
                 })?;
-                let loaded: BTreeMap<VersionId, Arc<Served>> = loaded;
+                let (loaded, lacks): (BTreeMap<VersionId, Arc<Served>>, Vec<String>) = loaded;
                 if let Some((id, _)) = loaded.iter().find(|(_, served)| !served.scores()) {
                     return Err(WireError::new(
                         "refused",
@@ -205,6 +209,7 @@ impl Guardian {
                 }
                 let writes = events.iter().cloned().map(Write::Event).collect();
                 journal.write(writes).await.map_err(|error| retry(&error))?;
+                unwatched = lacks;
                 Ok(Committed { events, loaded })
             };
             let committed: Answer<Committed> = committed.await;
@@ -212,9 +217,22 @@ impl Guardian {
             drop(under_way);
             drop(turn);
             delivered.map_err(|error| WireError::new("internal_error", error.to_string()))?;
+            for told in &unwatched {
+                alert(&shared, Level::Warning, "unwatched", told.clone());
+            }
+            let done = std::iter::once(done).chain(unwatched).collect::<Vec<_>>().join("; ");
             Ok(Done { done, durable: true })
         })
     }
+}
+
+/// The versions that `events` give a say.
+fn will_speak(events: &[Event]) -> Vec<VersionId> {
+    let speaks = |event: &Event| match &event.kind {
+        EventKind::Moved { version, step, .. } if step.edge().1.may_speak() => Some(version.clone()),
+        _ => None,
+    };
+    events.iter().filter_map(speaks).collect()
 }
 
 fn moved(

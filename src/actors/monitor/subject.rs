@@ -6,7 +6,7 @@ use crate::{
         scored::{Scored, Signals},
     },
     config::Config,
-    domain::{Timestamp, VersionId},
+    domain::{Timestamp, TradingDay, VersionId},
     features::row::Schema,
     journal::Reader,
     models::VersionRecord,
@@ -16,8 +16,13 @@ use crate::{
         serving::Served,
         watch::Subject,
     },
-    stats::describe::standard_deviation,
+    stats::{describe::standard_deviation, sessions::History},
+    validation::Report,
 };
+
+/// Of a record without the taken trades of its validation.
+const OLDER: &str = "its record keeps no taken trades of its validation, so declines are looked for as far as the journal has the \
+                     trades it was tested on; the emergency rules watch it all the same";
 
 /// Reads it.
 ///
@@ -52,14 +57,18 @@ pub fn against(record: &VersionRecord, served: &Served, schema: &Schema, config:
     let (scores, scored_days) = scores(past.signals.iter().filter(own), record, served);
     let enough = tested.len() >= watch.health.min_trades;
     let validated = if enough { Validated::of(&tested, variance) } else { told(record, variance) };
-    let usual = if enough {
-        Subject::usual(&tested.iter().filter(|trade| trade.taken).map(|trade| trade.pnl).collect::<Vec<_>>())
+    let history = history(record, &tested);
+    let (limits, lacks) = Subject::declines(&history, &watch.health.decline);
+    let usual = if history.pnl_sd.is_some() {
+        Usual::of(&history)
     } else {
         let pnl: Vec<f64> = learnt.iter().filter_map(|scored| scored.pnl).collect();
         let rate = record.training.wins as f64 / record.training.rows as f64;
         Usual { win_rate: Some(rate), pnl_sd: standard_deviation(&pnl) }
     };
     Subject {
+        limits,
+        lacks,
         thresholds: Subject::thresholds(&columns, span, &watch.monitor, &watch.budget),
         score_limit: Subject::score_limit(&scores, scored_days, &watch.monitor, &watch.budget, watch.health.act_level),
         learnt: record.reference.score.clone().map(|score| Learnt { names, inputs, score }),
@@ -69,6 +78,34 @@ pub fn against(record: &VersionRecord, served: &Served, schema: &Schema, config:
         validated,
         usual,
     }
+}
+
+/// The taken trades of its validation, out of fold; of an older record, which does not have them, those it was tested on.
+fn history(record: &VersionRecord, tested: &[ScoredTrade]) -> History {
+    let kept = kept(record);
+    if !kept.sessions.is_empty() {
+        return kept;
+    }
+    let taken = tested.iter().filter(|trade| trade.taken);
+    let mut trades: Vec<(TradingDay, bool, f64)> =
+        taken.filter_map(|trade| Some((trade.day?, trade.answer.hit()?, trade.pnl))).collect();
+    trades.sort_by_key(|(day, ..)| *day);
+    History::of(&trades)
+}
+
+/// The taken trades of its validation, as far as its record has them.
+fn kept(record: &VersionRecord) -> History {
+    let report = record.validation.clone().and_then(|report| serde_json::from_value::<Report>(report).ok());
+    report.map(|report| report.evidence.out_of_fold).unwrap_or_default()
+}
+
+/// What a record lacks for declines of its version to be looked for, in words; `None` when they are.
+pub fn lacking(record: &VersionRecord) -> Option<String> {
+    let kept = kept(record);
+    if kept.sessions.is_empty() {
+        return Some(OLDER.to_owned());
+    }
+    kept.lacks().map(|lacks| lacks.to_string())
 }
 
 /// The trades after those it learnt from that were closed when it was made: what it was tested on.

@@ -10,23 +10,22 @@ use crate::{
         alarm::Turn,
         emergency::{ClosedTrade, Emergency, EmergencyOptions, Say},
         health::{ScoredTrade, Validated},
-        monitor::{Learnt, Said},
+        monitor::{Learnt, Said, Usual},
         watch::{Judgement, News, ScoredSignal, Subject, Watch},
     },
-    stats::{budget::Thresholds, reference::Reference},
+    stats::{budget::Thresholds, decline::DeclineOptions, reference::Reference, sessions::History},
 };
 
 /// The rules that are tried, by the names they have in trips and alerts.
-pub(super) const RULES: [&str; 18] = [
+pub(super) const RULES: [&str; 17] = [
     "accuracy",
     "loss_streak",
     "day_loss",
     "harm",
     "accuracy_literal",
     "loss_streak_literal",
-    "accuracy_drop",
-    "precision_drop",
     "composite",
+    "composite_share",
     "composite_retrain",
     "composite_rollback",
     "instability",
@@ -64,7 +63,12 @@ pub(super) struct Runner<'a> {
 }
 
 /// What a version is judged against that was validated on `past`.
-pub(super) fn subject(past: &Past, limits: &[Thresholds], score_limit: Option<f64>) -> Subject {
+pub(super) fn subject(
+    past: &Past,
+    limits: &[Thresholds],
+    score_limit: Option<Thresholds>,
+    decline: &DeclineOptions,
+) -> Subject {
     let scored = |trade: &PastTrade| ScoredTrade {
         day: Some(trade.day),
         score: trade.score,
@@ -73,7 +77,10 @@ pub(super) fn subject(past: &Past, limits: &[Thresholds], score_limit: Option<f6
         pnl: trade.pnl,
     };
     let trades: Vec<ScoredTrade> = past.trades().map(scored).collect();
-    let pnl: Vec<f64> = trades.iter().filter(|trade| trade.taken).map(|trade| trade.pnl).collect();
+    let taken = trades.iter().filter(|trade| trade.taken);
+    let hits: Vec<_> = taken.filter_map(|trade| Some((trade.day?, trade.answer.hit()?, trade.pnl))).collect();
+    let history = History::of(&hits);
+    let (falls, lacks) = Subject::declines(&history, decline);
     let score = Reference::of(past.trades().map(|trade| Some(trade.score)));
     let inputs: Vec<Option<Reference>> = (0..past.names.len()).map(|place| Reference::of(past.column(place))).collect();
     // a column that was drawn without a value leaves nothing to compare
@@ -92,7 +99,9 @@ pub(super) fn subject(past: &Past, limits: &[Thresholds], score_limit: Option<f6
         question: past.question,
         standard: standard(past),
         validated: Validated::of(&trades, variance),
-        usual: Subject::usual(&pnl),
+        limits: falls,
+        lacks,
+        usual: Usual::of(&history),
     }
 }
 

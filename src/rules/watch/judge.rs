@@ -4,20 +4,23 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Judgement, Subject, Watch, WatchOptions};
+use super::{
+    Judgement, Subject, Watch, WatchOptions,
+    words::{Recent, moved, promised, strange},
+};
 use crate::{
     domain::{Timestamp, TradingDay, VersionId, event::Level},
     rules::{
         alarm::Condition,
         gradual::DayClose,
-        health::{Figures, Validated, is_unstable},
+        health::{Figures, Response, SHARE_IS_TOLD, ScoreMoved, Validated, code, is_unstable, ladder, response},
         monitor::{Change, Inputs, LEVEL, Learnt},
     },
     stats::{
-        budget::{Distance, Thresholds, distance},
+        budget::{Thresholds, distance},
         describe::{mean, standard_deviation},
         detector::Move,
-        drift::{chance, stability},
+        drift::{chance, ks_distance, stability},
         expected::{Expected, expected},
         novelty::Novelty,
     },
@@ -26,6 +29,9 @@ use crate::{
 /// How far beyond its limit an input counts as that has no value left to measure.
 const GONE: f64 = 2.0;
 
+/// A distance of distribution functions that counts whatever the moods were: hardly a score is where scores were.
+const CERTAIN: f64 = 0.9;
+
 /// What a judgement rests on.
 #[derive(Debug, Clone, PartialEq)]
 struct Measured {
@@ -33,9 +39,10 @@ struct Measured {
     expected: Option<Expected>,
     /// The same of the scores in validation.
     promised: Option<f64>,
-    /// Each input that has limits, by name.
-    drifts: Vec<(Box<str>, Option<Distance>, Thresholds)>,
+    /// Each input that has limits, by name: how far it has moved as a multiple of them, and in words.
+    drifts: Vec<(Box<str>, f64, String)>,
     novelty: Option<f64>,
+    recent: Recent,
 }
 
 /// The latest trades of a version against its validation.
@@ -47,6 +54,9 @@ pub struct Health {
     pub validated: Validated,
     /// Population stability index of the latest scores.
     pub score_psi: Option<f64>,
+    /// Kolmogorov-Smirnov distance of the latest scores.
+    #[serde(default)]
+    pub score_ks: Option<f64>,
     /// Variance of the latest scores.
     pub score_variance: Option<f64>,
     /// Whether the score behaves otherwise than when it was validated.
@@ -69,18 +79,22 @@ pub struct VersionView {
 /// A version on the day that has closed.
 struct Day<'a> {
     version: &'a VersionId,
+    subject: &'a Subject,
     options: &'a WatchOptions,
     found: &'a Measured,
 }
 
 impl Subject {
-    /// How far the index of `scores` scores goes when nothing has changed: by chance, and by the moods of the market.
-    fn usual_index(&self, options: &WatchOptions, scores: usize) -> Option<f64> {
+    /// How far `scores` scores go when nothing has changed, by chance and by the moods of the market: their index and their
+    /// distance. Without the moods, the distance is that of independent scores, and only one that never happens counts.
+    fn usual_of_scores(&self, options: &WatchOptions, scores: usize) -> (Option<f64>, Option<f64>) {
         let by_chance = |learnt: &Learnt| chance(&learnt.score, scores, options.health.act_level);
         // a window that is not full yet goes further, as the square of what chance does to its shares
         let fuller = options.monitor.window as f64 / scores as f64;
-        let by_moods = self.score_limit.map(|limit| limit * fuller.max(1.0));
-        self.learnt.as_ref().and_then(by_chance).into_iter().chain(by_moods).reduce(f64::max)
+        let by_moods = self.score_limit.map(|limit| limit.psi * fuller.max(1.0));
+        let index = self.learnt.as_ref().and_then(by_chance).into_iter().chain(by_moods).reduce(f64::max);
+        let distance = self.score_limit.map_or(CERTAIN, |limit| limit.ks * fuller.max(1.0).sqrt());
+        (index, Some(distance))
     }
 }
 
@@ -107,9 +121,18 @@ impl Watch {
         traded: bool,
         spoke: &[Change],
     ) -> Option<Judgement> {
-        let found = self.measure(options, version, self.subjects.get(version)?);
-        let judged = Day { version, options, found: &found };
-        let mut conditions = judged.health();
+        let session = self.monitor.close_session(version);
+        let subject = self.subjects.get(version)?;
+        let found = self.measure(options, version, subject);
+        let limits = subject.limits.as_ref();
+        let decline = self.declines.entry(version.clone()).or_default();
+        if let Some(limits) = limits.filter(|_| session.trades > 0.0) {
+            decline.close(limits, session);
+        }
+        let named = version.to_string();
+        let judged = Day { version, subject, options, found: &found };
+        let mut conditions = limits.map(|limits| ladder(decline, limits, &named)).unwrap_or_default();
+        conditions.extend(judged.unstable());
         conditions.extend(judged.drifts());
         conditions.extend(judged.expected());
         conditions.push(judged.novelty());
@@ -117,15 +140,23 @@ impl Watch {
         let figures = found.health.map(|health| health.figures);
         let composite = figures.filter(|figures| figures.trades >= options.health.min_trades);
         let composite = composite.and_then(|figures| figures.composite);
+        let evidence = judged.evidence();
+        let response = limits.and_then(|limits| response(decline, limits));
+        let quiet = self.quiet.entry(version.clone()).or_default();
+        quiet.close_day();
+        let mut turns = Vec::new();
+        for condition in conditions {
+            if quiet.lets(&condition) || self.alarms.holds(&condition.code, &condition.subject) {
+                turns.extend(self.alarms.observe(at, condition));
+            }
+        }
+        turns.iter().for_each(|turn| quiet.note(turn));
         let day_close = DayClose {
             day,
             composite: composite.filter(|_| traded).map(|composite| composite.value),
-            degraded: composite.is_some_and(|found| found.is_below(1.0, options.health.act_level)),
+            degraded: self.alarms.holds(code(Response::Shrink), &named),
             unstable: found.health.is_some_and(|health| health.unstable),
         };
-        let evidence = judged.evidence();
-        let turns = conditions.into_iter().filter_map(|condition| self.alarms.observe(at, condition)).collect();
-        let response = figures.and_then(|figures| figures.response(&options.health));
         Some(Judgement { version: version.clone(), day_close, turns, response, faults: Vec::new(), evidence })
     }
 
@@ -137,23 +168,25 @@ impl Watch {
             let enough = scores.len() >= options.health.min_trades;
             let psi = learnt.filter(|_| enough).and_then(|learnt| stability(&learnt.score, &scores));
             let variance = standard_deviation(&scores).filter(|_| enough).map(|sd| sd * sd);
+            let ks = learnt.filter(|_| enough).and_then(|learnt| ks_distance(learnt.score.quantiles(), &scores));
+            let (usual_psi, usual_ks) = subject.usual_of_scores(options, scores.len());
+            let moved = ScoreMoved { psi: (psi, usual_psi), ks: (ks, usual_ks), variance };
             Health {
                 figures: Figures::of(&validated, &self.monitor.trades(version)),
                 validated,
                 score_psi: psi,
+                score_ks: ks,
                 score_variance: variance,
-                unstable: is_unstable(
-                    &options.health,
-                    &validated,
-                    (psi, subject.usual_index(options, scores.len())),
-                    variance,
-                ),
+                unstable: is_unstable(&options.health, &validated, &moved),
             }
         });
         let columns = learnt.filter(|_| full).into_iter().flat_map(|learnt| learnt.names.iter().zip(&learnt.inputs));
         let drifts = columns.zip(&subject.thresholds).enumerate().map(|(place, ((name, reference), limits))| {
             let column: Vec<_> = self.monitor.rows(version).map(|row| row.get(place).copied().flatten()).collect();
-            (name.clone(), distance(reference, &column), *limits)
+            let found = distance(reference, &column);
+            // a window without values cannot be evaluated, and counts as moved
+            let multiple = found.map_or(GONE, |found| limits.multiple(&found));
+            (name.clone(), multiple, moved(reference, &column, found, limits))
         });
         let shares = learnt.into_iter().flat_map(|learnt| {
             self.monitor.rows(version).filter_map(|row| Some(Novelty::of(&learnt.inputs, row)?.outside))
@@ -167,6 +200,7 @@ impl Watch {
             }),
             drifts: drifts.collect(),
             novelty: mean(&shares.collect::<Vec<_>>()).filter(|_| full),
+            recent: Recent::of(&self.monitor.trades(version)),
         }
     }
 }
@@ -181,52 +215,51 @@ impl Day<'_> {
             value,
             threshold,
             sure: true,
+            told: "".into(),
             done: "recorded".into(),
             advice: advice.into(),
         }
     }
 
-    fn health(&self) -> Vec<Condition> {
-        let Some(Health { figures, validated, unstable, .. }) = self.found.health else { return Vec::new() };
-        let mut found = figures.conditions(&self.options.health, &validated, &self.version.to_string());
+    fn unstable(&self) -> Option<Condition> {
+        let Health { validated, unstable, score_psi, score_ks, score_variance, .. } = self.found.health?;
         let value = Some(f64::from(u8::from(unstable)));
         let advice = "compare the score's distribution in `vigie drift` with the validation";
-        let unstable = self.condition("instability", value, 1.0, advice);
-        found.push(Condition { done: "its share of the signals shrinks by a step a day".into(), ..unstable });
-        found
+        let figure = |value: Option<f64>| value.map_or("unknown".to_owned(), |value| format!("{value:.4}"));
+        let told = format!(
+            "its latest scores are not those of its validation: variance {} where it was {:.4}, stability index {}, distance {}",
+            figure(score_variance),
+            validated.score_variance,
+            figure(score_psi),
+            figure(score_ks)
+        );
+        let done = SHARE_IS_TOLD.into();
+        Some(Condition { told: told.into(), done, ..self.condition("instability", value, 1.0, advice) })
     }
 
     /// Each input against its limits: the larger of both measures as a multiple of its own.
     fn drifts(&self) -> impl Iterator<Item = Condition> {
         let advice = "compare the feed with what the version learnt from; a new model may be needed";
-        self.found.drifts.iter().map(move |(name, found, limits)| {
-            // a window without values cannot be evaluated, and counts as moved
-            let multiple = found.map_or(GONE, |found| limits.multiple(&found));
-            let told = |value: Option<f64>| value.map_or("unknown".to_owned(), |value| format!("{value:.3}"));
-            let done = format!(
-                "recorded as a multiple of its limit: PSI {} of {:.3}, KS {} of {:.3}",
-                told(found.map(|found| found.psi)),
-                limits.psi,
-                told(found.map(|found| found.ks)),
-                limits.ks
-            );
-            let subject = format!("{} {name}", self.version).into();
-            Condition { subject, done: done.into(), ..self.condition("drift", Some(multiple), 1.0, advice) }
+        self.found.drifts.iter().map(move |(name, multiple, told)| {
+            let (subject, told) = (format!("{} {name}", self.version).into(), told.as_str().into());
+            Condition { subject, told, ..self.condition("drift", Some(*multiple), 1.0, advice) }
         })
     }
 
     /// What the scores promise, against what they did in validation.
     fn expected(&self) -> Option<Condition> {
-        let (promised, expected) = (self.found.promised.filter(|accuracy| *accuracy > 0.0)?, self.found.expected?);
-        let value = Some(1.0 - expected.accuracy / promised);
+        let (before, expected) = (self.found.promised.filter(|accuracy| *accuracy > 0.0)?, self.found.expected?);
+        let value = Some(1.0 - expected.accuracy / before);
         let advice = "its scores have lost their confidence before outcomes show it; look at `vigie drift`";
         let condition = self.condition("expected_accuracy", value, self.options.health.accuracy_drop, advice);
-        Some(Condition { sure: expected.interval.high < promised, ..condition })
+        let told = promised(before, &expected).into();
+        Some(Condition { sure: expected.interval.high < before, told, ..condition })
     }
 
     fn novelty(&self) -> Condition {
         let advice = "signals are unlike those it learnt from; check the feed, or train it on newer trades";
-        self.condition("novelty", self.found.novelty, self.options.novelty, advice)
+        let told = self.found.novelty.map(strange).unwrap_or_default().into();
+        Condition { told, ..self.condition("novelty", self.found.novelty, self.options.novelty, advice) }
     }
 
     /// Detectors that spoke on this day of something getting worse.
@@ -236,7 +269,8 @@ impl Day<'_> {
         [("adwin", "accuracy"), ("page_hinkley", "pnl"), ("cusum", "win rate")].into_iter().map(move |(name, what)| {
             let value = Some(f64::from(u8::from(spoke.contains(&name))));
             let advice = format!("the {what} of its trades has changed; compare `vigie drift` with the validation");
-            self.condition(name, value, 1.0, &advice)
+            let told = self.found.recent.told(name, self.subject).into();
+            Condition { told, ..self.condition(name, value, 1.0, &advice) }
         })
     }
 

@@ -11,7 +11,7 @@ use crate::{
     rules::{
         alarm::Turn,
         gradual::{DayClose, Gradual, GradualOptions, next_share},
-        health::Response,
+        health::{Response, code},
         integrity::Fault,
         roster::Roster,
     },
@@ -19,6 +19,8 @@ use crate::{
 
 /// The alarms at which a new version is asked for.
 const CALL_FOR_TRAINING: [&str; 2] = ["composite_retrain", "composite_rollback"];
+/// The alarms after which something is taken from a version that speaks.
+const SAID_OF_SPEAKERS: [&str; 3] = ["composite_share", "composite_rollback", "instability"];
 
 /// What follows from a judgement.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +44,8 @@ pub fn measures(roster: &Roster, judgement: Judgement) -> Option<Measures> {
     let told = |turn: &Turn| {
         let (Turn::Raised(alarm) | Turn::Cleared(alarm)) = turn;
         let level = if matches!(turn, Turn::Raised(_)) { alarm.condition.level } else { Level::Info };
-        EventKind::Alert { level, code: alarm.condition.code.clone(), message: turn.message() }
+        let message = truly(turn, state.may_speak()).message();
+        EventKind::Alert { level, code: alarm.condition.code.clone(), message }
     };
     let mut alerts: Vec<EventKind> = turns.iter().map(told).collect();
     let mut lock = None;
@@ -51,15 +54,19 @@ pub fn measures(roster: &Roster, judgement: Judgement) -> Option<Measures> {
         alerts.push(alert);
         lock = lock.or(locked);
     }
-    let figure = evidence.get("composite").copied().unwrap_or_default();
-    let raised = |code: &str| turns.iter().any(|turn| matches!(turn, Turn::Raised(a) if *a.condition.code == *code));
-    let calls = CALL_FOR_TRAINING.into_iter().any(raised);
-    let train = calls.then(|| format!("the composite of {version} is {figure:.3} of its validation"));
+    let raised = |code: &str| {
+        turns.iter().find_map(|turn| match turn {
+            Turn::Raised(alarm) if *alarm.condition.code == *code => Some(&*alarm.condition.told),
+            _ => None,
+        })
+    };
+    let train = CALL_FOR_TRAINING.into_iter().find_map(raised).map(|told| format!("{version} has declined: {told}"));
+    let told = raised(code(Response::RollBack)).unwrap_or("it has not recovered");
     let step = state.out_of_service().filter(|_| state.may_speak() && response == Some(Response::RollBack));
     let out = step.map(|step| EventKind::Moved {
         version: version.clone(),
         step,
-        reason: format!("its composite is {figure:.3} of its validation, by more than chance"),
+        reason: format!("it has declined: {told}"),
         by: By::Daemon("guardian".into()),
         overridden: false,
         evidence: evidence.clone(),
@@ -67,6 +74,16 @@ pub fn measures(roster: &Roster, judgement: Judgement) -> Option<Measures> {
     let DayClose { day, composite, degraded, unstable } = day_close;
     let judged = EventKind::Judged { version, day, composite, degraded, unstable, evidence };
     Some(Measures { alerts, lock, train, judged, out })
+}
+
+/// The same turn without what is only done to a version that speaks, when this one does not.
+fn truly(turn: &Turn, speaks: bool) -> Turn {
+    let mut turn = turn.clone();
+    let (Turn::Raised(alarm) | Turn::Cleared(alarm)) = &mut turn;
+    if !speaks && SAID_OF_SPEAKERS.contains(&&*alarm.condition.code) {
+        alarm.condition.done = "it speaks to nobody, so nothing was taken from it".into();
+    }
+    turn
 }
 
 /// What people are told of a fault, and the lock, unless all is locked already.
@@ -93,7 +110,7 @@ pub fn adjustment(
     }
     let why = match called_for < share {
         true if unstable => "its score is unstable",
-        true => "its composite has been falling",
+        true => "it has declined",
         false => "it has recovered",
     };
     let reason =

@@ -8,6 +8,8 @@ mod days;
 mod judge;
 mod measures;
 mod news;
+mod quiet;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -17,6 +19,7 @@ pub use days::JudgedDays;
 pub use judge::{Health, VersionView};
 pub use measures::{Measures, adjustment, broken, follow, measures};
 pub use news::{closed_news, scored_news};
+use quiet::Quiet;
 
 use super::{
     alarm::{Alarm, Alarms, Turn},
@@ -31,7 +34,8 @@ use crate::{
     stats::{
         bootstrap::{Resampling, block_length},
         budget::{Thresholds, Watch as Pace, thresholds},
-        describe::standard_deviation,
+        decline::{Decline, DeclineOptions, Limits},
+        sessions::History,
     },
 };
 
@@ -40,6 +44,13 @@ const MOST_OPEN: usize = 10_000;
 /// Days of a quarter, and trading days in it.
 const QUARTER_DAYS: f64 = 365.25 / 4.0;
 const QUARTER_SESSIONS: usize = 63;
+/// Of a version whose record cannot be used.
+const UNKNOWN: &str =
+    "declines are not looked for: its record could not be read; the emergency rules watch it all the same";
+/// Share of trades that go as said by a score that knows nothing, towards which a validated one is drawn.
+const NO_SKILL: f64 = 0.5;
+/// Fewest quarters behind a limit that is passed in one of a thousand.
+const LEAST_DRAWN: usize = 2000;
 /// Shortest quarter, in windows, that thresholds are drawn for.
 const LEAST_WINDOWS: usize = 2;
 
@@ -74,9 +85,13 @@ pub struct Subject {
     pub places: Vec<usize>,
     /// From where on each input has moved; none when its history is too short to say.
     pub thresholds: Vec<Thresholds>,
-    /// From where on the index of a window of its scores is more than the moods of the market; `None` when their history is
-    /// too short to say.
-    pub score_limit: Option<f64>,
+    /// From where on a window of its scores is further off than the moods of the market take it; `None` when their history is too
+    /// short to say.
+    pub score_limit: Option<Thresholds>,
+    /// How far it may decline; `None` when its validation is too short to say.
+    pub limits: Option<Limits>,
+    /// What its validation lacks for declines to be looked for, in words.
+    pub lacks: Option<Box<str>>,
     /// What it is asked.
     pub question: Question,
     /// What the emergency rules expect of it.
@@ -147,6 +162,10 @@ pub struct Watch {
     monitor: Monitor,
     alarms: Alarms,
     subjects: BTreeMap<VersionId, Subject>,
+    /// How far each has declined.
+    declines: BTreeMap<VersionId, Decline>,
+    /// What of each was told of late.
+    quiet: BTreeMap<VersionId, Quiet>,
     open: HashMap<TradeId, Open>,
     /// The same by their number, oldest first.
     order: BTreeMap<u64, TradeId>,
@@ -182,11 +201,11 @@ impl News {
 }
 
 impl Subject {
-    /// What is usual in `pnl`, the trades that a version learnt from. `None` for what they do not tell.
-    pub fn usual(pnl: &[f64]) -> Usual {
-        let wins = pnl.iter().filter(|pnl| **pnl > 0.0).count();
-        let rate = (wins > 0 && wins < pnl.len()).then(|| wins as f64 / pnl.len() as f64);
-        Usual { win_rate: rate, pnl_sd: standard_deviation(pnl).filter(|sd| *sd > 0.0) }
+    /// How far a version may decline that was validated on `history`, or what that lacks, in words.
+    pub fn declines(history: &History, options: &DeclineOptions) -> (Option<Limits>, Option<Box<str>>) {
+        let limits = Limits::of(&history.sessions, NO_SKILL, options);
+        let lacks = history.lacks().filter(|_| limits.is_none());
+        (limits, lacks.map(|lacks| lacks.to_string().into()))
     }
 
     /// How far each column may move, by simulation on the rows that were learnt from, which span `days` days. None when
@@ -205,18 +224,20 @@ impl Subject {
         found.unwrap_or_default()
     }
 
-    /// How far the index of a window of scores goes in a quarter in which nothing has changed, but in the share `level` of
-    /// such quarters; from `scores`, of signals that span `days` days, in the order of time.
+    /// How far a window of scores goes in a quarter in which nothing has changed, but in the share `level` of such quarters, of which
+    /// at least [`LEAST_DRAWN`] are drawn; from `scores`, of signals that span `days` days, in the order of time.
     pub fn score_limit(
         scores: &[f64],
         days: f64,
         options: &MonitorOptions,
         budget: &Budget,
         level: f64,
-    ) -> Option<f64> {
+    ) -> Option<Thresholds> {
         let column: Vec<Option<f64>> = scores.iter().copied().map(Some).collect();
-        let of_scores = Budget { false_alarms: level, ..*budget };
-        Some(Self::thresholds(&[column], days, options, &of_scores).first()?.psi)
+        let resamples = budget.resampling.resamples.max(LEAST_DRAWN);
+        let resampling = Resampling { resamples, ..budget.resampling };
+        let of_scores = Budget { false_alarms: level, resampling };
+        Self::thresholds(&[column], days, options, &of_scores).first().copied()
     }
 }
 
@@ -248,6 +269,8 @@ impl Watch {
         let gone: Vec<VersionId> = self.subjects.keys().filter(|known| !versions.contains(known)).cloned().collect();
         for version in gone {
             self.subjects.remove(&version);
+            self.declines.remove(&version);
+            self.quiet.remove(&version);
             self.monitor.forget(&version);
             self.alarms.forget(&version.to_string());
         }
@@ -286,6 +309,13 @@ impl Watch {
     /// The versions that are judged.
     pub fn versions(&self) -> impl Iterator<Item = &VersionId> {
         self.subjects.keys()
+    }
+
+    /// The versions of which nobody looks for declines, and why.
+    pub fn unwatched(&self) -> BTreeMap<VersionId, Box<str>> {
+        let unwatched = self.subjects.iter().filter(|(_, subject)| subject.limits.is_none());
+        let why = |subject: &Subject| subject.lacks.clone().unwrap_or_else(|| UNKNOWN.into());
+        unwatched.map(|(version, subject)| (version.clone(), why(subject))).collect()
     }
 
     /// The trading day of the latest news.

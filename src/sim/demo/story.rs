@@ -107,10 +107,10 @@ impl Story {
             // they are recorded and nothing follows from them
             "adwin" | "page_hinkley" | "cusum" | "expected_accuracy" | "novelty" => None,
             "drift" => {
-                let (input, measured) = message.split_once(": drift ").unwrap_or((message, ""));
-                let measured = measured.split_once("of its limit: ").map_or("", |(_, rest)| rest);
-                let measured = measured.split_once("; ").map_or(measured, |(first, _)| first);
-                Some(format!("Drift: {input} has moved beyond its limit: {measured}."))
+                let (input, rest) = message.split_once(": drift since ").unwrap_or((message, ""));
+                let told = rest.split_once(": ").map_or("", |(_, told)| told);
+                let told = told.split_once("; recorded").map_or(told, |(told, _)| told);
+                Some(format!("Drift: {input} has moved beyond its limit: {told}."))
             }
             "training_refused" => {
                 let why = message.split_once("came to nothing: ").map_or(message, |(_, why)| why);

@@ -1,0 +1,125 @@
+//! Taken trades summed up by session, as declines are looked for in them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{bootstrap::block_length, describe::standard_deviation};
+
+/// Fewest sessions with trades that say how far chance goes.
+pub const FEWEST: usize = 30;
+/// A pnl counts at most so many standard deviations either way, so that one trade decides nothing.
+pub const CLIP: f64 = 3.0;
+
+/// What the trades of one closed session add.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct SessionTrades {
+    /// How many there were.
+    pub trades: f64,
+    /// Those that went as the score said.
+    pub hits: f64,
+    /// Sum of their pnl in standard deviations of the validated pnl, each clipped at [`CLIP`].
+    pub pnl: f64,
+}
+
+/// The trades of a validation that the policy takes, each scored by a model that had not learnt from it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// Share of the trades that made money; `None` when all did, or none.
+    pub win_rate: Option<f64>,
+    /// Standard deviation of the pnl of a trade, above 0, in account currency; `None` when it does not vary.
+    pub pnl_sd: Option<f64>,
+    /// Its sessions in the order of time.
+    pub sessions: Vec<SessionTrades>,
+}
+
+/// Why a history does not say how far chance goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TooLittle {
+    /// It has trades in so many sessions only.
+    Sessions(usize),
+    /// Its sessions do not differ.
+    Alike,
+}
+
+impl SessionTrades {
+    /// Of one trade, whose pnl is in account currency; `sd` is the validated standard deviation, above 0.
+    pub fn of(hit: bool, pnl: f64, sd: f64) -> Self {
+        let pnl = if sd > 0.0 { (pnl / sd).clamp(-CLIP, CLIP) } else { 0.0 };
+        Self { trades: 1.0, hits: f64::from(u8::from(hit)), pnl }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { trades: self.trades + other.trades, hits: self.hits + other.hits, pnl: self.pnl + other.pnl }
+    }
+}
+
+impl History {
+    /// Of trades in the order of time: the session of each, whether it went as the score said, and its pnl in account currency.
+    pub fn of<Session: PartialEq>(trades: &[(Session, bool, f64)]) -> Self {
+        let pnl: Vec<f64> = trades.iter().map(|(.., pnl)| *pnl).collect();
+        let wins = pnl.iter().filter(|pnl| **pnl > 0.0).count();
+        let pnl_sd = standard_deviation(&pnl).filter(|sd| *sd > 0.0);
+        let session = |day: &[(Session, bool, f64)]| {
+            let each = day.iter().map(|(_, hit, pnl)| SessionTrades::of(*hit, *pnl, pnl_sd.unwrap_or(0.0)));
+            each.fold(SessionTrades::default(), SessionTrades::and)
+        };
+        Self {
+            win_rate: (wins > 0 && wins < pnl.len()).then(|| wins as f64 / pnl.len() as f64),
+            pnl_sd,
+            sessions: trades.chunk_by(|a, b| a.0 == b.0).map(session).collect(),
+        }
+    }
+
+    /// What it lacks for declines to be looked for, if it lacks anything.
+    pub fn lacks(&self) -> Option<TooLittle> {
+        let sessions: Vec<SessionTrades> = self.sessions.iter().copied().filter(|day| day.trades > 0.0).collect();
+        if sessions.len() < FEWEST {
+            return Some(TooLittle::Sessions(sessions.len()));
+        }
+        let all = sessions.iter().copied().fold(SessionTrades::default(), SessionTrades::and);
+        let rate = all.hits / all.trades;
+        let hits: Vec<f64> = sessions.iter().map(|day| day.hits - rate * day.trades).collect();
+        block_length(&hits).is_none().then_some(TooLittle::Alike)
+    }
+}
+
+impl fmt::Display for TooLittle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("declines are not looked for: ")?;
+        match self {
+            Self::Sessions(0) => f.write_str("its record keeps no taken trades of its validation")?,
+            Self::Sessions(n) => write!(f, "its validation took trades on {n} trading days, and {FEWEST} are needed")?,
+            Self::Alike => {
+                f.write_str("all trades of its validation went alike, which does not tell how far chance goes")?
+            }
+        }
+        f.write_str("; the emergency rules watch it all the same")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trades_are_summed_by_session_and_a_history_says_what_it_lacks() {
+        let trade = |n: usize| {
+            (n / 3, n.is_multiple_of(3) || n.is_multiple_of(7), if n.is_multiple_of(2) { 100.0 } else { -100.0 })
+        };
+        let history = History::of(&(0..120).map(trade).collect::<Vec<_>>());
+        assert_eq!((history.sessions.len(), history.win_rate), (40, Some(0.5)));
+        assert_eq!(history.sessions[0].trades, 3.0);
+        assert_eq!(history.lacks(), None);
+        let sd = history.pnl_sd.unwrap();
+        assert!((history.sessions[0].pnl - 100.0 / sd).abs() < 1e-12);
+        let short = History { sessions: history.sessions[..29].to_vec(), ..history.clone() };
+        assert_eq!(short.lacks(), Some(TooLittle::Sessions(29)));
+        assert!(short.lacks().unwrap().to_string().contains("on 29 trading days, and 30 are needed"));
+        let alike = History { sessions: vec![SessionTrades { trades: 5.0, hits: 3.0, pnl: 0.0 }; 60], ..history };
+        assert_eq!(alike.lacks(), Some(TooLittle::Alike));
+        assert_eq!(History::of::<u8>(&[]).lacks(), Some(TooLittle::Sessions(0)));
+    }
+}
