@@ -253,6 +253,8 @@ pub fn start(
     let writer = Writer {
         bell: Arc::clone(&bell),
         bulletin: bulletin.clone(),
+        place: store.place().cloned(),
+        displaced: false,
         store: Some(store),
         open,
         verify: false,

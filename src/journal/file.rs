@@ -22,6 +22,39 @@ use super::{
 };
 use crate::clock::{Clock, WallClock};
 
+/// Which file a journal is, wherever it is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Origin {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Origin {
+    pub(super) fn of(path: &Path, file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Self { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() })
+    }
+
+    /// Whether the file still stands where it was opened.
+    ///
+    /// # Errors
+    /// What is there instead and what to do, in words.
+    pub(super) fn is_in_place(&self) -> Result<(), String> {
+        let path = self.path.display();
+        let way_out = "what is written now would be lost: put the file back, or stop the daemon, put the right journal there \
+                       and start it";
+        match fs::symlink_metadata(&self.path) {
+            Ok(found) if (found.dev(), found.ino()) == (self.device, self.inode) => Ok(()),
+            Ok(_) => Err(format!("another file was put in the place of the journal {path}; {way_out}")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(format!("the journal {path} was deleted or moved away; {way_out}"))
+            }
+            Err(error) => Err(format!("the journal {path} cannot be found: {error}; {way_out}")),
+        }
+    }
+}
+
 /// Makes the journal at `path` if there is none, and clears away what a kill left of an earlier try.
 pub(super) fn ensure(path: &Path, builder: &Builder) -> Result<(), OpenError> {
     let folder = lock_folder(path)?;

@@ -27,4 +27,4 @@ pub use record::{
     StoredSkip, StoredVersion, Write,
 };
 pub use schema::SCHEMA;
-pub use store::{Options, Store};
+pub use store::{Options, Place, Store};

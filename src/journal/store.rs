@@ -33,6 +33,22 @@ pub struct Options {
 pub struct Store {
     /// `None` only while it is being closed.
     database: Option<Database>,
+    /// The file, where it is one.
+    origin: Option<Place>,
+}
+
+/// The file of a journal, and where it was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place(file::Origin);
+
+impl Place {
+    /// Whether the file still stands there, and no other. One system call, and no disk in general.
+    ///
+    /// # Errors
+    /// What is there instead and what to do, in words.
+    pub fn check(&self) -> Result<(), String> {
+        self.0.is_in_place()
+    }
 }
 
 impl Store {
@@ -47,8 +63,16 @@ impl Store {
         file::ensure(path, &builder)?;
         refuse_newer(path)?;
         let file = file::open_own(path)?;
+        let origin = file::Origin::of(path, &file).map_err(|error| OpenError::io(path, OPENING, &error))?;
         let backend = FileBackend::new(file).map_err(|error| OpenError::from_redb(path, OPENING, &error.into()))?;
-        Self::open_with(path, &builder, backend)
+        let mut store = Self::open_with(path, &builder, backend)?;
+        store.origin = Some(Place(origin));
+        Ok(store)
+    }
+
+    /// Where its file stands; `None` on other storage.
+    pub fn place(&self) -> Option<&Place> {
+        self.origin.as_ref()
     }
 
     /// Opens a journal on any storage, made anew when the storage is empty. A process alone may use it.
@@ -65,7 +89,7 @@ impl Store {
         }
         let made = catch_damage(|| {
             let database = builder.create_with_backend(backend)?;
-            let store = Self { database: Some(database) };
+            let store = Self { database: Some(database), origin: None };
             schema::create(store.database()?, WallClock.now())?;
             Ok(store)
         });
@@ -132,7 +156,7 @@ impl Store {
 
     fn open_with(path: &Path, builder: &Builder, backend: impl StorageBackend) -> Result<Self, OpenError> {
         let opened = catch_damage(|| {
-            let store = Self { database: Some(builder.create_with_backend(backend)?) };
+            let store = Self { database: Some(builder.create_with_backend(backend)?), origin: None };
             let standing = schema::migrate(store.database()?, MIGRATIONS)?;
             Ok((store, standing))
         });

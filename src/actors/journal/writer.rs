@@ -20,9 +20,10 @@ use crate::{
         bulletin::Bulletin,
         supervision::{Failure, Tripwire, panic_text},
     },
-    clock::Stopwatch,
+    clock::{Clock, Stopwatch, WallClock},
     config::Journal as Limits,
-    journal::{Applied, FailureKind, Reader, Store, StoreError, Write},
+    domain::{Event, EventKind, event::Level},
+    journal::{Applied, FailureKind, Place, Reader, Store, StoreError, Write},
 };
 
 /// How long the thread sleeps before it looks whether anybody is left who could give it work.
@@ -34,6 +35,10 @@ const BREATH: Duration = Duration::from_millis(2);
 
 pub(super) struct Writer {
     pub(super) store: Option<Store>,
+    /// Where the journal's file stands since the start.
+    pub(super) place: Option<Place>,
+    /// Whether it stands there no more: then nothing is written, and no other file is taken for it.
+    pub(super) displaced: bool,
     pub(super) open: OpenStore,
     pub(super) verify: bool,
     /// When the storage failed last, or failed to open.
@@ -184,7 +189,7 @@ impl Writer {
     }
 
     fn apply(&mut self, writes: &[Write]) -> Written {
-        let Some(store) = self.store.as_mut() else {
+        let Some(store) = self.store.as_mut().filter(|_| !self.displaced) else {
             return Err(Unavailable(self.health.why.lock().map(|why| why.clone()).unwrap_or_default()));
         };
         let tripwire = &self.tripwire;
@@ -194,6 +199,10 @@ impl Writer {
         }));
         match applied {
             Ok(Ok(applied)) => {
+                // what is in a file that nobody finds any more is not stored
+                if let Err(why) = self.place.as_ref().map_or(Ok(()), Place::check) {
+                    return Err(self.displace(why));
+                }
                 self.bulletin.post(writes, &applied);
                 Ok(applied)
             }
@@ -221,6 +230,21 @@ impl Writer {
         Unavailable(why)
     }
 
+    /// The journal's file is not in its place. What holds it stays open, so that it can be put back.
+    fn displace(&mut self, why: String) -> Unavailable {
+        if !std::mem::replace(&mut self.displaced, true) {
+            tracing::error!(why, "nothing is written to a journal that is not in its place; models are silent");
+            let kind =
+                EventKind::Alert { level: Level::Critical, code: "journal_displaced".into(), message: why.clone() };
+            self.keep(Write::Event(Event { at: WallClock.now(), kind }));
+        }
+        if let Ok(mut text) = self.health.why.lock() {
+            text.clone_from(&why);
+        }
+        self.health.failing.store(true, Ordering::Release);
+        Unavailable(why)
+    }
+
     fn keep(&mut self, write: Write) {
         if self.kept.len() < self.limits.queue {
             self.kept.push_back(write);
@@ -230,6 +254,13 @@ impl Writer {
     }
 
     fn reopen_if_due(&mut self) {
+        if let Err(why) = self.place.as_ref().map_or(Ok(()), Place::check) {
+            self.displace(why);
+            return;
+        }
+        if std::mem::take(&mut self.displaced) && self.store.is_some() {
+            self.resume();
+        }
         let paused = self.failed.is_some_and(|failed| failed.elapsed() < self.limits.retry);
         if self.store.is_some() || paused {
             return;
@@ -237,16 +268,20 @@ impl Writer {
         match (self.open)(self.verify) {
             Ok(store) => {
                 self.store = Some(store);
-                self.bulletin.post_gap();
-                if self.write_kept() {
-                    self.health.reopened.fetch_add(1, Ordering::Relaxed);
-                    self.health.failing.store(false, Ordering::Release);
-                    tracing::info!("the journal can be written again");
-                }
+                self.resume();
             }
             Err(error) => {
                 self.fail(error.to_string());
             }
+        }
+    }
+
+    fn resume(&mut self) {
+        self.bulletin.post_gap();
+        if self.write_kept() {
+            self.health.reopened.fetch_add(1, Ordering::Relaxed);
+            self.health.failing.store(false, Ordering::Release);
+            tracing::info!("the journal can be written again");
         }
     }
 
@@ -270,7 +305,7 @@ impl Writer {
 
     fn reader(&mut self) -> Result<Reader, Unavailable> {
         let why = || self.health.why.lock().map(|why| why.clone()).unwrap_or_default();
-        let store = self.store.as_ref().ok_or_else(|| Unavailable(why()))?;
+        let store = self.store.as_ref().filter(|_| !self.displaced).ok_or_else(|| Unavailable(why()))?;
         store.reader().map_err(|error| Unavailable(error.to_string()))
     }
 }
