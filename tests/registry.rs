@@ -7,7 +7,7 @@ use std::process::Command;
 
 use common::{
     place::{BY_HAND, CONFIG, Place, examples, model},
-    process::{Process, succeed},
+    process::{Process, succeed, vigie},
 };
 use parquet::{
     file::reader::{FileReader, SerializedFileReader},
@@ -126,6 +126,111 @@ fn exports_hold_every_closed_trade_and_python_reads_them() {
                   print(len(r), len(m['columns']), all(len(x['values']) == len(m['columns']) for x in r))";
     let read = Command::new("python3").args(["-c", script]).current_dir(place.folder()).output().unwrap();
     assert_eq!(String::from_utf8(read.stdout).unwrap().trim(), format!("{} 21 True", examples().len()));
+    // each row says of which trade it is and when, as the CSV does
+    let script = "import pickle; m = pickle.load(open('trades.pickle', 'rb')); \
+                  [print(x['trade_id'], x['at'], x['exit_at'], sep=',') for x in m['rows']]";
+    let read = Command::new("python3").args(["-c", script]).current_dir(place.folder()).output().unwrap();
+    let said = String::from_utf8(read.stdout).unwrap();
+    let rows: Vec<String> = said.lines().map(|row| format!("{row},")).collect();
+    assert_eq!(rows.len(), lines.len() - 1);
+    assert!(rows.iter().zip(&lines[1..]).all(|(row, line)| line.starts_with(row.as_str())), "{said}");
+}
+
+/// How a command ends that fails, and what it says.
+fn fails(place: &Place, arguments: &[&str]) -> String {
+    // a simulation has no journal
+    let state: &[&str] = if arguments[0] == "simulate" { &[] } else { &["--state", "state"] };
+    let output = vigie(place, &[arguments, state].concat()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn an_export_that_fails_leaves_the_old_file_as_it_was() {
+    let place = trained();
+    for (arguments, why) in [
+        (&["export", "--symbol", "ZZ", "--output", "old"][..], "ZZ has no table"),
+        (&["export", "--what", "snapshots", "--symbol", "ZZ", "--output", "old"], "ZZ has no table"),
+        (&["export", "--what", "snapshots", "--format", "pickle", "--output", "old"], "not written as pickle"),
+        (&["export", "--format", "jsonl", "--output", "old"], "not written as jsonl"),
+        (&["simulate", "--out", "old", "--truth", "no/such/folder/truth"], "no/such/folder/truth cannot be made"),
+    ] {
+        place.file("old", "kept");
+        let said = fails(&place, arguments);
+        assert!(said.contains(why), "{arguments:?}: {said}");
+        assert_eq!(std::fs::read_to_string(place.folder().join("old")).unwrap(), "kept", "{arguments:?}");
+        assert_eq!(parts(&place), Vec::<String>::new(), "{arguments:?}");
+    }
+}
+
+/// What was written beside its place and left there.
+fn parts(place: &Place) -> Vec<String> {
+    let entries = std::fs::read_dir(place.folder()).unwrap().map(|entry| entry.unwrap().file_name());
+    entries.map(|name| name.into_string().unwrap()).filter(|name| name.ends_with(".part")).collect()
+}
+
+#[test]
+fn a_disk_that_fills_during_an_export_leaves_the_old_file_as_it_was() {
+    let place = trained();
+    let vigie = env!("CARGO_BIN_EXE_vigie");
+    for command in [
+        "export --state state --output old",
+        "export --state state --format pickle --output old",
+        "export --state state --format parquet --output old",
+        "export --state state --what snapshots --output old",
+        "simulate --months 6 --out old",
+        "simulate --months 6 --out old.gz",
+    ] {
+        let old = command.rsplit(' ').next().unwrap();
+        place.file(old, "kept");
+        // 16 KiB and no more, as a disk without room
+        let shell = format!("trap '' XFSZ; ulimit -f 32; exec {vigie} {command}");
+        let output = Command::new("sh").args(["-c", &shell]).current_dir(place.folder()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{command}: {output:?}");
+        assert!(std::fs::read(place.folder().join(old)).unwrap() == b"kept", "{command}");
+        assert_eq!(parts(&place), Vec::<String>::new(), "{command}");
+    }
+}
+
+#[test]
+fn what_is_named_and_does_not_exist_is_refused() {
+    let place = trained();
+    for (arguments, why) in [
+        (&["impact", "--version", "ES/99"][..], "there is no version ES/99"),
+        (&["power", "--version", "ES/99"], "there is no version ES/99"),
+        (&["drill", "--version", "ES/99"], "there is no version ES/99"),
+        (&["drill", "--play", "--version", "ES/99"], "there is no version ES/99"),
+        (&["models", "show", "ES/99"], "ES/99"),
+        (&["models", "diff", "ES/1", "ES/99"], "ES/99"),
+        (&["validate", "ES/99"], "ES/99"),
+        (&["impact", "--symbol", "ZZ"], "ZZ has no table"),
+        (&["power", "--symbol", "ZZ"], "ZZ has no table"),
+        (&["drill", "--symbol", "ZZ"], "ZZ has no table"),
+        (&["phases", "--symbol", "ZZ"], "ZZ has no table"),
+        (&["train", "--symbol", "ZZ"], "ZZ"),
+        (&["simulate", "--symbol", "ZZ", "--out", "-"], "ZZ has no table"),
+        (&["impact", "--version", "ES/1", "--symbol", "NQ"], "ES/1 is a version of ES"),
+    ] {
+        let said = fails(&place, arguments);
+        assert!(said.contains(why), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn text_that_a_spreadsheet_would_take_for_a_formula_stands_behind_an_apostrophe() {
+    let place = trained();
+    let example = examples().swap_remove(0);
+    let id = serde_json::from_str::<Value>(&example).unwrap()["trade_id"].as_str().unwrap().to_owned();
+    let reason = serde_json::from_str::<Value>(&example).unwrap()["execution_context"]["entry_reason"].clone();
+    let bad = example.replace(&id, "-2/3").replace(&reason.to_string(), "\"=HYPERLINK(1,2)\"");
+    assert_ne!(example, bad);
+    place.file("bad.jsonl", &format!("{bad}\n"));
+    text(&place, &["import", "bad.jsonl"]);
+    let matrix = text(&place, &["export"]);
+    assert!(matrix.lines().any(|line| line.starts_with("'-2/3,")), "{matrix}");
+    let snapshots = text(&place, &["export", "--what", "snapshots", "--format", "csv"]);
+    assert_eq!(snapshots.lines().count(), examples().len() + 2);
+    assert!(snapshots.contains("\n'-2/3,") && snapshots.contains("\"'=HYPERLINK(1,2)\""), "{snapshots}");
 }
 
 /// The rows of a Parquet file, each value beside its column's name.
@@ -216,7 +321,7 @@ fn pandas_reads_parquet_with_the_types_and_values_of_the_csv() {
     for (what, format, file) in [
         ("matrix", "csv", "trades.csv"),
         ("matrix", "parquet", "trades.parquet"),
-        ("snapshots", "csv", "snapshots.jsonl"),
+        ("snapshots", "jsonl", "snapshots.jsonl"),
         ("snapshots", "parquet", "snapshots.parquet"),
     ] {
         text(&place, &["export", "--what", what, "--format", format, "--output", file]);

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::{
     ConfigArgs, Outcome, StateArgs,
     files::bar,
+    named,
     terminal::{table, tell},
 };
 use crate::{
@@ -51,9 +52,9 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Drill {
-    /// Whose trades
-    #[arg(long, default_value = "ES", value_parser = |text: &str| Symbol::new(text))]
-    symbol: Symbol,
+    /// Whose trades [default: those of the version's symbol, else ES]
+    #[arg(long, value_parser = |text: &str| Symbol::new(text))]
+    symbol: Option<Symbol>,
     /// The version whose trades are drawn from [default: the one that scored most]; with --play, a copy of it is taken down
     /// [default: one of simulated trades]
     #[arg(long, conflicts_with = "simulate")]
@@ -130,13 +131,17 @@ impl Drill {
     }
 
     fn past(&self, config: &Config) -> anyhow::Result<(String, Past)> {
+        let symbol = named::symbol_of(self.symbol.as_ref(), self.version.as_ref())?;
         let journal = (!self.simulate && self.state.is_meant()).then(|| self.state.reader(config));
         let reader = journal.transpose()?;
+        if let (Some(reader), Some(version)) = (&reader, &self.version) {
+            named::version(reader, version)?;
+        }
         let signals = match &reader {
             Some(reader) => scored::read(reader, config).map_err(anyhow::Error::msg)?,
             None => Signals::default(),
         };
-        let counts = signals.versions(&self.symbol);
+        let counts = signals.versions(&symbol);
         let most = counts.iter().max_by_key(|(_, count)| **count).map(|(version, _)| version.clone());
         let chosen = self.version.clone().or(most);
         let count = chosen.as_ref().and_then(|version| counts.get(version)).copied().unwrap_or(0);
@@ -153,7 +158,7 @@ impl Drill {
                 let why =
                     if self.simulate { String::new() } else { format!(", for the journal has {count} to draw from") };
                 let source = format!("SIMULATED trades of a model that knows all that can be known{why}");
-                Ok((source, simulated(config, &self.symbol, self.seed)?))
+                Ok((source, simulated(config, &symbol, self.seed)?))
             }
         }
     }

@@ -1,7 +1,6 @@
 //! `vigie export`: the training matrix or the raw snapshots, for other programs.
 
 use std::{
-    fs::File,
     io::{self, BufWriter, Write},
     path::PathBuf,
 };
@@ -12,8 +11,10 @@ use serde::Serialize;
 
 use super::{
     ConfigArgs, Outcome, StateArgs,
+    draft::Draft,
     flatten::flatten,
-    table::{Cells, Column, write_parquet},
+    named,
+    table::{Cells, Column, write_csv, write_parquet},
 };
 use crate::{
     actors::history,
@@ -30,23 +31,26 @@ Examples:
   vigie export --output trades.csv
   vigie export --format pickle --output trades.pickle
   vigie export --format parquet --what snapshots --output snapshots.parquet
+  vigie export --what snapshots --format csv --output snapshots.csv
   vigie export --what snapshots | gzip > snapshots.jsonl.gz";
 
 /// Export the training matrix, or the raw snapshots, of one symbol
 ///
 /// The matrix has a row a closed trade: its id, times, the inputs as a model sees them before its own design (carried
 /// forward, turned to the side of the trade, empty where missing), its pnl and the seven targets. The tercile of
-/// signal_strength_class is that of the training part. Parquet has times, numbers and yes or no as such, and of a snapshot a
-/// column a field. Reads the journal, also beside the daemon.
+/// signal_strength_class is that of the training part. Parquet has times, numbers and yes or no as such; as a table a snapshot
+/// has a column a field. In CSV, text that a spreadsheet would take for a formula stands behind an apostrophe. A file takes
+/// its place when it is whole: when the export fails, the old one stays. Reads the journal, also beside the daemon.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Export {
     /// What to export
     #[arg(long, value_enum, default_value_t = What::Matrix)]
     what: What,
-    /// Format of the matrix; snapshots are a table as Parquet, and else the JSON lines as they were received
-    #[arg(long, value_enum, default_value_t = Format::Csv)]
-    format: Format,
+    /// Format of the file: the matrix is written as csv, pickle or parquet, snapshots as jsonl, csv or parquet [default: csv
+    /// for the matrix, jsonl for snapshots]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// Whose trades
     #[arg(long, default_value = "ES", value_parser = |text: &str| Symbol::new(text))]
     symbol: Symbol,
@@ -75,6 +79,14 @@ enum Format {
     Pickle,
     /// Apache Parquet, gzipped
     Parquet,
+    /// JSON lines as they were received
+    Jsonl,
+}
+
+/// Where an export goes.
+enum Sink {
+    Standard(BufWriter<io::StdoutLock<'static>>),
+    File(BufWriter<Draft>),
 }
 
 /// One closed trade.
@@ -99,46 +111,71 @@ impl Export {
     /// # Errors
     /// When the journal cannot be read or the file not be written.
     pub fn run(self) -> Outcome {
+        let format = self.format.unwrap_or(match self.what {
+            What::Matrix => Format::Csv,
+            What::Snapshots => Format::Jsonl,
+        });
+        match (self.what, format) {
+            (What::Snapshots, Format::Pickle) => {
+                return Err(anyhow::anyhow!("snapshots are not written as pickle; use jsonl, csv or parquet").into());
+            }
+            (What::Matrix, Format::Jsonl) => {
+                return Err(anyhow::anyhow!("the matrix is not written as jsonl; use csv, pickle or parquet").into());
+            }
+            _ => {}
+        }
         let config = self.config.load()?;
         let reader = self.state.reader(&config)?;
-        let out: Box<dyn Write> = match &self.output {
-            Some(path) => Box::new(File::create(path).with_context(|| format!("{} cannot be made", path.display()))?),
-            None => Box::new(io::stdout().lock()),
+        let mut sink = match &self.output {
+            Some(path) => Sink::File(BufWriter::new(Draft::create(path)?)),
+            None => Sink::Standard(BufWriter::new(io::stdout().lock())),
         };
-        let mut out = BufWriter::new(out);
-        match self.what {
-            What::Snapshots if self.format == Format::Parquet => {
-                let mut lines = Vec::new();
-                snapshots(&reader, &self.symbol, |line| {
-                    lines.push(serde_json::from_slice(line)?);
-                    Ok(())
-                })?;
-                table(&flatten(lines), &mut out)?
-            }
-            What::Snapshots => snapshots(&reader, &self.symbol, |line| {
+        let out: &mut dyn Write = match &mut sink {
+            Sink::Standard(out) => out,
+            Sink::File(out) => out,
+        };
+        self.write(&reader, &config, format, out)?;
+        match sink {
+            Sink::Standard(mut out) => out.flush()?,
+            Sink::File(out) => out.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?,
+        }
+        Ok(())
+    }
+
+    fn write(&self, reader: &Reader, config: &Config, format: Format, mut out: &mut dyn Write) -> anyhow::Result<()> {
+        if self.what == What::Matrix {
+            let matrix = matrix(&history::read(reader).map_err(anyhow::Error::msg)?, &self.symbol, config)?;
+            return match format {
+                Format::Parquet => parquet(&columns(matrix), out),
+                Format::Pickle => Ok(serde_pickle::to_writer(&mut out, &matrix, serde_pickle::SerOptions::new())?),
+                Format::Csv | Format::Jsonl => Ok(write_csv(&columns(matrix), &mut out)?),
+            };
+        }
+        if format == Format::Jsonl {
+            let count = snapshots(reader, &self.symbol, |line| {
                 out.write_all(line)?;
                 Ok(out.write_all(b"\n")?)
-            })?,
-            What::Matrix => {
-                let matrix = matrix(&history::read(&reader).map_err(anyhow::Error::msg)?, &self.symbol, &config)?;
-                match self.format {
-                    Format::Csv => write_csv(&matrix, &mut out)?,
-                    Format::Pickle => serde_pickle::to_writer(&mut out, &matrix, serde_pickle::SerOptions::new())?,
-                    Format::Parquet => table(&columns(matrix), &mut out)?,
-                }
-            }
+            })?;
+            return named::symbol(config, &self.symbol, count);
         }
-        out.flush()?;
-        Ok(())
+        let mut lines = Vec::new();
+        let count = snapshots(reader, &self.symbol, |line| {
+            lines.push(serde_json::from_slice(line)?);
+            Ok(())
+        })?;
+        named::symbol(config, &self.symbol, count)?;
+        let columns = flatten(lines);
+        if format == Format::Parquet { parquet(&columns, out) } else { Ok(write_csv(&columns, &mut out)?) }
     }
 }
 
-/// Hands over the line of every signal of `symbol`.
+/// Hands over the line of every signal of `symbol`, and says how many there are.
 fn snapshots(
     reader: &Reader,
     symbol: &Symbol,
     mut each: impl FnMut(&[u8]) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<usize> {
+    let mut count = 0;
     for stored in reader.signals()? {
         // a damaged record is named by `vigie train` and left out
         let Ok(stored) = stored else { continue };
@@ -147,13 +184,14 @@ fn snapshots(
             let odd = SignalLine::parse(&stored.record.line).is_err();
             let line = if odd { readable(&stored.record.line) } else { None };
             each(line.as_deref().unwrap_or(&stored.record.line))?;
+            count += 1;
         }
     }
-    Ok(())
+    Ok(count)
 }
 
 /// Through memory: standard output cannot be handed to the writer.
-fn table(columns: &[Column], out: &mut impl Write) -> anyhow::Result<()> {
+fn parquet(columns: &[Column], out: &mut dyn Write) -> anyhow::Result<()> {
     let mut file = Vec::new();
     write_parquet(columns, &mut file)?;
     Ok(out.write_all(&file)?)
@@ -185,8 +223,7 @@ fn column_of(target: &Target) -> String {
 }
 
 fn matrix(history: &History, symbol: &Symbol, config: &Config) -> anyhow::Result<Matrix> {
-    let unknown = || format!("symbol {symbol} has no table in the configuration; add [symbols.{symbol}]");
-    let instrument: Instrument = *config.symbols.get(symbol).with_context(unknown)?;
+    let instrument: Instrument = *config.symbols.get(symbol).with_context(|| named::unknown(symbol))?;
     let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features)?;
     let closed =
         |signal: &crate::domain::Signal| history.outcomes.get(&signal.trade_id).filter(|_| signal.symbol == *symbol);
@@ -211,20 +248,4 @@ fn matrix(history: &History, symbol: &Symbol, config: &Config) -> anyhow::Result
         rows.push(Row { trade_id: signal.trade_id.clone(), at: signal.at, exit_at: outcome.exit_at, values });
     }
     Ok(Matrix { columns, rows })
-}
-
-/// No name and no id holds a comma or a quote.
-fn write_csv(matrix: &Matrix, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "trade_id,at,exit_at,{}", matrix.columns.join(","))?;
-    for row in &matrix.rows {
-        write!(out, "{},{},{}", row.trade_id, row.at, row.exit_at)?;
-        for value in &row.values {
-            match value {
-                Some(value) => write!(out, ",{value:?}")?,
-                None => write!(out, ",")?,
-            }
-        }
-        writeln!(out)?;
-    }
-    Ok(())
 }

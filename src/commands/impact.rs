@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{JournalArgs, Outcome, terminal::tell};
+use super::{JournalArgs, Outcome, named, terminal::tell};
 use crate::{
     actors::history,
     domain::{self, Symbol, Timestamp, VersionId},
@@ -41,9 +41,9 @@ pub struct ImpactArgs {
     /// Of the arms: only those of this version's test and holdback
     #[arg(long, conflicts_with_all = ["since", "before"])]
     version: Option<VersionId>,
-    /// Whose trades
-    #[arg(long, default_value = "ES", value_parser = |text: &str| Symbol::new(text))]
-    symbol: Symbol,
+    /// Whose trades [default: those of the version's symbol, else ES]
+    #[arg(long, value_parser = |text: &str| Symbol::new(text))]
+    symbol: Option<Symbol>,
     #[command(flatten)]
     from: JournalArgs,
 }
@@ -54,10 +54,16 @@ impl ImpactArgs {
     /// # Errors
     /// When the journal cannot be read, or the periods overlap.
     pub fn run(self) -> Outcome {
+        let symbol = named::symbol_of(self.symbol.as_ref(), self.version.as_ref())?;
         let (config, reader) = self.from.reader()?;
+        if let Some(version) = &self.version {
+            named::version(&reader, version)?;
+        }
         let history = history::read(&reader).map_err(anyhow::Error::msg)?;
         let mut happenings = history::happenings(&reader, &config).map_err(anyhow::Error::msg)?;
-        happenings.retain(|happening| self.concerns(happening));
+        let mine = history.signals.iter().filter(|signal| signal.symbol == symbol);
+        named::symbol(&config, &symbol, mine.clone().count())?;
+        happenings.retain(|happening| concerns(&symbol, happening));
         let (comparing, groups) = match self.since.or(self.before) {
             None => (Comparing::Arms, by_arm(&happenings, self.version.as_ref())),
             Some(boundary) => {
@@ -65,7 +71,6 @@ impl ImpactArgs {
                 if before > since {
                     return Err(anyhow::anyhow!("--before {before} lies after --since {since}").into());
                 }
-                let mine = history.signals.iter().filter(|signal| signal.symbol == self.symbol);
                 let closed: Vec<(&domain::Signal, &domain::Outcome)> =
                     mine.filter_map(|signal| Some((signal, history.outcomes.get(&signal.trade_id)?))).collect();
                 (Comparing::Periods, by_period(&happenings, &closed, &config.calendar, before, since))
@@ -80,20 +85,20 @@ impl ImpactArgs {
         let found = impact(comparing, &ml, &baseline, &options);
         let notes = notes(&found, &counts);
         if self.from.json {
-            tell(json!({ "symbol": self.symbol, "impact": found, "counts": counts, "notes": notes }))?;
+            tell(json!({ "symbol": symbol, "impact": found, "counts": counts, "notes": notes }))?;
             return Ok(());
         }
         tell(found.to_string().trim_end())?;
         notes.iter().try_for_each(|note| tell(format_args!("note: {note}")))?;
         Ok(())
     }
+}
 
-    /// Whether it is about the symbol; of what is not known by its symbol, that it is not about another.
-    fn concerns(&self, happening: &Happening) -> bool {
-        match happening {
-            Happening::Scored { entry, .. } => entry.symbol.as_ref().is_none_or(|symbol| *symbol == self.symbol),
-            _ => true,
-        }
+/// Whether it is about `symbol`; of what is not known by its symbol, that it is not about another.
+fn concerns(symbol: &Symbol, happening: &Happening) -> bool {
+    match happening {
+        Happening::Scored { entry, .. } => entry.symbol.as_ref().is_none_or(|other| other == symbol),
+        _ => true,
     }
 }
 

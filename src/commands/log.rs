@@ -24,6 +24,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
+use super::terminal::colours;
 use crate::config::LogLevel;
 
 /// Lines that may wait for the sink.
@@ -35,7 +36,7 @@ const DRILL: &str = "DRILL ";
 pub(super) type LevelHandle = reload::Handle<LevelFilter, Registry>;
 
 /// Starts logging. Under a service manager each line begins with its priority and has no time, since the manager's
-/// journal keeps both; on a terminal it has a time and colours. Those of a drill say so.
+/// journal keeps both; on a terminal it has a time, and colours unless NO_COLOR is set. Those of a drill say so.
 pub(super) fn start(level: LogLevel, drill: bool) -> anyhow::Result<LevelHandle> {
     let (sender, lines) = sync_channel(QUEUE);
     let dropped = Arc::new(AtomicU64::new(0));
@@ -46,7 +47,9 @@ pub(super) fn start(level: LogLevel, drill: bool) -> anyhow::Result<LevelHandle>
     let mark = if drill { DRILL } else { "" };
     // a priority is the first thing in its line
     let sink = Sink { sender, dropped, mark: if managed { "" } else { mark } };
-    let layer = tracing_subscriber::fmt::layer().with_writer(sink).with_ansi(!managed && io::stderr().is_terminal());
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(sink)
+        .with_ansi(!managed && io::stderr().is_terminal() && colours());
     let layer: Box<dyn Layer<Registry> + Send + Sync> = if managed {
         layer
             .with_ansi(false)

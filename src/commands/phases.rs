@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{JournalArgs, Outcome, terminal::tell};
+use super::{JournalArgs, Outcome, named, terminal::tell};
 use crate::{
     actors::{history, learning, models},
     config::Config,
@@ -14,7 +14,10 @@ use crate::{
         levels::{Level, Verdict, judge},
     },
     rules::portfolio::{Held, PORTFOLIO_DAYS, PORTFOLIO_SYMBOLS},
-    validation::gather::{clean_trades, closed_trades},
+    validation::{
+        gather::{clean_trades, closed_trades},
+        training::History,
+    },
 };
 
 /// Show which levels of models may be trained, GO or NO-GO, with the evidence condition by condition
@@ -41,7 +44,10 @@ impl Phases {
     pub fn run(self) -> Outcome {
         let (config, reader) = self.from.reader()?;
         let target = self.target.as_deref().and_then(Target::named).unwrap_or(config.training.target);
-        let verdicts = verdicts(&reader, &config, &self.symbol, target).map_err(anyhow::Error::msg)?;
+        let history = history::read(&reader).map_err(anyhow::Error::msg)?;
+        let signals = history.signals.iter().filter(|signal| signal.symbol == self.symbol).count();
+        named::symbol(&config, &self.symbol, signals)?;
+        let verdicts = verdicts(&reader, &history, &config, &self.symbol, target).map_err(anyhow::Error::msg)?;
         let portfolio = models::portfolio(&reader).map_err(anyhow::Error::msg)?;
         let (go, held) = (portfolio.go(), portfolio.held());
         let proven = held.iter().filter(|held| held.counts).count();
@@ -84,9 +90,14 @@ fn in_words(held: &Held) -> String {
     format!("{version}: {days:.0} days in production{past}{silent}")
 }
 
-fn verdicts(reader: &Reader, config: &Config, symbol: &Symbol, target: Target) -> Result<Vec<Verdict>, String> {
-    let history = history::read(reader)?;
-    let (closed, clean) = (closed_trades(&history, symbol), clean_trades(&history, symbol));
+fn verdicts(
+    reader: &Reader,
+    history: &History,
+    config: &Config,
+    symbol: &Symbol,
+    target: Target,
+) -> Result<Vec<Verdict>, String> {
+    let (closed, clean) = (closed_trades(history, symbol), clean_trades(history, symbol));
     let facts = learning::ledger(reader)?.facts(symbol, target.name(), closed, clean);
     Ok(Level::ALL.into_iter().map(|level| judge(level, &facts, &config.levels)).collect())
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    JournalArgs, Outcome,
+    JournalArgs, Outcome, named,
     terminal::{self, tell},
 };
 use crate::{
@@ -55,9 +55,9 @@ pub struct Power {
     /// The version whose policy is looked at [default: the one that watched most]
     #[arg(long)]
     version: Option<VersionId>,
-    /// Whose trades
-    #[arg(long, default_value = "ES", value_parser = |text: &str| Symbol::new(text))]
-    symbol: Symbol,
+    /// Whose trades [default: those of the version's symbol, else ES]
+    #[arg(long, value_parser = |text: &str| Symbol::new(text))]
+    symbol: Option<Symbol>,
     #[command(flatten)]
     from: JournalArgs,
 }
@@ -100,12 +100,21 @@ impl Power {
     /// When there is a journal, or `--state` says so, and it cannot be read.
     pub fn run(self) -> Outcome {
         let config = self.from.config.load()?;
+        let symbol = named::symbol_of(self.symbol.as_ref(), self.version.as_ref())?;
         let seen = if self.from.state.is_meant() {
             let reader = self.from.state.reader(&config)?;
-            seen(&reader, &config, &self.symbol, self.version.as_ref()).map_err(anyhow::Error::msg)?
+            if let Some(version) = &self.version {
+                named::version(&reader, version)?;
+            }
+            seen(&reader, &config, &symbol, self.version.as_ref()).map_err(anyhow::Error::msg)?
+        } else if let Some(version) = &self.version {
+            return Err(
+                anyhow::anyhow!("there is no journal that could know {version}; name its folder with --state").into()
+            );
         } else {
             Seen::default()
         };
+        named::symbol(&config, &symbol, seen.signals)?;
         let (assumptions, notes) = self.assumptions(&config, &seen);
         let mut gains = vec![self.uplift.unwrap_or(config.experiment.min_win_rate_gain)];
         gains.extend(GAINS);
@@ -115,11 +124,11 @@ impl Power {
         let outlooks: Vec<Outlook> = gains.into_iter().map(|gain| assumptions.outlook(gain)).collect();
         if self.from.json {
             tell(serde_json::json!({
-                "symbol": self.symbol, "seen": seen, "assumptions": assumptions, "outlooks": outlooks, "notes": notes,
+                "symbol": symbol, "seen": seen, "assumptions": assumptions, "outlooks": outlooks, "notes": notes,
             }))?;
             return Ok(());
         }
-        self.print(&seen, &assumptions, &outlooks, &notes)
+        self.print(&symbol, &seen, &assumptions, &outlooks, &notes)
     }
 
     fn assumptions(&self, config: &Config, seen: &Seen) -> (Assumptions, Vec<String>) {
@@ -164,16 +173,22 @@ impl Power {
         (assumptions, notes)
     }
 
-    fn print(&self, seen: &Seen, assumptions: &Assumptions, outlooks: &[Outlook], notes: &[String]) -> Outcome {
+    fn print(
+        &self,
+        symbol: &Symbol,
+        seen: &Seen,
+        assumptions: &Assumptions,
+        outlooks: &[Outlook],
+        notes: &[String],
+    ) -> Outcome {
         let Assumptions { win_rate, skipped, allocation, per_week, level, power, effects, .. } = *assumptions;
         if seen.signals > 0 {
             let Seen { signals, sessions, closed, .. } = seen;
             tell(format_args!(
-                "{}: {signals} signals of {sessions} sessions, {closed} closed trades of the strategy alone",
-                self.symbol
+                "{symbol}: {signals} signals of {sessions} sessions, {closed} closed trades of the strategy alone"
             ))?;
         } else {
-            tell(format_args!("{}: nothing in the journal", self.symbol))?;
+            tell(format_args!("{symbol}: nothing in the journal"))?;
         }
         if let Some((version, watched)) = seen.version.as_ref().zip(seen.watched) {
             let Watched { trades, skipped, .. } = watched;

@@ -1,7 +1,6 @@
 //! `vigie simulate`: trades of a market that never was, whose truth is known.
 
 use std::{
-    fs::File,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
@@ -12,7 +11,7 @@ use flate2::{Compression, write::GzEncoder};
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::{ConfigArgs, Outcome, terminal::tell};
+use super::{ConfigArgs, Outcome, draft::Draft, terminal::tell};
 use crate::{
     config::Config,
     domain::{Symbol, Timestamp},
@@ -180,39 +179,42 @@ struct Sink {
 }
 
 enum Out {
-    Plain(Box<dyn Write>),
-    Gzip(GzEncoder<BufWriter<File>>),
+    Standard(BufWriter<io::StdoutLock<'static>>),
+    Plain(BufWriter<Draft>),
+    Gzip(GzEncoder<BufWriter<Draft>>),
 }
 
 impl Sink {
     fn create(path: &Path) -> anyhow::Result<Self> {
         let name = path.display().to_string();
         if name == "-" {
-            return Ok(Self { name, out: Out::Plain(Box::new(BufWriter::new(io::stdout().lock()))) });
+            return Ok(Self { name, out: Out::Standard(BufWriter::new(io::stdout().lock())) });
         }
-        let file = BufWriter::new(File::create(path).with_context(|| format!("{name} cannot be made"))?);
+        let file = BufWriter::new(Draft::create(path)?);
         let gzip = path.extension().is_some_and(|extension| extension == "gz");
         // no name and no time in its head: the same trades give the same bytes
-        let out =
-            if gzip { Out::Gzip(GzEncoder::new(file, Compression::default())) } else { Out::Plain(Box::new(file)) };
+        let out = if gzip { Out::Gzip(GzEncoder::new(file, Compression::default())) } else { Out::Plain(file) };
         Ok(Self { name, out })
     }
 
     fn line(&mut self, line: &str) -> anyhow::Result<()> {
         let written = match &mut self.out {
+            Out::Standard(out) => writeln!(out, "{line}"),
             Out::Plain(out) => writeln!(out, "{line}"),
             Out::Gzip(out) => writeln!(out, "{line}"),
         };
         self.explain(written)
     }
 
-    /// Writes what is left, and says whether it went to standard output.
+    /// Writes what is left, puts the file in its place, and says whether it went to standard output.
     fn finish(self) -> anyhow::Result<bool> {
-        let is_standard_output = self.name == "-";
-        let name = self.name;
-        let written = match self.out {
-            Out::Plain(mut out) => out.flush(),
-            Out::Gzip(out) => out.finish().and_then(|mut file| file.flush()),
+        let Self { name, out } = self;
+        let is_standard_output = matches!(out, Out::Standard(_));
+        let whole = |file: BufWriter<Draft>| file.into_inner().map_err(io::IntoInnerError::into_error)?.finish();
+        let written = match out {
+            Out::Standard(mut out) => out.flush(),
+            Out::Plain(out) => whole(out),
+            Out::Gzip(out) => out.finish().and_then(whole),
         };
         explain(&name, written).map(|()| is_standard_output)
     }

@@ -1,6 +1,10 @@
-//! Tables of typed columns, and the Parquet files that hold them.
+//! Tables of typed columns, and the CSV and Parquet files that hold them.
 
-use std::{io::Write, sync::Arc};
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+    sync::Arc,
+};
 
 use parquet::{
     basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical},
@@ -32,6 +36,36 @@ pub(super) enum Cells {
     Text(Vec<Option<String>>),
     /// Written to the microsecond, in UTC.
     Time(Vec<Option<Timestamp>>),
+}
+
+/// What a spreadsheet takes for the beginning of a formula, or passes over before one.
+const FORMULA: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\n'];
+
+/// Writes comma-separated values: a head with the names, then a line a row. Numbers read back as they were, yes and no are
+/// 1.0 and 0.0, a time is in UTC, what is missing is empty. Text that a spreadsheet would take for a formula stands behind
+/// an apostrophe. Every CSV file is written here.
+///
+/// # Errors
+/// When the file cannot be written.
+pub(super) fn write_csv(columns: &[Column], out: &mut impl Write) -> io::Result<()> {
+    let mut line = |cells: &mut dyn Iterator<Item = Cow<'_, str>>| {
+        for (place, cell) in cells.enumerate() {
+            let comma = if place > 0 { "," } else { "" };
+            write!(out, "{comma}{cell}")?;
+        }
+        writeln!(out)
+    };
+    line(&mut columns.iter().map(|column| csv_text(&column.name)))?;
+    for row in 0..columns.first().map_or(0, |column| column.cells.len()) {
+        line(&mut columns.iter().map(|column| column.cells.csv(row).unwrap_or_default()))?;
+    }
+    Ok(())
+}
+
+/// Text as a cell of a CSV file: no formula, and quoted where it must be.
+fn csv_text(text: &str) -> Cow<'_, str> {
+    let text = if text.starts_with(FORMULA) { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) };
+    if text.contains([',', '"', '\n', '\r']) { Cow::Owned(format!("\"{}\"", text.replace('"', "\"\""))) } else { text }
 }
 
 /// Writes a Parquet file: one row group, gzipped pages, every column optional.
@@ -75,6 +109,27 @@ impl Column {
 }
 
 impl Cells {
+    fn len(&self) -> usize {
+        match self {
+            Self::Yes(cells) => cells.len(),
+            Self::Whole(cells) => cells.len(),
+            Self::Real(cells) => cells.len(),
+            Self::Text(cells) => cells.len(),
+            Self::Time(cells) => cells.len(),
+        }
+    }
+
+    /// The value in `row` as [`write_csv`] has it; `None` when it is missing.
+    fn csv(&self, row: usize) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Yes(cells) => (*cells.get(row)?)?.then_some(Cow::Borrowed("1.0")).or(Some(Cow::Borrowed("0.0"))),
+            Self::Whole(cells) => cells.get(row)?.map(|whole| Cow::Owned(whole.to_string())),
+            Self::Real(cells) => cells.get(row)?.map(|real| Cow::Owned(format!("{real:?}"))),
+            Self::Text(cells) => cells.get(row)?.as_deref().map(csv_text),
+            Self::Time(cells) => cells.get(row)?.map(|at| Cow::Owned(at.to_string())),
+        }
+    }
+
     fn write(&self, mut writer: SerializedColumnWriter<'_>) -> Result<(), ParquetError> {
         match self {
             Self::Yes(cells) => write_cells(writer.typed::<BoolType>(), cells, |yes| *yes)?,
@@ -142,6 +197,43 @@ mod tests {
         }
         // minus zero is not zero
         assert!(matches!(rows[3][2].1, Field::Double(zero) if zero.is_sign_negative()));
+    }
+
+    #[test]
+    fn no_text_in_a_csv_file_is_a_formula_and_numbers_are_numbers() {
+        let at: Timestamp = "2025-10-23T16:49:00.318123456Z".parse().unwrap();
+        let texts =
+            ["=1+1", "+1", "-2", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "a=1", "a,b", "say \"x\"", "=cmd|' /C calc'!A0,1"];
+        let count = texts.len();
+        let columns = [
+            Column::new("=head", Cells::Text(texts.map(|text| Some(text.to_owned())).to_vec())),
+            Column::new("real", Cells::Real(vec![Some(-0.1); count])),
+            Column::new("whole", Cells::Whole(vec![Some(-3); count])),
+            Column::new("yes", Cells::Yes([vec![None], vec![Some(true); count - 1]].concat())),
+            Column::new("at", Cells::Time(vec![Some(at); count])),
+        ];
+        let mut file = Vec::new();
+        write_csv(&columns, &mut file).unwrap();
+        let rest = |yes: &str| format!(",-0.1,-3,{yes},2025-10-23T16:49:00.318123456Z\n");
+        let expected = [
+            "'=1+1",
+            "'+1",
+            "'-2",
+            "'@SUM(A1)",
+            "'\t=1",
+            "\"'\r=1\"",
+            "\"'\n=1\"",
+            "a=1",
+            "\"a,b\"",
+            "\"say \"\"x\"\"\"",
+            "\"'=cmd|' /C calc'!A0,1\"",
+        ];
+        let lines =
+            expected.iter().enumerate().map(|(n, text)| format!("{text}{}", rest(if n == 0 { "" } else { "1.0" })));
+        assert_eq!(
+            String::from_utf8(file).unwrap(),
+            format!("'=head,real,whole,yes,at\n{}", lines.collect::<String>())
+        );
     }
 
     #[test]

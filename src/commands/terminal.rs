@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    ffi::OsStr,
     fmt::{Display, Write as _},
     io::{self, Write as _},
 };
@@ -46,6 +47,16 @@ pub(super) fn harmless(text: &str) -> Cow<'_, str> {
 /// `text` with its line breaks spelled out.
 pub(super) fn on_one_line(text: &str) -> String {
     text.replace('\n', "\\n")
+}
+
+/// Whether colours may be printed on a terminal: not when NO_COLOR is set to anything (<https://no-color.org>). What clap and
+/// miette print follows the same rule.
+pub(super) fn colours() -> bool {
+    allows_colours(std::env::var_os("NO_COLOR").as_deref())
+}
+
+fn allows_colours(no_color: Option<&OsStr>) -> bool {
+    no_color.is_none_or(OsStr::is_empty)
 }
 
 /// Whether a terminal may obey `character` instead of showing it.
@@ -102,6 +113,15 @@ mod tests {
             let back: serde_json::Value = serde_json::from_str(&harmless(&json)).unwrap();
             prop_assert_eq!(back, serde_json::json!({ &text: text }));
         }
+    }
+
+    #[test]
+    fn colours_are_printed_unless_no_color_is_set_to_anything() {
+        let allowed = |value: Option<&str>| allows_colours(value.map(OsStr::new));
+        assert_eq!(
+            [allowed(None), allowed(Some("")), allowed(Some("1")), allowed(Some("0"))],
+            [true, true, false, false]
+        );
     }
 
     #[test]

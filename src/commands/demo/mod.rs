@@ -24,6 +24,7 @@ use signal_hook::{
 use self::{child::Daemon, perform::Performer};
 use super::{
     Outcome,
+    draft::Draft,
     terminal::{self, tell},
 };
 use crate::{
@@ -154,7 +155,9 @@ impl Demo {
             ("set otherwise than built in".to_owned(), Daemon::settings().collect::<Vec<_>>().join(", ")),
         ];
         let report = play.report(ledger, facts);
-        fs::write(&self.out, report.to_html()).with_context(|| format!("{} cannot be written", self.out.display()))?;
+        let mut page = Draft::create(&self.out)?;
+        let written = page.write_all(report.to_html().as_bytes()).and_then(|()| page.finish());
+        written.with_context(|| format!("{} cannot be written", self.out.display()))?;
         tell(paragraph("\nIn short", &report.lead))?;
         tell("")?;
         let checks: Vec<Vec<String>> = report

@@ -29,6 +29,7 @@ use crate::{
         Outcome,
         demo::{Folder, child::Daemon},
         files::bar,
+        named,
         terminal::{table, tell},
     },
     config::Config,
@@ -87,7 +88,7 @@ pub(super) fn run(drill: &Drill, config: &Config) -> Outcome {
     }
     let model = match &drill.version {
         Some(version) => Model::of_journal(&drill.state.reader(config)?, version)?,
-        None => Model::of_simulation(&drill.symbol, drill.seed)?,
+        None => Model::of_simulation(&named::symbol_of(drill.symbol.as_ref(), None)?, drill.seed)?,
     };
     let folder = Folder::new("vigie-drill", false)?;
     let rounds = Way::ALL.len() * usize::from(drill.rounds);
