@@ -214,6 +214,22 @@ fn importing_the_same_again_changes_nothing() {
 }
 
 #[test]
+fn two_symbols_of_one_seed_have_trades_of_their_own() {
+    let place = Place::new();
+    for symbol in ["ES", "NQ"] {
+        let out = format!("{symbol}.jsonl");
+        ends_with(&place, &["simulate", "--months", "1", "--symbol", symbol, "--out", &out], 0);
+    }
+    let summary = json(&ends_with(&place, &["import", "--json", "--state", "state", "ES.jsonl", "NQ.jsonl"], 0));
+    assert_eq!(
+        (&summary["rejected"], &summary["duplicates"], &summary["stored"]),
+        (&0.into(), &0.into(), &summary["lines"])
+    );
+    let ids = fs::read_to_string(place.folder().join("ES.jsonl")).unwrap();
+    assert!(ids.lines().next().unwrap().contains("\"SIM1-2025"), "those of ES are named as before");
+}
+
+#[test]
 fn a_trade_that_contradicts_is_refused_and_what_is_known_stays() {
     let place = Place::new();
     let line = examples().swap_remove(0);

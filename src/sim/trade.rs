@@ -20,6 +20,9 @@ use crate::{
     features::row::{self, Schema},
 };
 
+/// The symbol that is not named in the ids of its trades.
+const UNNAMED: &str = "ES";
+
 /// What nobody but the simulation knows of a trade.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Truth {
@@ -161,10 +164,19 @@ impl Sessions {
         Some(Trade { signal, outcome, truth, inputs: self.values.clone(), delivered })
     }
 
+    /// The name of the trade `number` of `day`. Only names of other symbols than ES have it in them, so that those of the
+    /// default runs stay what they were, and no two symbols share one.
+    fn trade_id(&self, day: TradingDay, number: usize) -> Option<TradeId> {
+        let symbol = self.venue.symbol.as_str();
+        let of = if symbol == UNNAMED { String::new() } else { format!("{symbol}-") };
+        let day = day.date().strftime("%Y%m%d");
+        TradeId::new(format!("SIM{}-{of}{day}-{number:02}", self.options.seed)).ok()
+    }
+
     fn signal(&self, setup: Setup, bar: &Bar, day: TradingDay, opening: Timestamp, number: usize) -> Option<Signal> {
-        let id = format!("SIM{}-{}-{number:02}", self.options.seed, day.date().strftime("%Y%m%d"));
+        let id = self.trade_id(day, number)?;
         Some(Signal {
-            trade_id: TradeId::new(id).ok()?,
+            trade_id: id,
             at: moment(opening, bar, 1.0),
             symbol: self.venue.symbol.clone(),
             side: setup.side,
