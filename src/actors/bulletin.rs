@@ -1,4 +1,4 @@
-//! What is told of all that happens: alerts that are asked for, and events to whoever subscribes.
+//! What is told of all that happens, to whoever subscribes.
 //!
 //! The journal's thread posts each commit after it is on disk; a subscriber takes what it has not seen from the journal
 //! first and from the bulletin then. Each is told what it can take, at its own pace; one that falls too far behind reads
@@ -20,11 +20,11 @@ use tokio::{
     time::sleep,
 };
 
-use super::{acknowledge::retry, journal::JournalHandle};
+use super::{acknowledge::retry, alerts::number_of, journal::JournalHandle};
 use crate::{
-    domain::{Decision, Event, EventKind, Timestamp, event::Level},
+    domain::{Decision, Event, Timestamp},
     journal::{Applied, BadRecord, Reader, StoreError, StoredEvent, Write},
-    protocol::message::{self, Alerts, Subscribe, WireError},
+    protocol::message::{self, Subscribe, WireError},
 };
 
 /// Commits that a subscriber may be behind before it reads from the journal again.
@@ -127,10 +127,6 @@ fn unreadable_line(bad: &BadRecord) -> Vec<u8> {
     line(&json!({ "seq": number_of(bad), "event": "unreadable", "what": bad.to_string() }))
 }
 
-fn number_of(bad: &BadRecord) -> Option<u64> {
-    bad.key.trim_start_matches('#').parse().ok()
-}
-
 fn line(told: &impl Serialize) -> Vec<u8> {
     let mut text = serde_json::to_vec(told).unwrap_or_else(|error| {
         tracing::error!(%error, "an event could not be told");
@@ -138,61 +134,6 @@ fn line(told: &impl Serialize) -> Vec<u8> {
     });
     text.push(b'\n');
     text
-}
-
-/// The alerts asked for, newest last, and the number of the last record: a subscription from the next one misses nothing.
-/// Each says so when they are those of a drill.
-///
-/// # Errors
-/// When the journal cannot be read.
-pub async fn alerts(journal: &JournalHandle, drill: bool, wanted: Alerts) -> Result<serde_json::Value, WireError> {
-    let reader = journal.read().await.map_err(|error| retry(&error))?;
-    let found = tokio::task::spawn_blocking(move || find_alerts(&reader, drill, wanted)).await;
-    let found = found.map_err(|error| WireError::new("internal_error", error.to_string()))?;
-    found.map_err(|error| WireError::new("retry", error.to_string()))
-}
-
-#[derive(Serialize)]
-struct Alert {
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    drill: bool,
-    seq: u64,
-    at: Timestamp,
-    level: Level,
-    code: Box<str>,
-    message: String,
-}
-
-fn find_alerts(reader: &Reader, drill: bool, wanted: Alerts) -> Result<serde_json::Value, StoreError> {
-    let (mut found, mut unreadable) = (Vec::new(), 0_u64);
-    for stored in reader.events(0)?.rev() {
-        let StoredEvent { seq, event } = match stored {
-            Ok(stored) => stored,
-            Err(StoreError::BadRecord(_)) => {
-                unreadable += 1;
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        let Some((level, code, message)) = in_alert(&event.kind) else { continue };
-        if wanted.level.is_none_or(|least| level >= least) && wanted.since.is_none_or(|since| event.at >= since) {
-            found.push(Alert { drill, seq, at: event.at, level, code, message });
-            if found.len() == wanted.limit {
-                break;
-            }
-        }
-    }
-    found.reverse();
-    Ok(json!({ "alerts": found, "unreadable": unreadable, "last_seq": reader.last_seq()? }))
-}
-
-/// What a person should know of an event, if anything: alerts, and that serving was locked.
-fn in_alert(kind: &EventKind) -> Option<(Level, Box<str>, String)> {
-    match kind {
-        EventKind::Alert { level, code, message } => Some((*level, code.clone(), message.clone())),
-        EventKind::Locked { .. } => Some((Level::Critical, "locked".into(), kind.to_string())),
-        _ => None,
-    }
 }
 
 /// Begins to tell a subscriber what happens: the answer goes to `out`, the lines after it come from what is returned. They

@@ -27,6 +27,7 @@ use self::parts::{Parts, silence};
 pub use self::system::system;
 use super::{
     ab_router::{self, AbRouter},
+    alerts::AlertList,
     feed::Feed,
     gateway::{Gateway, ReloadRequest, Wiring},
     guardian::{self, Guardian},
@@ -296,6 +297,8 @@ impl Daemon {
             kill_file: Some(kill_file.clone()),
             trainer: Rc::default(),
             unsaved: Rc::new(RefCell::new(Vec::new())),
+            attempts: Rc::default(),
+            repeats: Rc::default(),
             under_way: Rc::default(),
             turn: Arc::default(),
         };
@@ -413,6 +416,7 @@ impl Daemon {
             feed: feed.clone(),
             serving: Arc::clone(&serving),
             journal: journal.clone(),
+            alerts: AlertList::new(options.drill),
             config: Arc::clone(&config),
             clock: Arc::clone(&clock),
             event_clock,

@@ -17,6 +17,7 @@ use tokio::{
 use super::{
     ab_router::AbRouter,
     acknowledge::retry,
+    alerts::AlertList,
     bulletin,
     feed::Feed,
     guardian::{Guardian, Order, RecordOutcome, RecordSkip},
@@ -71,6 +72,8 @@ pub struct Wiring {
     pub serving: Arc<ArcSwap<Serving>>,
     /// Reads.
     pub journal: JournalHandle,
+    /// What people should know.
+    pub alerts: AlertList,
     /// The configuration in force.
     pub config: Arc<ArcSwap<Config>>,
     /// The daemon's clock.
@@ -210,7 +213,7 @@ impl Gateway {
     async fn perform(&self, task: Task, peer: Peer) -> Result<serde_json::Value, WireError> {
         match task {
             Task::Reload => {
-                let notes = self.reload().await.map_err(|error| WireError::new("config", error))?;
+                let notes = self.reload().await?;
                 Ok(json!({ "done": "the new configuration is in force", "notes": notes }))
             }
             Task::Imported { file, lines, stored, rejected } => {
@@ -234,11 +237,12 @@ impl Gateway {
         Ok(json!({ "done": "it has begun", "training": number }))
     }
 
-    async fn reload(&self) -> Result<Vec<String>, String> {
+    async fn reload(&self) -> Result<Vec<String>, WireError> {
         let (sender, receiver) = oneshot::channel();
         let asked = self.0.reload.try_send(sender);
-        asked.map_err(|_| "another reload is under way".to_owned())?;
-        receiver.await.map_err(|_| "the daemon is stopping".to_owned())?
+        asked.map_err(|_| WireError::new("retry", "another reload is under way; order it again"))?;
+        let read = receiver.await.map_err(|_| WireError::new("internal_error", "the daemon is stopping"))?;
+        read.map_err(|error| WireError::new("config", error))
     }
 }
 
@@ -279,12 +283,10 @@ impl Service for Gateway {
                 Ok(models) => message::write_ok(out, id, &json!({ "models": models })),
                 Err(error) => message::write_error(out, id, &error),
             },
-            Ok(Request::Read(Read::Alerts(wanted))) => {
-                match bulletin::alerts(&self.0.journal, self.0.drill, wanted).await {
-                    Ok(alerts) => message::write_ok(out, id, &alerts),
-                    Err(error) => message::write_error(out, id, &error),
-                }
-            }
+            Ok(Request::Read(Read::Alerts(wanted))) => match self.0.alerts.answer(&self.0.journal, wanted).await {
+                Ok(alerts) => message::write_ok(out, id, &alerts),
+                Err(error) => message::write_error(out, id, &error),
+            },
             Ok(Request::Read(Read::Experiment(version))) => match self.experiment(version).await {
                 Ok(trials) => message::write_ok(out, id, &json!({ "trials": trials })),
                 Err(error) => message::write_error(out, id, &error),

@@ -17,7 +17,7 @@ mod register;
 mod verify;
 
 use std::{
-    cell::{OnceCell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::BTreeMap,
     path::PathBuf,
     rc::Rc,
@@ -27,7 +27,7 @@ use std::{
 
 use actix::{Context, Handler, MessageResult, Recipient, ResponseFuture};
 use arc_swap::ArcSwap;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 pub use self::contest::{Contest, stored_instead};
 use self::load::{Folded, fold, lock, told};
@@ -45,7 +45,7 @@ use super::{
 use crate::{
     clock::Clock,
     config::Config,
-    domain::{Event, EventKind, Symbol, VersionId, event::Level},
+    domain::{Event, EventKind, Symbol, TradeId, VersionId, event::Level},
     features::row::Schema,
     journal::Write,
     protocol::message::WireError,
@@ -53,6 +53,7 @@ use crate::{
         emergency::Emergency,
         gradual::Gradual,
         past::{consequences, follow, missed},
+        repeats::Repeats,
         roster::{Plan, Roster},
         routing::Splits,
         serving::{Scope, Served, Serving},
@@ -93,11 +94,29 @@ pub struct Shared {
     /// What took a model's word away and is not on disk yet. It outlives the guardian, so that one made anew from the
     /// journal does not give the word back.
     pub unsaved: Rc<RefCell<Vec<Event>>>,
+    /// How the writes of these fare.
+    pub attempts: Rc<Attempts>,
+    /// What was told of a trade before.
+    pub repeats: Rc<RefCell<Repeats>>,
     /// The events of an order that gives a model a say and is not in force yet: a kill takes back what they would give.
     pub under_way: Rc<RefCell<Vec<Event>>>,
     /// Held by an order that gives a model a say, until it is in force. What takes the word away meanwhile is recorded
     /// behind it, so that the log has the last word last.
     pub turn: Arc<Mutex<()>>,
+}
+
+/// How the writes of what took a model's word away fare. Who waits for one looks again whenever the bell rings.
+#[derive(Debug, Default)]
+pub struct Attempts {
+    failed: Cell<u64>,
+    bell: Notify,
+}
+
+impl Attempts {
+    fn count(&self, durable: bool) {
+        self.failed.set(self.failed.get() + u64::from(!durable));
+        self.bell.notify_waiters();
+    }
 }
 
 impl Shared {
@@ -249,6 +268,17 @@ pub fn alert(shared: &Shared, level: Level, code: &str, message: String) {
     tracing::warn!(code, "{message}");
     let event = Event { at: shared.clock.now(), kind: EventKind::Alert { level, code: code.into(), message } };
     let _it_is_logged = shared.journal.write_behind(Write::Event(event));
+}
+
+/// The same of a fault of one trade: the first is told, and then their number at each power of ten, so that a trader who
+/// repeats it buries nothing else.
+fn alert_of_trade(shared: &Shared, level: Level, code: &str, trade_id: &TradeId, message: String) {
+    let counted = shared.repeats.borrow_mut().count(code, trade_id);
+    match counted {
+        None => tracing::debug!(code, "{message}"),
+        Some(1) => alert(shared, level, code, message),
+        Some(count) => alert(shared, level, code, format!("{message}; {count} times so far")),
+    }
 }
 
 /// What is answered while the guardian is being made anew.

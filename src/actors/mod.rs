@@ -5,6 +5,7 @@
 
 pub mod ab_router;
 pub mod acknowledge;
+pub mod alerts;
 pub mod bulletin;
 pub mod child;
 pub mod daemon;

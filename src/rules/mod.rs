@@ -17,6 +17,7 @@ pub mod outlook;
 pub mod past;
 pub mod portfolio;
 pub mod promotion;
+pub mod repeats;
 pub mod replay;
 pub mod roster;
 pub mod routing;

@@ -1,10 +1,12 @@
 //! Outcomes and signals let go: first the guardian, then the journal, then the acknowledgement.
 
+use std::rc::Rc;
+
 use actix::{Addr, AsyncContext, Context, Handler, ResponseFuture};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{
-    Answer, Guardian, PastClosed, RecordOutcome, RecordSkip, SAVE_RETRY, alert,
+    Answer, Guardian, PastClosed, RecordOutcome, RecordSkip, SAVE_RETRY, alert_of_trade,
     contest::{Contest, Settle, stored_instead},
     down,
     messages::Recalled,
@@ -13,6 +15,7 @@ use crate::{
     actors::{
         acknowledge::{CONFLICT, acknowledgement, retry, words},
         history,
+        journal::Unavailable,
         supervision::Shell,
     },
     domain::{Decision, Event, EventKind, Outcome, Skip, Timestamp, TradeId, VersionId, event::Level, trip::Trip},
@@ -89,7 +92,7 @@ impl Guardian {
                 "{trade_id} was closed with a decision of {version}, which was never registered here: it counts for the \
                  account and for no version; look whether the trader asks another daemon"
             );
-            alert(&self.shared, Level::Warning, "unknown_version", message);
+            alert_of_trade(&self.shared, Level::Warning, "unknown_version", trade_id, message);
         }
     }
 
@@ -115,7 +118,7 @@ impl Guardian {
         let field = why.field();
         let gone = words(&silenced_by(&kinds));
         let message = format!("{field}: {why}; it is not recorded, correct it and send it again{gone}");
-        alert(&self.shared, Level::Warning, "outcome_refused", format!("{trade_id}: {message}"));
+        alert_of_trade(&self.shared, Level::Warning, "outcome_refused", trade_id, format!("{trade_id}: {message}"));
         let silenced = (!kinds.is_empty()).then(|| self.silence(kinds));
         Box::pin(async move {
             if let Some(silenced) = silenced {
@@ -210,7 +213,7 @@ impl Guardian {
         Box::pin(async move {
             let ack = acknowledgement(Ok(recorded.await?), trade_id.clone(), false).inspect_err(|error| {
                 if error.code == CONFLICT {
-                    alert(&shared, Level::Warning, CONFLICT, error.message.clone());
+                    alert_of_trade(&shared, Level::Warning, CONFLICT, &trade_id, error.message.clone());
                 }
             })?;
             feed.skipped(now, &trade_id);
@@ -258,21 +261,21 @@ pub(super) fn silenced_by<'a>(kinds: impl IntoIterator<Item = &'a EventKind>) ->
 
 impl super::Shared {
     /// Waits until what was silenced `before`, perhaps by an earlier attempt at the same outcome, is on disk: no outcome is
-    /// acknowledged sooner.
+    /// acknowledged sooner. Whoever silenced it writes it, and nobody else: it is recorded once.
     async fn catch_up(&self, before: &[Event]) -> Result<(), WireError> {
-        if before.is_empty() {
-            return Ok(());
+        let failed = self.attempts.failed.get();
+        loop {
+            // listening before looking: what is saved in between is not missed
+            let rung = self.attempts.bell.notified();
+            if !self.unsaved.borrow().iter().any(|event| before.contains(event)) {
+                return Ok(());
+            }
+            if self.attempts.failed.get() > failed {
+                return Err(retry(&Unavailable("what follows from an earlier outcome is not on disk yet".to_owned())));
+            }
+            // also where nobody rings: a kill keeps its lock among the unsaved until the guardian has it
+            let _rung_or_not = timeout(SAVE_RETRY, rung).await;
         }
-        // those whose write has just ended are told of first
-        tokio::task::yield_now().await;
-        let left: Vec<Event> = self.unsaved.borrow().iter().filter(|event| before.contains(event)).cloned().collect();
-        if left.is_empty() {
-            return Ok(());
-        }
-        let writes = left.iter().cloned().map(Write::Event).collect();
-        self.journal.write(writes).await.map_err(|error| retry(&error))?;
-        self.settle(left, true);
-        Ok(())
     }
 
     /// `events` took a model's word away and are on disk, or are written again until they are: they must survive a
@@ -281,11 +284,12 @@ impl super::Shared {
         if events.is_empty() {
             return;
         }
-        let unsaved = self.unsaved.clone();
+        let (unsaved, attempts) = (self.unsaved.clone(), Rc::clone(&self.attempts));
         if durable {
             unsaved.borrow_mut().retain(|event| !events.contains(event));
-            return;
+            return attempts.count(true);
         }
+        attempts.count(false);
         let journal = self.journal.clone();
         actix::spawn(async move {
             loop {
@@ -295,9 +299,11 @@ impl super::Shared {
                 if writes.is_empty() || journal.write(writes).await.is_ok() {
                     break;
                 }
+                attempts.count(false);
                 sleep(SAVE_RETRY).await;
             }
             unsaved.borrow_mut().retain(|event| !events.contains(event));
+            attempts.count(true);
         });
     }
 }

@@ -1,0 +1,222 @@
+//! The alerts that are asked for.
+//!
+//! The latest ones of each level are held in memory. An answer reads from the journal only what was recorded since the last
+//! one, and one answer reads at a time: a crowd that asks over a long journal costs one pass over it.
+#![deny(clippy::indexing_slicing)]
+
+use std::{collections::VecDeque, sync::Arc};
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::sync::Mutex;
+
+use super::{acknowledge::retry, journal::JournalHandle};
+use crate::{
+    domain::{EventKind, Timestamp, event::Level},
+    journal::{BadRecord, Reader, StoreError, StoredEvent},
+    protocol::message::{Alerts, MOST_ALERTS, WireError},
+};
+
+/// The alerts of a daemon.
+#[derive(Debug)]
+pub struct AlertList {
+    index: Arc<Mutex<Index>>,
+    /// Whether the daemon is a drill; each alert then says so.
+    drill: bool,
+}
+
+/// The answer to `alerts`.
+#[derive(Debug, Serialize)]
+pub struct Answer {
+    /// The alerts, newest last, as a JSON array.
+    alerts: Box<RawValue>,
+    /// The number of the last record: a subscription from the next one misses nothing.
+    last_seq: u64,
+    /// Damaged events among those that were looked at.
+    unreadable: u64,
+}
+
+/// The latest alerts of each level.
+#[derive(Debug, Default)]
+struct Index {
+    /// Events from this number on have not been read.
+    next: u64,
+    /// At most [`MOST_ALERTS`] of each level, oldest first.
+    info: VecDeque<Alert>,
+    warning: VecDeque<Alert>,
+    critical: VecDeque<Alert>,
+    unreadable: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Alert {
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    drill: bool,
+    seq: u64,
+    at: Timestamp,
+    level: Level,
+    code: Box<str>,
+    message: String,
+}
+
+impl AlertList {
+    /// None are known yet.
+    pub fn new(drill: bool) -> Self {
+        Self { index: Arc::default(), drill }
+    }
+
+    /// The alerts that are wanted.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn answer(&self, journal: &JournalHandle, wanted: Alerts) -> Result<Answer, WireError> {
+        let mut index = Arc::clone(&self.index).lock_owned().await;
+        let reader = journal.read().await.map_err(|error| retry(&error))?;
+        let drill = self.drill;
+        let found = tokio::task::spawn_blocking(move || {
+            let last_seq = index.read(&reader, drill).map_err(|error| WireError::new("retry", error.to_string()))?.1;
+            let alerts = serde_json::value::to_raw_value(&index.pick(&wanted));
+            let alerts = alerts.map_err(|error| WireError::new("internal_error", error.to_string()))?;
+            Ok(Answer { alerts, last_seq, unreadable: index.unreadable })
+        });
+        found.await.map_err(|error| WireError::new("internal_error", error.to_string()))?
+    }
+}
+
+impl Index {
+    /// Takes in what was recorded since it was read last. Gives back how many events that were, and the number of the last
+    /// record.
+    fn read(&mut self, reader: &Reader, drill: bool) -> Result<(usize, u64), StoreError> {
+        let last_seq = reader.last_seq()?;
+        if last_seq + 1 < self.next {
+            // another journal than the one that was read
+            *self = Self::default();
+        }
+        let mut read = 0;
+        for stored in reader.events(self.next)? {
+            match stored {
+                Ok(StoredEvent { seq, event }) => {
+                    self.next = seq + 1;
+                    if let Some((level, code, message)) = in_alert(&event.kind) {
+                        self.take(Alert { drill, seq, at: event.at, level, code, message });
+                    }
+                }
+                Err(StoreError::BadRecord(bad)) => {
+                    self.next = number_of(&bad).map_or(self.next, |seq| seq + 1);
+                    self.unreadable += 1;
+                }
+                Err(error) => return Err(error),
+            }
+            read += 1;
+        }
+        self.next = self.next.max(last_seq + 1);
+        Ok((read, last_seq))
+    }
+
+    fn take(&mut self, alert: Alert) {
+        let of_level = match alert.level {
+            Level::Info => &mut self.info,
+            Level::Warning => &mut self.warning,
+            Level::Critical => &mut self.critical,
+        };
+        if of_level.len() == MOST_ALERTS {
+            of_level.pop_front();
+        }
+        of_level.push_back(alert);
+    }
+
+    /// The latest alerts that are wanted, newest last. When no level is asked for, half of the places belong to the latest
+    /// critical ones: no crowd of lesser alerts pushes them out.
+    fn pick(&self, wanted: &Alerts) -> Vec<&Alert> {
+        let fits = |alert: &&Alert| {
+            wanted.level.is_none_or(|least| alert.level >= least) && wanted.since.is_none_or(|since| alert.at >= since)
+        };
+        let kept = if wanted.level.is_none() { wanted.limit / 2 } else { 0 };
+        let mut found: Vec<&Alert> = self.critical.iter().rev().filter(fits).take(kept).collect();
+        let older = self.critical.iter().rev().filter(fits).skip(kept);
+        let mut others: Vec<&Alert> = self.info.iter().chain(&self.warning).filter(fits).chain(older).collect();
+        others.sort_unstable_by_key(|alert| std::cmp::Reverse(alert.seq));
+        others.truncate(wanted.limit.saturating_sub(found.len()));
+        found.append(&mut others);
+        found.sort_unstable_by_key(|alert| alert.seq);
+        found
+    }
+}
+
+/// What a person should know of an event, if anything: alerts, and that serving was locked.
+fn in_alert(kind: &EventKind) -> Option<(Level, Box<str>, String)> {
+    match kind {
+        EventKind::Alert { level, code, message } => Some((*level, code.clone(), message.clone())),
+        EventKind::Locked { .. } => Some((Level::Critical, "locked".into(), kind.to_string())),
+        _ => None,
+    }
+}
+
+/// The number of a damaged event.
+pub(super) fn number_of(bad: &BadRecord) -> Option<u64> {
+    bad.key.trim_start_matches('#').parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::Event,
+        journal::{Options, Store, Write},
+    };
+
+    fn alert(seconds: i64, level: Level) -> Write {
+        let kind = EventKind::Alert { level, code: "x".into(), message: seconds.to_string() };
+        Write::Event(Event { at: Timestamp::from_second(seconds).unwrap(), kind })
+    }
+
+    fn wanted(limit: usize) -> Alerts {
+        Alerts { limit, since: None, level: None }
+    }
+
+    fn messages(found: &[&Alert]) -> Vec<i64> {
+        found.iter().map(|alert| alert.message.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn an_answer_reads_only_what_was_recorded_since_the_last_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vigie.redb");
+        let mut store = Store::open(&path, Options { cache_bytes: 1 << 20, verify: false }).unwrap();
+        store.apply(&(0..3000).map(|n| alert(n, Level::Warning)).collect::<Vec<_>>()).unwrap();
+        let mut index = Index::default();
+        assert_eq!(index.read(&store.reader().unwrap(), false).unwrap().0, 3000);
+        assert_eq!(index.read(&store.reader().unwrap(), false).unwrap().0, 0);
+        store.apply(&[alert(3000, Level::Info)]).unwrap();
+        assert_eq!(index.read(&store.reader().unwrap(), false).unwrap().0, 1);
+        assert_eq!(messages(&index.pick(&wanted(3))), [2998, 2999, 3000]);
+        assert_eq!(index.pick(&wanted(MOST_ALERTS)).len(), MOST_ALERTS);
+        // another journal, with fewer records, is read from its start
+        let other = folder.path().join("other.redb");
+        let mut other = Store::open(&other, Options { cache_bytes: 1 << 20, verify: false }).unwrap();
+        other.apply(&[alert(7, Level::Critical)]).unwrap();
+        assert_eq!(index.read(&other.reader().unwrap(), false).unwrap().0, 1);
+        assert_eq!(messages(&index.pick(&wanted(3))), [7]);
+    }
+
+    #[test]
+    fn critical_alerts_keep_half_of_the_places_and_each_level_and_time_can_be_asked_for() {
+        let mut index = Index::default();
+        let mut take = |seq: i64, level| {
+            let at = Timestamp::from_second(seq).unwrap();
+            index.take(Alert { drill: false, seq: seq as u64, at, level, code: "x".into(), message: seq.to_string() });
+        };
+        (1..=4).for_each(|n| take(n, Level::Critical));
+        (5..=2004).for_each(|n| take(n, Level::Warning));
+        take(2005, Level::Info);
+        assert_eq!(messages(&index.pick(&wanted(6))), [2, 3, 4, 2003, 2004, 2005]);
+        assert_eq!(messages(&index.pick(&wanted(1))), [2005]);
+        assert_eq!(index.pick(&wanted(1000)).len(), 1000);
+        let critical = Alerts { level: Some(Level::Critical), ..wanted(3) };
+        assert_eq!(messages(&index.pick(&critical)), [2, 3, 4]);
+        let warning = Alerts { level: Some(Level::Warning), ..wanted(2) };
+        assert_eq!(messages(&index.pick(&warning)), [2003, 2004]);
+        let late = Alerts { since: Timestamp::from_second(2004).ok(), ..wanted(6) };
+        assert_eq!(messages(&index.pick(&late)), [2004, 2005]);
+    }
+}
