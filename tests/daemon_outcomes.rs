@@ -6,7 +6,7 @@ mod common;
 use common::{
     daemon::{Daemon, Setup},
     place::{CONFIG, Place, examples},
-    wire::{FEATURES, Wire, arm_of, baseline, ml, promote},
+    wire::{FEATURES, LOCK, Wire, arm_of, baseline, ml, promote},
 };
 use serde_json::{Value, json};
 use vigie::{actors::daemon::Time, domain::lifecycle::State};
@@ -108,6 +108,28 @@ fn a_late_outcome_does_not_bring_the_daily_limit_of_its_signal_back() {
 }
 
 #[test]
+fn an_emergency_of_a_version_silences_its_symbol_and_the_answer_says_so_where_nothing_is_locked() {
+    let place = Place::with_model(State::Production);
+    let daemon = Daemon::start_with(&place, setup());
+    let mut wire = daemon.connect();
+    let ids: Vec<String> = (0..5).map(|n| format!("T-{n}")).collect();
+    ids.iter().for_each(|id| drop(wire.ask_ok(score_at(&at(0, 0), id))));
+    ids.iter().for_each(|id| drop(wire.ask_ok(outcome_at(&at(0, 1), id, Some(-1.0)))));
+    assert_eq!(arm_of(&wire.ask(score_at(&at(0, 2), "X"))), baseline("silenced"));
+    let guardian = wire.status()["guardian"].take();
+    assert_eq!((&guardian["lock"], &guardian["silenced"]), (&json!(null), &json!(["ES"])), "{guardian}");
+    let other = score_at(&at(0, 2), "Y").replace("\"ES\"", "\"NQ\"");
+    assert_eq!(arm_of(&wire.ask(other)), baseline("no_model"), "another symbol is not concerned");
+    // a lock is over all of it
+    wire.ask_ok(LOCK);
+    assert_eq!(arm_of(&wire.ask(score_at(&at(0, 2), "Z"))), baseline("locked"));
+    daemon.stop();
+    let daemon = Daemon::start_with(&place, setup());
+    assert_eq!(arm_of(&daemon.connect().ask(score_at(&at(0, 2), "Q"))), baseline("locked"), "after a restart");
+    daemon.stop();
+}
+
+#[test]
 fn a_late_outcome_counts_for_its_model_also_after_a_restart() {
     let place = Place::with_model(State::Production);
     let daemon = Daemon::start_with(&place, setup());
@@ -122,7 +144,7 @@ fn a_late_outcome_counts_for_its_model_also_after_a_restart() {
     let mut wire = daemon.connect();
     assert_eq!(streak(&mut wire), 4, "after a restart");
     wire.ask_ok(outcome_at(&at(30, 2), &ids[4], Some(-1.0)));
-    assert_eq!(arm_of(&wire.ask(score_at(&at(30, 3), "X"))), baseline("locked"));
+    assert_eq!(arm_of(&wire.ask(score_at(&at(30, 3), "X"))), baseline("silenced"));
     daemon.stop();
 }
 
@@ -168,10 +190,10 @@ fn an_imported_outcome_of_a_trade_of_here_counts_as_if_the_trader_had_told_it_an
         let mut wire = daemon.connect();
         assert_eq!(streak(&mut wire), 4, "after a restart");
         wire.ask_ok(past_trade(&lines[4].0, &lines[4].1));
-        assert_eq!(arm_of(&wire.ask(score_at(&at(later, 20), "X"))), baseline("locked"), "after {later} days");
+        assert_eq!(arm_of(&wire.ask(score_at(&at(later, 20), "X"))), baseline("silenced"), "after {later} days");
         daemon.stop();
         let daemon = Daemon::start_with(&place, setup());
-        assert_eq!(arm_of(&daemon.connect().ask(score_at(&at(later, 21), "Y"))), baseline("locked"));
+        assert_eq!(arm_of(&daemon.connect().ask(score_at(&at(later, 21), "Y"))), baseline("silenced"));
         daemon.stop();
     }
 }
@@ -193,6 +215,7 @@ fn an_outcome_that_cannot_be_is_refused_by_its_field_and_silences_until_the_trad
         let refused = wire.ask(outcome_at(&exit, "T", Some(pnl)));
         let error = &refused["error"];
         assert_eq!((&error["code"], &error["field"]), (&json!("out_of_range"), &json!(field)), "{refused}");
+        // the loss of the day is unknown too, and that is the account's
         assert_eq!(arm_of(&wire.ask(score_at(&at(0, 1), "X"))), baseline("locked"), "{field}");
         let status = wire.status();
         let emergencies = status["guardian"]["emergencies"].to_string();

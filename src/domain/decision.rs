@@ -61,6 +61,8 @@ pub enum Reason {
     Deadline,
     /// The guardian locked serving to the baseline.
     Locked,
+    /// An emergency of one of its versions silences this symbol; others go on.
+    Silenced,
     /// The journal cannot keep up or cannot write; a decision that cannot be recorded is not made by a model.
     JournalUnavailable,
     /// The model gave a number that is not a probability.
@@ -137,6 +139,7 @@ impl Reason {
         Self::NoConfidence,
         Self::Deadline,
         Self::Locked,
+        Self::Silenced,
         Self::JournalUnavailable,
         Self::InvalidScore,
         Self::InternalError,
@@ -159,6 +162,7 @@ impl Reason {
             Self::NoConfidence => "no_confidence",
             Self::Deadline => "deadline",
             Self::Locked => "locked",
+            Self::Silenced => "silenced",
             Self::JournalUnavailable => "journal_unavailable",
             Self::InvalidScore => "invalid_score",
             Self::InternalError => "internal_error",

@@ -211,8 +211,11 @@ impl Serving {
         row: &mut Vec<f64>,
     ) -> Scored {
         let scope = self.scopes.get(&signal.symbol);
-        let locked = self.lock.is_some() || scope.is_some_and(|scope| scope.silenced);
-        let silent = if locked { Some(Reason::Locked) } else { silent };
+        let silent = match self.lock {
+            Some(_) => Some(Reason::Locked),
+            None if scope.is_some_and(|scope| scope.silenced) => Some(Reason::Silenced),
+            None => silent,
+        };
         let assigned = self.assign(policy, &signal.symbol, &signal.trade_id, first);
         let listen = |model: Option<&VersionId>, reason| {
             Decision::baseline(signal.trade_id.clone(), signal.confidence, model.cloned(), reason)

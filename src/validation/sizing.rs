@@ -21,7 +21,7 @@ pub struct Sizing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SizingRule {
-    /// Always the strategy's own size.
+    /// The strategy's own size, whatever the score, within `min` and `max` as every rule.
     Unit,
     /// Bet size from a probability: 2 Phi((p - 1/2) / sqrt(p (1 - p))) - 1 (Lopez de Prado 2018, section 10.3).
     Bet,
@@ -64,5 +64,13 @@ mod tests {
         // SciPy: 2 * norm.cdf(0.25 / sqrt(0.1875)) - 1
         assert!((size(SizingRule::Bet, 0.75) - 0.436_297_138_349_226_9).abs() < 1e-12);
         assert_eq!(size(SizingRule::Kelly, 0.75), 0.25);
+    }
+
+    #[test]
+    fn every_rule_stays_within_the_limits() {
+        for rule in [SizingRule::Unit, SizingRule::Bet, SizingRule::Kelly] {
+            let of = |min, max| Sizing { rule, min, max, kelly_fraction: 0.5 }.size(Probability::new(0.9).unwrap());
+            assert_eq!((of(0.0, 0.25), of(1.5, 2.0)), (0.25, 1.5), "{rule:?}");
+        }
     }
 }

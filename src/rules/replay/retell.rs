@@ -36,7 +36,10 @@ pub(super) fn retell(entry: &Entry, roster: &Roster, then: &Roster, thresholds: 
     let splits = Splits::new(plan.test.as_ref().map(part), plan.production.as_ref().map(part));
     let first = if thresholds.by_policy { Vec::new() } else { still_split(entry, &plan, roster, then, &splits) };
     let assigned = splits.assign(&thresholds.policy, &entry.trade_id, &first);
-    let silenced = roster.silenced(symbol).is_some();
+    let silenced = match roster.lock() {
+        Some(_) => Some(Reason::Locked),
+        None => roster.silenced(symbol).map(|_| Reason::Silenced),
+    };
     let (decision, known) = decide(entry, &plan, &assigned, silenced, thresholds);
     let opinion = |version: &VersionId| {
         let score = entry.opinion(version).and_then(|opinion| opinion.score);
@@ -70,12 +73,12 @@ fn still_split(entry: &Entry, plan: &Plan, roster: &Roster, then: &Roster, split
     entry.opinions.iter().filter_map(still).collect()
 }
 
-/// The answer, and whether it is known.
+/// The answer, and whether it is known. `silenced` is why no model may speak, if so.
 fn decide(
     entry: &Entry,
     plan: &Plan,
     assigned: &Assigned,
-    silenced: bool,
+    silenced: Option<Reason>,
     thresholds: &Thresholds,
 ) -> (Decision, bool) {
     let listen = |version: Option<&VersionId>, reason| {
@@ -91,15 +94,15 @@ fn decide(
             let (version, reason) = match (production, test) {
                 (Some(version), _) => (Some(version), Reason::Holdback),
                 (None, Some(version)) => (Some(version), Reason::AbTest),
-                (None, None) if plan.shadows.is_empty() && !silenced => (None, Reason::NoModel),
+                (None, None) if plan.shadows.is_empty() && silenced.is_none() => (None, Reason::NoModel),
                 (None, None) => (None, Reason::Shadow),
             };
-            let reason = if silenced { Reason::Locked } else { reason };
+            let reason = silenced.unwrap_or(reason);
             return (listen(version, fault(entry).unwrap_or(reason)), true);
         }
     };
-    if silenced {
-        return (listen(Some(speaker), Reason::Locked), true);
+    if let Some(silenced) = silenced {
+        return (listen(Some(speaker), silenced), true);
     }
     if let Some(fault) = fault(entry) {
         return (listen(Some(speaker), fault), true);
@@ -131,6 +134,7 @@ fn fault(entry: &Entry) -> Option<Reason> {
             | Reason::Shadow
             | Reason::NoModel
             | Reason::Locked
+            | Reason::Silenced
             | Reason::MissingFeature
             | Reason::InvalidScore
     );
