@@ -1,5 +1,5 @@
 //! The tables of docs/ against the program: what can be said is documented, and nothing else is.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what the tests share may fail loudly")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what the tests share may fail loudly")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -50,7 +50,7 @@ use crate::{
         peer::{AccessList, UnknownAccount},
         server::{Connections, serve},
     },
-    rules::serving::Serving,
+    rules::{past::Past, serving::Serving},
 };
 
 /// Name of the journal's file in the state folder.
@@ -286,7 +286,11 @@ impl Daemon {
         let config = Arc::new(ArcSwap::from_pointee(options.config));
         let serving = Arc::new(ArcSwap::from_pointee(Serving::locked(0, "starting".to_owned(), BTreeMap::new())));
         let (monitor, inbox) = monitor::channel();
-        let feed = make_feed(&journal, &config, monitor.clone()).await.map_err(|error| part_error("feed", error))?;
+        // both read all of the journal, and wait for nothing else
+        let (made, pipeline) =
+            tokio::join!(make_feed(&journal, &config, monitor.clone()), make_pipeline(&journal, &config));
+        let (feed, past) = made.map_err(|error| part_error("feed", error))?;
+        let (pipeline, stale) = pipeline.map_err(|error| part_error("scorer", error))?;
         let kill_file = options.state.join(KILL_FILE);
         let guardian_shared = guardian::Shared {
             config: Arc::clone(&config),
@@ -316,12 +320,12 @@ impl Daemon {
             guardian: Rc::default(),
             counters: Rc::default(),
             pipeline: Rc::default(),
-            stale: Rc::default(),
+            stale: Rc::new(RefCell::new(stale)),
         };
         let told_of_scores = Rc::clone(&scorer_shared.guardian);
-        let scorer = make_scorer(scorer_shared.clone()).await.map_err(|error| part_error("scorer", error))?;
+        let scorer = Scorer::new(pipeline, scorer_shared.clone());
         let guardian =
-            Guardian::from_journal(guardian_shared.clone()).await.map_err(|error| part_error("guardian", error))?;
+            Guardian::at_start(guardian_shared.clone(), past).await.map_err(|error| part_error("guardian", error))?;
         let (listener, socket_file) = match listen(&options.socket).await {
             Ok(listening) => listening,
             Err(error) => {
@@ -477,30 +481,43 @@ fn open_or_quarantine(path: &Path, options: StoreOptions) -> Result<(Store, Opti
     }
 }
 
-/// What the journal knows of the trades under way.
-async fn make_feed(journal: &JournalHandle, config: &ArcSwap<Config>, monitor: MonitorHandle) -> Result<Feed, String> {
+/// What the journal knows of the trades under way, and of all that happened, for the guardian.
+async fn make_feed(
+    journal: &JournalHandle,
+    config: &ArcSwap<Config>,
+    monitor: MonitorHandle,
+) -> Result<(Feed, guardian::Known), String> {
     let (reader, config) = (journal.read().await.map_err(|error| error.to_string())?, config.load_full());
     let past = tokio::task::spawn_blocking(move || super::history::past(&reader, &config));
-    let (past, _) = past.await.map_err(|error| error.to_string())??;
-    Ok(Feed::new(past.desk, monitor))
+    let (past, trips) = past.await.map_err(|error| error.to_string())??;
+    let Past { desk, trials, emergency } = past;
+    Ok((Feed::new(desk, monitor), guardian::Known { trials, emergency, trips }))
 }
 
 /// A scorer that carries forward what the signals that were answered knew.
 async fn make_scorer(shared: scorer::Shared) -> Result<Scorer, String> {
-    let config = shared.config.load_full();
-    let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features);
-    let mut pipeline = pipeline.map_err(|error| error.to_string())?;
-    let reader = shared.journal.read().await.map_err(|error| error.to_string())?;
-    let warmed = tokio::task::spawn_blocking(move || {
-        super::history::remember(&reader, &mut pipeline)?;
-        Ok::<_, String>((pipeline, super::history::stale(&reader)?))
-    });
-    let (pipeline, stale) = warmed.await.map_err(|error| error.to_string())??;
+    let (pipeline, stale) = make_pipeline(&shared.journal, &shared.config).await?;
     // one that is made anew knows what it has told
     if shared.pipeline.borrow().is_none() {
         shared.stale.replace(stale);
     }
     Ok(Scorer::new(pipeline, shared))
+}
+
+/// A pipeline that knows what the signals that were answered knew, and the feeds that were lost.
+async fn make_pipeline(
+    journal: &JournalHandle,
+    config: &ArcSwap<Config>,
+) -> Result<(Pipeline, StaleWatch), String> {
+    let config = config.load_full();
+    let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features);
+    let mut pipeline = pipeline.map_err(|error| error.to_string())?;
+    let reader = journal.read().await.map_err(|error| error.to_string())?;
+    let warmed = tokio::task::spawn_blocking(move || {
+        super::history::remember(&reader, &mut pipeline)?;
+        Ok((pipeline, super::history::stale(&reader)?))
+    });
+    warmed.await.map_err(|error| error.to_string())?
 }
 
 /// Feeds the service manager's watchdog as long as a probe through the real scoring path and the journal comes back.

@@ -30,6 +30,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify};
 
 pub use self::contest::{Contest, stored_instead};
+pub use self::load::Known;
 use self::load::{Folded, fold, lock, told};
 pub use self::messages::{
     Advance, Answer, Done, GuardianStatus, LockNow, ObserveGuardian, Order, PastClosed, RecordOutcome, RecordSkip,
@@ -140,6 +141,18 @@ impl Guardian {
     /// When the journal cannot be read. A version that cannot score is left out with an alert; if it should speak, serving is
     /// locked.
     pub async fn from_journal(shared: Shared) -> Result<Self, String> {
+        Self::made_of(shared, None).await
+    }
+
+    /// The same at a start, when what happened was just read and nothing was written since.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn at_start(shared: Shared, known: Known) -> Result<Self, String> {
+        Self::made_of(shared, Some(known)).await
+    }
+
+    async fn made_of(shared: Shared, known: Option<Known>) -> Result<Self, String> {
         let config = shared.config.load_full();
         let calendar = config.calendar.clone();
         // taken before the journal is read: what is saved meanwhile is in neither, or in both, which does no harm
@@ -147,7 +160,7 @@ impl Guardian {
         let schema = shared.schema()?;
         let reader = shared.journal.read().await.map_err(|error| error.to_string())?;
         let now = shared.clock.now();
-        let folded = tokio::task::spawn_blocking(move || fold(&reader, &schema, &config, now))
+        let folded = tokio::task::spawn_blocking(move || fold(&reader, &schema, &config, known, now))
             .await
             .map_err(|error| error.to_string())?;
         let Folded { mut roster, mut emergency, gradual, loaded, unusable, trips, damaged } = folded?;

@@ -3,7 +3,7 @@
 
 use actix::{Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
 
-use super::{Answer, Guardian, alert, record::silenced_by};
+use super::{Answer, Guardian, alert_of_trade, record::silenced_by};
 use crate::{
     actors::{
         acknowledge::{CONFLICT, acknowledgement, conflict, retry},
@@ -79,7 +79,7 @@ impl Guardian {
             }
             let kinds = self.follow_from(trips);
             let error = conflict(&trade_id, &silenced_by(&kinds));
-            alert(&self.shared, Level::Warning, CONFLICT, error.message.clone());
+            alert_of_trade(&self.shared, Level::Warning, CONFLICT, &trade_id, error.message.clone());
             let silenced = (!kinds.is_empty()).then(|| self.silence(kinds));
             return Box::pin(async move {
                 if let Some(silenced) = silenced {

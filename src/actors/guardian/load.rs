@@ -12,8 +12,20 @@ use crate::{
     domain::{EventKind, Timestamp, VersionId, event::By, trip::Trip},
     features::row::Schema,
     journal::Reader,
-    rules::{emergency::Emergency, gradual::Gradual, past::Past, roster::Roster, serving::Served, watch},
+    rules::{
+        emergency::Emergency, gradual::Gradual, past::Past, roster::Roster, serving::Served, trials::Trials, watch,
+    },
 };
+
+/// What everything that happened makes of the folds over it.
+pub struct Known {
+    /// The versions on trial, and the roster.
+    pub trials: Trials,
+    /// What the emergency rules remember.
+    pub emergency: Emergency,
+    /// The emergencies that the closed trades are by the limits of now.
+    pub trips: Vec<Trip>,
+}
 
 pub(super) struct Folded {
     pub(super) roster: Roster,
@@ -28,8 +40,23 @@ pub(super) struct Folded {
     pub(super) damaged: Damaged,
 }
 
-pub(super) fn fold(reader: &Reader, schema: &Schema, config: &Config, now: Timestamp) -> Result<Folded, String> {
-    let (Past { trials, emergency, .. }, trips) = history::past(reader, config)?;
+impl Known {
+    fn read(reader: &Reader, config: &Config) -> Result<Self, String> {
+        let (Past { trials, emergency, .. }, trips) = history::past(reader, config)?;
+        Ok(Self { trials, emergency, trips })
+    }
+}
+
+/// Folds what happened, unless it is `known`, and loads what it puts in service.
+pub(super) fn fold(
+    reader: &Reader,
+    schema: &Schema,
+    config: &Config,
+    known: Option<Known>,
+    now: Timestamp,
+) -> Result<Folded, String> {
+    let known = known.map_or_else(|| Known::read(reader, config), Ok);
+    let Known { trials, emergency, trips } = known?;
     let roster = trials.roster().clone();
     let mut gradual = BTreeMap::new();
     for stored in reader.events(0).map_err(|error| error.to_string())?.flatten() {
