@@ -24,13 +24,13 @@ use crate::{
     clock::Clock,
     config::Config,
     domain::{Event, EventKind, Timestamp, VersionId, event::Level, lifecycle::State},
-    journal::Write,
+    journal::{StoredEvent, Write},
     protocol::message::WireError,
     rules::{
         case::Case,
         experiment::{Criteria, Options},
         promotion::{Step, after_test, to_staging, to_test},
-        trials::{Keep, Trials},
+        trials::{Keep, News, Trials},
     },
 };
 
@@ -143,9 +143,32 @@ impl AbRouter {
         let reader = shared.journal.read().await.map_err(|error| error.to_string())?;
         let past = tokio::task::spawn_blocking(move || history::past(&reader, &config));
         let (past, _) = past.await.map_err(|error| error.to_string())??;
-        let mut trials = past.trials;
+        Ok(Self::of(past.trials, shared))
+    }
+
+    /// The same at a start, from the `trials` that the journal made up to the record `seen`, and the events since then: nothing
+    /// was scored or closed yet.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn at_start(shared: Shared, mut trials: Trials, seen: u64) -> Result<Self, String> {
+        let reader = shared.journal.read().await.map_err(|error| error.to_string())?;
+        let since = tokio::task::spawn_blocking(move || reader.events(seen + 1)?.collect::<Result<Vec<_>, _>>());
+        let Ok(since) = since.await.map_err(|error| error.to_string())? else {
+            // what cannot be read stands for a lock there
+            return Self::from_journal(shared).await;
+        };
+        let config = shared.config.load_full();
+        for StoredEvent { event: Event { at, kind }, .. } in since {
+            trials.close_in_the_past(config.calendar.day_of(at), config.experiment.outcome_wait_days);
+            trials.take(at, &News::Event(kind));
+        }
+        Ok(Self::of(trials, shared))
+    }
+
+    fn of(mut trials: Trials, shared: Shared) -> Self {
         trials.judge_again();
-        Ok(Self {
+        Self {
             trials,
             criteria: BTreeMap::new(),
             making: BTreeSet::new(),
@@ -153,7 +176,7 @@ impl AbRouter {
             asked: BTreeSet::new(),
             told: BTreeSet::new(),
             shared,
-        })
+        }
     }
 
     fn look(&mut self, address: &Addr<Shell<Self>>) {

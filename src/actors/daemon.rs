@@ -289,7 +289,8 @@ impl Daemon {
         // both read all of the journal, and wait for nothing else
         let (made, pipeline) =
             tokio::join!(make_feed(&journal, &config, monitor.clone()), make_pipeline(&journal, &config));
-        let (feed, past) = made.map_err(|error| part_error("feed", error))?;
+        let (feed, past, seen) = made.map_err(|error| part_error("feed", error))?;
+        let trials = past.trials.clone();
         let (pipeline, stale) = pipeline.map_err(|error| part_error("scorer", error))?;
         let kill_file = options.state.join(KILL_FILE);
         let guardian_shared = guardian::Shared {
@@ -372,8 +373,8 @@ impl Daemon {
             clock: Arc::clone(&clock),
             guardian: guardian.clone(),
         };
-        let ab_router =
-            AbRouter::from_journal(router_shared.clone()).await.map_err(|error| part_error("ab_router", error))?;
+        let ab_router = AbRouter::at_start(router_shared.clone(), trials, seen).await;
+        let ab_router = ab_router.map_err(|error| part_error("ab_router", error))?;
         let ab_router = Shell::new(
             ab_router,
             Rc::new(move || Box::pin(AbRouter::from_journal(router_shared.clone()))),
@@ -481,17 +482,18 @@ fn open_or_quarantine(path: &Path, options: StoreOptions) -> Result<(Store, Opti
     }
 }
 
-/// What the journal knows of the trades under way, and of all that happened, for the guardian.
+/// What the journal knows of the trades under way, and of all that happened, for the guardian and the router; and the number
+/// of its last record.
 async fn make_feed(
     journal: &JournalHandle,
     config: &ArcSwap<Config>,
     monitor: MonitorHandle,
-) -> Result<(Feed, guardian::Known), String> {
+) -> Result<(Feed, guardian::Known, u64), String> {
     let (reader, config) = (journal.read().await.map_err(|error| error.to_string())?, config.load_full());
+    let seen = reader.last_seq().map_err(|error| error.to_string())?;
     let past = tokio::task::spawn_blocking(move || super::history::past(&reader, &config));
-    let (past, trips) = past.await.map_err(|error| error.to_string())??;
-    let Past { desk, trials, emergency } = past;
-    Ok((Feed::new(desk, monitor), guardian::Known { trials, emergency, trips }))
+    let (Past { desk, trials, emergency }, trips) = past.await.map_err(|error| error.to_string())??;
+    Ok((Feed::new(desk, monitor), guardian::Known { trials, emergency, trips }, seen))
 }
 
 /// A scorer that carries forward what the signals that were answered knew.
