@@ -50,7 +50,7 @@ use crate::{
         peer::{AccessList, UnknownAccount},
         server::{Connections, serve},
     },
-    rules::{past::Past, serving::Serving},
+    rules::{past::Past, serving::Serving, stale::StaleWatch},
 };
 
 /// Name of the journal's file in the state folder.
