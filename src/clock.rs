@@ -21,9 +21,14 @@ pub trait Clock: Send + Sync {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct WallClock;
 
-/// A clock that stands at the latest time it was shown: the time of the messages that pass. It never goes back.
-#[derive(Debug, Default)]
-pub struct EventClock(AtomicI64);
+/// A clock that stands at the latest time it was shown: the time of the messages that pass. It never goes back. Before the
+/// first message it stands at the latest time of what was known when it began.
+#[derive(Debug)]
+pub struct EventClock {
+    /// The first time of all before the first message.
+    shown: AtomicI64,
+    known: AtomicI64,
+}
 
 /// A point on the monotonic clock, to measure how long something takes.
 #[derive(Debug, Clone, Copy)]
@@ -35,16 +40,34 @@ impl Clock for WallClock {
     }
 }
 
+/// Before any time that is shown.
+const NOTHING_SHOWN: i64 = i64::MIN;
+
+impl Default for EventClock {
+    fn default() -> Self {
+        Self { shown: AtomicI64::new(NOTHING_SHOWN), known: AtomicI64::new(0) }
+    }
+}
+
 impl EventClock {
     /// Moves the clock forward to `at`, to the microsecond; an earlier time changes nothing.
     pub fn observe(&self, at: Timestamp) {
-        self.0.fetch_max(at.as_microsecond(), Ordering::AcqRel);
+        self.shown.fetch_max(at.as_microsecond(), Ordering::AcqRel);
+    }
+
+    /// Something is known of `at`: until the first message the clock stands at the latest such time.
+    pub fn knows(&self, at: Timestamp) {
+        self.known.fetch_max(at.as_microsecond(), Ordering::AcqRel);
     }
 }
 
 impl Clock for EventClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_microsecond(self.0.load(Ordering::Acquire)).unwrap_or(Timestamp::UNIX_EPOCH)
+        let at = match self.shown.load(Ordering::Acquire) {
+            NOTHING_SHOWN => self.known.load(Ordering::Acquire),
+            shown => shown,
+        };
+        Timestamp::from_microsecond(at).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 }
 
@@ -83,5 +106,17 @@ mod tests {
         clock.observe(late);
         clock.observe(early);
         assert_eq!(clock.now(), late);
+    }
+
+    #[test]
+    fn before_the_first_message_event_time_is_that_of_what_is_known_and_then_that_of_the_messages() {
+        let clock = EventClock::default();
+        let (early, late): (Timestamp, Timestamp) =
+            ("2015-01-05T00:00:00Z".parse().unwrap(), "2015-01-06T00:00:00Z".parse().unwrap());
+        assert_eq!(clock.now(), Timestamp::UNIX_EPOCH);
+        clock.knows(late);
+        assert_eq!(clock.now(), late);
+        clock.observe(early);
+        assert_eq!(clock.now(), early);
     }
 }

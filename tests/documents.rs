@@ -139,6 +139,11 @@ const LOCKS: [(&str, &str, &str); 14] = [
     ("src/rules/integrity.rs", "the clock moved by", "the clock moved by"),
     ("src/rules/promotion.rs", "the test of {} is {}", "the test of ... is invalid: ..."),
     ("src/domain/trip.rs", "emergency of the account", "emergency of ..."),
+    (
+        "src/domain/trip.rs",
+        "two outcomes of a trade contradict each other",
+        "two outcomes of a trade contradict each other",
+    ),
 ];
 
 #[test]

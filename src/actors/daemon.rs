@@ -29,7 +29,7 @@ use super::{
     ab_router::{self, AbRouter},
     alerts::AlertList,
     feed::Feed,
-    gateway::{Gateway, ReloadRequest, Wiring},
+    gateway::{Gateway, Pace, ReloadRequest, Wiring},
     guardian::{self, Guardian},
     journal::{self, JournalHandle, OpenStore},
     kill_file::{self, KILL_FILE},
@@ -42,7 +42,7 @@ use super::{
 use crate::{
     clock::{Clock, EventClock, Stopwatch, WallClock},
     config::{self, Config},
-    domain::{EventKind, event::Level},
+    domain::{EventKind, Timestamp, event::Level},
     features::pipeline::Pipeline,
     journal::{OpenError, Options as StoreOptions, Store, quarantine},
     protocol::{
@@ -281,6 +281,9 @@ impl Daemon {
             (None, Time::Given(clock)) => clock,
             (None, _) => Arc::new(WallClock),
         };
+        if let Some(clock) = &event_clock {
+            latest(&journal).await.into_iter().for_each(|at| clock.knows(at));
+        }
         let supervision = Supervision { budget: Budget::new(&options.config.supervision), started: Stopwatch::start() };
         let mailbox = limits.max_connections + 16;
         let config = Arc::new(ArcSwap::from_pointee(options.config));
@@ -425,6 +428,7 @@ impl Daemon {
             config: Arc::clone(&config),
             clock: Arc::clone(&clock),
             event_clock,
+            pace: Pace::default(),
             connections: Rc::clone(&connections),
             reload,
             restarts: Rc::clone(&restarts),
@@ -494,6 +498,12 @@ async fn make_feed(
     let past = tokio::task::spawn_blocking(move || super::history::past(&reader, &config));
     let (Past { desk, trials, emergency }, trips) = past.await.map_err(|error| error.to_string())??;
     Ok((Feed::new(desk, monitor), guardian::Known { trials, emergency, trips }, seen))
+}
+
+/// The latest time on the market that the journal knows.
+async fn latest(journal: &JournalHandle) -> Option<Timestamp> {
+    let reader = journal.read().await.ok()?;
+    tokio::task::spawn_blocking(move || super::history::latest(&reader)).await.ok()?
 }
 
 /// A scorer that carries forward what the signals that were answered knew.

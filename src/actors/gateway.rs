@@ -2,7 +2,10 @@
 #![deny(clippy::indexing_slicing)]
 
 mod import;
+mod pace;
 mod read;
+
+pub use pace::{Pace, TRAINING};
 
 use std::{cell::Cell, collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
 
@@ -80,6 +83,8 @@ pub struct Wiring {
     pub clock: Arc<dyn Clock>,
     /// Set when time comes from the messages.
     pub event_clock: Option<Arc<EventClock>>,
+    /// How far a replay is.
+    pub pace: Pace,
     /// Open connections.
     pub connections: Rc<Connections>,
     /// Where a reload is asked for.
@@ -132,7 +137,6 @@ impl Gateway {
     }
 
     fn score(&self, request: &SignalLine, line: &[u8], received: Stopwatch) -> Told {
-        self.observe(request.signal.at);
         let scored = self.0.scorer.call("score", |scorer| scorer.score(request, Some(line.to_vec()), received));
         scored.unwrap_or_else(|| {
             let Signal { trade_id, confidence, .. } = &request.signal;
@@ -176,12 +180,6 @@ impl Gateway {
     /// Why a signal's time cannot be right, if so.
     fn refuse_time(&self, at: Timestamp) -> Option<InvalidLine> {
         check_signal(at, self.wall_time()?, &self.0.config.load().bounds()).err().map(InvalidLine::from)
-    }
-
-    fn observe(&self, at: Timestamp) {
-        if let Some(clock) = &self.0.event_clock {
-            clock.observe(at);
-        }
     }
 
     async fn change(&self, change: Change, peer: Peer, id: Option<&RawValue>, out: &mut Vec<u8>) {
@@ -266,6 +264,9 @@ impl Service for Gateway {
                     self.0.rejected.set(self.0.rejected.get() + 1);
                     return message::write_rejected(out, id, &Rejected { error, score });
                 }
+                let turn = self.pass_to(request.signal.at).await;
+                // the time that the replay needed to catch up is not the trader's
+                let received = if turn.is_some() { Stopwatch::start() } else { received };
                 let Told { decision, missing } = self.score(&request, line, received);
                 message::write_answer(out, id, &decision, &missing);
             }
@@ -323,13 +324,17 @@ impl Service for Gateway {
 
     fn record(&self, peer: Peer, id: Option<Box<RawValue>>, request: Request) -> JoinHandle<Vec<u8>> {
         let (gateway, guardian) = (self.clone(), self.0.guardian.clone());
-        if let Request::Outcome(request) = &request {
-            self.observe(request.outcome.exit_at);
-        }
         actix::spawn(async move {
             let recorded = match request {
-                Request::Outcome(request) => guardian.send(RecordOutcome { request: *request, recalled: None }).await,
-                Request::Skip(skip) => guardian.send(RecordSkip(skip)).await,
+                Request::Outcome(request) => {
+                    let turn = gateway.close_at(request.outcome.exit_at).await;
+                    let answer = guardian.send(RecordOutcome { request: *request, recalled: None });
+                    gateway.recorded(turn, answer).await
+                }
+                Request::Skip(skip) => {
+                    let turn = gateway.pass_to(gateway.0.clock.now()).await;
+                    gateway.recorded(turn, guardian.send(RecordSkip(skip))).await
+                }
                 Request::Import(import) => Ok(gateway.import(*import, peer).await),
                 Request::Score(_)
                 | Request::Read(_)

@@ -272,6 +272,7 @@ impl Guardian {
             levels: self.emergency.levels(&config.guardian),
             day_pnl: self.emergency.day_pnl(today),
             versions: versions.collect(),
+            settled: self.shared.turn.try_lock().is_ok(),
         }
     }
 }

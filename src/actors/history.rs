@@ -33,6 +33,8 @@ pub struct Told {
     pub signals: Vec<StoredSignal>,
     /// All of them in the order in which they were recorded, in terms of `signals`.
     pub arrivals: Vec<Arrival>,
+    /// Of trades that a file told of before they were answered here: the number of the record from the file.
+    pub told_before: BTreeMap<TradeId, u64>,
     /// Of each trade the first answer.
     pub answered: BTreeMap<TradeId, Decision>,
     /// Trades for which a model was heard.
@@ -76,6 +78,7 @@ pub fn told(reader: &Reader) -> Result<Told, String> {
             // what a file says of a trade that was answered here is not what was known when it was
             Some(first) if live(&stored) && !live(first) => {
                 let first = std::mem::replace(first, stored);
+                told.told_before.insert(first.record.trade_id.clone(), first.seq);
                 repeats.push((first.seq, false, first.signal));
             }
             Some(_) => repeats.push((stored.seq, live(&stored), stored.signal)),
@@ -100,7 +103,7 @@ pub fn told(reader: &Reader) -> Result<Told, String> {
 /// # Errors
 /// When the storage cannot be read; damaged records, and those whose times lie long after they came, are listed and left out.
 pub fn read(reader: &Reader) -> Result<History, String> {
-    let Told { signals, arrivals, answered, heard, left_out: damaged } = told(reader)?;
+    let Told { signals, arrivals, answered, heard, left_out: damaged, .. } = told(reader)?;
     let signals = signals.into_iter().map(|stored| stored.signal).collect();
     let mut history = History { signals, arrivals, heard, damaged, ..History::default() };
     for stored in reader.outcomes().map_err(|error| error.to_string())? {
@@ -121,6 +124,13 @@ pub fn read(reader: &Reader) -> Result<History, String> {
         }
     }
     Ok(history)
+}
+
+/// The latest time at which a signal fired or a trade was closed: where the clock of a replay stands before it begins.
+pub fn latest(reader: &Reader) -> Option<Timestamp> {
+    let signals = reader.signals().ok()?.flatten().filter(|stored| !stored.lies_ahead());
+    let outcomes = reader.outcomes().ok()?.flatten().filter(|stored| !stored.lies_ahead());
+    signals.map(|stored| stored.signal.at).chain(outcomes.map(|stored| stored.record.outcome.exit_at)).max()
 }
 
 /// Lets `pipeline` remember every signal that was answered here, as the service does. What it knows then does not depend on

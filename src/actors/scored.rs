@@ -7,7 +7,7 @@ use crate::{
     config::Config,
     domain::{Decision, Inputs, Opinion, Outcome, Signal, Symbol, Timestamp, TradeId, VersionId},
     features::pipeline::Pipeline,
-    journal::{OutcomeRecord, Reader, SignalRecord, StoreError},
+    journal::{OutcomeRecord, Reader, SignalRecord, StoreError, StoredSignal},
     models::{Facts, targets::risk},
     rules::drill::{Past, PastTrade},
     validation::training::History,
@@ -23,6 +23,8 @@ pub struct Scored {
     pub signal: Signal,
     /// When it came.
     pub received_at: Timestamp,
+    /// The number of its record in the journal; that from a file where it came before the answer.
+    pub seq: u64,
     /// The policy that was answered, when it was scored here.
     pub decision: Option<Decision>,
     /// Its row, as the service sees it.
@@ -31,6 +33,8 @@ pub struct Scored {
     pub opinions: Vec<Opinion>,
     /// The closed trade, and when that was told.
     pub outcome: Option<(Timestamp, Outcome)>,
+    /// The number of the record of the closed trade.
+    pub closed_seq: Option<u64>,
     /// After costs, at the strategy's own size, once it is closed.
     pub pnl: Option<f64>,
 }
@@ -49,30 +53,31 @@ pub struct Signals {
 /// # Errors
 /// When the storage cannot be read; damaged records are left out.
 pub fn read(reader: &Reader, config: &Config) -> Result<Signals, String> {
-    let mut outcomes: BTreeMap<TradeId, OutcomeRecord> = BTreeMap::new();
+    let mut outcomes: BTreeMap<TradeId, (u64, OutcomeRecord)> = BTreeMap::new();
     for stored in reader.outcomes().map_err(|error| error.to_string())? {
         if let Some(stored) = whole(stored)?.filter(|stored| !stored.lies_ahead()) {
-            outcomes.insert(stored.record.trade_id.clone(), stored.record);
+            outcomes.insert(stored.record.trade_id.clone(), (stored.seq, stored.record));
         }
     }
     let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features);
     let pipeline = pipeline.map_err(|error| error.to_string())?;
     let names = pipeline.schema().names().map(Into::into).collect();
-    let Told { signals, arrivals, answered, .. } = history::told(reader)?;
+    let Told { signals, arrivals, answered, told_before, .. } = history::told(reader)?;
+    let seq_of = |stored: &StoredSignal| told_before.get(&stored.record.trade_id).copied().unwrap_or(stored.seq);
+    let seqs: Vec<u64> = signals.iter().map(seq_of).collect();
     let (signals, records): (Vec<Signal>, Vec<SignalRecord>) =
         signals.into_iter().map(|stored| (stored.signal, stored.record)).unzip();
     let history = History { signals, arrivals, ..History::default() };
     let rows = history.rows(pipeline);
-    let scored = |((signal, record), row): ((Signal, SignalRecord), Option<Vec<Option<f64>>>)| {
-        let outcome = outcomes.remove(&signal.trade_id).map(|closed| {
-            let own = closed.at_own_size(answered.get(&signal.trade_id));
-            (own.pnl.map(|pnl| pnl.get()), (closed.received_at, closed.outcome))
-        });
-        let SignalRecord { received_at, decision, opinions, .. } = record;
-        let (pnl, outcome) = outcome.map_or((None, None), |(pnl, outcome)| (pnl, Some(outcome)));
-        Some(Scored { signal, received_at, decision, row: row?, opinions, outcome, pnl })
-    };
-    let signals = history.signals.into_iter().zip(records).zip(rows).filter_map(scored).collect();
+    let mut signals = Vec::new();
+    for (((signal, record), seq), row) in history.signals.into_iter().zip(records).zip(seqs).zip(rows) {
+        let Some(row) = row else { continue };
+        let (closed_seq, closed) = outcomes.remove(&signal.trade_id).unzip();
+        let pnl = closed.as_ref().and_then(|closed| closed.at_own_size(answered.get(&signal.trade_id)).pnl);
+        let outcome = closed.map(|closed| (closed.received_at, closed.outcome));
+        let (SignalRecord { received_at, decision, opinions, .. }, pnl) = (record, pnl.map(|pnl| pnl.get()));
+        signals.push(Scored { signal, received_at, seq, decision, row, opinions, outcome, closed_seq, pnl });
+    }
     Ok(Signals { names, signals })
 }
 

@@ -61,6 +61,9 @@ pub struct Running {
     pub job: Job,
     /// Why.
     pub reason: String,
+    /// Who asked.
+    #[serde(skip)]
+    pub by: By,
     /// Since when.
     pub since: Timestamp,
     /// Share done, 0 to 1.
@@ -158,8 +161,8 @@ impl Trainer {
         let done = shared.start(&ask.job, now, &watched)?;
         tracing::info!(number, reason = ask.reason, by = ?ask.by, "a training began");
         desk.number = number;
-        let Ask { job, reason, .. } = ask;
-        let running = Running { number, job: job.clone(), reason, since: now, share: 0.0, stage: String::new() };
+        let Ask { job, reason, by } = ask;
+        let running = Running { number, job: job.clone(), reason, by, since: now, share: 0.0, stage: String::new() };
         desk.running = Some((running, watched));
         let shared = shared.clone();
         actix::spawn(async move {

@@ -14,16 +14,20 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Failed, Outcome, PATIENCE, SocketArgs,
+    Failed, Outcome, SocketArgs,
     files::{Line, Lines, bar, bytes_bar},
     terminal::tell,
 };
 use crate::{
+    actors::gateway,
     clock::Stopwatch,
     domain::{SignalLine, Timestamp, TradeId},
     protocol::client::Client,
 };
 
+/// How long one answer is waited for: a daemon whose time comes from the messages first does what follows from earlier
+/// ones, and that may be a training.
+const PATIENCE: Duration = gateway::TRAINING.saturating_add(Duration::from_secs(60));
 /// Errors that are shown.
 const EXAMPLES_SHOWN: usize = 10;
 

@@ -153,6 +153,7 @@ impl Core {
         self.seq += 2;
         self.found.outcomes += 1;
         let outcome = outcome.unwrap();
+        self.now = self.now.max(outcome.exit_at);
         let row = self.pipeline.inputs(&signal).unwrap().to_vec();
         self.note(&signal, None, row);
         self.closed_at_own_size(&signal.trade_id, outcome);
@@ -170,10 +171,12 @@ impl Core {
         self.scored.signals.push(Scored {
             signal: signal.clone(),
             received_at: entry.map_or(signal.at, |_| self.now),
+            seq: self.seq,
             decision: entry.map(|entry| entry.decision.clone()),
             row,
             opinions: entry.map(|entry| entry.opinions.clone()).unwrap_or_default(),
             outcome: None,
+            closed_seq: None,
             pnl: None,
         });
     }
@@ -189,6 +192,7 @@ impl Core {
         }
         let scored = &mut self.scored.signals[self.places[trade_id]];
         scored.pnl = outcome.pnl.map(|pnl| pnl.get());
+        scored.closed_seq = Some(self.seq);
         scored.outcome = Some((self.now.max(outcome.exit_at), outcome.clone()));
         self.history.outcomes.insert(trade_id.clone(), outcome);
         true
@@ -197,7 +201,7 @@ impl Core {
     fn score(&mut self, demo: &mut Demo, line: &str) {
         let Request::Score(request) = message::decode(line.as_bytes()).body.unwrap() else { panic!("{line}") };
         let signal = request.signal;
-        self.now = self.now.max(signal.at);
+        self.pass_to(signal.at);
         let first = self.past.desk.entry(&signal.trade_id).map(|entry| entry.opinions.clone()).unwrap_or_default();
         let seen = self.pipeline.look(&signal).unwrap();
         let inputs_row = seen.values.to_vec();
@@ -229,7 +233,7 @@ impl Core {
     fn record(&mut self, line: &str) {
         match message::decode(line.as_bytes()).body.unwrap() {
             Request::Outcome(request) => {
-                self.now = self.now.max(request.outcome.exit_at);
+                self.pass_to(request.outcome.exit_at);
                 if !self.closed_at_own_size(&request.trade_id, request.outcome.clone()) {
                     return;
                 }
@@ -248,6 +252,26 @@ impl Core {
             }
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Moves the time on as a replay does: each trading day that ends in between is judged at its end. What follows from
+    /// the messages of a day is done when the demonstration says so.
+    fn pass_to(&mut self, at: Timestamp) {
+        if at > self.now && self.now > Timestamp::UNIX_EPOCH {
+            let mut day = self.config.calendar.day_of(self.now).date();
+            while !self.serving.splits.is_empty() {
+                day = day.tomorrow().unwrap();
+                match self.config.calendar.opening(day) {
+                    Some(opening) if opening < at => {
+                        self.now = opening;
+                        self.hear(News::Time(opening));
+                        self.settle();
+                    }
+                    _ => break,
+                }
+            }
+        }
+        self.now = self.now.max(at);
     }
 
     fn take(&mut self, happening: Happening) -> Vec<vigie::domain::trip::Trip> {
@@ -317,7 +341,10 @@ impl Core {
         }
         for version in versions.iter().filter(|version| !known.contains(version)) {
             let (record, served) = &self.records[version];
-            let subject = against(record, served, &self.schema, &self.config, &self.scored);
+            let is_its =
+                |kind: &EventKind| matches!(kind, EventKind::Trained { version: trained, .. } if trained == version);
+            let born = self.events.iter().find(|(_, event)| is_its(&event.kind)).unwrap().0;
+            let subject = against(record, served, &self.schema, &self.config, &self.scored, born);
             self.subjects.insert(version.clone(), subject);
         }
         self.watch = Watch::default();

@@ -37,6 +37,10 @@ impl Gateway {
             let InvalidLine { code, message, field } = incredible.into();
             WireError { field, ..WireError::new(code, message) }
         })?;
+        if let Some(clock) = &self.0.event_clock {
+            // first of all, or a trade would seem to have happened after it was told
+            clock.knows(parsed.outcome.as_ref().map_or(parsed.signal.at, |outcome| outcome.exit_at));
+        }
         let (at, trade_id, outcome) = (self.0.clock.now(), parsed.signal.trade_id.clone(), parsed.outcome.clone());
         let written = self.0.journal.write(vec![Write::past_trade(parsed, line, at)]).await;
         let is_new = matches!(written.as_deref(), Ok([Applied::Stored { matched: Some(_), .. }]));

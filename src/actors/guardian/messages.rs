@@ -102,6 +102,9 @@ pub struct GuardianStatus {
     pub day_pnl: Option<f64>,
     /// All versions and where they stand.
     pub versions: Vec<VersionStatus>,
+    /// No order that gives a model a say is being carried out.
+    #[serde(skip)]
+    pub settled: bool,
 }
 
 /// Where one version stands.

@@ -73,6 +73,11 @@ impl MonitorHandle {
         }
     }
 
+    /// Tells it the time, so that a day that has ended is judged.
+    pub fn time(&self, now: Timestamp) {
+        self.news(Some(News::Time(now)));
+    }
+
     /// Everything that is measured. `None` when the monitor is not there or has no room.
     pub async fn drift(&self) -> Option<DriftStatus> {
         let (sender, receiver) = oneshot::channel();

@@ -6,7 +6,7 @@ use crate::{
         scored::{Scored, Signals},
     },
     config::Config,
-    domain::{Timestamp, TradingDay, VersionId},
+    domain::{EventKind, Timestamp, TradingDay, VersionId},
     features::row::Schema,
     journal::Reader,
     models::VersionRecord,
@@ -32,20 +32,36 @@ pub(super) fn of(reader: &Reader, config: &Config, past: &Signals, version: &Ver
     let record = models::record(reader, version)?;
     let schema = Schema::new(&config.features.extra).map_err(|error| error.to_string())?;
     let served = models::served(reader, version, &schema, config).map_err(|error| error.to_string())?;
-    Ok(against(&record, &served, &schema, config, past))
+    Ok(against(&record, &served, &schema, config, past, born(reader, version)?))
 }
 
-/// What the version of `record`, loaded as `served` for rows of `schema`, is judged against, given the trades of the past.
-pub fn against(record: &VersionRecord, served: &Served, schema: &Schema, config: &Config, past: &Signals) -> Subject {
+/// The number of the event by which `version` was registered: what came behind it was not known then, however early its
+/// time is, as in a replay.
+fn born(reader: &Reader, version: &VersionId) -> Result<u64, String> {
+    let is_its = |kind: &EventKind| matches!(kind, EventKind::Trained { version: trained, .. } if trained == version);
+    let events = reader.events(0).map_err(|error| error.to_string())?;
+    Ok(events.flatten().find(|stored| is_its(&stored.event.kind)).map_or(u64::MAX, |stored| stored.seq))
+}
+
+/// What the version of `record`, loaded as `served` for rows of `schema`, is judged against, given the trades of the past,
+/// as far as the journal had them before its record number `born`.
+pub fn against(
+    record: &VersionRecord,
+    served: &Served,
+    schema: &Schema,
+    config: &Config,
+    past: &Signals,
+    born: u64,
+) -> Subject {
     let version = &record.id;
-    let own = |scored: &&Scored| scored.signal.symbol == version.symbol;
+    let own = |scored: &&Scored| scored.signal.symbol == version.symbol && scored.seq < born;
     let learnt: Vec<&Scored> = past
         .signals
         .iter()
         .filter(own)
         .filter(|scored| (record.training.first..=record.training.last).contains(&scored.signal.at))
         .collect();
-    let tested = tested(past.signals.iter().filter(own), record, served, config);
+    let tested = tested(past.signals.iter().filter(own), record, served, config, born);
     let (names, places): (Vec<Box<str>>, Vec<usize>) =
         record.reference.inputs.keys().filter_map(|name| Some((name.clone(), schema.position(name)?))).unzip();
     let column = |place: &usize| learnt.iter().map(|s| s.row.get(*place).copied().flatten()).collect();
@@ -114,11 +130,13 @@ fn tested<'a>(
     record: &VersionRecord,
     served: &Served,
     config: &Config,
+    born: u64,
 ) -> Vec<ScoredTrade> {
     let mut columns = Vec::new();
     let trade = |scored: &Scored| {
         let (_, outcome) = scored.outcome.as_ref()?;
-        let known = scored.signal.at > record.training.last && outcome.exit_at <= record.created_at;
+        let told = scored.closed_seq.is_some_and(|seq| seq < born);
+        let known = told && scored.signal.at > record.training.last && outcome.exit_at <= record.created_at;
         let score = served.score(&scored.row, &mut columns).ok().filter(|_| known)?;
         let own = scored.signal.confidence?;
         let taken = config.policy.size(config.policy.blend(own, score), score) > 0.0;
