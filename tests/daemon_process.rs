@@ -6,7 +6,7 @@ mod common;
 use std::{collections::BTreeSet, fs, time::Duration};
 
 use common::{
-    place::{CONFIG, Place, example_confidence, examples},
+    place::{BY_HAND, CONFIG, Place, example_confidence, examples},
     process::{Process, succeed, vigie},
     wait::until,
     wire::{RESUME, arm_of, baseline, ml, outcome, score},
@@ -31,7 +31,7 @@ fn from_past_trades_to_a_model_in_production_and_back() {
     place.file(
         "config.toml",
         &format!(
-            "{CONFIG}\n[guardian]\nliteral = true\nmin_accuracy = 0\nmax_loss_streak = 50\ndaily_loss_factor = 100\n"
+            "{CONFIG}{BY_HAND}\n[guardian]\nliteral = true\nmin_accuracy = 0\nmax_loss_streak = 50\ndaily_loss_factor = 100\n"
         ),
     );
     let all = examples().len() as u64;

@@ -517,10 +517,7 @@ async fn make_scorer(shared: scorer::Shared) -> Result<Scorer, String> {
 }
 
 /// A pipeline that knows what the signals that were answered knew, and the feeds that were lost.
-async fn make_pipeline(
-    journal: &JournalHandle,
-    config: &ArcSwap<Config>,
-) -> Result<(Pipeline, StaleWatch), String> {
+async fn make_pipeline(journal: &JournalHandle, config: &ArcSwap<Config>) -> Result<(Pipeline, StaleWatch), String> {
     let config = config.load_full();
     let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features);
     let mut pipeline = pipeline.map_err(|error| error.to_string())?;
