@@ -105,6 +105,7 @@ fn every_alert_code_stands_in_the_table_with_what_to_do() {
     let acknowledge = code("src/actors/acknowledge.rs");
     raised.extend(quoted(&acknowledge, "CONFLICT: &str = "));
     raised.extend(quoted(&code("src/actors/alerts.rs"), "(Level::Critical, "));
+    raised.extend(quoted(&code("src/rules/stale.rs"), "STALE: &str = "));
     raised.extend(literals(between(&code("src/actors/guardian/load.rs"), "fn told(", "fn lock(")));
     raised.extend(literals(between(&code("src/rules/health.rs"), "fn code(self)", "fn level(self)")));
     let detectors = code("src/rules/watch/judge.rs");
@@ -213,8 +214,9 @@ fn every_error_code_stands_in_the_table() {
     said.extend(quoted(&code("src/actors/acknowledge.rs"), "CONFLICT: &str = "));
     let kinds = code("src/domain/signal.rs");
     said.extend(quoted(between(&kinds, "let starts = [", "];"), ", "));
-    let training = code("src/validation/training.rs");
-    let trained = literals(between(&training, "pub fn code(&self)", "struct Trades"));
+    let refused = code("src/validation/refused.rs");
+    let (_, codes) = refused.split_once("pub fn code(&self)").unwrap();
+    let trained = literals(codes);
     let documented = column(&table("docs/protocol.md", "| code | meaning | send it again? |"), 0);
     let text = read("docs/protocol.md");
     let refusals = names(between(&text, "`refused` has `code` and `message`:", "Nothing was registered"));
