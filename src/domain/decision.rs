@@ -127,7 +127,7 @@ impl Split {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Production,
         Self::AbTest,
         Self::Holdback,
