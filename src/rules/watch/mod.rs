@@ -225,7 +225,7 @@ impl Subject {
     }
 
     /// How far a window of scores goes in a quarter in which nothing has changed, but in the share `level` of such quarters, of which
-    /// at least [`LEAST_DRAWN`] are drawn; from `scores`, of signals that span `days` days, in the order of time.
+    /// at least 2,000 are drawn; from `scores`, of signals that span `days` days, in the order of time.
     pub fn score_limit(
         scores: &[f64],
         days: f64,
