@@ -43,7 +43,7 @@ const DRIFT_PAUSE: Duration = Duration::from_millis(10);
 /// A training that takes its time.
 const LONG: &str = "[validation]\nbootstrap = 1500\nnull = 500\n";
 
-const CONFIG: &str = "[training]\nmin_trades = 100\nmin_test_trades = 50\n[scoring]\nholdback = 0\n";
+const CONFIG: &str = "[training]\nmin_trades = 100\nmin_test_trades = 50\n[scoring]\nholdback = 0\n[lifecycle]\nstage_validated = false\n";
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
