@@ -6,6 +6,9 @@
 #[path = "../tests/common/planted.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "not all of what the tests share is needed, and it may fail loudly")]
 mod planted;
+#[path = "../tests/common/suite.rs"]
+#[allow(dead_code, reason = "not all of what the tests share is needed")]
+mod suite;
 
 use std::{env, error::Error, fs};
 
@@ -13,14 +16,14 @@ use vigie::validation::{Goal, Options, options::Effort, validate};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let rows = env::args().nth(1).ok_or("usage: validate_planted ROWS")?.parse()?;
-    let examples = planted::planted(Goal::Profitability, 2, rows, &[0.4, -0.3, 0.2]);
+    let examples = suite::planted(Goal::Profitability, 2, rows, &[0.4, -0.3, 0.2]);
     let design = planted::design();
     let mut options = Options { strengths: vec![1.0, 2.0], ..Options::default() };
     options.effort = Effort { bootstrap: 200, null: 20, importance: 30, ..options.effort };
     options.splits.groups = 3;
     let (mut repeats, before, mut seconds) = (0, cpu_seconds()?, 0.0);
     while seconds < 0.5 {
-        validate(&examples, &planted::logistic(&design), &options, &mut |_, _| ())?;
+        validate(&examples, &suite::logistic(&design), &options, &mut |_, _| ())?;
         repeats += 1;
         seconds = cpu_seconds()? - before;
     }

@@ -42,8 +42,30 @@ const MOST_LINES: usize = 420;
 /// Files that are longer, the most they may have, and why they are not split.
 const LONGER: [(&str, usize, &str); 1] = [("actors/daemon.rs", 560, "the wiring, to be read in one place")];
 
+/// What only one file of the tests does for all of them, if any, and what the others do instead.
+const ONCE: [(&str, &str, &str); 9] = [
+    ("sleep(", "common/wait.rs", "wait for a condition with until()"),
+    ("yield_now(", "", "wait for a condition with until()"),
+    ("\"VIGIE_LONG\"", "common/long.rs", "ask long::cases()"),
+    ("\"VIGIE_DATA\"", "common/real.rs", "ask real::data()"),
+    ("dead_code", "common/mod.rs", "share it in a file of its own"),
+    ("rand::rng(", "", "give a seed"),
+    ("thread_rng", "", "give a seed"),
+    ("os_rng", "", "give a seed"),
+    ("TestRunner::default(", "", "give a seed"),
+];
+/// How a test ends early.
+const RETURNS: [&str; 4] = ["return;", "return }", "return println!", "return eprintln!"];
+/// What marks a test that ends early as skipped.
+const SKIPS: [&str; 3] = ["skipped(", " data() ", "real::data() "];
+
 /// Each file of `src` by its path in there.
 fn sources() -> BTreeMap<String, String> {
+    files("src")
+}
+
+/// Each file of a folder by its path in there.
+fn files(folder: &str) -> BTreeMap<String, String> {
     fn collect(folder: &Path, root: &Path, found: &mut BTreeMap<String, String>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -55,7 +77,7 @@ fn sources() -> BTreeMap<String, String> {
             }
         }
     }
-    let (root, mut found) = (root().join("src"), BTreeMap::new());
+    let (root, mut found) = (root().join(folder), BTreeMap::new());
     collect(&root, &root, &mut found);
     assert!(found.len() > 50, "{} files found", found.len());
     found
@@ -160,6 +182,35 @@ fn strays(file: &str, text: &str) -> Vec<String> {
     stray.map(|(name, homes)| format!("src/{file} names {name}, whose home is {homes:?}")).collect()
 }
 
+/// What a file of the tests, or the unit tests of a file of `src`, does that a test must not do.
+fn faults_of_tests(file: &str, text: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    let elsewhere = ONCE.iter().filter(|(what, home, _)| file != *home && code_of_tests(text).contains(what));
+    faults.extend(elsewhere.map(|(what, _, instead)| format!("{file} has {what}: {instead}")));
+    for block in text.split("proptest! {").skip(1) {
+        let config = block.split("#[test]").next().unwrap();
+        if !(config.contains("RngSeed::Fixed(") || config.contains("seeded(")) {
+            faults.push(format!("{file}: a proptest without a fixed seed"));
+        }
+    }
+    if text.contains("TestRunner::new(") && !text.contains("RngSeed::Fixed(") {
+        faults.push(format!("{file}: a TestRunner without a fixed seed"));
+    }
+    for test in text.split("\n#[test]\n").skip(1) {
+        let body = test.split("\n}\n").next().unwrap().lines();
+        // not those of closures, which stand deeper
+        let early = body.filter(|line| !line.starts_with("         ") && RETURNS.iter().any(|how| line.contains(how)));
+        let unsaid = early.filter(|line| !SKIPS.iter().any(|skip| line.contains(skip)));
+        faults.extend(unsaid.map(|line| format!("{file}: a test that ends early without skipped(): {}", line.trim())));
+    }
+    faults
+}
+
+/// The code without its comments.
+fn code_of_tests(text: &str) -> String {
+    text.lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n")
+}
+
 fn assert_none(violations: Vec<String>) {
     assert!(violations.is_empty(), "\n{}", violations.join("\n"));
 }
@@ -223,6 +274,47 @@ fn planted_violations_are_found() {
 }
 
 #[test]
+fn no_test_sleeps_draws_without_a_seed_or_ends_early_without_saying_so() {
+    // this file names what it forbids
+    let mut tests = files("tests");
+    tests.remove("architecture.rs").unwrap();
+    let of_units = sources().into_iter().filter_map(|(file, text)| {
+        let tests = text.split_once("#[cfg(test)]\nmod tests")?.1.to_owned();
+        // a spin there stands for a loop that is busy
+        Some((format!("src/{file}"), tests.replace("yield_now(", "")))
+    });
+    assert_none(tests.into_iter().chain(of_units).flat_map(|(file, text)| faults_of_tests(&file, &text)).collect());
+}
+
+#[test]
+fn planted_faults_of_tests_are_found() {
+    let test = |body: &str| format!("\n#[test]\nfn a() {{\n{body}\n}}\n");
+    let found = [
+        ("kill.rs", "thread::sleep(life);".to_owned(), 1),
+        ("kill.rs", "// no sleep() here".to_owned(), 0),
+        ("common/wait.rs", "thread::sleep(pause);".to_owned(), 0),
+        ("demo.rs", "let long = std::env::var_os(\"VIGIE_LONG\").is_some();".to_owned(), 1),
+        ("zoo.rs", "#[allow(dead_code, reason = \"shared\")]\nmod kinds;".to_owned(), 1),
+        ("zoo.rs", "let x: f64 = rand::rng().random();".to_owned(), 1),
+        ("zoo.rs", "proptest! {\n    #[test]\n    fn a(x in 0..3) {}\n}".to_owned(), 1),
+        (
+            "zoo.rs",
+            "proptest! {\n    #![proptest_config(seeded(3))]\n    #[test]\n    fn a(x in 0..3) {}\n}".to_owned(),
+            0,
+        ),
+        ("zoo.rs", "TestRunner::new(ProptestConfig::default())".to_owned(), 1),
+        ("zoo.rs", test("    let Some(path) = std::env::var_os(CHILD) else { return };"), 1),
+        ("zoo.rs", test("    if !long {\n        return println!(\"skipped\");\n    }"), 1),
+        ("zoo.rs", test("    let Some(data) = data() else { return };"), 0),
+        ("zoo.rs", test("    if !long {\n        return skipped(\"it takes long\");\n    }"), 0),
+        ("zoo.rs", test("    run(|x| {\n        if x {\n            return 3;\n        }\n    });"), 0),
+    ];
+    for (file, text, faults) in found {
+        assert_eq!(faults_of_tests(file, &text).len(), faults, "{file}: {text}");
+    }
+}
+
+#[test]
 fn every_file_says_why_it_is_there_and_none_is_too_long() {
     let mut violations = Vec::new();
     for (file, text) in sources() {
@@ -261,10 +353,7 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn the_map_names_only_what_exists() {
-    let Ok(map) = fs::read_to_string(root().join("ARCHITECTURE.md")) else {
-        eprintln!("skipped: there is no ARCHITECTURE.md");
-        return;
-    };
+    let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let (mut violations, mut tests) = (Vec::new(), 0);
     for name in quoted(&map).filter(|name| name.starts_with("tests/") || name.starts_with("src/")) {
         let (file, test) = name.split_once("::").map_or((name, None), |(file, test)| (file, Some(test)));

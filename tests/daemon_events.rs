@@ -9,7 +9,7 @@ use common::{
     daemon::{Daemon, Setup, Trap},
     place::{CONFIG, Place},
     process::{Process, succeed},
-    wait::until,
+    wait::{until, until_passed},
     wire::{LOCK, Wire, outcome, score},
 };
 use serde_json::{Value, json};
@@ -185,7 +185,7 @@ fn a_decision_after_a_quiet_time_is_on_disk_at_once_and_those_of_a_crowd_share_t
     let daemon = Daemon::start_with(&place, Setup { config, ..Setup::default() });
     let (mut wire, mut follower) = (daemon.connect(), daemon.connect());
     subscribe(&mut follower, &json!({ "decisions": true }));
-    std::thread::sleep(Duration::from_millis(1100));
+    until_passed(Stopwatch::start(), Duration::from_millis(1100));
     let start = Stopwatch::start();
     wire.ask_ok(score("alone"));
     assert_eq!(next(&mut follower, 1)[0]["trade_id"], "alone");

@@ -393,15 +393,16 @@ fn four_failures_within_a_minute_end_the_daemon_locked_until_an_operator_resumes
         let (daemon, trap) = impatient_daemon(&place);
         let mut wire = daemon.connect();
         trap.panic_over(actor, message, 4);
+        let mut failed = Vec::new();
         until("four failures", || {
             let before = trap.left();
             let answer = wire.ask(if actor == "scorer" { score("T-1") } else { outcome("T-1", 1.0) });
-            // the journal may have failed over an event of its own
-            if trap.left() < before && actor != "journal" {
-                assert!(answer["arm"] == "baseline" || code(&answer) == "retry", "{actor}: {answer}");
-            }
+            failed.extend((trap.left() < before).then_some(answer));
             (trap.left() == 0).then_some(())
         });
+        // the journal may have failed over an event of its own, and the answer be that of a part that works
+        let is_safe = |answer: &serde_json::Value| answer["arm"] == "baseline" || code(answer) == "retry";
+        assert!(actor == "journal" || (failed.len() == 4 && failed.iter().all(is_safe)), "{actor}: {failed:?}");
         let Ended::TooManyFailures(reason) = daemon.ended() else { panic!("{actor}: it must give up") };
         assert!(reason.contains(actor) && reason.contains("on purpose"), "{reason}");
         let locked = |kind: &EventKind| matches!(kind, EventKind::Locked { .. });

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fs, time::Duration};
 use common::{
     place::{BY_HAND, CONFIG, Place, example_confidence, examples},
     process::{Process, succeed, vigie},
-    wait::until,
+    wait::{until, until_passed},
     wire::{RESUME, arm_of, baseline, ml, outcome, score},
 };
 use serde_json::Value;
@@ -200,10 +200,7 @@ fn what_waited_through_a_stop_of_the_process_is_answered_by_the_baseline() {
     daemon.signal("STOP");
     until("a process that stands", || daemon.state().starts_with('T').then_some(()));
     wire.send(format!("{}\n", score("T-2")));
-    let watch = Stopwatch::start();
-    while watch.elapsed() < Duration::from_millis(400) {
-        std::thread::yield_now();
-    }
+    until_passed(Stopwatch::start(), Duration::from_millis(400));
     daemon.signal("CONT");
     assert_eq!(arm_of(&wire.answer()), baseline("deadline"));
     until("the model again", || (wire.arm("T-3") == ml()).then_some(()));

@@ -8,6 +8,8 @@
 
 #[path = "common/core.rs"]
 mod core;
+#[path = "common/long.rs"]
+mod long;
 
 use std::{
     fs,
@@ -61,18 +63,13 @@ fn play(scenario: Scenario, seed: u64, months: u32, text: &str) -> (Vec<String>,
     (story.collect(), checks.collect())
 }
 
-fn seeds(short: u64) -> std::ops::RangeInclusive<u64> {
-    let long = std::env::var_os("VIGIE_LONG").is_some();
-    1..=if long { 200 } else { short }
-}
-
 /// What should have happened, what did, and whether that is it.
 type Checks = Vec<(String, String, bool)>;
 
 /// Plays all seeds on all processors.
 fn hunt(scenario: Scenario, months: u32, short: u64) -> Vec<(u64, Checks)> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let all: Vec<u64> = seeds(short).collect();
+    let all: Vec<u64> = (1..=long::cases(short, 200)).collect();
     let next = std::sync::atomic::AtomicUsize::new(0);
     let played = std::sync::Mutex::new(Vec::new());
     std::thread::scope(|scope| {

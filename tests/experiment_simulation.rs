@@ -3,9 +3,12 @@
 //! tell the figures that docs/statistics.md quotes; without it, enough to notice that something is broken.
 #![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly as well")]
 
+#[path = "common/long.rs"]
+mod long;
 #[path = "common/trades.rs"]
 mod trades;
 
+use long::cases;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use trades::{day, opening, outcome, trade_id};
@@ -29,14 +32,6 @@ use vigie::{
 const SESSIONS: usize = 100;
 const PER_SESSION: usize = 20;
 const SKIPPED: f64 = 0.3;
-
-fn long() -> bool {
-    std::env::var_os("VIGIE_LONG").is_some()
-}
-
-fn experiments(short: usize, full: usize) -> usize {
-    if long() { full } else { short }
-}
 
 /// What the policy is worth, and whether trades of the ML arm get lost.
 #[derive(Clone, Copy)]
@@ -150,7 +145,7 @@ fn proven(standing: &Standing, level: f64) -> bool {
 
 #[test]
 fn without_an_effect_looking_at_every_close_claims_one_in_at_most_five_per_cent() {
-    let n = experiments(16, 2000);
+    let n = cases(16, 2000);
     let both = [EvidenceMetric::MeanPnl, EvidenceMetric::WinRate];
     let judges = [criteria(&both, View::Paired), criteria(&both, View::Randomised)];
     let (mut claimed, mut shipped, mut naive) = ([0; 2], [0; 2], [0; 2]);
@@ -207,7 +202,7 @@ fn without_an_effect_looking_at_every_close_claims_one_in_at_most_five_per_cent(
 
 /// The true differences of a world, from a sample so large that its error does not matter.
 fn truth(world: World) -> [f64; 4] {
-    let sessions = if long() { 200_000 } else { 20_000 };
+    let sessions = cases(20_000, 200_000);
     let mut market = Market::new(world, 999_983);
     let (mut days, mut totals, mut kept) = (Vec::new(), [0.0; 2], 0.0);
     let trades = sessions * PER_SESSION;
@@ -240,9 +235,9 @@ fn truth(world: World) -> [f64; 4] {
 
 #[test]
 fn intervals_hold_the_truth_as_often_as_they_say() {
-    let n = experiments(16, 2000);
+    let n = cases(16, 2000);
     let worlds = [World { gain: 0.05, lost: 0.0 }, NULL];
-    for world in if long() { &worlds[..] } else { &worlds[..1] } {
+    for world in cases(&worlds[..1], &worlds[..]) {
         let world = *world;
         let [win_rate, per_signal, per_taken, sharpe] = truth(world);
         println!(
@@ -326,12 +321,12 @@ fn intervals_hold_the_truth_as_often_as_they_say() {
 
 #[test]
 fn the_paired_view_finds_what_the_randomised_one_cannot() {
-    let n = experiments(5, 400);
+    let n = cases(5, 400);
     let judges = [View::Paired, View::Randomised].map(|view| criteria(&[EvidenceMetric::WinRate], view));
     let decider = criteria(&[EvidenceMetric::MeanPnl, EvidenceMetric::WinRate], View::Paired);
     let mut found_at_10 = [0; 2];
     let gains = [0.10, 0.05, 0.03];
-    for gain in if long() { &gains[..] } else { &gains[..1] } {
+    for gain in cases(&gains[..1], &gains[..]) {
         let gain = *gain;
         let (mut found, mut shipped, mut sessions) = ([0; 2], 0, 0);
         let mut needed = [0.0; 2];
@@ -371,7 +366,7 @@ fn the_paired_view_finds_what_the_randomised_one_cannot() {
 
 #[test]
 fn harm_is_stopped_early_and_lost_trades_make_the_experiment_invalid() {
-    let n = experiments(6, 400);
+    let n = cases(6, 400);
     let judge = criteria(&[EvidenceMetric::MeanPnl], View::Paired);
     let first = |world: World, seed: u64, wanted: fn(&Verdict) -> bool| {
         let mut at = None;
@@ -391,7 +386,7 @@ fn harm_is_stopped_early_and_lost_trades_make_the_experiment_invalid() {
         shown(name, share(found.len(), n));
         println!("    after {:.0} sessions on average", found.iter().sum::<usize>() as f64 / found.len().max(1) as f64);
         // seven in ten; where six experiments are all, chance may take one or two of those
-        let least = if long() { 7 } else { short };
+        let least = cases(short, 7);
         assert!(found.len() * 10 >= n * least, "{name}: {} of {n}", found.len());
     }
 }
@@ -433,7 +428,7 @@ fn until_alarm(
 
 #[test]
 fn the_sample_ratio_looked_at_after_every_trade_raises_a_false_alarm_no_more_often_than_its_level() {
-    let n = experiments(1000, 40_000);
+    let n = cases(1000, 40_000);
     let mut market = Market::new(NULL, 23);
     for level in [0.001, 0.05] {
         for per_session in [5, 9, 20] {
@@ -459,7 +454,7 @@ fn the_sample_ratio_looked_at_after_every_trade_raises_a_false_alarm_no_more_oft
 
 #[test]
 fn arms_of_55_and_45_where_both_should_be_50_are_found_within_about_as_many_trades_as_one_look_takes() {
-    let n = experiments(100, 2000);
+    let n = cases(100, 2000);
     let mut market = Market::new(NULL, 29);
     for (name, real, most) in [
         ("50 planned, 55 received", 0.55, 2000),
@@ -477,7 +472,7 @@ fn arms_of_55_and_45_where_both_should_be_50_are_found_within_about_as_many_trad
 
 #[test]
 fn the_harm_boundary_is_crossed_by_chance_as_often_as_it_says() {
-    let n = experiments(3000, 100_000);
+    let n = cases(3000, 100_000);
     let plan = Plan::new(60, 10).unwrap();
     for alpha in [0.025, 0.05] {
         let constant = wang_tsiatis(plan, HARM_SHAPE, alpha).unwrap();
@@ -514,7 +509,7 @@ fn until_seen(market: &mut Market, lost: f64, most: usize) -> Option<usize> {
 
 #[test]
 fn an_arm_that_loses_a_few_trades_of_a_hundred_is_found_in_the_end() {
-    let n = experiments(5, 200);
+    let n = cases(5, 200);
     let mut market = Market::new(NULL, 31);
     for (lost, most) in [(0.02, 320_000), (0.05, 60_000), (0.1, 15_000)] {
         let mut trades: Vec<usize> =
@@ -544,11 +539,11 @@ fn found(market: &mut Market, drift: f64, sessions: usize, level: f64, n: usize)
 
 #[test]
 fn the_power_that_is_told_is_the_share_of_simulated_tests_that_find_the_effect() {
-    let n = experiments(2000, 40_000);
+    let n = cases(2000, 40_000);
     let mut market = Market::new(NULL, 37);
     let (mut worst, mut before) = (0.0_f64, 0.0_f64);
     let levels = [0.05, 0.025, 0.01];
-    for level in if long() { &levels[..] } else { &levels[..1] } {
+    for level in cases(&levels[..1], &levels[..]) {
         let constant = reflection_constant(*level).unwrap();
         for sessions in [20, 45, 60, 100, 250] {
             for drift in [1.0, 1.75, 2.5, 3.0, 3.5, 4.0, 5.0] {
@@ -570,9 +565,9 @@ fn the_power_that_is_told_is_the_share_of_simulated_tests_that_find_the_effect()
 
 #[test]
 fn the_studentised_bootstrap_of_a_sharpe_ratio_holds_its_level() {
-    let n = experiments(150, 2000);
+    let n = cases(150, 2000);
     let mut market = Market::new(NULL, 41);
-    let resampling = |seed| Resampling { block: 1.0, resamples: if long() { 400 } else { 200 }, seed };
+    let resampling = |seed| Resampling { block: 1.0, resamples: cases(200, 400), seed };
     for (days, kept) in [(60, 1.0), (100, 1.0), (100, 0.25)] {
         // 20 signals a day of which one policy takes all and the other four fifths; of the larger arm `kept` would stay
         let mut inside = 0;

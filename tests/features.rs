@@ -1,7 +1,13 @@
 //! Features, carrying forward and design matrices against independent programs, and what must hold for any input.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up has failed")]
 
+#[path = "common/real.rs"]
+mod real;
+#[path = "common/skip.rs"]
+mod skip;
+
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     io::Read,
     path::{Path, PathBuf},
@@ -9,7 +15,10 @@ use std::{
 };
 
 use jiff::{civil, tz::TimeZone};
-use proptest::{prelude::*, test_runner::RngSeed};
+use proptest::{
+    prelude::*,
+    test_runner::{RngSeed, TestRunner},
+};
 use serde::Deserialize;
 use vigie::{
     domain::{
@@ -114,12 +123,8 @@ fn without_any_number_only_the_trend_and_the_clock_are_known() {
 
 #[test]
 fn real_data() {
-    let folder = std::env::var_os("VIGIE_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
-    let path = folder.join("es-2015-2016.jsonl.gz");
-    let Ok(file) = std::fs::File::open(&path) else {
-        return println!("skipped: there is no {}", path.display());
-    };
+    let Some(path) = real::data() else { return };
+    let file = std::fs::File::open(&path).unwrap();
     let mut text = String::new();
     flate2::read::MultiGzDecoder::new(file).read_to_string(&mut text).unwrap();
     let lines = parsed(&text);
@@ -138,8 +143,8 @@ fn real_data() {
             assert_eq!(differences(&lines, std::str::from_utf8(&output.stdout).unwrap()), Vec::<String>::new());
         }
         // a Python without time zone data, for example
-        Ok(output) => println!("skipped: {}", String::from_utf8_lossy(&output.stderr)),
-        Err(error) => println!("skipped: python3: {error}"),
+        Ok(output) => skip::skipped(&String::from_utf8_lossy(&output.stderr)),
+        Err(error) => skip::skipped(&format!("python3: {error}")),
     }
 }
 
@@ -312,9 +317,12 @@ proptest! {
         let other = inputs(&mut signals.iter().take(cut).chain(&others));
         prop_assert_eq!(&one[..cut], &other[..cut]);
     }
+}
 
-    #[test]
-    fn what_is_carried_forward_was_known_before_and_not_too_long_ago(signals in prop::collection::vec(any_signal(DAYS), 2..8)) {
+#[test]
+fn what_is_carried_forward_was_known_before_and_not_too_long_ago() {
+    let carried = Cell::new(0);
+    let tested = TestRunner::new(seeded(400)).run(&prop::collection::vec(any_signal(DAYS), 2..8), |signals| {
         let mut pipeline = pipeline(&[]);
         for (i, signal) in signals.iter().enumerate() {
             let row = pipeline.row(signal).unwrap();
@@ -327,21 +335,34 @@ proptest! {
                     (0.0..=23.0).contains(&hours) && compute(past, ES, &chicago()).to_array()[place] == Some(filled)
                 });
                 prop_assert!(source, "{filled} at {}", signal.at);
+                carried.set(carried.get() + 1);
             }
         }
-    }
+        Ok(())
+    });
+    tested.unwrap();
+    assert!(carried.get() > 50, "only {} values were carried forward", carried.get());
+}
 
-    #[test]
-    fn any_row_is_refused_or_becomes_finite_columns(train in table(1..150), mut rows in table(1..10), min_max in any::<bool>()) {
-        let scaling = if min_max { Scaling::MinMax } else { Scaling::Standardise };
-        let pair = |a: Feature, b: Feature| (a.name().to_owned(), b.name().to_owned());
-        let interactions = vec![pair(Feature::SessionTime, Feature::BidAskSpread), pair(Feature::SessionTime, Feature::SessionTime)];
-        let options = DesignOptions { interactions, ..options(scaling, &[]) };
-        let train: Vec<&[Option<f64>]> = train.iter().map(Vec::as_slice).collect();
-        let schema = Schema::new(&[]).unwrap();
-        let fitted = fit(&schema, &train, &options);
-        prop_assert!(matches!(fitted, Ok(_) | Err(FitError::NothingLeft { .. })), "{fitted:?}");
-        if let Ok(design) = fitted {
+#[test]
+fn any_row_is_refused_or_becomes_finite_columns() {
+    let fitted_designs = Cell::new(0);
+    let tested = TestRunner::new(seeded(400)).run(
+        &(table(1..150), table(1..10), any::<bool>()),
+        |(train, mut rows, min_max)| {
+            let scaling = if min_max { Scaling::MinMax } else { Scaling::Standardise };
+            let pair = |a: Feature, b: Feature| (a.name().to_owned(), b.name().to_owned());
+            let interactions = vec![
+                pair(Feature::SessionTime, Feature::BidAskSpread),
+                pair(Feature::SessionTime, Feature::SessionTime),
+            ];
+            let options = DesignOptions { interactions, ..options(scaling, &[]) };
+            let train: Vec<&[Option<f64>]> = train.iter().map(Vec::as_slice).collect();
+            let schema = Schema::new(&[]).unwrap();
+            let fitted = fit(&schema, &train, &options);
+            prop_assert!(matches!(fitted, Ok(_) | Err(FitError::NothingLeft { .. })), "{fitted:?}");
+            let Ok(design) = fitted else { return Ok(()) };
+            fitted_designs.set(fitted_designs.get() + 1);
             rows.push(vec![Some(f64::MAX); BUILT_IN]);
             rows.push((0..BUILT_IN).map(|i| [Some(f64::NAN), Some(f64::INFINITY), None][i % 3]).collect());
             let mut columns = Vec::new();
@@ -361,8 +382,11 @@ proptest! {
             }
             let json = serde_json::to_string(&design).unwrap();
             prop_assert_eq!(serde_json::from_str::<DesignMatrix>(&json).unwrap(), design);
-        }
-    }
+            Ok(())
+        },
+    );
+    tested.unwrap();
+    assert!(fitted_designs.get() > 300, "only {} designs could be fitted", fitted_designs.get());
 }
 
 #[test]

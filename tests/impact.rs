@@ -1,6 +1,8 @@
 //! What the ML layer changed: two groups of signals, and how they come about.
 #![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly as well")]
 
+#[path = "common/long.rs"]
+mod long;
 #[path = "common/trades.rs"]
 mod trades;
 
@@ -110,7 +112,7 @@ fn check_null(name: &str, gains: &[f64], deeper: usize) {
 #[test]
 fn an_arm_of_nine_tenths_looks_no_better_than_one_of_a_tenth_when_both_policies_are_the_same() {
     let mut rng = Pcg64::seed_from_u64(3);
-    let all = if std::env::var_os("VIGIE_LONG").is_some() { 3000 } else { 300 };
+    let all = long::cases(300, 3000);
     let criteria = Criteria::new(Options { evidence: View::Randomised, resamples: 100, ..Options::default() }).unwrap();
     let (mut gains, mut deeper, mut held) = ([vec![], vec![]], [0, 0], [0, 0]);
     for _ in 0..all {

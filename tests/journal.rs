@@ -3,6 +3,10 @@
 
 #[path = "common/samples.rs"]
 mod samples;
+#[path = "common/skip.rs"]
+mod skip;
+#[path = "common/writes.rs"]
+mod writes;
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +19,7 @@ use nix::unistd::geteuid;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use redb::{Database, TableDefinition};
-use samples::{Model, OPTIONS, at, decision, event, line, outcome, signal, skip, trade, write_of};
+use samples::{Model, OPTIONS, at, decision, line, outcome, signal, trade};
 use tempfile::TempDir;
 use vigie::{
     domain::{Event, EventKind, SignalLine, Symbol},
@@ -24,6 +28,7 @@ use vigie::{
         quarantine,
     },
 };
+use writes::{event, skip, write_of};
 
 /// A folder for one test, and the place of its journal.
 fn place() -> (TempDir, PathBuf) {
@@ -100,6 +105,8 @@ fn only_a_private_regular_file_of_ones_own_is_opened() {
         chown(&path, Some(12345), None).unwrap();
         assert!(refusal(&path).contains("12345"));
         chown(&path, Some(0), None).unwrap();
+    } else {
+        skip::skipped("only root can give a file to somebody else");
     }
     for target in ["vigie.redb", "nothing-there"] {
         let link = folder.path().join(format!("link-to-{target}"));

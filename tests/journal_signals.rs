@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what the tests share may fail loudly as well")]
 
 #[path = "common/samples.rs"]
-#[allow(dead_code, reason = "not every test uses all that they share")]
 mod samples;
 
 use std::path::Path;

@@ -12,8 +12,10 @@ use std::{
 };
 
 use common::{
+    long::cases,
     place::{CONFIG, Place, examples},
     process::Process,
+    wait::until,
     wire::{LOCK, Wire, baseline},
 };
 use rand::{RngExt, SeedableRng};
@@ -104,7 +106,7 @@ impl Told {
 
 #[test]
 fn a_kill_at_any_moment_loses_nothing_that_was_acknowledged_and_no_lock() {
-    let kills = if std::env::var("VIGIE_LONG").as_deref() == Ok("1") { 200 } else { 20 };
+    let kills = cases(20, 200);
     let seed = 11;
     let mut rng = Pcg64::seed_from_u64(seed);
     let watch = Stopwatch::start();
@@ -132,9 +134,7 @@ fn a_kill_at_any_moment_loses_nothing_that_was_acknowledged_and_no_lock() {
         let answered = thread::scope(|scope| {
             let playing = scope.spawn(|| told.play(wire, left));
             let born = Stopwatch::start();
-            while born.elapsed() < life && !playing.is_finished() {
-                thread::yield_now();
-            }
+            until("the end of its life", || (born.elapsed() >= life || playing.is_finished()).then_some(()));
             daemon.kill();
             playing.join().unwrap()
         });

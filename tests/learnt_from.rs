@@ -21,7 +21,6 @@ use vigie::{
 };
 
 #[path = "common/planted.rs"]
-#[allow(dead_code, reason = "not every test uses all that they share")]
 mod planted;
 
 const CONFIG: &str = "training.allow_levels = [\"linear\"]\ntraining.min_trades = 200\ntraining.min_test_trades = 50\ntraining.strengths = [1.0, 100.0]\n\

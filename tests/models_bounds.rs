@@ -1,12 +1,11 @@
 //! What keeps a fit within bounds, against scikit-learn and SciPy: figures written by `tests/fixtures/models/make_bounds.py`.
 #![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly as well")]
 
-#[path = "common/kinds.rs"]
-#[allow(dead_code, reason = "not every test uses all that they share")]
-mod kinds;
+#[path = "common/rows.rs"]
+mod rows;
 
-use kinds::{data, uniform};
 use ndarray::Array2;
+use rows::{inputs, uniform};
 use serde::Deserialize;
 use vigie::{
     models::{
@@ -150,12 +149,12 @@ fn a_lasso_settles_on_columns_that_are_nearly_the_same() {
 
 /// Boosting on labels without a pattern, told by others when to stop.
 fn noise(seed: u64, rounds: u32, watched: bool) -> Boosting {
-    let (train, held) = (data(seed, 300), data(seed + 500, 150));
+    let (train, held) = (inputs(seed, 300), inputs(seed + 500, 150));
     let labels = |seed: u64, rows: u64| (0..rows).map(|row| uniform(seed, row) < 0.5).collect::<Vec<bool>>();
     let (own, theirs) = (labels(seed + 1_000, 300), labels(seed + 2_000, 150));
     let spec = ModelSpec::Boosting(BoostingSpec { rounds, ..BoostingSpec::default() });
-    let held = Held { x: held.x.view(), y: Values::Classes(&theirs) };
-    let record = fit(&spec, train.x.view(), Values::Classes(&own), None, watched.then_some(held), 0).unwrap();
+    let held = Held { x: held.view(), y: Values::Classes(&theirs) };
+    let record = fit(&spec, train.view(), Values::Classes(&own), None, watched.then_some(held), 0).unwrap();
     let ModelRecord::Boosting(model) = record else { unreachable!() };
     *model
 }

@@ -3,12 +3,22 @@
 #![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly as well")]
 
 #[path = "common/kinds.rs"]
-#[allow(dead_code, reason = "not every test uses all that they share")]
 mod kinds;
+#[path = "common/rows.rs"]
+mod rows;
+#[path = "common/specs.rs"]
+mod specs;
 
-use kinds::{Data, class_specs, data, fit_classes, uniform, values, walk};
+use std::cell::Cell;
+
+use kinds::{Data, data, fit_classes, values};
 use ndarray::{Array2, ArrayView2, Axis};
-use proptest::{prelude::*, test_runner::RngSeed};
+use proptest::{
+    prelude::*,
+    test_runner::{RngSeed, TestRunner},
+};
+use rows::uniform;
+use specs::class_specs;
 use vigie::{
     models::{
         AverageSpec, BoostingSpec, Calibrated, Calibration, FitError, ForestSpec, LinearSpec, LogisticSpec, Method,
@@ -16,6 +26,16 @@ use vigie::{
     },
     stats::logit::{clipped_logit, sigmoid},
 };
+
+/// The value of one tree, found by counting splits from the root on.
+fn walk(tree: &Tree, x: &[f64]) -> f64 {
+    let mut at = 0;
+    while let Some(column) = tree.columns[at] {
+        let before = tree.columns[..at].iter().flatten().count();
+        at = 2 * before + if x[usize::from(column)] <= tree.numbers[at] { 1 } else { 2 };
+    }
+    tree.numbers[at]
+}
 
 /// Sound records of the kinds that hold trees and models.
 fn records() -> Vec<ModelRecord> {
@@ -70,34 +90,63 @@ fn replacement() -> impl Strategy<Value = serde_json::Value> {
     ]
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_500, rng_seed: RngSeed::Fixed(7), failure_persistence: None, ..ProptestConfig::default() })]
+fn seeded() -> TestRunner {
+    let config = ProptestConfig {
+        cases: 1_500,
+        rng_seed: RngSeed::Fixed(7),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    TestRunner::new(config)
+}
 
-    #[test]
-    fn a_damaged_record_is_refused_or_still_scores_without_end_or_panic(
-        changes in prop::collection::vec((0..3_000_usize, replacement()), 1..4), which in 0..7_usize,
-        row in prop::collection::vec(prop_oneof![any::<f64>(), -3.0..3.0], 12)
-    ) {
-        thread_local! { static RECORDS: Vec<ModelRecord> = records(); }
-        let mut json = RECORDS.with(|records| serde_json::to_value(&records[which]).unwrap());
+#[test]
+fn a_damaged_record_is_refused_or_still_scores_without_end_or_panic() {
+    let (records, scored) = (records(), Cell::new(0));
+    let changes = prop::collection::vec((0..3_000_usize, replacement()), 1..4);
+    let row = prop::collection::vec(prop_oneof![any::<f64>(), -3.0..3.0], 12);
+    let tested = seeded().run(&(changes, 0..7_usize, row), |(changes, which, row)| {
+        let mut json = serde_json::to_value(&records[which]).unwrap();
         for (place, with) in &changes {
             let mut place = *place;
             while !damage(&mut json, &mut place, with) {}
         }
         let Ok(record) = serde_json::from_value::<ModelRecord>(json) else { return Ok(()) };
         let _ = (record.width(), record.output(), record.importance());
-        if let Ok(model) = record.compile() {
-            for x in [&row[..], &[0.5; 12], &[], &vec![0.1; model.width().min(100_000)]] {
-                if let Some(p) = model.score(x) { prop_assert!((0.0..=1.0).contains(&p.get())); }
-                if let Some(value) = model.value(x) { prop_assert!(value.is_finite()); }
-            }
+        let Ok(model) = record.compile() else { return Ok(()) };
+        for x in [&row[..], &[0.5; 12], &[], &vec![0.1; model.width().min(100_000)]] {
+            let (p, value) = (model.score(x), model.value(x));
+            prop_assert!(p.is_none_or(|p| (0.0..=1.0).contains(&p.get())), "{p:?}");
+            prop_assert!(value.is_none_or(f64::is_finite), "{value:?}");
+            scored.set(scored.get() + usize::from(p.is_some()));
+        }
+        Ok(())
+    });
+    tested.unwrap();
+    assert!(scored.get() > 500, "only {} rows were scored", scored.get());
+}
+
+/// The beginning of `list` that is a tree, level by level, or `list` with as many leaves more as it takes.
+fn as_tree(mut list: Vec<Option<u16>>) -> Vec<Option<u16>> {
+    let mut open = 1_usize;
+    for (at, node) in list.iter().enumerate() {
+        open = if node.is_some() { open + 1 } else { open - 1 };
+        if open == 0 {
+            list.truncate(at + 1);
+            return list;
         }
     }
+    list.extend(std::iter::repeat_n(None, open));
+    list
+}
 
-    #[test]
-    fn any_list_of_columns_is_a_tree_that_can_be_walked_or_is_refused(
-        columns in prop::collection::vec(prop::option::of(0..4_u16), 1..40), row in prop::collection::vec(-3.0..3.0, 3)
-    ) {
+#[test]
+fn any_list_of_columns_is_a_tree_that_can_be_walked_or_is_refused() {
+    let walked = Cell::new(0);
+    let any_list = prop::collection::vec(prop::option::of(0..4_u16), 1..40);
+    // chance seldom makes a tree: every other list is ended where it becomes one
+    let columns = (any_list, any::<bool>()).prop_map(|(list, ends)| if ends { as_tree(list) } else { list });
+    let tested = seeded().run(&(columns, prop::collection::vec(-3.0..3.0, 3)), |(columns, row)| {
         let splits = columns.iter().flatten().count();
         let is_tree = 2 * splits + 1 == columns.len()
             && columns.iter().enumerate().filter(|(_, c)| c.is_some()).enumerate().all(|(j, (at, _))| 2 * j + 1 > at);
@@ -110,10 +159,13 @@ proptest! {
         let record: ModelRecord = serde_json::from_value(json).unwrap();
         let compiled = record.compile();
         prop_assert_eq!(compiled.is_ok(), is_tree && has_columns, "{:?}", record);
-        if let (Ok(model), ModelRecord::RandomForest(forest)) = (compiled, &record) {
-            prop_assert_eq!(model.value(&row).unwrap(), walk(&forest.trees[0], &row));
-        }
-    }
+        let (Ok(model), ModelRecord::RandomForest(forest)) = (compiled, &record) else { return Ok(()) };
+        prop_assert_eq!(model.value(&row).unwrap(), walk(&forest.trees[0], &row));
+        walked.set(walked.get() + usize::from(splits > 0));
+        Ok(())
+    });
+    tested.unwrap();
+    assert!(walked.get() > 100, "only {} trees with splits were walked", walked.get());
 }
 
 #[test]

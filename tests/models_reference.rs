@@ -3,8 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly as well")]
 
 #[path = "common/kinds.rs"]
-#[allow(dead_code, reason = "not every test uses all that they share")]
 mod kinds;
+#[path = "common/rows.rs"]
+mod rows;
 
 use kinds::{data, fit_classes, values};
 use ndarray::Array2;

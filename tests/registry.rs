@@ -8,6 +8,7 @@ use std::process::Command;
 use common::{
     place::{BY_HAND, CONFIG, Place, examples, model},
     process::{Process, succeed, vigie},
+    skip::skipped,
 };
 use parquet::{
     file::reader::{FileReader, SerializedFileReader},
@@ -315,7 +316,7 @@ fn python_with_pandas() -> Option<std::ffi::OsString> {
 #[test]
 fn pandas_reads_parquet_with_the_types_and_values_of_the_csv() {
     let Some(python) = python_with_pandas() else {
-        return println!("skipped: no pandas and pyarrow in python3; VIGIE_PYTHON may name another");
+        return skipped("no pandas and pyarrow in python3; VIGIE_PYTHON may name another");
     };
     let place = trained();
     for (what, format, file) in [

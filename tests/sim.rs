@@ -3,11 +3,12 @@
 
 mod common;
 
-use std::{io::Read, path::PathBuf};
+use std::io::Read;
 
 use common::{
     place::Place,
     process::{succeed, vigie},
+    real::data,
 };
 use jiff::{ToSpan, civil::Weekday, tz::TimeZone};
 use ndarray::Array2;
@@ -431,19 +432,13 @@ fn what_simulate_writes_is_imported_whole_and_can_be_learnt_from() {
     assert_eq!(unknown.status.code(), Some(2));
 }
 
-/// Raw features and the confidence of real trades, column by column.
-fn real() -> Option<Vec<Vec<f64>>> {
-    let folder = std::env::var_os("VIGIE_DATA").map(PathBuf::from);
-    let folder = folder.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")));
-    let file = folder.join("es-2015-2016.jsonl.gz");
-    let Ok(file) = std::fs::File::open(&file) else {
-        eprintln!("skipped: there is no {}; name its folder with VIGIE_DATA", file.display());
-        return None;
-    };
+/// Raw features and the confidence of the real trades in `file`, column by column.
+fn real(file: &str) -> Vec<Vec<f64>> {
+    let file = std::fs::File::open(file).unwrap();
     let mut text = String::new();
     flate2::read::MultiGzDecoder::new(file).read_to_string(&mut text).unwrap();
     let signals = text.lines().map(|line| SignalLine::parse(line.as_bytes()).unwrap().signal);
-    Some(columns(signals))
+    columns(signals)
 }
 
 /// The known values of each input, directional ones turned to the side of the trade.
@@ -462,14 +457,15 @@ fn columns(signals: impl Iterator<Item = vigie::domain::Signal>) -> Vec<Vec<f64>
 #[test]
 fn the_inputs_are_distributed_much_as_those_of_real_trades() {
     let simulated = columns(trades(&Options::of(Scenario::Happy, 1, 24)).into_iter().map(|trade| trade.signal));
-    let real = real();
+    let Some(file) = data() else { return };
+    let real = real(&file);
     let shares = [0.05, 0.25, 0.5, 0.75, 0.95];
     let quantiles = |column: &[f64]| shares.map(|q| quantile(column, q).unwrap_or(f64::NAN));
     println!("| input | simulated, 5 25 50 75 95 % | real |\n| --- | --- | --- |");
     let (schema, mut far) = (row::Schema::built_in(), Vec::new());
     for (place, name) in schema.names().enumerate() {
         let own = quantiles(&simulated[place]);
-        let theirs = real.as_ref().map(|real| quantiles(&real[place])).filter(|all| all[0].is_finite());
+        let theirs = Some(quantiles(&real[place])).filter(|all| all[0].is_finite());
         let show = |all: [f64; 5]| all.map(|value| format!("{value:.2}")).join(" ");
         println!("| {name} | {} | {} |", show(own), theirs.map_or("unknown".to_owned(), show));
         // quantiles of three values say little; and in the real trades the spread is always one tick
@@ -487,8 +483,6 @@ fn the_inputs_are_distributed_much_as_those_of_real_trades() {
         }
     }
     assert!(far.is_empty(), "{far:#?}");
-    if let Some(real) = real {
-        let ranges = [&simulated, &real].map(|all| share(all[2].iter().map(|trend| *trend == 0.0)));
-        assert!((ranges[0] - ranges[1]).abs() < 0.15, "share of ranges: {ranges:?}");
-    }
+    let ranges = [&simulated, &real].map(|all| share(all[2].iter().map(|trend| *trend == 0.0)));
+    assert!((ranges[0] - ranges[1]).abs() < 0.15, "share of ranges: {ranges:?}");
 }

@@ -6,18 +6,24 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its input ends here")]
 
+#[path = "common/long.rs"]
+mod long;
 #[path = "common/planted.rs"]
 mod planted;
+#[path = "common/real.rs"]
+mod real;
+#[path = "common/skip.rs"]
+mod skip;
+#[path = "common/suite.rs"]
+mod suite;
 
-use std::{
-    collections::BTreeMap,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, io::Read};
 
-use planted::{STRONG, calendar, design, logistic, planted};
+use long::cases;
+use planted::{STRONG, calendar, design};
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64;
+use suite::{logistic, planted};
 use vigie::{
     clock::Stopwatch,
     domain::{SignalLine, Symbol},
@@ -60,10 +66,6 @@ fn shuffled(goal: Goal, seed: u64, n: usize, coefficients: &[f64]) -> Examples {
         (row.truth, row.pnl) = (truth, pnl);
     }
     planted::examples(goal, rows)
-}
-
-fn is_long() -> bool {
-    std::env::var_os("VIGIE_LONG").is_some()
 }
 
 fn run(examples: &Examples, options: &Options) -> Report {
@@ -161,7 +163,7 @@ fn a_model_that_exists_is_not_judged_on_the_trades_it_chose() {
 #[test]
 fn a_p_value_by_shifted_labels_is_uniform_where_labels_and_scores_have_memory() {
     use vigie::sim::process::{InputMemory, Process, Stream};
-    let (seeds, mut low) = (if is_long() { 2000 } else { 300 }, 0);
+    let (seeds, mut low) = (cases(300, 2000), 0);
     for seed in 0..seeds {
         // thirty sessions of ten signals: both factors follow an AR(1)
         let process = Process { rho: 0.3, phi: 0.8, ..Process::INDEPENDENT };
@@ -265,11 +267,8 @@ fn a_look_at_the_same_test_part_counts_and_settings_chosen_before_it_do_not() {
 
 #[test]
 fn shuffled_outcomes_never_pass() {
-    let (seeds, rows, options) = if is_long() {
-        (200, 1600, Options::default())
-    } else {
-        (20, 1050, Options { strengths: vec![1.0, 30.0, 1000.0], ..quick() })
-    };
+    let short = (20, 1050, Options { strengths: vec![1.0, 30.0, 1000.0], ..quick() });
+    let (seeds, rows, options) = cases(short, (200, 1600, Options::default()));
     let (mut skills, mut overall, mut significant) = (Vec::new(), 0.0_f64, 0);
     for seed in 0..seeds {
         let report = run(&shuffled(Goal::Profitability, seed, rows, &STRONG), &Options { seed, ..options.clone() });
@@ -385,14 +384,8 @@ fn a_regression_is_judged_by_its_correlation_with_the_pnl() {
     assert_eq!(report.failed_gates().count(), 0, "{report}");
 }
 
-fn real_trades() -> Option<Examples> {
-    let folder = std::env::var_os("VIGIE_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
-    let path = folder.join("es-2015-2016.jsonl.gz");
-    let Ok(file) = std::fs::File::open(&path) else {
-        println!("skipped: there is no {}", path.display());
-        return None;
-    };
+fn real_trades(data: &str) -> Examples {
+    let file = std::fs::File::open(data).unwrap();
     let mut text = String::new();
     flate2::read::MultiGzDecoder::new(file).read_to_string(&mut text).unwrap();
     let mut history = History::default();
@@ -410,13 +403,14 @@ fn real_trades() -> Option<Examples> {
     let won = |_: &_, outcome: &vigie::domain::Outcome| Some(f64::from(u8::from(outcome.pnl?.get() > 0.0)));
     let (examples, warnings) = gather(&history, &es, pipeline, &calendar(), Goal::Profitability, &won).unwrap();
     assert_eq!((examples.len(), warnings), (2839, Vec::new()));
-    Some(examples)
+    examples
 }
 
 #[test]
 fn real_trades_are_not_good_enough() {
-    let Some(examples) = real_trades() else { return };
-    let options = if is_long() { Options::default() } else { quick() };
+    let Some(data) = real::data() else { return };
+    let examples = real_trades(&data);
+    let options = cases(quick(), Options::default());
     let report = run(&examples, &options);
     println!("{report}");
     assert_eq!(report.verdict, Verdict::NotDeployable);
@@ -431,8 +425,8 @@ fn real_trades_are_not_good_enough() {
 
 #[test]
 fn the_suite_is_quick_enough_to_run_with_every_training() {
-    if !is_long() {
-        return println!("skipped: VIGIE_LONG=1 measures it");
+    if cases(true, false) {
+        return skip::skipped("VIGIE_LONG=1 measures it");
     }
     let examples = planted(Goal::Profitability, 2, 2000, &[0.4, -0.3, 0.2]);
     let mut options = Options::default();
@@ -472,7 +466,7 @@ fn a_strength_that_cannot_be_fitted_is_left_out_and_named() {
 #[test]
 fn boosting_that_finds_nothing_is_calibrated_to_the_base_rate() {
     let design = design();
-    let boosting = planted::of_kind(Kind::Boosting, Target::ConfidenceScore, &design);
+    let boosting = suite::of_kind(Kind::Boosting, Target::ConfidenceScore, &design);
     let mut constant = 0;
     for seed in 0..12 {
         let examples = planted(Goal::ConfidenceScore, seed, 600, &[]);

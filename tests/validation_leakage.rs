@@ -4,13 +4,16 @@
 
 #[path = "common/planted.rs"]
 mod planted;
+#[path = "common/suite.rs"]
+mod suite;
 
 use std::collections::BTreeMap;
 
 use ndarray::{Array1, Array2};
-use planted::{STRONG, design, logistic, planted, rows};
+use planted::{STRONG, design, rows};
 use rand::RngExt;
 use rand_pcg::Pcg64;
+use suite::{logistic, planted};
 use vigie::{
     features::table::Rows,
     models::{Options as FitOptions, fit_logistic},

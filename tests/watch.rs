@@ -1,6 +1,9 @@
 //! The monitor's decisions, day by day: what is heard becomes a judgement when the trading day turns.
 #![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly as well")]
 
+#[path = "common/long.rs"]
+mod long;
+
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, civil, tz::TimeZone};
@@ -216,7 +219,7 @@ fn moods_that_the_scores_always_had_are_not_taken_for_another_score() {
     // however few quarters are drawn for the inputs, of the scores there are enough for a level of one in a thousand
     options.budget.resampling.resamples = 20;
     let (mut beyond_chance, mut beyond_limit, mut found) = (0, 0, 0);
-    let quarters = if std::env::var_os("VIGIE_LONG").is_some() { 40 } else { 2 };
+    let quarters = long::cases(2, 40);
     for _ in 0..quarters {
         let history = moody_scores(&mut rng, 2000);
         let (monitor, budget) = (&options.monitor, &options.budget);

@@ -3,10 +3,12 @@
 
 pub mod between;
 pub mod daemon;
+pub mod long;
 pub mod market;
 pub mod place;
 pub mod process;
 pub mod real;
 pub mod real_play;
+pub mod skip;
 pub mod wait;
 pub mod wire;

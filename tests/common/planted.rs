@@ -9,8 +9,7 @@ use vigie::{
         snapshot::{TrendRegime, VolatilityRegime},
     },
     features::{Carry, DesignOptions, Scaling, row::Schema},
-    models::{Kind, Solver, Target},
-    validation::{Example, Examples, Goal, Life, Recipe, fitter},
+    validation::{Example, Examples, Goal, Life},
 };
 
 /// Coefficients of the first five inputs that make a model worth having.
@@ -27,18 +26,6 @@ pub fn design() -> DesignOptions {
         interactions: Vec::new(),
         extra: Vec::new(),
     }
-}
-
-pub fn logistic(design: &DesignOptions) -> impl Fn(&fitter::TrainingSet<'_>) -> Result<fitter::Fitted, fitter::NoFit> {
-    of_kind(Kind::Logistic, Target::Profitability, design)
-}
-
-pub fn of_kind(
-    kind: Kind,
-    target: Target,
-    design: &DesignOptions,
-) -> impl Fn(&fitter::TrainingSet<'_>) -> Result<fitter::Fitted, fitter::NoFit> {
-    Recipe { kind, target, solver: Solver::Newton, design, seed: 7 }.fitter()
 }
 
 pub fn calendar() -> TradingCalendar {
@@ -75,10 +62,6 @@ pub fn rows(seed: u64, n: usize, coefficients: &[f64]) -> Vec<Example> {
         }
     };
     (0..n).map(&mut row).collect()
-}
-
-pub fn planted(goal: Goal, seed: u64, n: usize, coefficients: &[f64]) -> Examples {
-    examples(goal, rows(seed, n, coefficients))
 }
 
 pub fn examples(goal: Goal, rows: Vec<Example>) -> Examples {

@@ -1,14 +1,18 @@
-//! Where the real trades are, which are no part of the project.
+//! Where the real trades are. They are no part of the project.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// The file of real trades. `None`, said on standard error, when there is none.
+use super::skip::skipped;
+
+/// The file of real trades, in the folder that `VIGIE_DATA` names or in `../shared/data`. `None`, and the caller counts as
+/// skipped, when it is not there.
+#[track_caller]
 pub fn data() -> Option<String> {
-    let folder = std::env::var_os("VIGIE_DATA").map(PathBuf::from);
-    let folder = folder.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")));
+    let folder = std::env::var_os("VIGIE_DATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
     let file = folder.join("es-2015-2016.jsonl.gz");
     if !file.exists() {
-        eprintln!("skipped: there is no {}; name its folder with VIGIE_DATA", file.display());
+        skipped(&format!("there is no {}; VIGIE_DATA may name its folder", file.display()));
         return None;
     }
     Some(file.to_str().unwrap().to_owned())

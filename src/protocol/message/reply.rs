@@ -162,6 +162,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { rng_seed: proptest::test_runner::RngSeed::Fixed(7), failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn a_decision_is_written_as_its_fields_would_be(
             (trade_id, id, model) in ("[A-Za-z0-9._:/-]{1,64}", "7|\"a\"|null|[1,\"\\\\\\\\n\"]| 3 ", "ES/1|NQ/4294967295|M.2_/7|"),
