@@ -121,7 +121,7 @@ fn every_alert_code_stands_in_the_table_with_what_to_do() {
 }
 
 /// How each lock gives its reason: the file, the words there, and those of the table in docs/operations.md.
-const LOCKS: [(&str, &str, &str); 16] = [
+const LOCKS: [(&str, &str, &str); 21] = [
     ("src/actors/guardian/orders.rs", "EventKind::Locked { reason: reason.clone(), by }", "words of a person"),
     ("src/actors/guardian/orders.rs", "killed: {reason}", "killed: ..."),
     ("src/actors/daemon/parts.rs", "killed: {reason}", "killed: ..."),
@@ -136,8 +136,29 @@ const LOCKS: [(&str, &str, &str); 16] = [
         "what is served is not what the journal says is live",
     ),
     ("src/actors/history.rs", "the event log is damaged", "the event log is damaged"),
+    (
+        "src/journal/silenced.rs",
+        "the journal lacks what silenced models: ",
+        "the journal lacks what silenced models: ...",
+    ),
+    (
+        "src/journal/silenced.rs",
+        "the file of silencing events is damaged",
+        "the file of silencing events is damaged: ...",
+    ),
+    (
+        "src/actors/daemon/begin.rs",
+        "the journal was damaged and a new one begun",
+        "the journal was damaged and a new one begun",
+    ),
     ("src/rules/integrity.rs", "which is no probability", "which is no probability"),
+    (
+        "src/actors/daemon/begin.rs",
+        "the journal ends before what was acknowledged",
+        "the journal ends before what was acknowledged",
+    ),
     ("src/rules/integrity.rs", "the clock moved by", "the clock moved by"),
+    ("src/rules/integrity.rs", "the clock is behind the journal", "the clock is behind the journal"),
     ("src/rules/promotion.rs", "the test of {} is {}", "the test of ... is invalid: ..."),
     ("src/domain/trip.rs", "emergency of the account", "emergency of ..."),
     (
@@ -189,7 +210,7 @@ fn every_reason_of_a_lock_stands_in_the_table_with_what_to_do() {
         ("src/actors/daemon.rs", 2),
         ("src/actors/daemon/parts.rs", 1),
         ("src/actors/guardian.rs", 2),
-        ("src/actors/guardian/load.rs", 1),
+        ("src/actors/guardian/load.rs", 2),
         ("src/actors/guardian/orders.rs", 2),
         ("src/actors/history.rs", 1),
         ("src/rules/promotion.rs", 1),

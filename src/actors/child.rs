@@ -100,6 +100,9 @@ pub fn supervise(
             Err(Refused::new("deadline", format!("it took longer than trainer.wall_s = {seconds} and was ended")))
         }
         (Err(Silence::Garbage(what)), _) => Err(Refused::new("garbage", format!("the child said {what}"))),
+        (Err(Silence::Unattended(error)), _) => {
+            Err(Refused::new("child", format!("no thread can be started for the child: {error}")))
+        }
         (Err(Silence::Gone), Ok(status)) => Err(Refused::new(
             "crashed",
             format!("the child ended without an answer, with {status}: out of memory (trainer.memory_mib), or a fault"),
@@ -113,6 +116,14 @@ enum Silence {
     Late,
     Garbage(String),
     Gone,
+    /// The system gives no thread to attend to it.
+    Unattended(io::Error),
+}
+
+/// A thread that a limit may refuse.
+fn begin(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Silence> {
+    let begun = thread::Builder::new().name(name.to_owned()).spawn(work);
+    begun.map(drop).map_err(Silence::Unattended)
 }
 
 fn attend(
@@ -126,10 +137,11 @@ fn attend(
     let line = serde_json::to_string(assignment).map_err(|error| Silence::Garbage(error.to_string()))?;
     let (sender, lines) = mpsc::sync_channel(16);
     // a child may neither read nor write: both ends have a thread that ends with it
-    thread::spawn(move || {
+    let write = move || {
         let _a_child_that_is_gone_is_seen_at_its_output = writeln!(input, "{line}");
-    });
-    thread::spawn(move || listen(output, &sender));
+    };
+    begin("child-input", write)?;
+    begin("child-output", move || listen(output, &sender))?;
     loop {
         let left = wall.checked_sub(watch.elapsed()).ok_or(Silence::Late)?;
         let line = match lines.recv_timeout(left) {

@@ -1,5 +1,6 @@
 //! The daemon: the wiring of the actors, from an open journal to the last answer. [`run`] is the only way to start it.
 
+mod begin;
 mod drill;
 mod parts;
 mod system;
@@ -7,9 +8,8 @@ mod system;
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
-    fs, io,
-    os::unix::fs::DirBuilderExt,
-    path::{Path, PathBuf},
+    io,
+    path::PathBuf,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -23,18 +23,18 @@ use tokio::{
 };
 
 pub use self::drill::{DRILL_FILE, mark};
-use self::parts::{Parts, silence};
 pub use self::system::system;
+use self::{
+    begin::{Beginning, Begun, make_folder, make_pipeline},
+    parts::{Parts, silence},
+};
 use super::{
     ab_router::{self, AbRouter},
     alerts::AlertList,
-    feed::Feed,
     gateway::{Gateway, Pace, ReloadRequest, Wiring},
-    guardian::{self, Guardian},
-    journal::{self, JournalHandle, OpenStore},
+    guardian::Guardian,
     kill_file::{self, KILL_FILE},
-    monitor::{self, MonitorHandle},
-    pulse,
+    monitor, pulse,
     scorer::{self, Scorer},
     supervision::{Budget, Failure, Shell, Tripwire},
     trainer::{self, Trainer},
@@ -42,17 +42,20 @@ use super::{
 use crate::{
     clock::{Clock, EventClock, Stopwatch, WallClock},
     config::{self, Config},
-    domain::{EventKind, Timestamp, event::Level},
-    features::pipeline::Pipeline,
-    journal::{OpenError, Options as StoreOptions, Store, quarantine},
+    domain::EventKind,
+    journal::OpenError,
     protocol::{
-        listen::{ListenError, listen},
+        listen::{Displaced, ListenError, listen},
         peer::{AccessList, UnknownAccount},
         server::{Connections, serve},
     },
-    rules::{past::Past, serving::Serving, stale::StaleWatch},
+    rules::serving::Serving,
 };
 
+/// Name of the file of silencing events in the state folder.
+pub const SILENCE_FILE: &str = "vigie.silenced";
+/// Name of the file in the state folder that says how far the journal has come.
+pub const REACHED_FILE: &str = "vigie.reached";
 /// Name of the journal's file in the state folder.
 pub const JOURNAL_FILE: &str = "vigie.redb";
 /// Name of the socket in the state folder, when none is given.
@@ -181,13 +184,16 @@ pub async fn run(
         gateway,
         parts,
         mut looks,
+        mut displaced,
         mut reloads,
         mut failures,
         mut supervision,
     } = daemon;
     parts.kill_file_is(kill_file::is_there(&parts.kill_file));
     let connections = Rc::clone(&parts.connections);
-    let server = actix::spawn(serve(listener, gateway.clone(), access.subscribe(), limits, connections, stopped));
+    let (listens, listeners) = mpsc::unbounded_channel();
+    let server =
+        actix::spawn(serve(listener, listeners, gateway.clone(), access.subscribe(), limits, connections, stopped));
     parts.write_event(EventKind::Started {
         code_version: env!("CARGO_PKG_VERSION").into(),
         config_hash: parts.config.load().hash().into(),
@@ -214,6 +220,9 @@ pub async fn run(
                     parts.feed.ring();
                 }
             }
+            Some(displaced) = displaced.recv() => if let Some(listener) = parts.socket_is(displaced) {
+                let _the_server_may_be_gone = listens.send(listener);
+            },
             Some(answer) = reloads.recv() => {
                 let _asker_may_be_gone = answer.send(parts.reload(&access));
             }
@@ -249,6 +258,8 @@ struct Daemon {
     parts: Parts,
     /// Whether the kill file is there; its beat is also that of the rounds.
     looks: mpsc::Receiver<bool>,
+    /// What was found where the socket's file should be.
+    displaced: mpsc::UnboundedReceiver<Displaced>,
     reloads: mpsc::Receiver<ReloadRequest>,
     failures: mpsc::Receiver<Failure>,
     supervision: Supervision,
@@ -265,15 +276,7 @@ impl Daemon {
         let limits = Rc::new(options.config.server.clone());
         make_folder(&options.state)?;
         drill::check(&options.state, options.drill)?;
-        let path = options.state.join(JOURNAL_FILE);
-        let store_options = StoreOptions { cache_bytes: options.config.journal.cache_bytes, verify: false };
-        let (store, quarantined) = open_or_quarantine(&path, store_options)?;
-        let file = path.clone();
-        let open: OpenStore = Box::new(move |verify| Store::open(&path, StoreOptions { verify, ..store_options }));
         let (failed, failures) = mpsc::channel(64);
-        let journal_limits = options.config.journal.clone();
-        let journal = journal::start(store, open, journal_limits, failed.clone(), options.tripwire.clone());
-        let journal = journal.map_err(|error| part_error(journal::NAME, error.to_string()))?;
         // everything that can still go wrong comes before anybody can connect
         let event_clock = matches!(options.time, Time::Event).then(|| Arc::new(EventClock::default()));
         let clock: Arc<dyn Clock> = match (&event_clock, options.time) {
@@ -281,40 +284,28 @@ impl Daemon {
             (None, Time::Given(clock)) => clock,
             (None, _) => Arc::new(WallClock),
         };
-        if let Some(clock) = &event_clock {
-            latest(&journal).await.into_iter().for_each(|at| clock.knows(at));
-        }
+        let started = (clock.now(), Stopwatch::start());
         let supervision = Supervision { budget: Budget::new(&options.config.supervision), started: Stopwatch::start() };
         let mailbox = limits.max_connections + 16;
         let config = Arc::new(ArcSwap::from_pointee(options.config));
         let serving = Arc::new(ArcSwap::from_pointee(Serving::locked(0, "starting".to_owned(), BTreeMap::new())));
         let (monitor, inbox) = monitor::channel();
-        // both read all of the journal, and wait for nothing else
-        let (made, pipeline) =
-            tokio::join!(make_feed(&journal, &config, monitor.clone()), make_pipeline(&journal, &config));
-        let (feed, past, seen) = made.map_err(|error| part_error("feed", error))?;
-        let trials = past.trials.clone();
-        let (pipeline, stale) = pipeline.map_err(|error| part_error("scorer", error))?;
-        let kill_file = options.state.join(KILL_FILE);
-        let guardian_shared = guardian::Shared {
-            config: Arc::clone(&config),
-            serving: Arc::clone(&serving),
-            journal: journal.clone(),
-            clock: Arc::clone(&clock),
-            feed: feed.clone(),
-            kill_file: Some(kill_file.clone()),
-            trainer: Rc::default(),
-            unsaved: Rc::new(RefCell::new(Vec::new())),
-            attempts: Rc::default(),
-            repeats: Rc::default(),
-            under_way: Rc::default(),
-            turn: Arc::default(),
+        let file = options.state.join(JOURNAL_FILE);
+        let beginning = Beginning {
+            state: &options.state,
+            config: &config,
+            serving: &serving,
+            clock: &clock,
+            event_clock: event_clock.as_deref(),
+            monitor: &monitor,
+            failures: &failed,
+            tripwire: &options.tripwire,
         };
+        let Begun { journal, feed, guardian, guardian_shared, trials, seen, pipeline, stale } =
+            beginning.begin().await?;
+        let kill_file = options.state.join(KILL_FILE);
         let asked_to_train = Rc::clone(&guardian_shared.trainer);
         let unsaved = Rc::clone(&guardian_shared.unsaved);
-        if let Some(message) = quarantined {
-            guardian::alert(&guardian_shared, Level::Critical, "journal_quarantined", message);
-        }
         let scorer_shared = scorer::Shared {
             serving: Arc::clone(&serving),
             config: Arc::clone(&config),
@@ -328,9 +319,7 @@ impl Daemon {
         };
         let told_of_scores = Rc::clone(&scorer_shared.guardian);
         let scorer = Scorer::new(pipeline, scorer_shared.clone());
-        let guardian =
-            Guardian::at_start(guardian_shared.clone(), past).await.map_err(|error| part_error("guardian", error))?;
-        let (listener, socket_file) = match listen(&options.socket).await {
+        let (listener, socket_file) = match listen(&options.socket) {
             Ok(listening) => listening,
             Err(error) => {
                 // nothing is left behind: the next start finds the journal closed
@@ -364,6 +353,7 @@ impl Daemon {
             journal: journal.clone(),
             clock: Arc::clone(&clock),
             is_wall_clock: event_clock.is_none(),
+            started,
             guardian: guardian.clone().recipient(),
             failures: failed.clone(),
             tripwire: options.tripwire.clone(),
@@ -409,7 +399,13 @@ impl Daemon {
         .start();
         let _set_once = asked_to_train.set(trainer.clone().recipient());
         let looked_for = kill_file.clone();
-        let looks = pulse::start("kill-file", KILL_FILE_LOOK, move || kill_file::is_there(&looked_for));
+        let (mut socket, (displaces, displaced)) = (socket_file.watch(), mpsc::unbounded_channel());
+        let looks = pulse::start("kill-file", KILL_FILE_LOOK, move || {
+            if let Some(found) = socket.look() {
+                let _the_daemon_may_be_gone = displaces.send(found);
+            }
+            kill_file::is_there(&looked_for)
+        });
         let looks = looks.map_err(|error| part_error("kill-file", error.to_string()))?;
         let (reload, reloads) = mpsc::channel(1);
         let connections = Rc::new(Connections::default());
@@ -456,54 +452,24 @@ impl Daemon {
             on_reload: options.on_reload,
         };
         let access = watch::channel(access).0;
-        Ok(Self { listener, socket_file, access, limits, gateway, parts, looks, reloads, failures, supervision })
+        Ok(Self {
+            listener,
+            socket_file,
+            access,
+            limits,
+            gateway,
+            parts,
+            looks,
+            displaced,
+            reloads,
+            failures,
+            supervision,
+        })
     }
 }
 
 fn part_error(part: &'static str, error: String) -> StartError {
     StartError::Part { part, error }
-}
-
-fn make_folder(path: &Path) -> Result<(), StartError> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|source| StartError::State { path: path.to_owned(), source })
-}
-
-/// Opens the journal; a damaged one is put aside and a new one begun, which serves nothing but the baseline.
-fn open_or_quarantine(path: &Path, options: StoreOptions) -> Result<(Store, Option<String>), StartError> {
-    match Store::open(path, options) {
-        Ok(store) => Ok((store, None)),
-        Err(error) if error.is_corrupt() => {
-            let aside = quarantine(path)?;
-            let message = format!(
-                "{error}; it was put aside as {} and a new one begun without models or history; restore a backup",
-                aside.display()
-            );
-            tracing::error!("{message}");
-            Ok((Store::open(path, options)?, Some(message)))
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// What the journal knows of the trades under way, and of all that happened, for the guardian and the router; and the number
-/// of its last record.
-async fn make_feed(
-    journal: &JournalHandle,
-    config: &ArcSwap<Config>,
-    monitor: MonitorHandle,
-) -> Result<(Feed, guardian::Known, u64), String> {
-    let (reader, config) = (journal.read().await.map_err(|error| error.to_string())?, config.load_full());
-    let seen = reader.last_seq().map_err(|error| error.to_string())?;
-    let past = tokio::task::spawn_blocking(move || super::history::past(&reader, &config));
-    let (Past { desk, trials, emergency }, trips) = past.await.map_err(|error| error.to_string())??;
-    Ok((Feed::new(desk, monitor), guardian::Known { trials, emergency, trips }, seen))
-}
-
-/// The latest time on the market that the journal knows.
-async fn latest(journal: &JournalHandle) -> Option<Timestamp> {
-    let reader = journal.read().await.ok()?;
-    tokio::task::spawn_blocking(move || super::history::latest(&reader)).await.ok()?
 }
 
 /// A scorer that carries forward what the signals that were answered knew.
@@ -514,19 +480,6 @@ async fn make_scorer(shared: scorer::Shared) -> Result<Scorer, String> {
         shared.stale.replace(stale);
     }
     Ok(Scorer::new(pipeline, shared))
-}
-
-/// A pipeline that knows what the signals that were answered knew, and the feeds that were lost.
-async fn make_pipeline(journal: &JournalHandle, config: &ArcSwap<Config>) -> Result<(Pipeline, StaleWatch), String> {
-    let config = config.load_full();
-    let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features);
-    let mut pipeline = pipeline.map_err(|error| error.to_string())?;
-    let reader = journal.read().await.map_err(|error| error.to_string())?;
-    let warmed = tokio::task::spawn_blocking(move || {
-        super::history::remember(&reader, &mut pipeline)?;
-        Ok((pipeline, super::history::stale(&reader)?))
-    });
-    warmed.await.map_err(|error| error.to_string())?
 }
 
 /// Feeds the service manager's watchdog as long as a probe through the real scoring path and the journal comes back.

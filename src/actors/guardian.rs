@@ -30,8 +30,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify};
 
 pub use self::contest::{Contest, stored_instead};
-pub use self::load::Known;
 use self::load::{Folded, fold, lock, told};
+pub use self::load::{Known, lock_at_start};
 pub use self::messages::{
     Advance, Answer, Done, GuardianStatus, LockNow, ObserveGuardian, Order, PastClosed, RecordOutcome, RecordSkip,
     Verify, VersionStatus,

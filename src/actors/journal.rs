@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     config::Journal as Limits,
-    journal::{Applied, OpenError, Reader, Store, Write},
+    journal::{Applied, OpenError, Reached, Reader, SilenceFile, Store, Write},
 };
 
 /// The actor's name.
@@ -234,12 +234,16 @@ impl JournalHandle {
     }
 }
 
-/// Starts the thread around a store that is open. Panics are reported to `failures` and survived.
+/// Starts the thread around a store that is open; what silences a model goes to `silenced` first, and
+/// `reached` is told of each commit. Panics are reported to
+/// `failures` and survived.
 ///
 /// # Errors
 /// What the system says when it gives no thread.
 pub fn start(
     store: Store,
+    silenced: SilenceFile,
+    reached: Reached,
     open: OpenStore,
     limits: Limits,
     failures: mpsc::Sender<Failure>,
@@ -256,6 +260,8 @@ pub fn start(
         place: store.place().cloned(),
         displaced: false,
         store: Some(store),
+        silenced,
+        reached,
         open,
         verify: false,
         failed: None,

@@ -109,6 +109,8 @@ pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
     /// Whether that is the wall's, and has to agree with how time passes.
     pub is_wall_clock: bool,
+    /// What it said when the daemon started, and how long ago that is.
+    pub started: (Timestamp, Stopwatch),
     /// Who is told what it finds.
     pub guardian: Recipient<Finding>,
     /// Who is told when it fails.
@@ -126,6 +128,8 @@ impl Inbox {
         let Inbox { told, shared } = self;
         let line = Arc::clone(&shared);
         let monitor = Monitor {
+            looked_at: surroundings.started,
+            has_ticked: false,
             surroundings,
             line,
             known: BTreeMap::new(),
@@ -133,7 +137,6 @@ impl Inbox {
             days: JudgedDays::default(),
             state: None,
             failed: None,
-            ticked: None,
         };
         let thread = thread::Builder::new().name(NAME.to_owned()).spawn(move || monitor.run(&told))?;
         let _set_once = shared.thread.set(thread.thread().clone());
@@ -154,8 +157,9 @@ struct Monitor {
     state: Option<State>,
     /// When making it failed last.
     failed: Option<Stopwatch>,
-    /// When the time was looked at last.
-    ticked: Option<(Timestamp, Stopwatch)>,
+    /// What the clock said when it was looked at last, and when that was.
+    looked_at: (Timestamp, Stopwatch),
+    has_ticked: bool,
 }
 
 struct State {
@@ -187,7 +191,7 @@ impl Monitor {
                     nap = NAPS.0;
                 }
                 Err(TryRecvError::Empty) => {
-                    if self.ticked.as_ref().is_none_or(|(_, since)| since.elapsed() >= TICK) {
+                    if !self.has_ticked || self.looked_at.1.elapsed() >= TICK {
                         self.guarded("tick", Self::tick);
                     }
                     thread::park_timeout(nap);
@@ -249,8 +253,9 @@ impl Monitor {
         self.keep_up();
         let config = self.surroundings.config.load_full();
         let now = self.surroundings.clock.now();
-        let before = self.ticked.replace((now, Stopwatch::start()));
-        if let Some((then, since)) = before.filter(|_| self.surroundings.is_wall_clock) {
+        let (then, since) = std::mem::replace(&mut self.looked_at, (now, Stopwatch::start()));
+        self.has_ticked = true;
+        if self.surroundings.is_wall_clock {
             let tolerance = config.monitoring.clock_tolerance.as_secs_f64();
             if let Some(fault) = check_clock(then, now, since.elapsed().as_secs_f64(), tolerance) {
                 let _it_is_logged = self.send(Finding::Broken(fault));

@@ -4,7 +4,7 @@
 use std::io::{self, Read, Write as _};
 
 use clap::Args;
-use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, nice, set_parent_process_death_signal, setrlimit};
 
 use super::Outcome;
 use crate::{
@@ -46,7 +46,9 @@ impl Work {
 /// It ends with its parent, takes no more memory than it may, and steps back behind what serves.
 fn limit(assignment: &Assignment) -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    let memory = Some(assignment.memory_bytes);
+    // what the daemon itself may not exceed its child may not either
+    let most = getrlimit(Resource::As).maximum.unwrap_or(u64::MAX);
+    let memory = Some(assignment.memory_bytes.min(most));
     setrlimit(Resource::As, Rlimit { current: memory, maximum: memory })?;
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     // a sandbox may forbid it: then it runs beside the others, in the same limits

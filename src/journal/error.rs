@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::file;
+
 /// Why a journal could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
@@ -147,6 +149,9 @@ impl OpenError {
         match error {
             redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => Self::InUse { path },
             redb::Error::RepairAborted => Self::NeedsRecovery { path },
+            redb::Error::UpgradeRequired(version) if file::is_flipped(&path, *version) => {
+                Self::Corrupt { path, what: "one of its two commit slots is damaged".to_owned() }
+            }
             redb::Error::UpgradeRequired(version) => Self::Refused {
                 path,
                 reason: format!("it is a redb file of format {version}, made by another program"),

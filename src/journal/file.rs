@@ -8,7 +8,7 @@
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
-    io,
+    io::{self, Read as _},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
@@ -58,6 +58,7 @@ impl Origin {
 /// Makes the journal at `path` if there is none, and clears away what a kill left of an earlier try.
 pub(super) fn ensure(path: &Path, builder: &Builder) -> Result<(), OpenError> {
     let folder = lock_folder(path)?;
+    refuse_open_folder(path, &folder)?;
     let half_made = with_suffix(path, ".new");
     match fs::remove_file(&half_made) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -126,6 +127,17 @@ pub fn quarantine(path: &Path) -> Result<PathBuf, OpenError> {
     Err(failed(&io::ErrorKind::AlreadyExists.into()))
 }
 
+/// Whether only one of the two commit slots of a redb file says that it has the format `version`: a program that writes it
+/// says so in both.
+pub(super) fn is_flipped(path: &Path, version: u8) -> bool {
+    /// Where each slot says it, in bytes from the start of the file.
+    const FORMATS: [usize; 2] = [64, 192];
+    let mut header = [0; 256];
+    let read = open_to_read(path).ok().and_then(|mut file| file.read_exact(&mut header).ok());
+    let formats = FORMATS.map(|place| header.get(place).copied());
+    read.is_some() && formats.iter().any(|format| *format != Some(version))
+}
+
 fn create(path: &Path, builder: &Builder) -> Result<(), OpenError> {
     let failed = |error: &io::Error| OpenError::io(path, "making a new journal", error);
     let file = OpenOptions::new()
@@ -167,6 +179,24 @@ fn lock_folder(path: &Path) -> Result<File, OpenError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let locked = File::open(folder).and_then(|folder| folder.lock().map(|()| folder));
     locked.map_err(|error| OpenError::io(folder, "locking the journal's folder", &error))
+}
+
+/// In a folder that others may write to, a journal can be replaced by any other.
+fn refuse_open_folder(path: &Path, folder: &File) -> Result<(), OpenError> {
+    let metadata = folder.metadata().map_err(|error| OpenError::io(path, "looking at the journal's folder", &error))?;
+    let (owner, me, mode) = (metadata.uid(), geteuid().as_raw(), metadata.mode() & 0o7777);
+    let name = path.parent().unwrap_or(path);
+    if owner != me && owner != 0 {
+        let reason = format!(
+            "the state folder belongs to uid {owner}, and this is uid {me}; run as its owner, or give it to uid {me}"
+        );
+        return Err(OpenError::refused(name, reason));
+    }
+    if mode & 0o022 != 0 {
+        let reason = format!("the mode of the state folder is {mode:04o}, others may write to it; set it to 0700");
+        return Err(OpenError::refused(name, reason));
+    }
+    Ok(())
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

@@ -13,18 +13,22 @@ mod codec;
 mod error;
 mod file;
 mod header;
+mod reached;
 mod reader;
 mod record;
 mod schema;
+mod silenced;
 mod store;
 mod tables;
 
 pub use error::{BadRecord, FailureKind, OpenError, StorageFailure, StoreError};
 pub use file::quarantine;
+pub use reached::Reached;
 pub use reader::{ClosedTrades, Counts, Reader};
 pub use record::{
     Applied, Existing, OutcomeRecord, SignalRecord, SkipRecord, Source, StoredEvent, StoredOutcome, StoredSignal,
     StoredSkip, StoredVersion, Write,
 };
 pub use schema::SCHEMA;
+pub use silenced::SilenceFile;
 pub use store::{Options, Place, Store};

@@ -79,6 +79,11 @@ impl Admission {
         Self { listener, access, limits, connections, strangers, farewells, spare, exhausted }
     }
 
+    /// Takes who comes from now on from another listener.
+    pub(super) fn listen_on(&mut self, listener: UnixListener) {
+        self.listener = listener;
+    }
+
     /// The next connection that gets in. Those that do not are turned away meanwhile.
     pub(super) async fn next(&self) -> (UnixStream, Peer) {
         loop {

@@ -90,10 +90,11 @@ impl Drop for Open {
     }
 }
 
-/// Accepts connections until `stop` turns true; then lets each finish what it has been sent in full, and returns when all
+/// Accepts connections, on the latest of `listeners` once there is one, until `stop` turns true; then lets each finish what it has been sent in full, and returns when all
 /// are closed or the drain time is over.
 pub async fn serve<S: Service>(
     listener: UnixListener,
+    mut listeners: mpsc::UnboundedReceiver<UnixListener>,
     service: S,
     access: watch::Receiver<AccessList>,
     limits: Rc<Limits>,
@@ -101,11 +102,12 @@ pub async fn serve<S: Service>(
     mut stop: watch::Receiver<bool>,
 ) {
     let mut tasks = tokio::task::JoinSet::new();
-    let admission = Admission::new(listener, access, Rc::clone(&limits), Rc::clone(&connections));
+    let mut admission = Admission::new(listener, access, Rc::clone(&limits), Rc::clone(&connections));
     loop {
         let (stream, peer) = tokio::select! {
             admitted = admission.next() => admitted,
             _ = tasks.join_next(), if !tasks.is_empty() => continue,
+            Some(listener) = listeners.recv() => { admission.listen_on(listener); continue },
             _ = stop.wait_for(|stop| *stop) => break,
         };
         let open = Open::new(&connections);

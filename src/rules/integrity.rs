@@ -21,6 +21,9 @@ pub enum Fault {
     /// The wall clock went otherwise than time did.
     #[error("the clock moved by {wall_s:.3} s while {elapsed_s:.3} s passed")]
     ClockJump { wall_s: f64, elapsed_s: f64 },
+    /// The wall clock stands before what happened already.
+    #[error("the clock is behind the journal, which holds an event of {latest}")]
+    ClockBehind { latest: Timestamp },
 }
 
 /// Whether what is served has the checksum it was registered with.
@@ -55,6 +58,13 @@ pub fn check_clock(before: Timestamp, now: Timestamp, elapsed_s: f64, tolerance_
     (!agrees).then_some(Fault::ClockJump { wall_s, elapsed_s })
 }
 
+/// Whether the clock of a daemon that starts at `now` stands before `latest`, the time of its last event, by more than
+/// `tolerance_s` seconds.
+pub fn check_start(latest: Timestamp, now: Timestamp, tolerance_s: f64) -> Option<Fault> {
+    let behind_s = latest.duration_since(now).as_secs_f64();
+    (behind_s > tolerance_s).then_some(Fault::ClockBehind { latest })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +82,13 @@ mod tests {
         let fault = check_schema(&version, &["a", "b"], &["a"]).unwrap();
         assert_eq!(fault.to_string(), "ES/1 reads Some(\"b\") at place 1, and the row has None there");
         assert!(check_schema(&version, &["a"], &["a", "b"]).is_some());
+    }
+
+    #[test]
+    fn a_clock_that_stands_before_the_last_event_is_behind() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        assert_eq!((check_start(at(100), at(98), 2.0), check_start(at(100), at(5000), 2.0)), (None, None));
+        assert_eq!(check_start(at(100), at(97), 2.0), Some(Fault::ClockBehind { latest: at(100) }));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use tokio::{
+    net::UnixListener,
     sync::watch,
     time::{sleep, timeout},
 };
@@ -27,9 +28,12 @@ use crate::{
     },
     clock::{Clock, Stopwatch},
     config::{self, Config},
-    domain::{Event, EventKind, event::By},
+    domain::{
+        Event, EventKind,
+        event::{By, Level},
+    },
     journal::Write,
-    protocol::{peer::AccessList, server::Connections},
+    protocol::{listen::Displaced, peer::AccessList, server::Connections},
     rules::serving::Serving,
 };
 
@@ -129,6 +133,25 @@ impl Parts {
             self.kill(&format!("the file {} is there", self.kill_file.display()));
         }
         self.killed.set(there);
+    }
+
+    /// The socket's file was not where it should be. Gives back who listens there now.
+    pub(super) fn socket_is(&self, displaced: Displaced) -> Option<UnixListener> {
+        let made_again = match displaced {
+            Displaced::MadeAgain(listener) => listener.listener().map_err(|error| error.to_string()),
+            Displaced::Lost(error) => Err(error.to_string()),
+        };
+        let message = match &made_again {
+            Ok(_) => {
+                "the socket's file was deleted or replaced; it was made again, and open connections go on".to_owned()
+            }
+            Err(error) => {
+                format!("the socket's file was deleted or replaced, and nobody can connect any more: {error}")
+            }
+        };
+        tracing::warn!(code = "socket_displaced", "{message}");
+        self.write_event(EventKind::Alert { level: Level::Warning, code: "socket_displaced".into(), message });
+        made_again.ok()
     }
 
     /// Has the router look at the news when the feed rings, which it does when there is some and once a second, and the

@@ -2,14 +2,17 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::damaged::{Damaged, damaged};
+use super::{
+    Shared,
+    damaged::{Damaged, damaged},
+};
 use crate::{
     actors::{
         history,
         models::{Unusable, served},
     },
     config::Config,
-    domain::{EventKind, Timestamp, VersionId, event::By, trip::Trip},
+    domain::{Event, EventKind, Timestamp, VersionId, event::By, trip::Trip},
     features::row::Schema,
     journal::Reader,
     rules::{
@@ -73,6 +76,19 @@ pub(super) fn fold(
     }
     let damaged = damaged(reader, &emergency, config, now)?;
     Ok(Folded { roster, emergency, gradual, loaded, unusable, trips, damaged })
+}
+
+/// Locks the guardian that is about to be made, and every one after it. A lock for this reason that the journal holds
+/// already is left as it is.
+pub fn lock_at_start(shared: &Shared, known: &Known, reason: String) {
+    if known.trials.roster().lock().is_some_and(|lock| lock.contains(&reason)) {
+        return;
+    }
+    tracing::error!(reason, "locked to the baseline");
+    let kind = EventKind::Locked { reason, by: By::Daemon("journal".into()) };
+    let event = Event { at: shared.clock.now(), kind };
+    shared.unsaved.borrow_mut().push(event.clone());
+    shared.settle(vec![event], false);
 }
 
 /// The code of the alert about a version that cannot score, and its words.

@@ -23,7 +23,7 @@ use crate::{
     clock::{Clock, Stopwatch, WallClock},
     config::Journal as Limits,
     domain::{Event, EventKind, event::Level},
-    journal::{Applied, FailureKind, Place, Reader, Store, StoreError, Write},
+    journal::{Applied, FailureKind, Place, Reached, Reader, SilenceFile, Store, StoreError, Write},
 };
 
 /// How long the thread sleeps before it looks whether anybody is left who could give it work.
@@ -35,6 +35,10 @@ const BREATH: Duration = Duration::from_millis(2);
 
 pub(super) struct Writer {
     pub(super) store: Option<Store>,
+    /// Where what silences a model stands besides the journal.
+    pub(super) silenced: SilenceFile,
+    /// How far it has come.
+    pub(super) reached: Reached,
     /// Where the journal's file stands since the start.
     pub(super) place: Option<Place>,
     /// Whether it stands there no more: then nothing is written, and no other file is taken for it.
@@ -189,9 +193,14 @@ impl Writer {
     }
 
     fn apply(&mut self, writes: &[Write]) -> Written {
-        let Some(store) = self.store.as_mut().filter(|_| !self.displaced) else {
+        if self.store.is_none() || self.displaced {
             return Err(Unavailable(self.health.why.lock().map(|why| why.clone()).unwrap_or_default()));
-        };
+        }
+        // before the journal: what it loses is found here
+        if let Err(error) = self.silenced.record(writes) {
+            return Err(self.fail(format!("the silencing events cannot be written beside the journal: {error}")));
+        }
+        let Some(store) = self.store.as_mut() else { return Err(Unavailable("it is closed".to_owned())) };
         let tripwire = &self.tripwire;
         let applied = catch_unwind(AssertUnwindSafe(|| {
             tripwire.pass(NAME, "apply");
@@ -203,6 +212,10 @@ impl Writer {
                 if let Err(why) = self.place.as_ref().map_or(Ok(()), Place::check) {
                     return Err(self.displace(why));
                 }
+                if let Err(error) = self.silenced.committed(writes) {
+                    tracing::warn!(%error, "the file of silencing events could not be written anew; it is tried again");
+                }
+                self.reached.note(writes, &applied);
                 self.bulletin.post(writes, &applied);
                 Ok(applied)
             }

@@ -1,0 +1,311 @@
+//! The beginning of a daemon: the journal is opened, compared with the file of silencing events, and read; a damaged one is
+//! put aside, whoever finds the damage.
+
+use std::{
+    cell::RefCell,
+    fs,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+};
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
+
+use super::{JOURNAL_FILE, KILL_FILE, REACHED_FILE, SILENCE_FILE, StartError, part_error};
+use crate::{
+    actors::{
+        feed::Feed,
+        guardian::{self, Guardian},
+        history,
+        journal::{self, JournalHandle, OpenStore},
+        monitor::MonitorHandle,
+        supervision::{Failure, Tripwire},
+    },
+    clock::{Clock, EventClock},
+    config::Config,
+    domain::{Timestamp, event::Level},
+    features::pipeline::Pipeline,
+    journal::{
+        FailureKind, OpenError, Options as StoreOptions, Reached, SilenceFile, StorageFailure, Store, StoreError,
+        Write, quarantine,
+    },
+    rules::{integrity::check_start, past::Past, serving::Serving, stale::StaleWatch, trials::Trials},
+};
+
+/// Name of a file that is in the state folder while a start is under way. The database ends the whole process over some
+/// damage; the next start then looks before it trusts anything.
+const OPENING: &str = "opening";
+/// Name of the checkpoint that a start writes before it serves: it says that there is a file of silencing events, and shows
+/// that the journal can be written.
+const BEGUN: &str = "silenced";
+
+/// What the beginning needs.
+pub(super) struct Beginning<'a> {
+    pub(super) state: &'a Path,
+    pub(super) config: &'a Arc<ArcSwap<Config>>,
+    pub(super) serving: &'a Arc<ArcSwap<Serving>>,
+    pub(super) clock: &'a Arc<dyn Clock>,
+    pub(super) event_clock: Option<&'a EventClock>,
+    pub(super) monitor: &'a MonitorHandle,
+    pub(super) failures: &'a mpsc::Sender<Failure>,
+    pub(super) tripwire: &'a Tripwire,
+}
+
+/// What is made of the whole journal.
+pub(super) struct Begun {
+    pub(super) journal: JournalHandle,
+    pub(super) feed: Feed,
+    pub(super) guardian: Guardian,
+    pub(super) guardian_shared: guardian::Shared,
+    pub(super) trials: Trials,
+    /// Number of the last record they know of.
+    pub(super) seen: u64,
+    pub(super) pipeline: Pipeline,
+    pub(super) stale: StaleWatch,
+}
+
+/// The journal and what stands beside it, before its thread begins.
+struct Opened {
+    store: Store,
+    silenced: SilenceFile,
+    reached: Reached,
+    quarantined: Option<String>,
+    /// Why nothing but the baseline is to be served, if so.
+    doubt: Option<String>,
+}
+
+/// What is not as it should be, in words.
+#[derive(Default)]
+struct Found {
+    /// The journal lacks what was acknowledged.
+    behind: Option<String>,
+    /// The clock stands before the journal's last event.
+    clock: Option<String>,
+}
+
+impl Beginning<'_> {
+    /// Opens the journal and reads it. When a part cannot be made of it, or the start before this one was cut short, the file is
+    /// checked page by page: is it damaged, it is put aside as if that had been found when it was opened, and the daemon begins
+    /// with a new one.
+    pub(super) async fn begin(self) -> Result<Begun, StartError> {
+        let marker = self.state.join(OPENING);
+        let was_cut_short = marker.symlink_metadata().is_ok();
+        let _a_full_disk_has_no_room_for_it = fs::write(&marker, "A start is under way, or was cut short.\n");
+        let begun = match if was_cut_short { self.checked(None).await } else { self.attempt(None).await } {
+            Err(error @ StartError::Part { .. }) if !was_cut_short => self.checked(Some(error)).await,
+            begun => begun,
+        };
+        let _it_may_not_be_there = fs::remove_file(&marker);
+        begun
+    }
+
+    /// Begins when every page has been checked. `found` is what was wrong before, if that is known.
+    async fn checked(&self, found: Option<StartError>) -> Result<Begun, StartError> {
+        let (path, options) = (self.journal(), StoreOptions { verify: true, ..self.options() });
+        let checked = tokio::task::spawn_blocking(move || Store::open(&path, options).map(drop)).await;
+        match checked.map_err(|error| part_error("journal", error.to_string()))? {
+            // what was wrong is repaired, or lay elsewhere
+            Ok(()) => self.attempt(None).await,
+            Err(damage) if damage.is_corrupt() => self.attempt(Some(damage)).await,
+            Err(error) => Err(found.unwrap_or(error.into())),
+        }
+    }
+
+    async fn attempt(&self, damage: Option<OpenError>) -> Result<Begun, StartError> {
+        let opened = self.open(damage)?;
+        let (path, options) = (self.journal(), self.options());
+        let open: OpenStore = Box::new(move |verify| Store::open(&path, StoreOptions { verify, ..options }));
+        let limits = self.config.load().journal.clone();
+        let Opened { store, silenced, reached, quarantined, doubt } = opened;
+        let journal =
+            journal::start(store, silenced, reached, open, limits, self.failures.clone(), self.tripwire.clone());
+        let journal = journal.map_err(|error| part_error(journal::NAME, error.to_string()))?;
+        let read = self.read(&journal, quarantined, doubt).await;
+        if read.is_err() {
+            // the file is free again
+            journal.stop().await;
+        }
+        read
+    }
+
+    async fn read(
+        &self,
+        journal: &JournalHandle,
+        quarantined: Option<String>,
+        doubt: Option<String>,
+    ) -> Result<Begun, StartError> {
+        if let Some(clock) = self.event_clock {
+            latest(journal).await.into_iter().for_each(|at| clock.knows(at));
+        }
+        // both read all of the journal, and wait for nothing else
+        let (made, pipeline) =
+            tokio::join!(make_feed(journal, self.config, self.monitor.clone()), make_pipeline(journal, self.config));
+        let (feed, past, seen) = made.map_err(|error| part_error("feed", error))?;
+        let trials = past.trials.clone();
+        let (pipeline, stale) = pipeline.map_err(|error| part_error("scorer", error))?;
+        let guardian_shared = guardian::Shared {
+            config: Arc::clone(self.config),
+            serving: Arc::clone(self.serving),
+            journal: journal.clone(),
+            clock: Arc::clone(self.clock),
+            feed: feed.clone(),
+            kill_file: Some(self.state.join(KILL_FILE)),
+            trainer: Rc::default(),
+            unsaved: Rc::new(RefCell::new(Vec::new())),
+            attempts: Rc::default(),
+            repeats: Rc::default(),
+            under_way: Rc::default(),
+            turn: Arc::default(),
+        };
+        if let Some(message) = quarantined {
+            guardian::alert(&guardian_shared, Level::Critical, "journal_quarantined", message);
+        }
+        if let Some(reason) = doubt {
+            guardian::lock_at_start(&guardian_shared, &past, reason);
+        }
+        let guardian = Guardian::at_start(guardian_shared.clone(), past).await;
+        let guardian = guardian.map_err(|error| part_error("guardian", error))?;
+        Ok(Begun { journal: journal.clone(), feed, guardian, guardian_shared, trials, seen, pipeline, stale })
+    }
+
+    /// Opens the journal, puts it aside if it is damaged, and compares it with the file of silencing events and the clock.
+    fn open(&self, damage: Option<OpenError>) -> Result<Opened, StartError> {
+        let (path, options) = (self.journal(), self.options());
+        let opened = damage.map_or_else(|| Store::open(&path, options), Err);
+        let (mut store, mut quarantined) = match opened {
+            Ok(store) => (store, None),
+            Err(error) if error.is_corrupt() => put_aside(&path, options, &error)?,
+            Err(error) => return Err(error.into()),
+        };
+        loop {
+            let mut silenced = SilenceFile::open(&self.state.join(SILENCE_FILE))?;
+            let reached = Reached::open(&self.state.join(REACHED_FILE));
+            let found = match (self.look(&store, &mut silenced, &reached), write_mark(&mut store)) {
+                (Ok(found), Ok(())) => found,
+                (Err(failure), _) | (_, Err(failure))
+                    if failure.kind == FailureKind::Corrupt && quarantined.is_none() =>
+                {
+                    drop(store);
+                    let damage = OpenError::Corrupt { path: path.clone(), what: failure.message };
+                    (store, quarantined) = put_aside(&path, options, &damage)?;
+                    continue;
+                }
+                (Err(failure), _) => return Err(OpenError::Storage { path, failure }.into()),
+                // a disk that is full now is opened again, as it would be later
+                (Ok(found), Err(_)) => {
+                    drop(store);
+                    store = Store::open(&path, options)?;
+                    found
+                }
+            };
+            let begun_anew = quarantined.is_some().then(|| "the journal was damaged and a new one begun".to_owned());
+            // of a new one that goes without saying
+            let behind = found.behind.filter(|_| begun_anew.is_none());
+            let doubts: Vec<String> =
+                [begun_anew, silenced.disagreement(), behind, found.clock].into_iter().flatten().collect();
+            let doubt = (!doubts.is_empty()).then(|| doubts.join("; "));
+            return Ok(Opened { store, silenced, reached, quarantined, doubt });
+        }
+    }
+
+    /// Compares the journal with what stands beside it, and with the clock.
+    fn look(&self, store: &Store, silenced: &mut SilenceFile, reached: &Reached) -> Result<Found, StorageFailure> {
+        let Some(reader) = readable(store.reader())? else { return Ok(Found::default()) };
+        let (last, reached) = (readable(reader.last_seq())?.unwrap_or(0), reached.number());
+        let behind = (reached > last).then(|| {
+            format!("the journal ends before what was acknowledged, at number {last} of {reached}: send the latest outcomes again")
+        });
+        // a mark that cannot be read was there
+        let is_begun = readable(reader.checkpoint(BEGUN))?.is_none_or(|mark| mark.is_some());
+        readable(silenced.compare(&reader))?;
+        if silenced.is_new() && is_begun {
+            silenced.was_gone(self.clock.now());
+        }
+        let latest = readable(reader.events(0))?.and_then(|mut events| events.next_back());
+        let latest = latest.map_or(Ok(None), readable)?.filter(|_| self.event_clock.is_none());
+        let tolerance = self.config.load().monitoring.clock_tolerance.as_secs_f64();
+        let fault = latest.and_then(|stored| check_start(stored.event.at, self.clock.now(), tolerance));
+        Ok(Found { behind, clock: fault.map(|fault| fault.to_string()) })
+    }
+
+    fn journal(&self) -> PathBuf {
+        self.state.join(JOURNAL_FILE)
+    }
+
+    fn options(&self) -> StoreOptions {
+        StoreOptions { cache_bytes: self.config.load().journal.cache_bytes, verify: false }
+    }
+}
+
+/// Puts a damaged journal aside; the new one serves nothing but the baseline.
+fn put_aside(path: &Path, options: StoreOptions, damage: &OpenError) -> Result<(Store, Option<String>), StartError> {
+    let aside = quarantine(path)?;
+    let message = format!(
+        "{damage}; it was put aside as {} and a new one begun without models or history; restore a backup",
+        aside.display()
+    );
+    tracing::error!("{message}");
+    Ok((Store::open(path, options)?, Some(message)))
+}
+
+/// Writes something, so that a journal that can be read and not written is found out before anybody relies on it.
+fn write_mark(store: &mut Store) -> Result<(), StorageFailure> {
+    let mark = Write::Checkpoint { name: BEGUN.to_owned(), bytes: vec![1] };
+    match store.apply(&[mark]) {
+        Err(StoreError::Storage(failure)) => Err(failure),
+        Err(StoreError::BadRecord(_)) | Ok(_) => Ok(()),
+    }
+}
+
+/// What a reader found; `None` of a record that is damaged, which concerns that record only.
+fn readable<T>(read: Result<T, StoreError>) -> Result<Option<T>, StorageFailure> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(StoreError::BadRecord(_)) => Ok(None),
+        Err(StoreError::Storage(failure)) => Err(failure),
+    }
+}
+
+/// Makes the state folder, for its owner alone. One that others may write to is refused with the journal.
+pub(super) fn make_folder(path: &Path) -> Result<(), StartError> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| StartError::State { path: path.to_owned(), source })
+}
+
+/// What the journal knows of the trades under way, and of all that happened, for the guardian and the router; and the number
+/// of its last record.
+async fn make_feed(
+    journal: &JournalHandle,
+    config: &ArcSwap<Config>,
+    monitor: MonitorHandle,
+) -> Result<(Feed, guardian::Known, u64), String> {
+    let (reader, config) = (journal.read().await.map_err(|error| error.to_string())?, config.load_full());
+    let seen = reader.last_seq().map_err(|error| error.to_string())?;
+    let past = tokio::task::spawn_blocking(move || history::past(&reader, &config));
+    let (Past { desk, trials, emergency }, trips) = past.await.map_err(|error| error.to_string())??;
+    Ok((Feed::new(desk, monitor), guardian::Known { trials, emergency, trips }, seen))
+}
+
+/// The latest time on the market that the journal knows.
+async fn latest(journal: &JournalHandle) -> Option<Timestamp> {
+    let reader = journal.read().await.ok()?;
+    tokio::task::spawn_blocking(move || history::latest(&reader)).await.ok()?
+}
+
+/// A pipeline that knows what the signals that were answered knew, and the feeds that were lost.
+pub(super) async fn make_pipeline(
+    journal: &JournalHandle,
+    config: &ArcSwap<Config>,
+) -> Result<(Pipeline, StaleWatch), String> {
+    let config = config.load_full();
+    let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features);
+    let mut pipeline = pipeline.map_err(|error| error.to_string())?;
+    let reader = journal.read().await.map_err(|error| error.to_string())?;
+    let warmed = tokio::task::spawn_blocking(move || {
+        history::remember(&reader, &mut pipeline)?;
+        Ok((pipeline, history::stale(&reader)?))
+    });
+    warmed.await.map_err(|error| error.to_string())?
+}

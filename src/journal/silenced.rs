@@ -1,0 +1,403 @@
+//! The file of silencing events, beside the journal: what took a model's word away is also written here, on disk before
+//! the journal commits it.
+//!
+//! A journal that was restored from an older copy, or that lost its last commits to a flipped bit, is a good journal that
+//! does not know of a rollback. This file does, and a start compares the two. It only ever adds silence: an event that
+//! stands here and not in the journal locks serving until a person has looked.
+//!
+//! It is text, a line for each event, oldest first: `<number> <digest> <time> <words> crc=<CRC-32 of what stands before>`.
+//! The first line is `checkpoint <number> crc=<CRC-32>`: events up to that number were in a journal, or a resume cleared
+//! them, and may have been left out since. A last line that was cut off was never acknowledged and counts for nothing; any
+//! other line that cannot be read is damage.
+#![deny(clippy::indexing_slicing)]
+
+use std::{
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use blake2::{Blake2b256, Digest as _};
+
+use super::{
+    error::{OpenError, StoreError},
+    file,
+    reader::Reader,
+    record::Write,
+};
+use crate::domain::{Event, EventKind, Timestamp, lifecycle::State};
+
+/// Events that stay when the file is written anew. A journal that is older than an event lacks the latest ones, so these
+/// suffice to find that out.
+const KEEP: usize = 256;
+/// Lines from which on it is written anew, with [`KEEP`] of them.
+const MOST: usize = 2 * KEEP;
+/// More than a whole file ever has, in bytes.
+const MOST_BYTES: u64 = 4 << 20;
+/// Longest text of an event, in characters.
+const MOST_CHARACTERS: usize = 300;
+/// Events that a disagreement names.
+const NAMED: usize = 5;
+/// Bytes of a digest.
+const DIGEST: usize = 16;
+
+/// The file, and what stands in it.
+#[derive(Debug)]
+pub struct SilenceFile {
+    path: PathBuf,
+    lines: Vec<Line>,
+    /// Number of the latest event, and of the latest that was left out.
+    last: u64,
+    checkpoint: u64,
+    /// `None` when what is on disk is not what stands in `lines`: then it is written anew before anything else.
+    file: Option<File>,
+    /// Whether there was none.
+    is_new: bool,
+}
+
+#[derive(Debug)]
+struct Line {
+    /// As it stands in the file, without its end.
+    text: String,
+    /// `None` of a damaged line.
+    event: Option<(u64, [u8; DIGEST])>,
+    standing: Standing,
+}
+
+/// How an event stands to the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It was recorded here and is about to be there.
+    Pending,
+    /// It is there.
+    Committed,
+    /// The journal that the daemon was started with lacks it, or the line cannot be read.
+    Missing,
+}
+
+impl SilenceFile {
+    /// Reads the file at `path`. When there is none it is made with the first event that is recorded.
+    ///
+    /// # Errors
+    /// [`OpenError::Refused`] when somebody else can have put it there, [`OpenError::Storage`] when it cannot be read.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let none = Self { path: path.to_owned(), lines: Vec::new(), last: 0, checkpoint: 0, file: None, is_new: false };
+        match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self { is_new: true, ..none }),
+            Err(error) => return Err(OpenError::io(path, READING, &error)),
+            Ok(_) => {}
+        }
+        let mut text = Vec::new();
+        match file::open_own(path) {
+            Ok(file) => {
+                let read = file.take(MOST_BYTES).read_to_end(&mut text);
+                read.map_err(|error| OpenError::io(path, READING, &error))?;
+            }
+            Err(error) if error.is_corrupt() => {}
+            Err(error) => return Err(error),
+        }
+        let mut this = none;
+        this.parse(&text);
+        // the end may be torn, and is not to be written behind
+        this.file = append(path).ok().filter(|_| text.ends_with(b"\n"));
+        Ok(this)
+    }
+
+    /// Whether there was no file when it was opened.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Says that the file is gone although there was one: a line that no journal knows.
+    pub fn was_gone(&mut self, at: Timestamp) {
+        let words = "this file was gone when the daemon started, and what it held is not known";
+        self.push(digest_of(at, words), at, words, Standing::Missing);
+    }
+
+    /// Compares with the events of a journal, latest first, and no further back than it takes. What the file does not know
+    /// of the journal's latest it learns when it is new or does not agree.
+    ///
+    /// # Errors
+    /// [`StoreError::Storage`].
+    pub fn compare(&mut self, reader: &Reader) -> Result<(), StoreError> {
+        let mut missing = self.lines.iter().filter(|line| line.event.is_some()).count();
+        let (mut known, mut unknown) = (0, Vec::new());
+        for stored in reader.events(0)?.rev() {
+            if missing == 0 && (!self.is_new || known >= KEEP) {
+                break;
+            }
+            let event = match stored {
+                Ok(stored) => stored.event,
+                // who folds the events locks over it
+                Err(StoreError::BadRecord(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            let Some(words) = words(&event) else { continue };
+            known += 1;
+            let digest = digest(&event);
+            let mut is_here = false;
+            for line in self.lines.iter_mut().filter(|line| line.is(&digest)) {
+                missing -= usize::from(line.standing != Standing::Committed);
+                (line.standing, is_here) = (Standing::Committed, true);
+            }
+            if !is_here && unknown.len() < KEEP {
+                unknown.push((digest, event.at, words));
+            }
+        }
+        for line in self.lines.iter_mut().filter(|line| line.standing == Standing::Pending) {
+            line.standing = Standing::Missing;
+        }
+        if !unknown.is_empty() {
+            self.file = None;
+        }
+        for (digest, at, words) in unknown.into_iter().rev() {
+            self.push(digest, at, &words, Standing::Committed);
+        }
+        Ok(())
+    }
+
+    /// How the file and the journal do not agree, in words; `None` when they do.
+    pub fn disagreement(&self) -> Option<String> {
+        let missing = || self.lines.iter().filter(|line| line.standing == Standing::Missing);
+        let lacks = missing().filter(|line| line.event.is_some()).count();
+        let damaged = missing().count() - lacks;
+        let mut said = Vec::new();
+        if lacks > 0 {
+            let named: Vec<String> = missing().filter_map(Line::named).collect();
+            let latest = named.get(named.len().saturating_sub(NAMED)..).unwrap_or_default().join(", ");
+            let more = if lacks > NAMED { format!("{} and ", lacks - NAMED) } else { String::new() };
+            said.push(format!("the journal lacks what silenced models: {more}{latest}"));
+        }
+        if damaged > 0 {
+            said.push(format!("the file of silencing events is damaged: lines that cannot be read: {damaged}"));
+        }
+        (!said.is_empty()).then(|| format!("{} (see {})", said.join("; "), self.path.display()))
+    }
+
+    /// Puts the silencing events among `writes` on disk, each once. What a failure left half written is written anew first.
+    ///
+    /// # Errors
+    /// What the system said; the next call tries again.
+    pub fn record(&mut self, writes: &[Write]) -> io::Result<()> {
+        let whole = self.lines.len();
+        for write in writes {
+            if let Write::Event(event) = write
+                && let Some(words) = words(event)
+            {
+                let digest = digest(event);
+                if !self.lines.iter().any(|line| line.is(&digest)) {
+                    self.push(digest, event.at, &words, Standing::Pending);
+                }
+            }
+        }
+        if self.file.is_some() && self.lines.len() == whole {
+            return Ok(());
+        }
+        // what follows may fail half-way: until it is done the file is not what it should be
+        let Some(mut file) = self.file.take().filter(|file| is_at(&self.path, file)) else { return self.write_anew() };
+        let new: String = self.lines.iter().skip(whole).map(|line| format!("{}\n", line.text)).collect();
+        file.write_all(new.as_bytes())?;
+        file.sync_data()?;
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// Takes in that the journal has `writes`. A resume clears what the file and the journal did not agree on; a file that
+    /// has grown is written anew with its latest events.
+    ///
+    /// # Errors
+    /// What the system said; the file is whole and says too much until the next call of [`SilenceFile::record`].
+    pub fn committed(&mut self, writes: &[Write]) -> io::Result<()> {
+        let mut anew = false;
+        for write in writes {
+            let Write::Event(event) = write else { continue };
+            if matches!(event.kind, EventKind::Resumed { .. }) {
+                anew |= self.drop_lines(|_, line| line.standing == Standing::Missing);
+            } else if words(event).is_some() {
+                let digest = digest(event);
+                let mine = self.lines.iter_mut().filter(|line| line.is(&digest));
+                mine.for_each(|line| line.standing = Standing::Committed);
+            }
+        }
+        if self.lines.len() >= MOST {
+            let old = self.lines.len() - KEEP;
+            anew |= self.drop_lines(|place, line| place < old && line.standing == Standing::Committed);
+        }
+        if anew { self.write_anew() } else { Ok(()) }
+    }
+
+    fn drop_lines(&mut self, dropped: impl Fn(usize, &Line) -> bool) -> bool {
+        let (before, mut place) = (self.lines.len(), 0);
+        let mut highest = self.checkpoint;
+        self.lines.retain(|line| {
+            let is_dropped = dropped(place, line);
+            place += 1;
+            if is_dropped {
+                highest = highest.max(line.event.map_or(0, |(number, _)| number));
+            }
+            !is_dropped
+        });
+        self.checkpoint = highest;
+        self.lines.len() < before
+    }
+
+    fn push(&mut self, digest: [u8; DIGEST], at: Timestamp, words: &str, standing: Standing) {
+        self.last += 1;
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = sealed(&format!("{} {hex} {at} {}", self.last, one_line(words)));
+        self.lines.push(Line { text, event: Some((self.last, digest)), standing });
+    }
+
+    /// Beside the old file, which is replaced when the new one is whole and on disk.
+    fn write_anew(&mut self) -> io::Result<()> {
+        self.file = None;
+        let mut name = self.path.clone().into_os_string();
+        name.push(".new");
+        let draft = PathBuf::from(name);
+        match fs::remove_file(&draft) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        let mut text = sealed(&format!("checkpoint {}", self.checkpoint)) + "\n";
+        self.lines.iter().for_each(|line| text.extend([&*line.text, "\n"]));
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&draft, &self.path)?;
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder)?.sync_all()?;
+        self.file = Some(append(&self.path)?);
+        Ok(())
+    }
+
+    fn parse(&mut self, text: &[u8]) {
+        let is_whole = text.ends_with(b"\n");
+        let mut lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
+        // behind the last line break stands nothing, or what was cut off
+        let rest = lines.pop().unwrap_or_default();
+        if !is_whole && Line::read(rest).is_some_and(|line| line.event.is_some()) {
+            lines.push(rest);
+        }
+        let first = lines.first().copied().unwrap_or_default();
+        if let Some(number) = checkpoint(first) {
+            self.checkpoint = number;
+            lines.remove(0);
+        } else if lines.is_empty() || Line::read(first).is_some() {
+            // a line that should be there and is not
+            lines.insert(0, b"");
+        }
+        for line in lines {
+            let damaged = || Line::damaged(&String::from_utf8_lossy(line));
+            self.lines.push(Line::read(line).unwrap_or_else(damaged));
+        }
+        let numbers = self.lines.iter().filter_map(|line| line.event.map(|(number, _)| number));
+        self.last = numbers.max().unwrap_or(0).max(self.checkpoint);
+    }
+}
+
+impl Line {
+    fn read(line: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(line).ok()?;
+        let mut parts = unsealed(text)?.splitn(4, ' ');
+        let (number, hex) = (parts.next()?.parse().ok()?, parts.next()?);
+        let _time: Timestamp = parts.next()?.parse().ok()?;
+        let mut digest = [0; DIGEST];
+        for (place, byte) in digest.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(hex.get(2 * place..2 * place + 2)?, 16).ok()?;
+        }
+        Some(Self { text: text.to_owned(), event: Some((number, digest)), standing: Standing::Pending })
+    }
+
+    fn is(&self, digest: &[u8; DIGEST]) -> bool {
+        self.event.is_some_and(|(_, own)| own == *digest)
+    }
+
+    fn damaged(text: &str) -> Self {
+        Self { text: one_line(text), event: None, standing: Standing::Missing }
+    }
+
+    /// `7 (2026-11-28T09:00:00Z ES/1 left production: ...)`.
+    fn named(&self) -> Option<String> {
+        let (number, _) = self.event?;
+        let words = unsealed(&self.text)?.splitn(3, ' ').nth(2)?.to_owned();
+        Some(format!("{number} ({words})"))
+    }
+}
+
+const READING: &str = "reading the silencing events";
+
+/// What an event takes away, in words; `None` of one that silences nobody.
+fn words(event: &Event) -> Option<String> {
+    match &event.kind {
+        EventKind::Locked { reason, .. } => Some(format!("locked: {reason}")),
+        EventKind::Latched { trip } => Some(trip.to_string()),
+        EventKind::Moved { version, step, reason, .. } => match step.edge() {
+            (from, to @ (State::RolledBack | State::Archived)) => {
+                Some(format!("{version} left {from}, {to}: {reason}"))
+            }
+            _ => None,
+        },
+        EventKind::Shared { version, share, reason, .. } if *share < 1.0 => {
+            Some(format!("{version} speaks to {:.0} % of its share: {reason}", 100.0 * share))
+        }
+        _ => None,
+    }
+}
+
+/// What tells an event from every other, by what never changes in how events are stored.
+fn digest(event: &Event) -> [u8; DIGEST] {
+    let name = match &event.kind {
+        EventKind::Locked { reason, .. } => format!("locked {reason}"),
+        EventKind::Latched { trip } => {
+            let version = trip.version.as_ref().map(ToString::to_string).unwrap_or_default();
+            format!("latched {version} {} {}", trip.breach.rule.name(), trip.day)
+        }
+        EventKind::Moved { version, step, .. } => {
+            let (from, to) = step.edge();
+            format!("moved {version} {from} {to}")
+        }
+        EventKind::Shared { version, share, .. } => format!("shared {version} {share}"),
+        _ => String::new(),
+    };
+    digest_of(event.at, &name)
+}
+
+fn digest_of(at: Timestamp, name: &str) -> [u8; DIGEST] {
+    let whole = Blake2b256::digest(format!("{}\n{name}", at.as_nanosecond()));
+    let mut digest = [0; DIGEST];
+    digest.iter_mut().zip(whole).for_each(|(byte, of_whole)| *byte = of_whole);
+    digest
+}
+
+fn sealed(text: &str) -> String {
+    let mut crc = flate2::Crc::new();
+    crc.update(text.as_bytes());
+    format!("{text} crc={:08x}", crc.sum())
+}
+
+fn unsealed(line: &str) -> Option<&str> {
+    let (text, _) = line.rsplit_once(" crc=")?;
+    (sealed(text) == line).then_some(text)
+}
+
+fn checkpoint(line: &[u8]) -> Option<u64> {
+    unsealed(std::str::from_utf8(line).ok()?)?.strip_prefix("checkpoint ")?.parse().ok()
+}
+
+/// Without anything that ends a line or that a terminal obeys.
+fn one_line(text: &str) -> String {
+    let harmless = |character: char| if character.is_control() { ' ' } else { character };
+    text.chars().take(MOST_CHARACTERS).map(harmless).collect()
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK;
+    fs::OpenOptions::new().append(true).custom_flags(flags.bits()).open(path)
+}
+
+/// Whether the file still stands at `path`.
+fn is_at(path: &Path, file: &File) -> bool {
+    let found = fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    found.is_some() && found == file.metadata().ok().map(|held| (held.dev(), held.ino()))
+}
