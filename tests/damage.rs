@@ -2,7 +2,7 @@
 //! swapped, and by an end that is cut off. The real program must start on each, let no model speak that was rolled back, take
 //! outcomes, and name what is lost. Over some damage the database ends the process; then its next start counts.
 //!
-//! `VIGIE_LONG=1` damages 10,000 files instead of 40, `VIGIE_DAMAGES` as many as it says.
+//! `VIGIE_LONG=1` damages 10,000 files instead of 64 and says after each thousand how many were wrong.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
 
 mod common;
@@ -20,6 +20,7 @@ use std::{
 };
 
 use common::{
+    long,
     place::{CONFIG, Place},
     process::Process,
     wait::until,
@@ -40,6 +41,9 @@ const HEADER: usize = 320;
 /// Kinds of whole journals, and bits of the byte in which redb keeps which of its two commits is in force.
 const WHOLES: usize = 4;
 const STATES: usize = WHOLES * 8;
+/// Where redb's two commit slots say their format, in bytes; with a bit flipped it is that of an older redb.
+const FORMATS_AT: [usize; 2] = [64, 192];
+const FORMATS: usize = WHOLES * FORMATS_AT.len();
 const CALM: &str = "[guardian]\nliteral = true\nmin_accuracy = 0\nmax_loss_streak = 99\ndaily_loss_factor = 100\n";
 
 /// A state folder before it is damaged.
@@ -107,6 +111,12 @@ fn whole(name: &'static str, killed: bool, after: usize) -> Whole {
 /// Damages a journal, and says how.
 fn damage(n: usize, rng: &mut Pcg64, whole: &Whole) -> (Vec<u8>, String) {
     let mut journal = whole.journal.clone();
+    if n < FORMATS {
+        let place = FORMATS_AT[n / WHOLES];
+        journal[place] ^= 1;
+        return (journal, format!("the format of a commit slot flipped, byte {place}"));
+    }
+    let n = n - FORMATS;
     if n < STATES {
         journal[9] ^= 1 << (n / WHOLES);
         return (journal, format!("bit {} of redb's state flipped", n / WHOLES));
@@ -242,11 +252,6 @@ fn start(whole: &Whole, journal: &[u8]) -> Result<&'static str, String> {
     Err(format!("lost without a word: {lost:?}; lock {lock:?}, alerts {alerts:?}, unreadable {named:?}"))
 }
 
-fn damages() -> usize {
-    let asked = std::env::var("VIGIE_DAMAGES").ok().and_then(|number| number.parse().ok());
-    asked.unwrap_or(if std::env::var_os("VIGIE_LONG").is_some() { 10_000 } else { 40 })
-}
-
 #[test]
 fn every_damaged_journal_lets_the_daemon_start_and_no_model_come_back_and_each_loss_is_named() {
     let wholes: [Whole; WHOLES] = [
@@ -255,12 +260,15 @@ fn every_damaged_journal_lets_the_daemon_start_and_no_model_come_back_and_each_l
         whole("stopped later", false, 8),
         whole("killed later", true, 8),
     ];
-    let (damages, next, watch) = (damages(), AtomicUsize::new(0), Stopwatch::start());
+    let (damages, next, watch) = (long::cases(64, 10_000), AtomicUsize::new(0), Stopwatch::start());
     let (ends, wrong) = (Mutex::new(BTreeMap::<String, usize>::new()), Mutex::new(Vec::<String>::new()));
     let work = || loop {
         let n = next.fetch_add(1, Ordering::Relaxed);
         if n >= damages {
             return;
+        }
+        if n % 1000 == 999 {
+            println!("{n} damaged files, {} of them wrong", wrong.lock().unwrap().len());
         }
         let mut rng = Pcg64::seed_from_u64(n as u64);
         let whole = &wholes[n % wholes.len()];
