@@ -1,18 +1,22 @@
 //! The rules tried on trades whose truth is known: what is reported is what can be worked out by hand.
 #![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly as well")]
 
+use std::sync::LazyLock;
+
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use vigie::{
     config::Config,
-    domain::{Timestamp, TradingDay},
+    domain::{Timestamp, TradingCalendar, TradingDay},
     models::Facts,
     rules::drill::{Damage, DrillOptions, DrillReport, Past, PastTrade, RuleReport, drill},
 };
 
 fn day(number: i64) -> TradingDay {
     let at: Timestamp = "2025-01-06T15:00:00Z".parse().unwrap();
-    Config::builtin().unwrap().calendar.day_of(at + jiff::SignedDuration::from_hours(24 * number))
+    // read once: a test asks for thousands of days
+    static CALENDAR: LazyLock<TradingCalendar> = LazyLock::new(|| Config::builtin().unwrap().calendar.clone());
+    CALENDAR.day_of(at + jiff::SignedDuration::from_hours(24 * number))
 }
 
 fn options() -> DrillOptions {

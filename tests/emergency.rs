@@ -2,7 +2,10 @@
 //! quick state is what a slow recomputation from all trades gives.
 #![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly as well")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use jiff::{civil, tz::TimeZone};
 use proptest::{prelude::*, test_runner::RngSeed};
@@ -21,8 +24,10 @@ use vigie::{
     sim::process::{Fate, Process, QUARTER, Scored, Stream, YEAR},
 };
 
-fn calendar() -> TradingCalendar {
-    TradingCalendar::new(TimeZone::get("America/Chicago").unwrap(), civil::time(17, 0, 0, 0))
+fn calendar() -> &'static TradingCalendar {
+    static CALENDAR: LazyLock<TradingCalendar> =
+        LazyLock::new(|| TradingCalendar::new(TimeZone::get("America/Chicago").unwrap(), civil::time(17, 0, 0, 0)));
+    &CALENDAR
 }
 
 fn id(text: &str) -> VersionId {
@@ -32,7 +37,7 @@ fn id(text: &str) -> VersionId {
 /// A trade of ES/1 with a score above one half, closed `minute` minutes after a Monday's 15:00 UTC.
 fn trade(name: &str, minute: i64, pnl: f64) -> ClosedTrade {
     let at = Timestamp::from_second(1_420_470_000 + 60 * minute).unwrap();
-    let (at, day) = ClosedTrade::closed_at(at, at, &calendar());
+    let (at, day) = ClosedTrade::closed_at(at, at, calendar());
     ClosedTrade {
         trade_id: TradeId::new(name).unwrap(),
         at,
@@ -109,7 +114,7 @@ fn an_accuracy_under_one_half_trips_from_the_fiftieth_trade_on() {
 fn the_loss_of_the_day_is_that_of_the_whole_account_and_of_a_day_in_chicago() {
     let of = |name: &str, at: &str, pnl: f64, limit: Option<f64>| {
         let at: Timestamp = at.parse().unwrap();
-        let (at, day) = ClosedTrade::closed_at(at, at, &calendar());
+        let (at, day) = ClosedTrade::closed_at(at, at, calendar());
         ClosedTrade { at, day, ml: None, daily_loss_limit: limit, ..trade(name, 0, pnl) }
     };
     // the same hour is before the turn of the day in winter and after it in summer
@@ -206,7 +211,7 @@ fn what_is_out_of_service_trips_nothing_and_starts_afresh_when_it_comes_back() {
 #[test]
 fn a_clock_that_is_ahead_does_not_put_a_trade_before_all_others() {
     let [exit, received] = ["2099-01-01T00:00:00Z", "2015-03-06T20:00:00Z"].map(|at| at.parse::<Timestamp>().unwrap());
-    let (at, day) = ClosedTrade::closed_at(exit, received, &calendar());
+    let (at, day) = ClosedTrade::closed_at(exit, received, calendar());
     assert_eq!((at, day.to_string()), (received, "2015-03-06".to_owned()));
 }
 

@@ -10,6 +10,7 @@ use common::{
     market::{Market, TRADES_A_DAY, config, settle, trade},
     place::Place,
     process::succeed,
+    wait::until,
     wire::{RESUME, Wire},
 };
 use serde_json::{Value, json};
@@ -71,7 +72,8 @@ fn tune(place: &Place, in_force: &str, other: &str) -> Value {
 /// Waits until the router and the monitor have nothing to do, and what they found has been done. The monitor first, as in a
 /// replay: it answers `drift` when it has heard everything, and what it found is with the guardian then.
 fn done(wire: &mut Wire) {
-    wire.ask_ok(r#"{"type":"drift"}"#);
+    let hears = |wire: &mut Wire| (wire.ask(r#"{"type":"drift"}"#)["ok"] == true).then_some(());
+    until("a monitor that has heard everything", || hears(wire));
     settle(wire);
     wire.status();
     settle(wire);
