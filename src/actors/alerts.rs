@@ -4,7 +4,10 @@
 //! one, and one answer reads at a time: a crowd that asks over a long journal costs one pass over it.
 #![deny(clippy::indexing_slicing)]
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -44,7 +47,8 @@ struct Index {
     /// At most [`MOST_ALERTS`] of each level, oldest first.
     info: VecDeque<Alert>,
     warning: VecDeque<Alert>,
-    critical: VecDeque<Alert>,
+    /// By code: when there are too many, the code that has most gives one up.
+    critical: BTreeMap<Box<str>, VecDeque<Alert>>,
     unreadable: u64,
 }
 
@@ -117,7 +121,7 @@ impl Index {
         let of_level = match alert.level {
             Level::Info => &mut self.info,
             Level::Warning => &mut self.warning,
-            Level::Critical => &mut self.critical,
+            Level::Critical => return self.take_critical(alert),
         };
         if of_level.len() == MOST_ALERTS {
             of_level.pop_front();
@@ -125,15 +129,34 @@ impl Index {
         of_level.push_back(alert);
     }
 
-    /// The latest alerts that are wanted, newest last. When no level is asked for, half of the places belong to the latest
-    /// critical ones: no crowd of lesser alerts pushes them out.
+    fn take_critical(&mut self, alert: Alert) {
+        if self.critical.values().map(VecDeque::len).sum::<usize>() >= MOST_ALERTS
+            && let Some((code, most)) = self.critical.iter_mut().max_by_key(|(_, of_code)| of_code.len())
+        {
+            most.pop_front();
+            let code = code.clone();
+            self.critical.retain(|other, of_code| *other != code || !of_code.is_empty());
+        }
+        self.critical.entry(alert.code.clone()).or_default().push_back(alert);
+    }
+
+    /// The critical alerts that `fits` lets pass, the latest of each code first, then the second of each, and so on.
+    fn urgent<'a>(&'a self, fits: impl Fn(&&'a Alert) -> bool) -> Vec<&'a Alert> {
+        let turns = self.critical.values().flat_map(|of_code| of_code.iter().rev().filter(&fits).enumerate());
+        let mut all: Vec<(usize, &Alert)> = turns.collect();
+        all.sort_unstable_by_key(|(turn, alert)| (*turn, std::cmp::Reverse(alert.seq)));
+        all.into_iter().map(|(_, alert)| alert).collect()
+    }
+
+    /// The latest alerts that are wanted, newest last. When no level is asked for, half of the places belong to critical
+    /// ones, to the latest of each code first: no crowd of lesser alerts pushes them out, and no crowd of one code the others.
     fn pick(&self, wanted: &Alerts) -> Vec<&Alert> {
         let fits = |alert: &&Alert| {
             wanted.level.is_none_or(|least| alert.level >= least) && wanted.since.is_none_or(|since| alert.at >= since)
         };
         let kept = if wanted.level.is_none() { wanted.limit / 2 } else { 0 };
-        let mut found: Vec<&Alert> = self.critical.iter().rev().filter(fits).take(kept).collect();
-        let older = self.critical.iter().rev().filter(fits).skip(kept);
+        let mut found = self.urgent(fits);
+        let older = found.split_off(kept.min(found.len()));
         let mut others: Vec<&Alert> = self.info.iter().chain(&self.warning).filter(fits).chain(older).collect();
         others.sort_unstable_by_key(|alert| std::cmp::Reverse(alert.seq));
         others.truncate(wanted.limit.saturating_sub(found.len()));
@@ -218,5 +241,26 @@ mod tests {
         assert_eq!(messages(&index.pick(&warning)), [2003, 2004]);
         let late = Alerts { since: Timestamp::from_second(2004).ok(), ..wanted(6) };
         assert_eq!(messages(&index.pick(&late)), [2004, 2005]);
+    }
+
+    #[test]
+    fn no_crowd_of_one_code_pushes_the_critical_alerts_of_another_out() {
+        let mut index = Index::default();
+        let take = |index: &mut Index, seq: u64, code: &str| {
+            let (at, level) = (Timestamp::from_second(seq as i64).unwrap(), Level::Critical);
+            index.take(Alert { drill: false, seq, at, level, code: code.into(), message: seq.to_string() });
+        };
+        take(&mut index, 1, "emergency");
+        take(&mut index, 2, "locked");
+        take(&mut index, 3, "emergency");
+        (4..=3000).for_each(|seq| take(&mut index, seq, "trade_id_reused"));
+        assert_eq!(messages(&index.pick(&wanted(8))), [2, 3, 2995, 2996, 2997, 2998, 2999, 3000]);
+        assert_eq!(index.critical.values().map(VecDeque::len).sum::<usize>(), MOST_ALERTS);
+        let critical = Alerts { level: Some(Level::Critical), ..wanted(MOST_ALERTS) };
+        assert_eq!(index.pick(&critical).len(), MOST_ALERTS);
+        // an even crowd of codes leaves room for each
+        (0..5000).for_each(|n| take(&mut index, 3001 + n, &format!("code-{}", n % 7)));
+        assert_eq!(index.critical.values().map(VecDeque::len).sum::<usize>(), MOST_ALERTS);
+        assert!(index.critical.len() == 10 && messages(&index.pick(&wanted(40))).starts_with(&[1, 2, 3]));
     }
 }
