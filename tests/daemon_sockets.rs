@@ -19,6 +19,7 @@ use std::{
 use common::{
     daemon::{Daemon, Setup, Trap},
     place::{CONFIG, Place, model},
+    process::Process,
     skip::skipped,
     wait::{until, until_passed},
     wire::{LOCK, Wire, arm_of, baseline, ml, outcome, promote, rollback, score},
@@ -428,4 +429,32 @@ fn a_trader_cannot_take_the_operators_place_nor_change_anything_and_a_stranger_g
     assert!(told[4].contains("\"too_many_connections\""), "{told:?}");
     daemon.stop();
     assert!(!place.events().iter().any(|kind| matches!(kind, EventKind::Locked { .. })));
+}
+
+#[test]
+fn when_file_descriptors_are_used_up_operators_get_in_and_it_is_said_once() {
+    if !nix::unistd::geteuid().is_root() {
+        return skipped("only root can connect as somebody else");
+    }
+    let place = Place::new();
+    fs::set_permissions(place.folder(), fs::Permissions::from_mode(0o755)).unwrap();
+    place.file("config.toml", &format!("{CONFIG}access.trader_users = [\"12345\"]\nserver.max_connections = 1000\n"));
+    let socket = place.folder().join("open.sock");
+    let daemon = Process::start_limited_at(&place, "ulimit -n 48", socket.clone());
+    let told = as_user(12_345, &socket, 60, || {
+        // one is not enough: `vigie events --follow` keeps its own open
+        let mut operators: Vec<Wire> = (0..4).map(|_| daemon.connect()).collect();
+        operators.iter_mut().for_each(|wire| drop(wire.ask_ok(PING)));
+        assert_eq!(operators[3].ask_ok(LOCK)["durable"], true);
+        // no loop without a pause: what is asked meanwhile is answered
+        operators[0].ask_ok(score("T-1"));
+    });
+    let refused = told.iter().filter(|line| line.contains("\"too_many_connections\"")).count();
+    assert!(refused > 20 && told[0].contains("\"forbidden\""), "{refused} of {}: {}", told.len(), told[59]);
+    assert!(told[59].contains("no file descriptor left"), "{}", told[59]);
+    let said = daemon.log().lines().filter(|line| line.contains("a connection could not be accepted")).count();
+    assert_eq!(said, 1, "once, and then once a minute: {}", daemon.log());
+    // there is room again
+    until("a trader that gets in", || as_user(12_345, &socket, 1, || {})[0].contains("\"forbidden\"").then_some(()));
+    daemon.stop();
 }

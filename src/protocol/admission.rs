@@ -36,6 +36,8 @@ const TELL_AGAIN: Duration = Duration::from_secs(60);
 const FAREWELL: Duration = Duration::from_millis(250);
 /// How many may do so at once; one more is closed at once.
 const MOST_FAREWELLS: usize = 16;
+/// File descriptors in reserve. While one of them is given away, only operators get in.
+const SPARES: usize = 8;
 /// Users who were turned away and are remembered, so that each is told of once.
 const MOST_STRANGERS: usize = 64;
 
@@ -47,8 +49,8 @@ pub(super) struct Admission {
     connections: Rc<Connections>,
     strangers: RefCell<BTreeSet<u32>>,
     farewells: Rc<Cell<usize>>,
-    /// A file descriptor in reserve: given up to let an operator in when there is no other.
-    spare: RefCell<Option<OwnedFd>>,
+    /// File descriptors in reserve, given up to let operators in when there are no others.
+    spares: RefCell<Vec<OwnedFd>>,
     exhausted: RefCell<Exhausted>,
 }
 
@@ -74,9 +76,11 @@ impl Admission {
         limits: Rc<Limits>,
         connections: Rc<Connections>,
     ) -> Self {
-        let spare = RefCell::new(listener.as_fd().try_clone_to_owned().ok());
         let (strangers, farewells, exhausted) = (RefCell::default(), Rc::default(), RefCell::default());
-        Self { listener, access, limits, connections, strangers, farewells, spare, exhausted }
+        let spares = RefCell::default();
+        let admission = Self { listener, access, limits, connections, strangers, farewells, spares, exhausted };
+        admission.has_reserve();
+        admission
     }
 
     /// Takes who comes from now on from another listener.
@@ -87,18 +91,19 @@ impl Admission {
     /// The next connection that gets in. Those that do not are turned away meanwhile.
     pub(super) async fn next(&self) -> (UnixStream, Peer) {
         loop {
-            let (accepted, in_reserve) = match self.listener.accept().await {
+            let (accepted, failed) = match self.listener.accept().await {
                 Ok((stream, _)) => (Some(stream), false),
                 Err(error) => {
                     self.tell(&error);
-                    // the one in reserve shows who is waiting
-                    drop(self.spare.take());
+                    // one in reserve shows who is waiting
+                    drop(self.spares.borrow_mut().pop());
                     let waiting = timeout(ACCEPT_PAUSE, self.listener.accept()).await;
                     (waiting.ok().and_then(Result::ok).map(|(stream, _)| stream), true)
                 }
             };
+            let is_short = !self.has_reserve();
             let admitted = accepted.map(|stream| match self.admit(&stream) {
-                Ok(peer) if in_reserve && peer.role < Role::Operator => {
+                Ok(peer) if is_short && peer.role < Role::Operator => {
                     Err((stream, WireError::new("too_many_connections", "the daemon has no file descriptor left")))
                 }
                 Ok(peer) => Ok((stream, peer)),
@@ -107,25 +112,28 @@ impl Admission {
             let admitted = admitted.and_then(|admitted| match admitted {
                 Ok(admitted) => Some(admitted),
                 Err((stream, error)) => {
-                    self.turn_away(stream, &error, in_reserve);
+                    self.turn_away(stream, &error, is_short);
                     None
                 }
             });
-            self.keep_spare();
+            self.has_reserve();
             if let Some(admitted) = admitted {
                 return admitted;
             }
-            if in_reserve {
+            if failed {
                 sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 
-    fn keep_spare(&self) {
-        let mut spare = self.spare.borrow_mut();
-        if spare.is_none() {
-            *spare = self.listener.as_fd().try_clone_to_owned().ok();
+    /// Whether the reserve is whole, once what can be had was put into it.
+    fn has_reserve(&self) -> bool {
+        let mut spares = self.spares.borrow_mut();
+        while spares.len() < SPARES {
+            let Ok(spare) = self.listener.as_fd().try_clone_to_owned() else { return false };
+            spares.push(spare);
         }
+        true
     }
 
     fn admit(&self, stream: &UnixStream) -> Result<Peer, WireError> {

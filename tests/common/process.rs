@@ -54,10 +54,17 @@ impl Process {
 
     /// As [`Self::start`], under a limit as the shell sets it, such as `ulimit -f 8192`.
     pub fn start_limited(place: &Place, limit: &str) -> Self {
+        Self::start_limited_at(place, limit, place.socket())
+    }
+
+    /// The same, listening at `socket`.
+    pub fn start_limited_at(place: &Place, limit: &str, socket: PathBuf) -> Self {
         let mut command = Command::new("sh");
         command.current_dir(place.folder()).args(["-c", &format!("{limit}; exec \"$0\" \"$@\"")]);
-        command.arg(env!("CARGO_BIN_EXE_vigie")).args(RUN);
-        Self::spawned(place, &mut command).listening()
+        command.arg(env!("CARGO_BIN_EXE_vigie")).args(RUN).arg("--socket").arg(&socket);
+        let mut process = Self::spawned(place, &mut command);
+        process.socket = socket;
+        process.listening()
     }
 
     fn listening(self) -> Self {
@@ -106,6 +113,15 @@ impl Process {
 
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Bounds how large its files may become from now on, or lifts the bound: then a disk that was full has room again.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let bytes = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+        let limited = Command::new("prlimit")
+            .args([&format!("--pid={}", self.child.id()), &format!("--fsize={bytes}:unlimited")])
+            .status();
+        assert!(limited.unwrap().success());
     }
 
     /// As `kill -9` does.
