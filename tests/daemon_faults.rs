@@ -4,6 +4,7 @@
 mod common;
 
 use std::{
+    process::Stdio,
     sync::atomic::{AtomicBool, Ordering},
     thread,
 };
@@ -11,6 +12,7 @@ use std::{
 use common::{
     daemon::{Daemon, Setup, Trap},
     place::{CONFIG, Place, model},
+    process::vigie,
     wait::until,
     wire::{LOCK, RESUME, Wire, arm_of, baseline, ml, outcome, promote, rollback, score, skip},
 };
@@ -262,6 +264,37 @@ fn a_lock_wins_over_a_resume_that_is_under_way_also_after_a_restart() {
     daemon.stop();
     let daemon = Daemon::start(&place);
     assert_eq!(daemon.connect().arm("T-3"), baseline("locked"), "after a restart");
+    daemon.stop();
+}
+
+#[test]
+fn an_order_that_meets_another_is_sent_again_by_the_command() {
+    let place = Place::with_model(State::AbTest);
+    let (daemon, trap) = daemon(&place);
+    let mut first = daemon.connect();
+    first.ask_ok(LOCK);
+    trap.hold_journal();
+    order(&trap, &mut first, RESUME);
+    trap.await_held();
+    let socket = place.socket().display().to_string();
+    let arguments = ["promote", "ES/1", "--to", "production", "--override", "--reason", "a test", "--socket", &socket];
+    let mut command = vigie(&place, &arguments);
+    let before = trap.passed("guardian", "order");
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until("an order that was sent again", || (trap.passed("guardian", "order") >= before + 3).then_some(()));
+    trap.release();
+    first.answer();
+    let output = command.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "ES/1 is production\n");
+    // one that never gets its turn is given up with the daemon's own words
+    trap.panic_over("journal", "apply", usize::MAX);
+    first.ask(LOCK);
+    let refused = vigie(&place, &["resume", "--reason", "a test", "--socket", &socket]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("not on disk yet"), "{said}");
+    trap.heal();
     daemon.stop();
 }
 

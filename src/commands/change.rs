@@ -1,11 +1,21 @@
 //! Commands that change what is served. Each goes through the socket, is carried out by the guardian and is kept in the
 //! journal with the uid and the reason.
 
+use std::{thread::sleep, time::Duration};
+
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Outcome, PATIENCE, SocketArgs, terminal::tell};
-use crate::domain::VersionId;
+use crate::{
+    clock::Stopwatch,
+    domain::VersionId,
+    protocol::client::{Client, ClientError},
+};
+
+/// How long an order is sent again that the daemon cannot take at this moment, and the pause between.
+const INSISTENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What every change has.
 #[derive(Debug, Args)]
@@ -163,8 +173,23 @@ impl Reload {
     }
 }
 
+/// Sends an order, and for a while again when the daemon cannot take it at this moment: another one is being carried out,
+/// as right after a start, or the journal is being opened again.
+///
+/// # Errors
+/// What the daemon refused, or that none answers.
+pub(super) fn send(client: &mut Client, request: &Value) -> Result<Map<String, Value>, ClientError> {
+    let watch = Stopwatch::start();
+    loop {
+        match client.request(request, PATIENCE) {
+            Err(ClientError::Refused(error)) if error.code == "retry" && watch.elapsed() < INSISTENCE => sleep(PAUSE),
+            answered => return answered,
+        }
+    }
+}
+
 fn order(socket: &SocketArgs, request: &Value, as_json: bool) -> Outcome {
-    let answer = socket.client().request(request, PATIENCE)?;
+    let answer = send(&mut socket.client(), request)?;
     if as_json {
         tell(Value::Object(answer))?;
         return Ok(());

@@ -6,7 +6,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::{ConfigArgs, Outcome, PATIENCE, StateArgs, files::bar, terminal::tell};
+use super::{ConfigArgs, Outcome, PATIENCE, StateArgs, change, files::bar, terminal::tell};
 use crate::{
     actors::{
         daemon::SOCKET_FILE,
@@ -172,7 +172,7 @@ impl Common {
             );
         }
         let mut client = Client::new(socket, PATIENCE);
-        let begun = client.request(&self.request(job), PATIENCE)?;
+        let begun = change::send(&mut client, &self.request(job))?;
         let number = begun.get("training").and_then(Value::as_u64);
         let bar = bar(1000, BAR);
         loop {
