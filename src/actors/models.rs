@@ -13,7 +13,7 @@ use crate::{
         measured::Needs,
         row::Schema,
     },
-    journal::Reader,
+    journal::{FailureKind, Reader, StoreError},
     models::{Kind, VersionRecord},
     rules::{
         portfolio::Portfolio,
@@ -94,17 +94,26 @@ pub fn portfolio(reader: &Reader) -> Result<Portfolio, String> {
 /// # Errors
 /// When there is none, or it cannot be used.
 pub fn record(reader: &Reader, version: &VersionId) -> Result<VersionRecord, String> {
+    usable(reader, version).map_err(|error| error.to_string())
+}
+
+/// The same, for who tells a record that is damaged from a journal that cannot be read at this moment.
+///
+/// # Errors
+/// [`Unusable::Damaged`] and [`Unusable::Unreadable`].
+pub fn usable(reader: &Reader, version: &VersionId) -> Result<VersionRecord, Unusable> {
     checked(reader, version).map(|(record, _)| record)
 }
 
 /// The same, with the checksum it is stored under.
-fn checked(reader: &Reader, version: &VersionId) -> Result<(VersionRecord, [u8; 32]), String> {
-    let stored = reader.version(version).map_err(|error| error.to_string())?;
-    let stored =
-        stored.ok_or_else(|| format!("there is no version {version}; `vigie models` lists those that exist"))?;
-    let record = VersionRecord::from_bytes(&stored.body).map_err(|error| error.to_string())?;
+fn checked(reader: &Reader, version: &VersionId) -> Result<(VersionRecord, [u8; 32]), Unusable> {
+    let damaged = |why: String| Unusable::Damaged(why);
+    let stored = reader.version(version).map_err(Unusable::of_store)?;
+    let stored = stored
+        .ok_or_else(|| damaged(format!("there is no version {version}; `vigie models` lists those that exist")))?;
+    let record = VersionRecord::from_bytes(&stored.body).map_err(|error| damaged(error.to_string()))?;
     if record.id != *version {
-        return Err(format!("the record under its name is that of {}; restore a backup", record.id));
+        return Err(damaged(format!("the record under its name is that of {}; restore a backup", record.id)));
     }
     Ok((record, stored.checksum))
 }
@@ -115,6 +124,9 @@ pub enum Unusable {
     /// Its record is missing or damaged.
     #[error("{0}")]
     Damaged(String),
+    /// The journal cannot be read at this moment, which says nothing about the version.
+    #[error("{0}")]
+    Unreadable(String),
     /// It uses an input that is no longer declared.
     #[error("{0}")]
     InputGone(InvalidDesign),
@@ -129,7 +141,7 @@ pub enum Unusable {
 /// # Errors
 /// [`Unusable`].
 pub fn served(reader: &Reader, version: &VersionId, schema: &Schema, config: &Config) -> Result<Arc<Served>, Unusable> {
-    let (record, checksum) = checked(reader, version).map_err(Unusable::Damaged)?;
+    let (record, checksum) = checked(reader, version)?;
     let model = record.compile().map_err(|error| Unusable::Damaged(error.to_string()))?;
     let design = record.design.for_schema(schema).map_err(Unusable::of)?;
     // without a table of its symbol every signal is answered `unknown_symbol` anyway
@@ -142,6 +154,14 @@ pub fn served(reader: &Reader, version: &VersionId, schema: &Schema, config: &Co
 }
 
 impl Unusable {
+    /// From why the journal did not give what was looked for.
+    pub fn of_store(error: StoreError) -> Self {
+        match &error {
+            StoreError::Storage(failure) if failure.kind != FailureKind::Corrupt => Self::Unreadable(error.to_string()),
+            _ => Self::Damaged(error.to_string()),
+        }
+    }
+
     /// From why a design cannot be read from the rows of now.
     pub fn of(error: InvalidDesign) -> Self {
         match error {
@@ -157,7 +177,10 @@ fn summary(reader: &Reader, version: &VersionId, standing: Standing) -> Result<V
     let record = match stored {
         Ok(Some(stored)) => VersionRecord::from_bytes(&stored.body).map_err(|error| error.to_string()),
         Ok(None) => Err("its record is missing".to_owned()),
-        Err(error) => Err(error.to_string()),
+        Err(error) => match Unusable::of_store(error) {
+            Unusable::Unreadable(error) => return Err(error),
+            damaged => Err(damaged.to_string()),
+        },
     };
     let blank = VersionSummary {
         version: version.clone(),

@@ -31,6 +31,7 @@ use tokio::sync::mpsc;
 use self::line::{Line, Told};
 use super::{
     journal::JournalHandle,
+    models::Unusable,
     scored::{self, Scored, Signals},
     supervision::{Failure, Tripwire, panic_text},
 };
@@ -326,10 +327,14 @@ impl Monitor {
         for version in versions {
             if !self.known.contains_key(version) {
                 let since = Stopwatch::start();
-                let subject = subject::of(&reader, &config, &past, version).unwrap_or_else(|error| {
-                    tracing::error!(actor = NAME, %version, error, "it cannot be judged");
-                    Subject::default()
-                });
+                let subject = match subject::of(&reader, &config, &past, version) {
+                    Ok(subject) => subject,
+                    Err(Unusable::Unreadable(error)) => return Err(error),
+                    Err(error) => {
+                        tracing::error!(actor = NAME, %version, %error, "it cannot be judged");
+                        Subject::default()
+                    }
+                };
                 tracing::info!(%version, seconds = since.elapsed().as_secs_f64(), "its limits were drawn");
                 self.known.insert(version.clone(), subject);
             }

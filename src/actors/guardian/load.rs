@@ -70,6 +70,8 @@ pub(super) fn fold(
         for version in plan.production.into_iter().chain(plan.test).chain(plan.shadows) {
             match served(reader, &version, schema, config) {
                 Ok(served) => drop(loaded.insert(version, served)),
+                // a disk that fails takes no version out of service, and locks nothing
+                Err(Unusable::Unreadable(error)) => return Err(error),
                 Err(error) => unusable.push((version, error)),
             }
         }
@@ -96,7 +98,7 @@ pub(super) fn told(version: &VersionId, why: &Unusable) -> (&'static str, String
     match why {
         Unusable::InputGone(error) => ("input_gone", format!("{version} does not score any more: {error}")),
         Unusable::InputsChanged(error) => ("inputs_changed", format!("{version} does not score any more: {error}")),
-        Unusable::Damaged(error) => (
+        Unusable::Damaged(error) | Unusable::Unreadable(error) => (
             "model_damaged",
             format!("{version} is in service and cannot be loaded: {error}; it does not score, train it again"),
         ),

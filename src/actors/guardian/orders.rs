@@ -8,6 +8,7 @@ use super::{Advance, Answer, Done, Guardian, Order, alert, down};
 use crate::{
     actors::{
         acknowledge::retry,
+        journal::Unavailable,
         kill_file,
         models::{Unusable, record, served},
         monitor::lacking,
@@ -195,6 +196,7 @@ impl Guardian {
                 });
                 let loaded = loaded.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
                 let loaded = loaded.map_err(|error| match error {
+                    Unusable::Unreadable(why) => retry(&Unavailable(why)),
                     Unusable::InputsChanged(_) => WireError::new("inputs_changed", error.to_string()),
                     _ => WireError::new("model_damaged", error.to_string()),
                 })?;

@@ -2,7 +2,7 @@
 
 use crate::{
     actors::{
-        models,
+        models::{self, Unusable},
         scored::{Scored, Signals},
     },
     config::Config,
@@ -28,18 +28,18 @@ const OLDER: &str = "its record keeps no taken trades of its validation, so decl
 ///
 /// # Errors
 /// When its record cannot be used.
-pub(super) fn of(reader: &Reader, config: &Config, past: &Signals, version: &VersionId) -> Result<Subject, String> {
-    let record = models::record(reader, version)?;
-    let schema = Schema::new(&config.features.extra).map_err(|error| error.to_string())?;
-    let served = models::served(reader, version, &schema, config).map_err(|error| error.to_string())?;
+pub(super) fn of(reader: &Reader, config: &Config, past: &Signals, version: &VersionId) -> Result<Subject, Unusable> {
+    let record = models::usable(reader, version)?;
+    let schema = Schema::new(&config.features.extra).map_err(|error| Unusable::Damaged(error.to_string()))?;
+    let served = models::served(reader, version, &schema, config)?;
     Ok(against(&record, &served, &schema, config, past, born(reader, version)?))
 }
 
 /// The number of the event by which `version` was registered: what came behind it was not known then, however early its
 /// time is, as in a replay.
-fn born(reader: &Reader, version: &VersionId) -> Result<u64, String> {
+fn born(reader: &Reader, version: &VersionId) -> Result<u64, Unusable> {
     let is_its = |kind: &EventKind| matches!(kind, EventKind::Trained { version: trained, .. } if trained == version);
-    let events = reader.events(0).map_err(|error| error.to_string())?;
+    let events = reader.events(0).map_err(Unusable::of_store)?;
     Ok(events.flatten().find(|stored| is_its(&stored.event.kind)).map_or(u64::MAX, |stored| stored.seq))
 }
 
