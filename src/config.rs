@@ -163,6 +163,8 @@ pub struct Journal {
     pub cache_bytes: usize,
     /// Pause before a failed database is opened again.
     pub retry: Duration,
+    /// Trade ids that are known at once.
+    pub known_ids: usize,
 }
 
 /// What a training in the daemon's child process may take.

@@ -135,7 +135,7 @@ const LOCKS: [(&str, &str, &str); 21] = [
         "what is served is not what the journal says is live",
         "what is served is not what the journal says is live",
     ),
-    ("src/actors/history.rs", "the event log is damaged", "the event log is damaged"),
+    ("src/actors/history/stream.rs", "the event log is damaged", "the event log is damaged"),
     (
         "src/journal/silenced.rs",
         "the journal lacks what silenced models: ",
@@ -212,7 +212,7 @@ fn every_reason_of_a_lock_stands_in_the_table_with_what_to_do() {
         ("src/actors/guardian.rs", 2),
         ("src/actors/guardian/load.rs", 2),
         ("src/actors/guardian/orders.rs", 2),
-        ("src/actors/history.rs", 1),
+        ("src/actors/history/stream.rs", 1),
         ("src/rules/promotion.rs", 1),
         ("src/rules/watch/measures.rs", 1),
     ];

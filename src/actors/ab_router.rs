@@ -141,7 +141,7 @@ impl AbRouter {
     pub async fn from_journal(shared: Shared) -> Result<Self, String> {
         let config = shared.config.load_full();
         let reader = shared.journal.read().await.map_err(|error| error.to_string())?;
-        let past = tokio::task::spawn_blocking(move || history::past(&reader, &config));
+        let past = tokio::task::spawn_blocking(move || history::past(&reader, &config, None));
         let (past, _) = past.await.map_err(|error| error.to_string())??;
         Ok(Self::of(past.trials, shared))
     }

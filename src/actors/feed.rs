@@ -17,6 +17,7 @@ use crate::{
     domain::{EventKind, Opinion, Outcome, Signal, Timestamp, TradeId, snapshot::TrendRegime},
     rules::{
         desk::{Closing, Desk, Entry},
+        names::NameCount,
         trials::News,
     },
 };
@@ -63,6 +64,16 @@ impl Feed {
     pub fn reuse(&self, signal: &Signal) -> Option<bool> {
         let desk = self.0.desk.borrow();
         desk.is_reuse(signal).then(|| desk.was_reused(&signal.trade_id))
+    }
+
+    /// A signal has its name from a file: no other may take it.
+    pub fn take_name(&self, signal: &Signal) {
+        self.0.desk.borrow_mut().take_name(signal);
+    }
+
+    /// How many names of trades are known.
+    pub fn names(&self) -> NameCount {
+        self.0.desk.borrow().names()
     }
 
     /// What is known of a closed trade has changed on disk: who counts its news reads all of it again.

@@ -1,7 +1,11 @@
 //! What the journal remembers, in the form in which the pure core wants it.
 
+mod stream;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use self::stream::happenings;
+use self::stream::{Others, Streamed, stream};
 use jiff::SignedDuration;
 
 use super::{
@@ -10,9 +14,9 @@ use super::{
 };
 use crate::{
     config::Config,
-    domain::{Arm, Decision, Event, EventKind, Signal, Timestamp, TradeId, VersionId, event::By, trip::Trip},
+    domain::{Arm, Decision, Event, EventKind, Signal, Timestamp, TradeId, VersionId, trip::Trip},
     features::pipeline::Pipeline,
-    journal::{OutcomeRecord, Reader, Source, StoreError, StoredOutcome, StoredSignal, StoredSkip},
+    journal::{OutcomeRecord, Reader, Source, StoreError, StoredOutcome, StoredSignal},
     rules::{
         desk::{Desk, Entry},
         past::{Happening, Past},
@@ -48,10 +52,27 @@ pub struct Told {
 /// # Errors
 /// When the storage cannot be read.
 pub fn told(reader: &Reader) -> Result<Told, String> {
+    told_by(reader.signals().map_err(|error| error.to_string())?)
+}
+
+/// The same without the oldest of the trades that `open` says to have no outcome, as far as they are more than `most`; and how
+/// many those were.
+///
+/// # Errors
+/// When the storage cannot be read.
+pub fn told_of_latest(reader: &Reader, most: usize, open: impl Fn(&str) -> bool) -> Result<(Told, usize), String> {
+    let mut keys = reader.signal_keys().map_err(|error| error.to_string())?;
+    let left_out = keys.leave_out(most, open);
+    let places = (0..keys.len()).filter_map(|place| keys.get(place));
+    let records = places.filter_map(|(trade_id, seq)| reader.signal_record(trade_id, seq).transpose());
+    Ok((told_by(records)?, left_out))
+}
+
+/// `records`: those of a trade stand together, in the order in which they were recorded.
+fn told_by(records: impl Iterator<Item = Result<StoredSignal, StoreError>>) -> Result<Told, String> {
     let mut told = Told::default();
-    // a trade's records stand together, in the order in which they were recorded
     let (mut kept, mut repeats): (Vec<StoredSignal>, Vec<(u64, bool, Signal)>) = (Vec::new(), Vec::new());
-    for stored in reader.signals().map_err(|error| error.to_string())? {
+    for stored in records {
         let mut stored = match stored {
             Ok(stored) if stored.lies_ahead() => {
                 let (trade, at) = (&stored.record.trade_id, stored.signal.at);
@@ -140,15 +161,16 @@ pub fn latest(reader: &Reader) -> Option<Timestamp> {
 /// When the storage cannot be read; damaged records, and those that fired long after they came, are left out.
 pub fn remember(reader: &Reader, pipeline: &mut Pipeline) -> Result<(), String> {
     for stored in reader.signals().map_err(|error| error.to_string())? {
-        match stored {
-            Ok(stored) if stored.record.source == Source::Live && !stored.lies_ahead() => {
-                pipeline.remember(&stored.signal);
-            }
-            Ok(_) | Err(StoreError::BadRecord(_)) => {}
-            Err(error) => return Err(error.to_string()),
+        if let Some(stored) = kept(stored)?.filter(was_served) {
+            pipeline.remember(&stored.signal);
         }
     }
     Ok(())
+}
+
+/// Whether the service has seen a signal and carries forward what it knew.
+fn was_served(stored: &StoredSignal) -> bool {
+    stored.record.source == Source::Live && !stored.lies_ahead()
 }
 
 /// The feeds that were lost when the daemon stopped.
@@ -159,65 +181,6 @@ pub fn stale(reader: &Reader) -> Result<StaleWatch, String> {
     let events = reader.events(0).map_err(|error| error.to_string())?;
     let kinds: Vec<EventKind> = events.flatten().map(|stored| stored.event.kind).collect();
     Ok(StaleWatch::of(&kinds))
-}
-
-/// Everything that happened while the daemon ran, in the order in which it was recorded. Past trades that were imported
-/// are not among it; an imported outcome of a signal that was answered here is, behind the answer.
-///
-/// # Errors
-/// When the storage cannot be read. Damaged records are left out: an event that cannot be read may have been the one
-/// that silenced a model, so a lock stands in its place.
-pub fn happenings(reader: &Reader, config: &Config) -> Result<Vec<Happening>, String> {
-    let calendar = &config.calendar;
-    let mut all: Vec<(u64, Happening)> = Vec::new();
-    let text = |error: StoreError| error.to_string();
-    for (place, stored) in reader.events(0).map_err(text)?.enumerate() {
-        let (seq, event) = match stored {
-            Ok(stored) => (stored.seq, stored.event),
-            Err(StoreError::BadRecord(bad)) => {
-                let before = all.last().map_or(place as u64, |(seq, _)| *seq);
-                let by = By::Daemon("guardian".into());
-                let kind = EventKind::Locked { reason: format!("the event log is damaged: {bad}"), by };
-                let at = all.last().map_or(Timestamp::UNIX_EPOCH, |(_, happening)| happening.at());
-                (before, Event { at, kind })
-            }
-            Err(error) => return Err(text(error)),
-        };
-        all.push((seq, Happening::Event(event)));
-    }
-    let mut imported: BTreeMap<TradeId, Option<(u64, Timestamp)>> = BTreeMap::new();
-    for stored in reader.outcomes().map_err(text)? {
-        if let Some(stored) = kept(stored)?.filter(|stored| stored.record.source == Source::Import) {
-            imported.insert(stored.record.trade_id, None);
-        }
-    }
-    for stored in reader.signals().map_err(text)? {
-        let Some(StoredSignal { seq, record, signal }) = kept(stored)? else { continue };
-        let Some(decision) = record.decision else { continue };
-        if let Some(answered) = imported.get_mut(&record.trade_id) {
-            answered.get_or_insert((seq, record.received_at));
-        }
-        let instrument = config.symbols.get(&signal.symbol);
-        let entry = Box::new(Entry::of_signal(&signal, calendar, instrument, decision, record.opinions));
-        all.push((seq, Happening::Scored { at: record.received_at, entry }));
-    }
-    for stored in reader.outcomes().map_err(text)? {
-        let Some(StoredOutcome { mut seq, mut record, .. }) = kept(stored)? else { continue };
-        if record.source == Source::Import {
-            let Some((answered, at)) = imported.get(&record.trade_id).copied().flatten() else { continue };
-            (seq, record.received_at) = (seq.max(answered), record.received_at.max(at));
-        }
-        let exit_at = record.outcome.exit_at;
-        let OutcomeRecord { trade_id, received_at: at, echo, outcome, .. } = record;
-        let echo = echo.map(|echo| Box::new(Entry::of_echo(&echo, exit_at, calendar, &config.policy)));
-        all.push((seq, Happening::Closed { at, trade_id, echo, outcome: Box::new(outcome) }));
-    }
-    for stored in reader.skips().map_err(text)? {
-        let Some(StoredSkip { seq, record }) = kept(stored)? else { continue };
-        all.push((seq, Happening::Skipped { at: record.received_at, trade_id: record.skip.trade_id }));
-    }
-    all.sort_by_key(|(seq, _)| *seq);
-    Ok(all.into_iter().map(|(_, happening)| happening).collect())
 }
 
 /// What the journal knows of one trade.
@@ -269,21 +232,34 @@ fn kept<T>(stored: Result<T, StoreError>) -> Result<Option<T>, String> {
 }
 
 /// What everything that happened makes of the folds over it, and the emergencies that its closed trades are by the
-/// limits of `config`.
+/// limits of `config`. Where a `pipeline` is given it remembers every signal that was answered here, as the service does.
 ///
 /// # Errors
 /// As for [`happenings`].
-pub fn past(reader: &Reader, config: &Config) -> Result<(Past, Vec<Trip>), String> {
-    let mut past = Past::keeping(Desk::new(desk_keeps(config)), Keep::of(&config.experiment));
-    let mut trips = Vec::new();
-    let happenings = happenings(reader, config)?;
-    for version in moved(&happenings) {
+pub fn past(reader: &Reader, config: &Config, pipeline: Option<&mut Pipeline>) -> Result<(Past, Vec<Trip>), String> {
+    let desk = Desk::knowing(desk_keeps(config), config.journal.known_ids);
+    let mut past = Past::keeping(desk, Keep::of(&config.experiment));
+    let (others, mut trips) = (Others::read(reader, config)?, Vec::new());
+    for version in moved(others.happenings()) {
         // one whose record cannot be read cannot speak either
         if let Ok(record) = models::record(reader, &version) {
             past.emergency.ask(&version, record.question(), record.standard);
         }
     }
-    for happening in happenings {
+    let mut pipeline = pipeline;
+    stream(reader, config, others, |told| {
+        let happening = match told {
+            Streamed::Signal(stored) => {
+                if let Some(pipeline) = pipeline.as_deref_mut().filter(|_| was_served(stored)) {
+                    pipeline.remember(&stored.signal);
+                }
+                if !stored.record.took_a_name() {
+                    past.desk.take_name(&stored.signal);
+                }
+                return Ok(());
+            }
+            Streamed::Happening(happening) => happening,
+        };
         let today = config.calendar.day_of(happening.at());
         past.trials.close_in_the_past(today, config.experiment.outcome_wait_days);
         if let Happening::Closed { at, trade_id, .. } = &happening
@@ -294,17 +270,18 @@ pub fn past(reader: &Reader, config: &Config) -> Result<(Past, Vec<Trip>), Strin
             known.before(*at).for_each(|entry| drop(past.desk.recall(*at, entry)));
         }
         trips.extend(past.take(&config.guardian, &config.calendar, happening));
-    }
+        Ok(())
+    })?;
     Ok((past, trips))
 }
 
 /// The versions of which a step is told.
-fn moved(happenings: &[Happening]) -> BTreeSet<VersionId> {
+fn moved<'a>(happenings: impl IntoIterator<Item = &'a Happening>) -> BTreeSet<VersionId> {
     let moved = |happening: &Happening| match happening {
         Happening::Event(Event { kind: EventKind::Moved { version, .. }, .. }) => Some(version.clone()),
         _ => None,
     };
-    happenings.iter().filter_map(moved).collect()
+    happenings.into_iter().filter_map(moved).collect()
 }
 
 /// How long a trade is remembered: as long as a test waits for its outcome, with a weekend before and after.

@@ -87,6 +87,8 @@ pub struct MonitorStatus {
     pub dropped: u64,
     /// Signals that wait for their outcome.
     pub open: usize,
+    /// Trades without an outcome that were left out when the journal was read, for `monitor.max_open`.
+    pub left_out: usize,
     /// Conditions that hold.
     pub alarms: Vec<Alarm>,
     /// The versions of which nobody looks for declines, and what their validation lacks for it.
@@ -167,6 +169,8 @@ struct State {
     watch: Watch,
     /// The serving whose versions are watched.
     epoch: u64,
+    /// Trades without an outcome that it was not made of.
+    left_out: usize,
     /// The signals that came until then were in the journal when this was made: of the last moment, these.
     until: Option<(Timestamp, BTreeSet<TradeId>)>,
 }
@@ -242,6 +246,7 @@ impl Monitor {
                     waiting: self.line.waiting.load(Ordering::Relaxed),
                     dropped: self.line.dropped.load(Ordering::Relaxed),
                     open: state.watch.open(),
+                    left_out: state.left_out,
                     alarms: state.watch.alarms().to_vec(),
                     unwatched: state.watch.unwatched(),
                     rolling: state.watch.rolling(),
@@ -341,7 +346,8 @@ impl Monitor {
         }
         let (mut watch, options) = (Watch::default(), &config.monitoring.watch);
         watch.serve(options, versions, |version| self.known.get(version).cloned().unwrap_or_default());
-        let mut news: Vec<News> = past.signals.iter().flat_map(|scored| replayed(scored, &config)).collect();
+        let left_out = past.left_out;
+        let mut news: Vec<News> = past.signals.into_iter().flat_map(|scored| replayed(scored, &config)).collect();
         news.sort_by_key(News::at);
         let came = |news: &News| if let News::Scored(signal) = news { Some(signal.at) } else { None };
         let until = news.iter().filter_map(came).max().map(|until| {
@@ -362,7 +368,7 @@ impl Monitor {
         for news in news {
             found.extend(watch.hear(options, &config.calendar, news));
         }
-        self.state = Some(State { watch, epoch, until });
+        self.state = Some(State { watch, epoch, left_out, until });
         let missed = self.days.missed(found);
         self.tell(missed);
         Ok(())
@@ -384,13 +390,11 @@ pub fn subjects(
 }
 
 /// What was told of a signal that the journal holds.
-fn replayed(scored: &Scored, config: &Config) -> Vec<News> {
-    let Some(decision) = scored.decision.clone() else { return Vec::new() };
-    let (signal, instrument) = (&scored.signal, config.symbols.get(&scored.signal.symbol));
-    let entry = Entry::of_signal(signal, &config.calendar, instrument, decision, scored.opinions.clone());
-    let Some(signal) = scored_news(scored.received_at, &entry, scored.row.clone(), scored.signal.trend()) else {
-        return Vec::new();
-    };
-    let closed = scored.outcome.as_ref().map(|(at, outcome)| closed_news(*at, &entry, outcome));
+fn replayed(scored: Scored, config: &Config) -> Vec<News> {
+    let Scored { signal, received_at, decision, row, opinions, outcome, .. } = scored;
+    let (Some(decision), instrument) = (decision, config.symbols.get(&signal.symbol)) else { return Vec::new() };
+    let entry = Entry::of_signal(&signal, &config.calendar, instrument, decision, opinions);
+    let Some(signal) = scored_news(received_at, &entry, row, signal.trend()) else { return Vec::new() };
+    let closed = outcome.as_ref().map(|(at, outcome)| closed_news(*at, &entry, outcome));
     std::iter::once(signal).chain(closed).collect()
 }

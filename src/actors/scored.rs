@@ -1,6 +1,6 @@
 //! What the journal knows of the trades that a version scored or learnt from, as the monitor and the drill want it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::history::{self, Told};
 use crate::{
@@ -46,9 +46,12 @@ pub struct Signals {
     pub names: Vec<Box<str>>,
     /// Of each trade the first signal, in the order of time.
     pub signals: Vec<Scored>,
+    /// Trades without an outcome that were left out, the oldest ones.
+    pub left_out: usize,
 }
 
-/// Reads all signals and outcomes.
+/// Reads all outcomes, and all signals but the oldest of those that were never closed, as far as they are more than
+/// `monitor.max_open`.
 ///
 /// # Errors
 /// When the storage cannot be read; damaged records are left out.
@@ -62,7 +65,10 @@ pub fn read(reader: &Reader, config: &Config) -> Result<Signals, String> {
     let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features);
     let pipeline = pipeline.map_err(|error| error.to_string())?;
     let names = pipeline.schema().names().map(Into::into).collect();
-    let Told { signals, arrivals, answered, told_before, .. } = history::told(reader)?;
+    let closed: HashSet<&str> = outcomes.keys().map(TradeId::as_str).collect();
+    let is_open = |trade_id: &str| !closed.contains(trade_id);
+    let (told, left_out) = history::told_of_latest(reader, config.monitoring.max_open, is_open)?;
+    let Told { signals, arrivals, answered, told_before, .. } = told;
     let seq_of = |stored: &StoredSignal| told_before.get(&stored.record.trade_id).copied().unwrap_or(stored.seq);
     let seqs: Vec<u64> = signals.iter().map(seq_of).collect();
     let (signals, records): (Vec<Signal>, Vec<SignalRecord>) =
@@ -78,7 +84,7 @@ pub fn read(reader: &Reader, config: &Config) -> Result<Signals, String> {
         let (SignalRecord { received_at, decision, opinions, .. }, pnl) = (record, pnl.map(|pnl| pnl.get()));
         signals.push(Scored { signal, received_at, seq, decision, row, opinions, outcome, closed_seq, pnl });
     }
-    Ok(Signals { names, signals })
+    Ok(Signals { names, signals, left_out })
 }
 
 /// A record, unless it is damaged.

@@ -187,6 +187,7 @@ fn journal(reader: &mut Reader<'_, '_>) -> Journal {
         linger: at.millis("linger_ms", 0..=1_000),
         cache_bytes: at.count("cache_mib", 1..=2_048).saturating_mul(1 << 20),
         retry: at.millis("retry_ms", 10..=60_000),
+        known_ids: at.count("known_ids", 1_000..=100_000_000),
     };
     reader.demand(journal.batch <= journal.queue, ("journal.batch", "must not be above", "journal.queue"));
     journal

@@ -28,6 +28,8 @@ use crate::{
 pub struct Monitoring {
     /// What it decides by.
     pub watch: WatchOptions,
+    /// Trades without an outcome that are read from the journal, the latest ones.
+    pub max_open: usize,
     /// How far the wall clock may go otherwise than time does.
     pub clock_tolerance: Duration,
 }
@@ -60,11 +62,12 @@ pub(super) fn monitoring(reader: &mut Reader<'_, '_>) -> Monitoring {
         },
     };
     let novelty = at.number("novelty", above(0.0, 1.0));
+    let max_open = at.count("max_open", 10_000..=10_000_000);
     let clock_tolerance = at.seconds("clock_tolerance_s", 1..=86_400);
     let health = health(reader);
     let seen = health.min_trades <= monitor.window;
     reader.demand(seen, ("health.min_trades", "must not be above", "monitor.window"));
-    Monitoring { watch: WatchOptions { monitor, health, budget, novelty }, clock_tolerance }
+    Monitoring { watch: WatchOptions { monitor, health, budget, novelty }, max_open, clock_tolerance }
 }
 
 fn health(reader: &mut Reader<'_, '_>) -> HealthOptions {

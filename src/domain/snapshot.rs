@@ -12,7 +12,7 @@ use super::unique;
 pub type Number = Option<f64>;
 
 /// The direction of a signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
     /// Buy first.

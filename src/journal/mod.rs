@@ -13,6 +13,7 @@ mod codec;
 mod error;
 mod file;
 mod header;
+mod keys;
 mod reached;
 mod reader;
 mod record;
@@ -23,6 +24,7 @@ mod tables;
 
 pub use error::{BadRecord, FailureKind, OpenError, StorageFailure, StoreError};
 pub use file::quarantine;
+pub use keys::SignalKeys;
 pub use reached::Reached;
 pub use reader::{ClosedTrades, Counts, Reader};
 pub use record::{

@@ -13,6 +13,7 @@ use super::{
     codec,
     error::{BadRecord, OpenError, StoreError, catch_damage, guarded},
     file,
+    keys::SignalKeys,
     record::{StoredEvent, StoredOutcome, StoredSignal, StoredSkip, StoredVersion},
     schema::{self, SCHEMA},
     store::{Options, flatten, shared_builder},
@@ -157,6 +158,33 @@ impl Reader {
         trade_id: &TradeId,
     ) -> Result<impl Iterator<Item = Result<StoredSignal, StoreError>>, StoreError> {
         self.range_of(trade_id)
+    }
+
+    /// The keys of all records of signals, in the order of their numbers. No record is decoded.
+    ///
+    /// # Errors
+    /// [`StoreError::Storage`].
+    pub fn signal_keys(&self) -> Result<SignalKeys, StoreError> {
+        Ok(guarded(READING, || {
+            let mut found = SignalKeys::default();
+            for entry in self.signals.iter()? {
+                let (key, _) = entry?;
+                let (trade_id, seq) = key.value();
+                found.push(trade_id, seq);
+            }
+            found.sort();
+            Ok(found)
+        })?)
+    }
+
+    /// One record of a signal.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn signal_record(&self, trade_id: &str, seq: u64) -> Result<Option<StoredSignal>, StoreError> {
+        let decode = |bytes: &[u8]| codec::decode_signal(trade_id, seq, bytes);
+        let found = guarded(READING, || Ok(self.signals.get((trade_id, seq))?.map(|guard| decode(guard.value()))))?;
+        Ok(found.transpose()?)
     }
 
     /// All signals, by trade id, then oldest first.

@@ -12,7 +12,10 @@ use std::{
 
 use jiff::SignedDuration;
 
-use super::answer::Policy;
+use super::{
+    answer::Policy,
+    names::{MOST_NAMES, NameCount, Names},
+};
 use crate::{
     domain::{
         Arm, Decision, Inputs, Opinion, Outcome, Probability, Reason, Side, Signal, Split, Symbol, Timestamp, TradeId,
@@ -69,6 +72,8 @@ pub struct Desk {
     /// The same in the order they came, with the latest time known then: a clock that was set back ages nothing sooner.
     by_time: VecDeque<(Timestamp, TradeId)>,
     daily_loss_limit: Option<f64>,
+    /// The names that trades have had, of those too that are forgotten otherwise.
+    names: Names,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -164,7 +169,13 @@ impl Entry {
 impl Desk {
     /// An empty one that remembers a trade for `keep` after it came.
     pub fn new(keep: SignedDuration) -> Self {
-        Self { keep, trades: HashMap::new(), by_time: VecDeque::new(), daily_loss_limit: None }
+        Self::knowing(keep, MOST_NAMES)
+    }
+
+    /// The same, which knows the latest `names` that trades have had.
+    pub fn knowing(keep: SignedDuration, names: usize) -> Self {
+        let names = Names::new(names);
+        Self { keep, trades: HashMap::new(), by_time: VecDeque::new(), daily_loss_limit: None, names }
     }
 
     /// What was made of a signal when it was scored for the first time.
@@ -178,18 +189,34 @@ impl Desk {
         held.heard.as_ref().or(held.entry.as_ref())
     }
 
-    /// Whether a signal takes the name of another trade: one that fired at another time, or for another symbol or side. Known as
-    /// long as that trade is remembered.
+    /// Whether a signal takes the name of another trade: one that fired at another time, or for another symbol or side,
+    /// however long ago.
     pub fn is_reuse(&self, signal: &Signal) -> bool {
-        let Some(known) = self.entry(&signal.trade_id) else { return false };
+        let Some(known) = self.entry(&signal.trade_id) else { return self.names.is_of_another(signal) };
         let other_symbol = known.symbol.as_ref().is_some_and(|symbol| *symbol != signal.symbol);
         let other_side = known.side.is_some_and(|side| side != signal.side);
-        other_symbol || other_side || (!known.by_echo && known.at != signal.at)
+        let other_time = if known.by_echo { self.names.is_of_another(signal) } else { known.at != signal.at };
+        other_symbol || other_side || other_time
     }
 
     /// Whether another signal came under the name of this trade before.
     pub fn was_reused(&self, trade_id: &TradeId) -> bool {
-        self.trades.get(trade_id).is_some_and(|held| held.reused)
+        self.trades.get(trade_id).is_some_and(|held| held.reused) || self.names.was_reused(trade_id)
+    }
+
+    /// A signal has its name from a file, or was recorded before: no other may take it.
+    pub fn take_name(&mut self, signal: &Signal) {
+        self.names.take(&signal.trade_id, signal.at, &signal.symbol, signal.side);
+    }
+
+    /// Room for so many more names, so that none of them waits for it.
+    pub fn make_room(&mut self, names: usize) {
+        self.names.make_room(names);
+    }
+
+    /// How many names are known.
+    pub fn names(&self) -> NameCount {
+        self.names.count()
     }
 
     /// The daily limit of the latest signal that carried one.
@@ -214,7 +241,11 @@ impl Desk {
             return None;
         }
         if entry.decision.reason == Reason::TradeIdReused {
+            self.names.reuse(&entry.trade_id);
             return None;
+        }
+        if let (Some(symbol), Some(side)) = (&entry.symbol, entry.side) {
+            self.names.take(&entry.trade_id, entry.at, symbol, side);
         }
         let (trade_id, entry) = (entry.trade_id.clone(), Arc::new(entry));
         self.hold(now, trade_id, Some(Arc::clone(&entry)), false);

@@ -13,6 +13,7 @@ pub mod groups;
 pub mod health;
 pub mod integrity;
 pub mod monitor;
+pub mod names;
 pub mod outlook;
 pub mod past;
 pub mod portfolio;

@@ -25,7 +25,7 @@ use crate::{
     },
     clock::{Clock, EventClock},
     config::Config,
-    domain::{Timestamp, event::Level},
+    domain::{Timestamp, event::Level, trip::Trip},
     features::pipeline::Pipeline,
     journal::{
         FailureKind, OpenError, Options as StoreOptions, Reached, SilenceFile, StorageFailure, Store, StoreError,
@@ -40,6 +40,9 @@ const OPENING: &str = "opening";
 /// Name of the checkpoint that a start writes before it serves: it says that there is a file of silencing events, and shows
 /// that the journal can be written.
 const BEGUN: &str = "silenced";
+
+/// New trade ids that are taken in without a pause for room.
+const ROOM: usize = 100_000;
 
 /// What the beginning needs.
 pub(super) struct Beginning<'a> {
@@ -139,12 +142,10 @@ impl Beginning<'_> {
         if let Some(clock) = self.event_clock {
             latest(journal).await.into_iter().for_each(|at| clock.knows(at));
         }
-        // both read all of the journal, and wait for nothing else
-        let (made, pipeline) =
-            tokio::join!(make_feed(journal, self.config, self.monitor.clone()), make_pipeline(journal, self.config));
-        let (feed, past, seen) = made.map_err(|error| part_error("feed", error))?;
-        let trials = past.trials.clone();
-        let (pipeline, stale) = pipeline.map_err(|error| part_error("scorer", error))?;
+        let told = read_once(journal, self.config).await.map_err(|error| part_error("feed", error))?;
+        let (Past { desk, trials, emergency }, trips, seen, pipeline, stale) = told;
+        let feed = Feed::new(desk, self.monitor.clone());
+        let past = guardian::Known { trials: trials.clone(), emergency, trips };
         let guardian_shared = guardian::Shared {
             config: Arc::clone(self.config),
             serving: Arc::clone(self.serving),
@@ -274,18 +275,27 @@ pub(super) fn make_folder(path: &Path) -> Result<(), StartError> {
     made.map_err(|source| StartError::State { path: path.to_owned(), source })
 }
 
-/// What the journal knows of the trades under way, and of all that happened, for the guardian and the router; and the number
-/// of its last record.
-async fn make_feed(
+/// Reads the journal once for all parts: what happened, with the emergencies that its trades are by the limits of now, and the
+/// number of the last record; a pipeline that knows what the signals that were answered knew, and the feeds that were lost.
+async fn read_once(
     journal: &JournalHandle,
     config: &ArcSwap<Config>,
-    monitor: MonitorHandle,
-) -> Result<(Feed, guardian::Known, u64), String> {
-    let (reader, config) = (journal.read().await.map_err(|error| error.to_string())?, config.load_full());
-    let seen = reader.last_seq().map_err(|error| error.to_string())?;
-    let past = tokio::task::spawn_blocking(move || history::past(&reader, &config));
-    let (Past { desk, trials, emergency }, trips) = past.await.map_err(|error| error.to_string())??;
-    Ok((Feed::new(desk, monitor), guardian::Known { trials, emergency, trips }, seen))
+) -> Result<(Past, Vec<Trip>, u64, Pipeline, StaleWatch), String> {
+    let config = config.load_full();
+    let mut pipeline = new_pipeline(&config)?;
+    let reader = journal.read().await.map_err(|error| error.to_string())?;
+    let read = tokio::task::spawn_blocking(move || {
+        let seen = reader.last_seq().map_err(|error| error.to_string())?;
+        let (mut past, trips) = history::past(&reader, &config, Some(&mut pipeline))?;
+        past.desk.make_room(ROOM);
+        Ok((past, trips, seen, pipeline, history::stale(&reader)?))
+    });
+    read.await.map_err(|error| error.to_string())?
+}
+
+fn new_pipeline(config: &Config) -> Result<Pipeline, String> {
+    let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features);
+    pipeline.map_err(|error| error.to_string())
 }
 
 /// The latest time on the market that the journal knows.
@@ -299,9 +309,7 @@ pub(super) async fn make_pipeline(
     journal: &JournalHandle,
     config: &ArcSwap<Config>,
 ) -> Result<(Pipeline, StaleWatch), String> {
-    let config = config.load_full();
-    let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features);
-    let mut pipeline = pipeline.map_err(|error| error.to_string())?;
+    let mut pipeline = new_pipeline(&config.load())?;
     let reader = journal.read().await.map_err(|error| error.to_string())?;
     let warmed = tokio::task::spawn_blocking(move || {
         history::remember(&reader, &mut pipeline)?;

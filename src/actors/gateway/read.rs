@@ -22,6 +22,7 @@ use crate::{
     protocol::message::{Change, WireError},
     rules::{
         case::{Assessment, Case},
+        names::NameCount,
         promotion::Gate,
     },
 };
@@ -60,6 +61,8 @@ pub struct Status {
     pub counts: Option<Counts>,
     /// The journal.
     pub journal: JournalStatus,
+    /// The trade ids that are known.
+    pub trade_ids: NameCount,
     /// The scorer; absent while it is made anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scorer: Option<ScorerStatus>,
@@ -97,6 +100,7 @@ impl Gateway {
             restarts: wiring.restarts.get(),
             counts,
             journal: wiring.journal.status(),
+            trade_ids: wiring.feed.names(),
             scorer: wiring.scorer_shell.send(ObserveScorer).await.ok().flatten(),
             guardian: wiring.guardian.send(ObserveGuardian).await.ok().flatten(),
             trials: wiring.ab_router.send(ObserveRouter).await.ok().flatten(),

@@ -45,7 +45,7 @@ pub(super) struct Folded {
 
 impl Known {
     fn read(reader: &Reader, config: &Config) -> Result<Self, String> {
-        let (Past { trials, emergency, .. }, trips) = history::past(reader, config)?;
+        let (Past { trials, emergency, .. }, trips) = history::past(reader, config, None)?;
         Ok(Self { trials, emergency, trips })
     }
 }
