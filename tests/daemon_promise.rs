@@ -6,12 +6,16 @@ mod common;
 use common::{
     daemon::{Daemon, Setup, Trap},
     place::{CONFIG, Place},
+    process::told,
     wait::until,
     wire::{FEATURES, Wire, arm_of, baseline, ml},
 };
 use redb::{ReadableTable, TableDefinition};
 use serde_json::{Value, json};
-use vigie::{actors::daemon::Time, domain::lifecycle::State};
+use vigie::{
+    actors::daemon::Time,
+    domain::{TradeId, lifecycle::State},
+};
 
 /// Rules that trip soon, and nothing but them.
 const LIMITS: &str = "[guardian]\nliteral = true\nmin_accuracy = 0\nmax_loss_streak = 10\ndaily_loss_limit = 1000\ndaily_loss_factor = 2\n\
@@ -88,6 +92,121 @@ fn a_trade_id_that_comes_again_hears_no_model_and_a_loss_under_it_silences() {
         assert_eq!(arm_of(&wire.ask_ok(score(&at(2, 6), "N-2"))), baseline("locked"));
         let emergencies = wire.status()["guardian"]["emergencies"].to_string();
         assert!(emergencies.contains("two outcomes of a trade contradict each other"), "{emergencies}");
+        daemon.stop();
+    }
+}
+
+/// Where a trade was told of first.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum First {
+    Scored,
+    ImportedByTheDaemon,
+    ImportedIntoTheFile,
+}
+
+#[test]
+fn a_trade_id_of_long_ago_hears_no_model_wherever_it_was_told_of_first() {
+    for first in [First::Scored, First::ImportedByTheDaemon, First::ImportedIntoTheFile] {
+        for restarted in [false, true] {
+            let place = Place::with_model(State::Production);
+            if first == First::ImportedIntoTheFile {
+                import(&place, &[past_trade(&at(0, 1), "T-1", json!({ "pnl": 5.0 }))], 0);
+            }
+            let mut daemon = Daemon::start_with(&place, setup(&Trap::default()));
+            let mut wire = daemon.connect();
+            match first {
+                First::Scored => {
+                    assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 1), "T-1"))), ml());
+                    wire.ask_ok(outcome(&at(0, 2), "T-1", Some(5.0)));
+                }
+                First::ImportedByTheDaemon => {
+                    let mut line = past_trade(&at(0, 1), "T-1", json!({ "pnl": 5.0 }));
+                    line["type"] = json!("import");
+                    wire.ask_ok(line.to_string());
+                }
+                First::ImportedIntoTheFile => {}
+            }
+            // a month later nothing of it is on the desk any more
+            assert_eq!(arm_of(&wire.ask_ok(score(&at(30, 0), "N-1"))), ml());
+            if restarted {
+                daemon.stop();
+                daemon = Daemon::start_with(&place, setup(&Trap::default()));
+                wire = daemon.connect();
+            }
+            let case = format!("{first:?}, restarted: {restarted}");
+            for minute in 1..=3 {
+                let answer = wire.ask_ok(score(&at(30, minute), "T-1"));
+                assert_eq!(arm_of(&answer), baseline("trade_id_reused"), "{case}");
+            }
+            assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 1), "T-1"))), ml(), "a repeat of the signal itself, {case}");
+            assert_eq!(arm_of(&wire.ask_ok(score(&at(30, 4), "N-2"))), ml(), "{case}");
+            until("the alert", || (place.alerts("trade_id_reused").len() == 1).then_some(()));
+            let known = wire.status()["trade_ids"].take();
+            assert_eq!(known, json!({ "known": 3, "forgotten": 0 }), "{case}");
+            assert_eq!(code(&wire.ask(outcome(&at(30, 5), "T-1", Some(-400.0)))), "conflict", "{case}");
+            let silenced = arm_of(&wire.ask_ok(score(&at(30, 6), "N-3"))) == baseline("locked");
+            assert!(silenced || first != First::Scored, "a model had a say in it, {case}");
+            daemon.stop();
+        }
+    }
+}
+
+/// A past trade that was closed a minute after its signal.
+fn past_trade(at: &str, id: &str, mut metrics: Value) -> Value {
+    let exit_at = at.parse::<jiff::Timestamp>().unwrap() + jiff::SignedDuration::from_mins(1);
+    metrics["exit_at"] = json!(exit_at.to_string());
+    metrics["exit_reason"] = json!("signal");
+    let mut line = signal(at, id);
+    line["outcome_metrics"] = metrics;
+    line.as_object_mut().unwrap().remove("type");
+    line
+}
+
+/// Imports these lines into the journal's file, or through the daemon that has it open; the command must end with `code`.
+fn import(place: &Place, lines: &[Value], code: i32) -> Value {
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    place.file("trades.jsonl", &text);
+    told(place, &["import", "--json", "--state", "state", "trades.jsonl"], code)
+}
+
+#[test]
+fn an_import_completes_an_outcome_once_as_the_trader_does_with_a_daemon_or_without() {
+    for running in [false, true] {
+        let place = Place::with_model(State::Staging);
+        let start = || Daemon::start_with(&place, setup(&Trap::default()));
+        let mut daemon = Some(start());
+        let mut wire = daemon.as_ref().unwrap().connect();
+        wire.ask_ok(score(&at(0, 1), "T-1"));
+        wire.ask_ok(outcome(&at(0, 2), "T-1", None));
+        // one that was told without its signal
+        wire.ask_ok(outcome(&at(0, 3), "T-2", None));
+        if !running {
+            daemon.take().unwrap().stop();
+        }
+        let counts =
+            |told: &Value| ["stored", "completed", "duplicates", "rejected"].map(|name| told[name].as_u64().unwrap());
+        let loss = past_trade(&at(0, 1), "T-1", json!({ "pnl": -2500.0 }));
+        assert_eq!(counts(&import(&place, std::slice::from_ref(&loss), 0)), [0, 1, 0, 0], "running: {running}");
+        assert_eq!(counts(&import(&place, std::slice::from_ref(&loss), 0)), [0, 0, 1, 0], "running: {running}");
+        let other = past_trade(&at(0, 1), "T-1", json!({ "pnl": -400.0 }));
+        let refused = import(&place, &[other, past_trade(&at(0, 1), "T-1", json!({ "mfe_ticks": 3.0 }))], 5);
+        assert_eq!(counts(&refused), [0, 1, 0, 1], "running: {running}");
+        assert_eq!(refused["faults"]["conflict"]["count"], 1, "{refused}");
+        // what says less contradicts nothing
+        assert_eq!(counts(&import(&place, &[loss], 0)), [0, 0, 1, 0], "running: {running}");
+        let without_signal = past_trade(&at(0, 2), "T-2", json!({ "pnl": 7.0 }));
+        assert_eq!(counts(&import(&place, &[without_signal], 0)), [0, 1, 0, 0], "running: {running}");
+        daemon.take().into_iter().for_each(Daemon::stop);
+        let reader = place.reader();
+        let id = |name: &str| TradeId::new(name).unwrap();
+        let whole = reader.outcome(&id("T-1")).unwrap().unwrap().record.outcome;
+        assert_eq!((whole.pnl.map(|pnl| pnl.get()), whole.mfe_ticks), (Some(-2500.0), Some(3.0)));
+        assert!(reader.signal(&id("T-2")).unwrap().is_some(), "its signal is there now; running: {running}");
+        // the loss is one of the day, whoever told of it
+        let daemon = start();
+        let mut wire = daemon.connect();
+        assert_eq!(day_pnl(&mut wire), Some(-2493.0), "running: {running}");
+        assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 9), "T-3"))), baseline("locked"), "running: {running}");
         daemon.stop();
     }
 }

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    ConfigArgs, Failed, Outcome, PATIENCE, StateArgs,
+    ConfigArgs, Failed, Outcome, PATIENCE, StateArgs, change,
     files::{Line, Lines, bytes_bar},
     terminal::tell,
 };
@@ -22,10 +22,10 @@ use crate::{
     actors::daemon::SOCKET_FILE,
     clock::{Clock, WallClock},
     config::Config,
-    domain::{Event, EventKind, InvalidLine, SignalLine},
-    journal::{Applied, OpenError, Options, Store, Write},
+    domain::{Event, EventKind, InvalidLine, SignalLine, Timestamp},
+    journal::{Applied, Existing, OpenError, Options, Store, Write},
     protocol::client::Client,
-    rules::credible::check_line,
+    rules::credible::{Bounds, check, check_line},
 };
 
 /// Trades in one commit.
@@ -67,6 +67,8 @@ pub struct Import {
 struct Summary {
     lines: u64,
     stored: u64,
+    /// Trades whose outcome lacked something that is known now.
+    completed: u64,
     duplicates: u64,
     rejected: u64,
     /// Trades among those that could be read whose symbol has no table in the configuration, by symbol: nothing is learnt from
@@ -97,6 +99,9 @@ impl Summary {
             "{} lines: {} new, {} known already, {} refused",
             self.lines, self.stored, self.duplicates, self.rejected
         ))?;
+        if self.completed > 0 {
+            tell(format_args!("  {} outcomes lacked something that is known now", self.completed))?;
+        }
         for (symbol, trades) in &self.unknown_symbols {
             tell(format_args!(
                 "  {trades} trades of {symbol} have no table in the configuration; add [symbols.{symbol}]"
@@ -183,7 +188,7 @@ fn import_file(
     bar: &ProgressBar,
 ) -> anyhow::Result<()> {
     let name = file.display().to_string();
-    let before = (summary.lines, summary.stored, summary.rejected);
+    let before = (summary.lines, summary.stored, summary.rejected, summary.completed);
     let mut lines = Lines::open(file, bar)?;
     let mut batch = Batch::default();
     bar.set_message(name.clone());
@@ -207,7 +212,7 @@ fn import_file(
     batch.commit(config, journal, summary)?;
     let (lines, stored) = (summary.lines - before.0, summary.stored - before.1);
     let rejected = summary.rejected - before.2;
-    if stored > 0 {
+    if stored > 0 || summary.completed > before.3 {
         journal.note(EventKind::Imported { file: name, lines, stored, rejected })?;
     }
     read_to
@@ -255,10 +260,20 @@ impl Batch {
         match journal {
             Journal::Own(store) => {
                 let now = WallClock.now();
+                let fired: Vec<Timestamp> = trades.iter().map(|(parsed, _)| parsed.signal.at).collect();
                 let writes: Vec<Write> =
                     trades.into_iter().map(|(parsed, line)| Write::past_trade(parsed, line, now)).collect();
-                for (place, applied) in places.iter().zip(store.apply(&writes)?) {
-                    summary.take(place, &applied);
+                let applied = store.apply(&writes)?;
+                let told = writes.iter().zip(&applied).zip(&fired);
+                let again: Vec<Vec<Write>> =
+                    told.map(|((write, applied), at)| completion(write, applied, *at, now, &config.bounds())).collect();
+                let completed = store.apply(&again.concat())?;
+                let mut completed = completed.into_iter();
+                for ((place, applied), again) in places.iter().zip(&applied).zip(&again) {
+                    match again.is_empty() {
+                        true => summary.take(place, applied),
+                        false => summary.take_completion(place, completed.by_ref().take(again.len())),
+                    }
                 }
             }
             Journal::Daemon(client, _) => {
@@ -272,6 +287,18 @@ impl Batch {
         }
         Ok(())
     }
+}
+
+/// What is written instead of a past trade whose outcome is told already, by the rules of a daemon: the outcome with what was
+/// missing in it, and the signal, if that is not there. Nothing where the two contradict each other, and where nothing stands
+/// in the way.
+fn completion(write: &Write, applied: &Applied, fired: Timestamp, now: Timestamp, bounds: &Bounds) -> Vec<Write> {
+    let (Write::Trade(trade), Applied::Conflict { existing }) = (write, applied) else { return Vec::new() };
+    let Existing::Outcome(stored) = &**existing else { return Vec::new() };
+    let (signal, told) = (&trade.0, &trade.1.outcome);
+    let whole = stored.record.completed_by(told, None, now);
+    let credible = whole.filter(|whole| check(&whole.outcome, Some(fired), now, bounds).is_ok());
+    credible.map_or_else(Vec::new, |whole| vec![Write::Completion(Box::new(whole)), Write::Signal(signal.clone())])
 }
 
 /// What a request has beside the trade's own fields, at most.
@@ -293,7 +320,7 @@ impl Journal {
             (Self::Daemon(client, _), EventKind::Imported { file, lines, stored, rejected }) => {
                 let note =
                     json!({ "type": "imported", "file": file, "lines": lines, "stored": stored, "rejected": rejected });
-                client.request(&note, PATIENCE)?;
+                change::send(client, &note)?;
             }
             _ => {}
         }
@@ -313,16 +340,28 @@ impl Summary {
         }
     }
 
+    /// What became of an outcome with what was missing in it, and of its signal.
+    fn take_completion(&mut self, place: &str, applied: impl Iterator<Item = Applied>) {
+        let applied: Vec<Applied> = applied.collect();
+        match applied.as_slice() {
+            [Applied::Stored { .. }, _] => self.completed += 1,
+            [Applied::Duplicate, signal] => self.take(place, signal),
+            [outcome, ..] => self.take(place, outcome),
+            [] => {}
+        }
+    }
+
     /// # Errors
     /// When the daemon refuses all of it, or cannot write now: what was stored by then stays, and importing again is safe.
     fn take_answer(&mut self, place: &str, answer: &Map<String, Value>) -> anyhow::Result<()> {
         let Some(error) = answer.get("error") else {
-            let known = answer.get("duplicate") == Some(&Value::Bool(true));
-            if known {
-                self.duplicates += 1
-            } else {
-                self.stored += 1
-            }
+            let says = |name: &str| answer.get(name) == Some(&Value::Bool(true));
+            let count = match (says("completed"), says("duplicate")) {
+                (true, _) => &mut self.completed,
+                (_, true) => &mut self.duplicates,
+                _ => &mut self.stored,
+            };
+            *count += 1;
             return Ok(());
         };
         let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or("-");

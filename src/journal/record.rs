@@ -72,6 +72,14 @@ impl OutcomeRecord {
         }
         outcome
     }
+
+    /// What is to be stored in its place when the trade is told of again: itself with what `told` says beside it, and with the
+    /// decision that is echoed now if none was before, received `at`. The same outcome when nothing was missing; `None` when
+    /// the two contradict each other.
+    pub fn completed_by(&self, told: &Outcome, echo: Option<Decision>, at: Timestamp) -> Option<Self> {
+        let outcome = self.outcome.completed_by(told)?;
+        Some(Self { received_at: at, outcome, echo: self.echo.clone().or(echo), ..self.clone() })
+    }
 }
 
 /// A signal that was let go.
@@ -137,6 +145,17 @@ impl Write {
                 let outcome = OutcomeRecord { trade_id, received_at, source, echo: None, outcome };
                 Self::Trade(Box::new((signal, outcome)))
             }
+        }
+    }
+}
+
+impl Write {
+    /// The signal of a past trade, or the signal that is all there is.
+    pub fn signal(&self) -> Option<&SignalRecord> {
+        match self {
+            Self::Signal(signal) => Some(signal),
+            Self::Trade(trade) => Some(&trade.0),
+            _ => None,
         }
     }
 }

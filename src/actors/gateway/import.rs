@@ -42,11 +42,21 @@ impl Gateway {
             clock.knows(parsed.outcome.as_ref().map_or(parsed.signal.at, |outcome| outcome.exit_at));
         }
         let (at, trade_id, outcome) = (self.0.clock.now(), parsed.signal.trade_id.clone(), parsed.outcome.clone());
-        let written = self.0.journal.write(vec![Write::past_trade(parsed, line, at)]).await;
+        let signal = parsed.signal.clone();
+        let write = Write::past_trade(parsed, line, at);
+        let alone = write.signal().cloned();
+        let written = self.0.journal.write(vec![write]).await;
         let is_new = matches!(written.as_deref(), Ok([Applied::Stored { matched: Some(_), .. }]));
+        if let Ok([Applied::Stored { .. }]) = written.as_deref() {
+            self.0.feed.take_name(&signal);
+        }
         let instead = written.as_deref().ok().and_then(stored_instead);
         if let Some((stored, outcome)) = instead.zip(outcome.clone()) {
-            return self.contest(at, trade_id, outcome, stored).await;
+            let ack = self.contest(at, trade_id, outcome, stored).await?;
+            // the outcome was told without its signal
+            let signal = alone.map(Write::Signal).into_iter().collect();
+            self.0.journal.write(signal).await.map_err(|error| retry(&error))?;
+            return Ok(ack);
         }
         let ack = acknowledgement(written, trade_id.clone(), false)?;
         let Some(outcome) = outcome else { return Ok(ack) };

@@ -11,7 +11,7 @@ use crate::{
         supervision::Shell,
     },
     domain::{Event, Outcome, Timestamp, TradeId, event::Level, trip::Blank},
-    journal::{Applied, Existing, OutcomeRecord, Source, StoredOutcome, Write},
+    journal::{Applied, Existing, Source, StoredOutcome, Write},
     protocol::message::{Ack, OutcomeRequest},
     rules::{
         credible::check,
@@ -73,7 +73,7 @@ impl Guardian {
         let known = closed(&stored.outcome);
         let mut trips = if counts { self.emergency.settle(&config.guardian, &known) } else { Vec::new() };
         self.shared.feed.closed(at, &trade_id, stored.outcome.clone());
-        let Some(merged) = stored.outcome.completed_by(&told) else {
+        let Some(record) = stored.completed_by(&told, decision, at) else {
             if known.ml.as_ref().is_some_and(|say| self.emergency.judges(&say.version)) {
                 trips.extend(self.emergency.unknown(&known, Blank::Contradicted));
             }
@@ -88,7 +88,8 @@ impl Guardian {
                 Err(error)
             });
         };
-        if merged != stored.outcome {
+        let (merged, completed) = (record.outcome.clone(), record.outcome != stored.outcome);
+        if completed {
             let signal_at = entry.filter(|entry| !entry.by_echo).map(|entry| entry.at);
             if let Err(why) = check(&merged, signal_at, at, &config.bounds()) {
                 return self.refuse(at, &trade_id, &merged, &why);
@@ -103,9 +104,6 @@ impl Guardian {
         if !events.is_empty() {
             self.take(&events);
         }
-        let completed = merged != stored.outcome;
-        let record =
-            OutcomeRecord { received_at: at, outcome: merged.clone(), echo: stored.echo.or(decision), ..stored };
         let write = if completed { Write::Completion(Box::new(record)) } else { Write::Outcome(Box::new(record)) };
         let recorded = self.record(write, events);
         let feed = self.shared.feed.clone();
