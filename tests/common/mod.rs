@@ -3,6 +3,7 @@
 
 pub mod between;
 pub mod daemon;
+pub mod emergencies;
 pub mod long;
 pub mod market;
 pub mod place;
