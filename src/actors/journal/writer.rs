@@ -259,7 +259,8 @@ impl Writer {
     }
 
     fn keep(&mut self, write: Write) {
-        if self.kept.len() < self.limits.queue {
+        // what was answered before it was known that the disk fails: what waited, and what was being written
+        if self.kept.len() < self.limits.queue + self.limits.batch {
             self.kept.push_back(write);
         } else {
             self.health.dropped.fetch_add(1, Ordering::Relaxed);

@@ -21,6 +21,7 @@ impl Emergency {
             self.told.insert(trade.trade_id.clone(), trade.clone());
             return self.take_in(options, trade);
         };
+        let trade = &trade.knowing(&before);
         if before.says_as(trade) {
             return Vec::new();
         }
@@ -37,20 +38,22 @@ impl Emergency {
 
     /// The outcome of a trade that was heard is on disk, and is `trade`. Gives back what that trips beyond what was heard.
     pub fn settle(&mut self, options: &EmergencyOptions, trade: &ClosedTrade) -> Vec<Trip> {
-        match self.told.remove(&trade.trade_id) {
-            Some(before) if !before.says_as(trade) => {
-                self.forget(options, &before);
-                self.take_in(options, trade)
-            }
-            _ => Vec::new(),
+        let Some(before) = self.told.remove(&trade.trade_id) else { return Vec::new() };
+        let trade = &trade.knowing(&before);
+        if before.says_as(trade) {
+            return Vec::new();
         }
+        self.forget(options, &before);
+        self.take_in(options, trade)
     }
 
     /// The outcome of a trade, which is on disk as `stored`, is completed by what it did not say before, and is on its way to
     /// the disk as `trade`. Gives back every rule that it trips.
     pub fn complete(&mut self, options: &EmergencyOptions, stored: &ClosedTrade, trade: &ClosedTrade) -> Vec<Trip> {
         let before = self.told.remove(&trade.trade_id);
-        self.forget(options, before.as_ref().unwrap_or(stored));
+        let before = before.as_ref().unwrap_or(stored);
+        let trade = &trade.knowing(before);
+        self.forget(options, before);
         self.told.insert(trade.trade_id.clone(), trade.clone());
         self.take_in(options, trade)
     }
@@ -81,6 +84,17 @@ impl Emergency {
 }
 
 impl ClosedTrade {
+    /// The same with what was known of its signal when it was told `before`, if that is not known any more: a crowd of signals
+    /// may have pushed it off the desk, and no model is spared for that.
+    fn knowing(&self, before: &Self) -> Self {
+        let is_known = |trade: &Self| trade.ml.is_some() || !trade.scores.is_empty();
+        if is_known(self) || !is_known(before) {
+            return self.clone();
+        }
+        let facts = if self.pnl == before.pnl { before.facts } else { self.facts };
+        Self { ml: before.ml.clone(), scores: before.scores.clone(), facts, ..self.clone() }
+    }
+
     /// Whether two tellings of one trade say the same of it.
     fn says_as(&self, other: &Self) -> bool {
         (self.at, self.day, self.pnl, &self.facts) == (other.at, other.day, other.pnl, &other.facts)
@@ -93,5 +107,48 @@ impl ClosedTrade {
             (_, None) => false,
             (Some(pnl), Some(other)) => pnl.get() < other.get(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::{Money, Probability, Timestamp, TradeId, TradingCalendar},
+        models::Facts,
+        rules::emergency::Say,
+    };
+
+    fn loss(name: &str) -> ClosedTrade {
+        let at: Timestamp = "2025-09-01T12:00:00Z".parse().unwrap();
+        let calendar = TradingCalendar::new(jiff::tz::TimeZone::UTC, jiff::civil::time(22, 0, 0, 0));
+        let say = Say { version: "ES/1".parse().unwrap(), score: Probability::new(0.7).unwrap(), size: 1.0 };
+        ClosedTrade {
+            trade_id: TradeId::new(name).unwrap(),
+            at,
+            day: calendar.day_of(at),
+            pnl: Some(Money::new(-1.0).unwrap()),
+            ml: Some(say.clone()),
+            scores: vec![say],
+            facts: Facts { pnl: Some(-1.0), ..Facts::default() },
+            daily_loss_limit: None,
+        }
+    }
+
+    #[test]
+    fn a_signal_that_is_not_known_any_more_takes_no_loss_from_its_version() {
+        let options = EmergencyOptions { literal: true, max_loss_streak: 4, ..EmergencyOptions::default() };
+        let mut emergency = Emergency::default();
+        emergency.begin(&"ES/1".parse().unwrap());
+        let forgotten =
+            |name: &str| ClosedTrade { ml: None, scores: Vec::new(), facts: Facts::default(), ..loss(name) };
+        for name in ["A", "B", "C", "D"] {
+            assert_eq!(emergency.hear(&options, &loss(name)), []);
+            // told again, and on disk, when the desk has forgotten it
+            assert_eq!(emergency.hear(&options, &forgotten(name)), []);
+            assert_eq!(emergency.settle(&options, &forgotten(name)), []);
+        }
+        assert_eq!(emergency.levels(&options)[0].loss_streak, 4);
+        assert_eq!(emergency.hear(&options, &loss("E")).len(), 1, "the fifth trips");
     }
 }
