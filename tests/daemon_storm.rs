@@ -131,6 +131,7 @@ impl Storm {
             let is_after = asked > self.acknowledged.load(Ordering::Acquire);
             let answer = wire.ask(line);
             self.hear(answer, is_after, Some(self.now() - asked));
+            self.wait(Duration::from_millis(2));
         }
     }
 
@@ -147,7 +148,7 @@ impl Storm {
                 wire.answer();
             }
             self.hear(wire.answer(), is_after, None);
-            if !self.wait(Duration::from_millis(20)) {
+            if !self.wait(Duration::from_millis(50)) {
                 return;
             }
         }
@@ -202,7 +203,7 @@ fn in_a_storm_no_model_is_heard_after_the_acknowledgement_and_none_late() {
 fn play(place: &Place, rounds: usize) {
     let limits = config().replace("server.deadline_us = 1000000", &format!("server.deadline_us = {DEADLINE_US}"));
     let quick = "years = 1000\n";
-    let config = format!("server.max_connections = 200\n{limits}{quick}")
+    let config = format!("server.max_connections = 200\nserver.write_timeout_ms = 60000\n{limits}{quick}")
         .replace("[monitor]\n", "[monitor]\nbudget_resamples = 20\n");
     place.file("config.toml", &config);
     let daemon = Process::start(place, &[]);
