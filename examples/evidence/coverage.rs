@@ -31,10 +31,14 @@ fn print(printer: &mut Printer) {
     for process in Process::ALL.into_iter().chain([Process::HELD_OUT]) {
         for (sessions, allocation) in [(60, 0.5), (60, 0.8), (120, 0.5), (120, 0.8)] {
             let found = printer.each(|seed| compare(process, sessions, allocation, seed));
-            let holds = |place: usize| {
+            let held = |place: usize| {
                 let told: Vec<bool> = found.iter().filter_map(|found| found.1[place]).collect();
-                share(told.iter().filter(|holds| **holds).count(), told.len())
+                (told.iter().filter(|holds| **holds).count(), told.len())
             };
+            let what = format!("{}, {sessions} sessions, {allocation}", process.name);
+            printer.at_least(&format!("Sharpe ratio covered, {what}"), held(0), 0.93);
+            printer.at_least(&format!("pnl covered, {what}"), held(1), 0.93);
+            let holds = |place: usize| share(held(place).0, held(place).1);
             let gains: Vec<f64> = found.iter().filter_map(|found| found.0).collect();
             let cells = [
                 process.name.to_owned(),

@@ -68,6 +68,11 @@ fn print(printer: &mut Printer) {
         for sessions in [100, 400] {
             let quarters = printer.each(|seed| quarter(inputs, sessions, seed));
             let spoke: Vec<f64> = quarters.iter().map(|(false_alarms, _)| *false_alarms).collect();
+            let (total, most) = (spoke.iter().sum::<f64>(), 1.5 * quarters.len() as f64);
+            // columns of one quarter share nothing, so their number is Poisson's at most
+            let within = total <= most + 4.0 * most.sqrt();
+            let told = format!("{total} of {} quarters, claimed at most 1.5 a quarter", quarters.len());
+            printer.claim(&format!("{name}, {sessions} sessions"), within, &told);
             let found: usize = quarters.iter().map(|(_, found)| found).sum();
             let found = share(found, COLUMNS * quarters.len());
             printer.row(&[name.to_owned(), sessions.to_string(), mean(&spoke), found]);

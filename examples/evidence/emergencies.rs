@@ -13,7 +13,7 @@ use crate::table::{Printer, Table, median, share};
 /// Alarms a year of healthy versions by rule, and delays of broken ones.
 pub const TABLE: Table = Table {
     name: "emergencies",
-    says: "emergency rules: false alarms a year by rule (budget 0.5 in all), and trades until a broken version is found",
+    says: "emergency rules: false alarms a year by rule (budget `guardian.false_alarms_per_year`), and trades until a broken version is found",
     runs: 400,
     print,
 };
@@ -62,7 +62,10 @@ fn row(printer: &mut Printer, process: Process, lift: f64, reference: usize, see
         });
         median(&found)
     };
-    let any = share(years.iter().filter(|found| found.is_some()).count(), years.len());
+    let down = (years.iter().filter(|found| found.is_some()).count(), years.len());
+    let any = share(down.0, down.1);
+    let most = 1.0 - (-EmergencyOptions::default().false_alarms_per_year).exp();
+    printer.at_most(&format!("{}, {lift}, {reference}, {seen:?}: healthy and down", process.name), down, most);
     let cells = [
         process.name.to_owned(),
         format!("{lift}"),

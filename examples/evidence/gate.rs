@@ -53,14 +53,12 @@ fn edge(printer: &mut Printer) {
         "AUC",
         "overall",
     ]);
-    for (accuracy, trades) in [(0.58, 4000), (0.58, 8000), (0.65, 1000), (0.65, 4000)] {
+    for (accuracy, trades, least) in [(0.58, 4000, 0.5), (0.58, 8000, 0.8), (0.65, 1000, 0.6), (0.65, 4000, 0.95)] {
         let spread = spread_of(accuracy);
         let reports = printer.each(|seed| judged(planted(spread, trades, seed), seed));
-        print_row(
-            printer,
-            &[format!("{accuracy}"), trades.to_string()],
-            &reports.into_iter().flatten().collect::<Vec<_>>(),
-        );
+        let names = [format!("{accuracy}"), trades.to_string()];
+        let passed = print_row(printer, &names, &reports.into_iter().flatten().collect::<Vec<_>>());
+        printer.at_least(&format!("deployable, {accuracy} and {trades} trades"), passed, least);
     }
 }
 
@@ -69,11 +67,13 @@ fn no_edge(printer: &mut Printer) {
     for process in Process::ALL.into_iter().chain([Process::HELD_OUT]) {
         let reports = printer.each(|seed| judged(unrelated(process, 2000, seed), seed));
         let reports: Vec<Report> = reports.into_iter().flatten().collect();
-        print_row(printer, &[process.name.to_owned(), "2000".to_owned()], &reports);
+        let passed = print_row(printer, &[process.name.to_owned(), "2000".to_owned()], &reports);
+        printer.at_most(&format!("deployable without an edge, {}", process.name), passed, 0.01);
     }
 }
 
-fn print_row(printer: &mut Printer, names: &[String], reports: &[Report]) {
+/// Prints a row and gives how many are deployable, of how many.
+fn print_row(printer: &mut Printer, names: &[String], reports: &[Report]) -> (usize, usize) {
     let runs = reports.len();
     let passes = |part: Part| {
         let passed =
@@ -81,11 +81,13 @@ fn print_row(printer: &mut Printer, names: &[String], reports: &[Report]) {
         share(reports.iter().filter(passed).count(), runs)
     };
     let mut cells = names.to_vec();
-    cells.push(share(reports.iter().filter(|report| report.is_deployable()).count(), runs));
+    let deployable = reports.iter().filter(|report| report.is_deployable()).count();
+    cells.push(share(deployable, runs));
     cells.extend(DECIDING.into_iter().map(passes));
     cells.push(mean(&reports.iter().filter_map(|report| report.evidence.skill).collect::<Vec<_>>()));
     cells.push(mean(&reports.iter().map(|report| report.overall).collect::<Vec<_>>()));
     printer.row(&cells);
+    (deployable, runs)
 }
 
 /// Repeats are few where they do not decide.

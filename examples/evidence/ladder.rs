@@ -87,6 +87,9 @@ fn healthy(printer: &mut Printer) {
                 share(count, years.len())
             };
             let wins = format!("{:.0} %", 100.0 * (process.base_rate + lift));
+            let down = years.iter().filter(|[.., roll_back]| roll_back.is_some()).count();
+            let what = format!("{}, {wins}, {reference}: healthy and rolled back", process.name);
+            printer.at_most(&what, (down, years.len()), 0.02);
             let levels = (0..4).map(spoke);
             printer.row(
                 &[process.name.to_owned(), wins, reference.to_string()].into_iter().chain(levels).collect::<Vec<_>>(),

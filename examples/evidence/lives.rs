@@ -18,30 +18,48 @@ use vigie::{
 use self::core::Core;
 use crate::table::{Printer, Table};
 
-/// The lives of models.
-pub const TABLE: Table = Table {
-    name: "lives",
-    says: "a good version stays, a broken one goes and a successor comes by its gates, and nothing is promoted for nothing",
-    runs: 200,
-    print,
-};
+/// A market with something to foretell, which stays so.
+pub const HAPPY: Table =
+    table("lives-happy", "a good version earns production and stays", |p| scenario(p, Scenario::Happy));
+/// One whose relation turns slowly.
+pub const DRIFT: Table =
+    table("lives-drift", "a version that has declined goes, and one comes back by its gates", |p| {
+        scenario(p, Scenario::Drift);
+    });
+/// One that is upside down for a while.
+pub const CRASH: Table = table("lives-crash", "a version that does harm goes, and one comes back by its gates", |p| {
+    scenario(p, Scenario::Crash);
+});
+/// One with nothing to foretell.
+pub const NO_EDGE: Table = table("lives-no-edge", "nothing earns production where nothing can be foretold", |p| {
+    scenario(p, Scenario::NoEdge);
+});
+/// One whose outcomes are reported wrong for a while.
+pub const POISON: Table = table("lives-poison", "false reports take a version down and bring none up", |p| {
+    scenario(p, Scenario::Poison);
+});
 
-/// Months of the simulation: the year of the demonstration, and another one so that each rollback is followed for a year.
-const MONTHS: [(&str, u32); 1] = [("a year", 12)];
+/// Months of the simulation, after a year of history.
+const MONTHS: u32 = 12;
 /// Days of a year.
 const YEAR: f64 = 365.25;
 /// Seeds that are listed at most.
 const LISTED: usize = 40;
+/// Share of the lives in which a good version is taken down that is let pass.
+const WRONGLY_DOWN: f64 = 0.02;
+/// Share of the lives in which a version comes back by its gates after one was taken down, within a year.
+const BACK: f64 = 0.8;
+/// Alarms of drift beside those that the budget allows.
+const ALARMS: f64 = 1.5;
 
-fn print(printer: &mut Printer) {
+const fn table(name: &'static str, says: &'static str, print: fn(&mut Printer)) -> Table {
+    Table { name, says, runs: 200, print }
+}
+
+fn scenario(printer: &mut Printer, scenario: Scenario) {
     let budget = Config::builtin().map_or(f64::NAN, |config| config.monitoring.watch.budget.false_alarms);
-    let only: Option<String> = std::env::var("LIVES").ok();
-    for scenario in Scenario::ALL.into_iter().filter(|s| only.as_ref().is_none_or(|only| only == s.name())) {
-        for (_, months) in MONTHS {
-            let played = printer.each(|seed| tally(scenario, seed, months));
-            scenario_says(printer, scenario, &played, budget);
-        }
-    }
+    let played = printer.each(|seed| tally(scenario, seed, MONTHS));
+    scenario_says(printer, scenario, &played, budget);
 }
 
 fn tally(scenario: Scenario, seed: u64, months: u32) -> Result<Tally, String> {
@@ -74,9 +92,9 @@ fn mean(values: &[f64]) -> String {
 
 fn scenario_says(printer: &mut Printer, scenario: Scenario, played: &[Result<Tally, String>], budget: f64) {
     let all: Vec<(u64, &Tally)> =
-        (1..).zip(played).filter_map(|(seed, tally)| Some((seed, tally.as_ref().ok()?))).collect();
+        (printer.first()..).zip(played).filter_map(|(seed, tally)| Some((seed, tally.as_ref().ok()?))).collect();
     let count = |has: &dyn Fn(&Tally) -> bool| all.iter().filter(|(_, tally)| has(tally)).count();
-    println!("\n### {scenario}\n");
+    printer.claim("every life can be played", all.len() == played.len(), &format!("{} of {}", all.len(), played.len()));
     printer.columns(&["what", "share or mean, with its standard error"]);
     let row = |printer: &mut Printer, what: &str, figure: String| printer.row(&[what.to_owned(), figure]);
     for (what, ending) in [("as told", Ending::AsTold), ("better than told", Ending::Better), ("worse", Ending::Worse)]
@@ -89,9 +107,24 @@ fn scenario_says(printer: &mut Printer, scenario: Scenario, played: &[Result<Tal
         "a version earned production after the change",
         share(count(&|tally| tally.promoted_after > 0), all.len()),
     );
+    if scenario == Scenario::Poison {
+        row(
+            printer,
+            "a version earned production while reports were false",
+            share(count(&|tally| tally.promoted_falsely > 0), all.len()),
+        );
+    }
     let down = |from: State| count(&|tally| tally.blamed_before.iter().any(|blamed| blamed.from == from));
     row(printer, "taken down from production before any change", share(down(State::Production), all.len()));
+    let wrong =
+        |from: State| count(&|tally| tally.blamed_before.iter().any(|blamed| blamed.from == from && blamed.wrongly()));
+    row(
+        printer,
+        "of these, while what it took had lost less than five points of its true chance",
+        share(wrong(State::Production), all.len()),
+    );
     row(printer, "taken out of its test before any change", share(down(State::AbTest), all.len()));
+    row(printer, "of these, likewise, or after too few trades to tell", share(wrong(State::AbTest), all.len()));
     let gone = count(&|tally| tally.gone.is_some());
     row(printer, "taken down after the change", share(gone, all.len()));
     let within = |tally: &Tally, at: Option<Timestamp>| {
@@ -103,6 +136,24 @@ fn scenario_says(printer: &mut Printer, scenario: Scenario, played: &[Result<Tal
         share(count(&|tally| within(tally, tally.tested_again)), gone),
     );
     row(printer, "of these, in production again", share(count(&|tally| within(tally, tally.back)), gone));
+    let tested = count(&|tally| within(tally, tally.tested_again));
+    match scenario {
+        Scenario::Happy => {
+            printer.at_most("good versions taken down", (wrong(State::Production), all.len()), WRONGLY_DOWN);
+        }
+        Scenario::Drift | Scenario::Crash => printer.at_least("tested again by its gates", (tested, gone), BACK),
+        Scenario::NoEdge => {
+            printer.at_most(
+                "production earned with nothing to foretell",
+                (count(&|t| t.promoted > 0), all.len()),
+                0.005,
+            );
+        }
+        Scenario::Poison => {
+            let falsely = count(&|tally| tally.promoted_falsely > 0);
+            printer.at_most("production earned by false reports", (falsely, all.len()), 0.005);
+        }
+    }
     let alarms: usize = all.iter().map(|(_, tally)| tally.false_alarms).sum();
     let quarters: f64 = all.iter().map(|(_, tally)| tally.watched_quarters).sum();
     row(
@@ -110,6 +161,9 @@ fn scenario_says(printer: &mut Printer, scenario: Scenario, played: &[Result<Tal
         "alarms of drift while nothing had drifted",
         format!("{alarms} in {quarters:.0} watched quarters; {:.0} budgeted", budget * quarters),
     );
+    let most = ALARMS * budget * quarters;
+    let within_budget = alarms as f64 <= most + 4.0 * most.sqrt();
+    printer.claim("alarms of drift", within_budget, &format!("{alarms}, claimed at most {most:.0}"));
     row(printer, "emergencies a run", mean(&all.iter().map(|(_, tally)| tally.emergencies as f64).collect::<Vec<_>>()));
     row(
         printer,
@@ -137,12 +191,16 @@ fn scenario_says(printer: &mut Printer, scenario: Scenario, played: &[Result<Tal
     }
     let reasons = all.iter().flat_map(|(seed, tally)| tally.blamed_before.iter().map(move |blamed| (seed, blamed)));
     for (seed, blamed) in reasons.take(LISTED) {
-        println!("taken down: seed {seed}: {} from {}: {}", blamed.version, blamed.from, blamed.reason);
+        let truth = blamed.chances.map_or_else(
+            || "too few trades before it to know their true chance".to_owned(),
+            |(before, lately)| format!("true chance of what was taken {before:.3}, {lately:.3} in the month before"),
+        );
+        println!("taken down: seed {seed}: {} from {}: {}; {truth}", blamed.version, blamed.from, blamed.reason);
     }
-    for (seed, error) in (1_u64..).zip(played).filter_map(|(seed, tally)| Some((seed, tally.as_ref().err()?))) {
+    for (seed, error) in (printer.first()..).zip(played).filter_map(|(seed, tally)| Some((seed, tally.as_ref().err()?)))
+    {
         println!("seed {seed} could not be played: {error}");
     }
-    println!("{scenario} took {:.0} s so far", printer.seconds());
 }
 
 fn days(from: Timestamp, to: Timestamp) -> f64 {

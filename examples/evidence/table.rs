@@ -3,6 +3,7 @@
 
 use std::thread;
 
+use statrs::distribution::{Binomial, DiscreteCDF};
 use vigie::clock::Stopwatch;
 
 /// A table.
@@ -21,13 +22,18 @@ pub struct Table {
 pub struct Printer {
     /// Runs behind each figure.
     pub runs: usize,
+    first: u64,
     begun: Stopwatch,
+    missed: Vec<String>,
 }
 
+/// A share is called other than claimed where chance alone would bring so many or more once in ten thousand tables.
+const BEYOND_CHANCE: f64 = 1e-4;
+
 impl Printer {
-    /// With so many runs a figure.
-    pub fn new(runs: usize) -> Self {
-        Self { runs, begun: Stopwatch::start() }
+    /// With so many runs a figure, whose seeds begin at `first`.
+    pub fn new(runs: usize, first: u64) -> Self {
+        Self { runs, first, begun: Stopwatch::start(), missed: Vec::new() }
     }
 
     /// The heading of a table.
@@ -45,18 +51,51 @@ impl Printer {
         println!("| {} |", cells.join(" | "));
     }
 
+    /// Claims that `hits` of `of` come from a share of at most `most`.
+    pub fn at_most(&mut self, what: &str, (hits, of): (usize, usize), most: f64) {
+        let chance = |of| Binomial::new(most, of as u64).map(|law| law.sf((hits as u64).saturating_sub(1)));
+        if hits > 0 && chance(of).is_ok_and(|chance| chance < BEYOND_CHANCE) {
+            self.claim(what, false, &format!("{hits} of {of}, claimed at most {:.2} %", 100.0 * most));
+        }
+    }
+
+    /// Claims that `hits` of `of` come from a share of at least `least`.
+    pub fn at_least(&mut self, what: &str, (hits, of): (usize, usize), least: f64) {
+        let chance = Binomial::new(least, of as u64).map(|law| law.cdf(hits as u64));
+        if of > 0 && chance.is_ok_and(|chance| chance < BEYOND_CHANCE) {
+            self.claim(what, false, &format!("{hits} of {of}, claimed at least {:.2} %", 100.0 * least));
+        }
+    }
+
+    /// Claims that something holds; `found` says what was found.
+    pub fn claim(&mut self, what: &str, holds: bool, found: &str) {
+        if !holds {
+            self.missed.push(format!("{what}: {found}"));
+        }
+    }
+
+    /// The first seed.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// What was claimed and does not hold, further from it than chance explains.
+    pub fn missed(&self) -> &[String] {
+        &self.missed
+    }
+
     /// Seconds so far.
     pub fn seconds(&self) -> f64 {
         self.begun.elapsed().as_secs_f64()
     }
 
-    /// What `run` gives for the seeds 1 to `runs`, in their order, on two threads.
+    /// What `run` gives for each seed, in their order, on two threads.
     pub fn each<T: Send>(&self, run: impl Fn(u64) -> T + Sync) -> Vec<T> {
-        let runs = self.runs as u64;
-        let half = |first: u64| (first..=runs).step_by(2).map(&run).collect::<Vec<T>>();
+        let end = self.first + self.runs as u64;
+        let half = |first: u64| (first..end).step_by(2).map(&run).collect::<Vec<T>>();
         let (odd, even) = thread::scope(|scope| {
-            let odd = scope.spawn(|| half(1));
-            let even = half(2);
+            let odd = scope.spawn(|| half(self.first));
+            let even = half(self.first + 1);
             (odd.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), even)
         });
         let mut even = even.into_iter();

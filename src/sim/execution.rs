@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 use super::tape::{Action, ActionKind};
 use crate::domain::{Arm, Timestamp, TradeId};
 
+/// Trades of which a mean chance says something.
+const FEWEST: usize = 20;
+
 /// The trader's book.
 #[derive(Debug, Clone, Default)]
 pub struct Execution {
@@ -44,6 +47,8 @@ pub struct Closed {
     pub reported: Option<f64>,
     /// The answer it was traded on.
     pub answer: Answered,
+    /// The chance of a profit that it had in truth when its signal fired, 0 to 1.
+    pub chance: f64,
 }
 
 impl Execution {
@@ -78,12 +83,26 @@ impl Execution {
         let traded = if is_traded { cents(own * answer.size) } else { 0.0 };
         let reported = is_traded.then(|| cents(told * answer.size));
         let (trade_id, at) = (action.trade_id.clone(), action.at);
-        self.closed.push(Closed { trade_id, at, own, traded, reported, answer: *answer });
+        let chance = action.truth.probability;
+        self.closed.push(Closed { trade_id, at, own, traded, reported, answer: *answer, chance });
     }
 
     /// Trades whose end has come.
     pub fn all_closed(&self) -> &[Closed] {
         &self.closed
+    }
+
+    /// The mean chance that the trades taken on a model's word had in truth, of those that closed until `since` and of those
+    /// after it. `None` when either are fewer than [`FEWEST`].
+    pub fn chances_taken(&self, since: Timestamp) -> Option<(f64, f64)> {
+        let taken = |trade: &&Closed| trade.answer.arm == Arm::Ml && trade.answer.size > 0.0;
+        let (lately, before): (Vec<&Closed>, Vec<&Closed>) =
+            self.closed.iter().filter(taken).partition(|trade| trade.at > since);
+        let mean = |trades: &[&Closed]| {
+            let sum: f64 = trades.iter().map(|trade| trade.chance).sum();
+            (trades.len() >= FEWEST).then(|| sum / trades.len() as f64)
+        };
+        Some((mean(&before)?, mean(&lately)?))
     }
 
     fn size(&self, trade_id: &TradeId) -> f64 {

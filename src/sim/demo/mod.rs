@@ -18,6 +18,7 @@ mod verdict;
 
 use std::collections::{BTreeMap, VecDeque};
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use self::{
@@ -59,6 +60,9 @@ const MILD_SWING: f64 = 1.5;
 const MORE_SESSIONS: usize = 2;
 /// Session of a test, or after an emergency, in which the daemon is killed in the scenario of that name.
 const KILL_AFTER: usize = 4;
+
+/// What a version took lately, before it was taken down.
+const LATELY: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Months of past trades that are imported before it begins.
 pub const HISTORY: u32 = 12;
@@ -335,7 +339,8 @@ impl Demo {
                 ..
             } if !reason.contains("of the account") => {
                 let (version, from, reason) = (version.clone(), step.edge().0, reason.clone());
-                self.blamed.push(Blamed { version, from, at: event.at, reason });
+                let chances = self.execution.chances_taken(event.at - LATELY);
+                self.blamed.push(Blamed { version, from, at: event.at, reason, chances });
             }
             EventKind::Resumed { .. } => self.operator.resumed(),
             EventKind::Shared { version, share, .. } => self.shrunk += usize::from(*share < before.share(version)),

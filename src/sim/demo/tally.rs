@@ -18,7 +18,21 @@ pub struct Blamed {
     pub at: Timestamp,
     /// Why, in the words of the journal.
     pub reason: String,
+    /// The mean chance of a profit that the trades taken on a model's word had in truth: until a month before, and since
+    /// then. `None` when there were too few.
+    pub chances: Option<(f64, f64)>,
 }
+
+impl Blamed {
+    /// Whether it was taken down although what it took had lost less than [`FALLEN`] of its chance in truth.
+    pub fn wrongly(&self) -> bool {
+        self.chances.is_none_or(|(before, lately)| lately > before - FALLEN)
+    }
+}
+
+/// A fall of the true chance, in shares, from which on a version is not as good as it was: the smallest that the ladder of
+/// declines looks for.
+const FALLEN: f64 = 0.05;
 
 /// What became of a demonstration.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,8 +43,10 @@ pub struct Tally {
     pub checks: Vec<Check>,
     /// Versions that came into production.
     pub promoted: usize,
-    /// Of these, while nothing but false reports could have brought them there: from the poison on.
+    /// Of these, after the market changed or the reports became false.
     pub promoted_after: usize,
+    /// Of these, while reports were false, and within their own number of sessions after that.
+    pub promoted_falsely: usize,
     /// Rolled back while the market was as it had been: wrongly, if the version was any good.
     pub blamed_before: Vec<Blamed>,
     /// The first that was rolled back after the market changed, whoever is to blame.
@@ -55,6 +71,7 @@ impl Demo {
         let checks = self.checks(ledger);
         let change = self.change();
         let production = self.chronicle.times(State::Production);
+        let truthful = self.truthful_again();
         let gone = self.chronicle.times(State::RolledBack).into_iter().find(|(_, at)| *at > change);
         let after =
             |state, since: Timestamp| self.chronicle.times(state).into_iter().map(|(_, at)| at).find(|at| *at > since);
@@ -63,6 +80,7 @@ impl Demo {
             ending: ending(&checks),
             promoted: production.len(),
             promoted_after: production.iter().filter(|(_, at)| *at > change).count(),
+            promoted_falsely: production.iter().filter(|(_, at)| *at > change && *at <= truthful).count(),
             blamed_before: self.blamed.iter().filter(|blamed| blamed.at < change).cloned().collect(),
             gone: gone.map(|(version, at)| (version.clone(), at)),
             tested_again: since.and_then(|since| after(State::AbTest, since)),

@@ -1,7 +1,7 @@
 //! Whether what should have happened happened.
 #![deny(clippy::indexing_slicing)]
 
-use super::{Demo, Ledger};
+use super::{Blamed, Demo, Ledger};
 use crate::{
     domain::{Timestamp, VersionId, lifecycle::State},
     report::{Check, Ending},
@@ -83,7 +83,19 @@ impl Demo {
         let silences = Some(self.silences()).filter(|silences| !silences.is_empty());
         let silences = silences.unwrap_or_else(|| "nothing".to_owned());
         let found = format!("{} versions for what they did; {silences} silenced the models", self.blamed.len());
-        check("no good version is taken down", found, self.blamed.is_empty() && locks == 0)
+        let (what, ok) = ("no good version is taken down", locks == 0 && !self.blamed.iter().any(Blamed::wrongly));
+        match self.blamed.iter().find_map(|blamed| Some((&blamed.version, blamed.chances?))) {
+            Some((version, (before, lately))) if ok => otherwise(
+                what,
+                format!(
+                    "{found}; {version} was no good any more: the trades that were taken had a true chance of {:.0} % before, and \
+                     of {:.0} % in its last month, in a market unlike the one it had learnt from",
+                    100.0 * before,
+                    100.0 * lately
+                ),
+            ),
+            _ => check(what, found, ok),
+        }
     }
 
     fn emergency(&self) -> Check {
@@ -195,6 +207,13 @@ impl Demo {
             None if self.first_gone().is_none() => self.kept_to_the_end(what, "nothing had to be tried"),
             None => check(what, "none was".to_owned(), false),
         }
+    }
+
+    /// From when on as many sessions were reported as they were as had been reported falsely: evidence of before that
+    /// rests on false reports for the most part. The change itself where nothing is reported falsely.
+    pub(super) fn truthful_again(&self) -> Timestamp {
+        let until = self.options.poison.map(|poison| poison.from + 2 * poison.sessions);
+        until.map_or_else(|| self.change(), |until| self.openings.get(until).copied().unwrap_or(Timestamp::MAX))
     }
 
     /// When the market changes in this scenario.
