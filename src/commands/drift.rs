@@ -7,6 +7,13 @@ use super::{
     Outcome, PATIENCE, SocketArgs,
     terminal::{figure, table, tell},
 };
+use crate::stats::budget::Thresholds;
+
+/// Stands in the place of a limit.
+const NOT_WATCHED: &str = "none";
+/// Why.
+const TOO_SHORT: &str = "  none: what it learnt from is too short for how slowly this input moves, so no limit would keep to the budget of false \
+    alarms; a longer history gives it one";
 
 /// Show how the signals and the trades of each version in service look against its validation
 ///
@@ -42,6 +49,9 @@ impl Drift {
             tell(version)?;
             tell(trades(view).trim_end())?;
             tell(inputs(view).trim_end())?;
+            if inputs_without_limits(view) {
+                tell(TOO_SHORT)?;
+            }
             tell("")?;
         }
         Ok(())
@@ -74,13 +84,25 @@ fn trades(view: &Value) -> String {
     table(&rows)
 }
 
+fn inputs_without_limits(view: &Value) -> bool {
+    let limits = view.pointer("/thresholds").and_then(Value::as_object);
+    limits.into_iter().flat_map(|limits| limits.values()).any(|limits| !is_limited(limits))
+}
+
+fn is_limited(limits: &Value) -> bool {
+    limits.get("ks").and_then(Value::as_f64).is_none_or(|ks| ks < Thresholds::NEVER.ks)
+}
+
 fn inputs(view: &Value) -> String {
     let columns = view.pointer("/inputs/columns").and_then(Value::as_object);
     let Some(columns) = columns else { return "  no signal was scored yet".to_owned() };
     let head = ["  input", "PSI", "may be", "KS", "may be", "Wasserstein", "missing"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for (name, drift) in columns {
-        let limit = |of: &str| number(view, &format!("/thresholds/{name}/{of}"));
+        let limits = view.pointer(&format!("/thresholds/{name}")).unwrap_or(&Value::Null);
+        let limit = |of: &str| {
+            if is_limited(limits) { number(limits, &format!("/{of}")) } else { NOT_WATCHED.to_owned() }
+        };
         rows.push(vec![
             format!("  {name}"),
             number(drift, "/psi"),

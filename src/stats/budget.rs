@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     bootstrap::Resampling,
-    describe::quantile,
+    describe::{quantile, standard_deviation},
     drift::stability,
     normal,
     reference::Reference,
@@ -23,6 +23,12 @@ use super::{
 const FEWEST_BLOCKS: f64 = 2.0;
 /// The largest share of quarters in which one column may raise a false alarm, whatever the budget.
 const MOST_OFTEN: f64 = 0.5;
+
+/// How far beyond its budget a column may alarm before it is not watched at all.
+const BEYOND: f64 = 1.5;
+
+/// Share of a column's variance that its windows' means have at least where it moves slowly.
+const SLOW: f64 = 0.15;
 
 /// How columns are watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +60,9 @@ pub struct Distance {
 }
 
 impl Thresholds {
+    /// Limits that nothing passes but a window without values: those of a column whose history says too little, see [`is_short`].
+    pub const NEVER: Self = Self { psi: 1e6, ks: 1.0 };
+
     /// Whether a window of a column is beyond either. A window without values is: that cannot be evaluated.
     pub fn are_passed(&self, reference: &Reference, window: &[Option<f64>]) -> bool {
         distance(reference, window).is_none_or(|found| self.multiple(&found) > 1.0)
@@ -133,6 +142,27 @@ pub fn thresholds(
     }
     let widened = |limits: Thresholds| Thresholds { psi: limits.psi * wider * wider, ks: (limits.ks * wider).min(1.0) };
     furthest.iter().map(|found| at_share(found, share).map(widened)).collect()
+}
+
+/// Whether the history of a column is too short for its memory: no limit within it keeps a quarter's alarms at `share`, or
+/// near it. Where windows of a column differ in more than chance, since it moves slowly, the farthest of all windows of the history
+/// and of a quarter lies in the quarter with the chance that is the quarter's share of the rows, whatever their law. A column moves
+/// slowly when more than [`SLOW`] of its variance is one of the means of its windows; a window of independent rows averages
+/// nearly all of it away.
+pub fn is_short(column: &[Option<f64>], watch: &Watch, share: f64) -> bool {
+    let quarter = (watch.quarter + watch.window) as f64;
+    let lies_in_quarter = quarter / (column.len() as f64 + quarter);
+    lies_in_quarter > BEYOND * share && variance_of_means(column, watch.window).is_some_and(|ratio| ratio > SLOW)
+}
+
+/// The variance of the means of all windows of so many rows, as a share of the variance of the rows. `None` when they do not vary
+/// or are fewer than two windows.
+fn variance_of_means(column: &[Option<f64>], window: usize) -> Option<f64> {
+    let known: Vec<f64> = column.iter().flatten().copied().collect();
+    (window > 0 && known.len() >= 2 * window).then_some(())?;
+    let means: Vec<f64> = known.windows(window).map(|rows| rows.iter().sum::<f64>() / window as f64).collect();
+    let ratio = standard_deviation(&means)?.powi(2) / standard_deviation(&known)?.powi(2);
+    ratio.is_finite().then_some(ratio)
 }
 
 /// By how much limits that leave out `share` of the quarters are wider than those of `blocks` drawn blocks, at least 1: Student's
@@ -224,6 +254,13 @@ mod tests {
             |a: &[f64], b: &[f64]| (sorted_ks(a, b) - crate::stats::drift::ks_distance(a, b).unwrap()).abs() < 1e-12;
         assert!(same(&[1.0, 2.0, 2.0, 5.0], &[2.0, 3.0]) && same(&[1.0; 9], &[1.0; 4]) && same(&[1.0], &[2.0, 3.0]));
         assert!((widening(1e9, 0.05) - 1.0).abs() < 1e-6 && widening(10.0, 0.05) > 1.2);
+        // 1,000 rows that turn once, and 1,000 of which neighbours have nothing in common
+        let watch = Watch { window: 100, every: 10, quarter: 600 };
+        let slow: Vec<Option<f64>> = (0..1000).map(|n| Some(f64::from(n).sqrt())).collect();
+        let fast: Vec<Option<f64>> = (0..1000).map(|n| Some(f64::from((n * 7919) % 1000))).collect();
+        assert!(is_short(&slow, &watch, 0.2) && !is_short(&fast, &watch, 0.2));
+        assert!(!is_short(&[Some(1.0); 1000], &watch, 0.2), "what never varied is watched");
+        assert!(!Thresholds::NEVER.are_passed(&Reference::of(column(100)).unwrap(), &[Some(1e9); 20]));
         assert!(two[0].are_passed(&Reference::of(column(100)).unwrap(), &[None; 20]));
     }
 }

@@ -165,7 +165,7 @@ impl Default for EmergencyOptions {
         Self {
             accuracy_window: 100,
             longest_window: 400,
-            false_alarms_per_year: 0.05,
+            false_alarms_per_year: 0.02,
             literal: false,
             accuracy_min_trades: 50,
             min_accuracy: 0.5,

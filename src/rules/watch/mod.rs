@@ -33,7 +33,7 @@ use crate::{
     models::{Facts, Question, Standard},
     stats::{
         bootstrap::{Resampling, block_length},
-        budget::{Thresholds, Watch as Pace, thresholds},
+        budget::{Thresholds, Watch as Pace, is_short, thresholds},
         decline::{Decline, DeclineOptions, Limits},
         sessions::History,
     },
@@ -209,19 +209,32 @@ impl Subject {
     }
 
     /// How far each column may move, by simulation on the rows that were learnt from, which span `days` days. None when
-    /// they are fewer than a quarter of two windows, in which nothing can be found out.
+    /// they are fewer than a quarter of two windows, in which nothing can be found out. A column whose history is too short
+    /// for its memory has limits that nothing passes ([`is_short`]).
     pub fn thresholds(
         columns: &[Vec<Option<f64>>],
         days: f64,
         options: &MonitorOptions,
         budget: &Budget,
     ) -> Vec<Thresholds> {
+        let Some((pace, mut found)) = Self::drawn(columns, days, options, budget) else { return Vec::new() };
+        let share = budget.false_alarms / columns.len() as f64;
+        let short = columns.iter().zip(&mut found).filter(|(column, _)| is_short(column, &pace, share));
+        short.for_each(|(_, limits)| *limits = Thresholds::NEVER);
+        found
+    }
+
+    /// The pace of a quarter and the limits that are drawn for it.
+    fn drawn(
+        columns: &[Vec<Option<f64>>],
+        days: f64,
+        options: &MonitorOptions,
+        budget: &Budget,
+    ) -> Option<(Pace, Vec<Thresholds>)> {
         let rows = columns.first().map_or(0, Vec::len);
-        let pace = pace(rows, days, options.window);
-        let drawn = pace.filter(|pace| rows >= LEAST_WINDOWS * pace.window);
+        let pace = pace(rows, days, options.window).filter(|pace| rows >= LEAST_WINDOWS * pace.window)?;
         let resampling = remembering(&budget.resampling, columns);
-        let found = drawn.and_then(|pace| thresholds(columns, &pace, budget.false_alarms, &resampling));
-        found.unwrap_or_default()
+        Some((pace, thresholds(columns, &pace, budget.false_alarms, &resampling)?))
     }
 
     /// How far a window of scores goes in a quarter in which nothing has changed, but in the share `level` of such quarters, of which
@@ -237,7 +250,7 @@ impl Subject {
         let resamples = budget.resampling.resamples.max(LEAST_DRAWN);
         let resampling = Resampling { resamples, ..budget.resampling };
         let of_scores = Budget { false_alarms: level, resampling };
-        Self::thresholds(&[column], days, options, &of_scores).first().copied()
+        Self::drawn(&[column], days, options, &of_scores)?.1.first().copied()
     }
 }
 
