@@ -18,7 +18,6 @@ mod verdict;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use self::{
@@ -47,7 +46,7 @@ use crate::{
 pub use self::{
     ledger::Ledger,
     settings::SETTINGS,
-    tally::{Blamed, Tally},
+    tally::{Blamed, Progress, Tally},
     telling::NOTICE,
 };
 
@@ -60,9 +59,6 @@ const MILD_SWING: f64 = 1.5;
 const MORE_SESSIONS: usize = 2;
 /// Session of a test, or after an emergency, in which the daemon is killed in the scenario of that name.
 const KILL_AFTER: usize = 4;
-
-/// What a version took lately, before it was taken down.
-const LATELY: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Months of past trades that are imported before it begins.
 pub const HISTORY: u32 = 12;
@@ -150,21 +146,6 @@ struct Kill {
     during_test: bool,
     before: String,
     after: Option<String>,
-}
-
-/// How far it is.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Progress {
-    /// Share done, 0 to 1.
-    pub share: f64,
-    /// The simulated time.
-    pub at: Timestamp,
-    /// Signals sent.
-    pub signals: usize,
-    /// Profit of what was traded.
-    pub traded: f64,
-    /// Profit of the strategy alone.
-    pub own: f64,
 }
 
 impl Demo {
@@ -339,8 +320,9 @@ impl Demo {
                 ..
             } if !reason.contains("of the account") => {
                 let (version, from, reason) = (version.clone(), step.edge().0, reason.clone());
-                let chances = self.execution.chances_taken(event.at - LATELY);
-                self.blamed.push(Blamed { version, from, at: event.at, reason, chances });
+                let (version, from, at, reason) = (version.clone(), step.edge().0, event.at, reason.clone());
+                let chances = self.execution.chances_taken(at - tally::LATELY);
+                self.blamed.push(Blamed { version, from, at, reason, chances });
             }
             EventKind::Resumed { .. } => self.operator.resumed(),
             EventKind::Shared { version, share, .. } => self.shrunk += usize::from(*share < before.share(version)),

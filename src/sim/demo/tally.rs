@@ -1,11 +1,28 @@
 //! What became of one demonstration, in figures that can be counted over many seeds.
 #![deny(clippy::indexing_slicing)]
 
+use jiff::SignedDuration;
+
 use super::{Demo, Ledger};
 use crate::{
     domain::{Timestamp, VersionId, lifecycle::State},
     report::{Check, Ending},
 };
+
+/// How far it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// Share done, 0 to 1.
+    pub share: f64,
+    /// The simulated time.
+    pub at: Timestamp,
+    /// Signals sent.
+    pub signals: usize,
+    /// Profit of what was traded.
+    pub traded: f64,
+    /// Profit of the strategy alone.
+    pub own: f64,
+}
 
 /// A version that was rolled back for what it did itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +47,8 @@ impl Blamed {
     }
 }
 
+/// What a version took lately, before it was taken down.
+pub(super) const LATELY: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// A fall of the true chance, in shares, from which on a version is not as good as it was: the smallest that the ladder of
 /// declines looks for.
 const FALLEN: f64 = 0.05;
