@@ -319,7 +319,6 @@ impl Demo {
                 reason,
                 ..
             } if !reason.contains("of the account") => {
-                let (version, from, reason) = (version.clone(), step.edge().0, reason.clone());
                 let (version, from, at, reason) = (version.clone(), step.edge().0, event.at, reason.clone());
                 let chances = self.execution.chances_taken(at - tally::LATELY);
                 self.blamed.push(Blamed { version, from, at, reason, chances });
