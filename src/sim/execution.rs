@@ -93,7 +93,7 @@ impl Execution {
     }
 
     /// The mean chance that the trades taken on a model's word had in truth, of those that closed until `since` and of those
-    /// after it. `None` when either are fewer than [`FEWEST`].
+    /// after it. `None` when either are fewer than 20.
     pub fn chances_taken(&self, since: Timestamp) -> Option<(f64, f64)> {
         let taken = |trade: &&Closed| trade.answer.arm == Arm::Ml && trade.answer.size > 0.0;
         let (lately, before): (Vec<&Closed>, Vec<&Closed>) =

@@ -147,7 +147,7 @@ pub fn thresholds(
 /// Whether the history of a column is too short for its memory: no limit within it keeps a quarter's alarms at `share`, or
 /// near it. Where windows of a column differ in more than chance, since it moves slowly, the farthest of all windows of the history
 /// and of a quarter lies in the quarter with the chance that is the quarter's share of the rows, whatever their law. A column moves
-/// slowly when more than [`SLOW`] of its variance is one of the means of its windows; a window of independent rows averages
+/// slowly when more than 15 % of its variance is one of the means of its windows; a window of independent rows averages
 /// nearly all of it away.
 pub fn is_short(column: &[Option<f64>], watch: &Watch, share: f64) -> bool {
     let quarter = (watch.quarter + watch.window) as f64;

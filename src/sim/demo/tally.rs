@@ -41,7 +41,7 @@ pub struct Blamed {
 }
 
 impl Blamed {
-    /// Whether it was taken down although what it took had lost less than [`FALLEN`] of its chance in truth.
+    /// Whether it was taken down although what it took had lost less than five points of its chance in truth.
     pub fn wrongly(&self) -> bool {
         self.chances.is_none_or(|(before, lately)| lately > before - FALLEN)
     }
