@@ -83,9 +83,18 @@ impl Admission {
         admission
     }
 
-    /// Takes who comes from now on from another listener.
-    pub(super) fn listen_on(&mut self, listener: UnixListener) {
-        self.listener = listener;
+    /// Takes who comes from now on from another listener, and gives those that wait at the one before and get in: nobody
+    /// would take them any more.
+    pub(super) fn listen_on(&mut self, listener: UnixListener) -> Vec<(UnixStream, Peer)> {
+        let before = std::mem::replace(&mut self.listener, listener);
+        // copies of the one before would keep it open
+        self.spares.borrow_mut().clear();
+        let waiting = before.into_std().map(|before| std::iter::from_fn(move || before.accept().ok()));
+        let streams = waiting.into_iter().flatten().filter_map(|(stream, _)| {
+            stream.set_nonblocking(true).ok()?;
+            UnixStream::from_std(stream).ok()
+        });
+        streams.collect::<Vec<_>>().into_iter().filter_map(|stream| self.let_in(stream)).collect()
     }
 
     /// The next connection that gets in. Those that do not are turned away meanwhile.
@@ -101,29 +110,33 @@ impl Admission {
                     (waiting.ok().and_then(Result::ok).map(|(stream, _)| stream), true)
                 }
             };
-            let is_short = !self.has_reserve();
-            let admitted = accepted.map(|stream| match self.admit(&stream) {
-                Ok(peer) if is_short && peer.role < Role::Operator => {
-                    Err((stream, WireError::new("too_many_connections", "the daemon has no file descriptor left")))
-                }
-                Ok(peer) => Ok((stream, peer)),
-                Err(error) => Err((stream, error)),
-            });
-            let admitted = admitted.and_then(|admitted| match admitted {
-                Ok(admitted) => Some(admitted),
-                Err((stream, error)) => {
-                    self.turn_away(stream, &error, is_short);
-                    None
-                }
-            });
-            self.has_reserve();
-            if let Some(admitted) = admitted {
+            if let Some(admitted) = accepted.and_then(|stream| self.let_in(stream)) {
                 return admitted;
             }
             if failed {
                 sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+
+    /// Who it is, if it gets in; it is turned away if not.
+    fn let_in(&self, stream: UnixStream) -> Option<(UnixStream, Peer)> {
+        let is_short = !self.has_reserve();
+        let admitted = match self.admit(&stream) {
+            Ok(peer) if is_short && peer.role < Role::Operator => {
+                Err(WireError::new("too_many_connections", "the daemon has no file descriptor left"))
+            }
+            other => other,
+        };
+        let admitted = match admitted {
+            Ok(peer) => Some((stream, peer)),
+            Err(error) => {
+                self.turn_away(stream, &error, is_short);
+                None
+            }
+        };
+        self.has_reserve();
+        admitted
     }
 
     /// Whether the reserve is whole, once what can be had was put into it.

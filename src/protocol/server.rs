@@ -90,8 +90,8 @@ impl Drop for Open {
     }
 }
 
-/// Accepts connections, on the latest of `listeners` once there is one, until `stop` turns true; then lets each finish what it has been sent in full, and returns when all
-/// are closed or the drain time is over.
+/// Accepts connections, on the latest of `listeners` once there is one, until `stop` turns true; then lets each finish what it
+/// has been sent in full, and returns when all are closed or the drain time is over.
 pub async fn serve<S: Service>(
     listener: UnixListener,
     mut listeners: mpsc::UnboundedReceiver<UnixListener>,
@@ -103,13 +103,21 @@ pub async fn serve<S: Service>(
 ) {
     let mut tasks = tokio::task::JoinSet::new();
     let mut admission = Admission::new(listener, access, Rc::clone(&limits), Rc::clone(&connections));
+    let mut waiting = Vec::new();
     loop {
-        let (stream, peer) = tokio::select! {
-            admitted = admission.next() => admitted,
-            _ = tasks.join_next(), if !tasks.is_empty() => continue,
-            Some(listener) = listeners.recv() => { admission.listen_on(listener); continue },
-            _ = stop.wait_for(|stop| *stop) => break,
+        let admitted = match waiting.pop() {
+            Some(admitted) => admitted,
+            None => tokio::select! {
+                admitted = admission.next() => admitted,
+                _ = tasks.join_next(), if !tasks.is_empty() => continue,
+                Some(listener) = listeners.recv() => {
+                    waiting = admission.listen_on(listener);
+                    continue;
+                }
+                _ = stop.wait_for(|stop| *stop) => break,
+            },
         };
+        let (stream, peer) = admitted;
         let open = Open::new(&connections);
         match Connection::new(stream, peer, service.clone(), Rc::clone(&limits), stop.clone()) {
             Ok(connection) => drop(tasks.spawn_local(async move {
