@@ -50,8 +50,8 @@ struct Storm {
     /// Rings when it is over.
     calm: Condvar,
     day: AtomicU64,
-    /// When the acknowledgement came; `u64::MAX` before.
-    acknowledged: AtomicU64,
+    /// How many versions are down for good: the outcome that took each down has been acknowledged.
+    down: AtomicU64,
     heard: Mutex<Heard>,
     watch: Stopwatch,
 }
@@ -75,7 +75,7 @@ impl Storm {
             over: Mutex::new(false),
             calm: Condvar::new(),
             day: AtomicU64::new(0),
-            acknowledged: AtomicU64::new(u64::MAX),
+            down: AtomicU64::new(0),
             heard: Mutex::default(),
             watch: Stopwatch::start(),
         }
@@ -101,8 +101,8 @@ impl Storm {
         score_on(self.day.load(Ordering::Acquire) as usize, name).replace("0.71", &format!("0.{}", digit % 10))
     }
 
-    /// Takes in the answer to what was asked at `asked`; `waited` of one that nothing stood before.
-    fn hear(&self, answer: Value, is_after: bool, waited: Option<u64>) {
+    /// Takes in the answer to what was asked when `down` versions were down; `waited` of one that nothing stood before.
+    fn hear(&self, answer: Value, down: u64, waited: Option<u64>) {
         let mut heard = self.heard.lock().unwrap();
         let reason = answer["reason"].as_str().or(answer["error"]["code"].as_str()).unwrap_or("ok").to_owned();
         *heard.answers.entry(reason).or_default() += 1;
@@ -110,7 +110,8 @@ impl Storm {
             return;
         }
         heard.waits.extend(waited);
-        if is_after {
+        let model = answer["model"].as_str().unwrap().strip_prefix("ES/").unwrap().parse::<u64>().unwrap();
+        if model <= down {
             heard.after.push(answer.clone());
         }
         if let Some(late) = waited.filter(|waited| *waited > DEADLINE_US + ON_THE_WAY_US) {
@@ -128,9 +129,9 @@ impl Storm {
             }
             let line = self.signal(&format!("L-{number}-{n}"));
             let asked = self.now();
-            let is_after = asked > self.acknowledged.load(Ordering::Acquire);
+            let down = self.down.load(Ordering::Acquire);
             let answer = wire.ask(line);
-            self.hear(answer, is_after, Some(self.now() - asked));
+            self.hear(answer, down, Some(self.now() - asked));
             self.wait(Duration::from_millis(2));
         }
     }
@@ -142,12 +143,12 @@ impl Storm {
             lines.push_str("{\"type\":\"alerts\",\"limit\":50}\n");
             lines.push_str(&self.signal(&format!("F-{number}-{n}")));
             lines.push('\n');
-            let is_after = self.now() > self.acknowledged.load(Ordering::Acquire);
+            let down = self.down.load(Ordering::Acquire);
             wire.send(lines);
             for _ in 1..AT_ONCE {
                 wire.answer();
             }
-            self.hear(wire.answer(), is_after, None);
+            self.hear(wire.answer(), down, None);
             if !self.wait(Duration::from_millis(50)) {
                 return;
             }
@@ -235,7 +236,7 @@ fn play(place: &Place, rounds: usize) {
             let sent = storm.now();
             taken(&mut wire, &tripping);
             let acknowledged = storm.now();
-            storm.acknowledged.store(acknowledged, Ordering::Release);
+            storm.down.store(round as u64 + 1, Ordering::Release);
             to_ack.push(acknowledged - sent);
             for k in 0..5 {
                 let answer = wire.ask(score_on(round, &format!("A-{round}-{k}")));
@@ -247,10 +248,8 @@ fn play(place: &Place, rounds: usize) {
                 assert_eq!(answer["arm"], "baseline", "{way:?} in round {round}, not read before: {answer}");
                 behind += 1;
             }
-            let heard = storm.heard.lock().unwrap();
-            assert!(heard.after.is_empty(), "{way:?} in round {round}: {:?}", heard.after);
-            drop(heard);
-            storm.acknowledged.store(u64::MAX, Ordering::Release);
+            let after = storm.heard.lock().unwrap().after.clone();
+            assert!(after.is_empty(), "{way:?} in round {round}: {after:?}");
         }
         drop(ending);
         torment.join().unwrap();
@@ -270,10 +269,9 @@ fn play(place: &Place, rounds: usize) {
     );
     assert!(late.is_empty(), "late with a model's word: {late:?}");
     assert!(answers.contains_key("production"), "{answers:?}");
-    until("a disk that takes what followed", || {
-        let rules = latched(place);
-        (0..rounds).zip(WAYS.into_iter().cycle()).all(|(_, way)| rules.contains(&way.rule())).then_some(())
-    });
-    assert!(latched(place).len() >= rounds, "{:?}", latched(place));
+    let mut wire = daemon.connect();
+    until("a disk that takes what followed", || (wire.status()["journal"]["ok"] == true).then_some(()));
     daemon.stop();
+    let rules = latched(place);
+    assert!(WAYS.iter().take(rounds).all(|way| rules.contains(&way.rule())) && rules.len() >= rounds, "{rules:?}");
 }
