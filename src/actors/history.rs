@@ -253,7 +253,8 @@ pub fn past(reader: &Reader, config: &Config, pipeline: Option<&mut Pipeline>) -
                 if let Some(pipeline) = pipeline.as_deref_mut().filter(|_| was_served(stored)) {
                     pipeline.remember(&stored.signal);
                 }
-                if !stored.record.took_a_name() {
+                // one that was answered here takes its name as it happens
+                if stored.record.decision.is_none() {
                     past.desk.take_name(&stored.signal);
                 }
                 return Ok(());

@@ -124,6 +124,13 @@ impl Process {
         assert!(limited.unwrap().success());
     }
 
+    /// A figure of its memory in MiB as the kernel tells it, such as `VmHWM`, the most it ever had.
+    pub fn memory(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap().split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024
+    }
+
     /// As `kill -9` does.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
