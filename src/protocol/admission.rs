@@ -51,6 +51,8 @@ pub(super) struct Admission {
     farewells: Rc<Cell<usize>>,
     /// File descriptors in reserve, given up to let operators in when there are no others.
     spares: RefCell<Vec<OwnedFd>>,
+    /// Connections that waited at a listener before this one.
+    waiting: RefCell<Vec<UnixStream>>,
     exhausted: RefCell<Exhausted>,
 }
 
@@ -77,15 +79,16 @@ impl Admission {
         connections: Rc<Connections>,
     ) -> Self {
         let (strangers, farewells, exhausted) = (RefCell::default(), Rc::default(), RefCell::default());
-        let spares = RefCell::default();
-        let admission = Self { listener, access, limits, connections, strangers, farewells, spares, exhausted };
+        let (spares, waiting) = (RefCell::default(), RefCell::default());
+        let admission =
+            Self { listener, access, limits, connections, strangers, farewells, spares, waiting, exhausted };
         admission.has_reserve();
         admission
     }
 
-    /// Takes who comes from now on from another listener, and gives those that wait at the one before and get in: nobody
-    /// would take them any more.
-    pub(super) fn listen_on(&mut self, listener: UnixListener) -> Vec<(UnixStream, Peer)> {
+    /// Takes who comes from now on from another listener, after those that wait at the one before, which nobody would take any
+    /// more.
+    pub(super) fn listen_on(&mut self, listener: UnixListener) {
         let before = std::mem::replace(&mut self.listener, listener);
         // copies of the one before would keep it open
         self.spares.borrow_mut().clear();
@@ -94,14 +97,19 @@ impl Admission {
             stream.set_nonblocking(true).ok()?;
             UnixStream::from_std(stream).ok()
         });
-        streams.collect::<Vec<_>>().into_iter().filter_map(|stream| self.let_in(stream)).collect()
+        self.waiting.get_mut().extend(streams);
     }
 
     /// The next connection that gets in. Those that do not are turned away meanwhile.
     pub(super) async fn next(&self) -> (UnixStream, Peer) {
         loop {
-            let (accepted, failed) = match self.listener.accept().await {
-                Ok((stream, _)) => (Some(stream), false),
+            let waits = self.waiting.borrow_mut().pop();
+            let accepted = match waits {
+                Some(stream) => Ok(stream),
+                None => self.listener.accept().await.map(|(stream, _)| stream),
+            };
+            let (accepted, failed) = match accepted {
+                Ok(stream) => (Some(stream), false),
                 Err(error) => {
                     self.tell(&error);
                     // one in reserve shows who is waiting

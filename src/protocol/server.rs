@@ -103,21 +103,13 @@ pub async fn serve<S: Service>(
 ) {
     let mut tasks = tokio::task::JoinSet::new();
     let mut admission = Admission::new(listener, access, Rc::clone(&limits), Rc::clone(&connections));
-    let mut waiting = Vec::new();
     loop {
-        let admitted = match waiting.pop() {
-            Some(admitted) => admitted,
-            None => tokio::select! {
-                admitted = admission.next() => admitted,
-                _ = tasks.join_next(), if !tasks.is_empty() => continue,
-                Some(listener) = listeners.recv() => {
-                    waiting = admission.listen_on(listener);
-                    continue;
-                }
-                _ = stop.wait_for(|stop| *stop) => break,
-            },
+        let (stream, peer) = tokio::select! {
+            admitted = admission.next() => admitted,
+            _ = tasks.join_next(), if !tasks.is_empty() => continue,
+            Some(listener) = listeners.recv() => { admission.listen_on(listener); continue },
+            _ = stop.wait_for(|stop| *stop) => break,
         };
-        let (stream, peer) = admitted;
         let open = Open::new(&connections);
         match Connection::new(stream, peer, service.clone(), Rc::clone(&limits), stop.clone()) {
             Ok(connection) => drop(tasks.spawn_local(async move {
