@@ -120,7 +120,7 @@ fn scenario_says(printer: &mut Printer, scenario: Scenario, played: &[Result<Tal
         |from: State| count(&|tally| tally.blamed_before.iter().any(|blamed| blamed.from == from && blamed.wrongly()));
     row(
         printer,
-        "of these, while what it took had lost less than five points of its true chance",
+        "of these, while what it took had lost less than ten points of its true chance",
         share(wrong(State::Production), all.len()),
     );
     row(printer, "taken out of its test before any change", share(down(State::AbTest), all.len()));

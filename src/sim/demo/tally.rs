@@ -41,7 +41,7 @@ pub struct Blamed {
 }
 
 impl Blamed {
-    /// Whether it was taken down although what it took had lost less than five points of its chance in truth.
+    /// Whether it was taken down although what it took had lost less than ten points of its chance in truth.
     pub fn wrongly(&self) -> bool {
         self.chances.is_none_or(|(before, lately)| lately > before - FALLEN)
     }
@@ -49,9 +49,9 @@ impl Blamed {
 
 /// What a version took lately, before it was taken down.
 pub(super) const LATELY: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// A fall of the true chance, in shares, from which on a version is not as good as it was: the smallest that the ladder of
-/// declines looks for.
-const FALLEN: f64 = 0.05;
+/// A fall of the true chance, in shares, from which on a version is not as good as it was: the one that a rollback looks for.
+/// Of the months of 60 simulated years in which nothing was taken down 3.4 % fall as far, and 15 % by half as much.
+const FALLEN: f64 = 0.1;
 
 /// What became of a demonstration.
 #[derive(Debug, Clone, PartialEq)]

@@ -89,7 +89,7 @@ impl Demo {
                 what,
                 format!(
                     "{found}; {version} was no good any more: the trades that were taken had a true chance of {:.0} % before, and \
-                     of {:.0} % in its last month, in a market unlike the one it had learnt from",
+                     of {:.0} % in its last month",
                     100.0 * before,
                     100.0 * lately
                 ),
