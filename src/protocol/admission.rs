@@ -230,3 +230,28 @@ async fn read_away(stream: UnixStream) -> io::Result<()> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::Config, protocol::listen::listen};
+
+    #[tokio::test]
+    async fn who_waits_at_a_listener_is_taken_when_another_takes_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let config = Config::builtin().unwrap();
+        let (_changes, access) = watch::channel(AccessList::resolve(&config.access).unwrap());
+        let (first, _file) = listen(&path).unwrap();
+        let mut admission = Admission::new(first, access, Rc::new(config.server.clone()), Rc::default());
+        let waiting: Vec<Socket> = (0..3).map(|_| Socket::connect(&path).unwrap()).collect();
+        std::fs::remove_file(&path).unwrap();
+        let (second, _file_again) = listen(&path).unwrap();
+        admission.listen_on(second);
+        let later = Socket::connect(&path).unwrap();
+        for _ in waiting.iter().chain([&later]) {
+            let admitted = timeout(Duration::from_secs(30), admission.next()).await;
+            assert_eq!(admitted.unwrap().1.role, Role::Operator);
+        }
+    }
+}
