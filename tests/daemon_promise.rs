@@ -271,6 +271,8 @@ fn what_is_acknowledged_is_what_was_judged_and_not_what_a_full_disk_refused() {
     let mut wire = daemon.connect();
     let ids: Vec<String> = (0..11).map(|n| format!("T-{n}")).collect();
     ids.iter().for_each(|id| assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 0), id))), ml()));
+    // a decision that is not on disk yet is written again and again, and each attempt counts as a restart
+    until("the decisions on disk", || (place.reader().counts().unwrap().decisions == 11).then_some(()));
     trap.panic_over("journal", "apply", usize::MAX);
     for id in &ids {
         assert_eq!(code(&wire.ask(outcome(&at(0, 1), id, Some(5.0)))), "retry");
