@@ -337,14 +337,15 @@ fn a_damaged_outcome_is_named_silences_and_may_be_told_again() {
     assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 0), "T-1"))), ml());
     wire.ask_ok(outcome(&at(0, 1), "T-1", Some(5.0)));
     daemon.stop();
-    const OUTCOMES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("outcomes");
+    const LOG: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("log");
+    let seq = place.reader().outcome(&TradeId::new("T-1").unwrap()).unwrap().unwrap().seq;
     let database = redb::Database::open(place.journal()).unwrap();
     let transaction = database.begin_write().unwrap();
     {
-        let mut table = transaction.open_table(OUTCOMES).unwrap();
-        let mut value = table.get("T-1").unwrap().unwrap().value().to_vec();
+        let mut table = transaction.open_table(LOG).unwrap();
+        let mut value = table.get(seq).unwrap().unwrap().value().to_vec();
         *value.last_mut().unwrap() ^= 1;
-        table.insert("T-1", value.as_slice()).unwrap();
+        table.insert(seq, value.as_slice()).unwrap();
     }
     transaction.commit().unwrap();
     drop(database);

@@ -239,29 +239,32 @@ fn a_bad_record_is_named_and_the_others_are_read() {
     let (_folder, path) = place();
     let trades = (0..4).map(|n| Write::Trade(Box::new((signal(n, 0, Source::Import), outcome(n, 0, Source::Import)))));
     open(&path).apply(&trades.collect::<Vec<_>>()).unwrap();
-    const OUTCOMES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("outcomes");
+    // signal and outcome of each trade, one after the other
+    const LOG: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("log");
     edit(&path, |transaction| {
-        let mut table = transaction.open_table(OUTCOMES).unwrap();
-        let value = table.remove("T-1").unwrap().unwrap().value().to_vec();
+        let mut table = transaction.open_table(LOG).unwrap();
+        let mut value = table.remove(4).unwrap().unwrap().value().to_vec();
         // one digit of the pnl, -0.3
         let text = String::from_utf8_lossy(&value).into_owned();
-        let mut value = value;
         value[text.replace('\u{fffd}', "?").find("-0.3").unwrap() + 3] = b'4';
-        table.insert("T-1", value.as_slice()).unwrap();
-        table.insert("T-9", [7_u8, 1, 2].as_slice()).unwrap();
+        table.insert(4, value.as_slice()).unwrap();
+        // the kind, and the trade id as well
+        let mut value = table.remove(8).unwrap().unwrap().value().to_vec();
+        (value[0], value[7]) = (0x77, 0xFF);
+        table.insert(8, value.as_slice()).unwrap();
     });
     let mut store = open(&path);
     let reader = store.reader().unwrap();
     let read: Vec<_> = reader.outcomes().unwrap().collect();
-    assert_eq!(read.iter().filter(|outcome| outcome.is_ok()).count(), 3);
+    assert_eq!(read.iter().filter(|outcome| outcome.is_ok()).count(), 2);
     let errors: Vec<_> = read.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
     assert!(
         errors[0].contains("outcomes") && errors[0].contains("T-1") && errors[0].contains("checksum"),
         "{errors:?}"
     );
-    assert!(errors[1].contains("T-9") && errors[1].contains("format 7"), "{errors:?}");
+    assert!(errors[1].contains("outcomes") && errors[1].contains("T-3") && errors[1].contains("kind"), "{errors:?}");
     let closed = reader.closed_trades(None).unwrap();
-    assert_eq!((closed.trades.len(), closed.bad.len()), (3, 2));
+    assert_eq!((closed.trades.len(), closed.bad.len()), (2, 2));
     assert!(matches!(reader.outcome(&trade(1)), Err(StoreError::BadRecord(bad)) if bad.key == "T-1"));
     let again = store.apply(&[Write::Outcome(Box::new(outcome(1, 0, Source::Live))), Write::Event(event(1))]).unwrap();
     assert!(matches!(again[0], Applied::Stored { .. }), "what is damaged may be told again");

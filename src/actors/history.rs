@@ -2,10 +2,10 @@
 
 mod stream;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub use self::stream::happenings;
-use self::stream::{Others, Streamed, stream};
+use self::stream::{Streamed, stream};
 use jiff::SignedDuration;
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    domain::{Arm, Decision, Event, EventKind, Signal, Timestamp, TradeId, VersionId, trip::Trip},
+    domain::{Arm, Decision, EventKind, Signal, Timestamp, TradeId, VersionId, trip::Trip},
     features::pipeline::Pipeline,
     journal::{OutcomeRecord, Reader, Source, StoreError, StoredOutcome, StoredSignal},
     rules::{
@@ -64,14 +64,15 @@ pub fn told_of_latest(reader: &Reader, most: usize, open: impl Fn(&str) -> bool)
     let mut keys = reader.signal_keys().map_err(|error| error.to_string())?;
     let left_out = keys.leave_out(most, open);
     let places = (0..keys.len()).filter_map(|place| keys.get(place));
-    let records = places.filter_map(|(trade_id, seq)| reader.signal_record(trade_id, seq).transpose());
+    let records = places.map(|(trade_id, seq)| reader.signal_record(trade_id, seq));
     Ok((told_by(records)?, left_out))
 }
 
-/// `records`: those of a trade stand together, in the order in which they were recorded.
+/// `records`: those of a trade in the order in which they were recorded.
 fn told_by(records: impl Iterator<Item = Result<StoredSignal, StoreError>>) -> Result<Told, String> {
     let mut told = Told::default();
     let (mut kept, mut repeats): (Vec<StoredSignal>, Vec<(u64, bool, Signal)>) = (Vec::new(), Vec::new());
+    let mut places: HashMap<TradeId, usize> = HashMap::new();
     for stored in records {
         let mut stored = match stored {
             Ok(stored) if stored.lies_ahead() => {
@@ -94,8 +95,11 @@ fn told_by(records: impl Iterator<Item = Result<StoredSignal, StoreError>>) -> R
             told.answered.entry(stored.record.trade_id.clone()).or_insert_with(|| decision.clone());
         }
         let live = |stored: &StoredSignal| stored.record.source == Source::Live;
-        match kept.last_mut().filter(|first| first.record.trade_id == stored.record.trade_id) {
-            None => kept.push(stored),
+        match places.get(&stored.record.trade_id).and_then(|place| kept.get_mut(*place)) {
+            None => {
+                places.insert(stored.record.trade_id.clone(), kept.len());
+                kept.push(stored);
+            }
             // what a file says of a trade that was answered here is not what was known when it was
             Some(first) if live(&stored) && !live(first) => {
                 let first = std::mem::replace(first, stored);
@@ -105,6 +109,7 @@ fn told_by(records: impl Iterator<Item = Result<StoredSignal, StoreError>>) -> R
             Some(_) => repeats.push((stored.seq, live(&stored), stored.signal)),
         }
     }
+    drop(places);
     kept.sort_by(|a, b| (a.signal.at, &a.record.trade_id).cmp(&(b.signal.at, &b.record.trade_id)));
     let first = |(place, stored): (usize, &StoredSignal)| {
         (stored.seq, Arrival { signal: Arrived::Kept(place), live: stored.record.source == Source::Live })
@@ -239,15 +244,17 @@ fn kept<T>(stored: Result<T, StoreError>) -> Result<Option<T>, String> {
 pub fn past(reader: &Reader, config: &Config, pipeline: Option<&mut Pipeline>) -> Result<(Past, Vec<Trip>), String> {
     let desk = Desk::knowing(desk_keeps(config), config.journal.known_ids);
     let mut past = Past::keeping(desk, Keep::of(&config.experiment));
-    let (others, mut trips) = (Others::read(reader, config)?, Vec::new());
-    for version in moved(others.happenings()) {
+    let mut trips = Vec::new();
+    let events = reader.events(0).map_err(|error| error.to_string())?.flatten();
+    let stepped: BTreeSet<VersionId> = events.filter_map(|stored| moved(&stored.event.kind).cloned()).collect();
+    for version in stepped {
         // one whose record cannot be read cannot speak either
         if let Ok(record) = models::record(reader, &version) {
             past.emergency.ask(&version, record.question(), record.standard);
         }
     }
     let mut pipeline = pipeline;
-    stream(reader, config, others, |told| {
+    stream(reader, config, |told| {
         let happening = match told {
             Streamed::Signal(stored) => {
                 if let Some(pipeline) = pipeline.as_deref_mut().filter(|_| was_served(stored)) {
@@ -276,13 +283,9 @@ pub fn past(reader: &Reader, config: &Config, pipeline: Option<&mut Pipeline>) -
     Ok((past, trips))
 }
 
-/// The versions of which a step is told.
-fn moved<'a>(happenings: impl IntoIterator<Item = &'a Happening>) -> BTreeSet<VersionId> {
-    let moved = |happening: &Happening| match happening {
-        Happening::Event(Event { kind: EventKind::Moved { version, .. }, .. }) => Some(version.clone()),
-        _ => None,
-    };
-    happenings.into_iter().filter_map(moved).collect()
+/// The version of which a step is told.
+fn moved(kind: &EventKind) -> Option<&VersionId> {
+    if let EventKind::Moved { version, .. } = kind { Some(version) } else { None }
 }
 
 /// How long a trade is remembered: as long as a test waits for its outcome, with a weekend before and after.
@@ -297,7 +300,11 @@ pub fn desk_keeps(config: &Config) -> SignedDuration {
 /// When the storage cannot be read.
 pub fn watching(reader: &Reader, config: &Config, happenings: &[Happening]) -> Result<Watching, String> {
     let past = scored::read(reader, config)?;
-    let subjects = monitor::subjects(reader, config, &past, moved(happenings));
+    let stepped = happenings.iter().filter_map(|happening| match happening {
+        Happening::Event(event) => moved(&event.kind),
+        _ => None,
+    });
+    let subjects = monitor::subjects(reader, config, &past, stepped.cloned().collect::<BTreeSet<_>>());
     let row = |scored: Scored| (scored.signal.trade_id.clone(), (scored.row, scored.signal.trend()));
     Ok(Watching {
         options: config.monitoring.watch,

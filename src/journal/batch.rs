@@ -1,36 +1,55 @@
 //! The rules of writing: what is new, what is a repeat, what contradicts what is there.
 #![deny(clippy::indexing_slicing)]
 
+mod taken;
+
 use std::ops::Bound;
 
-use redb::{CursorError, ReadableTable, Table, WriteTransaction};
+use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::{
-    codec,
-    record::{Applied, Existing, OutcomeRecord, SignalRecord, SkipRecord, Source, Write},
+    codec::{self, Kind},
+    index::{self, Span},
+    lookup::{self, Held, MISSING, bad_of_trade},
+    record::{Applied, Existing, OutcomeRecord, SignalRecord, SkipRecord, Source, StoredOutcome, Write},
     schema,
-    tables::{CHECKPOINTS, EVENTS, META, META_DECISIONS, META_LAST_SEQ, OUTCOMES, SIGNALS, SKIPS, VERSIONS},
+    tables::{
+        BY_TIME, BY_TRADE, CHECKPOINTS, EVENT_NUMBERS, LOG, META, META_DECISIONS, META_LAST_SEQ, META_OUTCOMES,
+        META_SIGNALS, META_SKIPS, REPLACED, VERSIONS,
+    },
 };
-use crate::domain::{Event, Signal, SignalLine, TradeId, VersionId};
+use crate::domain::{Event, Signal, SignalLine, Timestamp, TradeId, VersionId};
 
 type Bytes = &'static [u8];
 
 /// The tables of one transaction, and the counters as they will stand after it.
 pub(super) struct Batch<'t> {
-    signals: Table<'t, (&'static str, u64), Bytes>,
-    outcomes: Table<'t, &'static str, Bytes>,
-    skips: Table<'t, &'static str, Bytes>,
-    events: Table<'t, u64, Bytes>,
+    log: Table<'t, u64, Bytes>,
+    by_trade: Table<'t, u128, ()>,
+    by_time: Table<'t, u128, ()>,
+    event_numbers: Table<'t, u64, ()>,
+    replaced: Table<'t, u64, u64>,
     versions: Table<'t, &'static str, Bytes>,
     checkpoints: Table<'t, &'static str, Bytes>,
     meta: Table<'t, &'static str, (u64, u32)>,
-    /// Live signals with their numbers that are not in their table yet. Who reads that table calls [`Batch::settle`]
-    /// first.
+    /// Live signals with their numbers that are not in the log yet. Who reads or appends to it calls [`Batch::settle`] first.
     live: Vec<(&'t SignalRecord, u64)>,
-    first_seq: u64,
-    seq: u64,
-    decisions: u64,
+    /// Entries of the indexes that are not in their tables yet.
+    trades: Vec<u128>,
+    times: Vec<u128>,
+    before: Counters,
+    counters: Counters,
     buffer: Vec<u8>,
+}
+
+/// The numbers that `meta` keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Counters {
+    seq: u64,
+    signals: u64,
+    decisions: u64,
+    outcomes: u64,
+    skips: u64,
 }
 
 /// How a write stands to what is in the journal under its name.
@@ -43,20 +62,27 @@ enum Known {
 impl<'t> Batch<'t> {
     pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, redb::Error> {
         let meta = transaction.open_table(META)?;
-        let seq = schema::number(&meta, META_LAST_SEQ)?;
-        let decisions = schema::number(&meta, META_DECISIONS)?;
+        let before = Counters {
+            seq: schema::number(&meta, META_LAST_SEQ)?,
+            signals: schema::number(&meta, META_SIGNALS)?,
+            decisions: schema::number(&meta, META_DECISIONS)?,
+            outcomes: schema::number(&meta, META_OUTCOMES)?,
+            skips: schema::number(&meta, META_SKIPS)?,
+        };
         Ok(Self {
-            signals: transaction.open_table(SIGNALS)?,
-            outcomes: transaction.open_table(OUTCOMES)?,
-            skips: transaction.open_table(SKIPS)?,
-            events: transaction.open_table(EVENTS)?,
+            log: transaction.open_table(LOG)?,
+            by_trade: transaction.open_table(BY_TRADE)?,
+            by_time: transaction.open_table(BY_TIME)?,
+            event_numbers: transaction.open_table(EVENT_NUMBERS)?,
+            replaced: transaction.open_table(REPLACED)?,
             versions: transaction.open_table(VERSIONS)?,
             checkpoints: transaction.open_table(CHECKPOINTS)?,
             meta,
             live: Vec::new(),
-            first_seq: seq,
-            seq,
-            decisions,
+            trades: Vec::new(),
+            times: Vec::new(),
+            before,
+            counters: before,
             buffer: Vec::new(),
         })
     }
@@ -64,8 +90,7 @@ impl<'t> Batch<'t> {
     pub(super) fn write(&mut self, write: &'t Write) -> Result<Applied, redb::Error> {
         match write {
             Write::Signal(record) if record.source == Source::Live => return Ok(self.live_signal(record)),
-            Write::Signal(_) | Write::Outcome(_) | Write::Completion(_) | Write::Trade(..) => self.settle()?,
-            Write::Skip(_) | Write::Event(_) | Write::Version { .. } | Write::Checkpoint { .. } => {}
+            _ => self.settle()?,
         }
         match write {
             Write::Signal(record) => self.import_signal(record),
@@ -82,11 +107,22 @@ impl<'t> Batch<'t> {
     /// Writes what is left and the counters. Says whether there is anything to commit.
     pub(super) fn finish(mut self) -> Result<bool, redb::Error> {
         self.settle()?;
-        if self.seq == self.first_seq {
+        let (before, now) = (self.before, self.counters);
+        if now == before {
             return Ok(false);
         }
-        self.meta.insert(META_LAST_SEQ, codec::encode_number(META_LAST_SEQ, self.seq))?;
-        self.meta.insert(META_DECISIONS, codec::encode_number(META_DECISIONS, self.decisions))?;
+        let span = self.span();
+        index::merge(&mut self.by_trade, span)?;
+        let numbers = [
+            (META_LAST_SEQ, before.seq, now.seq),
+            (META_SIGNALS, before.signals, now.signals),
+            (META_DECISIONS, before.decisions, now.decisions),
+            (META_OUTCOMES, before.outcomes, now.outcomes),
+            (META_SKIPS, before.skips, now.skips),
+        ];
+        for (name, _, now) in numbers.into_iter().filter(|(_, before, now)| before != now) {
+            self.meta.insert(name, codec::encode_number(name, now))?;
+        }
         Ok(true)
     }
 
@@ -94,48 +130,61 @@ impl<'t> Batch<'t> {
         if let Err(why) = codec::check_signal(record) {
             return Applied::Unwritable { why };
         }
-        let seq = self.seq + 1;
+        let seq = self.counters.seq + 1;
         self.live.push((record, seq));
-        self.decisions += u64::from(record.decision.is_some());
+        self.count_signal(record);
         self.stored(seq)
     }
 
-    /// Puts the live signals into their table, in the order of their keys: those between the same two neighbours go in
-    /// together, so that a page is worked on once, and not once for each of its signals.
+    /// Puts the live signals at the end of the log, and what is new into the indexes. One page is worked on once, and not once
+    /// for each of its records.
     fn settle(&mut self) -> Result<(), redb::Error> {
-        let mut live = std::mem::take(&mut self.live);
-        live.sort_unstable_by_key(|(record, seq)| (record.trade_id.as_str(), *seq));
-        let mut rest = live.into_iter().peekable();
-        while let Some((record, seq)) = rest.next() {
-            let key = (record.trade_id.as_str(), seq);
-            codec::encode_signal(&mut self.buffer, seq, record);
-            self.signals.insert(key, self.buffer.as_slice())?;
-            if rest.peek().is_none() {
-                break;
+        if !self.live.is_empty() {
+            let mut end = self.log.upper_bound_mut(Bound::<u64>::Unbounded)?;
+            for (record, seq) in self.live.drain(..) {
+                codec::encode_signal(&mut self.buffer, seq, record);
+                end.insert_before(seq, self.buffer.as_slice())?;
+                self.trades.push(index::entry(record.trade_id.as_str(), seq, Kind::Signal));
+                self.times.push(index::at(record.received_at, seq));
             }
-            let mut gap = self.signals.upper_bound_mut(Bound::Included(key))?;
-            while let Some((record, seq)) = rest.peek() {
-                codec::encode_signal(&mut self.buffer, *seq, record);
-                match gap.insert_before((record.trade_id.as_str(), *seq), self.buffer.as_slice()) {
-                    Ok(()) => drop(rest.next()),
-                    Err(CursorError::UnorderedKey) => break,
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            gap.close()?;
+            end.close()?;
         }
+        self.trades.sort_unstable();
+        for entry in self.trades.drain(..) {
+            self.by_trade.insert(entry, ())?;
+        }
+        self.times.sort_unstable();
+        index::insert_sorted(&mut self.by_time, &self.times)?;
+        self.times.clear();
         Ok(())
+    }
+
+    /// Appends what was encoded under the next number.
+    fn append(&mut self, kind: Kind, trade_id: Option<&str>, at: Timestamp) -> Result<u64, redb::Error> {
+        let seq = self.counters.seq + 1;
+        self.log.insert(seq, self.buffer.as_slice())?;
+        match trade_id {
+            Some(trade_id) => self.trades.push(index::entry(trade_id, seq, kind)),
+            None => drop(self.event_numbers.insert(seq, ())?),
+        }
+        self.times.push(index::at(at, seq));
+        self.counters.seq = seq;
+        Ok(seq)
     }
 
     fn append_signal(&mut self, record: &SignalRecord) -> Result<Applied, redb::Error> {
         if let Err(why) = codec::check_signal(record) {
             return Ok(Applied::Unwritable { why });
         }
-        let seq = self.seq + 1;
-        codec::encode_signal(&mut self.buffer, seq, record);
-        self.signals.insert((record.trade_id.as_str(), seq), self.buffer.as_slice())?;
-        self.decisions += u64::from(record.decision.is_some());
-        Ok(self.stored(seq))
+        codec::encode_signal(&mut self.buffer, self.counters.seq + 1, record);
+        let seq = self.append(Kind::Signal, Some(record.trade_id.as_str()), record.received_at)?;
+        self.count_signal(record);
+        Ok(Applied::Stored { seq, matched: None })
+    }
+
+    fn count_signal(&mut self, record: &SignalRecord) {
+        self.counters.signals += 1;
+        self.counters.decisions += u64::from(record.decision.is_some());
     }
 
     fn import_signal(&mut self, record: &SignalRecord) -> Result<Applied, redb::Error> {
@@ -143,7 +192,8 @@ impl<'t> Batch<'t> {
             Ok(signal) => signal,
             Err(why) => return Ok(Applied::Unwritable { why }),
         };
-        match self.known_signal(&signal)? {
+        let held = self.held(&record.trade_id)?;
+        match self.known_signal(&held, &signal)? {
             Known::No => self.append_signal(record),
             Known::Same => Ok(Applied::Duplicate),
             Known::Other(existing) => Ok(Applied::Conflict { existing }),
@@ -151,38 +201,44 @@ impl<'t> Batch<'t> {
     }
 
     fn outcome(&mut self, record: &OutcomeRecord) -> Result<Applied, redb::Error> {
-        match self.known_outcome(record)? {
-            Known::No => {
-                let matched = self.has_signal(&record.trade_id)?;
-                self.put_outcome(record, matched)
-            }
+        let held = self.held(&record.trade_id)?;
+        self.outcome_beside(&held, record)
+    }
+
+    fn outcome_beside(&mut self, held: &Held, record: &OutcomeRecord) -> Result<Applied, redb::Error> {
+        match self.known_outcome(held, record)? {
+            Known::No => self.put_outcome(held, record, !held.signals.is_empty()),
             Known::Same => Ok(Applied::Duplicate),
             Known::Other(existing) => Ok(Applied::Conflict { existing }),
         }
     }
 
     fn completion(&mut self, record: &OutcomeRecord) -> Result<Applied, redb::Error> {
-        match self.known_outcome(record)? {
+        let held = self.held(&record.trade_id)?;
+        match self.known_outcome(&held, record)? {
             Known::Other(existing) => match &*existing {
                 Existing::Outcome(stored)
                     if stored.record.outcome.completed_by(&record.outcome).as_ref() == Some(&record.outcome) =>
                 {
-                    self.put_outcome(record, stored.matched)
+                    self.put_outcome(&held, record, stored.matched)
                 }
                 _ => Ok(Applied::Conflict { existing }),
             },
             Known::Same => Ok(Applied::Duplicate),
-            Known::No => self.outcome(record),
+            Known::No => self.outcome_beside(&held, record),
         }
     }
 
-    fn put_outcome(&mut self, record: &OutcomeRecord, matched: bool) -> Result<Applied, redb::Error> {
-        let seq = self.seq + 1;
-        if let Err(why) = codec::encode_outcome(&mut self.buffer, seq, matched, record) {
+    /// Appends an outcome; one that is there already counts no more.
+    fn put_outcome(&mut self, held: &Held, record: &OutcomeRecord, matched: bool) -> Result<Applied, redb::Error> {
+        if let Err(why) = codec::encode_outcome(&mut self.buffer, self.counters.seq + 1, matched, record) {
             return Ok(Applied::Unwritable { why });
         }
-        self.outcomes.insert(record.trade_id.as_str(), self.buffer.as_slice())?;
-        self.seq = seq;
+        let seq = self.append(Kind::Outcome, Some(record.trade_id.as_str()), record.received_at)?;
+        match held.outcome {
+            Some(before) => drop(self.replaced.insert(before, seq)?),
+            None => self.counters.outcomes += 1,
+        }
         Ok(Applied::Stored { seq, matched: Some(matched) })
     }
 
@@ -202,41 +258,42 @@ impl<'t> Batch<'t> {
             Ok(parsed) => parsed,
             Err(why) => return Ok(Applied::Unwritable { why }),
         };
-        match (self.known_signal(&parsed)?, self.known_outcome(outcome)?) {
+        let held = self.held(&signal.trade_id)?;
+        match (self.known_signal(&held, &parsed)?, self.known_outcome(&held, outcome)?) {
             (Known::Other(existing), _) | (_, Known::Other(existing)) => Ok(Applied::Conflict { existing }),
             (Known::Same, Known::Same) => Ok(Applied::Duplicate),
             (Known::No, Known::Same) => self.append_signal(signal),
-            (Known::Same, Known::No) => self.put_outcome(outcome, true),
+            (Known::Same, Known::No) => self.put_outcome(&held, outcome, true),
             (Known::No, Known::No) => {
                 self.append_signal(signal)?;
-                self.put_outcome(outcome, true)
+                self.put_outcome(&held, outcome, true)
             }
         }
     }
 
     fn skip(&mut self, record: &SkipRecord) -> Result<Applied, redb::Error> {
-        let trade_id = record.skip.trade_id.as_str();
-        if self.skips.get(trade_id)?.is_some() {
+        let trade_id = &record.skip.trade_id;
+        let held = self.held(trade_id)?;
+        if held.skip.is_some() {
             return Ok(Applied::Duplicate);
         }
-        if let Some(existing) = self.outcome_of(trade_id)? {
+        if let Some(existing) = self.outcome_of(&held, trade_id)? {
             return Ok(Applied::Conflict { existing: Box::new(existing) });
         }
-        let seq = self.seq + 1;
-        if let Err(why) = codec::encode_skip(&mut self.buffer, seq, record) {
+        if let Err(why) = codec::encode_skip(&mut self.buffer, self.counters.seq + 1, record) {
             return Ok(Applied::Unwritable { why });
         }
-        self.skips.insert(trade_id, self.buffer.as_slice())?;
-        Ok(self.stored(seq))
+        let seq = self.append(Kind::Skip, Some(trade_id.as_str()), record.received_at)?;
+        self.counters.skips += 1;
+        Ok(Applied::Stored { seq, matched: None })
     }
 
     fn event(&mut self, event: &Event) -> Result<Applied, redb::Error> {
-        let seq = self.seq + 1;
-        if let Err(why) = codec::encode_event(&mut self.buffer, seq, event) {
+        if let Err(why) = codec::encode_event(&mut self.buffer, self.counters.seq + 1, event) {
             return Ok(Applied::Unwritable { why });
         }
-        self.events.insert(seq, self.buffer.as_slice())?;
-        Ok(self.stored(seq))
+        let seq = self.append(Kind::Event, None, event.at)?;
+        Ok(Applied::Stored { seq, matched: None })
     }
 
     fn version(&mut self, id: &VersionId, body: &[u8]) -> Result<Applied, redb::Error> {
@@ -251,7 +308,7 @@ impl<'t> Batch<'t> {
             Known::No => {
                 codec::encode_version(&mut self.buffer, body);
                 self.versions.insert(key.as_str(), self.buffer.as_slice())?;
-                Ok(self.stored(self.seq + 1))
+                Ok(self.stored(self.counters.seq + 1))
             }
             Known::Same => Ok(Applied::Duplicate),
             Known::Other(existing) => Ok(Applied::Conflict { existing }),
@@ -263,49 +320,55 @@ impl<'t> Batch<'t> {
             return Ok(Applied::Unwritable { why });
         }
         self.checkpoints.insert(name, self.buffer.as_slice())?;
-        Ok(self.stored(self.seq + 1))
+        Ok(self.stored(self.counters.seq + 1))
     }
 
     fn stored(&mut self, seq: u64) -> Applied {
-        self.seq = seq;
+        self.counters.seq = seq;
         Applied::Stored { seq, matched: None }
     }
 
-    fn has_signal(&self, trade_id: &TradeId) -> Result<bool, redb::Error> {
-        let id = trade_id.as_str();
-        Ok(self.signals.range((id, 0)..=(id, u64::MAX))?.next().transpose()?.is_some())
+    fn span(&self) -> Span {
+        Span { last: self.counters.seq, ..Span::of(self.before.seq) }
+    }
+
+    fn held(&self, trade_id: &TradeId) -> Result<Held, redb::Error> {
+        lookup::held(&self.log, &self.by_trade, self.span(), trade_id)
     }
 
     /// A live signal may have come more than once and differ in a digit; an imported one is a repeat of any of them.
-    fn known_signal(&self, signal: &Signal) -> Result<Known, redb::Error> {
-        let id = signal.trade_id.as_str();
+    fn known_signal(&self, held: &Held, signal: &Signal) -> Result<Known, redb::Error> {
         let mut latest = None;
-        for entry in self.signals.range((id, 0)..=(id, u64::MAX))?.rev() {
-            let (key, value) = entry?;
-            let existing = match codec::decode_signal(id, key.value().1, value.value()) {
+        for seq in held.signals.iter().rev().copied() {
+            let stored = self.log.get(seq)?.map_or(Err(MISSING.to_owned()), |v| codec::decode_signal(seq, v.value()));
+            let existing = match stored {
                 // a signal that only took the trade's name
                 Ok(stored) if stored.record.took_a_name() => continue,
                 Ok(stored) if stored.signal == *signal => return Ok(Known::Same),
                 Ok(stored) => Existing::Signal(stored),
-                Err(bad) => Existing::Unreadable(bad),
+                Err(what) => Existing::Unreadable(bad_of_trade(Kind::Signal, seq, signal.trade_id.as_str(), what)),
             };
             latest.get_or_insert(existing);
         }
         Ok(latest.map_or(Known::No, |existing| Known::Other(Box::new(existing))))
     }
 
-    fn known_outcome(&self, record: &OutcomeRecord) -> Result<Known, redb::Error> {
-        Ok(match self.outcome_of(record.trade_id.as_str())? {
+    fn known_outcome(&self, held: &Held, record: &OutcomeRecord) -> Result<Known, redb::Error> {
+        Ok(match self.outcome_of(held, &record.trade_id)? {
             // what is damaged may be told again
             None | Some(Existing::Unreadable(_)) => Known::No,
-            Some(Existing::Outcome(stored)) if stored.record.outcome == record.outcome => Known::Same,
+            Some(Existing::Outcome(StoredOutcome { record: stored, .. })) if stored.outcome == record.outcome => {
+                Known::Same
+            }
             Some(existing) => Known::Other(Box::new(existing)),
         })
     }
 
-    fn outcome_of(&self, trade_id: &str) -> Result<Option<Existing>, redb::Error> {
-        let stored = self.outcomes.get(trade_id)?.map(|guard| codec::decode_outcome(trade_id, guard.value()));
-        Ok(stored.map(|stored| stored.map_or_else(Existing::Unreadable, Existing::Outcome)))
+    fn outcome_of(&self, held: &Held, trade_id: &TradeId) -> Result<Option<Existing>, redb::Error> {
+        let Some(seq) = held.outcome else { return Ok(None) };
+        let stored = self.log.get(seq)?.map_or(Err(MISSING.to_owned()), |v| codec::decode_outcome(seq, v.value()));
+        let bad = |what| Existing::Unreadable(bad_of_trade(Kind::Outcome, seq, trade_id.as_str(), what));
+        Ok(Some(stored.map_or_else(bad, Existing::Outcome)))
     }
 }
 

@@ -1,52 +1,74 @@
 //! Records to bytes and back. Nothing is trusted on the way back.
+//!
+//! A record of the log is `[kind u8][format u8][CRC-32 u32 LE of kind, format, sequence number and body][body]`. The body of
+//! a signal, an outcome or a skip begins with the length of its trade id in a byte and the id.
 #![deny(clippy::indexing_slicing)]
 
-use blake2::{Blake2b256, Digest};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use super::{
     error::BadRecord,
-    header,
+    header, older,
     record::{
         OutcomeRecord, SignalRecord, SkipRecord, Source, StoredEvent, StoredOutcome, StoredSignal, StoredSkip,
         StoredVersion,
     },
+    seal::{FORMAT, after_format, bad, checksum, crc, parse, seal, to_json, unknown_format, unseal},
 };
-use crate::domain::{Decision, Event, Opinion, Outcome, Probability, SignalLine, Skip, Timestamp, TradeId, VersionId};
+use crate::domain::{Decision, Event, Opinion, Outcome, SignalLine, Skip, Timestamp, TradeId, VersionId};
 
-const FORMAT: u8 = 1;
+/// The format of a record that schema 2 held damaged: what stands behind the trade id are its bytes as they were.
+const AS_IT_WAS: u8 = 0;
+/// What stands before the body of a record of the log.
+const HEAD: usize = 6;
+/// The dictionary of a line that is stored as it is.
+const NO_DICTIONARY: [u8; 2] = [0; 2];
 
-/// Of signals, whose header was JSON in format 1.
-const SIGNAL_FORMAT: u8 = 2;
-
-/// What stands before the request line of a signal in format 1.
-#[derive(Deserialize)]
-struct JsonHeader {
-    received_at: Timestamp,
-    source: Source,
-    decision: Option<Decision>,
-    #[serde(default)]
-    shadows: Vec<(VersionId, Probability)>,
-    #[serde(default)]
-    opinions: Vec<Opinion>,
-    latency_us: Option<u64>,
+/// What a record of the log is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Signal = 1,
+    Outcome = 2,
+    Skip = 3,
+    Event = 4,
 }
 
 #[derive(Serialize, Deserialize)]
-struct OutcomeBody {
-    seq: u64,
-    received_at: Timestamp,
-    matched: bool,
-    source: Source,
-    echo: Option<Decision>,
-    outcome: Outcome,
+pub(super) struct OutcomeBody {
+    pub(super) received_at: Timestamp,
+    pub(super) matched: bool,
+    pub(super) source: Source,
+    pub(super) echo: Option<Decision>,
+    pub(super) outcome: Outcome,
 }
 
 #[derive(Serialize, Deserialize)]
-struct SkipBody {
-    seq: u64,
-    received_at: Timestamp,
-    reason: Box<str>,
+pub(super) struct SkipBody {
+    pub(super) received_at: Timestamp,
+    pub(super) reason: Box<str>,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 4] = [Self::Signal, Self::Outcome, Self::Skip, Self::Event];
+
+    pub(super) fn from_byte(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == byte)
+    }
+
+    /// Of a record that was not checked.
+    pub(super) fn of(value: &[u8]) -> Option<Self> {
+        value.first().copied().and_then(Self::from_byte)
+    }
+
+    /// How a damaged record of it is named.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Signal => "signals",
+            Self::Outcome => "outcomes",
+            Self::Skip => "skips",
+            Self::Event => "events",
+        }
+    }
 }
 
 /// What keeps a signal from being written, in words.
@@ -72,96 +94,119 @@ pub(super) fn check_signal(record: &SignalRecord) -> Result<(), String> {
 
 /// Puts a signal that was checked into `out`.
 pub(super) fn encode_signal(out: &mut Vec<u8>, seq: u64, record: &SignalRecord) {
-    out.clear();
-    out.extend_from_slice(&[SIGNAL_FORMAT, 0, 0, 0, 0]);
+    begin(out, Kind::Signal, FORMAT, Some(record.trade_id.as_str()));
+    out.extend_from_slice(&NO_DICTIONARY);
     header::write(out, record);
     out.extend_from_slice(&record.line);
-    let key = [&[SIGNAL_FORMAT], record.trade_id.as_str().as_bytes(), &seq.to_be_bytes()];
-    close_seal(out, &key);
+    end(out, seq);
 }
 
-pub(super) fn decode_signal(trade_id: &str, seq: u64, value: &[u8]) -> Result<StoredSignal, BadRecord> {
-    let read = || {
-        let key = [trade_id.as_bytes(), &seq.to_be_bytes()];
-        let record = match value.split_first() {
-            Some((&SIGNAL_FORMAT, rest)) => {
-                let [trade, seq] = key;
-                header::read(id(trade_id)?, check_seal(&[&[SIGNAL_FORMAT], trade, seq], rest)?)?
-            }
-            _ => read_json_signal(id(trade_id)?, unseal(&key, value)?)?,
-        };
-        let signal = SignalLine::parse_stored(&record.line).map_err(|error| error.to_string())?.signal;
-        if signal.trade_id != record.trade_id {
-            return Err(format!("it holds a signal of the trade {}", signal.trade_id));
-        }
-        Ok(StoredSignal { seq, record, signal })
-    };
-    read().map_err(|what| bad("signals", format!("{trade_id} #{seq}"), what))
-}
-
-fn read_json_signal(trade_id: TradeId, body: &[u8]) -> Result<SignalRecord, String> {
-    let (length, rest) = body.split_first_chunk::<4>().ok_or("it ends before its header")?;
-    let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|error| error.to_string())?;
-    let (header, line) = rest.split_at_checked(length).ok_or("it ends within its header")?;
-    let JsonHeader { received_at, source, decision, shadows, opinions, latency_us } = parse(header)?;
-    // the first records know only what those that watched scored
-    let watched =
-        shadows.into_iter().map(|(version, score)| Opinion { version, split: None, score: Some(score), size: 1.0 });
-    let opinions = opinions.into_iter().chain(watched).collect();
-    Ok(SignalRecord { trade_id, received_at, source, decision, opinions, latency_us, line: line.to_vec() })
+pub(super) fn decode_signal(seq: u64, value: &[u8]) -> Result<StoredSignal, String> {
+    let (format, trade_id, body) = open_of_trade(seq, value, Kind::Signal)?;
+    if format == AS_IT_WAS {
+        let (was, value) = body.split_first_chunk::<8>().ok_or("it ends before its number")?;
+        return older::signal(trade_id, u64::from_le_bytes(*was), value).map_err(|bad| bad.what);
+    }
+    let (dictionary, body) = body.split_first_chunk::<2>().ok_or("it ends before its line")?;
+    if *dictionary != NO_DICTIONARY {
+        return Err(format!("the dictionary {} is unknown", u16::from_le_bytes(*dictionary)));
+    }
+    let record = header::read(id(trade_id)?, body)?;
+    let signal = SignalLine::parse_stored(&record.line).map_err(|error| error.to_string())?.signal;
+    if signal.trade_id != record.trade_id {
+        return Err(format!("it holds a signal of the trade {}", signal.trade_id));
+    }
+    Ok(StoredSignal { seq, record, signal })
 }
 
 pub(super) fn encode_outcome(out: &mut Vec<u8>, seq: u64, matched: bool, record: &OutcomeRecord) -> Result<(), String> {
     let body = OutcomeBody {
-        seq,
         received_at: record.received_at,
         matched,
         source: record.source,
         echo: record.echo.clone(),
         outcome: record.outcome.clone(),
     };
-    let trade_id = record.trade_id.as_str();
-    seal_json(out, trade_id.as_bytes(), &body)?;
-    read_back(&decode_outcome(trade_id, out), |stored| stored.record == *record)
+    begin(out, Kind::Outcome, FORMAT, Some(record.trade_id.as_str()));
+    to_json(out, &body)?;
+    end(out, seq);
+    read_back(&decode_outcome(seq, out), |stored| stored.record == *record)
 }
 
-pub(super) fn decode_outcome(trade_id: &str, value: &[u8]) -> Result<StoredOutcome, BadRecord> {
-    let read = || {
-        let body: OutcomeBody = parse(unseal(&[trade_id.as_bytes()], value)?)?;
-        let record = OutcomeRecord {
-            trade_id: id(trade_id)?,
-            received_at: body.received_at,
-            source: body.source,
-            echo: body.echo,
-            outcome: body.outcome,
-        };
-        Ok(StoredOutcome { seq: body.seq, matched: body.matched, record })
+pub(super) fn decode_outcome(seq: u64, value: &[u8]) -> Result<StoredOutcome, String> {
+    let (format, trade_id, body) = open_of_trade(seq, value, Kind::Outcome)?;
+    if format == AS_IT_WAS {
+        return older::outcome(trade_id, body).map_err(|bad| bad.what);
+    }
+    let body: OutcomeBody = parse(body)?;
+    let record = OutcomeRecord {
+        trade_id: id(trade_id)?,
+        received_at: body.received_at,
+        source: body.source,
+        echo: body.echo,
+        outcome: body.outcome,
     };
-    read().map_err(|what| bad("outcomes", trade_id.to_owned(), what))
+    Ok(StoredOutcome { seq, matched: body.matched, record })
 }
 
 pub(super) fn encode_skip(out: &mut Vec<u8>, seq: u64, record: &SkipRecord) -> Result<(), String> {
-    let body = SkipBody { seq, received_at: record.received_at, reason: record.skip.reason.clone() };
-    seal_json(out, record.skip.trade_id.as_str().as_bytes(), &body)
+    begin(out, Kind::Skip, FORMAT, Some(record.skip.trade_id.as_str()));
+    to_json(out, &SkipBody { received_at: record.received_at, reason: record.skip.reason.clone() })?;
+    end(out, seq);
+    Ok(())
 }
 
-pub(super) fn decode_skip(trade_id: &str, value: &[u8]) -> Result<StoredSkip, BadRecord> {
-    let read = || {
-        let body: SkipBody = parse(unseal(&[trade_id.as_bytes()], value)?)?;
-        let skip = Skip { trade_id: id(trade_id)?, reason: body.reason };
-        Ok(StoredSkip { seq: body.seq, record: SkipRecord { received_at: body.received_at, skip } })
-    };
-    read().map_err(|what| bad("skips", trade_id.to_owned(), what))
+pub(super) fn decode_skip(seq: u64, value: &[u8]) -> Result<StoredSkip, String> {
+    let (format, trade_id, body) = open_of_trade(seq, value, Kind::Skip)?;
+    if format == AS_IT_WAS {
+        return older::skip(trade_id, body).map_err(|bad| bad.what);
+    }
+    let body: SkipBody = parse(body)?;
+    let skip = Skip { trade_id: id(trade_id)?, reason: body.reason };
+    Ok(StoredSkip { seq, record: SkipRecord { received_at: body.received_at, skip } })
 }
 
 pub(super) fn encode_event(out: &mut Vec<u8>, seq: u64, event: &Event) -> Result<(), String> {
-    seal_json(out, &seq.to_be_bytes(), event)?;
+    begin(out, Kind::Event, FORMAT, None);
+    to_json(out, event)?;
+    end(out, seq);
     read_back(&decode_event(seq, out), |stored| stored.event == *event)
 }
 
-pub(super) fn decode_event(seq: u64, value: &[u8]) -> Result<StoredEvent, BadRecord> {
-    let read = || Ok(StoredEvent { seq, event: parse(unseal(&[&seq.to_be_bytes()], value)?)? });
-    read().map_err(|what| bad("events", format!("#{seq}"), what))
+pub(super) fn decode_event(seq: u64, value: &[u8]) -> Result<StoredEvent, String> {
+    match open(seq, value)? {
+        (Kind::Event, AS_IT_WAS, body) => older::event(seq, body).map_err(|bad| bad.what),
+        (Kind::Event, FORMAT, body) => Ok(StoredEvent { seq, event: parse(body)? }),
+        (kind, format, _) => Err(misplaced(kind, format)),
+    }
+}
+
+/// Puts a record that schema 2 held damaged into `out`, as it was there: `was` is the number in the key of a signal.
+pub(super) fn encode_as_it_was(
+    out: &mut Vec<u8>,
+    seq: u64,
+    kind: Kind,
+    trade_id: Option<&str>,
+    was: u64,
+    value: &[u8],
+) {
+    begin(out, kind, AS_IT_WAS, trade_id);
+    if kind == Kind::Signal {
+        out.extend_from_slice(&was.to_le_bytes());
+    }
+    out.extend_from_slice(value);
+    end(out, seq);
+}
+
+/// The trade id of a record of a trade, which was not checked: of a damaged record it may be any.
+pub(super) fn trade_of(value: &[u8]) -> Option<&str> {
+    let (length, rest) = value.get(HEAD..)?.split_first()?;
+    std::str::from_utf8(rest.get(..usize::from(*length))?).ok()
+}
+
+/// Whether a record that the index names under a trade is of that trade: it says so, or it is damaged and cannot say it.
+pub(super) fn may_be_of(seq: u64, value: &[u8], trade_id: &TradeId) -> bool {
+    trade_of(value) == Some(trade_id.as_str()) || open(seq, value).is_err()
 }
 
 pub(super) fn encode_version(out: &mut Vec<u8>, body: &[u8]) {
@@ -206,71 +251,58 @@ pub(super) fn decode_number(name: &str, value: (u64, u32)) -> Result<u64, BadRec
     }
 }
 
-/// BLAKE2b with a digest of 32 bytes.
-pub(super) fn checksum(body: &[u8]) -> [u8; 32] {
-    Blake2b256::digest(body).into()
-}
-
-fn seal(out: &mut Vec<u8>, key: &[&[u8]], body: impl FnOnce(&mut Vec<u8>) -> Result<(), String>) -> Result<(), String> {
-    out.clear();
-    out.extend_from_slice(&[FORMAT, 0, 0, 0, 0]);
-    body(out)?;
-    close_seal(out, key);
-    Ok(())
-}
-
-fn close_seal(out: &mut [u8], key: &[&[u8]]) {
-    let sum = crc(key, out.get(5..).unwrap_or_default()).to_le_bytes();
-    if let Some(place) = out.get_mut(1..5) {
-        place.copy_from_slice(&sum);
-    }
-}
-
-fn seal_json(out: &mut Vec<u8>, key: &[u8], body: &impl Serialize) -> Result<(), String> {
-    seal(out, &[key], |out| serde_json::to_writer(out, body).map_err(|error| error.to_string()))
-}
-
-fn unseal<'a>(key: &[&[u8]], value: &'a [u8]) -> Result<&'a [u8], String> {
-    check_seal(key, after_format(value)?)
-}
-
-fn check_seal<'a>(key: &[&[u8]], sealed: &'a [u8]) -> Result<&'a [u8], String> {
-    let (sum, body) = sealed.split_first_chunk::<4>().ok_or("it ends before its checksum")?;
-    if crc(key, body) == u32::from_le_bytes(*sum) { Ok(body) } else { Err("it does not match its checksum".to_owned()) }
-}
-
-fn after_format(value: &[u8]) -> Result<&[u8], String> {
-    match value.split_first() {
-        Some((&FORMAT, rest)) => Ok(rest),
-        Some((other, _)) => Err(format!("format {other} is unknown, only {FORMAT} is known")),
-        None => Err("it is empty".to_owned()),
-    }
-}
-
-fn crc(key: &[&[u8]], body: &[u8]) -> u32 {
-    let mut crc = flate2::Crc::new();
-    key.iter().for_each(|part| crc.update(part));
-    crc.update(body);
-    crc.sum()
-}
-
-fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(json).map_err(|error| error.to_string())
-}
-
-fn id(text: &str) -> Result<TradeId, String> {
+pub(super) fn id(text: &str) -> Result<TradeId, String> {
     TradeId::new(text).map_err(|error| error.to_string())
 }
 
-/// JSON has no word for NaN and infinities: what comes back different must not be written.
-fn read_back<T>(stored: &Result<T, BadRecord>, same: impl FnOnce(&T) -> bool) -> Result<(), String> {
-    match stored {
-        Ok(stored) if same(stored) => Ok(()),
-        Ok(_) => Err("it would be read back different; is a number in it not finite?".to_owned()),
-        Err(error) => Err(format!("it could not be read back: {}", error.what)),
+/// Begins a record of the log. Trade ids are far shorter than a byte can count.
+fn begin(out: &mut Vec<u8>, kind: Kind, format: u8, trade_id: Option<&str>) {
+    out.clear();
+    out.extend_from_slice(&[kind as u8, format, 0, 0, 0, 0]);
+    if let Some(trade_id) = trade_id {
+        out.push(u8::try_from(trade_id.len()).unwrap_or(u8::MAX));
+        out.extend_from_slice(trade_id.as_bytes());
     }
 }
 
-fn bad(table: &'static str, key: String, what: String) -> BadRecord {
-    BadRecord { table, key, what }
+fn end(out: &mut [u8], seq: u64) {
+    if let Some((head, body)) = out.split_first_chunk_mut::<HEAD>() {
+        let [kind, format, sum @ ..] = head;
+        *sum = crc(&[&[*kind, *format], &seq.to_be_bytes()], body).to_le_bytes();
+    }
+}
+
+/// Kind, format and body of a record whose checksum is right.
+fn open(seq: u64, value: &[u8]) -> Result<(Kind, u8, &[u8]), String> {
+    let ([kind, format, sum @ ..], body) = value.split_first_chunk::<HEAD>().ok_or("it ends before its checksum")?;
+    if crc(&[&[*kind, *format], &seq.to_be_bytes()], body) != u32::from_le_bytes(*sum) {
+        return Err("it does not match its checksum".to_owned());
+    }
+    let known = Kind::from_byte(*kind).ok_or_else(|| format!("its kind, {kind}, is unknown"))?;
+    Ok((known, *format, body))
+}
+
+/// Format, trade id and the rest of the body of a record of `wanted`.
+fn open_of_trade(seq: u64, value: &[u8], wanted: Kind) -> Result<(u8, &str, &[u8]), String> {
+    let (kind, format, body) = open(seq, value)?;
+    if kind != wanted || format > FORMAT {
+        return Err(misplaced(kind, format));
+    }
+    let (length, rest) = body.split_first().ok_or("it ends before its trade id")?;
+    let (trade_id, rest) = rest.split_at_checked(usize::from(*length)).ok_or("it ends within its trade id")?;
+    let trade_id = std::str::from_utf8(trade_id).map_err(|error| error.to_string())?;
+    Ok((format, trade_id, rest))
+}
+
+fn misplaced(kind: Kind, format: u8) -> String {
+    if format > FORMAT { unknown_format(format) } else { format!("it is one of the {}", kind.name()) }
+}
+
+/// JSON has no word for NaN and infinities: what comes back different must not be written.
+fn read_back<T>(stored: &Result<T, String>, same: impl FnOnce(&T) -> bool) -> Result<(), String> {
+    match stored {
+        Ok(stored) if same(stored) => Ok(()),
+        Ok(_) => Err("it would be read back different; is a number in it not finite?".to_owned()),
+        Err(error) => Err(format!("it could not be read back: {error}")),
+    }
 }

@@ -118,12 +118,19 @@ pub enum FailureKind {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("journal table {table}, record {key}: {what}; it is left out, restore a backup if it is needed")]
 pub struct BadRecord {
-    /// The table it stands in.
+    /// What it is of: `signals`, `outcomes`, `skips`, `events`, or `log` where nobody knows; else the table it stands in.
     pub table: &'static str,
-    /// Its key as text.
+    /// Its trade, its number behind `#`, its version or its name.
     pub key: String,
     /// What is wrong with it.
     pub what: String,
+}
+
+impl BadRecord {
+    /// Whether it is, or may have been, an event.
+    pub fn may_be_event(&self) -> bool {
+        matches!(self.table, "events" | "log")
+    }
 }
 
 impl OpenError {

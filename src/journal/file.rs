@@ -60,12 +60,7 @@ pub(super) fn ensure(path: &Path, builder: &Builder) -> Result<(), OpenError> {
     let folder = lock_folder(path)?;
     refuse_open_folder(path, &folder)?;
     let half_made = with_suffix(path, ".new");
-    match fs::remove_file(&half_made) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(OpenError::io(&half_made, "removing a half-made journal", &error));
-        }
-        _ => {}
-    }
+    remove(&half_made)?;
     match fs::symlink_metadata(path) {
         Ok(_) => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -101,6 +96,31 @@ pub(super) fn open_to_read(path: &Path) -> Result<File, OpenError> {
     match open_regular(path, false)? {
         (_, metadata) if metadata.len() == 0 => Err(OpenError::corrupt(path, "it is empty")),
         (file, _) => Ok(file),
+    }
+}
+
+/// Gives the journal at `path` the file `new`, which is complete, and removes the old one.
+pub(super) fn replace(path: &Path, new: &Path) -> Result<(), OpenError> {
+    let folder = lock_folder(path)?;
+    let failed = |error: &io::Error| OpenError::io(path, "putting the new journal in its place", error);
+    File::open(new).and_then(|file| file.sync_all()).map_err(|error| failed(&error))?;
+    fs::rename(new, path).map_err(|error| failed(&error))?;
+    folder.sync_all().map_err(|error| failed(&error))
+}
+
+/// Opens a file that only this program makes, for the one who has the journal open.
+pub(super) fn open_beside(path: &Path) -> io::Result<File> {
+    let flags = OFlag::O_NOFOLLOW;
+    OpenOptions::new().read(true).write(true).create(true).mode(0o600).custom_flags(flags.bits()).open(path)
+}
+
+/// Removes a file that may not be there.
+pub(super) fn remove(path: &Path) -> Result<(), OpenError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(OpenError::io(path, "removing what an earlier start left", &error))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -199,7 +219,7 @@ fn refuse_open_folder(path: &Path, folder: &File) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()

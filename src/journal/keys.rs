@@ -10,7 +10,8 @@ pub struct SignalKeys {
     keys: Vec<Key>,
 }
 
-/// The number of a record, and where the name of its trade stands in `names`: trades stand there in the order of their names.
+/// The number of a record, and where the name of its trade stands in `names`: trades stand there in the order of their first
+/// records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     seq: u64,
@@ -35,7 +36,7 @@ impl SignalKeys {
     }
 
     /// Leaves out the oldest of the trades that are `open`, as far as they are more than `most`, and puts the others in the
-    /// order in which the table has them, so that the records of a trade stand together. Says how many trades were left out.
+    /// order of their first records, so that the records of a trade stand together. Says how many trades were left out.
     pub fn leave_out(&mut self, most: usize, open: impl Fn(&str) -> bool) -> usize {
         let mut seen = HashSet::new();
         let is_first = |key: &&Key| seen.insert(key.start);
@@ -47,19 +48,26 @@ impl SignalKeys {
         left_out.len()
     }
 
-    /// Takes in a key; they come in the order of the table.
+    /// Takes in a key.
     pub(super) fn push(&mut self, trade_id: &str, seq: u64) {
-        let known = self.keys.last().filter(|key| self.name(key) == trade_id);
-        let (start, end) = known.map_or_else(|| (self.names.len(), self.names.len() + trade_id.len()), Key::place);
-        if known.is_none() {
-            self.names.push_str(trade_id);
-        }
+        let start = self.names.len();
+        self.names.push_str(trade_id);
         // four gigabytes of names do not fit into a journal that can be read at all
-        self.keys.push(Key { seq, start: start as u32, end: end as u32 });
+        self.keys.push(Key { seq, start: start as u32, end: self.names.len() as u32 });
     }
 
-    /// Puts them in the order of their numbers.
+    /// Puts them in the order of their numbers; those of a trade share one name then, the first.
     pub(super) fn sort(&mut self) {
+        let names = &self.names;
+        let name = |key: &Key| names.get(key.start as usize..key.end as usize).unwrap_or_default();
+        self.keys.sort_unstable_by(|a, b| (name(a), a.seq).cmp(&(name(b), b.seq)));
+        let mut first: Option<Key> = None;
+        for key in &mut self.keys {
+            match first.filter(|first| name(first) == name(key)) {
+                Some(first) => (key.start, key.end) = (first.start, first.end),
+                None => first = Some(*key),
+            }
+        }
         self.keys.sort_unstable();
     }
 

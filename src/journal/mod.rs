@@ -4,23 +4,35 @@
 //! never moves; it may be sent to another thread, or opened by another process, while writing goes on. There are no
 //! threads, queues or retries here: the journal's actor has them.
 //!
+//! Everything that happened is one log in the order of its sequence numbers; the other tables are indexes into it. What it
+//! says since a number or between two times costs what it returns.
+//!
 //! What holds for ever: a batch is stored whole or not at all; what [`Store::apply`] acknowledged is found again after
 //! any crash; nothing that was stored is ever changed or deleted, but checkpoints, which are replaced; a record is
-//! checked when it is read, and a bad one is reported by table and key and never served.
+//! checked when it is read, and a bad one is reported by kind and name and never served. A journal of an older schema is
+//! taken over when it is opened for writing.
 
 mod batch;
 mod codec;
 mod error;
 mod file;
 mod header;
+mod index;
 mod keys;
+mod lookup;
+mod naming;
+mod older;
 mod reached;
 mod reader;
 mod record;
 mod schema;
+mod seal;
 mod silenced;
+mod source;
 mod store;
+mod stream;
 mod tables;
+mod takeover;
 
 pub use error::{BadRecord, FailureKind, OpenError, StorageFailure, StoreError};
 pub use file::quarantine;
@@ -28,9 +40,10 @@ pub use keys::SignalKeys;
 pub use reached::Reached;
 pub use reader::{ClosedTrades, Counts, Reader};
 pub use record::{
-    Applied, Existing, OutcomeRecord, SignalRecord, SkipRecord, Source, StoredEvent, StoredOutcome, StoredSignal,
-    StoredSkip, StoredVersion, Write,
+    Applied, Existing, OutcomeRecord, SignalRecord, SkipRecord, Source, Stored, StoredEvent, StoredOutcome,
+    StoredSignal, StoredSkip, StoredVersion, Write,
 };
 pub use schema::SCHEMA;
 pub use silenced::SilenceFile;
 pub use store::{Options, Place, Store};
+pub use takeover::Progress;

@@ -4,21 +4,26 @@
 use std::path::Path;
 
 use redb::{
-    AccessGuard, Key, Range, ReadOnlyDatabase, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable,
-    ReadableTableMetadata, backends::FileBackend,
+    ReadOnlyDatabase, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTableMetadata, backends::FileBackend,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
-    codec,
+    codec::{self, Kind},
     error::{BadRecord, OpenError, StoreError, catch_damage, guarded},
     file,
+    index::Span,
     keys::SignalKeys,
-    record::{StoredEvent, StoredOutcome, StoredSignal, StoredSkip, StoredVersion},
+    lookup::{self, Held, MISSING, bad_of_trade},
+    naming,
+    record::{Stored, StoredEvent, StoredOutcome, StoredSignal, StoredSkip, StoredVersion},
     schema::{self, SCHEMA},
+    seal,
     store::{Options, flatten, shared_builder},
+    stream::{self, Found, READING},
     tables::{
-        CHECKPOINTS, EVENTS, META, META_CREATED_AT, META_DECISIONS, META_LAST_SEQ, OUTCOMES, SIGNALS, SKIPS, VERSIONS,
+        BY_TIME, BY_TRADE, CHECKPOINTS, EVENT_NUMBERS, LOG, META, META_CREATED_AT, META_DECISIONS, META_LAST_SEQ,
+        META_OUTCOMES, META_SIGNALS, META_SKIPS, REPLACED, VERSIONS,
     },
 };
 use crate::domain::{Outcome, Signal, Symbol, Timestamp, TradeId, VersionId};
@@ -28,15 +33,17 @@ type Bytes = &'static [u8];
 /// The journal as it stood when the reader was made. It can be sent to another thread.
 ///
 /// A damaged record is [`StoreError::BadRecord`] and concerns that record only. The iterators go on after one; after a
-/// [`StoreError::Storage`] they end.
+/// [`StoreError::Storage`] they end. All of them read as they go, and never more than they give back.
 pub struct Reader {
-    signals: ReadOnlyTable<(&'static str, u64), Bytes>,
-    outcomes: ReadOnlyTable<&'static str, Bytes>,
-    skips: ReadOnlyTable<&'static str, Bytes>,
-    events: ReadOnlyTable<u64, Bytes>,
+    pub(super) log: ReadOnlyTable<u64, Bytes>,
+    pub(super) by_trade: ReadOnlyTable<u128, ()>,
+    pub(super) by_time: ReadOnlyTable<u128, ()>,
+    pub(super) event_numbers: ReadOnlyTable<u64, ()>,
+    replaced: ReadOnlyTable<u64, u64>,
     versions: ReadOnlyTable<&'static str, Bytes>,
     checkpoints: ReadOnlyTable<&'static str, Bytes>,
     meta: ReadOnlyTable<&'static str, (u64, u32)>,
+    pub(super) span: Span,
     /// Of a reader that opened the file itself. Its locks last as long as this.
     _database: Option<ReadOnlyDatabase>,
 }
@@ -90,31 +97,33 @@ impl Reader {
     }
 
     pub(super) fn new(moment: ReadTransaction, database: Option<ReadOnlyDatabase>) -> Result<Self, redb::Error> {
+        let meta = moment.open_table(META)?;
         Ok(Self {
-            signals: moment.open_table(SIGNALS)?,
-            outcomes: moment.open_table(OUTCOMES)?,
-            skips: moment.open_table(SKIPS)?,
-            events: moment.open_table(EVENTS)?,
+            log: moment.open_table(LOG)?,
+            by_trade: moment.open_table(BY_TRADE)?,
+            by_time: moment.open_table(BY_TIME)?,
+            event_numbers: moment.open_table(EVENT_NUMBERS)?,
+            replaced: moment.open_table(REPLACED)?,
             versions: moment.open_table(VERSIONS)?,
             checkpoints: moment.open_table(CHECKPOINTS)?,
-            meta: moment.open_table(META)?,
+            span: Span::of(schema::number(&meta, META_LAST_SEQ)?),
+            meta,
             _database: database,
         })
     }
 
-    /// How many records each table has, in time that does not depend on it.
+    /// How many records of each kind there are, in time that does not depend on it.
     ///
     /// # Errors
     /// [`StoreError::Storage`].
     pub fn counts(&self) -> Result<Counts, StoreError> {
-        let decisions = self.number(META_DECISIONS)?;
         Ok(guarded("counting", || {
             Ok(Counts {
-                signals: self.signals.len()?,
-                decisions,
-                outcomes: self.outcomes.len()?,
-                skips: self.skips.len()?,
-                events: self.events.len()?,
+                signals: schema::number(&self.meta, META_SIGNALS)?,
+                decisions: schema::number(&self.meta, META_DECISIONS)?,
+                outcomes: schema::number(&self.meta, META_OUTCOMES)?,
+                skips: schema::number(&self.meta, META_SKIPS)?,
+                events: self.event_numbers.len()?,
                 versions: self.versions.len()?,
             })
         })?)
@@ -141,12 +150,35 @@ impl Reader {
         })
     }
 
+    /// Everything that happened from number `from` on, in its order. Of the outcomes of a trade only the one that counts is
+    /// among it, at its own place.
+    ///
+    /// # Errors
+    /// [`StoreError::Storage`].
+    pub fn since(&self, from: u64) -> Result<impl Iterator<Item = Result<Stored, StoreError>>, StoreError> {
+        stream::since(self, from, Self::stored)
+    }
+
+    /// Everything that came from one time to another, both included, by the daemon's clock, in the order of that. Of an event
+    /// it is the time at which it happened.
+    ///
+    /// # Errors
+    /// [`StoreError::Storage`].
+    pub fn between(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<impl Iterator<Item = Result<Stored, StoreError>>, StoreError> {
+        stream::between(self, from, to, Self::stored)
+    }
+
     /// The latest signal of a trade.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn signal(&self, trade_id: &TradeId) -> Result<Option<StoredSignal>, StoreError> {
-        self.range_of(trade_id)?.next_back().transpose()
+        let latest = self.held(trade_id)?.signals.last().copied();
+        latest.map(|seq| self.of_trade(seq, trade_id.as_str(), Kind::Signal, codec::decode_signal)).transpose()
     }
 
     /// All signals of a trade, oldest first.
@@ -157,20 +189,22 @@ impl Reader {
         &self,
         trade_id: &TradeId,
     ) -> Result<impl Iterator<Item = Result<StoredSignal, StoreError>>, StoreError> {
-        self.range_of(trade_id)
+        let numbers = self.held(trade_id)?.signals;
+        Ok(numbers.into_iter().map(|seq| self.of_trade(seq, trade_id.as_str(), Kind::Signal, codec::decode_signal)))
     }
 
-    /// The keys of all records of signals, in the order of their numbers. No record is decoded.
+    /// The keys of all records of signals, in the order of their numbers. No record is decoded or checked.
     ///
     /// # Errors
     /// [`StoreError::Storage`].
     pub fn signal_keys(&self) -> Result<SignalKeys, StoreError> {
         Ok(guarded(READING, || {
             let mut found = SignalKeys::default();
-            for entry in self.signals.iter()? {
-                let (key, _) = entry?;
-                let (trade_id, seq) = key.value();
-                found.push(trade_id, seq);
+            for entry in self.log.range(0..)? {
+                let (seq, value) = entry?;
+                if Kind::of(value.value()) == Some(Kind::Signal) {
+                    found.push(codec::trade_of(value.value()).unwrap_or_default(), seq.value());
+                }
             }
             found.sort();
             Ok(found)
@@ -181,18 +215,16 @@ impl Reader {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn signal_record(&self, trade_id: &str, seq: u64) -> Result<Option<StoredSignal>, StoreError> {
-        let decode = |bytes: &[u8]| codec::decode_signal(trade_id, seq, bytes);
-        let found = guarded(READING, || Ok(self.signals.get((trade_id, seq))?.map(|guard| decode(guard.value()))))?;
-        Ok(found.transpose()?)
+    pub fn signal_record(&self, trade_id: &str, seq: u64) -> Result<StoredSignal, StoreError> {
+        self.of_trade(seq, trade_id, Kind::Signal, codec::decode_signal)
     }
 
-    /// All signals, by trade id, then oldest first.
+    /// All signals, oldest first.
     ///
     /// # Errors
     /// [`StoreError::Storage`].
     pub fn signals(&self) -> Result<impl Iterator<Item = Result<StoredSignal, StoreError>>, StoreError> {
-        all(&self.signals, to_signal)
+        stream::since(self, 0, |reader, seq, value| reader.of_kind(seq, value, Kind::Signal, codec::decode_signal))
     }
 
     /// What became of a trade.
@@ -200,15 +232,16 @@ impl Reader {
     /// # Errors
     /// [`StoreError`].
     pub fn outcome(&self, trade_id: &TradeId) -> Result<Option<StoredOutcome>, StoreError> {
-        get(&self.outcomes, trade_id.as_str(), codec::decode_outcome)
+        let number = self.held(trade_id)?.outcome;
+        number.map(|seq| self.of_trade(seq, trade_id.as_str(), Kind::Outcome, codec::decode_outcome)).transpose()
     }
 
-    /// All outcomes, by trade id.
+    /// The outcomes of all trades, oldest first.
     ///
     /// # Errors
     /// [`StoreError::Storage`].
     pub fn outcomes(&self) -> Result<impl Iterator<Item = Result<StoredOutcome, StoreError>>, StoreError> {
-        all(&self.outcomes, |(key, value)| codec::decode_outcome(key.value(), value.value()))
+        stream::since(self, 0, |reader, seq, value| reader.of_kind(seq, value, Kind::Outcome, codec::decode_outcome))
     }
 
     /// Whether and why a signal was not taken.
@@ -216,15 +249,16 @@ impl Reader {
     /// # Errors
     /// [`StoreError`].
     pub fn skip(&self, trade_id: &TradeId) -> Result<Option<StoredSkip>, StoreError> {
-        get(&self.skips, trade_id.as_str(), codec::decode_skip)
+        let number = self.held(trade_id)?.skip;
+        number.map(|seq| self.of_trade(seq, trade_id.as_str(), Kind::Skip, codec::decode_skip)).transpose()
     }
 
-    /// All skips, by trade id.
+    /// All skips, oldest first.
     ///
     /// # Errors
     /// [`StoreError::Storage`].
     pub fn skips(&self) -> Result<impl Iterator<Item = Result<StoredSkip, StoreError>>, StoreError> {
-        all(&self.skips, |(key, value)| codec::decode_skip(key.value(), value.value()))
+        stream::since(self, 0, |reader, seq, value| reader.of_kind(seq, value, Kind::Skip, codec::decode_skip))
     }
 
     /// Events from number `from` on, in order.
@@ -235,7 +269,10 @@ impl Reader {
         &self,
         from: u64,
     ) -> Result<impl DoubleEndedIterator<Item = Result<StoredEvent, StoreError>>, StoreError> {
-        records(|| self.events.range(from..), |(key, value)| codec::decode_event(key.value(), value.value()))
+        stream::events(self, from, |_, seq, value| {
+            let event = if value.is_empty() { Err(MISSING.to_owned()) } else { codec::decode_event(seq, value) };
+            Ok(Some(event.map_err(|what| seal::bad(Kind::Event.name(), format!("#{seq}"), what))))
+        })
     }
 
     /// One model.
@@ -251,7 +288,7 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Storage`].
     pub fn versions(&self) -> Result<impl Iterator<Item = Result<StoredVersion, StoreError>>, StoreError> {
-        all(&self.versions, |(key, value)| codec::decode_version(key.value(), value.value()))
+        stream::named(&self.versions, codec::decode_version)
     }
 
     /// What was last stored under a checkpoint's name.
@@ -284,69 +321,69 @@ impl Reader {
         Ok(closed)
     }
 
-    fn range_of(&self, trade_id: &TradeId) -> Result<Records<'_, (&'static str, u64), StoredSignal>, StoreError> {
-        let id = trade_id.as_str();
-        records(|| self.signals.range((id, 0)..=(id, u64::MAX)), to_signal)
-    }
-
     fn number(&self, name: &'static str) -> Result<u64, StoreError> {
         Ok(guarded(READING, || schema::number(&self.meta, name))?)
     }
-}
 
-const READING: &str = "reading";
+    fn held(&self, trade_id: &TradeId) -> Result<Held, StoreError> {
+        Ok(guarded(READING, || lookup::held(&self.log, &self.by_trade, self.span, trade_id))?)
+    }
 
-type Entry<'a, K> = (AccessGuard<'a, K>, AccessGuard<'a, Bytes>);
+    /// One record that the index names under a trade.
+    fn of_trade<T>(
+        &self,
+        seq: u64,
+        trade_id: &str,
+        kind: Kind,
+        decode: fn(u64, &[u8]) -> Result<T, String>,
+    ) -> Result<T, StoreError> {
+        let found = guarded(READING, || Ok(self.log.get(seq)?.map(|value| decode(seq, value.value()))))?;
+        let record = found.unwrap_or_else(|| Err(MISSING.to_owned()));
+        Ok(record.map_err(|what| bad_of_trade(kind, seq, trade_id, what))?)
+    }
 
-/// The records of a range, up to the first failure of the storage.
-struct Records<'a, K: Key + 'static, T> {
-    range: Option<Range<'a, K, Bytes>>,
-    decode: fn(Entry<'a, K>) -> Result<T, BadRecord>,
-}
+    /// A record of the log, if it counts.
+    fn stored(&self, seq: u64, value: &[u8]) -> Found<Stored> {
+        let decoded = match Kind::of(value) {
+            Some(Kind::Outcome) if self.is_replaced(seq)? => return Ok(None),
+            Some(Kind::Signal) => codec::decode_signal(seq, value).map(|signal| Stored::Signal(Box::new(signal))),
+            Some(Kind::Outcome) => codec::decode_outcome(seq, value).map(|outcome| Stored::Outcome(Box::new(outcome))),
+            Some(Kind::Skip) => codec::decode_skip(seq, value).map(Stored::Skip),
+            Some(Kind::Event) => codec::decode_event(seq, value).map(Stored::Event),
+            None if value.is_empty() => Err(MISSING.to_owned()),
+            None => Err("its kind is unknown".to_owned()),
+        };
+        match decoded {
+            Ok(stored) => Ok(Some(Ok(stored))),
+            Err(what) => Ok(Some(Err(self.name(seq, value, what)?))),
+        }
+    }
 
-impl<'a, K: Key + 'static, T> Records<'a, K, T> {
-    fn step(
-        &mut self,
-        take: impl FnOnce(&mut Range<'a, K, Bytes>) -> Option<redb::Result<Entry<'a, K>>>,
-    ) -> Option<Result<T, StoreError>> {
-        let (range, decode) = (self.range.as_mut()?, self.decode);
-        // the key is decoded inside as well: redb panics on one that is not what its type says
-        match guarded(READING, || Ok(take(range).transpose()?.map(decode))) {
-            Ok(record) => record.map(|record| Ok(record?)),
-            Err(failure) => {
-                self.range = None;
-                Some(Err(failure.into()))
+    /// A record of the log, if it is of `kind` and counts.
+    fn of_kind<T>(&self, seq: u64, value: &[u8], kind: Kind, decode: fn(u64, &[u8]) -> Result<T, String>) -> Found<T> {
+        match Kind::of(value) {
+            Some(other) if other != kind => Ok(None),
+            Some(Kind::Outcome) if self.is_replaced(seq)? => Ok(None),
+            Some(_) => match decode(seq, value) {
+                Ok(record) => Ok(Some(Ok(record))),
+                Err(what) => Ok(Some(Err(self.name(seq, value, what)?))),
+            },
+            None => {
+                let bad = self.name(seq, value, "its kind is unknown".to_owned())?;
+                Ok((bad.table == kind.name() || bad.table == naming::UNKNOWN).then_some(Err(bad)))
             }
         }
     }
-}
 
-impl<K: Key + 'static, T> Iterator for Records<'_, K, T> {
-    type Item = Result<T, StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.step(Iterator::next)
+    /// Whether the indexes hold `records` in all, as far as their lengths tell.
+    pub(super) fn indexes_hold(&self, records: u64) -> Result<bool, redb::Error> {
+        let by_trade = self.by_trade.len()? + self.event_numbers.len()?;
+        Ok((self.log.len()?, by_trade, self.by_time.len()?) == (records, records, records))
     }
-}
 
-impl<K: Key + 'static, T> DoubleEndedIterator for Records<'_, K, T> {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        self.step(DoubleEndedIterator::next_back)
+    fn is_replaced(&self, seq: u64) -> Result<bool, redb::Error> {
+        Ok(self.replaced.get(seq)?.is_some())
     }
-}
-
-fn records<'a, K: Key + 'static, T>(
-    range: impl FnOnce() -> redb::Result<Range<'a, K, Bytes>>,
-    decode: fn(Entry<'a, K>) -> Result<T, BadRecord>,
-) -> Result<Records<'a, K, T>, StoreError> {
-    Ok(Records { range: Some(guarded(READING, || Ok(range()?))?), decode })
-}
-
-fn all<'a, K: Key + 'static, T>(
-    table: &'a ReadOnlyTable<K, Bytes>,
-    decode: fn(Entry<'a, K>) -> Result<T, BadRecord>,
-) -> Result<Records<'a, K, T>, StoreError> {
-    records(|| table.iter(), decode)
 }
 
 fn get<T>(
@@ -356,11 +393,6 @@ fn get<T>(
 ) -> Result<Option<T>, StoreError> {
     let found = guarded(READING, || Ok(table.get(key)?.map(|guard| decode(key, guard.value()))))?;
     Ok(found.transpose()?)
-}
-
-fn to_signal((key, value): Entry<'_, (&'static str, u64)>) -> Result<StoredSignal, BadRecord> {
-    let (trade_id, seq) = key.value();
-    codec::decode_signal(trade_id, seq, value.value())
 }
 
 impl std::fmt::Debug for Reader {

@@ -209,6 +209,16 @@ pub struct StoredSignal {
     pub signal: Signal,
 }
 
+/// A record of the log, read back and checked.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "one per kind of record")]
+pub enum Stored {
+    Signal(Box<StoredSignal>),
+    Outcome(Box<StoredOutcome>),
+    Skip(StoredSkip),
+    Event(StoredEvent),
+}
+
 /// How far the time of a record may lie ahead of when it came: as far as `server.max_ahead_ms` can be set.
 const MOST_AHEAD: SignedDuration = SignedDuration::from_hours(24);
 

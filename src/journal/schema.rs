@@ -1,7 +1,4 @@
-//! The layout of the file as a whole, and the way from an older one to today's.
-//!
-//! A migration is one step from a schema to the next. All steps that are needed run in one transaction, so a kill in
-//! the middle leaves the file as it was. The only step so far rewrites nothing; the tests run invented ones as well.
+//! The layout of the file as a whole, by its number.
 #![deny(clippy::indexing_slicing)]
 
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableError, WriteTransaction};
@@ -9,32 +6,22 @@ use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableError, Wr
 use super::{
     codec,
     tables::{
-        CHECKPOINTS, EVENTS, META, META_CREATED_AT, META_DECISIONS, META_LAST_SEQ, META_SCHEMA, OUTCOMES, SIGNALS,
-        SKIPS, VERSIONS,
+        BY_TIME, BY_TRADE, CHECKPOINTS, EVENT_NUMBERS, LOG, META, META_CREATED_AT, META_DECISIONS, META_LAST_SEQ,
+        META_OUTCOMES, META_SCHEMA, META_SIGNALS, META_SKIPS, REPLACED, VERSIONS,
     },
 };
 use crate::domain::Timestamp;
 
-/// The schema this program writes.
-pub const SCHEMA: u64 = 1 + MIGRATIONS.len() as u64;
-
-/// The step at place `i`, from 0, leads from schema `i + 1` to `i + 2`.
-pub(super) const MIGRATIONS: &[Step] = &[shorten_headers];
-
-/// Signals of schema 1 stay as they are and are read by their format. The step is there so that a program that does not
-/// know format 2 refuses the file, and does not take its signals for damaged.
-fn shorten_headers(_: &WriteTransaction) -> Result<(), redb::Error> {
-    Ok(())
-}
-
-/// Rewrites what one schema stored into what the next one reads. The number in `meta` is not its business.
-pub(super) type Step = fn(&WriteTransaction) -> Result<(), redb::Error>;
+/// The schema this program writes: one log with its indexes. 1 and 2 had a table for each kind of record, by trade id; 2 had
+/// shorter signals. A file of these is taken over, see `takeover`.
+pub const SCHEMA: u64 = 3;
 
 /// How a file stands to this program.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It has, or was brought to, today's schema.
     Current,
+    /// An older program wrote it.
+    Older(u64),
     /// A newer program wrote it.
     Newer(u64),
     /// It is a redb file, and not a journal.
@@ -44,21 +31,32 @@ pub(super) enum Standing {
 /// Makes all tables of a new, empty file.
 pub(super) fn create(database: &Database, now: Timestamp) -> Result<(), redb::Error> {
     let transaction = durable(database)?;
-    {
-        transaction.open_table(SIGNALS)?;
-        transaction.open_table(OUTCOMES)?;
-        transaction.open_table(SKIPS)?;
-        transaction.open_table(EVENTS)?;
-        transaction.open_table(VERSIONS)?;
-        transaction.open_table(CHECKPOINTS)?;
-        let mut meta = transaction.open_table(META)?;
-        let created_at = u64::try_from(now.as_microsecond()).unwrap_or(0);
-        let numbers = [(META_SCHEMA, SCHEMA), (META_CREATED_AT, created_at), (META_LAST_SEQ, 0), (META_DECISIONS, 0)];
-        for (name, number) in numbers {
-            meta.insert(name, codec::encode_number(name, number))?;
-        }
-    }
+    lay_out(&transaction, u64::try_from(now.as_microsecond()).unwrap_or(0))?;
+    seal(&transaction)?;
     Ok(transaction.commit()?)
+}
+
+/// Makes all tables, and all numbers but the schema.
+pub(super) fn lay_out(transaction: &WriteTransaction, created_at: u64) -> Result<(), redb::Error> {
+    transaction.open_table(LOG)?;
+    transaction.open_table(BY_TRADE)?;
+    transaction.open_table(BY_TIME)?;
+    transaction.open_table(EVENT_NUMBERS)?;
+    transaction.open_table(REPLACED)?;
+    transaction.open_table(VERSIONS)?;
+    transaction.open_table(CHECKPOINTS)?;
+    let mut meta = transaction.open_table(META)?;
+    meta.insert(META_CREATED_AT, codec::encode_number(META_CREATED_AT, created_at))?;
+    for name in [META_LAST_SEQ, META_SIGNALS, META_DECISIONS, META_OUTCOMES, META_SKIPS] {
+        meta.insert(name, codec::encode_number(name, 0))?;
+    }
+    Ok(())
+}
+
+/// Makes a file with all tables a journal.
+pub(super) fn seal(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    transaction.open_table(META)?.insert(META_SCHEMA, codec::encode_number(META_SCHEMA, SCHEMA))?;
+    Ok(())
 }
 
 /// The schema of a file, if it has one.
@@ -85,26 +83,14 @@ pub(super) fn number(
     }
 }
 
-/// Brings the file to the schema that follows the last of `steps`, in one transaction.
-pub(super) fn migrate(database: &Database, steps: &[Step]) -> Result<Standing, redb::Error> {
-    let newest = 1 + steps.len();
-    let found = match of(database)? {
-        None | Some(0) => return Ok(Standing::NotAJournal),
-        Some(found) => found,
-    };
-    let Some(needed) = usize::try_from(found - 1).ok().and_then(|done| steps.get(done..)) else {
-        return Ok(Standing::Newer(found));
-    };
-    if needed.is_empty() {
-        return Ok(Standing::Current);
-    }
-    let transaction = durable(database)?;
-    for step in needed {
-        step(&transaction)?;
-    }
-    transaction.open_table(META)?.insert(META_SCHEMA, codec::encode_number(META_SCHEMA, newest as u64))?;
-    transaction.commit()?;
-    Ok(Standing::Current)
+/// How a file stands to this program.
+pub(super) fn standing(database: &impl ReadableDatabase) -> Result<Standing, redb::Error> {
+    Ok(match of(database)? {
+        None | Some(0) => Standing::NotAJournal,
+        Some(SCHEMA) => Standing::Current,
+        Some(found) if found < SCHEMA => Standing::Older(found),
+        Some(found) => Standing::Newer(found),
+    })
 }
 
 /// A transaction that waits for the disk, and leaves a file that opens at once after a crash.
@@ -117,71 +103,23 @@ pub(super) fn durable(database: &Database) -> Result<WriteTransaction, redb::Err
 
 #[cfg(test)]
 mod tests {
-    use redb::{TableDefinition, backends::InMemoryBackend};
+    use redb::backends::InMemoryBackend;
 
     use super::*;
 
-    const NAMES: TableDefinition<'static, u64, &str> = TableDefinition::new("names");
-
-    /// One that says it has the first schema.
-    fn journal() -> Database {
+    #[test]
+    fn an_older_file_a_newer_one_and_a_foreign_one_are_recognised() {
         let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+        assert_eq!(standing(&database).unwrap(), Standing::NotAJournal);
         create(&database, Timestamp::UNIX_EPOCH).unwrap();
-        let transaction = durable(&database).unwrap();
-        transaction.open_table(META).unwrap().insert(META_SCHEMA, codec::encode_number(META_SCHEMA, 1)).unwrap();
-        transaction.commit().unwrap();
-        database
-    }
-
-    fn begin_names(transaction: &WriteTransaction) -> Result<(), redb::Error> {
-        transaction.open_table(NAMES)?.insert(1, "first")?;
-        Ok(())
-    }
-
-    fn double_names(transaction: &WriteTransaction) -> Result<(), redb::Error> {
-        let mut names = transaction.open_table(NAMES)?;
-        let name = names.get(1)?.map(|guard| guard.value().repeat(2)).unwrap_or_default();
-        names.insert(1, name.as_str())?;
-        Ok(())
-    }
-
-    fn fail(_: &WriteTransaction) -> Result<(), redb::Error> {
-        Err(redb::Error::Corrupted("on purpose".into()))
-    }
-
-    fn name(database: &Database) -> Option<String> {
-        let table = database.begin_read().unwrap().open_table(NAMES).ok()?;
-        table.get(1).unwrap().map(|guard| guard.value().to_owned())
-    }
-
-    #[test]
-    fn steps_run_in_order_each_once() {
-        let database = journal();
-        assert_eq!(migrate(&database, &[begin_names]).unwrap(), Standing::Current);
-        assert_eq!((of(&database).unwrap(), name(&database).as_deref()), (Some(2), Some("first")));
-        for _ in 0..2 {
-            assert_eq!(migrate(&database, &[begin_names, double_names]).unwrap(), Standing::Current);
-            assert_eq!((of(&database).unwrap(), name(&database).as_deref()), (Some(3), Some("firstfirst")));
+        assert_eq!(standing(&database).unwrap(), Standing::Current);
+        let others = [(1, Standing::Older(1)), (2, Standing::Older(2)), (SCHEMA + 1, Standing::Newer(SCHEMA + 1))];
+        for (number, expected) in others {
+            let transaction = durable(&database).unwrap();
+            let value = codec::encode_number(META_SCHEMA, number);
+            transaction.open_table(META).unwrap().insert(META_SCHEMA, value).unwrap();
+            transaction.commit().unwrap();
+            assert_eq!(standing(&database).unwrap(), expected);
         }
-        let database = journal();
-        assert_eq!(migrate(&database, &[begin_names, double_names]).unwrap(), Standing::Current);
-        assert_eq!((of(&database).unwrap(), name(&database).as_deref()), (Some(3), Some("firstfirst")));
-    }
-
-    #[test]
-    fn a_step_that_fails_leaves_everything_as_it_was() {
-        let database = journal();
-        assert!(migrate(&database, &[begin_names, fail]).is_err());
-        assert_eq!((of(&database).unwrap(), name(&database)), (Some(1), None));
-        assert_eq!(migrate(&database, &[begin_names]).unwrap(), Standing::Current);
-    }
-
-    #[test]
-    fn a_newer_file_and_a_foreign_one_are_recognised() {
-        let database = journal();
-        migrate(&database, &[begin_names, double_names]).unwrap();
-        assert_eq!(migrate(&database, &[begin_names]).unwrap(), Standing::Newer(3));
-        let foreign = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
-        assert_eq!(migrate(&foreign, MIGRATIONS).unwrap(), Standing::NotAJournal);
     }
 }

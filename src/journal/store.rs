@@ -11,7 +11,8 @@ use super::{
     file,
     reader::Reader,
     record::{Applied, Write},
-    schema::{self, MIGRATIONS, SCHEMA, Standing},
+    schema::{self, SCHEMA, Standing},
+    takeover::{self, Progress},
 };
 use crate::clock::{Clock, WallClock};
 
@@ -52,22 +53,43 @@ impl Place {
 }
 
 impl Store {
-    /// Opens the journal at `path`, made anew when there is none (mode 0600), recovered after a crash, and brought to
-    /// today's schema.
+    /// Opens the journal at `path`, made anew when there is none (mode 0600), recovered after a crash, and taken over when an
+    /// older program wrote it, which is logged.
     ///
     /// # Errors
     /// Every [`OpenError`] but those of readers. [`OpenError::Corrupt`] leaves the file where it is;
     /// [`quarantine`](super::quarantine) puts it aside.
     pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
+        Self::open_telling(path, options, &mut takeover::log())
+    }
+
+    /// The same, telling `tell` instead of the log how far a takeover is.
+    ///
+    /// # Errors
+    /// As for [`Store::open`].
+    pub fn open_telling(path: &Path, options: Options, tell: &mut dyn FnMut(Progress)) -> Result<Self, OpenError> {
         let builder = shared_builder(options);
         file::ensure(path, &builder)?;
         refuse_newer(path)?;
+        let mut opened = Self::open_file(path, &builder)?;
+        if let (store, Standing::Older(found)) = &opened {
+            // it is written from one end to the other
+            let cache_bytes = options.cache_bytes.min(16 << 20);
+            let beside = shared_builder(Options { cache_bytes, verify: false });
+            takeover::run(path, store.database_of(path)?, *found, &beside, tell)?;
+            opened = Self::open_file(path, &builder)?;
+        }
+        takeover::clear(path)?;
+        Self::current(path, opened)
+    }
+
+    fn open_file(path: &Path, builder: &Builder) -> Result<(Self, Standing), OpenError> {
         let file = file::open_own(path)?;
         let origin = file::Origin::of(path, &file).map_err(|error| OpenError::io(path, OPENING, &error))?;
         let backend = FileBackend::new(file).map_err(|error| OpenError::from_redb(path, OPENING, &error.into()))?;
-        let mut store = Self::open_with(path, &builder, backend)?;
+        let (mut store, standing) = Self::open_with(path, builder, backend)?;
         store.origin = Some(Place(origin));
-        Ok(store)
+        Ok((store, standing))
     }
 
     /// Where its file stands; `None` on other storage.
@@ -85,7 +107,7 @@ impl Store {
         let mut builder = shared_builder(options);
         builder.set_concurrency_mode(ConcurrencyMode::ExclusiveWriter);
         if !new {
-            return Self::open_with(path, &builder, backend);
+            return Self::current(path, Self::open_with(path, &builder, backend)?);
         }
         let made = catch_damage(|| {
             let database = builder.create_with_backend(backend)?;
@@ -154,17 +176,28 @@ impl Store {
         })
     }
 
-    fn open_with(path: &Path, builder: &Builder, backend: impl StorageBackend) -> Result<Self, OpenError> {
+    fn open_with(path: &Path, builder: &Builder, backend: impl StorageBackend) -> Result<(Self, Standing), OpenError> {
         let opened = catch_damage(|| {
             let store = Self { database: Some(builder.create_with_backend(backend)?), origin: None };
-            let standing = schema::migrate(store.database()?, MIGRATIONS)?;
+            let standing = schema::standing(store.database()?)?;
             Ok((store, standing))
         });
-        match flatten(path, opened)? {
-            (store, Standing::Current) => Ok(store),
-            (_, Standing::Newer(found)) => Err(OpenError::Newer { path: path.to_owned(), found, supported: SCHEMA }),
-            (_, Standing::NotAJournal) => Err(OpenError::corrupt(path, "it is a database, and not of vigie")),
+        flatten(path, opened)
+    }
+
+    /// The store, if it has today's schema.
+    fn current(path: &Path, (store, standing): (Self, Standing)) -> Result<Self, OpenError> {
+        let path = path.to_owned();
+        match standing {
+            Standing::Current => Ok(store),
+            Standing::Older(found) => Err(OpenError::Older { path, found, supported: SCHEMA }),
+            Standing::Newer(found) => Err(OpenError::Newer { path, found, supported: SCHEMA }),
+            Standing::NotAJournal => Err(OpenError::corrupt(&path, "it is a database, and not of vigie")),
         }
+    }
+
+    fn database_of(&self, path: &Path) -> Result<&Database, OpenError> {
+        self.database().map_err(|error| OpenError::from_redb(path, OPENING, &error))
     }
 }
 

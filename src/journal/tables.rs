@@ -1,39 +1,44 @@
 //! What stands in the file.
 //!
-//! Every value but those of `meta` begins with a format byte, so that one table can hold old and new records side by
-//! side. "Sealed" means `[format u8 = 1][CRC-32 u32 LE of key and body][body]`: redb trusts its pages after a quick
-//! repair, so a damaged disk would otherwise hand over a wrong digit without a word.
+//! Everything that happened is a record of the log, in the order of its sequence number. The other tables named here find
+//! records by something else and hold sequence numbers only. One counter numbers everything that is stored, versions and
+//! checkpoints too, over all restarts; it never goes back, so the log has gaps.
 //!
-//! One counter numbers everything that is stored, over all tables and restarts; it never goes back.
+//! Every value of the log, of `versions` and of `checkpoints` begins with a format, so that one table can hold old and new
+//! records side by side, and carries a checksum: redb trusts its pages after a quick repair, so a damaged disk would otherwise
+//! hand over a wrong digit without a word.
 
 use redb::TableDefinition;
 
-/// A table from a key to sealed bytes.
+/// A table from a key to bytes.
 pub(super) type Table<K> = TableDefinition<'static, K, &'static [u8]>;
+/// A table that holds keys only.
+pub(super) type Index<K> = TableDefinition<'static, K, ()>;
 
-/// Signals that were scored or imported. Key: trade id, sequence number; a signal scored twice has two records.
-/// Value: sealed `[header, see the module of that name][request line as received]`, format 2, whose checksum covers the
-/// format as well; in schema 1 `[header length u32 LE][header, JSON][request line as received]`, format 1, which is still
-/// read. Written by the scorer, for every answer, and by imports.
-pub(super) const SIGNALS: Table<(&str, u64)> = TableDefinition::new("signals");
+/// Everything that happened. Key: sequence number. Value: a record, see `codec`: a signal with its decision, an outcome, a
+/// skip or an event. Only ever appended to.
+pub(super) const LOG: Table<u64> = TableDefinition::new("log");
 
-/// What became of trades. Key: trade id. Value: sealed JSON, format 1. Written once per trade, by the guardian or an
-/// import.
-pub(super) const OUTCOMES: Table<&str> = TableDefinition::new("outcomes");
+/// The records of a trade. Key: see `index`; it ends with the sequence number and the kind of the record.
+pub(super) const BY_TRADE: Index<u128> = TableDefinition::new("by_trade");
 
-/// Signals that were not taken. Key: trade id. Value: sealed JSON, format 1. Written once per trade, for the trader.
-pub(super) const SKIPS: Table<&str> = TableDefinition::new("skips");
+/// The records of a time. Key: when it came, or of an event when it happened, in microseconds since 1970 plus 2^63, and then
+/// the sequence number, 64 bits each.
+pub(super) const BY_TIME: Index<u128> = TableDefinition::new("by_time");
 
-/// Everything else that happened. Key: sequence number. Value: sealed JSON of an `Event`, format 1. Written by the
-/// guardian, and by the daemon for its own life.
-pub(super) const EVENTS: Table<u64> = TableDefinition::new("events");
+/// The events, which are few among the signals. Key: sequence number.
+pub(super) const EVENT_NUMBERS: Index<u64> = TableDefinition::new("event_numbers");
+
+/// Outcomes in whose place a later one counts: it told more, or the first is damaged. Key: sequence number of the first.
+/// Value: that of the later one.
+pub(super) const REPLACED: TableDefinition<'static, u64, u64> = TableDefinition::new("replaced");
 
 /// Models. Key: version id, such as `ES/14`. Value: `[format u8 = 1][BLAKE2b-32 of the body][body]`; the body belongs
 /// to the models module. Written once per version, after training.
 pub(super) const VERSIONS: Table<&str> = TableDefinition::new("versions");
 
-/// State that a fold over the journal may start from. Key: name. Value: sealed bytes, format 1, of the writer's own
-/// layout. Replaced by whoever owns the name.
+/// State that a fold over the journal may start from. Key: name. Value: `[format u8 = 1][CRC-32 u32 LE of name and
+/// body][body]`, the body of the writer's own layout. Replaced by whoever owns the name.
 pub(super) const CHECKPOINTS: Table<&str> = TableDefinition::new("checkpoints");
 
 /// Numbers about the file. Key: one of the names below. Value: the number, and the CRC-32 of key and number. Written
@@ -46,5 +51,26 @@ pub(super) const META_SCHEMA: &str = "schema";
 pub(super) const META_CREATED_AT: &str = "created_at_us";
 /// In `meta`: the last sequence number given out; 0 in a new file.
 pub(super) const META_LAST_SEQ: &str = "last_seq";
+/// In `meta`: how many signals there are, a signal scored twice being two.
+pub(super) const META_SIGNALS: &str = "signals";
 /// In `meta`: how many signals carry a decision.
 pub(super) const META_DECISIONS: &str = "decisions";
+/// In `meta`: how many trades have an outcome.
+pub(super) const META_OUTCOMES: &str = "outcomes";
+/// In `meta`: how many trades have a skip.
+pub(super) const META_SKIPS: &str = "skips";
+
+/// The tables of schemas 1 and 2, with sealed values; `older` reads them.
+pub(super) mod older {
+    use super::{Table, TableDefinition};
+
+    /// Key: trade id, sequence number; a signal scored twice has two records. Value: in schema 1 `[header length u32
+    /// LE][header, JSON][request line as received]`, format 1; in schema 2 `[header][request line as received]`, format 2.
+    pub(in super::super) const SIGNALS: Table<(&str, u64)> = TableDefinition::new("signals");
+    /// Key: trade id. Value: JSON, format 1.
+    pub(in super::super) const OUTCOMES: Table<&str> = TableDefinition::new("outcomes");
+    /// Key: trade id. Value: JSON, format 1.
+    pub(in super::super) const SKIPS: Table<&str> = TableDefinition::new("skips");
+    /// Key: sequence number. Value: JSON, format 1.
+    pub(in super::super) const EVENTS: Table<u64> = TableDefinition::new("events");
+}

@@ -1,31 +1,18 @@
 //! Everything that happened, told one by one in the order in which it was recorded.
-//!
-//! Signals are by far the most, and lie in the journal by the names of their trades. When they are very many only their keys
-//! are held here, and the records are read in the order of their numbers, a batch ahead of who listens: a start needs no more
-//! memory for a million signals that were never closed than for the latest of them.
 #![deny(clippy::indexing_slicing)]
 
-use std::{
-    collections::BTreeMap,
-    iter::Peekable,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
-    thread,
-};
+use std::{cell::Cell, collections::BTreeMap};
 
 use super::kept;
 use crate::{
     config::Config,
     domain::{Event, EventKind, Timestamp, TradeId, event::By},
-    journal::{OutcomeRecord, Reader, SignalKeys, Source, StoreError, StoredOutcome, StoredSignal, StoredSkip},
+    journal::{
+        OutcomeRecord, Reader, SignalRecord, Source, StoreError, Stored, StoredEvent, StoredOutcome, StoredSignal,
+        StoredSkip,
+    },
     rules::{desk::Entry, past::Happening},
 };
-
-/// Signals that are held at once. Of more only the keys are, and they are read in batches.
-const AT_ONCE: u64 = 200_000;
-/// Signals of a batch.
-const BATCH: usize = 1024;
-/// Threads that read them.
-const READERS: usize = 2;
 
 /// Something that is told.
 pub(super) enum Streamed<'a> {
@@ -33,14 +20,6 @@ pub(super) enum Streamed<'a> {
     Signal(&'a StoredSignal),
     /// What happened.
     Happening(Happening),
-}
-
-/// What happened besides signals, with the numbers of the records.
-pub(super) struct Others {
-    /// In the order of their numbers.
-    numbered: Vec<(u64, Happening)>,
-    /// Outcomes that were imported: they are told behind the first answer to their signal, if there is one.
-    imported: BTreeMap<TradeId, (u64, OutcomeRecord)>,
 }
 
 /// Everything that happened while the daemon ran, in the order in which it was recorded. Past trades that were imported
@@ -51,63 +30,13 @@ pub(super) struct Others {
 /// that silenced a model, so a lock stands in its place.
 pub fn happenings(reader: &Reader, config: &Config) -> Result<Vec<Happening>, String> {
     let mut all = Vec::new();
-    stream(reader, config, Others::read(reader, config)?, |told| {
+    stream(reader, config, |told| {
         if let Streamed::Happening(happening) = told {
             all.push(happening);
         }
         Ok(())
     })?;
     Ok(all)
-}
-
-impl Others {
-    /// # Errors
-    /// As for [`happenings`].
-    pub(super) fn read(reader: &Reader, config: &Config) -> Result<Self, String> {
-        let text = |error: StoreError| error.to_string();
-        let mut numbered: Vec<(u64, Happening)> = Vec::new();
-        for (place, stored) in reader.events(0).map_err(text)?.enumerate() {
-            let (seq, event) = match stored {
-                Ok(stored) => (stored.seq, stored.event),
-                Err(StoreError::BadRecord(bad)) => {
-                    let before = numbered.last().map_or(place as u64, |(seq, _)| *seq);
-                    let by = By::Daemon("guardian".into());
-                    let kind = EventKind::Locked { reason: format!("the event log is damaged: {bad}"), by };
-                    let at = numbered.last().map_or(Timestamp::UNIX_EPOCH, |(_, happening)| happening.at());
-                    (before, Event { at, kind })
-                }
-                Err(error) => return Err(text(error)),
-            };
-            numbered.push((seq, Happening::Event(event)));
-        }
-        let mut imported = BTreeMap::new();
-        for stored in reader.outcomes().map_err(text)? {
-            let Some(StoredOutcome { seq, record, .. }) = kept(stored)? else { continue };
-            if record.source == Source::Import {
-                imported.insert(record.trade_id.clone(), (seq, record));
-            } else {
-                numbered.push((seq, closed(record, config)));
-            }
-        }
-        for stored in reader.skips().map_err(text)? {
-            let Some(StoredSkip { seq, record }) = kept(stored)? else { continue };
-            numbered.push((seq, Happening::Skipped { at: record.received_at, trade_id: record.skip.trade_id }));
-        }
-        numbered.sort_by_key(|(seq, _)| *seq);
-        Ok(Self { numbered, imported })
-    }
-
-    /// Those that depend on no signal.
-    pub(super) fn happenings(&self) -> impl Iterator<Item = &Happening> {
-        self.numbered.iter().map(|(_, happening)| happening)
-    }
-}
-
-fn closed(record: OutcomeRecord, config: &Config) -> Happening {
-    let exit_at = record.outcome.exit_at;
-    let OutcomeRecord { trade_id, received_at: at, echo, outcome, .. } = record;
-    let echo = echo.map(|echo| Box::new(Entry::of_echo(&echo, exit_at, &config.calendar, &config.policy)));
-    Happening::Closed { at, trade_id, echo, outcome: Box::new(outcome) }
 }
 
 /// Tells everything to `hear`: what happened in order, and each record of a signal before what was answered to it.
@@ -117,129 +46,72 @@ fn closed(record: OutcomeRecord, config: &Config) -> Happening {
 pub(super) fn stream(
     reader: &Reader,
     config: &Config,
-    others: Others,
-    hear: impl FnMut(Streamed<'_>) -> Result<(), String>,
-) -> Result<(), String> {
-    stream_holding(AT_ONCE, reader, config, others, hear)
-}
-
-/// The same, holding no more than `most` signals at once.
-fn stream_holding(
-    most: u64,
-    reader: &Reader,
-    config: &Config,
-    others: Others,
     mut hear: impl FnMut(Streamed<'_>) -> Result<(), String>,
 ) -> Result<(), String> {
-    let Others { numbered, imported } = others;
-    let numbered = numbered.into_iter().peekable();
-    let mut queue = Queue { numbered, imported, late: BTreeMap::new() };
-    let scored = |stored: StoredSignal| {
-        let StoredSignal { seq, record, signal } = stored;
-        let instrument = config.symbols.get(&signal.symbol);
-        let entry = Entry::of_signal(&signal, &config.calendar, instrument, record.decision?, record.opinions);
-        Some((seq, record.received_at, Box::new(entry)))
-    };
-    if reader.counts().map_err(|error| error.to_string())?.signals <= most {
-        // their keys need not be looked up one by one
-        let mut all = Vec::new();
-        for stored in reader.signals().map_err(|error| error.to_string())? {
-            let Some(stored) = kept(stored)? else { continue };
-            hear(Streamed::Signal(&stored))?;
-            all.extend(scored(stored));
+    let text = |error: StoreError| error.to_string();
+    // trades whose outcome came from a file, and when they were answered
+    let mut imported: BTreeMap<TradeId, Option<Timestamp>> = BTreeMap::new();
+    for stored in reader.outcomes().map_err(text)? {
+        if let Some(stored) = kept(stored)?.filter(|stored| stored.record.source == Source::Import) {
+            imported.insert(stored.record.trade_id, None);
         }
-        all.sort_unstable_by_key(|(seq, ..)| *seq);
-        all.into_iter().try_for_each(|(seq, at, entry)| queue.tell(config, seq, at, entry, &mut hear))?;
-    } else {
-        in_batches(reader, |stored| {
-            hear(Streamed::Signal(&stored))?;
-            scored(stored).map_or(Ok(()), |(seq, at, entry)| queue.tell(config, seq, at, entry, &mut hear))
-        })?;
     }
-    while let Some(happening) = queue.before(u64::MAX) {
-        hear(Streamed::Happening(happening))?;
+    let last = Cell::new(Timestamp::UNIX_EPOCH);
+    for stored in reader.since(0).map_err(text)? {
+        if let Ok(Stored::Signal(stored)) = &stored {
+            hear(Streamed::Signal(stored))?;
+        }
+        let mut tell = |happening: Happening| {
+            last.set(happening.at());
+            hear(Streamed::Happening(happening))
+        };
+        match stored {
+            Ok(Stored::Event(StoredEvent { event, .. })) => tell(Happening::Event(event))?,
+            Ok(Stored::Signal(stored)) => {
+                let StoredSignal { seq, record, signal } = *stored;
+                let SignalRecord { trade_id, received_at: at, decision: Some(decision), opinions, .. } = record else {
+                    continue;
+                };
+                let instrument = config.symbols.get(&signal.symbol);
+                let entry = Box::new(Entry::of_signal(&signal, &config.calendar, instrument, decision, opinions));
+                tell(Happening::Scored { at, entry })?;
+                if let Some(answered @ None) = imported.get_mut(&trade_id) {
+                    *answered = Some(at);
+                    let told = reader.outcome(&trade_id).map_err(text)?.filter(|told| told.seq < seq);
+                    if let Some(StoredOutcome { mut record, .. }) = told {
+                        record.received_at = record.received_at.max(at);
+                        tell(closed(record, config))?;
+                    }
+                }
+            }
+            Ok(Stored::Outcome(stored)) => {
+                let mut record = stored.record;
+                if record.source == Source::Import {
+                    let Some(answered) = imported.get(&record.trade_id).copied().flatten() else { continue };
+                    record.received_at = record.received_at.max(answered);
+                }
+                tell(closed(record, config))?;
+            }
+            Ok(Stored::Skip(StoredSkip { record, .. })) => {
+                tell(Happening::Skipped { at: record.received_at, trade_id: record.skip.trade_id })?;
+            }
+            Err(StoreError::BadRecord(bad)) if bad.may_be_event() => {
+                let by = By::Daemon("guardian".into());
+                let kind = EventKind::Locked { reason: format!("the event log is damaged: {bad}"), by };
+                tell(Happening::Event(Event { at: last.get(), kind }))?;
+            }
+            Err(StoreError::BadRecord(_)) => {}
+            Err(error) => return Err(text(error)),
+        }
     }
     Ok(())
 }
 
-/// Gives every signal to `hear`, in the order of their numbers, while others are read on further threads.
-fn in_batches(reader: &Reader, mut hear: impl FnMut(StoredSignal) -> Result<(), String>) -> Result<(), String> {
-    let keys = reader.signal_keys().map_err(|error| error.to_string())?;
-    thread::scope(|scope| {
-        let mut batches = Vec::new();
-        for part in 0..READERS {
-            let (sender, receiver) = sync_channel(1);
-            let keys = &keys;
-            scope.spawn(move || read(reader, keys, part, &sender));
-            batches.push(receiver);
-        }
-        for turn in 0.. {
-            // when one has none left, there is none behind it either
-            let Some(Ok(batch)) = batches.get(turn % READERS).map(Receiver::recv) else { break };
-            batch?.into_iter().try_for_each(&mut hear)?;
-        }
-        Ok(())
-    })
-}
-
-/// What is still to be told besides signals.
-struct Queue<I: Iterator<Item = (u64, Happening)>> {
-    numbered: Peekable<I>,
-    imported: BTreeMap<TradeId, (u64, OutcomeRecord)>,
-    /// Imported outcomes of signals that were told, by where they belong.
-    late: BTreeMap<u64, Happening>,
-}
-
-impl<I: Iterator<Item = (u64, Happening)>> Queue<I> {
-    /// Tells what stands before the record `seq` of a signal that was answered `at`, and then the answer.
-    fn tell(
-        &mut self,
-        config: &Config,
-        seq: u64,
-        at: Timestamp,
-        entry: Box<Entry>,
-        hear: &mut impl FnMut(Streamed<'_>) -> Result<(), String>,
-    ) -> Result<(), String> {
-        while let Some(happening) = self.before(seq) {
-            hear(Streamed::Happening(happening))?;
-        }
-        if let Some((closed_seq, mut closing)) = self.imported.remove(&entry.trade_id) {
-            closing.received_at = closing.received_at.max(at);
-            self.late.insert(closed_seq.max(seq), closed(closing, config));
-        }
-        hear(Streamed::Happening(Happening::Scored { at, entry }))
-    }
-
-    /// The next of what stands before the record of this number.
-    fn before(&mut self, seq: u64) -> Option<Happening> {
-        let late = self.late.first_key_value().map(|(at, _)| *at).filter(|at| *at < seq);
-        let next = self.numbered.peek().map(|(at, _)| *at).filter(|at| *at < seq);
-        match (late, next) {
-            (Some(late), next) if next.is_none_or(|next| late < next) => {
-                self.late.pop_first().map(|(_, happening)| happening)
-            }
-            (_, Some(_)) => self.numbered.next().map(|(_, happening)| happening),
-            _ => None,
-        }
-    }
-}
-
-/// Reads every batch whose turn is `part`, until nobody listens any more.
-fn read(reader: &Reader, keys: &SignalKeys, part: usize, sender: &SyncSender<Result<Vec<StoredSignal>, String>>) {
-    for batch in (0..keys.len().div_ceil(BATCH)).skip(part).step_by(READERS) {
-        let records = (batch * BATCH..(batch + 1) * BATCH).filter_map(|place| keys.get(place));
-        let read = || -> Result<Vec<StoredSignal>, String> {
-            let mut found = Vec::with_capacity(BATCH);
-            for (trade_id, seq) in records {
-                let stored = reader.signal_record(trade_id, seq).transpose();
-                found.extend(stored.map(kept).transpose()?.flatten());
-            }
-            Ok(found)
-        };
-        if sender.send(read()).is_err() {
-            return;
-        }
-    }
+/// An outcome as it happened.
+fn closed(record: OutcomeRecord, config: &Config) -> Happening {
+    let OutcomeRecord { trade_id, received_at: at, echo, outcome, .. } = record;
+    let echo = echo.map(|echo| Box::new(Entry::of_echo(&echo, outcome.exit_at, &config.calendar, &config.policy)));
+    Happening::Closed { at, trade_id, echo, outcome: Box::new(outcome) }
 }
 
 #[cfg(test)]
@@ -286,13 +158,14 @@ mod tests {
     }
 
     #[test]
-    fn batches_tell_the_same_in_the_same_order_as_all_at_once() {
+    fn everything_is_told_in_its_order_whatever_the_names_of_the_trades() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("vigie.redb");
         let mut store = Store::open(&path, Options { cache_bytes: 1 << 20, verify: false }).unwrap();
         let mut writes = vec![imported("H-1", 0), imported("Z-1", 1), scored("Z-1", 1), scored("M-1", 2)];
-        // names that do not rise with time, more than two batches of them, and each third closed
-        for n in 0..3 * BATCH {
+        // names that do not rise with time, and each third closed
+        let many = 300;
+        for n in 0..many {
             let name = format!("{}-{n}", ["C", "A", "B"][n % 3]);
             writes.push(scored(&name, 3 + n));
             writes.extend((n % 3 == 1).then(|| told(&name, 4 + n, Source::Live)));
@@ -303,33 +176,28 @@ mod tests {
         writes.push(Write::Event(Event { at, kind: EventKind::Stopped }));
         store.apply(&writes).unwrap();
         let (reader, config) = (store.reader().unwrap(), Config::builtin().unwrap());
-        let heard = |most| {
-            let (mut happenings, mut records) = (Vec::new(), 0);
-            let others = Others::read(&reader, &config).unwrap();
-            let streamed = stream_holding(most, &reader, &config, others, |told| {
-                match told {
-                    Streamed::Signal(_) => records += 1,
-                    Streamed::Happening(happening) => happenings.push(happening),
-                }
-                Ok(())
-            });
-            streamed.unwrap();
-            (happenings, records)
-        };
-        let (all, records) = heard(u64::MAX);
-        assert_eq!(records, 5 + 3 * BATCH, "those from a file included");
-        assert_eq!(heard(0), (all.clone(), records));
-        assert_eq!(all.len(), 3 + 4 * BATCH + 2 + 1);
+        let (mut all, mut records) = (Vec::new(), Vec::new());
+        let streamed = stream(&reader, &config, |told| {
+            match told {
+                Streamed::Signal(stored) => records.push(stored.seq),
+                Streamed::Happening(happening) => all.push(happening),
+            }
+            Ok(())
+        });
+        streamed.unwrap();
+        assert_eq!(records.len(), 5 + many, "those from a file included");
+        assert!(records.is_sorted());
+        assert_eq!(all.len(), 2 + many + many / 3 + 1 + 2 + 1);
         let name = |happening: &Happening| match happening {
             Happening::Scored { entry, .. } => format!("scored {}", entry.trade_id),
             Happening::Closed { trade_id, .. } => format!("closed {trade_id}"),
             other => format!("{other:?}"),
         };
-        let first: Vec<String> = all.iter().take(5).map(name).collect();
-        assert_eq!(first, ["scored Z-1", "closed Z-1", "scored M-1", "scored C-0", "scored A-1"]);
+        let names: Vec<String> = all.iter().map(name).collect();
+        assert_eq!(names[..5], ["scored Z-1", "closed Z-1", "scored M-1", "scored C-0", "scored A-1"]);
+        assert_eq!(names[names.len() - 3..names.len() - 1], ["closed M-1", "scored M-1"]);
         // who hears no more is told of nothing more
-        let others = Others::read(&reader, &config).unwrap();
-        let stopped = stream_holding(0, &reader, &config, others, |_| Err("enough".to_owned()));
+        let stopped = stream(&reader, &config, |_| Err("enough".to_owned()));
         assert_eq!(stopped, Err("enough".to_owned()));
     }
 }
