@@ -19,7 +19,6 @@ use vigie::{
         Verdict, View,
     },
     stats::{
-        bootstrap::Resampling,
         compare::welch,
         normal,
         power::Reading,
@@ -567,7 +566,7 @@ fn the_power_that_is_told_is_the_share_of_simulated_tests_that_find_the_effect()
 fn the_studentised_bootstrap_of_a_sharpe_ratio_holds_its_level() {
     let n = cases(150, 2000);
     let mut market = Market::new(NULL, 41);
-    let resampling = |seed| Resampling { block: 1.0, resamples: cases(200, 400), seed };
+    let resamples = cases(200, 400);
     for (days, kept) in [(60, 1.0), (100, 1.0), (100, 0.25)] {
         // 20 signals a day of which one policy takes all and the other four fifths; of the larger arm `kept` would stay
         let mut inside = 0;
@@ -587,7 +586,7 @@ fn the_studentised_bootstrap_of_a_sharpe_ratio_holds_its_level() {
                     arm.push(day);
                 }
             }
-            let interval = studentised(&arms[0], &arms[1], resampling(seed as u64), 0.95).unwrap();
+            let interval = studentised(&arms[0], &arms[1], (resamples, seed as u64), 0.95).unwrap();
             inside += usize::from(interval.contains(0.0));
         }
         let covered = share(inside, n);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     describe::{mean, quantile, standard_deviation},
-    interval::Interval,
+    interval::{Interval, two_sided_z},
     normal, student,
 };
 
@@ -149,10 +149,15 @@ impl Replicates {
     /// sample is. `None` when more than 5 % of them are undefined, or unless 0 < `level` < 1.
     pub fn interval(&self, level: f64) -> Option<Interval> {
         let values = self.defined()?;
-        let blocks = self.blocks.max(2.0);
-        let wide = (blocks / (blocks - 1.0)).sqrt() * student::two_sided_quantile(level, blocks - 1.0)?;
-        let outside = normal::cdf(-wide);
+        let outside = normal::cdf(-self.widening(level)? * two_sided_z(level)?);
         Interval::new(quantile(values, outside)?, quantile(values, 1.0 - outside)?)
+    }
+
+    /// How much wider an interval at `level` is of as many blocks than of ever so many: Student's t over the normal deviate,
+    /// with the factor that a mean takes of the deviation. `None` unless 0 < `level` < 1.
+    pub fn widening(&self, level: f64) -> Option<f64> {
+        let blocks = self.blocks.max(2.0);
+        Some((blocks / (blocks - 1.0)).sqrt() * student::two_sided_quantile(level, blocks - 1.0)? / two_sided_z(level)?)
     }
 
     /// The `level`-quantile of the replicates. `None` when more than 5 % of them are undefined.

@@ -1,7 +1,7 @@
 //! Whether two policies that traded on the same days have the same Sharpe ratio.
 
 use super::{
-    bootstrap::{Estimate, Resampling},
+    bootstrap::{Estimate, Resampling, block_length},
     describe::{mean, standard_deviation},
     interval::{Comparison, Interval, Test, two_sided_z},
     risk::sharpe,
@@ -100,10 +100,12 @@ pub fn daily_sharpe(days: &[Day]) -> Option<f64> {
 /// Interval of the Sharpe ratio of `a` minus that of `b`, per day, both over the same days in the same order: the
 /// studentised bootstrap of Ledoit and Wolf (2008), Journal of Empirical Finance 15:850, symmetric, with the blocks of the
 /// stationary bootstrap. The errors of the estimate and of each resample are those of the mean of its influence values under
-/// that bootstrap. It holds its level where the percentiles of the plain bootstrap are too narrow. `None`
+/// that bootstrap. Blocks are as long as the influence values of the difference ask for: what both arms share cancels out of
+/// them, so they are often short where each arm has a long memory. It is widened as Student's t asks for, since without that
+/// 60 days are covered in 93 % instead of 95. `None`
 /// when a ratio is not defined, the difference does not vary, more than 5 % of the resamples are undefined, or unless
 /// 0 < `level` < 1.
-pub fn studentised(a: &[Day], b: &[Day], resampling: Resampling, level: f64) -> Option<Interval> {
+pub fn studentised(a: &[Day], b: &[Day], (resamples, seed): (usize, u64), level: f64) -> Option<Interval> {
     if a.len() != b.len() || !(level > 0.0 && level < 1.0) {
         return None;
     }
@@ -113,6 +115,7 @@ pub fn studentised(a: &[Day], b: &[Day], resampling: Resampling, level: f64) -> 
         Some((a.ratio - b.ratio, influence))
     };
     let (difference, influence) = differ(a, b)?;
+    let resampling = Resampling { block: block_length(&influence).unwrap_or(1.0), resamples, seed };
     let error = stationary_error(&influence, resampling.block)?;
     let pick = |days: &[Day], places: &[usize]| -> Vec<Day> {
         places.iter().filter_map(|place| days.get(*place)).copied().collect()
@@ -121,7 +124,7 @@ pub fn studentised(a: &[Day], b: &[Day], resampling: Resampling, level: f64) -> 
         let (drawn, influence) = differ(&pick(a, places), &pick(b, places))?;
         Some((drawn - difference).abs() / stationary_error(&influence, resampling.block)?)
     })?;
-    Interval::around(difference, replicates.quantile(level)? * error)
+    Interval::around(difference, replicates.quantile(level)? * replicates.widening(level)? * error)
 }
 
 /// The same of two series that have nothing to do with each other, each resampled by itself.
@@ -145,7 +148,7 @@ pub fn studentised_apart(a: (&[Day], Resampling), b: (&[Day], Resampling), level
         let (of_a, of_b) = squares.next()?;
         Some((a - b).abs() / (of_a + of_b).sqrt())
     });
-    Interval::around(ratio_a - ratio_b, t.quantile(level)? * error_a.hypot(error_b))
+    Interval::around(ratio_a - ratio_b, t.quantile(level)? * t.widening(level)? * error_a.hypot(error_b))
 }
 
 /// Standard error of a mean under the stationary bootstrap with blocks of mean length `block`: Politis and Romano (1994),

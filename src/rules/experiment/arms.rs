@@ -135,7 +135,7 @@ pub(super) fn risk(level: f64, arms: Arms<'_>, resamples: usize, seed: u64) -> V
     let year = DAYS_PER_YEAR.sqrt();
     let even = [ML, BASELINE].map(|side| arms.even_days(side));
     let [ml, baseline] = &even;
-    let interval = studentised(ml, baseline, resampling, level).and_then(|interval| interval.times(year));
+    let interval = studentised(ml, baseline, (resamples, seed), level).and_then(|interval| interval.times(year));
     let figures = arms.even_sharpe();
     let resampled = |measure, method: &str| {
         let metric = with_figures(blank(measure, Horizon::Fixed, method), figures[ML], figures[BASELINE]);
