@@ -2,15 +2,20 @@
 //! swapped, and by an end that is cut off. The real program must start on each, let no model speak that was rolled back, take
 //! outcomes, and name what is lost. Over some damage the database ends the process; then its next start counts.
 //!
-//! `VIGIE_LONG=1` damages 10,000 files instead of 64 and says after each thousand how many were wrong.
+//! `VIGIE_LONG=1` damages 10,000 files instead of 64 and says after each thousand how many were wrong; `VIGIE_SEEDS` names
+//! others, such as `4280,20000..22000`.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
 
 mod common;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    os::unix::{net::UnixStream, process::ExitStatusExt as _},
+    env, fs,
+    os::unix::{
+        fs::{FileExt as _, MetadataExt as _},
+        net::UnixStream,
+        process::ExitStatusExt as _,
+    },
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Mutex,
@@ -23,16 +28,17 @@ use common::{
     long,
     place::{CONFIG, Place},
     process::Process,
-    wait::until,
-    wire::{outcome, rollback, score, skip},
+    wait::{PATIENCE, until},
+    wire::{Wire, baseline, ml, outcome, rollback, score, skip},
 };
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
+use serde_json::Value;
 use vigie::{
     actors::daemon::{JOURNAL_FILE, REACHED_FILE, SILENCE_FILE},
     clock::Stopwatch,
     domain::{EventKind, lifecycle::State},
-    journal::{Reader, StoreError, StoredEvent},
+    journal::{OpenError, Reader, StoreError, StoredEvent},
 };
 
 const PAGE: usize = 4096;
@@ -192,34 +198,74 @@ fn started(place: &Place) -> Result<(Process, usize), String> {
     Err("it was aborted twice".to_owned())
 }
 
+/// What a daemon said in one life on a damaged journal.
+struct Lived {
+    starts: usize,
+    /// Arms of the answers before and after an outcome was taken.
+    arms: Vec<String>,
+    status: Value,
+    log: String,
+}
+
+/// Starts on what is there, asks, tells an outcome until it is taken, as a client does, and stops in good order.
+fn live(place: &Place) -> Result<Lived, String> {
+    let (mut daemon, starts) = started(place)?;
+    let (socket, mut last) = (place.socket(), Value::Null);
+    let mut ask = |line: &str, is_answer: fn(&Value) -> bool| {
+        let watch = Stopwatch::start();
+        until("an answer", || {
+            if let Some(ended) = daemon.ended() {
+                return Some(Err(format!("it ended: {ended}: {}", daemon.log())));
+            }
+            last = Wire::ask_once(&socket, line).unwrap_or_default();
+            let in_vain = watch.elapsed() > PATIENCE * 9 / 10;
+            in_vain.then(|| Err(format!("{line}: {last}"))).or(is_answer(&last).then(|| Ok(last.take())))
+        })
+    };
+    let arm = |answer: Value| answer["arm"].as_str().unwrap_or("none").to_owned();
+    let before = ask(&score("after-the-damage"), Value::is_object)?;
+    ask(&outcome("after-the-damage", 1.0), |answer| answer["durable"] == true)
+        .map_err(|why| format!("it takes no outcome: {why}"))?;
+    let after = ask(&score("after-the-outcome"), Value::is_object)?;
+    let status = ask(r#"{"type":"status"}"#, |answer| answer["ok"] == true)?["status"].take();
+    daemon.signal("TERM");
+    let (ended, log) = (daemon.wait(), daemon.log());
+    let lived = Lived { starts, arms: [before, after].map(arm).into(), status, log };
+    if ended.success() { Ok(lived) } else { Err(format!("it ended: {ended}: {}", lived.log)) }
+}
+
 /// Starts on a damaged journal. Says what kind of end it was, or what was wrong.
-fn start(whole: &Whole, journal: &[u8]) -> Result<&'static str, String> {
+fn start(whole: &Whole, journal: &[u8]) -> Result<String, String> {
     let place = Place::new();
     fs::create_dir_all(place.state()).unwrap();
     fs::write(place.state().join(JOURNAL_FILE), journal).unwrap();
     fs::write(place.state().join(SILENCE_FILE), &whole.silenced).unwrap();
     fs::write(place.state().join(REACHED_FILE), &whole.reached).unwrap();
     place.file("config.toml", &config());
-    let (daemon, starts) = started(&place)?;
-    let mut wire = daemon.connect();
-    let (answer, status) = (wire.arm("after-the-damage"), wire.status());
-    let acknowledged = wire.ask(outcome("after-the-damage", 1.0));
-    drop(wire);
-    daemon.stop();
-    if answer.0 == "ml" {
-        return Err(format!("a model speaks: {answer:?}"));
+    let mut lived = live(&place)?;
+    let mut when = if lived.starts == 1 { String::new() } else { ", at the second start".to_owned() };
+    if let Err(not_closed @ OpenError::NeedsRecovery { .. }) = Reader::open_path(&place.journal(), 1 << 20) {
+        let said = ["the journal could not be closed in good order", "the journal did not end in time"];
+        if !said.iter().any(|said| lived.log.contains(said)) {
+            return Err(format!("{not_closed}: {}", lived.log));
+        }
+        let again = live(&place)?;
+        when = ", after an end that said so".to_owned();
+        lived = Lived { arms: [lived.arms, again.arms].concat(), ..again };
     }
-    if acknowledged["durable"] != true {
-        return Err(format!("it takes no outcome: {acknowledged}, {status}"));
+    let Lived { arms, status, log, .. } = lived;
+    if arms.iter().any(|arm| arm == "ml") {
+        return Err(format!("a model speaks: {arms:?}"));
     }
     let quarantined = place.state().join(format!("{JOURNAL_FILE}.corrupt-1")).exists();
     if quarantined {
+        if log.contains("the daemon begins anew") {
+            when.push_str(", while it ran");
+        }
         let told = alerts(&place).into_iter().filter(|code| code == "journal_quarantined").collect::<Vec<_>>();
         let locked = status["guardian"]["lock"].as_str().unwrap_or_default();
         return match told.len() {
-            1 if locked.contains("the journal was damaged and a new one begun") => {
-                Ok(if starts == 1 { "put aside" } else { "put aside at the second start" })
-            }
+            1 if locked.contains("the journal was damaged and a new one begun") => Ok(format!("put aside{when}")),
             _ => Err(format!("it was put aside: {told:?}, {status}")),
         };
     }
@@ -234,7 +280,7 @@ fn start(whole: &Whole, journal: &[u8]) -> Result<&'static str, String> {
         .filter(|(_, lost)| *lost > 0)
         .collect();
     if lost.is_empty() {
-        return Ok(if starts == 1 { "nothing is lost" } else { "nothing is lost, at the second start" });
+        return Ok(format!("nothing is lost{when}"));
     }
     let lock = status["guardian"]["lock"].as_str().unwrap_or_default().to_owned();
     let alerts = alerts(&place);
@@ -244,12 +290,23 @@ fn start(whole: &Whole, journal: &[u8]) -> Result<&'static str, String> {
         _ => named.contains(*table),
     });
     if all_named {
-        return Ok("left out and named");
+        return Ok(format!("left out and named{when}"));
     }
     if lock.contains("the journal ends before what was acknowledged") {
-        return Ok("older, and said so");
+        return Ok(format!("older, and said so{when}"));
     }
     Err(format!("lost without a word: {lost:?}; lock {lock:?}, alerts {alerts:?}, unreadable {named:?}"))
+}
+
+/// What to run: the numbers from 0 on, as many as [`long::cases`] says, or those that `VIGIE_SEEDS` names, such as `4280,20000..22000`.
+fn seeds(short: usize, long: usize) -> Vec<usize> {
+    let Ok(named) = env::var("VIGIE_SEEDS") else { return (0..long::cases(short, long)).collect() };
+    let number = |text: &str| text.trim().parse().unwrap_or_else(|_| panic!("VIGIE_SEEDS names {text:?}"));
+    let range = |part: &str| match part.split_once("..") {
+        Some((from, to)) => number(from)..number(to),
+        None => number(part)..number(part) + 1,
+    };
+    named.split(',').flat_map(range).collect()
 }
 
 #[test]
@@ -260,23 +317,25 @@ fn every_damaged_journal_lets_the_daemon_start_and_no_model_come_back_and_each_l
         whole("stopped later", false, 8),
         whole("killed later", true, 8),
     ];
-    let (damages, next, watch) = (long::cases(64, 10_000), AtomicUsize::new(0), Stopwatch::start());
+    let (seeds, next, watch) = (seeds(64, 10_000), AtomicUsize::new(0), Stopwatch::start());
     let (ends, wrong) = (Mutex::new(BTreeMap::<String, usize>::new()), Mutex::new(Vec::<String>::new()));
-    let work = || loop {
-        let n = next.fetch_add(1, Ordering::Relaxed);
-        if n >= damages {
-            return;
+    let take = || {
+        let done = next.fetch_add(1, Ordering::Relaxed);
+        if done % 1000 == 999 {
+            println!("{done} damaged files, {} of them wrong", wrong.lock().unwrap().len());
         }
-        if n % 1000 == 999 {
-            println!("{n} damaged files, {} of them wrong", wrong.lock().unwrap().len());
-        }
-        let mut rng = Pcg64::seed_from_u64(n as u64);
-        let whole = &wholes[n % wholes.len()];
-        let (journal, how) = damage(n, &mut rng, whole);
-        let end = catch_unwind(AssertUnwindSafe(|| start(whole, &journal)));
-        match end.unwrap_or_else(|panic| Err(format!("panicked: {:?}", panic.downcast_ref::<String>()))) {
-            Ok(end) => *ends.lock().unwrap().entry(format!("{}: {end}", whole.name)).or_default() += 1,
-            Err(error) => wrong.lock().unwrap().push(format!("{n} ({}, {how}): {error}", whole.name)),
+        seeds.get(done).copied()
+    };
+    let work = || {
+        while let Some(n) = take() {
+            let mut rng = Pcg64::seed_from_u64(n as u64);
+            let whole = &wholes[n % wholes.len()];
+            let (journal, how) = damage(n, &mut rng, whole);
+            let end = catch_unwind(AssertUnwindSafe(|| start(whole, &journal)));
+            match end.unwrap_or_else(|panic| Err(format!("panicked: {:?}", panic.downcast_ref::<String>()))) {
+                Ok(end) => *ends.lock().unwrap().entry(format!("{}: {end}", whole.name)).or_default() += 1,
+                Err(error) => wrong.lock().unwrap().push(format!("{n} ({}, {how}): {error}", whole.name)),
+            }
         }
     };
     thread::scope(|scope| {
@@ -284,6 +343,62 @@ fn every_damaged_journal_lets_the_daemon_start_and_no_model_come_back_and_each_l
         scope.spawn(work);
     });
     let (ends, wrong) = (ends.into_inner().unwrap(), wrong.into_inner().unwrap());
+    let damages = seeds.len();
     println!("{damages} damaged files in {:.0} s: {ends:#?}", watch.elapsed().as_secs_f64());
     assert!(wrong.is_empty(), "{} of {damages}:\n{}", wrong.len(), wrong[..wrong.len().min(60)].join("\n"));
+}
+
+/// The file is damaged in place while the daemon holds it. `question`: what then is asked again and again.
+fn damaged_while_it_runs(by_a_write: bool, question: impl Fn(usize) -> String) {
+    let place = Place::with_model(State::Production);
+    place.file("config.toml", &format!("journal.cache_mib = 1\n{}", config()));
+    let mut daemon = Process::start(&place, &[]);
+    let mut wire = daemon.connect();
+    for n in 0..60 {
+        assert_eq!(wire.arm(&format!("T-{n}")), ml());
+        assert_eq!(wire.ask_ok(outcome(&format!("T-{n}"), 5.0))["durable"], true);
+    }
+    // a record as large as the cache is read, so that the next read of any page is one of the disk
+    wire.ask_ok(r#"{"type":"models"}"#);
+    let file = fs::File::options().write(true).open(place.journal()).unwrap();
+    let (found, length) = (file.metadata().unwrap().ino(), file.metadata().unwrap().len() as usize);
+    file.write_all_at(&vec![0; length - PAGE], PAGE as u64).unwrap();
+    let aside = place.state().join(format!("{JOURNAL_FILE}.corrupt-1"));
+    let (socket, mut asked, mut silent) = (place.socket(), 0, false);
+    until("a journal that is put aside", || {
+        asked += 1;
+        // whoever is told that the journal failed, or finds nobody, hears no model afterwards
+        silent |= Wire::ask_once(&socket, &question(asked)).is_none_or(|answer| answer["ok"] == false);
+        let heard = silent.then(|| Wire::ask_once(&socket, &score(&format!("D-{asked}")))).flatten();
+        assert!(heard.is_none_or(|heard| heard["arm"] != "ml"), "a model speaks");
+        aside.exists().then_some(())
+    });
+    assert!(silent, "nobody was told");
+    let log = daemon.log();
+    assert_eq!(log.contains("a damaged page was met while the journal was read"), !by_a_write, "{log}");
+    let acknowledged = until("an outcome that is taken", || {
+        Wire::ask_once(&socket, &outcome("after", 1.0)).filter(|answer| answer["durable"] == true)
+    });
+    assert_eq!(acknowledged["ok"], true);
+    assert_eq!(daemon.ended(), None, "it is the same process");
+    let mut wire = daemon.connect();
+    assert_eq!(wire.arm("after"), baseline("locked"));
+    assert_eq!(wire.status()["guardian"]["lock"], "the journal was damaged and a new one begun");
+    daemon.stop();
+    assert_eq!(fs::metadata(&aside).unwrap().ino(), found, "the file itself is put aside");
+    let told = place.alerts("journal_quarantined");
+    assert!(told.len() == 1 && told[0].contains("corrupt-1"), "{told:?}");
+    assert!(place.reader().outcome(&"after".parse().unwrap()).unwrap().is_some());
+    Process::start(&place, &[]).stop();
+    assert!(!place.state().join(format!("{JOURNAL_FILE}.corrupt-2")).exists(), "and it is no loop");
+}
+
+#[test]
+fn damage_that_an_outcome_meets_while_the_daemon_runs_silences_and_the_journal_is_put_aside() {
+    damaged_while_it_runs(true, |n| outcome(&format!("T-{}", 100 + n), 5.0));
+}
+
+#[test]
+fn damage_that_a_reader_meets_while_the_daemon_runs_silences_and_the_journal_is_put_aside() {
+    damaged_while_it_runs(false, |n| format!(r#"{{"type":"alerts","id":"{n}"}}"#));
 }

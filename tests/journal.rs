@@ -372,3 +372,47 @@ fn a_reader_left_over_from_a_closed_journal_keeps_nobody_from_opening_it_again()
     assert!(matches!(error, Err(StoreError::Storage(failure)) if failure.kind == FailureKind::Closed));
     assert_eq!(again.reader().unwrap().counts().unwrap().events, 1);
 }
+
+#[test]
+fn a_page_of_an_earlier_moment_takes_nothing_away_without_a_word() {
+    const PAGE: usize = 4096;
+    let (_folder, path) = place();
+    let mut store = open(&path);
+    let mut moments = Vec::new();
+    for part in 0..6 {
+        let live = |n: usize| Write::Signal(signal((n % 256) as u8, 0, Source::Live));
+        store.apply(&(40 * part..40 * part + 40).map(live).collect::<Vec<_>>()).unwrap();
+        moments.push(fs::read(&path).unwrap());
+    }
+    let written = store.reader().unwrap().counts().unwrap();
+    store.close().unwrap();
+    let now = fs::read(&path).unwrap();
+    let (mut fewer, mut found) = (0, 0);
+    for (moment, place) in
+        moments.iter().flat_map(|moment| (1..moment.len().min(now.len()) / PAGE).map(move |page| (moment, page * PAGE)))
+    {
+        let mut damaged = now.clone();
+        damaged[place..place + PAGE].copy_from_slice(&moment[place..place + PAGE]);
+        if damaged == now {
+            continue;
+        }
+        fs::write(&path, &damaged).unwrap();
+        let Ok(store) = Store::open(&path, OPTIONS) else { continue };
+        let Ok(reader) = store.reader() else { continue };
+        let Ok(read) = reader.signals().unwrap().collect::<Result<Vec<_>, _>>() else { continue };
+        let audited = reader.audit();
+        fewer += usize::from(read.len() as u64 != written.signals);
+        match &audited {
+            Ok(()) => assert_eq!(read.len() as u64, written.signals, "{place}"),
+            Err(StoreError::Storage(failure)) => assert_eq!(failure.kind, FailureKind::Corrupt, "{failure}"),
+            Err(other) => panic!("{other}"),
+        }
+        found += usize::from(audited.is_err());
+        drop((reader, store));
+        if audited.is_err() {
+            let alone = Store::open_audited(&path, OPTIONS);
+            assert!(alone.as_ref().is_err_and(OpenError::is_corrupt), "{alone:?}");
+        }
+    }
+    assert!(fewer > 0 && found >= fewer, "{fewer} of them lost something, {found} were found");
+}

@@ -25,7 +25,7 @@ use tokio::{
 pub use self::drill::{DRILL_FILE, mark};
 pub use self::system::system;
 use self::{
-    begin::{Beginning, Begun, make_folder, make_pipeline},
+    begin::{Beginning, Begun, OPENING, make_folder, make_pipeline},
     parts::{Parts, silence},
 };
 use super::{
@@ -77,9 +77,10 @@ pub enum Time {
 }
 
 /// Told of each new configuration that is taken.
-pub type OnReload = Box<dyn Fn(&Config)>;
+pub type OnReload = Rc<dyn Fn(&Config)>;
 
 /// What a daemon is started with.
+#[derive(Clone)]
 pub struct Options {
     /// The configuration.
     pub config: Config,
@@ -163,16 +164,38 @@ pub enum StartError {
     },
 }
 
-/// Runs a daemon until it is told to stop or cannot go on. `ready` is called with its gateway when it serves. Must be
-/// called inside an actix system.
+/// Runs a daemon until it is told to stop or cannot go on. When its journal turns out to be damaged it begins anew, and puts the
+/// file aside as any start does. `ready` is called with its gateway each time it serves. Must be called inside an actix system.
 ///
 /// # Errors
 /// [`StartError`] when it cannot start; nothing is left behind then.
 pub async fn run(
-    options: Options,
+    mut options: Options,
     mut control: mpsc::Receiver<Control>,
-    ready: impl FnOnce(Gateway),
+    mut ready: impl FnMut(Gateway),
 ) -> Result<Ended, StartError> {
+    let mut supervision = Supervision { budget: Budget::new(&options.config.supervision), started: Stopwatch::start() };
+    loop {
+        match live(options.clone(), &mut control, &mut ready, &mut supervision).await? {
+            Life::Over(ended) => return Ok(ended),
+            Life::Damaged(config) => options.config = Config::clone(&config),
+        }
+    }
+}
+
+/// How one life of a daemon ended.
+enum Life {
+    Over(Ended),
+    /// Its journal is damaged. With the configuration in force.
+    Damaged(Arc<Config>),
+}
+
+async fn live(
+    options: Options,
+    control: &mut mpsc::Receiver<Control>,
+    ready: &mut impl FnMut(Gateway),
+    supervision: &mut Supervision,
+) -> Result<Life, StartError> {
     let drill = options.drill;
     let daemon = Daemon::start(options).await?;
     let (stop, stopped) = watch::channel(false);
@@ -187,7 +210,6 @@ pub async fn run(
         mut displaced,
         mut reloads,
         mut failures,
-        mut supervision,
     } = daemon;
     parts.kill_file_is(kill_file::is_there(&parts.kill_file));
     let connections = Rc::clone(&parts.connections);
@@ -211,7 +233,7 @@ pub async fn run(
                     tracing::error!("nothing was reloaded: {}", error.lines().next().unwrap_or_default());
                 },
                 Some(Control::Kill) => parts.kill("ordered by signal"),
-                Some(Control::Stop) | None => break Ended::Stopped,
+                Some(Control::Stop) | None => break Life::Over(Ended::Stopped),
             },
             Some(there) = looks.recv() => {
                 parts.kill_file_is(there);
@@ -226,12 +248,16 @@ pub async fn run(
             Some(answer) = reloads.recv() => {
                 let _asker_may_be_gone = answer.send(parts.reload(&access));
             }
-            Some(failure) = failures.recv() => if let Some(reason) = parts.survive(&mut supervision, &failure) {
-                break Ended::TooManyFailures(reason);
+            Some(failure) = failures.recv() => if let Some(reason) = parts.survive(supervision, &failure) {
+                break Life::Over(Ended::TooManyFailures(reason));
+            },
+            why = parts.journal.damaged() => break match parts.survive_damage(supervision, &why) {
+                None => Life::Damaged(parts.config.load_full()),
+                Some(reason) => Life::Over(Ended::TooManyFailures(reason)),
             },
         }
     };
-    if let Ended::TooManyFailures(reason) = &ended {
+    if let Life::Over(Ended::TooManyFailures(reason)) = &ended {
         parts.lock_for_good(reason).await;
     }
     rounds.abort();
@@ -262,7 +288,6 @@ struct Daemon {
     displaced: mpsc::UnboundedReceiver<Displaced>,
     reloads: mpsc::Receiver<ReloadRequest>,
     failures: mpsc::Receiver<Failure>,
-    supervision: Supervision,
 }
 
 struct Supervision {
@@ -285,7 +310,6 @@ impl Daemon {
             (None, _) => Arc::new(WallClock),
         };
         let started = (clock.now(), Stopwatch::start());
-        let supervision = Supervision { budget: Budget::new(&options.config.supervision), started: Stopwatch::start() };
         let mailbox = limits.max_connections + 16;
         let config = Arc::new(ArcSwap::from_pointee(options.config));
         let serving = Arc::new(ArcSwap::from_pointee(Serving::locked(0, "starting".to_owned(), BTreeMap::new())));
@@ -323,7 +347,7 @@ impl Daemon {
             Ok(listening) => listening,
             Err(error) => {
                 // nothing is left behind: the next start finds the journal closed
-                journal.stop().await;
+                let _it_recovers_another = journal.stop().await;
                 return Err(error.into());
             }
         };
@@ -447,24 +471,13 @@ impl Daemon {
             ab_router,
             feed,
             kill_file,
+            opening: options.state.join(OPENING),
             killed: Cell::new(false),
             restarts,
             on_reload: options.on_reload,
         };
         let access = watch::channel(access).0;
-        Ok(Self {
-            listener,
-            socket_file,
-            access,
-            limits,
-            gateway,
-            parts,
-            looks,
-            displaced,
-            reloads,
-            failures,
-            supervision,
-        })
+        Ok(Self { listener, socket_file, access, limits, gateway, parts, looks, displaced, reloads, failures })
     }
 }
 

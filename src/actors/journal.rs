@@ -20,7 +20,7 @@ use std::{
     thread::{self, Thread},
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::writer::Writer;
 use super::{
@@ -47,6 +47,19 @@ pub struct Unavailable(pub String);
 /// for decisions.
 const RESERVED: usize = 1024;
 
+/// The journal could not be closed in good order. Nothing acknowledged is lost by that.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct NotClosed {
+    /// What stood in the way.
+    pub why: String,
+    /// Whether a page may be damaged.
+    pub damaged: bool,
+}
+
+/// Why the journal is opened again when a reader asked for it.
+const MET_DAMAGE: &str = "a damaged page was met while the journal was read; every page of it is looked at";
+
 /// The queue is full, or the thread has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many writes wait for the disk")]
@@ -61,6 +74,21 @@ pub struct Health {
     dropped: AtomicU64,
     commits: AtomicU64,
     reopened: AtomicU64,
+    /// A reader met a damaged page, and the thread has not seen to it yet.
+    met_damage: Arc<AtomicBool>,
+    /// Rings when the file is damaged beyond repair.
+    damaged: Notify,
+    ended: AtomicBool,
+}
+
+impl Health {
+    /// Why the journal cannot be written.
+    fn why(&self) -> String {
+        match self.met_damage.load(Ordering::Acquire) {
+            true => MET_DAMAGE.to_owned(),
+            false => self.why.lock().map(|why| why.clone()).unwrap_or_default(),
+        }
+    }
 }
 
 /// The journal's state for `status`.
@@ -127,13 +155,13 @@ enum Job {
     Behind(Write),
     Durable(Vec<Write>, oneshot::Sender<Written>),
     Read(oneshot::Sender<Result<Reader, Unavailable>>),
-    Stop(oneshot::Sender<()>),
+    Stop(oneshot::Sender<Result<(), NotClosed>>),
 }
 
 impl JournalHandle {
     /// Whether a decision made now can be recorded. A model has no say while it cannot.
     pub fn accepts(&self) -> bool {
-        !self.health.failing.load(Ordering::Acquire)
+        !self.health.failing.load(Ordering::Acquire) && !self.health.met_damage.load(Ordering::Acquire)
     }
 
     /// Hands over a write that nobody waits for.
@@ -201,22 +229,36 @@ impl JournalHandle {
         receiver.blocking_recv().map_err(|_| Unavailable("its thread was interrupted".to_owned()))?
     }
 
-    /// Commits what waits and ends the thread.
-    pub async fn stop(&self) {
+    /// Commits what waits, closes the journal and ends the thread.
+    ///
+    /// # Errors
+    /// [`NotClosed`].
+    pub async fn stop(&self) -> Result<(), NotClosed> {
         let (sender, receiver) = oneshot::channel();
-        if self.send(Job::Stop(sender)).is_ok() {
-            let _thread_is_gone = receiver.await;
-        }
+        let ended = |_| NotClosed { why: "its thread has ended".to_owned(), damaged: false };
+        self.send(Job::Stop(sender)).map_err(|Unavailable(why)| NotClosed { why, damaged: false })?;
+        receiver.await.map_err(ended)?
+    }
+
+    /// Waits until the file is known to be damaged beyond repair, and says how. Nothing can be written to it any more, and the
+    /// next start puts it aside.
+    pub async fn damaged(&self) -> String {
+        self.health.damaged.notified().await;
+        self.health.why()
+    }
+
+    /// Whether the thread was stopped: what is not written then never is.
+    pub fn has_ended(&self) -> bool {
+        self.health.ended.load(Ordering::Acquire)
     }
 
     /// Its state.
     pub fn status(&self) -> JournalStatus {
         let health = &self.health;
         let ok = self.accepts();
-        let why = || health.why.lock().map(|why| why.clone()).unwrap_or_default();
         JournalStatus {
             ok,
-            error: (!ok).then(why),
+            error: (!ok).then(|| health.why()),
             waiting: health.waiting.load(Ordering::Relaxed),
             dropped: health.dropped.load(Ordering::Relaxed),
             commits: health.commits.load(Ordering::Relaxed),

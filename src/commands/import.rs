@@ -165,7 +165,7 @@ impl Import {
             .create(state)
             .with_context(|| format!("{} cannot be made", state.display()))?;
         let options = Options { cache_bytes: config.journal.cache_bytes, verify: false };
-        match Store::open(&self.state.journal(), options) {
+        match Store::open_audited(&self.state.journal(), options) {
             Ok(store) => Ok(Journal::Own(Box::new(store))),
             Err(in_use @ OpenError::InUse { .. }) => {
                 let socket = state.join(SOCKET_FILE);

@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    rc::Rc,
     sync::Arc,
     time::Duration,
 };
@@ -85,7 +86,7 @@ impl Run {
             },
             drill: self.drill,
             tripwire: Tripwire::default(),
-            on_reload: Some(Box::new(move |config: &Config| {
+            on_reload: Some(Rc::new(move |config: &Config| {
                 if let Err(error) = level.reload(log::filter(config.log_level)) {
                     tracing::warn!(%error, "the log level stays as it is");
                 }

@@ -149,7 +149,7 @@ impl Common {
             self.state.reader(config)?; // says what to do
         }
         let options = Options { cache_bytes: config.journal.cache_bytes, verify: false };
-        match Store::open(&self.state.journal(), options) {
+        match Store::open_audited(&self.state.journal(), options) {
             Ok(store) => Self::on_the_folder(store, job, config),
             Err(in_use @ OpenError::InUse { .. }) => {
                 let socket = self.state.folder().join(SOCKET_FILE);

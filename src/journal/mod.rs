@@ -12,6 +12,7 @@
 //! checked when it is read, and a bad one is reported by kind and name and never served. A journal of an older schema is
 //! taken over when it is opened for writing.
 
+mod audit;
 mod batch;
 mod codec;
 mod error;

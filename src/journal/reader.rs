@@ -1,7 +1,10 @@
 //! The reading end of the journal: one moment of it, unmoved by what is written meanwhile.
 #![deny(clippy::indexing_slicing)]
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use redb::{
     ReadOnlyDatabase, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTableMetadata, backends::FileBackend,
@@ -10,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     codec::{self, Kind},
-    error::{BadRecord, OpenError, StoreError, catch_damage, guarded},
+    error::{BadRecord, OpenError, StoreError, catch_damage},
     file,
     index::Span,
     keys::SignalKeys,
@@ -39,11 +42,13 @@ pub struct Reader {
     pub(super) by_trade: ReadOnlyTable<u128, ()>,
     pub(super) by_time: ReadOnlyTable<u128, ()>,
     pub(super) event_numbers: ReadOnlyTable<u64, ()>,
-    replaced: ReadOnlyTable<u64, u64>,
-    versions: ReadOnlyTable<&'static str, Bytes>,
-    checkpoints: ReadOnlyTable<&'static str, Bytes>,
-    meta: ReadOnlyTable<&'static str, (u64, u32)>,
+    pub(super) replaced: ReadOnlyTable<u64, u64>,
+    pub(super) versions: ReadOnlyTable<&'static str, Bytes>,
+    pub(super) checkpoints: ReadOnlyTable<&'static str, Bytes>,
+    pub(super) meta: ReadOnlyTable<&'static str, (u64, u32)>,
     pub(super) span: Span,
+    /// Set when a read meets a damaged page.
+    pub(super) met_damage: Arc<AtomicBool>,
     /// Of a reader that opened the file itself. Its locks last as long as this.
     _database: Option<ReadOnlyDatabase>,
 }
@@ -108,6 +113,7 @@ impl Reader {
             checkpoints: moment.open_table(CHECKPOINTS)?,
             span: Span::of(schema::number(&meta, META_LAST_SEQ)?),
             meta,
+            met_damage: Arc::default(),
             _database: database,
         })
     }
@@ -117,7 +123,7 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Storage`].
     pub fn counts(&self) -> Result<Counts, StoreError> {
-        Ok(guarded("counting", || {
+        Ok(self.guarded("counting", || {
             Ok(Counts {
                 signals: schema::number(&self.meta, META_SIGNALS)?,
                 decisions: schema::number(&self.meta, META_DECISIONS)?,
@@ -198,7 +204,7 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Storage`].
     pub fn signal_keys(&self) -> Result<SignalKeys, StoreError> {
-        Ok(guarded(READING, || {
+        Ok(self.guarded(READING, || {
             let mut found = SignalKeys::default();
             for entry in self.log.range(0..)? {
                 let (seq, value) = entry?;
@@ -280,7 +286,7 @@ impl Reader {
     /// # Errors
     /// [`StoreError`].
     pub fn version(&self, id: &VersionId) -> Result<Option<StoredVersion>, StoreError> {
-        get(&self.versions, &id.to_string(), codec::decode_version)
+        self.get(&self.versions, &id.to_string(), codec::decode_version)
     }
 
     /// All models, by the text of their names, in which `ES/10` stands before `ES/2`.
@@ -288,7 +294,7 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Storage`].
     pub fn versions(&self) -> Result<impl Iterator<Item = Result<StoredVersion, StoreError>>, StoreError> {
-        stream::named(&self.versions, codec::decode_version)
+        stream::named(self, &self.versions, codec::decode_version)
     }
 
     /// What was last stored under a checkpoint's name.
@@ -296,7 +302,7 @@ impl Reader {
     /// # Errors
     /// [`StoreError`].
     pub fn checkpoint(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        get(&self.checkpoints, name, codec::decode_checkpoint)
+        self.get(&self.checkpoints, name, codec::decode_checkpoint)
     }
 
     /// Every trade with a signal and an outcome, of one symbol or of all: what models learn from. Of a signal that came
@@ -322,11 +328,11 @@ impl Reader {
     }
 
     fn number(&self, name: &'static str) -> Result<u64, StoreError> {
-        Ok(guarded(READING, || schema::number(&self.meta, name))?)
+        Ok(self.guarded(READING, || schema::number(&self.meta, name))?)
     }
 
     fn held(&self, trade_id: &TradeId) -> Result<Held, StoreError> {
-        Ok(guarded(READING, || lookup::held(&self.log, &self.by_trade, self.span, trade_id))?)
+        Ok(self.guarded(READING, || lookup::held(&self.log, &self.by_trade, self.span, trade_id))?)
     }
 
     /// One record that the index names under a trade.
@@ -337,7 +343,7 @@ impl Reader {
         kind: Kind,
         decode: fn(u64, &[u8]) -> Result<T, String>,
     ) -> Result<T, StoreError> {
-        let found = guarded(READING, || Ok(self.log.get(seq)?.map(|value| decode(seq, value.value()))))?;
+        let found = self.guarded(READING, || Ok(self.log.get(seq)?.map(|value| decode(seq, value.value()))))?;
         let record = found.unwrap_or_else(|| Err(MISSING.to_owned()));
         Ok(record.map_err(|what| bad_of_trade(kind, seq, trade_id, what))?)
     }
@@ -381,18 +387,20 @@ impl Reader {
         Ok((self.log.len()?, by_trade, self.by_time.len()?) == (records, records, records))
     }
 
+    /// What a table of names has under `key`.
+    fn get<T>(
+        &self,
+        table: &ReadOnlyTable<&'static str, Bytes>,
+        key: &str,
+        decode: impl FnOnce(&str, &[u8]) -> Result<T, BadRecord>,
+    ) -> Result<Option<T>, StoreError> {
+        let found = self.guarded(READING, || Ok(table.get(key)?.map(|guard| decode(key, guard.value()))))?;
+        Ok(found.transpose()?)
+    }
+
     fn is_replaced(&self, seq: u64) -> Result<bool, redb::Error> {
         Ok(self.replaced.get(seq)?.is_some())
     }
-}
-
-fn get<T>(
-    table: &ReadOnlyTable<&'static str, Bytes>,
-    key: &str,
-    decode: impl FnOnce(&str, &[u8]) -> Result<T, BadRecord>,
-) -> Result<Option<T>, StoreError> {
-    let found = guarded(READING, || Ok(table.get(key)?.map(|guard| decode(key, guard.value()))))?;
-    Ok(found.transpose()?)
 }
 
 impl std::fmt::Debug for Reader {

@@ -4,7 +4,7 @@
 use redb::{AccessGuard, Key, Range, ReadOnlyTable, ReadableTable, Value};
 
 use super::{
-    error::{BadRecord, StoreError, guarded},
+    error::{BadRecord, StoreError},
     index,
     reader::Reader,
 };
@@ -23,6 +23,7 @@ type Next<'a, K, V> = Option<redb::Result<Entry<'a, K, V>>>;
 
 /// The records that the entries of a range lead to.
 pub(super) struct Records<'a, K: Key + 'static, V: Value + 'static, F> {
+    reader: &'a Reader,
     range: Option<Range<'a, K, V>>,
     read: F,
 }
@@ -34,7 +35,7 @@ pub(super) fn since<'a, T: 'a>(
     read: fn(&Reader, u64, &[u8]) -> Found<T>,
 ) -> Result<impl Iterator<Item = Result<T, StoreError>> + 'a, StoreError> {
     let range = || reader.log.range(from..);
-    of(range, move |(seq, value): Entry<'_, u64, Bytes>| read(reader, seq.value(), value.value()))
+    of(reader, range, move |(seq, value): Entry<'_, u64, Bytes>| read(reader, seq.value(), value.value()))
 }
 
 /// The records of the index by time.
@@ -45,7 +46,7 @@ pub(super) fn between<'a, T: 'a>(
     read: fn(&Reader, u64, &[u8]) -> Found<T>,
 ) -> Result<impl Iterator<Item = Result<T, StoreError>> + 'a, StoreError> {
     let range = || reader.by_time.range(index::between(from, to));
-    of(range, move |(entry, _): Entry<'_, u128, ()>| at(reader, index::number_in(entry.value()), read))
+    of(reader, range, move |(entry, _): Entry<'_, u128, ()>| at(reader, index::number_in(entry.value()), read))
 }
 
 /// The events from number `from` on; one that is not in the log is read as nothing.
@@ -55,16 +56,17 @@ pub(super) fn events<'a, T: 'a>(
     read: fn(&Reader, u64, &[u8]) -> Found<T>,
 ) -> Result<impl DoubleEndedIterator<Item = Result<T, StoreError>> + 'a, StoreError> {
     let range = || reader.event_numbers.range(from..);
-    of(range, move |(seq, _): Entry<'_, u64, ()>| at(reader, seq.value(), read))
+    of(reader, range, move |(seq, _): Entry<'_, u64, ()>| at(reader, seq.value(), read))
 }
 
 /// A table of names.
 pub(super) fn named<'a, T: 'a>(
+    reader: &'a Reader,
     table: &'a ReadOnlyTable<&'static str, Bytes>,
     read: fn(&str, &[u8]) -> Result<T, BadRecord>,
 ) -> Result<impl Iterator<Item = Result<T, StoreError>> + 'a, StoreError> {
     let range = || table.iter();
-    of(range, move |(key, value): Entry<'_, &'static str, Bytes>| Ok(Some(read(key.value(), value.value()))))
+    of(reader, range, move |(key, value): Entry<'_, &'static str, Bytes>| Ok(Some(read(key.value(), value.value()))))
 }
 
 fn at<T>(reader: &Reader, seq: u64, read: fn(&Reader, u64, &[u8]) -> Found<T>) -> Found<T> {
@@ -75,10 +77,11 @@ fn at<T>(reader: &Reader, seq: u64, read: fn(&Reader, u64, &[u8]) -> Found<T>) -
 }
 
 fn of<'a, K: Key + 'static, V: Value + 'static, T, F: Fn(Entry<'_, K, V>) -> Found<T>>(
+    reader: &'a Reader,
     range: impl FnOnce() -> redb::Result<Range<'a, K, V>>,
     read: F,
 ) -> Result<Records<'a, K, V, F>, StoreError> {
-    Ok(Records { range: Some(guarded(READING, || Ok(range()?))?), read })
+    Ok(Records { reader, range: Some(reader.guarded(READING, || Ok(range()?))?), read })
 }
 
 impl<'a, K: Key + 'static, V: Value + 'static, T, F: Fn(Entry<'a, K, V>) -> Found<T>> Records<'a, K, V, F> {
@@ -86,7 +89,7 @@ impl<'a, K: Key + 'static, V: Value + 'static, T, F: Fn(Entry<'a, K, V>) -> Foun
     fn step(&mut self, take: impl Fn(&mut Range<'a, K, V>) -> Next<'a, K, V>) -> Option<Result<T, StoreError>> {
         let (range, read) = (self.range.as_mut()?, &self.read);
         // a key is decoded inside as well: redb panics on one that is not what its type says
-        let found = guarded(READING, || {
+        let found = self.reader.guarded(READING, || {
             while let Some(entry) = take(range).transpose()? {
                 if let Some(record) = read(entry)? {
                     return Ok(Some(record));

@@ -24,6 +24,16 @@ impl Wire {
         Self(BufReader::new(stream))
     }
 
+    /// The answer to one line on a connection of its own; `None` when there is none, as while a daemon begins anew.
+    pub fn ask_once(socket: &Path, line: &str) -> Option<Value> {
+        let mut stream = UnixStream::connect(socket).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        writeln!(stream, "{line}").ok()?;
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).ok()?;
+        serde_json::from_str(&answer).ok()
+    }
+
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.0.get_mut().write_all(bytes.as_ref()).unwrap();
     }

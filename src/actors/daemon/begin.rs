@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
+    thread,
 };
 
 use arc_swap::ArcSwap;
@@ -28,15 +29,15 @@ use crate::{
     domain::{Timestamp, event::Level, trip::Trip},
     features::pipeline::Pipeline,
     journal::{
-        FailureKind, OpenError, Options as StoreOptions, Reached, SilenceFile, StorageFailure, Store, StoreError,
-        Write, quarantine,
+        FailureKind, OpenError, Options as StoreOptions, Reached, Reader, SilenceFile, StorageFailure, Store,
+        StoreError, Write, quarantine,
     },
     rules::{integrity::check_start, past::Past, serving::Serving, stale::StaleWatch, trials::Trials},
 };
 
-/// Name of a file that is in the state folder while a start is under way. The database ends the whole process over some
-/// damage; the next start then looks before it trusts anything.
-const OPENING: &str = "opening";
+/// Name of a file that is in the state folder while a start is under way, and when a daemon ended over damage. The database
+/// ends the whole process over some damage; the next start then looks before it trusts anything.
+pub(super) const OPENING: &str = "opening";
 /// Name of the checkpoint that a start writes before it serves: it says that there is a file of silencing events, and shows
 /// that the journal can be written.
 const BEGUN: &str = "silenced";
@@ -100,6 +101,11 @@ impl Beginning<'_> {
             Err(error @ StartError::Part { .. }) if !was_cut_short => self.checked(Some(error)).await,
             begun => begun,
         };
+        let begun = match begun {
+            // every page may be as it was written, and another one have been written last
+            Err(StartError::Journal(damage)) if damage.is_corrupt() => self.attempt(Some(damage)).await,
+            begun => begun,
+        };
         let _it_may_not_be_there = fs::remove_file(&marker);
         begun
     }
@@ -128,7 +134,7 @@ impl Beginning<'_> {
         let read = self.read(&journal, quarantined, doubt).await;
         if read.is_err() {
             // the file is free again
-            journal.stop().await;
+            let _it_was_read_only = journal.stop().await;
         }
         read
     }
@@ -142,7 +148,7 @@ impl Beginning<'_> {
         if let Some(clock) = self.event_clock {
             latest(journal).await.into_iter().for_each(|at| clock.knows(at));
         }
-        let told = read_once(journal, self.config).await.map_err(|error| part_error("feed", error))?;
+        let told = self.read_once(journal).await?;
         let (Past { desk, trials, emergency }, trips, seen, pipeline, stale) = told;
         let feed = Feed::new(desk, self.monitor.clone());
         let past = guardian::Known { trials: trials.clone(), emergency, trips };
@@ -169,6 +175,27 @@ impl Beginning<'_> {
         let guardian = Guardian::at_start(guardian_shared.clone(), past).await;
         let guardian = guardian.map_err(|error| part_error("guardian", error))?;
         Ok(Begun { journal: journal.clone(), feed, guardian, guardian_shared, trials, seen, pipeline, stale })
+    }
+
+    /// Reads the journal once for all parts. Another thread counts meanwhile whether everything is there that was written.
+    async fn read_once(&self, journal: &JournalHandle) -> Result<Told, StartError> {
+        let (config, path) = (self.config.load_full(), self.journal());
+        let unreadable = |error: String| part_error("feed", error);
+        let pipeline = new_pipeline(&config).map_err(unreadable)?;
+        let reader = journal.read().await.map_err(|error| unreadable(error.to_string()))?;
+        let read = tokio::task::spawn_blocking(move || {
+            thread::scope(|scope| {
+                let audit = scope.spawn(|| reader.audit());
+                let told = tell(&reader, &config, pipeline);
+                match audit.join() {
+                    Ok(Err(StoreError::Storage(failure))) if failure.kind == FailureKind::Corrupt => {
+                        Err(OpenError::Corrupt { path, what: failure.message }.into())
+                    }
+                    _ => told.map_err(unreadable),
+                }
+            })
+        });
+        read.await.map_err(|error| unreadable(error.to_string()))?
     }
 
     /// Opens the journal, puts it aside if it is damaged, and compares it with the file of silencing events and the clock.
@@ -275,22 +302,15 @@ pub(super) fn make_folder(path: &Path) -> Result<(), StartError> {
     made.map_err(|source| StartError::State { path: path.to_owned(), source })
 }
 
-/// Reads the journal once for all parts: what happened, with the emergencies that its trades are by the limits of now, and the
-/// number of the last record; a pipeline that knows what the signals that were answered knew, and the feeds that were lost.
-async fn read_once(
-    journal: &JournalHandle,
-    config: &ArcSwap<Config>,
-) -> Result<(Past, Vec<Trip>, u64, Pipeline, StaleWatch), String> {
-    let config = config.load_full();
-    let mut pipeline = new_pipeline(&config)?;
-    let reader = journal.read().await.map_err(|error| error.to_string())?;
-    let read = tokio::task::spawn_blocking(move || {
-        let seen = reader.last_seq().map_err(|error| error.to_string())?;
-        let (mut past, trips) = history::past(&reader, &config, Some(&mut pipeline))?;
-        past.desk.make_room(ROOM);
-        Ok((past, trips, seen, pipeline, history::stale(&reader)?))
-    });
-    read.await.map_err(|error| error.to_string())?
+/// What happened, with the emergencies that its trades are by the limits of now, and the number of the last record; a pipeline
+/// that knows what the signals that were answered knew, and the feeds that were lost.
+type Told = (Past, Vec<Trip>, u64, Pipeline, StaleWatch);
+
+fn tell(reader: &Reader, config: &Config, mut pipeline: Pipeline) -> Result<Told, String> {
+    let seen = reader.last_seq().map_err(|error| error.to_string())?;
+    let (mut past, trips) = history::past(reader, config, Some(&mut pipeline))?;
+    past.desk.make_room(ROOM);
+    Ok((past, trips, seen, pipeline, history::stale(reader)?))
 }
 
 fn new_pipeline(config: &Config) -> Result<Pipeline, String> {

@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    fs,
     path::PathBuf,
     rc::Rc,
     sync::Arc,
@@ -21,7 +22,7 @@ use crate::{
         ab_router::{AbRouter, Look},
         feed::Feed,
         guardian::{Guardian, LockNow, Verify},
-        journal::JournalHandle,
+        journal::{self, JournalHandle, NotClosed},
         scorer::{Renew, Scorer},
         supervision::{Failure, Shell},
         trainer,
@@ -61,6 +62,8 @@ pub(super) struct Parts {
     /// Whether the file was there when it was looked for last.
     pub(super) killed: Cell<bool>,
     pub(super) restarts: Rc<Cell<u64>>,
+    /// The file by which a start learns that the one before it met damage.
+    pub(super) opening: PathBuf,
     pub(super) on_reload: Option<OnReload>,
 }
 
@@ -181,6 +184,14 @@ impl Parts {
         event
     }
 
+    /// The journal's file is damaged beyond repair: the daemon begins anew with another one, unless that happened too often.
+    /// Says why it must end, if so.
+    pub(super) fn survive_damage(&self, supervision: &mut Supervision, why: &str) -> Option<String> {
+        tracing::error!(why, "the daemon begins anew and puts the damaged journal aside");
+        self.mistrust();
+        self.survive(supervision, &Failure { actor: journal::NAME, panic: why.to_owned() })
+    }
+
     /// Counts a restart. Says why the daemon must end, when it was one too many.
     pub(super) fn survive(&self, supervision: &mut Supervision, failure: &Failure) -> Option<String> {
         self.restarts.set(self.restarts.get() + 1);
@@ -205,8 +216,23 @@ impl Parts {
     pub(super) async fn last_words(&self) {
         self.training.borrow().clear();
         self.write_event(EventKind::Stopped);
-        if timeout(LAST_WORDS, self.journal.stop()).await.is_err() {
-            tracing::error!("the journal did not end in time; what was not acknowledged may be lost");
+        match timeout(LAST_WORDS, self.journal.stop()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(NotClosed { why, damaged })) => {
+                tracing::error!(why, "the journal could not be closed in good order; the next start recovers it");
+                if damaged {
+                    self.mistrust();
+                }
+            }
+            Err(_) => tracing::error!("the journal did not end in time; what was not acknowledged may be lost"),
+        }
+    }
+
+    /// Has the next start look at every page of the journal before it trusts any.
+    pub(super) fn mistrust(&self) {
+        let marked = fs::write(&self.opening, "The journal was damaged.\n");
+        if let Err(error) = marked {
+            tracing::error!(%error, "the next start cannot be told that the journal is damaged");
         }
     }
 }

@@ -300,6 +300,9 @@ impl super::Shared {
                     break;
                 }
                 attempts.count(false);
+                if journal.has_ended() {
+                    return;
+                }
                 sleep(SAVE_RETRY).await;
             }
             unsaved.borrow_mut().retain(|event| !events.contains(event));

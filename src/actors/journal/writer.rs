@@ -14,7 +14,7 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Bell, Health, Job, NAME, OpenStore, Unavailable, Written};
+use super::{Bell, Health, Job, MET_DAMAGE, NAME, NotClosed, OpenStore, Unavailable, Written};
 use crate::{
     actors::{
         bulletin::Bulletin,
@@ -65,7 +65,7 @@ struct Batch {
     writes: Vec<Write>,
     waiting: Vec<(std::ops::Range<usize>, oneshot::Sender<Written>)>,
     readers: Vec<oneshot::Sender<Result<Reader, Unavailable>>>,
-    stop: Option<oneshot::Sender<()>>,
+    stop: Option<oneshot::Sender<Result<(), NotClosed>>>,
 }
 
 impl Batch {
@@ -106,8 +106,8 @@ impl Writer {
                 let _asker_may_be_gone = reader.send(self.reader());
             }
             if let Some(stop) = batch.stop.take() {
-                self.store = None;
-                let _asker_may_be_gone = stop.send(());
+                self.health.ended.store(true, Ordering::Release);
+                let _asker_may_be_gone = stop.send(self.close());
                 return;
             }
         }
@@ -194,7 +194,7 @@ impl Writer {
 
     fn apply(&mut self, writes: &[Write]) -> Written {
         if self.store.is_none() || self.displaced {
-            return Err(Unavailable(self.health.why.lock().map(|why| why.clone()).unwrap_or_default()));
+            return Err(Unavailable(self.health.why()));
         }
         // before the journal: what it loses is found here
         if let Err(error) = self.silenced.record(writes) {
@@ -220,7 +220,7 @@ impl Writer {
                 Ok(applied)
             }
             Ok(Err(error)) => {
-                self.verify = matches!(&error, StoreError::Storage(failure) if failure.kind == FailureKind::Corrupt);
+                self.verify = is_damage(&error);
                 Err(self.fail(error.to_string()))
             }
             Err(panic) => {
@@ -229,6 +229,14 @@ impl Writer {
                 Err(self.fail(format!("its thread failed: {panic}")))
             }
         }
+    }
+
+    fn close(&mut self) -> Result<(), NotClosed> {
+        let Some(store) = self.store.take() else {
+            return Err(NotClosed { why: self.health.why(), damaged: self.verify });
+        };
+        let met_damage = self.health.met_damage.load(Ordering::Acquire);
+        store.close().map_err(|error| NotClosed { damaged: met_damage || is_damage(&error), why: error.to_string() })
     }
 
     /// A handle that saw a failure takes no more writes: it is closed here and opened again later.
@@ -275,6 +283,12 @@ impl Writer {
         if std::mem::take(&mut self.displaced) && self.store.is_some() {
             self.resume();
         }
+        if self.health.met_damage.load(Ordering::Acquire) {
+            self.verify = true;
+            self.fail(MET_DAMAGE.to_owned());
+            // not before it counts as failing
+            self.health.met_damage.store(false, Ordering::Release);
+        }
         let paused = self.failed.is_some_and(|failed| failed.elapsed() < self.limits.retry);
         if self.store.is_some() || paused {
             return;
@@ -282,10 +296,16 @@ impl Writer {
         match (self.open)(self.verify) {
             Ok(store) => {
                 self.store = Some(store);
+                self.verify = false;
                 self.resume();
             }
             Err(error) => {
+                self.verify |= error.is_corrupt();
+                let damaged = error.is_corrupt();
                 self.fail(error.to_string());
+                if damaged {
+                    self.health.damaged.notify_one();
+                }
             }
         }
     }
@@ -318,10 +338,20 @@ impl Writer {
     }
 
     fn reader(&mut self) -> Result<Reader, Unavailable> {
-        let why = || self.health.why.lock().map(|why| why.clone()).unwrap_or_default();
-        let store = self.store.as_ref().filter(|_| !self.displaced).ok_or_else(|| Unavailable(why()))?;
-        store.reader().map_err(|error| Unavailable(error.to_string()))
+        let store = self.store.as_ref().filter(|_| !self.displaced);
+        let store = store.ok_or_else(|| Unavailable(self.health.why()))?;
+        let reader = store.reader().inspect_err(|error| {
+            if is_damage(error) {
+                self.health.met_damage.store(true, Ordering::Release);
+            }
+        });
+        let reader = reader.map_err(|error| Unavailable(error.to_string()))?;
+        Ok(reader.telling(Arc::clone(&self.health.met_damage)))
     }
+}
+
+fn is_damage(error: &StoreError) -> bool {
+    matches!(error, StoreError::Storage(failure) if failure.kind == FailureKind::Corrupt)
 }
 
 fn is_stored(reader: &Reader, write: &Write) -> bool {
