@@ -1,7 +1,7 @@
 //! The promise: when the outcome that trips an emergency rule has been acknowledged, no later answer has a word from that
 //! model, on any connection, whatever the disk is at and across kills.
 //!
-//! `VIGIE_LONG=1` runs 1,000 emergencies under load instead of 12 (several minutes, unoptimised).
+//! `VIGIE_LONG=1` runs 1,000 emergencies under load instead of 12 (several minutes).
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
 
 mod common;
@@ -247,10 +247,12 @@ fn a_monitor_that_stands_still_and_a_trainer_that_is_busy_change_nothing() {
         .replace("validation.bootstrap = 2\n", "validation.bootstrap = 10000\n")
         .replace("validation.null = 20\n", "validation.null = 10000\n");
     assert!(config.contains("= 10000\n"), "{config}");
+    let config = format!("training.allow_levels = [\"gradient_boosting\"]\n{config}");
     let daemon =
         Daemon::start_with(&place, Setup { config, time: Time::Event, trap: trap.clone(), ..Setup::default() });
     let (mut wire, mut other) = (daemon.connect(), daemon.connect());
-    wire.ask_ok(r#"{"type":"train","symbol":"ES","reason":"a test"}"#);
+    let begun = wire.ask_ok(r#"{"type":"train","symbol":"ES","model":"boosting","reason":"a test"}"#);
+    assert_eq!(begun["training"], 1, "{begun}");
     trap.hold("monitor");
     for (round, way) in WAYS.into_iter().enumerate() {
         if round > 0 {

@@ -121,7 +121,7 @@ fn every_kind_of_model_learns_every_target_it_can_and_refuses_the_others() {
     let place = place(&lines, &format!("{CONFIG}{LEVELS}"));
     for target in Target::ALL {
         for kind in Kind::ALL {
-            // trees take their time in a debug build: each is tried on one target of each sort
+            // trees take their time: each is tried on one target of each sort
             let all_kinds = matches!(target, Target::Profitability | Target::Pnl);
             let calibrated = target == Target::ConfidenceScore && kind == Kind::Boosting;
             if !(all_kinds || kind.is_linear() || calibrated) {
