@@ -302,31 +302,37 @@ fn a_disk_that_failed_is_whole_only_after_a_write_that_reached_it() {
     daemon.stop();
 }
 
+/// A journal that is moved away while a daemon has it open, and back; `replaced`: a copy of it takes its place meanwhile.
+fn moved_away(replaced: bool) {
+    let place = Place::with_model(State::Production);
+    let daemon = Daemon::start_with(&place, setup(&Trap::default()));
+    let mut wire = daemon.connect();
+    assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 0), "T-1"))), ml());
+    let away = place.folder().join("away");
+    std::fs::rename(place.journal(), &away).unwrap();
+    if replaced {
+        std::fs::copy(&away, place.journal()).unwrap();
+    }
+    let refused = wire.ask(outcome(&at(0, 1), "T-1", Some(5.0)));
+    assert_eq!(code(&refused), "retry", "{refused}");
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert!(message.contains("put the file back, or stop the daemon"), "{message}");
+    assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 2), "T-2"))), baseline("journal_unavailable"));
+    std::fs::rename(&away, place.journal()).unwrap();
+    until("an acknowledgement", || (wire.ask(outcome(&at(0, 1), "T-1", Some(5.0)))["durable"] == true).then_some(()));
+    until("the alert", || (place.alerts("journal_displaced").len() == 1).then_some(()));
+    daemon.stop();
+    assert_eq!(place.reader().counts().unwrap().outcomes, 1);
+}
+
 #[test]
 fn a_journal_that_is_not_in_its_place_takes_nothing_until_it_is_back() {
-    for replaced in [false, true] {
-        let place = Place::with_model(State::Production);
-        let daemon = Daemon::start_with(&place, setup(&Trap::default()));
-        let mut wire = daemon.connect();
-        assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 0), "T-1"))), ml());
-        let away = place.folder().join("away");
-        std::fs::rename(place.journal(), &away).unwrap();
-        if replaced {
-            std::fs::copy(&away, place.journal()).unwrap();
+    // a replay waits for the disk: side by side
+    std::thread::scope(|scope| {
+        for replaced in [false, true] {
+            scope.spawn(move || moved_away(replaced));
         }
-        let refused = wire.ask(outcome(&at(0, 1), "T-1", Some(5.0)));
-        assert_eq!(code(&refused), "retry", "{refused}");
-        let message = refused["error"]["message"].as_str().unwrap();
-        assert!(message.contains("put the file back, or stop the daemon"), "{message}");
-        assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 2), "T-2"))), baseline("journal_unavailable"));
-        std::fs::rename(&away, place.journal()).unwrap();
-        until("an acknowledgement", || {
-            (wire.ask(outcome(&at(0, 1), "T-1", Some(5.0)))["durable"] == true).then_some(())
-        });
-        until("the alert", || (place.alerts("journal_displaced").len() == 1).then_some(()));
-        daemon.stop();
-        assert_eq!(place.reader().counts().unwrap().outcomes, 1);
-    }
+    });
 }
 
 #[test]

@@ -112,7 +112,11 @@ fn where_there_is_something_to_foretell_a_version_is_promoted() {
 
 #[test]
 fn the_same_seed_tells_the_same_story_and_another_one_another() {
-    let [once, again, other] = [1, 1, 2].map(|seed| play(Scenario::Crash, seed, 2, QUICK));
+    let [once, again, other] = std::thread::scope(|scope| {
+        [1, 1, 2]
+            .map(|seed| scope.spawn(move || play(Scenario::Crash, seed, 2, QUICK)))
+            .map(|played| played.join().unwrap())
+    });
     assert_eq!(once, again);
     assert_ne!(once.0, other.0);
 }
@@ -150,23 +154,30 @@ fn the_daemon_tells_the_story_that_its_pure_core_tells() {
     assert_eq!(left, ["vigie-demo.html"], "the daemon's folder is gone");
 }
 
+/// Interrupts a demonstration when it has told so many lines.
+fn interrupted_after(lines: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vigie"));
+    command.args(["demo", "--scenario", "no-edge", "--months", "12"]).env("TMPDIR", folder.path());
+    command.current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
+    let last = told.by_ref().take(lines).last().unwrap().unwrap();
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
+    told.for_each(drop);
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), &*said), (Some(1), "vigie: interrupted; the daemon is stopped\n"), "{last}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "its folder is gone");
+}
+
 #[test]
 fn an_interrupt_at_any_moment_says_so_and_nothing_else_and_leaves_nothing_behind() {
-    for lines in [9, 12, 16, 20] {
-        let folder = tempfile::tempdir().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vigie"));
-        command.args(["demo", "--scenario", "no-edge", "--months", "12"]).env("TMPDIR", folder.path());
-        command.current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
-        let last = told.by_ref().take(lines).last().unwrap().unwrap();
-        kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
-        told.for_each(drop);
-        let output = child.wait_with_output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!((output.status.code(), &*said), (Some(1), "vigie: interrupted; the daemon is stopped\n"), "{last}");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "its folder is gone");
-    }
+    std::thread::scope(|scope| {
+        for lines in [9, 12, 16, 20] {
+            scope.spawn(move || interrupted_after(lines));
+        }
+    });
 }
 
 fn trained(version: &VersionId) -> EventKind {
@@ -261,12 +272,16 @@ fn a_version_that_is_validated_anew_is_not_called_a_new_one() {
 
 #[test]
 fn a_daemon_that_is_killed_in_a_test_goes_on_as_if_it_had_not_been_and_tells_the_same_twice() {
-    let folder = tempfile::tempdir().unwrap();
-    let (once, code) = told("crash", folder.path());
+    let told = || told("crash", tempfile::tempdir().unwrap().path());
+    let ((once, code), (twice, _)) = std::thread::scope(|scope| {
+        let once = scope.spawn(told);
+        let twice = told();
+        (once.join().unwrap(), twice)
+    });
     assert!(once.contains("killed like by a power cut and started again: all stands as it stood"), "{once}");
     // what is to happen in that scenario takes more than two months, and it says so
     assert_eq!(code, Some(1), "{once}");
-    assert_eq!(told("crash", folder.path()).0, once);
+    assert_eq!(twice, once);
     // up to where the monitor, which the core does not have, may say something
     let (story, _) = play(Scenario::Crash, 1, 2, SETTINGS);
     let begins = story.iter().position(|sentence| sentence.contains("its A/B test begins")).unwrap();

@@ -1,4 +1,6 @@
 //! Emergencies played by `vigie drill --play`, and the wall between drills and trading.
+//!
+//! `VIGIE_LONG=1` plays each emergency 20 times instead of once.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
 
 mod common;
@@ -10,6 +12,7 @@ use std::sync::{
 
 use common::{
     between,
+    long::cases,
     place::Place,
     process::{Process, succeed, told, vigie},
     wait::until,
@@ -25,15 +28,15 @@ const FEW: usize = 8;
 
 #[test]
 fn each_emergency_is_played_under_load_and_no_model_is_heard_after_its_acknowledgement() {
-    let place = Place::new();
-    let played = told(&place, &["drill", "--play", "--rounds", "2", "--json"], 0);
+    let (rounds, place) = (cases(1, 20), Place::new());
+    let played = told(&place, &["drill", "--play", "--rounds", &rounds.to_string(), "--json"], 0);
     println!("{played}");
     let rows = played["emergencies"].as_array().unwrap();
     let names: Vec<&str> = rows.iter().map(|row| row["emergency"].as_str().unwrap()).collect();
     assert_eq!(names, ["accuracy", "loss_streak", "day_loss", "a trade without a pnl", "kill"]);
     for row in rows {
-        assert_eq!((&row["played"], &row["ml_answers_after"]), (&json!(2), &json!(0)), "{row}");
-        assert!(row["answers_after"].as_u64() >= Some(128), "under load: {row}");
+        assert_eq!((&row["played"], &row["ml_answers_after"]), (&json!(rounds), &json!(0)), "{row}");
+        assert!(row["answers_after"].as_u64() >= Some(64 * rounds), "under load: {row}");
         assert!(row["acknowledged_us"]["p50"].as_u64() > Some(0), "{row}");
     }
 }

@@ -66,40 +66,48 @@ impl Clock for SetClock {
     }
 }
 
+/// A clock that is corrected by two seconds and then set by `jump` seconds.
+fn set_by(jump: i64) {
+    let place = Place::with_model(State::Production);
+    let clock = Arc::new(SetClock::default());
+    let setup = Setup {
+        time: Time::Given(Arc::clone(&clock) as Arc<dyn Clock>),
+        config: format!("{CONFIG}monitor.clock_tolerance_s = 20\n"),
+        ..Setup::default()
+    };
+    let trap = setup.trap.clone();
+    let daemon = Daemon::start_with(&place, setup);
+    let mut wire = daemon.connect();
+    // the monitor has looked at the time before it is set, and after
+    for correction in [0, 2] {
+        clock.0.store(correction, Ordering::Relaxed);
+        for _ in 0..2 {
+            let passed = trap.passed("monitor", "tick");
+            until("a look at the time", || (trap.passed("monitor", "tick") > passed).then_some(()));
+        }
+    }
+    assert_eq!(wire.arm("before"), ml());
+    clock.0.store(jump, Ordering::Relaxed);
+    until("the lock", || (wire.arm("after") == baseline("locked")).then_some(()));
+    until("the lock on disk", || locks(&place).first().cloned());
+    let told = place.alerts("integrity");
+    assert!(told.len() == 1 && told[0].starts_with("the clock moved by "), "{told:?}");
+    // the clock goes on from there: a person resumes, once the daemon knows that its lock is on disk, and it stays so
+    until("a resume", || (wire.ask(RESUME)["ok"] == true).then_some(()));
+    let passed = trap.passed("monitor", "tick");
+    until("a look at the time", || (trap.passed("monitor", "tick") > passed + 1).then_some(()));
+    assert_eq!(wire.arm("resumed"), ml());
+    daemon.stop();
+}
+
 #[test]
 fn a_clock_that_is_set_by_hours_locks_and_one_that_is_corrected_does_not() {
-    for jump in [3600, -3600] {
-        let place = Place::with_model(State::Production);
-        let clock = Arc::new(SetClock::default());
-        let setup = Setup {
-            time: Time::Given(Arc::clone(&clock) as Arc<dyn Clock>),
-            config: format!("{CONFIG}monitor.clock_tolerance_s = 20\n"),
-            ..Setup::default()
-        };
-        let trap = setup.trap.clone();
-        let daemon = Daemon::start_with(&place, setup);
-        let mut wire = daemon.connect();
-        // the monitor has looked at the time before it is set, and after
-        for correction in [0, 2] {
-            clock.0.store(correction, Ordering::Relaxed);
-            for _ in 0..2 {
-                let passed = trap.passed("monitor", "tick");
-                until("a look at the time", || (trap.passed("monitor", "tick") > passed).then_some(()));
-            }
+    // the monitor looks at the time once a second: side by side
+    std::thread::scope(|scope| {
+        for jump in [3600, -3600] {
+            scope.spawn(move || set_by(jump));
         }
-        assert_eq!(wire.arm("before"), ml());
-        clock.0.store(jump, Ordering::Relaxed);
-        until("the lock", || (wire.arm("after") == baseline("locked")).then_some(()));
-        until("the lock on disk", || locks(&place).first().cloned());
-        let told = place.alerts("integrity");
-        assert!(told.len() == 1 && told[0].starts_with("the clock moved by "), "{told:?}");
-        // the clock goes on from there: a person resumes, once the daemon knows that its lock is on disk, and it stays so
-        until("a resume", || (wire.ask(RESUME)["ok"] == true).then_some(()));
-        let passed = trap.passed("monitor", "tick");
-        until("a look at the time", || (trap.passed("monitor", "tick") > passed + 1).then_some(()));
-        assert_eq!(wire.arm("resumed"), ml());
-        daemon.stop();
-    }
+    });
 }
 
 /// The configuration with these inputs besides the built-in ones.

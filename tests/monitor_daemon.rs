@@ -195,7 +195,8 @@ fn an_unstable_score_loses_its_say_step_by_step_a_step_a_day_also_across_a_resta
 fn news_that_finds_no_room_at_the_monitor_is_dropped_and_counted_and_disturbs_nobody() {
     const SIGNALS: usize = 9000;
     let place = Place::with_model(State::Production);
-    let setup = setup();
+    // a replay would wait for the monitor
+    let setup = Setup { time: Time::Wall, ..setup() };
     let trap = setup.trap.clone();
     let daemon = Daemon::start_with(&place, setup);
     let mut wire = daemon.connect();

@@ -272,41 +272,44 @@ fn what_a_version_is_watched_against_holds_nothing_that_was_replayed_after_it_wa
     assert_eq!(after["versions"]["ES/1"], before["versions"]["ES/1"]);
 }
 
+/// A replay in which `part` stands still: it is waited for once, and named as `name`.
+fn replay_beside(part: &'static str, name: &str) {
+    let (place, trap) = (Place::with_model(State::Production), Trap::default());
+    let setup = Setup { config: text(), time: Time::Event, trap: trap.clone(), ..Setup::default() };
+    let daemon = Daemon::start_with(&place, setup);
+    let (mut wire, mut other) = (daemon.connect(), daemon.connect());
+    settle(&mut wire);
+    let [signal, outcome] = trade("T-0", "2025-09-02T15:00:00Z", 50.0);
+    wire.ask_ok(signal);
+    trap.hold(part);
+    if part == "journal" {
+        other.ask_ok(score_with("held", "2025-09-01T15:00:00Z", "2025-09-02T15:00:00Z"));
+    }
+    wire.send(format!("{outcome}\n"));
+    // of the same time: the disk is none of its concern
+    let answer = other.ask_ok(score_with("S", "2025-09-01T15:00:00Z", "2025-09-02T15:00:00Z"));
+    assert_ne!(arm_of(&answer), baseline("deadline"));
+    let watch = Stopwatch::start();
+    for day in 3..=13 {
+        other.ask_ok(score_with(&format!("S-{day}"), "2025-09-01T15:00:00Z", &format!("2025-09-{day:02}T15:00:00Z")));
+    }
+    assert!(watch.elapsed().as_secs() < 25, "{part}: it is waited for again and again: {:?}", watch.elapsed());
+    trap.release();
+    assert_eq!(wire.answer()["durable"], true);
+    settle(&mut wire);
+    daemon.stop();
+    let told = place.alerts("replay_late");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains(name), "{told:?}");
+}
+
 #[test]
 fn a_replay_waits_for_a_part_that_stands_still_once_and_says_so_and_a_live_daemon_does_not_wait() {
-    for (part, name) in [("monitor", "the monitor"), ("journal", "the disk")] {
-        let (place, trap) = (Place::with_model(State::Production), Trap::default());
-        let setup = Setup { config: text(), time: Time::Event, trap: trap.clone(), ..Setup::default() };
-        let daemon = Daemon::start_with(&place, setup);
-        let (mut wire, mut other) = (daemon.connect(), daemon.connect());
-        settle(&mut wire);
-        let [signal, outcome] = trade("T-0", "2025-09-02T15:00:00Z", 50.0);
-        wire.ask_ok(signal);
-        trap.hold(part);
-        if part == "journal" {
-            other.ask_ok(score_with("held", "2025-09-01T15:00:00Z", "2025-09-02T15:00:00Z"));
-        }
-        wire.send(format!("{outcome}\n"));
-        // of the same time: the disk is none of its concern
-        let answer = other.ask_ok(score_with("S", "2025-09-01T15:00:00Z", "2025-09-02T15:00:00Z"));
-        assert_ne!(arm_of(&answer), baseline("deadline"));
-        let watch = Stopwatch::start();
-        for day in 3..=13 {
-            other.ask_ok(score_with(
-                &format!("S-{day}"),
-                "2025-09-01T15:00:00Z",
-                &format!("2025-09-{day:02}T15:00:00Z"),
-            ));
-        }
-        assert!(watch.elapsed().as_secs() < 25, "{part}: it is waited for again and again: {:?}", watch.elapsed());
-        trap.release();
-        assert_eq!(wire.answer()["durable"], true);
-        settle(&mut wire);
-        daemon.stop();
-        let told = place.alerts("replay_late");
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].contains(name), "{told:?}");
-    }
+    // each waits for seconds: side by side
+    std::thread::scope(|scope| {
+        scope.spawn(|| replay_beside("monitor", "the monitor"));
+        scope.spawn(|| replay_beside("journal", "the disk"));
+    });
     let (place, trap) = (Place::with_model(State::Production), Trap::default());
     let daemon = Daemon::start_with(&place, Setup { config: text(), trap: trap.clone(), ..Setup::default() });
     let mut wire = daemon.connect();

@@ -120,40 +120,48 @@ fn decided(lines: &[Line]) -> Vec<&Line> {
     lines.iter().filter(|line| !moot(line)).collect()
 }
 
+/// A journal of sixteen days of a version that begins in `state`, under `text`; the line of its last step begins with `last`.
+fn finds_every_step(text: &str, state: State, market: Market, last: &str) {
+    let place = lived(text, state, market, 16, |_, _| ());
+    let parsed = Config::parse("test", text).unwrap();
+    let happenings = happenings(&place, &parsed);
+    let own = recorded(&happenings, true);
+    let told = replay(&happenings, &thresholds(&place, &parsed, &happenings)).unwrap();
+    let anew: Vec<_> = told.lines.iter().filter(|line| !line.text.contains("by order")).cloned().collect();
+    assert!(own.iter().any(|line| line.text.starts_with(last)), "{own:?}");
+    // what the place registered is not the daemon's own
+    let anew: Vec<_> = anew.into_iter().filter(|line| !line.text.ends_with("trained")).collect();
+    assert_eq!(decided(&anew), decided(&own), "the same steps for the same reasons at the same times");
+    let heard =
+        |happening: &&Happening| matches!(happening, Happening::Scored { entry, .. } if entry.speaker().is_some());
+    assert_eq!(told.heard, happenings.iter().filter(heard).count(), "each trade in its arm");
+    let traded: f64 = happenings
+        .iter()
+        .map(|happening| match happening {
+            Happening::Closed { outcome, .. } => outcome.pnl.unwrap().get(),
+            _ => 0.0,
+        })
+        .sum();
+    let comparison = compare(&told, &replay(&happenings, &thresholds(&place, &parsed, &happenings)).unwrap());
+    assert!(comparison.same && comparison.pnl.difference == Some(0.0) && comparison.pnl.changed == 0);
+    assert!((comparison.pnl.in_force - traded).abs() < 1e-9, "{:?} is not {traded}", comparison.pnl);
+    let by_command = tune(&place, text, text);
+    assert_eq!((&by_command["comparison"]["same"], &by_command["changed_keys"]), (&json!(true), &json!([])));
+}
+
 #[test]
 fn the_configuration_in_force_finds_every_step_that_the_daemon_took_and_nothing_differs_from_itself() {
-    let text = watched_only();
-    for (state, market, last) in [
-        (State::Staging, Market::Foreseen, "ES/1 production: ship"),
-        (State::AbTest, Market::Contrary, "ES/1 rolled_back: stop for harm"),
-        (State::AbTest, Market::Indifferent, "ES/1 archived: futile"),
-    ] {
-        let place = lived(&text, state, market, 16, |_, _| ());
-        let parsed = Config::parse("test", &text).unwrap();
-        let happenings = happenings(&place, &parsed);
-        let own = recorded(&happenings, true);
-        let told = replay(&happenings, &thresholds(&place, &parsed, &happenings)).unwrap();
-        let anew: Vec<_> = told.lines.iter().filter(|line| !line.text.contains("by order")).cloned().collect();
-        assert!(own.iter().any(|line| line.text.starts_with(last)), "{own:?}");
-        // what the place registered is not the daemon's own
-        let anew: Vec<_> = anew.into_iter().filter(|line| !line.text.ends_with("trained")).collect();
-        assert_eq!(decided(&anew), decided(&own), "the same steps for the same reasons at the same times");
-        let heard =
-            |happening: &&Happening| matches!(happening, Happening::Scored { entry, .. } if entry.speaker().is_some());
-        assert_eq!(told.heard, happenings.iter().filter(heard).count(), "each trade in its arm");
-        let traded: f64 = happenings
-            .iter()
-            .map(|happening| match happening {
-                Happening::Closed { outcome, .. } => outcome.pnl.unwrap().get(),
-                _ => 0.0,
-            })
-            .sum();
-        let comparison = compare(&told, &replay(&happenings, &thresholds(&place, &parsed, &happenings)).unwrap());
-        assert!(comparison.same && comparison.pnl.difference == Some(0.0) && comparison.pnl.changed == 0);
-        assert!((comparison.pnl.in_force - traded).abs() < 1e-9, "{:?} is not {traded}", comparison.pnl);
-        let by_command = tune(&place, &text, &text);
-        assert_eq!((&by_command["comparison"]["same"], &by_command["changed_keys"]), (&json!(true), &json!([])));
-    }
+    let text = &watched_only();
+    // side by side: each waits for its daemon most of the time
+    std::thread::scope(|scope| {
+        for (state, market, last) in [
+            (State::Staging, Market::Foreseen, "ES/1 production: ship"),
+            (State::AbTest, Market::Contrary, "ES/1 rolled_back: stop for harm"),
+            (State::AbTest, Market::Indifferent, "ES/1 archived: futile"),
+        ] {
+            scope.spawn(move || finds_every_step(text, state, market, last));
+        }
+    });
 }
 
 #[test]
@@ -233,21 +241,28 @@ fn another_threshold_for_trades_is_followed_from_the_recorded_scores() {
     assert!(!text.contains("difference +") && !text.contains("difference -"), "{text}");
 }
 
+/// A version that begins in `state`, under two configurations of which one alone takes its share.
+fn shares_change_who_hears(state: State) {
+    let [quiet, watched] = [config(""), watched_only()];
+    let heard = |in_force: &str, other: &str| {
+        let told = tune(&lived(in_force, state, Market::Indifferent, 12, |_, _| ()), in_force, other);
+        assert!(!rows(&told, "ES/1 share ").is_empty(), "{told}");
+        ["in_force", "other"].map(|name| told[name]["heard"].as_u64().unwrap())
+    };
+    let [all, fewer] = heard(&quiet, &watched);
+    assert!(fewer < all * 3 / 4, "{state:?}: {fewer} against {all}");
+    // a journal in which the shares did shrink, under the configuration in which they would not have
+    assert_eq!(heard(&watched, &quiet), [fewer, all], "{state:?}");
+}
+
 #[test]
 fn a_share_that_only_the_other_configuration_changes_changes_who_hears_the_model() {
     // the same monitor that is quiet in the one finds the scores unstable in the other
-    for (state, market) in [(State::Production, Market::Indifferent), (State::AbTest, Market::Indifferent)] {
-        let [quiet, watched] = [config(""), watched_only()];
-        let heard = |in_force: &str, other: &str| {
-            let told = tune(&lived(in_force, state, market, 12, |_, _| ()), in_force, other);
-            assert!(!rows(&told, "ES/1 share ").is_empty(), "{told}");
-            ["in_force", "other"].map(|name| told[name]["heard"].as_u64().unwrap())
-        };
-        let [all, fewer] = heard(&quiet, &watched);
-        assert!(fewer < all * 3 / 4, "{state:?}: {fewer} against {all}");
-        // a journal in which the shares did shrink, under the configuration in which they would not have
-        assert_eq!(heard(&watched, &quiet), [fewer, all], "{state:?}");
-    }
+    std::thread::scope(|scope| {
+        for state in [State::Production, State::AbTest] {
+            scope.spawn(move || shares_change_who_hears(state));
+        }
+    });
 }
 
 #[test]
