@@ -23,12 +23,13 @@ const IMPURE: [&str; 10] = [
     "tracing",
 ];
 /// Where each heavy crate may be named: modules, or single files.
-const HOMES: [(&str, &[&str]); 11] = [
+const HOMES: [(&str, &[&str]); 12] = [
     ("statrs", &["stats"]),
     ("smartcore", &["models"]),
     ("ndarray", &["models", "validation"]),
     ("pulp", &["models/blocks.rs"]),
     ("redb", &["journal"]),
+    ("lz4_flex", &["journal"]),
     ("toml", &["config"]),
     ("clap", &["commands", "main.rs"]),
     ("actix", &["actors", "commands/run.rs"]),

@@ -9,6 +9,7 @@ use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::{
     codec::{self, Kind},
+    dictionaries::{self, Dictionaries},
     index::{self, Span},
     lookup::{self, Held, MISSING, bad_of_trade},
     record::{Applied, Existing, OutcomeRecord, SignalRecord, SkipRecord, Source, StoredOutcome, Write},
@@ -24,6 +25,8 @@ type Bytes = &'static [u8];
 
 /// The tables of one transaction, and the counters as they will stand after it.
 pub(super) struct Batch<'t> {
+    transaction: &'t WriteTransaction,
+    dictionaries: &'t mut Dictionaries,
     log: Table<'t, u64, Bytes>,
     by_trade: Table<'t, u128, ()>,
     by_time: Table<'t, u128, ()>,
@@ -60,7 +63,12 @@ enum Known {
 }
 
 impl<'t> Batch<'t> {
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, redb::Error> {
+    /// `dictionaries` are those of the journal; after a transaction that was not committed they must be read again, unless it
+    /// wrote nothing.
+    pub(super) fn open(
+        transaction: &'t WriteTransaction,
+        dictionaries: &'t mut Dictionaries,
+    ) -> Result<Self, redb::Error> {
         let meta = transaction.open_table(META)?;
         let before = Counters {
             seq: schema::number(&meta, META_LAST_SEQ)?,
@@ -70,6 +78,8 @@ impl<'t> Batch<'t> {
             skips: schema::number(&meta, META_SKIPS)?,
         };
         Ok(Self {
+            transaction,
+            dictionaries,
             log: transaction.open_table(LOG)?,
             by_trade: transaction.open_table(BY_TRADE)?,
             by_time: transaction.open_table(BY_TIME)?,
@@ -142,7 +152,9 @@ impl<'t> Batch<'t> {
         if !self.live.is_empty() {
             let mut end = self.log.upper_bound_mut(Bound::<u64>::Unbounded)?;
             for (record, seq) in self.live.drain(..) {
-                codec::encode_signal(&mut self.buffer, seq, record);
+                if let Some(name) = codec::encode_signal(&mut self.buffer, seq, record, self.dictionaries) {
+                    dictionaries::store(self.transaction, name, &record.line)?;
+                }
                 end.insert_before(seq, self.buffer.as_slice())?;
                 self.trades.push(index::entry(record.trade_id.as_str(), seq, Kind::Signal));
                 self.times.push(index::at(record.received_at, seq));
@@ -176,10 +188,17 @@ impl<'t> Batch<'t> {
         if let Err(why) = codec::check_signal(record) {
             return Ok(Applied::Unwritable { why });
         }
-        codec::encode_signal(&mut self.buffer, self.counters.seq + 1, record);
+        self.encode_signal(self.counters.seq + 1, record)?;
         let seq = self.append(Kind::Signal, Some(record.trade_id.as_str()), record.received_at)?;
         self.count_signal(record);
         Ok(Applied::Stored { seq, matched: None })
+    }
+
+    fn encode_signal(&mut self, seq: u64, record: &SignalRecord) -> Result<(), redb::Error> {
+        if let Some(name) = codec::encode_signal(&mut self.buffer, seq, record, self.dictionaries) {
+            dictionaries::store(self.transaction, name, &record.line)?;
+        }
+        Ok(())
     }
 
     fn count_signal(&mut self, record: &SignalRecord) {
@@ -340,7 +359,8 @@ impl<'t> Batch<'t> {
     fn known_signal(&self, held: &Held, signal: &Signal) -> Result<Known, redb::Error> {
         let mut latest = None;
         for seq in held.signals.iter().rev().copied() {
-            let stored = self.log.get(seq)?.map_or(Err(MISSING.to_owned()), |v| codec::decode_signal(seq, v.value()));
+            let decode = |value: &[u8]| codec::decode_signal(seq, value, self.dictionaries);
+            let stored = self.log.get(seq)?.map_or(Err(MISSING.to_owned()), |value| decode(value.value()));
             let existing = match stored {
                 // a signal that only took the trade's name
                 Ok(stored) if stored.record.took_a_name() => continue,

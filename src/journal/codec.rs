@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    dictionaries::{self, Dictionaries, Packed},
     error::BadRecord,
     header, older,
     record::{
@@ -21,8 +22,11 @@ use crate::domain::{Decision, Event, Opinion, Outcome, SignalLine, Skip, Timesta
 const AS_IT_WAS: u8 = 0;
 /// What stands before the body of a record of the log.
 const HEAD: usize = 6;
-/// The dictionary of a line that is stored as it is.
-const NO_DICTIONARY: [u8; 2] = [0; 2];
+/// The format of a signal whose line is compressed: behind the trade id stand the name of the dictionary (u32 LE) and the length
+/// of the line (u16 LE), the header, and the line. In format 1 two bytes of 0 stand there, and the line is as it came.
+const PACKED: u8 = 2;
+/// What stands before the header of a line that is stored as it came.
+const AS_IT_CAME: [u8; 2] = [0; 2];
 
 /// What a record of the log is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,31 +96,72 @@ pub(super) fn check_signal(record: &SignalRecord) -> Result<(), String> {
     }
 }
 
-/// Puts a signal that was checked into `out`.
-pub(super) fn encode_signal(out: &mut Vec<u8>, seq: u64, record: &SignalRecord) {
-    begin(out, Kind::Signal, FORMAT, Some(record.trade_id.as_str()));
-    out.extend_from_slice(&NO_DICTIONARY);
+/// Puts a signal that was checked into `out`. Gives the name of its line when that has become a dictionary, which must be
+/// stored.
+pub(super) fn encode_signal(
+    out: &mut Vec<u8>,
+    seq: u64,
+    record: &SignalRecord,
+    dictionaries: &mut Dictionaries,
+) -> Option<u32> {
+    let id = Some(record.trade_id.as_str());
+    begin(out, Kind::Signal, PACKED, id);
+    let place = out.len();
+    out.extend_from_slice(&[0; 6]);
     header::write(out, record);
-    out.extend_from_slice(&record.line);
+    let packed = dictionaries.pack(&record.line, out);
+    if let (Some(Packed { dictionary, length, .. }), Some(place)) = (packed, out.get_mut(place..place + 6)) {
+        let (name, size) = place.split_at_mut(4);
+        name.copy_from_slice(&dictionary.to_le_bytes());
+        size.copy_from_slice(&length.to_le_bytes());
+    } else {
+        begin(out, Kind::Signal, FORMAT, id);
+        out.extend_from_slice(&AS_IT_CAME);
+        header::write(out, record);
+        out.extend_from_slice(&record.line);
+    }
     end(out, seq);
+    packed.filter(|packed| packed.is_new).map(|packed| packed.dictionary)
 }
 
-pub(super) fn decode_signal(seq: u64, value: &[u8]) -> Result<StoredSignal, String> {
+pub(super) fn decode_signal(seq: u64, value: &[u8], dictionaries: &Dictionaries) -> Result<StoredSignal, String> {
     let (format, trade_id, body) = open_of_trade(seq, value, Kind::Signal)?;
-    if format == AS_IT_WAS {
-        let (was, value) = body.split_first_chunk::<8>().ok_or("it ends before its number")?;
-        return older::signal(trade_id, u64::from_le_bytes(*was), value).map_err(|bad| bad.what);
-    }
-    let (dictionary, body) = body.split_first_chunk::<2>().ok_or("it ends before its line")?;
-    if *dictionary != NO_DICTIONARY {
-        return Err(format!("the dictionary {} is unknown", u16::from_le_bytes(*dictionary)));
-    }
-    let record = header::read(id(trade_id)?, body)?;
+    let record = match format {
+        AS_IT_WAS => {
+            let (was, value) = body.split_first_chunk::<8>().ok_or("it ends before its number")?;
+            return older::signal(trade_id, u64::from_le_bytes(*was), value).map_err(|bad| bad.what);
+        }
+        PACKED => {
+            let ([name @ .., a, b], body) = body.split_first_chunk::<6>().ok_or(NO_LINE)?;
+            let mut record = header::read(id(trade_id)?, body)?;
+            let length = u16::from_le_bytes([*a, *b]);
+            record.line = dictionaries.unpack(u32::from_le_bytes(*name), length, &record.line)?;
+            record
+        }
+        _ => match body.split_first_chunk::<2>().ok_or(NO_LINE)? {
+            (&AS_IT_CAME, body) => header::read(id(trade_id)?, body)?,
+            (other, _) => return Err(format!("{other:?} stands where its header should")),
+        },
+    };
     let signal = SignalLine::parse_stored(&record.line).map_err(|error| error.to_string())?.signal;
     if signal.trade_id != record.trade_id {
         return Err(format!("it holds a signal of the trade {}", signal.trade_id));
     }
     Ok(StoredSignal { seq, record, signal })
+}
+
+const NO_LINE: &str = "it ends before its line";
+
+pub(super) fn encode_dictionary(name: u32, line: &[u8]) -> Vec<u8> {
+    let mut out = vec![FORMAT];
+    out.extend_from_slice(&crc(&[&name.to_be_bytes()], line).to_le_bytes());
+    out.extend_from_slice(line);
+    out
+}
+
+pub(super) fn decode_dictionary(name: u32, value: &[u8]) -> Option<&[u8]> {
+    let line = unseal(&[&name.to_be_bytes()], value).ok()?;
+    (dictionaries::name_of(line) == name).then_some(line)
 }
 
 pub(super) fn encode_outcome(out: &mut Vec<u8>, seq: u64, matched: bool, record: &OutcomeRecord) -> Result<(), String> {
@@ -285,7 +330,8 @@ fn open(seq: u64, value: &[u8]) -> Result<(Kind, u8, &[u8]), String> {
 /// Format, trade id and the rest of the body of a record of `wanted`.
 fn open_of_trade(seq: u64, value: &[u8], wanted: Kind) -> Result<(u8, &str, &[u8]), String> {
     let (kind, format, body) = open(seq, value)?;
-    if kind != wanted || format > FORMAT {
+    let newest = if kind == Kind::Signal { PACKED } else { FORMAT };
+    if kind != wanted || format > newest {
         return Err(misplaced(kind, format));
     }
     let (length, rest) = body.split_first().ok_or("it ends before its trade id")?;

@@ -14,7 +14,9 @@
 
 mod audit;
 mod batch;
+mod closed;
 mod codec;
+mod dictionaries;
 mod error;
 mod file;
 mod header;
@@ -35,11 +37,12 @@ mod stream;
 mod tables;
 mod takeover;
 
+pub use closed::ClosedTrades;
 pub use error::{BadRecord, FailureKind, OpenError, StorageFailure, StoreError};
 pub use file::quarantine;
 pub use keys::SignalKeys;
 pub use reached::Reached;
-pub use reader::{ClosedTrades, Counts, Reader};
+pub use reader::{Counts, Reader};
 pub use record::{
     Applied, Existing, OutcomeRecord, SignalRecord, SkipRecord, Source, Stored, StoredEvent, StoredOutcome,
     StoredSignal, StoredSkip, StoredVersion, Write,

@@ -3,7 +3,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
 };
 
 use redb::{
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     codec::{self, Kind},
+    dictionaries::Dictionaries,
     error::{BadRecord, OpenError, StoreError, catch_damage},
     file,
     index::Span,
@@ -29,7 +30,7 @@ use super::{
         META_OUTCOMES, META_SIGNALS, META_SKIPS, REPLACED, VERSIONS,
     },
 };
-use crate::domain::{Outcome, Signal, Symbol, Timestamp, TradeId, VersionId};
+use crate::domain::{Timestamp, TradeId, VersionId};
 
 type Bytes = &'static [u8];
 
@@ -49,6 +50,9 @@ pub struct Reader {
     pub(super) span: Span,
     /// Set when a read meets a damaged page.
     pub(super) met_damage: Arc<AtomicBool>,
+    /// Read when the first line is that needs one.
+    dictionaries: OnceLock<Dictionaries>,
+    moment: ReadTransaction,
     /// Of a reader that opened the file itself. Its locks last as long as this.
     _database: Option<ReadOnlyDatabase>,
 }
@@ -65,15 +69,6 @@ pub struct Counts {
     pub skips: u64,
     pub events: u64,
     pub versions: u64,
-}
-
-/// Trades whose signal and outcome are both known.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ClosedTrades {
-    /// Sorted by time of the signal, then trade id.
-    pub trades: Vec<(Signal, Outcome)>,
-    /// Records that had to be left out.
-    pub bad: Vec<BadRecord>,
 }
 
 impl Reader {
@@ -114,6 +109,8 @@ impl Reader {
             span: Span::of(schema::number(&meta, META_LAST_SEQ)?),
             meta,
             met_damage: Arc::default(),
+            dictionaries: OnceLock::new(),
+            moment,
             _database: database,
         })
     }
@@ -184,7 +181,7 @@ impl Reader {
     /// [`StoreError`].
     pub fn signal(&self, trade_id: &TradeId) -> Result<Option<StoredSignal>, StoreError> {
         let latest = self.held(trade_id)?.signals.last().copied();
-        latest.map(|seq| self.of_trade(seq, trade_id.as_str(), Kind::Signal, codec::decode_signal)).transpose()
+        latest.map(|seq| self.signal_record(trade_id.as_str(), seq)).transpose()
     }
 
     /// All signals of a trade, oldest first.
@@ -196,7 +193,7 @@ impl Reader {
         trade_id: &TradeId,
     ) -> Result<impl Iterator<Item = Result<StoredSignal, StoreError>>, StoreError> {
         let numbers = self.held(trade_id)?.signals;
-        Ok(numbers.into_iter().map(|seq| self.of_trade(seq, trade_id.as_str(), Kind::Signal, codec::decode_signal)))
+        Ok(numbers.into_iter().map(|seq| self.signal_record(trade_id.as_str(), seq)))
     }
 
     /// The keys of all records of signals, in the order of their numbers. No record is decoded or checked.
@@ -222,7 +219,8 @@ impl Reader {
     /// # Errors
     /// [`StoreError`].
     pub fn signal_record(&self, trade_id: &str, seq: u64) -> Result<StoredSignal, StoreError> {
-        self.of_trade(seq, trade_id, Kind::Signal, codec::decode_signal)
+        let dictionaries = self.guarded(READING, || self.dictionaries())?;
+        self.of_trade(seq, trade_id, Kind::Signal, |seq, value| codec::decode_signal(seq, value, dictionaries))
     }
 
     /// All signals, oldest first.
@@ -230,7 +228,10 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Storage`].
     pub fn signals(&self) -> Result<impl Iterator<Item = Result<StoredSignal, StoreError>>, StoreError> {
-        stream::since(self, 0, |reader, seq, value| reader.of_kind(seq, value, Kind::Signal, codec::decode_signal))
+        stream::since(self, 0, |reader, seq, value| {
+            let dictionaries = reader.dictionaries()?;
+            reader.of_kind(seq, value, Kind::Signal, |seq, value| codec::decode_signal(seq, value, dictionaries))
+        })
     }
 
     /// What became of a trade.
@@ -305,28 +306,6 @@ impl Reader {
         self.get(&self.checkpoints, name, codec::decode_checkpoint)
     }
 
-    /// Every trade with a signal and an outcome, of one symbol or of all: what models learn from. Of a signal that came
-    /// more than once the latest counts.
-    ///
-    /// # Errors
-    /// [`StoreError::Storage`].
-    pub fn closed_trades(&self, symbol: Option<&Symbol>) -> Result<ClosedTrades, StoreError> {
-        let mut closed = ClosedTrades::default();
-        for outcome in self.outcomes()? {
-            let joined = outcome.and_then(|outcome| Ok(self.signal(&outcome.record.trade_id)?.zip(Some(outcome))));
-            match joined {
-                Ok(Some((signal, outcome))) if symbol.is_none_or(|symbol| signal.signal.symbol == *symbol) => {
-                    closed.trades.push((signal.signal, outcome.record.outcome));
-                }
-                Ok(_) => {}
-                Err(StoreError::BadRecord(bad)) => closed.bad.push(bad),
-                Err(failure) => return Err(failure),
-            }
-        }
-        closed.trades.sort_by(|(a, _), (b, _)| (a.at, &a.trade_id).cmp(&(b.at, &b.trade_id)));
-        Ok(closed)
-    }
-
     fn number(&self, name: &'static str) -> Result<u64, StoreError> {
         Ok(self.guarded(READING, || schema::number(&self.meta, name))?)
     }
@@ -335,13 +314,24 @@ impl Reader {
         Ok(self.guarded(READING, || lookup::held(&self.log, &self.by_trade, self.span, trade_id))?)
     }
 
+    /// The dictionaries of lines.
+    pub(super) fn dictionaries(&self) -> Result<&Dictionaries, redb::Error> {
+        match self.dictionaries.get() {
+            Some(dictionaries) => Ok(dictionaries),
+            None => {
+                let loaded = Dictionaries::load(&self.moment)?;
+                Ok(self.dictionaries.get_or_init(|| loaded))
+            }
+        }
+    }
+
     /// One record that the index names under a trade.
     fn of_trade<T>(
         &self,
         seq: u64,
         trade_id: &str,
         kind: Kind,
-        decode: fn(u64, &[u8]) -> Result<T, String>,
+        decode: impl Fn(u64, &[u8]) -> Result<T, String>,
     ) -> Result<T, StoreError> {
         let found = self.guarded(READING, || Ok(self.log.get(seq)?.map(|value| decode(seq, value.value()))))?;
         let record = found.unwrap_or_else(|| Err(MISSING.to_owned()));
@@ -352,7 +342,10 @@ impl Reader {
     fn stored(&self, seq: u64, value: &[u8]) -> Found<Stored> {
         let decoded = match Kind::of(value) {
             Some(Kind::Outcome) if self.is_replaced(seq)? => return Ok(None),
-            Some(Kind::Signal) => codec::decode_signal(seq, value).map(|signal| Stored::Signal(Box::new(signal))),
+            Some(Kind::Signal) => {
+                let decoded = codec::decode_signal(seq, value, self.dictionaries()?);
+                decoded.map(|signal| Stored::Signal(Box::new(signal)))
+            }
             Some(Kind::Outcome) => codec::decode_outcome(seq, value).map(|outcome| Stored::Outcome(Box::new(outcome))),
             Some(Kind::Skip) => codec::decode_skip(seq, value).map(Stored::Skip),
             Some(Kind::Event) => codec::decode_event(seq, value).map(Stored::Event),
@@ -366,7 +359,13 @@ impl Reader {
     }
 
     /// A record of the log, if it is of `kind` and counts.
-    fn of_kind<T>(&self, seq: u64, value: &[u8], kind: Kind, decode: fn(u64, &[u8]) -> Result<T, String>) -> Found<T> {
+    fn of_kind<T>(
+        &self,
+        seq: u64,
+        value: &[u8],
+        kind: Kind,
+        decode: impl Fn(u64, &[u8]) -> Result<T, String>,
+    ) -> Found<T> {
         match Kind::of(value) {
             Some(other) if other != kind => Ok(None),
             Some(Kind::Outcome) if self.is_replaced(seq)? => Ok(None),

@@ -7,6 +7,7 @@ use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTableMetadata};
 
 use super::{
     codec::{self, Kind},
+    dictionaries::Dictionaries,
     older,
     reader::Counts,
     schema,
@@ -55,7 +56,7 @@ impl Entry {
     }
 
     /// Whether what is in the log under `seq` says the same as `was` did; of a damaged record, whether it is as damaged.
-    pub(super) fn is_same(&self, seq: u64, was: &[u8], now: &[u8]) -> bool {
+    pub(super) fn is_same(&self, seq: u64, was: &[u8], now: &[u8], dictionaries: &Dictionaries) -> bool {
         let same = |was: Result<bool, String>, now: Option<String>| match (was, now) {
             (Ok(same), None) => same,
             (Err(was), Some(now)) => was == now,
@@ -63,7 +64,8 @@ impl Entry {
         };
         match self.kind {
             Kind::Signal => {
-                let (was, now) = (older::signal(&self.trade_id, self.was, was), codec::decode_signal(seq, now));
+                let was = older::signal(&self.trade_id, self.was, was);
+                let now = codec::decode_signal(seq, now, dictionaries);
                 let equal = |was: &_| now.as_ref().is_ok_and(|now| now == was);
                 same(was.map(|was| equal(&was)).map_err(|bad| bad.what), now.as_ref().err().cloned())
             }

@@ -7,6 +7,7 @@ use redb::{Builder, ConcurrencyMode, Database, ReadableDatabase, StorageBackend,
 
 use super::{
     batch::Batch,
+    dictionaries::Dictionaries,
     error::{OpenError, StorageFailure, StoreError, catch_damage, guarded},
     file,
     reader::Reader,
@@ -36,6 +37,8 @@ pub struct Store {
     database: Option<Database>,
     /// The file, where it is one.
     origin: Option<Place>,
+    /// As they stand in the file.
+    dictionaries: Dictionaries,
 }
 
 /// The file of a journal, and where it was opened.
@@ -111,7 +114,7 @@ impl Store {
         }
         let made = catch_damage(|| {
             let database = builder.create_with_backend(backend)?;
-            let store = Self { database: Some(database), origin: None };
+            let store = Self { database: Some(database), origin: None, dictionaries: Dictionaries::default() };
             schema::create(store.database()?, WallClock.now())?;
             Ok(store)
         });
@@ -126,8 +129,9 @@ impl Store {
     /// [`StoreError::Storage`] only: nothing is acknowledged, and the handle must be dropped.
     pub fn apply(&mut self, writes: &[Write]) -> Result<Vec<Applied>, StoreError> {
         let applied = guarded("writing a batch", || {
-            let transaction = schema::durable(self.database()?)?;
-            let mut batch = Batch::open(&transaction)?;
+            let database = self.database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
+            let transaction = schema::durable(database)?;
+            let mut batch = Batch::open(&transaction, &mut self.dictionaries)?;
             let applied = writes.iter().map(|write| batch.write(write)).collect::<Result<Vec<_>, _>>()?;
             if batch.finish()? {
                 transaction.commit()?
@@ -178,8 +182,10 @@ impl Store {
 
     fn open_with(path: &Path, builder: &Builder, backend: impl StorageBackend) -> Result<(Self, Standing), OpenError> {
         let opened = catch_damage(|| {
-            let store = Self { database: Some(builder.create_with_backend(backend)?), origin: None };
-            let standing = schema::standing(store.database()?)?;
+            let database = builder.create_with_backend(backend)?;
+            let standing = schema::standing(&database)?;
+            let dictionaries = Dictionaries::load(&database.begin_read()?)?;
+            let store = Self { database: Some(database), origin: None, dictionaries };
             Ok((store, standing))
         });
         flatten(path, opened)

@@ -33,6 +33,11 @@ pub(super) const EVENT_NUMBERS: Index<u64> = TableDefinition::new("event_numbers
 /// Value: that of the later one.
 pub(super) const REPLACED: TableDefinition<'static, u64, u64> = TableDefinition::new("replaced");
 
+/// Lines that others are compressed against, see `dictionaries`. Key: CRC-32 of the line. Value: the line, sealed, format 1. Many
+/// records are lost with one of these, so each stands in two tables. A journal that never had any has no such tables.
+pub(super) const DICTIONARIES: Table<u32> = TableDefinition::new("dictionaries");
+pub(super) const DICTIONARIES_AGAIN: Table<u32> = TableDefinition::new("dictionaries_again");
+
 /// Models. Key: version id, such as `ES/14`. Value: `[format u8 = 1][BLAKE2b-32 of the body][body]`; the body belongs
 /// to the models module. Written once per version, after training.
 pub(super) const VERSIONS: Table<&str> = TableDefinition::new("versions");

@@ -18,6 +18,7 @@ use redb::{
 use super::{
     batch::Batch,
     codec::Kind,
+    dictionaries::Dictionaries,
     error::{OpenError, catch_damage},
     file,
     reader::Reader,
@@ -232,11 +233,11 @@ fn sort(source: &Source, newer: &Database, tell: &mut dyn FnMut(Progress)) -> Re
 
 /// Copies the records behind the last that was copied.
 fn copy(source: &Source, newer: &Database, tell: &mut dyn FnMut(Progress)) -> Result<(), redb::Error> {
-    let mut size = FIRST;
+    let (mut size, mut dictionaries) = (FIRST, Dictionaries::load(&newer.begin_read()?)?);
     loop {
         let entries = batch_of(newer, schema::number(&newer.begin_read()?.open_table(META)?, META_LAST_SEQ)?, size)?;
         let transaction = schema::durable(newer)?;
-        let mut batch = Batch::open(&transaction)?;
+        let mut batch = Batch::open(&transaction, &mut dictionaries)?;
         let Some((last, _)) = entries.last() else {
             batch.close_takeover(source.last_seq, source.decisions);
             batch.finish()?;
@@ -299,7 +300,7 @@ fn compare(source: &Source, newer: &Database, tell: &mut dyn FnMut(Progress)) ->
         done += entries.len() as u64;
         for (seq, entry) in entries {
             let Some(value) = reader.log.get(seq)? else { return differs(format!("the record #{seq} is missing")) };
-            if !entry.is_same(seq, &source.value(&entry)?, value.value()) {
+            if !entry.is_same(seq, &source.value(&entry)?, value.value(), reader.dictionaries()?) {
                 return differs(format!("the record #{seq} came out different"));
             }
         }

@@ -17,32 +17,31 @@ impl Batch<'_> {
     pub(in crate::journal) fn take_over(&mut self, seq: u64, entry: &Entry, value: &[u8]) -> Result<(), redb::Error> {
         self.counters.seq = seq - 1;
         let (kind, trade_id) = (entry.kind, entry.trade_id.as_str());
-        let out = &mut self.buffer;
         let at = match kind {
-            Kind::Signal => {
-                older::signal(trade_id, entry.was, value).ok().filter(|stored| stored.seq == seq).map(|stored| {
-                    codec::encode_signal(out, seq, &stored.record);
-                    stored.record.received_at
-                })
-            }
+            Kind::Signal => match older::signal(trade_id, entry.was, value).ok().filter(|stored| stored.seq == seq) {
+                Some(stored) => {
+                    self.encode_signal(seq, &stored.record)?;
+                    Some(stored.record.received_at)
+                }
+                None => None,
+            },
             Kind::Outcome => {
                 older::outcome(trade_id, value).ok().filter(|stored| stored.seq == seq).and_then(|stored| {
-                    codec::encode_outcome(out, seq, stored.matched, &stored.record)
+                    codec::encode_outcome(&mut self.buffer, seq, stored.matched, &stored.record)
                         .ok()
                         .map(|()| stored.record.received_at)
                 })
             }
             Kind::Skip => older::skip(trade_id, value).ok().filter(|stored| stored.seq == seq).and_then(|stored| {
-                codec::encode_skip(out, seq, &stored.record).ok().map(|()| stored.record.received_at)
+                codec::encode_skip(&mut self.buffer, seq, &stored.record).ok().map(|()| stored.record.received_at)
             }),
-            Kind::Event => older::event(entry.was, value)
-                .ok()
-                .filter(|stored| stored.seq == seq)
-                .and_then(|stored| codec::encode_event(out, seq, &stored.event).ok().map(|()| stored.event.at)),
+            Kind::Event => older::event(entry.was, value).ok().filter(|stored| stored.seq == seq).and_then(|stored| {
+                codec::encode_event(&mut self.buffer, seq, &stored.event).ok().map(|()| stored.event.at)
+            }),
         };
         let trade_id = (kind != Kind::Event).then_some(trade_id);
         let at = at.unwrap_or_else(|| {
-            codec::encode_as_it_was(out, seq, kind, trade_id, entry.was, value);
+            codec::encode_as_it_was(&mut self.buffer, seq, kind, trade_id, entry.was, value);
             Timestamp::UNIX_EPOCH
         });
         self.append(kind, trade_id, at)?;
