@@ -259,3 +259,106 @@ fn a_decision_of_a_version_that_never_was_counts_for_the_account_and_for_no_vers
     assert_eq!(day_pnl(&mut wire), Some(-60.0));
     daemon.stop();
 }
+
+/// The line of an outcome with `pnl` and `exit_at` as written.
+fn raw_outcome(id: &str, pnl: &str, exit_at: &str) -> String {
+    format!(
+        r#"{{"type":"outcome","outcome_metrics":{{"exit_at":{exit_at},"exit_reason":"x","pnl":{pnl}}},"trade_id":"{id}"}}"#
+    )
+}
+
+#[test]
+fn an_outcome_whose_line_cannot_be_read_silences_if_a_model_was_heard_and_else_nothing() {
+    let exit = format!("\"{}\"", at(0, 1));
+    for (pnl, exit_at, code) in [
+        ("NaN", &*exit, "invalid_json"),
+        ("\"-500\"", &exit, "wrong_type"),
+        ("-500", "\"9999-12-31T23:59:59Z\"", "out_of_range"),
+    ] {
+        let place = Place::with_model(State::Production);
+        let daemon = Daemon::start_with(&place, setup());
+        let mut wire = daemon.connect();
+        // neither a trade that nobody knows, nor one on the baseline, nor one that is closed
+        wire.ask_ok(score_at(&at(0, 0), "T"));
+        trade(&mut wire, 0, "CLOSED", 5.0);
+        let other = score_at(&at(0, 0), "OTHER").replace("\"ES\"", "\"NQ\"");
+        assert_eq!(arm_of(&wire.ask_ok(other)), baseline("no_model"));
+        for id in ["NEVER", "OTHER", "CLOSED"] {
+            assert_eq!(wire.ask(raw_outcome(id, pnl, exit_at))["error"]["code"], code, "{pnl} {exit_at}");
+        }
+        assert_eq!(arm_of(&wire.ask(score_at(&at(0, 1), "W"))), ml(), "{pnl} {exit_at}");
+        let refused = wire.ask(raw_outcome("T", pnl, exit_at));
+        assert_eq!(refused["error"]["code"], code, "{refused}");
+        assert!(refused["error"]["message"].as_str().unwrap().ends_with("it took ES/1 out of service"), "{refused}");
+        assert_eq!(arm_of(&wire.ask(score_at(&at(0, 1), "X"))), baseline("locked"), "{pnl} {exit_at}");
+        let emergencies = wire.status()["guardian"]["emergencies"].to_string();
+        assert!(emergencies.contains("the line that said how cannot be read"), "{emergencies}");
+        assert_eq!(place.alerts("outcome_unreadable").len(), 2, "one for all that concern no model");
+        assert_eq!(wire.ask_ok(outcome_at(&at(0, 1), "T", Some(-500.0)))["duplicate"], false);
+        assert_eq!(day_pnl(&mut wire), Some(-495.0));
+        daemon.stop();
+        if code == "invalid_json" {
+            let daemon = Daemon::start_with(&place, setup());
+            assert_eq!(arm_of(&daemon.connect().ask(score_at(&at(0, 2), "Y"))), baseline("locked"), "after a restart");
+            daemon.stop();
+        }
+    }
+}
+
+#[test]
+fn a_field_at_fault_beside_a_pnl_that_can_be_read_hides_no_loss() {
+    let place = Place::with_model(State::Production);
+    let daemon = Daemon::start_with(&place, setup());
+    let mut wire = daemon.connect();
+    let ids: Vec<String> = (0..5).map(|n| format!("T-{n}")).collect();
+    ids.iter().for_each(|id| drop(wire.ask_ok(score_at(&at(0, 0), id))));
+    let faulty = |id: &str| outcome_at(&at(0, 1), id, Some(-1.0)).replace("exit_reason", "exit_raeson");
+    for id in &ids[..4] {
+        assert_eq!(wire.ask(faulty(id))["error"]["code"], "unknown_field");
+        // told again, and rightly, it counts once
+        wire.ask(faulty(id));
+    }
+    wire.ask_ok(outcome_at(&at(0, 1), &ids[0], Some(-1.0)));
+    assert_eq!((streak(&mut wire), day_pnl(&mut wire)), (4, Some(-4.0)));
+    assert_eq!(arm_of(&wire.ask(score_at(&at(0, 2), "X"))), ml());
+    wire.ask(faulty(&ids[4]));
+    assert_eq!(arm_of(&wire.ask(score_at(&at(0, 2), "Y"))), baseline("silenced"));
+    daemon.stop();
+}
+
+#[test]
+fn an_import_hides_no_closed_trade_that_cannot_be_read_or_cannot_be_and_says_what_it_silenced() {
+    let of = |pnl: &str| {
+        let (score, metrics) =
+            (score_at(&at(0, 0), "T"), format!(r#"{{"exit_at":"{}","exit_reason":"x"{pnl}}}"#, at(0, 1)));
+        format!(
+            r#"{},"outcome_metrics":{metrics}}}"#,
+            score.replace("\"score\"", "\"import\"").trim_end_matches('}').to_owned() + "}"
+        )
+    };
+    for (pnl, is_taken) in [
+        (r#","pnl":NaN"#, false),
+        (r#","pnl":"-500""#, false),
+        (r#","pnl":1e9"#, false),
+        ("", true),
+        (r#","pnl":-50000"#, true),
+    ] {
+        // while the trade is on the desk, and when only the journal knows it
+        let later = if pnl.contains("NaN") { 30 } else { 0 };
+        let place = Place::with_model(State::Production);
+        let daemon = Daemon::start_with(&place, setup());
+        let mut wire = daemon.connect();
+        assert_eq!(arm_of(&wire.ask_ok(score_at(&at(0, 0), "T"))), ml());
+        wire.ask_ok(score_at(&at(later, 10), "NOW"));
+        let answer = wire.ask(of(pnl));
+        assert_eq!(answer["ok"], is_taken, "{answer}");
+        if is_taken {
+            assert_eq!(answer["silenced"], json!(["ES/1"]), "{answer}");
+        } else {
+            let message = answer["error"]["message"].as_str().unwrap();
+            assert!(message.ends_with("it took ES/1 out of service"), "{answer}");
+        }
+        assert_ne!(arm_of(&wire.ask(score_at(&at(later, 20), "X"))), ml(), "{pnl}");
+        daemon.stop();
+    }
+}

@@ -6,7 +6,7 @@ mod common;
 use common::{
     daemon::{Daemon, Setup, Trap},
     place::{CONFIG, Place},
-    process::told,
+    process::{told, vigie},
     wait::until,
     wire::{FEATURES, Wire, arm_of, baseline, ml},
 };
@@ -223,6 +223,62 @@ fn an_import_that_contradicts_a_trade_of_a_model_silences_as_the_trader_would() 
     line["outcome_metrics"] = json!({ "exit_at": at(0, 1), "pnl": -400.0, "exit_reason": "signal" });
     assert_eq!(code(&wire.ask(line.to_string())), "conflict");
     assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 2), "T-2"))), baseline("locked"));
+    daemon.stop();
+}
+
+#[test]
+fn an_import_without_a_daemon_that_makes_a_trade_of_a_model_doubtful_lets_it_never_speak_again() {
+    let stored = |pnl: Value| past_trade(&at(0, 1), "CLOSED", json!({ "pnl": pnl }));
+    let open = |pnl: Value| past_trade(&at(0, 1), "OPEN", json!({ "pnl": pnl }));
+    for (line, code, is_silenced) in [
+        (stored(json!(-9000.0)), 5, true),
+        (open(json!("-500")), 5, true),
+        (open(json!(1e9)), 5, true),
+        // what is closed and known stays so
+        (stored(json!("-500")), 5, false),
+        (stored(json!(5.0)), 0, false),
+        (past_trade(&at(0, 1), "NEVER", json!({ "pnl": "-500" })), 5, false),
+    ] {
+        let place = Place::with_model(State::Production);
+        let daemon = Daemon::start_with(&place, setup(&Trap::default()));
+        let mut wire = daemon.connect();
+        ["CLOSED", "OPEN"].iter().for_each(|id| assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 1), id))), ml()));
+        wire.ask_ok(outcome(&at(0, 2), "CLOSED", Some(5.0)));
+        daemon.stop();
+        let told = import(&place, std::slice::from_ref(&line), code);
+        let silenced = if is_silenced { json!(["ES/1"]) } else { json!([]) };
+        assert_eq!(told["silenced"], silenced, "{line}: {told}");
+        let daemon = Daemon::start_with(&place, setup(&Trap::default()));
+        let mut wire = daemon.connect();
+        let heard = arm_of(&wire.ask_ok(score(&at(0, 3), "NEXT")));
+        assert_eq!(heard, if is_silenced { baseline("locked") } else { ml() }, "{line}");
+        let status = wire.status();
+        let state = &status["guardian"]["versions"][0]["state"];
+        assert_eq!(state, if is_silenced { "rolled_back" } else { "production" }, "{line}");
+        let silencing = std::fs::read_to_string(place.state().join("vigie.silenced")).unwrap_or_default();
+        assert_eq!(silencing.contains("cannot be evaluated"), is_silenced, "{silencing}");
+        daemon.stop();
+    }
+}
+
+#[test]
+fn an_import_through_a_daemon_says_whom_it_silenced_and_which_symbols_the_daemon_lacks() {
+    let place = Place::with_model(State::Production);
+    let daemon = Daemon::start_with(&place, setup(&Trap::default()));
+    let mut wire = daemon.connect();
+    assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 1), "T-1"))), ml());
+    let mut other = past_trade(&at(0, 1), "T-2", json!({ "pnl": 1.0 }));
+    other["symbol"] = json!("QQ");
+    let loss = past_trade(&at(0, 1), "T-1", json!({ "pnl": -50_000.0 }));
+    place.file("trades.jsonl", &format!("{loss}\n{other}\n"));
+    // the daemon has ES and not QQ, whatever a file says that it does not read
+    place.file("other.toml", "[symbols.QQ]\ntick = 0.25\ntick_value = 12.5\n");
+    let arguments = ["import", "--json", "--state", "state", "--config", "other.toml", "trades.jsonl"];
+    let output = vigie(&place, &arguments).output().unwrap();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&told["silenced"], &told["unknown_symbols"]), (&json!(["ES/1"]), &json!({ "QQ": 1 })), "{told}");
+    let warned = String::from_utf8(output.stderr).unwrap();
+    assert!(warned.contains("other.toml is not used"), "{warned}");
     daemon.stop();
 }
 

@@ -89,6 +89,10 @@ fn missing(of: &Words, from: &Words) -> Vec<String> {
     of.difference(from).cloned().collect()
 }
 
+fn is_level(text: &str) -> bool {
+    ["Info", "Warning", "Critical"].contains(&text)
+}
+
 #[test]
 fn every_alert_code_stands_in_the_table_with_what_to_do() {
     let mut raised = Words::new();
@@ -105,7 +109,16 @@ fn every_alert_code_stands_in_the_table_with_what_to_do() {
     let acknowledge = code("src/actors/acknowledge.rs");
     raised.extend(quoted(&acknowledge, "CONFLICT: &str = "));
     raised.extend(quoted(&code("src/actors/alerts.rs"), "(Level::Critical, "));
-    raised.extend(quoted(&code("src/rules/stale.rs"), "STALE: &str = "));
+    // a code that is a constant is one wherever it stands
+    for code in sources(|_| true).values() {
+        let constants = code.split("Level::").skip(1).filter_map(|behind| {
+            let (level, rest) = behind.split_once(", code: ")?;
+            let name = rest.split_once(".into()")?.0;
+            let is_constant = is_level(level) && name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+            is_constant.then(|| quoted(code, &format!("{name}: &str = ")))
+        });
+        raised.extend(constants.flatten());
+    }
     raised.extend(literals(between(&code("src/actors/guardian/load.rs"), "fn told(", "fn lock(")));
     raised.extend(literals(between(&code("src/rules/health.rs"), "pub fn code(", "} }")));
     let detectors = code("src/rules/watch/judge.rs");

@@ -572,7 +572,9 @@ class NumberTest(unittest.TestCase):
             confidence=numpy.float32(0.5), extra={"a": numpy.int64(3), "b": numpy.array([1, 2]), "c": numpy.bool_(True)}
         )
         self.assertEqual((sent["confidence"], sent["extra"]), (0.5, {"a": 3, "b": [1, 2], "c": True}))
-        self.assertEqual(self.neutral(confidence=numpy.float32(0.5)).confidence, 0.5)
+        for one in (numpy.float32(0.5), numpy.longdouble("0.5"), numpy.array([0.5]), numpy.array(0.5)):
+            self.assertEqual(self.neutral(confidence=one).confidence, 0.5, repr(one))
+            self.assertEqual(self.sent(confidence=one)["confidence"], 0.5, repr(one))
         with self.assertLogs("vigie", "ERROR"):
             self.assertEqual(self.neutral(extra={"x": numpy.float32("nan")}).reason, "invalid_request")
         with self.assertLogs("vigie", "ERROR"):

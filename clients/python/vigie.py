@@ -419,7 +419,9 @@ class Client:
         request_id = next(self._ids)
         _check_time(until)
         budget = {"deadline_us": max(1, int((until - time.monotonic()) * 1e6))}
-        line = _line({**snapshot, "type": "score", "id": request_id, **budget})
+        own = _own_confidence(snapshot)
+        plain = {} if own is None else {"confidence": own}  # of numpy's kinds, a number
+        line = _line({**snapshot, **plain, "type": "score", "id": request_id, **budget})
         with _held(self._signals_lock, until):
             if time.monotonic() < self._next_try:
                 raise _Failure("unreachable", f"pausing after {self._failures} failures in a row")
@@ -533,6 +535,8 @@ def _plain(value: Any) -> Any:
     item = getattr(value, "item", None)
     if callable(item) and getattr(value, "ndim", None) == 0:
         plain = item()  # a scalar of numpy
+        if getattr(getattr(value, "dtype", None), "kind", None) == "f":
+            return float(plain)  # also a longdouble, whose item is one again
         if isinstance(plain, datetime.datetime) or type(plain) is type(value):
             raise ValueError(f"{value!r} has no time zone; send a datetime that has one")
         if type(value).__name__ == "datetime64":
@@ -634,6 +638,8 @@ def _own_confidence(snapshot: Mapping[str, Any]) -> Optional[float]:
         plain = None if isinstance(own, (bool, str, type(None))) else _plain(own)
     except (TypeError, ValueError, ArithmeticError):
         return None
+    if isinstance(plain, list) and len(plain) == 1:
+        plain = plain[0]  # an array of one number, as models give it
     return plain if _is_number(plain) else None
 
 

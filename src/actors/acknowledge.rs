@@ -23,6 +23,7 @@ pub fn acknowledgement(written: Written, trade_id: TradeId, echoed: bool) -> Res
         duplicate,
         completed: false,
         silenced: Vec::new(),
+        unknown_symbol: false,
     };
     match written.map_err(|error| retry(&error))?.pop() {
         Some(Applied::Stored { matched, .. }) => Ok(ack(matched.map(|matched| matched || echoed), false)),

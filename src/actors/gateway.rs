@@ -4,6 +4,7 @@
 mod import;
 mod pace;
 mod read;
+mod unread;
 
 pub use pace::{Pace, TRAINING};
 
@@ -255,14 +256,17 @@ impl Service for Gateway {
         match envelope.body {
             Err(rejected) => {
                 self.0.rejected.set(self.0.rejected.get() + 1);
-                message::write_rejected(out, id, &rejected);
+                match self.refuse(rejected, peer).await {
+                    Ok(rejected) => message::write_rejected(out, id, &rejected),
+                    Err(error) => message::write_error(out, id, &error),
+                }
             }
             Ok(Request::Score(request)) => {
                 if let Some(error) = self.refuse_time(request.signal.at) {
                     let Signal { trade_id, confidence, .. } = request.signal;
                     let score = Some(RejectedScore { trade_id: Some(trade_id), confidence });
                     self.0.rejected.set(self.0.rejected.get() + 1);
-                    return message::write_rejected(out, id, &Rejected { error, score });
+                    return message::write_rejected(out, id, &Rejected { error, score, outcome: None });
                 }
                 let turn = self.pass_to(request.signal.at).await;
                 // the time that the replay needed to catch up is not the trader's

@@ -14,6 +14,7 @@ mod messages;
 mod orders;
 mod record;
 mod register;
+mod unread;
 mod verify;
 
 use std::{
@@ -37,6 +38,7 @@ pub use self::messages::{
     Verify, VersionStatus,
 };
 pub use self::register::Register;
+pub use self::unread::Unread;
 use super::{
     feed::Feed,
     journal::JournalHandle,

@@ -1,8 +1,9 @@
 //! `vigie import`: past trades into the journal.
 
+mod doubt;
+mod summary;
+
 use std::{
-    collections::BTreeMap,
-    io,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
@@ -10,28 +11,32 @@ use std::{
 use anyhow::Context;
 use clap::Args;
 use indicatif::ProgressBar;
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use self::{
+    doubt::Doubts,
+    summary::{CONFLICT, Summary},
+};
 use super::{
     ConfigArgs, Failed, Outcome, PATIENCE, StateArgs, change,
     files::{Line, Lines, bytes_bar},
     terminal::tell,
 };
 use crate::{
-    actors::daemon::SOCKET_FILE,
+    actors::{
+        acknowledge::words,
+        daemon::{SILENCE_FILE, SOCKET_FILE},
+    },
     clock::{Clock, WallClock},
     config::Config,
-    domain::{Event, EventKind, InvalidLine, SignalLine, Timestamp},
+    domain::{Event, EventKind, InvalidLine, SignalLine, Timestamp, TradeId, trip::Blank},
     journal::{Applied, Existing, OpenError, Options, Store, Write},
-    protocol::client::Client,
+    protocol::{client::Client, message::unread_outcome},
     rules::credible::{Bounds, check, check_line},
 };
 
 /// Trades in one commit.
 const BATCH: usize = 200;
-/// Faults that are shown of each kind.
-const EXAMPLES_SHOWN: usize = 3;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -62,67 +67,10 @@ pub struct Import {
     config: ConfigArgs,
 }
 
-/// What came of an import.
-#[derive(Debug, Default, Serialize)]
-struct Summary {
-    lines: u64,
-    stored: u64,
-    /// Trades whose outcome lacked something that is known now.
-    completed: u64,
-    duplicates: u64,
-    rejected: u64,
-    /// Trades among those that could be read whose symbol has no table in the configuration, by symbol: nothing is learnt from
-    /// them, and their signals are answered with the baseline.
-    unknown_symbols: BTreeMap<String, u64>,
-    /// By code: how many, and the first few.
-    faults: BTreeMap<String, Fault>,
-}
-
-#[derive(Debug, Default, Serialize)]
-struct Fault {
-    count: u64,
-    examples: Vec<String>,
-}
-
-impl Summary {
-    fn reject(&mut self, code: &str, place: &str, message: &str) {
-        self.rejected += 1;
-        let fault = self.faults.entry(code.to_owned()).or_default();
-        fault.count += 1;
-        if fault.examples.len() < EXAMPLES_SHOWN {
-            fault.examples.push(format!("{place}: {message}"));
-        }
-    }
-
-    fn print(&self) -> io::Result<()> {
-        tell(format_args!(
-            "{} lines: {} new, {} known already, {} refused",
-            self.lines, self.stored, self.duplicates, self.rejected
-        ))?;
-        if self.completed > 0 {
-            tell(format_args!("  {} outcomes lacked something that is known now", self.completed))?;
-        }
-        for (symbol, trades) in &self.unknown_symbols {
-            tell(format_args!(
-                "  {trades} trades of {symbol} have no table in the configuration; add [symbols.{symbol}]"
-            ))?;
-        }
-        for (code, fault) in &self.faults {
-            tell(format_args!("  {code}: {}", fault.count))?;
-            fault.examples.iter().try_for_each(|example| tell(format_args!("    {example}")))?;
-            let more = fault.count - fault.examples.len() as u64;
-            if more > 0 {
-                tell(format_args!("    and {more} more"))?;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// Where trades go.
 enum Journal {
     /// The file itself; no daemon uses it.
-    Own(Box<Store>),
+    Own(Box<Store>, Doubts),
     /// The daemon that has it open, and the longest line that it takes.
     Daemon(Client, usize),
 }
@@ -135,12 +83,15 @@ impl Import {
     pub fn run(self) -> Outcome {
         let config = self.config.load()?;
         let mut journal = self.journal(&config)?;
+        if let Journal::Daemon(..) = journal {
+            self.config.is_not_used();
+        }
         let bar = bytes_bar(self.files.iter().map(PathBuf::as_path));
         let mut summary = Summary::default();
         let imported =
             self.files.iter().try_for_each(|file| import_file(file, &config, &mut journal, &mut summary, &bar));
         bar.finish_and_clear();
-        if let Journal::Own(store) = journal {
+        if let Journal::Own(store, _) = journal {
             store.close()?;
         }
         if self.json {
@@ -166,7 +117,7 @@ impl Import {
             .with_context(|| format!("{} cannot be made", state.display()))?;
         let options = Options { cache_bytes: config.journal.cache_bytes, verify: false };
         match Store::open_audited(&self.state.journal(), options) {
-            Ok(store) => Ok(Journal::Own(Box::new(store))),
+            Ok(store) => Ok(Journal::Own(Box::new(store), Doubts::new(state.join(SILENCE_FILE)))),
             Err(in_use @ OpenError::InUse { .. }) => {
                 let socket = state.join(SOCKET_FILE);
                 if socket.exists() {
@@ -203,7 +154,13 @@ fn import_file(
         let place = format!("{name}:{number}");
         match read(line, config, journal) {
             Ok(trade) => batch.push(place, trade),
-            Err((code, message)) => summary.reject(code, &place, &message),
+            Err(Unread { code, message, doubted }) => {
+                let gone = match doubted {
+                    Some((trade_id, blank)) => journal.doubt(config, &trade_id, &message, blank, summary)?,
+                    None => String::new(),
+                };
+                summary.reject(code, &place, &format!("{message}{gone}"));
+            }
         }
         if batch.trades.len() >= BATCH {
             batch.commit(config, journal, summary)?;
@@ -221,20 +178,35 @@ fn import_file(
 /// A line that can be imported.
 type Trade = (SignalLine, Vec<u8>);
 
-fn read(line: Line<'_>, config: &Config, journal: &Journal) -> Result<Trade, (&'static str, String)> {
-    let Line::Text(text) = line else { return Err(("line_too_long", "the line is too long".to_owned())) };
+/// Why a line cannot be imported.
+struct Unread {
+    code: &'static str,
+    message: String,
+    /// The trade that it says was closed, where nobody can know how, and why not.
+    doubted: Option<(TradeId, Blank)>,
+}
+
+fn read(line: Line<'_>, config: &Config, journal: &Journal) -> Result<Trade, Unread> {
+    let too_long = |message: String| Unread { code: "line_too_long", message, doubted: None };
+    let Line::Text(text) = line else { return Err(too_long("the line is too long".to_owned())) };
     if let Journal::Daemon(_, most) = journal
         && text.len() + REQUEST_BYTES > *most
     {
         let message = format!("the daemon takes lines of {most} bytes; stop it and import on its state folder");
-        return Err(("line_too_long", message));
+        return Err(too_long(message));
     }
-    let refused = |error: InvalidLine| (error.code, error.message);
-    let parsed = SignalLine::parse(text).map_err(refused)?;
-    if let Journal::Own(_) = journal {
+    let parsed = SignalLine::parse(text).map_err(|InvalidLine { code, message, .. }| {
+        let told = unread_outcome(Some("import"), text).filter(|told| told.closed.is_none());
+        let doubted = told.and_then(|told| Some((told.trade_id?, Blank::OutcomeUnreadable)));
+        Unread { code, message, doubted }
+    })?;
+    if let Journal::Own(..) = journal {
         // a daemon does the same by its own clock and configuration
-        check_line(&parsed, Some(WallClock.now()), &config.bounds())
-            .map_err(|incredible| refused(incredible.into()))?;
+        check_line(&parsed, Some(WallClock.now()), &config.bounds()).map_err(|incredible| {
+            let doubted = parsed.outcome.as_ref().map(|_| (parsed.signal.trade_id.clone(), incredible.blank()));
+            let InvalidLine { code, message, .. } = incredible.into();
+            Unread { code, message, doubted }
+        })?;
     }
     Ok((parsed, text.to_vec()))
 }
@@ -253,34 +225,41 @@ impl Batch {
 
     fn commit(&mut self, config: &Config, journal: &mut Journal, summary: &mut Summary) -> anyhow::Result<()> {
         let (places, trades) = (std::mem::take(&mut self.places), std::mem::take(&mut self.trades));
-        let symbols = trades.iter().map(|(parsed, _)| &parsed.signal.symbol);
-        for symbol in symbols.filter(|symbol| !config.symbols.contains_key(*symbol)) {
-            *summary.unknown_symbols.entry(symbol.to_string()).or_default() += 1;
-        }
         match journal {
-            Journal::Own(store) => {
+            Journal::Own(store, _) => {
+                let symbols = trades.iter().map(|(parsed, _)| &parsed.signal.symbol);
+                symbols.filter(|symbol| !config.symbols.contains_key(*symbol)).for_each(|it| summary.lacks(it));
                 let now = WallClock.now();
                 let fired: Vec<Timestamp> = trades.iter().map(|(parsed, _)| parsed.signal.at).collect();
                 let writes: Vec<Write> =
                     trades.into_iter().map(|(parsed, line)| Write::past_trade(parsed, line, now)).collect();
                 let applied = store.apply(&writes)?;
                 let told = writes.iter().zip(&applied).zip(&fired);
-                let again: Vec<Vec<Write>> =
-                    told.map(|((write, applied), at)| completion(write, applied, *at, now, &config.bounds())).collect();
-                let completed = store.apply(&again.concat())?;
+                let again: Vec<Again> =
+                    told.map(|((write, applied), at)| again(write, applied, *at, now, &config.bounds())).collect();
+                let completed = store.apply(&again.iter().flat_map(Again::writes).cloned().collect::<Vec<_>>())?;
                 let mut completed = completed.into_iter();
                 for ((place, applied), again) in places.iter().zip(&applied).zip(&again) {
-                    match again.is_empty() {
-                        true => summary.take(place, applied),
-                        false => summary.take_completion(place, completed.by_ref().take(again.len())),
+                    match again {
+                        Again::No => summary.take(place, applied),
+                        Again::Completes(writes) => {
+                            summary.take_completion(place, completed.by_ref().take(writes.len()));
+                        }
+                        Again::Contradicts(trade_id, blank) => {
+                            let gone = journal.doubt(config, trade_id, CONFLICT, *blank, summary)?;
+                            summary.reject("conflict", place, &format!("{CONFLICT}{gone}"));
+                        }
                     }
                 }
             }
             Journal::Daemon(client, _) => {
                 let lines: String = trades.iter().map(|(_, line)| request(line)).collect::<Result<_, _>>()?;
                 client.send(&lines, PATIENCE)?;
-                for place in &places {
+                for (place, (parsed, _)) in places.iter().zip(&trades) {
                     let answer: Map<String, Value> = serde_json::from_str(&client.receive(PATIENCE)?)?;
+                    if answer.get("unknown_symbol") == Some(&Value::Bool(true)) {
+                        summary.lacks(&parsed.signal.symbol);
+                    }
                     summary.take_answer(place, &answer)?;
                 }
             }
@@ -289,16 +268,33 @@ impl Batch {
     }
 }
 
-/// What is written instead of a past trade whose outcome is told already, by the rules of a daemon: the outcome with what was
-/// missing in it, and the signal, if that is not there. Nothing where the two contradict each other, and where nothing stands
-/// in the way.
-fn completion(write: &Write, applied: &Applied, fired: Timestamp, now: Timestamp, bounds: &Bounds) -> Vec<Write> {
-    let (Write::Trade(trade), Applied::Conflict { existing }) = (write, applied) else { return Vec::new() };
-    let Existing::Outcome(stored) = &**existing else { return Vec::new() };
+/// What a past trade is whose outcome is told already.
+enum Again {
+    /// None of these, or the same as is stored.
+    No,
+    /// It says what was missing: to be written are the whole outcome, and the signal, if that is not there.
+    Completes(Vec<Write>),
+    /// The outcome of this trade cannot be known any more, and why.
+    Contradicts(TradeId, Blank),
+}
+
+impl Again {
+    fn writes(&self) -> &[Write] {
+        if let Self::Completes(writes) = self { writes } else { &[] }
+    }
+}
+
+/// By the rules of a daemon.
+fn again(write: &Write, applied: &Applied, fired: Timestamp, now: Timestamp, bounds: &Bounds) -> Again {
+    let (Write::Trade(trade), Applied::Conflict { existing }) = (write, applied) else { return Again::No };
+    let Existing::Outcome(stored) = &**existing else { return Again::No };
     let (signal, told) = (&trade.0, &trade.1.outcome);
-    let whole = stored.record.completed_by(told, None, now);
-    let credible = whole.filter(|whole| check(&whole.outcome, Some(fired), now, bounds).is_ok());
-    credible.map_or_else(Vec::new, |whole| vec![Write::Completion(Box::new(whole)), Write::Signal(signal.clone())])
+    let contradicts = |blank| Again::Contradicts(signal.trade_id.clone(), blank);
+    let Some(whole) = stored.record.completed_by(told, None, now) else { return contradicts(Blank::Contradicted) };
+    match check(&whole.outcome, Some(fired), now, bounds) {
+        Ok(()) => Again::Completes(vec![Write::Completion(Box::new(whole)), Write::Signal(signal.clone())]),
+        Err(incredible) => contradicts(incredible.blank()),
+    }
 }
 
 /// What a request has beside the trade's own fields, at most.
@@ -314,64 +310,31 @@ fn request(line: &[u8]) -> anyhow::Result<String> {
 }
 
 impl Journal {
+    /// Nobody can know how a trade was closed that an import tells of, for `fault`. Where there is no daemon that hears of it, it
+    /// is recorded here what follows. Gives back the end of a sentence, which says that.
+    fn doubt(
+        &mut self,
+        config: &Config,
+        trade_id: &TradeId,
+        fault: &str,
+        blank: Blank,
+        summary: &mut Summary,
+    ) -> anyhow::Result<String> {
+        let Self::Own(store, doubts) = self else { return Ok(String::new()) };
+        let gone = doubts.record(store, config, trade_id, fault, blank)?;
+        summary.silenced.extend(gone.iter().map(ToString::to_string));
+        Ok(words(&gone))
+    }
+
     fn note(&mut self, kind: EventKind) -> anyhow::Result<()> {
         match (self, kind) {
-            (Self::Own(store), kind) => drop(store.apply(&[Write::Event(Event { at: WallClock.now(), kind })])?),
+            (Self::Own(store, _), kind) => drop(store.apply(&[Write::Event(Event { at: WallClock.now(), kind })])?),
             (Self::Daemon(client, _), EventKind::Imported { file, lines, stored, rejected }) => {
                 let note =
                     json!({ "type": "imported", "file": file, "lines": lines, "stored": stored, "rejected": rejected });
                 change::send(client, &note)?;
             }
             _ => {}
-        }
-        Ok(())
-    }
-}
-
-impl Summary {
-    fn take(&mut self, place: &str, applied: &Applied) {
-        match applied {
-            Applied::Stored { .. } => self.stored += 1,
-            Applied::Duplicate => self.duplicates += 1,
-            Applied::Conflict { .. } => {
-                self.reject("conflict", place, "this trade is in the journal with other contents, which stay");
-            }
-            Applied::Unwritable { why } => self.reject("unwritable", place, why),
-        }
-    }
-
-    /// What became of an outcome with what was missing in it, and of its signal.
-    fn take_completion(&mut self, place: &str, applied: impl Iterator<Item = Applied>) {
-        let applied: Vec<Applied> = applied.collect();
-        match applied.as_slice() {
-            [Applied::Stored { .. }, _] => self.completed += 1,
-            [Applied::Duplicate, signal] => self.take(place, signal),
-            [outcome, ..] => self.take(place, outcome),
-            [] => {}
-        }
-    }
-
-    /// # Errors
-    /// When the daemon refuses all of it, or cannot write now: what was stored by then stays, and importing again is safe.
-    fn take_answer(&mut self, place: &str, answer: &Map<String, Value>) -> anyhow::Result<()> {
-        let Some(error) = answer.get("error") else {
-            let says = |name: &str| answer.get(name) == Some(&Value::Bool(true));
-            let count = match (says("completed"), says("duplicate")) {
-                (true, _) => &mut self.completed,
-                (_, true) => &mut self.duplicates,
-                _ => &mut self.stored,
-            };
-            *count += 1;
-            return Ok(());
-        };
-        let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or("-");
-        match text("code") {
-            "retry" | "forbidden" => anyhow::bail!(
-                "{place}: {}; {} trades were stored before, and importing again is safe",
-                text("message"),
-                self.stored
-            ),
-            code => self.reject(code, place, text("message")),
         }
         Ok(())
     }

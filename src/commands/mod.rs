@@ -204,6 +204,16 @@ struct ConfigArgs {
 }
 
 impl ConfigArgs {
+    /// Says that the daemon which does the work has a configuration of its own, where one was named.
+    fn is_not_used(&self) {
+        if let Some(path) = &self.config {
+            terminal::warn(format_args!(
+                "{} is not used: the daemon does it by its own configuration; `vigie reload` has it read its file again",
+                path.display()
+            ));
+        }
+    }
+
     fn load(&self) -> Result<Config, Failed> {
         match &self.config {
             Some(path) => load_config(path),

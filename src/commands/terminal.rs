@@ -27,6 +27,11 @@ pub(super) fn tell_line(line: impl Display) -> io::Result<()> {
     tell(on_one_line(&line.to_string()))
 }
 
+/// Says what a person should know on standard error, harmless to a terminal.
+pub(super) fn warn(text: impl Display) {
+    let _nobody_listens = writeln!(io::stderr().lock(), "vigie: {}", harmless(&text.to_string()));
+}
+
 /// `text` without anything that a terminal obeys: control characters other than the line break, and those that turn the
 /// direction of writing, are spelled `\\u001b` as JSON spells them. So JSON stays the same JSON.
 pub(super) fn harmless(text: &str) -> Cow<'_, str> {

@@ -165,12 +165,7 @@ impl Common {
 
     /// Lets the daemon do it, and waits.
     fn by_the_daemon(&self, job: &Job, socket: PathBuf) -> anyhow::Result<Product> {
-        if let Some(path) = &self.config.config {
-            eprintln!(
-                "vigie: {} is not used: the daemon does it by its own configuration; `vigie reload` has it read its file again",
-                path.display()
-            );
-        }
+        self.config.is_not_used();
         let mut client = Client::new(socket, PATIENCE);
         let begun = change::send(&mut client, &self.request(job))?;
         let number = begun.get("training").and_then(Value::as_u64);

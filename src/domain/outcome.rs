@@ -36,6 +36,22 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// One of which nothing else is known.
+    pub fn of(exit_at: Timestamp, pnl: Option<Money>) -> Self {
+        Self {
+            exit_at,
+            entry_price: None,
+            exit_price: None,
+            pnl,
+            slippage_ticks: None,
+            exit_reason: "unknown".into(),
+            bars_held: None,
+            mfe_ticks: None,
+            mae_ticks: None,
+            mfe_bars: None,
+        }
+    }
+
     /// What both tell of the trade together: itself with what `other` says beside it. `None` when they contradict each other in
     /// any field that both have.
     pub fn completed_by(&self, other: &Self) -> Option<Self> {
@@ -75,17 +91,7 @@ pub struct Skip {
 impl Outcome {
     /// One that is closed at `exit_at` and of which little is known, for tests.
     pub(crate) fn closed(exit_at: Timestamp, pnl: Option<f64>) -> Self {
-        Self {
-            exit_at,
-            entry_price: None,
-            exit_price: None,
-            pnl: pnl.map(|pnl| Money::new(pnl).unwrap()),
-            slippage_ticks: None,
-            exit_reason: "signal".into(),
-            bars_held: None,
-            mfe_ticks: None,
-            mae_ticks: None,
-            mfe_bars: None,
-        }
+        let pnl = pnl.map(|pnl| Money::new(pnl).unwrap());
+        Self { exit_reason: "signal".into(), ..Self::of(exit_at, pnl) }
     }
 }

@@ -43,6 +43,8 @@ pub enum Blank {
     DailyLimit,
     /// More trades in a day than can be told apart.
     TooManyTrades,
+    /// A trade was told to be closed by a line that cannot be read.
+    OutcomeUnreadable,
 }
 
 /// A rule that is broken, with what it was measured by.
@@ -129,6 +131,7 @@ impl fmt::Display for Blank {
             Self::Contradicted => "two outcomes of a trade contradict each other",
             Self::OutcomeDamaged => "the outcome of a trade cannot be read any more",
             Self::DailyLimit => "the signal's daily_loss_limit is negative or no number",
+            Self::OutcomeUnreadable => "a trade was closed and the line that said how cannot be read",
             Self::TooManyTrades => "there are more trades in the day than can be told apart",
         })
     }

@@ -4,6 +4,7 @@
 mod decode;
 mod fields;
 mod reply;
+mod salvage;
 
 use std::borrow::Cow;
 
@@ -12,7 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     domain::{
-        Decision, InvalidLine, Outcome, Probability, SignalLine, Skip, Symbol, Timestamp, TradeId, VersionId,
+        Decision, InvalidLine, Money, Outcome, Probability, SignalLine, Skip, Symbol, Timestamp, TradeId, VersionId,
         event::Level, lifecycle::State,
     },
     models::{Kind, Target},
@@ -20,6 +21,7 @@ use crate::{
 
 pub use decode::decode;
 pub use reply::{DecisionReply, write_answer, write_decision, write_error, write_ok, write_rejected};
+pub use salvage::unread_outcome;
 
 /// A request, decoded, with what is needed to answer it.
 #[derive(Debug)]
@@ -220,6 +222,21 @@ pub struct Rejected {
     pub error: InvalidLine,
     /// Set when it was meant to be a `score`: it gets an answer the trader can use.
     pub score: Option<RejectedScore>,
+    /// Set when it told of a closed trade: nobody may know then how that trade went.
+    pub outcome: Option<UnreadOutcome>,
+}
+
+/// What could be read of a faulty line that told of a closed trade.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnreadOutcome {
+    /// Whether it came as an `import` and not as an `outcome`.
+    pub is_import: bool,
+    /// The trade, when the line names one.
+    pub trade_id: Option<TradeId>,
+    /// When it was closed and what it made, when both could be read.
+    pub closed: Option<(Timestamp, Money)>,
+    /// The decision that it echoes, when that could be read.
+    pub decision: Option<Decision>,
 }
 
 /// What could be read of a faulty `score`.
@@ -249,6 +266,9 @@ pub struct Ack {
     /// The versions that this outcome took out of service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub silenced: Vec<VersionId>,
+    /// Of a past trade: whether its symbol has no table in the configuration in force.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unknown_symbol: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]

@@ -11,32 +11,38 @@ use tokio::time::sleep;
 use super::{Gateway, may_operate};
 use crate::{
     actors::{
-        acknowledge::{acknowledgement, retry},
+        acknowledge::{acknowledgement, retry, words},
         guardian::{Contest, PastClosed, stored_instead},
-        history,
     },
-    domain::{InvalidLine, Outcome, Timestamp, TradeId},
+    domain::{InvalidLine, Outcome, SignalLine, Timestamp, TradeId},
     journal::{Applied, StoredOutcome, Write},
     protocol::{
-        message::{Ack, ImportRequest, OutcomeRequest, WireError},
+        message::{Ack, ImportRequest, OutcomeRequest, UnreadOutcome, WireError},
         peer::Peer,
     },
-    rules::{credible::check_line, desk::Entry},
+    rules::{
+        credible::{Incredible, check_line},
+        desk::Entry,
+    },
 };
 
 /// Pause before a guardian that is being made anew is told again of an outcome that is on disk.
-const TELL_AGAIN: Duration = Duration::from_millis(10);
+pub(super) const TELL_AGAIN: Duration = Duration::from_millis(10);
 
 impl Gateway {
     /// Stores a past trade.
     pub(super) async fn import(&self, request: ImportRequest, peer: Peer) -> Result<Ack, WireError> {
         may_operate(peer)?;
+        let unknown_symbol = !self.0.config.load().symbols.contains_key(&request.parsed.signal.symbol);
+        self.store(request).await.map(|ack| Ack { unknown_symbol, ..ack })
+    }
+
+    async fn store(&self, request: ImportRequest) -> Result<Ack, WireError> {
         let ImportRequest { parsed, line } = request;
         let bounds = self.0.config.load().bounds();
-        check_line(&parsed, self.wall_time(), &bounds).map_err(|incredible| {
-            let InvalidLine { code, message, field } = incredible.into();
-            WireError { field, ..WireError::new(code, message) }
-        })?;
+        if let Err(incredible) = check_line(&parsed, self.wall_time(), &bounds) {
+            return Err(self.refuse_past(&parsed, &incredible).await);
+        }
         if let Some(clock) = &self.0.event_clock {
             // first of all, or a trade would seem to have happened after it was told
             clock.knows(parsed.outcome.as_ref().map_or(parsed.signal.at, |outcome| outcome.exit_at));
@@ -61,13 +67,31 @@ impl Gateway {
         let ack = acknowledgement(written, trade_id.clone(), false)?;
         let Some(outcome) = outcome else { return Ok(ack) };
         let answered = self.answered_here(&trade_id, is_new).await?;
-        if let Some(answered) = answered {
-            let closed = PastClosed { at, trade_id, outcome, answered };
-            while self.0.guardian.send(closed.clone()).await == Ok(false) {
-                sleep(TELL_AGAIN).await;
+        let Some(answered) = answered else { return Ok(ack) };
+        let closed = PastClosed { at, trade_id, outcome, answered };
+        loop {
+            match self.0.guardian.send(closed.clone()).await {
+                Ok(Some(silenced)) => return Ok(Ack { silenced, ..ack }),
+                Ok(None) => sleep(TELL_AGAIN).await,
+                Err(_) => return Ok(ack),
             }
         }
-        Ok(ack)
+    }
+
+    /// A past trade that cannot be. If it was one of here and is said to be closed, nobody knows how.
+    async fn refuse_past(&self, parsed: &SignalLine, incredible: &Incredible) -> WireError {
+        let InvalidLine { code, message, field } = incredible.clone().into();
+        let mut silenced = Vec::new();
+        if let Some(outcome) = &parsed.outcome {
+            let (trade_id, decision) = (Some(parsed.signal.trade_id.clone()), None);
+            let closed = outcome.pnl.map(|pnl| (outcome.exit_at, pnl));
+            let unread = UnreadOutcome { is_import: true, trade_id, closed, decision };
+            match self.tell_unread(unread, &message, incredible.blank()).await {
+                Ok(told) => silenced = told,
+                Err(error) => return error,
+            }
+        }
+        WireError { field, ..WireError::new(code, format!("{message}{}", words(&silenced))) }
     }
 
     /// An imported outcome of a trade that has another one: as if the trader had told it.
@@ -93,12 +117,7 @@ impl Gateway {
 
     /// What was answered to the signal of a trade, from the journal.
     async fn recalled(&self, trade_id: &TradeId) -> Result<Vec<Entry>, WireError> {
-        let reader = self.0.journal.read().await.map_err(|error| retry(&error))?;
-        let (config, trade_id) = (self.0.config.load_full(), trade_id.clone());
-        let known = tokio::task::spawn_blocking(move || history::known_of(&reader, &trade_id, &config));
-        let known = known.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
-        let answered = known.map_err(|error| WireError::new("retry", error))?.answered;
-        Ok(answered.into_iter().map(|(_, entry)| entry).collect())
+        Ok(self.known(trade_id).await?.answered.into_iter().map(|(_, entry)| entry).collect())
     }
 
     /// What was answered to the signal of a trade whose outcome was imported, as far as it is not on the desk. `None` when

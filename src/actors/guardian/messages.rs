@@ -32,8 +32,8 @@ pub struct Recalled {
     pub answered: Vec<Entry>,
 }
 
-/// A trade of here whose outcome was imported and is on disk. False when the guardian is being made anew and has to be told
-/// again.
+/// A trade of here whose outcome was imported and is on disk. The answer is the versions that it took out of service; `None` when
+/// the guardian is being made anew and has to be told again.
 #[derive(Debug, Clone)]
 pub struct PastClosed {
     /// When it was imported.
@@ -135,7 +135,7 @@ impl Message for RecordOutcome {
     type Result = Answer<Ack>;
 }
 impl Message for PastClosed {
-    type Result = bool;
+    type Result = Option<Vec<VersionId>>;
 }
 impl Message for RecordSkip {
     type Result = Answer<Ack>;

@@ -186,21 +186,22 @@ impl Guardian {
     }
 
     /// A trade of here whose outcome was imported: it is judged as if the trader had told it, unless it counted already.
-    fn past_closed(&mut self, closed: PastClosed) -> ResponseFuture<bool> {
+    fn past_closed(&mut self, closed: PastClosed) -> ResponseFuture<Vec<VersionId>> {
         let PastClosed { at, trade_id, outcome, answered } = closed;
         let feed = self.shared.feed.clone();
         if feed.is_closed(&trade_id) {
-            return Box::pin(std::future::ready(true));
+            return Box::pin(std::future::ready(Vec::new()));
         }
         answered.into_iter().for_each(|entry| feed.remember(at, entry));
         let kinds = self.emergencies(at, &trade_id, &outcome);
-        let silenced = (!kinds.is_empty()).then(|| self.silence(kinds));
+        let silenced = silenced_by(&kinds);
+        let saved = (!kinds.is_empty()).then(|| self.silence(kinds));
         feed.closed(at, &trade_id, outcome);
         Box::pin(async move {
-            if let Some(silenced) = silenced {
-                let _it_is_written_until_it_is = silenced.await;
+            if let Some(saved) = saved {
+                let _it_is_written_until_it_is = saved.await;
             }
-            true
+            silenced
         })
     }
 
@@ -326,11 +327,16 @@ impl Handler<RecordOutcome> for Shell<Guardian> {
 }
 
 impl Handler<PastClosed> for Shell<Guardian> {
-    type Result = ResponseFuture<bool>;
+    type Result = ResponseFuture<Option<Vec<VersionId>>>;
 
     fn handle(&mut self, message: PastClosed, context: &mut Context<Self>) -> Self::Result {
         let taken = self.handle_with(context, "past_closed", |guardian| guardian.past_closed(message));
-        taken.unwrap_or_else(|| Box::pin(std::future::ready(false)))
+        Box::pin(async move {
+            match taken {
+                Some(taken) => Some(taken.await),
+                None => None,
+            }
+        })
     }
 }
 

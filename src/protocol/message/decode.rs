@@ -1,17 +1,18 @@
 //! From a line to a request, or to what was wrong with it.
 #![deny(clippy::indexing_slicing)]
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
 use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor},
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
 };
 use serde_json::value::RawValue;
 
-use super::fields::Fields;
 use super::{
     Alerts, Envelope, ImportRequest, MOST_ALERTS, OutcomeRequest, Read, Rejected, RejectedScore, Request, Task,
+    fields::Fields,
+    salvage::{Salvage, unread_outcome},
 };
 use crate::domain::{
     Arm, Decision, InvalidLine, Outcome, Probability, Reason, SignalLine, Skip, TradeId, VersionId, signal::parse_json,
@@ -33,56 +34,6 @@ struct Head<'a> {
     id: Option<&'a RawValue>,
 }
 
-/// What could be read of a faulty line before its fault. A field that came twice says nothing.
-#[derive(Debug, Default)]
-struct Salvage<'a> {
-    kind: Field<'a>,
-    id: Field<'a>,
-    trade_id: Field<'a>,
-    confidence: Field<'a>,
-}
-
-/// The value of a field, as often as it came.
-type Field<'a> = Vec<&'a RawValue>;
-
-impl<'a> Salvage<'a> {
-    fn of(line: &'a [u8]) -> Self {
-        let mut salvage = Self::default();
-        // it ends in an error in most cases; what was read by then stays
-        let _faulty = serde_json::Deserializer::from_slice(line).deserialize_map(&mut salvage);
-        salvage
-    }
-
-    /// The one value of `field`, if it is one that can be taken.
-    fn read<T: Deserialize<'a>>(field: &Field<'a>) -> Option<T> {
-        match field.as_slice() {
-            [raw] => serde_json::from_str(raw.get()).ok(),
-            _ => None,
-        }
-    }
-}
-
-impl<'a> Visitor<'a> for &mut Salvage<'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
-        while let Some(key) = map.next_key::<String>()? {
-            match key.as_str() {
-                "type" => self.kind.push(map.next_value()?),
-                "id" => self.id.push(map.next_value()?),
-                "trade_id" => self.trade_id.push(map.next_value()?),
-                "confidence" => self.confidence.push(map.next_value()?),
-                _ => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
-        Ok(())
-    }
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OutcomeWire<'a> {
@@ -99,7 +50,7 @@ struct OutcomeWire<'a> {
 /// A decision as the trader received it; the envelope's fields may stay.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct EchoWire {
+pub(super) struct EchoWire {
     #[serde(default, rename = "ok")]
     _ok: bool,
     #[serde(default, rename = "id")]
@@ -116,6 +67,21 @@ struct EchoWire {
     _error: IgnoredAny,
     #[serde(default, rename = "missing")]
     _missing: IgnoredAny,
+}
+
+impl EchoWire {
+    /// The decision, if it can be one about this trade.
+    pub(super) fn of(self, trade_id: &TradeId) -> Result<Decision, InvalidLine> {
+        if self.trade_id.as_ref().is_some_and(|id| id != trade_id) {
+            return Err(invalid("out_of_range", "decision.trade_id", "it names another trade than the outcome"));
+        }
+        if !(0.0..=MOST_SIZE).contains(&self.size) {
+            let why = format!("{:?} is outside 0 to {MOST_SIZE}", self.size);
+            return Err(invalid("out_of_range", "decision.size", &why));
+        }
+        let Self { arm, confidence, score, size, model, reason, .. } = self;
+        Ok(Decision { trade_id: trade_id.clone(), arm, confidence, score, size, model, reason })
+    }
 }
 
 #[derive(Deserialize)]
@@ -226,24 +192,7 @@ fn decode_outcome(line: &[u8]) -> Result<Request, InvalidLine> {
     let wire: OutcomeWire<'_> = parse_json(line)?;
     let decision = match wire.decision {
         None => None,
-        Some(echo) => {
-            if echo.trade_id.as_ref().is_some_and(|id| *id != wire.trade_id) {
-                return Err(invalid("out_of_range", "decision.trade_id", "it names another trade than the outcome"));
-            }
-            if !(0.0..=MOST_SIZE).contains(&echo.size) {
-                let why = format!("{:?} is outside 0 to {MOST_SIZE}", echo.size);
-                return Err(invalid("out_of_range", "decision.size", &why));
-            }
-            Some(Decision {
-                trade_id: wire.trade_id.clone(),
-                arm: echo.arm,
-                confidence: echo.confidence,
-                score: echo.score,
-                size: echo.size,
-                model: echo.model,
-                reason: echo.reason,
-            })
-        }
+        Some(echo) => Some(echo.of(&wire.trade_id)?),
     };
     Ok(Request::Outcome(Box::new(OutcomeRequest { trade_id: wire.trade_id, outcome: wire.outcome_metrics, decision })))
 }
@@ -312,7 +261,7 @@ fn reject(kind: Option<&str>, error: InvalidLine, line: &[u8]) -> Rejected {
         let salvage = Salvage::of(line);
         RejectedScore { trade_id: Salvage::read(&salvage.trade_id), confidence: Salvage::read(&salvage.confidence) }
     });
-    Rejected { error, score }
+    Rejected { error, score, outcome: unread_outcome(kind, line) }
 }
 
 #[cfg(test)]

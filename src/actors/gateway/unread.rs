@@ -1,0 +1,69 @@
+//! Lines that tell of a closed trade and are at fault: the guardian hears of the trade all the same.
+
+use tokio::time::sleep;
+
+use super::{Gateway, import::TELL_AGAIN, may_operate};
+use crate::{
+    actors::{
+        acknowledge::{retry, words},
+        guardian::Unread,
+        history::{self, Known},
+    },
+    domain::{TradeId, VersionId, trip::Blank},
+    protocol::{
+        message::{Rejected, UnreadOutcome, WireError},
+        peer::Peer,
+    },
+};
+
+impl Gateway {
+    /// Tells the guardian of the trade that a refused line said to be closed, and the client what followed.
+    ///
+    /// # Errors
+    /// `retry` when nobody can say now whether a model was heard in the trade.
+    pub(super) async fn refuse(&self, mut rejected: Rejected, peer: Peer) -> Result<Rejected, WireError> {
+        let Some(unread) = rejected.outcome.take() else { return Ok(rejected) };
+        // who may not import has told nothing
+        if unread.is_import && may_operate(peer).is_err() {
+            return Ok(rejected);
+        }
+        let silenced = self.tell_unread(unread, &rejected.error.message, Blank::OutcomeUnreadable).await?;
+        rejected.error.message.push_str(&words(&silenced));
+        Ok(rejected)
+    }
+
+    /// The versions that went out of service for a trade that was closed and whose outcome has the fault `fault`.
+    pub(super) async fn tell_unread(
+        &self,
+        unread: UnreadOutcome,
+        fault: &str,
+        blank: Blank,
+    ) -> Result<Vec<VersionId>, WireError> {
+        let UnreadOutcome { trade_id, closed, decision, .. } = unread;
+        let mut answered = Vec::new();
+        if let Some(trade_id) = trade_id.as_ref().filter(|trade_id| self.0.feed.heard(trade_id).is_none()) {
+            let known = self.known(trade_id).await?;
+            if known.closed {
+                return Ok(Vec::new());
+            }
+            answered = known.answered.into_iter().map(|(_, entry)| entry).collect();
+        }
+        let unread = Unread { trade_id, closed, decision, fault: fault.to_owned(), blank, answered };
+        loop {
+            match self.0.guardian.send(unread.clone()).await {
+                Ok(Some(silenced)) => return Ok(silenced),
+                Ok(None) => sleep(TELL_AGAIN).await,
+                Err(error) => return Err(WireError::new("retry", error.to_string())),
+            }
+        }
+    }
+
+    /// What the journal knows of a trade.
+    pub(super) async fn known(&self, trade_id: &TradeId) -> Result<Known, WireError> {
+        let reader = self.0.journal.read().await.map_err(|error| retry(&error))?;
+        let (config, trade_id) = (self.0.config.load_full(), trade_id.clone());
+        let known = tokio::task::spawn_blocking(move || history::known_of(&reader, &trade_id, &config));
+        let known = known.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
+        known.map_err(|error| WireError::new("retry", error))
+    }
+}

@@ -1,0 +1,97 @@
+//! Closed trades of which nobody knows how they went: the line that told of one could not be taken.
+
+use actix::{Context, Handler, Message, ResponseFuture};
+
+use super::{Guardian, alert_of_trade, record::silenced_by};
+use crate::{
+    actors::{acknowledge::words, supervision::Shell},
+    domain::{Decision, Money, Outcome, Timestamp, TradeId, VersionId, event::Level, trip::Blank},
+    rules::{
+        credible::check,
+        desk::Entry,
+        past::{closed_trade, is_of_here},
+    },
+};
+
+/// A line that told of a closed trade and is at fault. Nothing of it is recorded.
+#[derive(Debug, Clone)]
+pub struct Unread {
+    /// The trade, when the line names one.
+    pub trade_id: Option<TradeId>,
+    /// When it was closed and what it made, when both could be read.
+    pub closed: Option<(Timestamp, Money)>,
+    /// The decision that the line echoes, when that could be read.
+    pub decision: Option<Decision>,
+    /// What is wrong with the line, in words.
+    pub fault: String,
+    /// Why the rules cannot be evaluated unless the trade's result could be read.
+    pub blank: Blank,
+    /// What was answered to the trade's signal, if that is not on the desk.
+    pub answered: Vec<Entry>,
+}
+
+/// The versions that were taken out of service. `None` when the guardian is being made anew and has to be told again.
+impl Message for Unread {
+    type Result = Option<Vec<VersionId>>;
+}
+
+/// Stands for the trades that no line named, or in which no model was heard, where their faults are counted together.
+const NO_TRADE: &str = "-";
+
+impl Guardian {
+    /// If a model was heard in the trade, it counts as far as it could be read: by its result, or as a trade whose result is not
+    /// known. In a trade that is closed already, or that no model had a say in, nothing follows.
+    fn unread(&mut self, unread: Unread) -> ResponseFuture<Vec<VersionId>> {
+        let Unread { trade_id, closed, decision, fault, blank, answered } = unread;
+        let now = self.shared.clock.now();
+        answered.into_iter().for_each(|entry| self.shared.feed.remember(now, entry));
+        let config = self.shared.config.load_full();
+        let exit_at = closed.map_or(now, |(exit_at, _)| exit_at);
+        let echo = decision.filter(|echo| is_of_here(&self.roster, echo));
+        let echo = echo.map(|echo| Entry::of_echo(&echo, exit_at, &config.calendar, &config.policy));
+        let open = trade_id.as_ref().filter(|trade_id| !self.shared.feed.is_closed(trade_id));
+        let on_desk = open.and_then(|trade_id| self.shared.feed.heard(trade_id));
+        let heard = [on_desk.as_deref(), echo.as_ref()].into_iter().flatten().find(|entry| entry.speaker().is_some());
+        let Some((trade_id, entry)) = open.zip(heard) else {
+            let message = format!("an outcome is not recorded, correct it and send it again: {fault}");
+            if let Ok(none) = TradeId::new(NO_TRADE) {
+                alert_of_trade(&self.shared, Level::Warning, "outcome_unreadable", &none, message);
+            }
+            return Box::pin(std::future::ready(Vec::new()));
+        };
+        let limit = self.shared.feed.daily_loss_limit();
+        let trade = |outcome: &Outcome| closed_trade(trade_id, outcome, Some(entry), now, limit, &config.calendar);
+        let signal_at = (!entry.by_echo).then_some(entry.at);
+        let outcome = closed.map(|(exit_at, pnl)| Outcome::of(exit_at, Some(pnl)));
+        let trips = match outcome.filter(|outcome| check(outcome, signal_at, now, &config.bounds()).is_ok()) {
+            Some(outcome) => self.emergency.hear(&config.guardian, &trade(&outcome)),
+            None => self.emergency.unknown(&trade(&Outcome::of(now, None)), blank),
+        };
+        let kinds = self.follow_from(trips);
+        let silenced = silenced_by(&kinds);
+        let gone = words(&silenced);
+        let message = format!("{trade_id}: {fault}; it is not recorded, correct it and send it again{gone}");
+        alert_of_trade(&self.shared, Level::Warning, "outcome_unreadable", trade_id, message);
+        let saved = (!kinds.is_empty()).then(|| self.silence(kinds));
+        Box::pin(async move {
+            if let Some(saved) = saved {
+                let _it_is_written_until_it_is = saved.await;
+            }
+            silenced
+        })
+    }
+}
+
+impl Handler<Unread> for Shell<Guardian> {
+    type Result = ResponseFuture<Option<Vec<VersionId>>>;
+
+    fn handle(&mut self, message: Unread, context: &mut Context<Self>) -> Self::Result {
+        let told = self.handle_with(context, "unread", |guardian| guardian.unread(message));
+        Box::pin(async move {
+            match told {
+                Some(told) => Some(told.await),
+                None => None,
+            }
+        })
+    }
+}

@@ -1,0 +1,134 @@
+//! What came of an import, for people and scripts.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{commands::terminal::tell, domain::Symbol, journal::Applied};
+
+/// Faults that are shown of each kind.
+const EXAMPLES_SHOWN: usize = 3;
+/// What is said of a trade that is known with other contents.
+pub(super) const CONFLICT: &str = "this trade is in the journal with other contents, which stay";
+
+/// What came of an import.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Summary {
+    pub(super) lines: u64,
+    pub(super) stored: u64,
+    /// Trades whose outcome lacked something that is known now.
+    pub(super) completed: u64,
+    duplicates: u64,
+    pub(super) rejected: u64,
+    /// Trades among those that could be read whose symbol has no table in the configuration, by symbol: nothing is learnt from
+    /// them, and their signals are answered with the baseline.
+    unknown_symbols: BTreeMap<String, u64>,
+    /// Versions that an outcome of the import took out of service.
+    pub(super) silenced: BTreeSet<String>,
+    /// By code: how many, and the first few.
+    faults: BTreeMap<String, Fault>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Fault {
+    count: u64,
+    examples: Vec<String>,
+}
+
+impl Summary {
+    pub(super) fn reject(&mut self, code: &str, place: &str, message: &str) {
+        self.rejected += 1;
+        let fault = self.faults.entry(code.to_owned()).or_default();
+        fault.count += 1;
+        if fault.examples.len() < EXAMPLES_SHOWN {
+            fault.examples.push(format!("{place}: {message}"));
+        }
+    }
+
+    /// A trade of `symbol` came, which has no table in the configuration in force.
+    pub(super) fn lacks(&mut self, symbol: &Symbol) {
+        *self.unknown_symbols.entry(symbol.to_string()).or_default() += 1;
+    }
+
+    pub(super) fn print(&self) -> io::Result<()> {
+        tell(format_args!(
+            "{} lines: {} new, {} known already, {} refused",
+            self.lines, self.stored, self.duplicates, self.rejected
+        ))?;
+        if self.completed > 0 {
+            tell(format_args!("  {} outcomes lacked something that is known now", self.completed))?;
+        }
+        for (symbol, trades) in &self.unknown_symbols {
+            tell(format_args!(
+                "  {trades} trades of {symbol} have no table in the configuration; add [symbols.{symbol}]"
+            ))?;
+        }
+        for version in &self.silenced {
+            tell(format_args!("  {version} went out of service by the outcome of a trade that it had a say in"))?;
+        }
+        for (code, fault) in &self.faults {
+            tell(format_args!("  {code}: {}", fault.count))?;
+            fault.examples.iter().try_for_each(|example| tell(format_args!("    {example}")))?;
+            let more = fault.count - fault.examples.len() as u64;
+            if more > 0 {
+                tell(format_args!("    and {more} more"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Summary {
+    pub(super) fn take(&mut self, place: &str, applied: &Applied) {
+        match applied {
+            Applied::Stored { .. } => self.stored += 1,
+            Applied::Duplicate => self.duplicates += 1,
+            Applied::Conflict { .. } => {
+                self.reject("conflict", place, CONFLICT);
+            }
+            Applied::Unwritable { why } => self.reject("unwritable", place, why),
+        }
+    }
+
+    /// What became of an outcome with what was missing in it, and of its signal.
+    pub(super) fn take_completion(&mut self, place: &str, applied: impl Iterator<Item = Applied>) {
+        let applied: Vec<Applied> = applied.collect();
+        match applied.as_slice() {
+            [Applied::Stored { .. }, _] => self.completed += 1,
+            [Applied::Duplicate, signal] => self.take(place, signal),
+            [outcome, ..] => self.take(place, outcome),
+            [] => {}
+        }
+    }
+
+    /// # Errors
+    /// When the daemon refuses all of it, or cannot write now: what was stored by then stays, and importing again is safe.
+    pub(super) fn take_answer(&mut self, place: &str, answer: &Map<String, Value>) -> anyhow::Result<()> {
+        let silenced = answer.get("silenced").and_then(Value::as_array);
+        self.silenced.extend(silenced.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned));
+        let Some(error) = answer.get("error") else {
+            let says = |name: &str| answer.get(name) == Some(&Value::Bool(true));
+            let count = match (says("completed"), says("duplicate")) {
+                (true, _) => &mut self.completed,
+                (_, true) => &mut self.duplicates,
+                _ => &mut self.stored,
+            };
+            *count += 1;
+            return Ok(());
+        };
+        let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or("-");
+        match text("code") {
+            "retry" | "forbidden" => anyhow::bail!(
+                "{place}: {}; {} trades were stored before, and importing again is safe",
+                text("message"),
+                self.stored
+            ),
+            code => self.reject(code, place, text("message")),
+        }
+        Ok(())
+    }
+}
