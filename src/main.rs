@@ -6,7 +6,13 @@ use clap::Parser;
 use vigie::commands::{self, Command, Vigie};
 
 fn main() -> ExitCode {
-    let Vigie { command } = Vigie::parse();
+    if let Err(error) = commands::begin() {
+        return commands::exit_code(Err(error.into()));
+    }
+    let Vigie { command } = match Vigie::try_parse() {
+        Ok(parsed) => parsed,
+        Err(error) => return commands::misused(&error),
+    };
     commands::exit_code(match command {
         Command::Run(run) => run.run(),
         Command::Check(check) => check.run(),

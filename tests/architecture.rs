@@ -242,6 +242,14 @@ fn every_heavy_crate_has_one_home() {
 }
 
 #[test]
+fn what_is_printed_for_people_passes_the_place_that_makes_it_harmless() {
+    let prints = ["println!(", "print!(", "dbg!("];
+    let others = sources().into_iter().filter(|(file, _)| file != "commands/terminal.rs");
+    let found = others.filter(|(_, text)| prints.iter().any(|print| code(text).contains(print)));
+    assert_none(found.map(|(file, _)| format!("{file} prints past commands/terminal.rs")).collect());
+}
+
+#[test]
 fn planted_violations_are_found() {
     let order: Vec<String> = ["domain", "stats", "clock", "actors"].map(str::to_owned).into();
     let directions = [

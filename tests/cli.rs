@@ -230,6 +230,98 @@ fn two_symbols_of_one_seed_have_trades_of_their_own() {
 }
 
 #[test]
+fn two_scenarios_of_one_seed_have_trades_of_their_own() {
+    let place = Place::new();
+    let markets: [&[&str]; 4] = [&[], &["--scenario", "crash"], &["--scenario", "no-edge"], &["--edge", "0.5"]];
+    let mut files = Vec::new();
+    for (n, market) in markets.iter().enumerate() {
+        files.push(format!("{n}.jsonl"));
+        ends_with(&place, &[&["simulate", "--months", "1", "--out", &files[n]], *market].concat(), 0);
+    }
+    let arguments: Vec<&str> =
+        ["import", "--json", "--state", "state"].into_iter().chain(files.iter().map(String::as_str)).collect();
+    let summary = json(&ends_with(&place, &arguments, 0));
+    assert_eq!((&summary["duplicates"], &summary["stored"]), (&0.into(), &summary["lines"]));
+}
+
+#[test]
+fn nothing_that_is_printed_commands_a_terminal() {
+    let place = Place::with_model(State::Production);
+    let nasty = "\u{1b}[31mx\u{7}\u{202e}";
+    let (lines, config) = (format!("{nasty}.jsonl"), format!("{nasty}.toml"));
+    place.file(&lines, "nonsense\n");
+    place.file(&config, "nosuch = 1\n");
+    place.file("plain.toml", &format!("[\"a{}\"]\nb = 1\n", nasty.replace(['\u{1b}', '\u{7}'], "")));
+    for (arguments, code) in [
+        (&["features", &lines][..], 5),
+        (&["import", "--state", "other", &lines], 5),
+        (&["check", &config], 3),
+        (&["check", "plain.toml"], 3),
+        (&["run", "--config", "plain.toml"], 3),
+        (&["status", "--socket", nasty], 4),
+        (&["score", nasty], 1),
+        (&["impact", "--since", nasty], 2),
+        (&["dataset", nasty], 1),
+        (&["models", "--offline", "--state", nasty], 1),
+    ] {
+        let output = ends_with(&place, arguments, code);
+        let said = stdout(&output) + &stderr(&output);
+        assert!(!said.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{arguments:?}: {said:?}");
+        assert!(said.contains("\\u202e"), "{arguments:?}: {said:?}");
+    }
+    let line = examples()[0].replacen('{', "{\"extra\":{\"\u{202e}\":1},", 1);
+    place.file("extra.jsonl", &line);
+    ends_with(&place, &["import", "--state", "other", "extra.jsonl"], 0);
+    let told = stdout(&ends_with(&place, &["export", "--what", "snapshots", "--state", "other"], 0));
+    let told: (bool, Value) = (told.contains('\u{202e}'), serde_json::from_str(&told).unwrap());
+    assert_eq!((told.0, &told.1["extra"]["\u{202e}"]), (false, &1.into()));
+}
+
+#[test]
+fn a_file_that_may_not_grow_is_a_write_that_fails_for_every_command_and_leaves_nothing_behind() {
+    let place = Place::new();
+    ends_with(&place, &["import", "--state", "state", EXAMPLES], 0);
+    for arguments in [
+        &["import", "--state", "other", EXAMPLES][..],
+        &["export", "--what", "snapshots", "--state", "state", "--output", "out.jsonl"],
+        &["simulate", "--months", "24", "--out", "trades.jsonl"],
+    ] {
+        let program = env!("CARGO_BIN_EXE_vigie");
+        let mut limited = std::process::Command::new("bash");
+        limited.args(["-c", "ulimit -f 100; exec \"$0\" \"$@\"", program]).args(arguments).current_dir(place.folder());
+        let output = limited.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
+        assert!(stderr(&output).contains("File too large"), "{arguments:?}: {output:?}");
+    }
+    let left: Vec<String> = fs::read_dir(place.folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.contains(".part") || name.ends_with(".jsonl"))
+        .collect();
+    assert_eq!(left, Vec::<String>::new());
+}
+
+#[test]
+fn what_was_read_before_a_file_ends_badly_is_told_and_a_date_is_a_time() {
+    let place = Place::new();
+    let whole = fs::read(EXAMPLES).unwrap();
+    fs::write(place.folder().join("cut.jsonl.gz"), &whole[..whole.len() / 2]).unwrap();
+    let read = json(&ends_with(&place, &["dataset", "--json", "cut.jsonl.gz"], 1));
+    assert!(read["accepted"].as_u64().unwrap() > 10, "{read}");
+    let daemon = Process::start(&place, &[]);
+    let socket = place.socket();
+    let socket = socket.to_str().unwrap();
+    let played = json(&ends_with(&place, &["replay", "--json", "--socket", socket, "cut.jsonl.gz"], 1));
+    assert_eq!(played["scored"], read["accepted"], "{played}");
+    place.file("marked.json", &format!("\u{feff}{}", fs::read_to_string(SIGNAL).unwrap()));
+    ends_with(&place, &["score", "--deadline-ms", "10000", "--socket", socket, "marked.json"], 0);
+    daemon.stop();
+    for dates in [&["--since", "2025-11-01"][..], &["--before", "2025-11-01"]] {
+        ends_with(&place, &[&["impact", "--state", "state"], dates].concat(), 0);
+    }
+}
+
+#[test]
 fn a_trade_that_contradicts_is_refused_and_what_is_known_stays() {
     let place = Place::new();
     let line = examples().swap_remove(0);

@@ -211,6 +211,7 @@ fn outcomes_and_orders_at_fault() {
             r#"{"type":"outcome","trade_id":"T-1","outcome_metrics":{"exit_reason":"signal"}}"#,
         ),
         line("an outcome with an unknown field", outcome("T-1", 1.0).replace("\"pnl\"", "\"profit\"")),
+        line("an outcome with bars below 0", outcome("T-1", 1.0).replace("\"pnl\"", "\"mfe_bars\":-1,\"pnl\"")),
         line("an outcome of 1e999", outcome("T-1", 1.0).replace("1.0", "1e999")),
         line("a skip without reason", r#"{"type":"skip","trade_id":"T-1"}"#),
         line("an order without reason", r#"{"type":"lock"}"#),
@@ -239,6 +240,8 @@ fn outcomes_and_orders_at_fault() {
       {"ok":false,"error":{"code":"missing_field","message":"outcome_metrics.exit_at: missing field `exit_at`","field":"outcome_metrics.exit_at"}}
     an outcome with an unknown field
       {"ok":false,"id":"T-1","error":{"code":"unknown_field","message":"outcome_metrics.profit: unknown field `profit`, expected one of `exit_at`, `entry_price`, `exit_price`, `pnl`, `slippage_ticks`, `exit_reason`, `bars_held`, `mfe_ticks`, `mae_ticks`, `mfe_bars`","field":"outcome_metrics.profit"}}
+    an outcome with bars below 0
+      {"ok":false,"id":"T-1","error":{"code":"out_of_range","message":"outcome_metrics.mfe_bars: -1.0 is below 0","field":"outcome_metrics.mfe_bars"}}
     an outcome of 1e999
       {"ok":false,"id":"T-1","error":{"code":"invalid_json","message":"not a JSON object: number out of range at byte 98","field":null}}
     a skip without reason

@@ -6,10 +6,10 @@ mod common;
 use std::{collections::BTreeSet, fs, time::Duration};
 
 use common::{
-    place::{BY_HAND, CONFIG, Place, example_confidence, examples},
+    place::{BY_HAND, CONFIG, Place, example_confidence, examples, model},
     process::{Process, succeed, vigie},
     wait::{until, until_passed},
-    wire::{RESUME, arm_of, baseline, ml, outcome, score},
+    wire::{RESUME, arm_of, baseline, ml, outcome, promote, score},
 };
 use serde_json::Value;
 use vigie::{
@@ -175,6 +175,24 @@ fn a_kill_file_silences_all_while_it_is_there_and_what_it_took_out_stays_out() {
     fs::write(&kill, "").unwrap();
     let daemon = Process::start(&place, &[]);
     assert_eq!(daemon.connect().arm("T-4"), baseline("locked"));
+    daemon.stop();
+}
+
+#[test]
+fn a_kill_file_that_is_made_again_at_once_after_a_resume_kills_again_and_nothing_is_promoted_while_it_is_there() {
+    let place = Place::with_model(State::Production);
+    place.register("ES/2", model().to_bytes().unwrap(), State::Staging);
+    let daemon = Process::start(&place, &[]);
+    let mut wire = daemon.connect();
+    let kill = place.state().join("kill");
+    fs::write(&kill, "").unwrap();
+    until("the lock", || (wire.arm("T-1") == baseline("locked")).then_some(()));
+    fs::remove_file(&kill).unwrap();
+    until("the resume", || (wire.ask(RESUME)["ok"] == true).then_some(()));
+    fs::write(&kill, "").unwrap();
+    let refused = wire.ask(promote("ES/2"));
+    assert!(refused["error"]["message"].as_str().unwrap().contains("kill is there; remove it"), "{refused}");
+    until("the lock again", || (wire.arm("T-2") == baseline("locked")).then_some(()));
     daemon.stop();
 }
 

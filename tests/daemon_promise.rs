@@ -283,6 +283,59 @@ fn an_import_through_a_daemon_says_whom_it_silenced_and_which_symbols_the_daemon
 }
 
 #[test]
+fn an_outcome_before_a_signal_that_was_imported_open_is_refused_as_before_one_that_was_scored() {
+    let place = Place::with_model(State::Staging);
+    let daemon = Daemon::start_with(&place, setup(&Trap::default()));
+    let mut wire = daemon.connect();
+    let mut line = signal(&at(0, 60), "IMPORTED");
+    line["type"] = json!("import");
+    wire.ask_ok(line.to_string());
+    wire.ask_ok(score(&at(0, 60), "SCORED"));
+    for id in ["IMPORTED", "SCORED"] {
+        let early = wire.ask(outcome(&at(0, 0), id, Some(5.0)));
+        assert_eq!(
+            (code(&early), &early["error"]["field"]),
+            ("out_of_range", &json!("outcome_metrics.exit_at")),
+            "{id}"
+        );
+        assert_eq!(wire.ask_ok(outcome(&at(0, 61), id, Some(5.0)))["matched"], true, "{id}");
+    }
+    daemon.stop();
+}
+
+#[test]
+fn a_loss_that_contradicts_an_outcome_told_without_its_decision_silences_the_model_that_it_echoes() {
+    let place = Place::with_model(State::Production);
+    let daemon = Daemon::start_with(&place, setup(&Trap::default()));
+    let mut wire = daemon.connect();
+    wire.ask_ok(outcome(&at(0, 1), "LOST", Some(5.0)));
+    let decision = json!({
+        "arm": "ml", "confidence": 0.5, "score": 0.6, "size": 1.0, "model": "ES/1", "reason": "production",
+    });
+    let mut loss: Value = serde_json::from_str(&outcome(&at(0, 1), "LOST", Some(-5.0))).unwrap();
+    loss["decision"] = decision;
+    let refused = wire.ask(loss.to_string());
+    assert_eq!(code(&refused), "conflict");
+    assert!(refused["error"]["message"].as_str().unwrap().ends_with("it took ES/1 out of service"), "{refused}");
+    assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 2), "NEXT"))), baseline("locked"));
+    daemon.stop();
+}
+
+#[test]
+fn a_known_id_under_a_symbol_without_a_table_is_a_reused_one() {
+    let place = Place::with_model(State::Production);
+    let daemon = Daemon::start_with(&place, setup(&Trap::default()));
+    let mut wire = daemon.connect();
+    wire.ask_ok(score(&at(0, 1), "T-1"));
+    let mut other = signal(&at(0, 1), "T-1");
+    other["symbol"] = json!("ZZ");
+    assert_eq!(arm_of(&wire.ask_ok(other.to_string())), baseline("trade_id_reused"));
+    other["trade_id"] = json!("T-2");
+    assert_eq!(arm_of(&wire.ask_ok(other.to_string())), baseline("unknown_symbol"));
+    daemon.stop();
+}
+
+#[test]
 fn an_outcome_without_a_pnl_says_whom_it_silenced_and_is_completed_once() {
     for imported in [false, true] {
         let place = Place::with_model(State::Production);

@@ -237,7 +237,13 @@ fn every_reason_of_a_lock_stands_in_the_table_with_what_to_do() {
 fn every_request_stands_in_the_table() {
     let decode = code("src/protocol/message/decode.rs");
     let understood = literals(between(&decode, "fn decode_body(", "Some(other) =>"));
-    assert_eq!(column(&table("docs/protocol.md", "| type | who | what |"), 0), understood);
+    let rows = table("docs/protocol.md", "| type | who | what |");
+    assert_eq!(column(&rows, 0), understood);
+    let count: usize = rows.iter().map(|row| names(&row[0]).len()).sum();
+    assert_eq!(count, understood.len(), "a request stands there twice");
+    let text = read("docs/protocol.md");
+    let heads: Vec<&str> = text.lines().filter(|line| line.starts_with('#')).collect();
+    assert_eq!(heads.iter().collect::<BTreeSet<_>>().len(), heads.len(), "a section comes twice: {heads:?}");
 }
 
 #[test]

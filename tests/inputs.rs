@@ -84,6 +84,49 @@ fn a_signal_that_knows_one_feature_of_twelve_hears_no_model() {
 }
 
 #[test]
+fn a_value_that_the_version_was_trained_nowhere_near_is_not_carried_to_it() {
+    let place = Place::new();
+    let tape = |line: &str, x: f64| line.replacen('{', &format!("{{\"extra\":{{\"tape\":{x}}},"), 1);
+    let lines: Vec<String> =
+        examples().iter().enumerate().map(|(n, line)| tape(line, ((n * 37) % 100) as f64 / 20.0 - 2.5)).collect();
+    let config = "[features]\nextra = [\"tape\"]\n";
+    place.file("config.toml", &format!("{CONFIG}{BY_HAND}{config}"));
+    place.file(
+        "trades.jsonl",
+        &(lines.join(
+            "
+",
+        ) + "
+"),
+    );
+    succeed(&place, &["import", "--state", "state", "--config", "config.toml", "trades.jsonl"]);
+    succeed(&place, &["train", "--keep", "--state", "state", "--config", "config.toml"]);
+    let daemon = Process::start(&place, &[]);
+    let mut wire = daemon.connect();
+    wire.ask_ok(promote("ES/1"));
+    let mut minute = 0;
+    let mut scored = |x: Option<f64>| {
+        minute += 1;
+        let line = at_minute(&format!("T-{minute}"), minute, FEATURES);
+        let answer = wire.ask_ok(x.map_or(line.clone(), |x| tape(&line, x)));
+        assert_eq!(arm_of(&answer), ml(), "{answer}");
+        answer["score"].as_f64().unwrap()
+    };
+    let unknown = scored(None);
+    let inside = scored(Some(1.0));
+    assert_eq!(scored(None), inside, "a value of the market is carried");
+    assert_ne!(inside, unknown);
+    for far in [50.0, -50.0, 1e6, 1e12, 1e20, 1e60] {
+        scored(Some(far));
+        assert_eq!(scored(None), unknown, "{far}");
+    }
+    // a market that moves is carried on
+    let beyond = scored(Some(8.0));
+    assert_eq!(scored(None), beyond);
+    daemon.stop();
+}
+
+#[test]
 fn one_input_that_is_required_silences_the_model_when_it_is_lost() {
     let place = Place::with_model(State::Production);
     let config = format!("{CONFIG}[carry]\nrequired = [\"recent_momentum\"]\n");

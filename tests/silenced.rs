@@ -72,6 +72,20 @@ fn starts_locked(place: &Place, named: &[&str]) {
 }
 
 #[test]
+fn a_folder_in_the_place_of_the_file_is_put_aside_and_the_start_is_locked() {
+    let place = Place::with_model(State::Production);
+    let daemon = Daemon::start_with(&place, setup());
+    daemon.connect().ask_ok(LOCK);
+    daemon.stop();
+    fs::remove_file(silenced(&place)).unwrap();
+    fs::create_dir(silenced(&place)).unwrap();
+    fs::write(silenced(&place).join("kept"), "x").unwrap();
+    starts_locked(&place, &["this file was gone when the daemon started"]);
+    let aside = place.state().join("vigie.silenced.aside-1");
+    assert!(aside.join("kept").is_file() && silenced(&place).is_file());
+}
+
+#[test]
 fn a_journal_restored_from_before_what_silenced_starts_locked_and_names_it() {
     let silence = |wire: &mut Wire, how: &str| match how {
         "kill" => drop(wire.ask_ok(KILL)),

@@ -148,13 +148,14 @@ impl Index {
         all.into_iter().map(|(_, alert)| alert).collect()
     }
 
-    /// The latest alerts that are wanted, newest last. When no level is asked for, half of the places belong to critical
-    /// ones, to the latest of each code first: no crowd of lesser alerts pushes them out, and no crowd of one code the others.
+    /// The latest alerts that are wanted, newest last. When no level is asked for, or only the critical ones, half of the places
+    /// belong to critical ones, to the latest of each code first: no crowd of lesser alerts pushes them out, and no crowd of one
+    /// code the others.
     fn pick(&self, wanted: &Alerts) -> Vec<&Alert> {
         let fits = |alert: &&Alert| {
             wanted.level.is_none_or(|least| alert.level >= least) && wanted.since.is_none_or(|since| alert.at >= since)
         };
-        let kept = if wanted.level.is_none() { wanted.limit / 2 } else { 0 };
+        let kept = if matches!(wanted.level, None | Some(Level::Critical)) { wanted.limit / 2 } else { 0 };
         let mut found = self.urgent(fits);
         let older = found.split_off(kept.min(found.len()));
         let mut others: Vec<&Alert> = self.info.iter().chain(&self.warning).filter(fits).chain(older).collect();
@@ -258,6 +259,8 @@ mod tests {
         assert_eq!(index.critical.values().map(VecDeque::len).sum::<usize>(), MOST_ALERTS);
         let critical = Alerts { level: Some(Level::Critical), ..wanted(MOST_ALERTS) };
         assert_eq!(index.pick(&critical).len(), MOST_ALERTS);
+        let few = Alerts { level: Some(Level::Critical), ..wanted(8) };
+        assert_eq!(messages(&index.pick(&few)), [2, 3, 2995, 2996, 2997, 2998, 2999, 3000]);
         // an even crowd of codes leaves room for each
         (0..5000).for_each(|n| take(&mut index, 3001 + n, &format!("code-{}", n % 7)));
         assert_eq!(index.critical.values().map(VecDeque::len).sum::<usize>(), MOST_ALERTS);

@@ -195,6 +195,8 @@ pub struct Known {
     pub answered: Vec<(Timestamp, Entry)>,
     /// Whether its outcome is there and can be read.
     pub closed: bool,
+    /// When its signal fired, by the oldest record of it.
+    pub fired: Option<Timestamp>,
 }
 
 impl Known {
@@ -215,16 +217,20 @@ pub fn known_of(reader: &Reader, trade_id: &TradeId, config: &Config) -> Result<
         Err(StoreError::BadRecord(_)) => false,
         Err(error) => return Err(error.to_string()),
     };
-    let mut answered = Vec::new();
+    let (mut answered, mut fired) = (Vec::new(), None);
     for stored in reader.signals_of(trade_id).map_err(|error| error.to_string())? {
-        let Some(StoredSignal { record, signal, .. }) = kept(stored)? else { continue };
+        let Some(stored) = kept(stored)? else { continue };
+        if !stored.lies_ahead() && !stored.record.took_a_name() {
+            fired = fired.or(Some(stored.signal.at));
+        }
+        let StoredSignal { record, signal, .. } = stored;
         if let Some(decision) = record.decision {
             let instrument = config.symbols.get(&signal.symbol);
             let entry = Entry::of_signal(&signal, &config.calendar, instrument, decision, record.opinions);
             answered.push((record.received_at, entry));
         }
     }
-    Ok(Known { answered, closed })
+    Ok(Known { answered, closed, fired })
 }
 
 /// A record that can be read; `None` for one that is damaged.

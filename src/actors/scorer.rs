@@ -27,6 +27,7 @@ use crate::{
     domain::{Arm, Decision, EventKind, Reason, Signal, SignalLine, Timestamp, event::Level},
     features::pipeline::Pipeline,
     journal::{SignalRecord, Source, Write},
+    protocol::lateness,
     rules::{
         desk::Entry,
         serving::{Scored, Serving},
@@ -50,7 +51,8 @@ pub struct ScorerStatus {
     pub answered: u64,
     /// Answers by reason.
     pub by_reason: BTreeMap<&'static str, u64>,
-    /// Time from the request's arrival to the decision, in microseconds: median.
+    /// Time from the request's arrival to the decision, in microseconds: median. Answers to requests that waited through a stop
+    /// of the process are left out, since nobody knows for how long.
     pub p50_us: Option<f64>,
     /// The same: 99th percentile.
     pub p99_us: Option<f64>,
@@ -146,13 +148,13 @@ impl Scorer {
         let mut pipeline = self.shared.pipeline.borrow_mut();
         let mut seen = Vec::new();
         let mut scored = match pipeline.as_mut().map(|pipeline| pipeline.look(signal)) {
-            None | Some(Err(_)) => {
-                let reason = Reason::UnknownSymbol;
+            _ if reused.is_some() => {
+                let reason = Reason::TradeIdReused;
                 let decision = Decision::baseline(signal.trade_id.clone(), signal.confidence, None, reason);
                 Scored::of(decision, Vec::new())
             }
-            Some(Ok(_)) if reused.is_some() => {
-                let reason = Reason::TradeIdReused;
+            None | Some(Err(_)) => {
+                let reason = Reason::UnknownSymbol;
                 let decision = Decision::baseline(signal.trade_id.clone(), signal.confidence, None, reason);
                 Scored::of(decision, Vec::new())
             }
@@ -190,7 +192,7 @@ impl Scorer {
             if let Some(pipeline) = pipeline.as_mut().filter(|_| recorded) {
                 pipeline.keep(signal);
             }
-            self.shared.counters.borrow_mut().count(scored.decision.reason, latency);
+            self.shared.counters.borrow_mut().count(scored.decision.reason, lateness::known(latency));
         }
         Told { decision: scored.decision, missing: scored.missing }
     }
@@ -223,7 +225,7 @@ fn record(
         source: Source::Live,
         decision: Some(scored.decision.clone()),
         opinions: scored.opinions.clone(),
-        latency_us: Some(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX)),
+        latency_us: lateness::known(latency).map(|latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX)),
         line,
     };
     let recorded = shared.journal.write_behind(Write::Signal(record)).is_ok();
@@ -257,12 +259,15 @@ impl Handler<ObserveScorer> for Shell<Scorer> {
 }
 
 impl Counters {
-    fn count(&mut self, reason: Reason, latency: Duration) {
+    /// `latency`: `None` where nobody knows how long the request waited before it was read.
+    fn count(&mut self, reason: Reason, latency: Option<Duration>) {
         let index = Reason::ALL.iter().position(|known| *known == reason);
         if let Some(count) = index.and_then(|index| self.by_reason.get_mut(index)) {
             *count += 1;
         }
-        self.latency.add(latency.as_secs_f64() * 1e6);
+        if let Some(latency) = latency {
+            self.latency.add(latency.as_secs_f64() * 1e6);
+        }
     }
 
     fn status(&self) -> ScorerStatus {
@@ -274,5 +279,19 @@ impl Counters {
             p99_us: self.latency.quantile(0.99),
             max_us: self.latency.max(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_of_unknown_length_is_an_answer_and_no_latency() {
+        let mut counters = Counters::default();
+        counters.count(Reason::Production, lateness::known(Duration::from_millis(1)));
+        counters.count(Reason::Deadline, lateness::known(Duration::from_secs(3600)));
+        let status = counters.status();
+        assert_eq!((status.answered, status.p99_us, status.max_us), (2, Some(1000.0), Some(1000.0)));
     }
 }

@@ -1,12 +1,11 @@
 //! `vigie alerts`: what a person should know.
 
 use clap::{Args, ValueEnum};
-use jiff::{civil::Date, tz::TimeZone};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Outcome, PATIENCE, SocketArgs,
+    Outcome, PATIENCE, SocketArgs, named,
     terminal::{tell, tell_line},
 };
 use crate::{
@@ -32,7 +31,7 @@ pub struct Alerts {
     #[arg(long, value_enum)]
     level: Option<LevelArg>,
     /// None from before this time; a date alone is its midnight in UTC
-    #[arg(long, value_name = "TIME", value_parser = time_or_date)]
+    #[arg(long, value_name = "TIME", value_parser = named::time_or_date)]
     since: Option<Timestamp>,
     /// Print one JSON array
     #[arg(long)]
@@ -46,13 +45,6 @@ enum LevelArg {
     Info,
     Warning,
     Critical,
-}
-
-/// A time with its offset, or a date.
-fn time_or_date(text: &str) -> Result<Timestamp, String> {
-    let midnight = || text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
-    let time = text.parse().ok().or_else(midnight);
-    time.ok_or_else(|| format!("{text:?} is neither a time such as 2026-11-02T15:00:00Z nor a date such as 2026-11-02"))
 }
 
 /// An alert as it is answered.

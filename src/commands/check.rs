@@ -1,10 +1,10 @@
 //! `vigie check`: is this configuration in order?
 
-use std::{io::Write, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Outcome, load_config};
+use super::{Outcome, load_config, terminal::tell};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,19 +31,17 @@ impl Check {
     /// When the file cannot be read or is not in order.
     pub fn run(self) -> Outcome {
         let config = load_config(&self.file)?;
-        let mut out = std::io::stdout().lock();
         if self.json {
             let values: serde_json::Map<String, serde_json::Value> =
                 config.entries().into_iter().map(|(key, value)| (key, value.into())).collect();
-            writeln!(out, "{}", serde_json::json!({ "hash": config.hash(), "values": values }))?;
+            tell(serde_json::json!({ "hash": config.hash(), "values": values }))?;
         } else {
-            writeln!(
-                out,
+            tell(format_args!(
                 "{}: in order, {} values, hash {}",
                 self.file.display(),
                 config.entries().len(),
                 config.hash()
-            )?;
+            ))?;
         }
         Ok(())
     }

@@ -52,10 +52,14 @@ impl Dataset {
             max_missing: config.features.max_missing,
         };
         let mut check = QualityCheck::new(options);
-        if self.files.is_empty() {
-            self.check_journal(&config, &mut check)?
+        // what was read before a file ends badly is told
+        let read = if self.files.is_empty() {
+            self.check_journal(&config, &mut check).map_err(Failed::from)
         } else {
-            self.check_files(&config, &mut check)?
+            self.check_files(&config, &mut check)
+        };
+        if read.is_err() && check.report().read == 0 {
+            return read;
         }
         let report = check.report();
         if self.from.json {
@@ -63,6 +67,7 @@ impl Dataset {
         } else {
             tell(report.to_string().trim_end())?
         }
+        read?;
         if report.rejected.is_empty() { Ok(()) } else { Err(Failed::Refused) }
     }
 

@@ -9,6 +9,8 @@ use std::{
 
 use anyhow::Context;
 
+use super::terminal::warn;
+
 /// A file on its way to its place. What stands there stays until [`finish`](Draft::finish); one that is dropped before is
 /// removed. What is no regular file, such as a pipe or a device, is written to directly.
 #[derive(Debug)]
@@ -83,7 +85,7 @@ impl Drop for Draft {
         if let Some(beside) = &self.beside
             && let Err(error) = fs::remove_file(beside)
         {
-            eprintln!("vigie: {} is left behind: {error}", beside.display());
+            warn(format_args!("{} is left behind: {error}", beside.display()));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `vigie export`: the training matrix or the raw snapshots, for other programs.
 
 use std::{
-    io::{self, BufWriter, Write},
+    io::{self, BufWriter, IsTerminal, Write},
     path::PathBuf,
 };
 
@@ -15,6 +15,7 @@ use super::{
     flatten::flatten,
     named,
     table::{Cells, Column, write_csv, write_parquet},
+    terminal::Harmless,
 };
 use crate::{
     actors::history,
@@ -130,11 +131,17 @@ impl Export {
             Some(path) => Sink::File(BufWriter::new(Draft::create(path)?)),
             None => Sink::Standard(BufWriter::new(io::stdout().lock())),
         };
-        let out: &mut dyn Write = match &mut sink {
-            Sink::Standard(out) => out,
-            Sink::File(out) => out,
-        };
-        self.write(&reader, &config, format, out)?;
+        match (&mut sink, format) {
+            (Sink::File(out), _) => self.write(&reader, &config, format, out)?,
+            // JSON stays the same JSON, whoever reads it
+            (Sink::Standard(out), Format::Jsonl) => {
+                self.write(&reader, &config, format, &mut Harmless(out))?;
+            }
+            (Sink::Standard(out), Format::Csv) if io::stdout().is_terminal() => {
+                self.write(&reader, &config, format, &mut Harmless(out))?;
+            }
+            (Sink::Standard(out), _) => self.write(&reader, &config, format, out)?,
+        }
         match sink {
             Sink::Standard(mut out) => out.flush()?,
             Sink::File(out) => out.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?,

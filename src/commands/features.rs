@@ -7,6 +7,7 @@ use clap::Args;
 use super::{
     ConfigArgs, Failed, Outcome,
     files::{Line, Lines, bytes_bar},
+    terminal::warn,
 };
 use crate::{
     clock::{Clock, WallClock},
@@ -63,7 +64,7 @@ impl Features {
             });
             match computed {
                 Err(error) => {
-                    eprintln!("vigie: {}:{number}: {error}", self.file.display());
+                    warn(format_args!("{}:{number}: {error}", self.file.display()));
                     refused = true;
                 }
                 Ok((trade_id, vector)) if self.with_id => {

@@ -18,7 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   vigie impact
   vigie impact --version ES/3 --json
-  vigie impact --since 2026-03-02T00:00:00Z
+  vigie impact --since 2026-03-02
   vigie impact --before 2026-02-01T00:00:00Z --since 2026-03-02T00:00:00Z";
 
 /// Show what the ML layer changed: win rate, pnl, Sharpe ratio, drawdown, slippage, each with its interval
@@ -32,11 +32,11 @@ pub struct ImpactArgs {
     /// Compare the arms of the journal's decisions [default, unless a period is named]
     #[arg(long, conflicts_with_all = ["since", "before"])]
     arm: bool,
-    /// Beginning of the period with the ML layer, RFC 3339 [default: the end of the one before]
-    #[arg(long, value_name = "TIME")]
+    /// Beginning of the period with the ML layer; a date alone is its midnight in UTC [default: the end of the one before]
+    #[arg(long, value_name = "TIME", value_parser = named::time_or_date)]
     since: Option<Timestamp>,
     /// End of the period before [default: the beginning of the other]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = named::time_or_date)]
     before: Option<Timestamp>,
     /// Of the arms: only those of this version's test and holdback
     #[arg(long, conflicts_with_all = ["since", "before"])]

@@ -20,7 +20,7 @@ use self::{
 use super::{
     ConfigArgs, Failed, Outcome, PATIENCE, StateArgs, change,
     files::{Line, Lines, bytes_bar},
-    terminal::tell,
+    terminal::{harmless, tell},
 };
 use crate::{
     actors::{
@@ -91,9 +91,7 @@ impl Import {
         let imported =
             self.files.iter().try_for_each(|file| import_file(file, &config, &mut journal, &mut summary, &bar));
         bar.finish_and_clear();
-        if let Journal::Own(store, _) = journal {
-            store.close()?;
-        }
+        let closed = if let Journal::Own(store, _) = journal { store.close() } else { Ok(()) };
         if self.json {
             tell(serde_json::to_string(&summary)?)?;
         } else {
@@ -101,6 +99,7 @@ impl Import {
         }
         // what was read before is stored, and told
         imported?;
+        closed?;
         if summary.rejected > 0 { Err(Failed::Refused) } else { Ok(()) }
     }
 
@@ -142,7 +141,7 @@ fn import_file(
     let before = (summary.lines, summary.stored, summary.rejected, summary.completed);
     let mut lines = Lines::open(file, bar)?;
     let mut batch = Batch::default();
-    bar.set_message(name.clone());
+    bar.set_message(harmless(&name).into_owned());
     let read_to = loop {
         let (number, line) = match lines.next() {
             Ok(Some(line)) => line,
@@ -195,7 +194,11 @@ fn read(line: Line<'_>, config: &Config, journal: &Journal) -> Result<Trade, Unr
         let message = format!("the daemon takes lines of {most} bytes; stop it and import on its state folder");
         return Err(too_long(message));
     }
-    let parsed = SignalLine::parse(text).map_err(|InvalidLine { code, message, .. }| {
+    let parsed = SignalLine::parse(text).and_then(|parsed| {
+        parsed.outcome.as_ref().map_or(Ok(()), |outcome| outcome.check())?;
+        Ok(parsed)
+    });
+    let parsed = parsed.map_err(|InvalidLine { code, message, .. }| {
         let told = unread_outcome(Some("import"), text).filter(|told| told.closed.is_none());
         let doubted = told.and_then(|told| Some((told.trade_id?, Blank::OutcomeUnreadable)));
         Unread { code, message, doubted }

@@ -24,7 +24,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use super::terminal::colours;
+use super::terminal::{colours, harmless_line};
 use crate::config::LogLevel;
 
 /// Lines that may wait for the sink.
@@ -46,10 +46,9 @@ pub(super) fn start(level: LogLevel, drill: bool) -> anyhow::Result<LevelHandle>
     let managed = std::env::var_os("JOURNAL_STREAM").is_some();
     let mark = if drill { DRILL } else { "" };
     // a priority is the first thing in its line
-    let sink = Sink { sender, dropped, mark: if managed { "" } else { mark } };
-    let layer = tracing_subscriber::fmt::layer()
-        .with_writer(sink)
-        .with_ansi(!managed && io::stderr().is_terminal() && colours());
+    let colours = !managed && io::stderr().is_terminal() && colours();
+    let sink = Sink { sender, dropped, mark: if managed { "" } else { mark }, colours };
+    let layer = tracing_subscriber::fmt::layer().with_writer(sink).with_ansi(colours);
     let layer: Box<dyn Layer<Registry> + Send + Sync> = if managed {
         layer
             .with_ansi(false)
@@ -94,6 +93,8 @@ struct Sink {
     dropped: Arc<AtomicU64>,
     /// What each line begins with.
     mark: &'static str,
+    /// Whether lines have colours.
+    colours: bool,
 }
 
 /// One line on its way; handed over when it is dropped.
@@ -123,7 +124,8 @@ impl Write for Line<'_> {
 
 impl Drop for Line<'_> {
     fn drop(&mut self) {
-        if self.sink.sender.try_send(std::mem::take(&mut self.bytes)).is_err() {
+        let line = harmless_line(&self.bytes, self.sink.colours);
+        if self.sink.sender.try_send(line).is_err() {
             self.sink.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -36,6 +36,7 @@ mod work;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
@@ -142,6 +143,26 @@ impl<E: Into<anyhow::Error>> From<E> for Failed {
     }
 }
 
+/// What every command begins with: a handler of any kind for SIGXFSZ makes of a file that may not grow (`ulimit -f`) a write that
+/// fails, as on a full disk, and not the end of the process.
+///
+/// # Errors
+/// When the system takes no handler.
+pub fn begin() -> std::io::Result<()> {
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).map(drop)
+}
+
+/// Prints what clap says of a command line, help and version included, and says how the process ends.
+pub fn misused(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    if terminal::harmless(&text) == text {
+        error.exit()
+    }
+    // a word of the command line holds what a terminal obeys: no colours then
+    terminal::warn(text.trim_end());
+    ExitCode::from(2)
+}
+
 /// Says what went wrong, and how the process ends.
 pub fn exit_code(outcome: Outcome) -> ExitCode {
     let Err(failed) = outcome else { return ExitCode::SUCCESS };
@@ -149,21 +170,21 @@ pub fn exit_code(outcome: Outcome) -> ExitCode {
         // what reads our output has gone away: nothing is left to say
         Failed::Error(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Failed::Error(error) => {
-            eprintln!("vigie: {}", terminal::harmless(&format!("{error:#}")));
+            terminal::warn(format_args!("{error:#}"));
             ExitCode::from(1)
         }
         Failed::Config(report) => {
-            eprintln!("{report:?}");
+            terminal::draw(&report);
             ExitCode::from(3)
         }
         Failed::NoDaemon(error) => {
-            eprintln!("vigie: {error}");
+            terminal::warn(error);
             ExitCode::from(4)
         }
         Failed::Refused => ExitCode::from(5),
         Failed::Silenced => ExitCode::from(6),
         Failed::GaveUp(reason) => {
-            eprintln!("vigie: {reason}");
+            terminal::warn(reason);
             ExitCode::from(70)
         }
     }

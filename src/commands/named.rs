@@ -1,10 +1,11 @@
 //! What a command line names must exist: a typing error is refused, and not answered as if nothing had happened.
 
 use anyhow::bail;
+use jiff::{civil::Date, tz::TimeZone};
 
 use crate::{
     config::Config,
-    domain::{Symbol, VersionId},
+    domain::{Symbol, Timestamp, VersionId},
     journal::Reader,
 };
 
@@ -51,4 +52,11 @@ pub(super) fn symbol_of(symbol: Option<&Symbol>, version: Option<&VersionId>) ->
         (Some(symbol), None) => Ok(symbol.clone()),
         (None, None) => Ok(Symbol::new(SYMBOL)?),
     }
+}
+
+/// A time with its offset, or a date, which is its midnight in UTC.
+pub(super) fn time_or_date(text: &str) -> Result<Timestamp, String> {
+    let midnight = || text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
+    let time = text.parse().ok().or_else(midnight);
+    time.ok_or_else(|| format!("{text:?} is neither a time such as 2026-11-02T15:00:00Z nor a date such as 2026-11-02"))
 }

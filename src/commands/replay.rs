@@ -114,7 +114,11 @@ impl Replay {
     /// summary.
     pub fn run(self) -> Outcome {
         let mut summary = Summary::default();
-        let steps = read(&self.file, &mut summary)?;
+        let (steps, read) = read(&self.file, &mut summary)?;
+        if steps.is_empty() {
+            read?;
+            return Ok(());
+        }
         let progress = bar(steps.len() as u64, "{bar:40} {pos}/{len} requests, {per_sec}, {eta} left");
         let watch = Stopwatch::start();
         let mut client = self.socket.client();
@@ -136,16 +140,23 @@ impl Replay {
             summary.print()?;
         }
         played?;
+        // what was read before the file ended badly was played
+        read?;
         if summary.unreadable > 0 || !summary.refused.is_empty() { Err(Failed::Refused) } else { Ok(()) }
     }
 }
 
-/// The requests of a file in the order of their times; of one time, outcomes first.
-fn read(path: &Path, summary: &mut Summary) -> anyhow::Result<Vec<Step>> {
+/// The requests of a file in the order of their times, of one time outcomes first, and whether it was read to its end.
+fn read(path: &Path, summary: &mut Summary) -> anyhow::Result<(Vec<Step>, anyhow::Result<()>)> {
     let progress = bytes_bar([path]);
     let mut lines = Lines::open(path, &progress)?;
     let mut steps = Vec::new();
-    while let Some((number, line)) = lines.next()? {
+    let read = loop {
+        let (number, line) = match lines.next() {
+            Ok(Some(line)) => line,
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        };
         summary.lines += 1;
         let parsed = match line {
             Line::Text(text) => split(text),
@@ -158,10 +169,10 @@ fn read(path: &Path, summary: &mut Summary) -> anyhow::Result<Vec<Step>> {
                 summary.note(format!("{}:{number}: {error}", path.display()));
             }
         }
-    }
+    };
     progress.finish_and_clear();
     steps.sort_by_key(|step| (step.at, step.is_score));
-    Ok(steps)
+    Ok((steps, read))
 }
 
 /// The signal and the outcome of one line, as requests.

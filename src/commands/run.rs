@@ -3,7 +3,6 @@
 use std::{
     path::{Path, PathBuf},
     rc::Rc,
-    sync::Arc,
     time::Duration,
 };
 
@@ -11,7 +10,7 @@ use clap::{Args, ValueEnum};
 use futures_util::StreamExt;
 use sd_notify::NotifyState;
 use signal_hook::{
-    consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ},
+    consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1},
     flag,
 };
 use signal_hook_tokio::Signals;
@@ -93,8 +92,6 @@ impl Run {
             })),
         };
         flag::register(SIGCONT, lateness::continued()).map_err(anyhow::Error::from)?;
-        // a handler of any kind makes of a file that may not grow a write that fails, which a full disk is too
-        flag::register(SIGXFSZ, Arc::default()).map_err(anyhow::Error::from)?;
         let system = daemon::system().map_err(anyhow::Error::from)?;
         let ended = system.block_on(async {
             let (control, controlled) = mpsc::channel(16);

@@ -48,8 +48,9 @@ impl Score {
         } else {
             std::fs::read_to_string(&self.file).with_context(|| format!("{} cannot be read", self.file.display()))?
         };
+        let text = text.trim_start_matches('\u{feff}');
         // on one line, and refused here if it is no object
-        let signal: Map<String, Value> = serde_json::from_str(&text).context("the signal is not one JSON object")?;
+        let signal: Map<String, Value> = serde_json::from_str(text).context("the signal is not one JSON object")?;
         let mut client = Client::new(self.socket.path(), Duration::from_millis(self.deadline_ms));
         let answer = client.score(&Value::Object(signal).to_string());
         let confidence = answer.confidence.map(f64::from);

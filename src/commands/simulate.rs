@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{ConfigArgs, Outcome, draft::Draft, terminal::tell};
 use crate::{
     config::Config,
-    domain::{Symbol, Timestamp},
+    domain::{Symbol, Timestamp, TradeId},
     sim::{self, Options, Scenario, Sessions, Trade, Truth, Venue},
 };
 
@@ -98,17 +98,20 @@ impl Simulate {
         let mut options = Options { start: self.start, ..Options::of(self.scenario, self.seed, self.months) };
         options.edge = self.edge.unwrap_or(options.edge);
         let sessions = Sessions::new(options, venue(&config, self.symbol)?)?;
+        let mark = mark(self.scenario, self.edge);
         let mut out = Sink::create(&self.out)?;
         let mut truths = self.truth.as_deref().map(Sink::create).transpose()?;
         let (mut summary, mut all) = (Summary::default(), Vec::new());
         for session in sessions {
             summary.sessions += 1;
-            for trade in &session.trades {
-                summary.take(trade);
+            for mut trade in session.trades {
+                summary.take(&trade);
                 if trade.delivered.lost {
                     continue;
                 }
                 all.push(trade.truth);
+                let trade_id = trade.signal.trade_id.as_str().replacen('-', &mark, 1);
+                trade.signal.trade_id = TradeId::new(trade_id).map_err(anyhow::Error::from)?;
                 out.line(&sim::wire::closed_trade(&trade.signal, &trade.outcome))?;
                 if let Some(truths) = &mut truths {
                     let line = TruthLine { trade_id: trade.signal.trade_id.as_str(), truth: trade.truth };
@@ -125,6 +128,14 @@ impl Simulate {
         }
         Ok(())
     }
+}
+
+/// What stands behind the seed in the names of trades, so that no two markets of one seed share a name. The usual one has none.
+fn mark(scenario: Scenario, edge: Option<f64>) -> String {
+    let scenario = if scenario == Scenario::Happy { String::new() } else { format!("-{scenario}") };
+    // a name of a trade has no plus, and needs none
+    let edge = edge.map_or_else(String::new, |edge| format!("-e{edge}"));
+    format!("{scenario}{edge}-")
 }
 
 /// Where `symbol` is traded, as configured.

@@ -32,15 +32,35 @@ pub(super) fn warn(text: impl Display) {
     let _nobody_listens = writeln!(io::stderr().lock(), "vigie: {}", harmless(&text.to_string()));
 }
 
+/// Draws a report on standard error, in colours on a terminal, unless what it quotes holds something that a terminal obeys.
+pub(super) fn draw(report: &miette::Report) {
+    let mut plain = String::new();
+    let theme = miette::GraphicalTheme::unicode_nocolor();
+    let drawn = miette::GraphicalReportHandler::new_themed(theme).render_report(&mut plain, report.as_ref());
+    let text =
+        if drawn.is_ok() && harmless(&plain) == plain { format!("{report:?}") } else { harmless(&plain).into_owned() };
+    let _nobody_listens = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// A line of the log, harmless to a terminal. With `colours` escape characters stay: what is logged has none by then.
+pub(super) fn harmless_line(line: &[u8], colours: bool) -> Vec<u8> {
+    let text = String::from_utf8_lossy(line);
+    spelled(&text, |character| commands(character) && !(colours && character == '\u{1b}')).into_owned().into_bytes()
+}
+
 /// `text` without anything that a terminal obeys: control characters other than the line break, and those that turn the
 /// direction of writing, are spelled `\\u001b` as JSON spells them. So JSON stays the same JSON.
 pub(super) fn harmless(text: &str) -> Cow<'_, str> {
-    if !text.contains(commands) {
+    spelled(text, commands)
+}
+
+fn spelled(text: &str, is_command: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&is_command) {
         return Cow::Borrowed(text);
     }
     let mut spelled = String::with_capacity(text.len() + 16);
     for character in text.chars() {
-        if commands(character) {
+        if is_command(character) {
             let _a_string_takes_it = write!(spelled, "\\u{:04x}", u32::from(character));
         } else {
             spelled.push(character);
@@ -69,6 +89,20 @@ fn commands(character: char) -> bool {
     let turns =
         matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     turns || (character.is_control() && character != '\n')
+}
+
+/// Passes on what is written, whole characters at a time, harmless to a terminal.
+pub(super) struct Harmless<W>(pub(super) W);
+
+impl<W: io::Write> io::Write for Harmless<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_all(harmless(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Lines up the columns of `rows`; the first row is the head.
@@ -107,6 +141,11 @@ mod tests {
         let expected = r"a\u001b[2Jb\u0007c\u000dd\u009be\u202ef\u2066g\u007fh\u0009i".to_owned() + "\nj é";
         assert_eq!(harmless(nasty), expected);
         assert_eq!(on_one_line("a\nb"), r"a\nb");
+        let logged = |colours| String::from_utf8(harmless_line("\u{1b}[3mx\u{202e}\n".as_bytes(), colours)).unwrap();
+        assert_eq!(
+            (logged(true), logged(false)),
+            ("\u{1b}[3mx\\u202e\n".to_owned(), "\\u001b[3mx\\u202e\n".to_owned())
+        );
         assert_eq!(table(&[vec!["a\nforged".to_owned(), "b".to_owned()]]), "a\\nforged  b\n");
     }
 

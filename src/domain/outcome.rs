@@ -2,7 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{id::TradeId, number::Money, snapshot::Number, time::Timestamp};
+use super::{
+    id::TradeId,
+    number::Money,
+    signal::{InvalidLine, field_error},
+    snapshot::Number,
+    time::Timestamp,
+};
 
 /// A closed trade. Two outcomes are the same when all their fields are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,6 +55,19 @@ impl Outcome {
             mfe_ticks: None,
             mae_ticks: None,
             mfe_bars: None,
+        }
+    }
+
+    /// Whether its numbers are in the ranges that the format gives them.
+    ///
+    /// # Errors
+    /// `out_of_range` with the field.
+    pub fn check(&self) -> Result<(), InvalidLine> {
+        match self.mfe_bars {
+            Some(bars) if bars < 0.0 => {
+                Err(field_error("out_of_range", "outcome_metrics.mfe_bars", &format!("{bars:?} is below 0")))
+            }
+            _ => Ok(()),
         }
     }
 

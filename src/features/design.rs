@@ -15,10 +15,15 @@ use serde::{Deserialize, Serialize};
 
 pub use super::record::{FORMAT, InvalidDesign, LARGEST, is_usable};
 use super::{
+    fill::Places,
     record::{self, Column, InputFit, Record, Source, known, missing},
     row::{CONFIDENCE_POSITION, Schema},
     table::Rows,
 };
+
+/// How far outside of the bounds that a value is clipped to it may lie and still be one of the same market, in widths between
+/// them. Beyond, it is a fault of the feed.
+const NEAR: f64 = 3.0;
 
 /// Rows whose columns are made at a time: few enough to stay at hand.
 const STRIP: usize = 64;
@@ -235,6 +240,17 @@ impl DesignMatrix {
     /// The same, each with its place in a row and the share of the training rows in which it was known.
     pub fn known_inputs(&self) -> impl ExactSizeIterator<Item = (&str, usize, f64)> {
         self.0.inputs.iter().map(|input| (&*input.name, input.position, 1.0 - input.missing))
+    }
+
+    /// The places among `carried` whose value in `row` is one that the design was not fitted near: more than three times the
+    /// width of the training bounds outside of them.
+    pub fn far(&self, row: &[Option<f64>], carried: Places) -> Places {
+        let is_far = |input: &&InputFit| {
+            let reach = NEAR * (input.high - input.low);
+            let value = known(input, row).filter(|_| carried.contains(input.position));
+            value.is_some_and(|value| value < input.low - reach || value > input.high + reach)
+        };
+        self.0.inputs.iter().filter(is_far).map(|input| input.position).collect()
     }
 
     /// How many rows it was fitted on.

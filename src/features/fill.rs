@@ -55,6 +55,11 @@ impl Places {
         self.0 |= u32::try_from(place).ok().and_then(|place| 1_u128.checked_shl(place)).unwrap_or(0);
     }
 
+    /// Whether no place is in it.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     /// Whether a place is in it.
     pub fn contains(self, place: usize) -> bool {
         u32::try_from(place).is_ok_and(|place| self.0.checked_shr(place).is_some_and(|rest| rest & 1 == 1))

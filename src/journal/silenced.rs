@@ -77,7 +77,8 @@ enum Standing {
 }
 
 impl SilenceFile {
-    /// Reads the file at `path`. When there is none it is made with the first event that is recorded.
+    /// Reads the file at `path`. When there is none it is made with the first event that is recorded. A folder in its place is put
+    /// aside, as `<name>.aside-<n>`, and there is none then.
     ///
     /// # Errors
     /// [`OpenError::Refused`] when somebody else can have put it there, [`OpenError::Storage`] when it cannot be read.
@@ -86,6 +87,10 @@ impl SilenceFile {
         match fs::symlink_metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self { is_new: true, ..none }),
             Err(error) => return Err(OpenError::io(path, READING, &error)),
+            Ok(found) if found.is_dir() => {
+                put_aside(path).map_err(|error| OpenError::io(path, "putting a folder aside", &error))?;
+                return Ok(Self { is_new: true, ..none });
+            }
             Ok(_) => {}
         }
         let mut text = Vec::new();
@@ -394,6 +399,17 @@ fn one_line(text: &str) -> String {
 fn append(path: &Path) -> io::Result<File> {
     let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK;
     fs::OpenOptions::new().append(true).custom_flags(flags.bits()).open(path)
+}
+
+/// Renames what stands at `path` to the first name that is free.
+fn put_aside(path: &Path) -> io::Result<()> {
+    let name = |n: u64| {
+        let mut name = path.to_owned().into_os_string();
+        name.push(format!(".aside-{n}"));
+        PathBuf::from(name)
+    };
+    let free = (1..).map(name).find(|aside| aside.symlink_metadata().is_err());
+    free.map_or(Err(io::ErrorKind::AlreadyExists.into()), |aside| fs::rename(path, aside))
 }
 
 /// Whether the file still stands at `path`.

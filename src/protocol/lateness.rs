@@ -83,6 +83,11 @@ pub fn waited(emptied: Option<Stopwatch>) -> Duration {
     emptied.map_or(in_loop, |emptied| in_loop.min(emptied.elapsed()))
 }
 
+/// How long something took that began before it was read; `None` when that is not known.
+pub fn known(latency: Duration) -> Option<Duration> {
+    (latency < UNKNOWN).then_some(latency)
+}
+
 #[cfg(test)]
 mod tests {
     use std::thread;

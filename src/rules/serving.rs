@@ -133,7 +133,14 @@ impl Served {
             let never = self.needs.knows_nothing(seen);
             return Err(if never { Reason::MissingFeature } else { Reason::StaleInputs });
         }
-        self.score(seen.values, row)
+        let far = self.design.far(seen.values, seen.filled.carried);
+        if far.is_empty() {
+            return self.score(seen.values, row);
+        }
+        // what this version was trained nowhere near is not carried to it
+        let near = |(place, value): (usize, &Option<f64>)| value.filter(|_| !far.contains(place));
+        let values: Vec<Option<f64>> = seen.values.iter().enumerate().map(near).collect();
+        self.score(&values, row)
     }
 
     /// What is wrong when it has no score for `reason`; one that foretells amounts never has any.

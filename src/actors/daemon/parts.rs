@@ -130,9 +130,11 @@ impl Parts {
         });
     }
 
-    /// Kills when the kill file has appeared. While it is there nothing is resumed.
+    /// Kills when the kill file has appeared. While it is there nothing is resumed; one that appeared while a resume was carried out
+    /// is found by what is served.
     pub(super) fn kill_file_is(&self, there: bool) {
-        if there && !self.killed.replace(there) {
+        let is_locked = self.serving.load().lock.is_some();
+        if there && (!self.killed.get() || !is_locked) {
             self.kill(&format!("the file {} is there", self.kill_file.display()));
         }
         self.killed.set(there);

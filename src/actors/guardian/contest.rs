@@ -17,7 +17,7 @@ use crate::{
         credible::check,
         desk::Entry,
         emergency::ClosedTrade,
-        past::{closed_trade, consequences},
+        past::{closed_trade, consequences, is_of_here},
     },
 };
 
@@ -63,7 +63,10 @@ impl Guardian {
         let config = self.shared.config.load_full();
         let heard = answered.iter().find(|entry| entry.speaker().is_some()).or(answered.first());
         let on_desk = self.shared.feed.heard(&trade_id);
-        let entry = on_desk.as_deref().or(heard);
+        // of a trade that was told without a decision, what the trader now says that it acted on
+        let echo = decision.as_ref().filter(|echo| is_of_here(&self.roster, echo));
+        let echo = echo.map(|echo| Entry::of_echo(echo, told.exit_at, &config.calendar, &config.policy));
+        let entry = on_desk.as_deref().or(heard).or(echo.as_ref());
         // a past trade passes no judgement
         let counts = stored.source == Source::Live || entry.is_some();
         let limit = self.shared.feed.daily_loss_limit();

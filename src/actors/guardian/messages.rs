@@ -30,6 +30,8 @@ pub struct Recalled {
     pub closed: bool,
     /// If so, what was answered to its signal.
     pub answered: Vec<Entry>,
+    /// When its signal fired, if that is known.
+    pub fired: Option<Timestamp>,
 }
 
 /// A trade of here whose outcome was imported and is on disk. The answer is the versions that it took out of service; `None` when

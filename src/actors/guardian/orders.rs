@@ -84,9 +84,6 @@ impl Guardian {
                 if let Err(why) = self.roster.may_resume(today) {
                     return refused(why);
                 }
-                if let Some(path) = self.shared.kill_file.as_deref().filter(|path| kill_file::is_there(path)) {
-                    return refused(format!("{} is there; remove it, then resume", path.display()));
-                }
                 let events = vec![self.event(EventKind::Resumed { reason: reason.clone(), by })];
                 self.commit(events, Vec::new(), "the lock is lifted".to_owned(), address)
             }
@@ -171,6 +168,12 @@ impl Guardian {
         done: String,
         address: Addr<Shell<Self>>,
     ) -> ResponseFuture<Answer<Done>> {
+        let is_resume = events.iter().any(|event| matches!(event.kind, EventKind::Resumed { .. }));
+        if (is_resume || !will_speak(&events).is_empty())
+            && let Some(path) = self.shared.kill_file.as_deref().filter(|path| kill_file::is_there(path))
+        {
+            return refused(format!("{} is there; remove it, then order it again", path.display()));
+        }
         let Ok(turn) = Arc::clone(&self.shared.turn).try_lock_owned() else {
             let error = WireError::new("retry", "another order is being carried out; try again");
             return Box::pin(std::future::ready(Err(error)));

@@ -42,7 +42,8 @@ impl Guardian {
         let now = self.shared.clock.now();
         let OutcomeRequest { trade_id, outcome, decision } = request;
         let is_open = !(recalled.as_ref().is_some_and(|known| known.closed) || self.shared.feed.is_closed(trade_id));
-        if is_open && let Err(why) = self.check(now, trade_id, outcome) {
+        let fired = recalled.as_ref().and_then(|known| known.fired);
+        if is_open && let Err(why) = self.check(now, trade_id, outcome, fired) {
             return self.refuse(now, trade_id, outcome, &why);
         }
         let echo = decision.as_ref().filter(|echo| is_of_here(&self.roster, echo));
@@ -96,12 +97,18 @@ impl Guardian {
         }
     }
 
-    /// Whether an outcome can be that of its trade.
-    fn check(&self, now: Timestamp, trade_id: &TradeId, outcome: &Outcome) -> Result<(), Incredible> {
+    /// Whether an outcome can be that of its trade, whose signal fired at `fired` if it is not on the desk.
+    fn check(
+        &self,
+        now: Timestamp,
+        trade_id: &TradeId,
+        outcome: &Outcome,
+        fired: Option<Timestamp>,
+    ) -> Result<(), Incredible> {
         let config = self.shared.config.load();
         // of a trade that is known by its echo only nobody knows when its signal fired
         let entry = self.shared.feed.entry(trade_id).filter(|entry| !entry.by_echo);
-        check(outcome, entry.map(|entry| entry.at), now, &config.bounds())
+        check(outcome, entry.map(|entry| entry.at).or(fired), now, &config.bounds())
     }
 
     /// An outcome that cannot be: nothing of it is recorded. The trade was closed all the same, and nobody knows how, so the
@@ -143,7 +150,7 @@ impl Guardian {
             if !found.closed {
                 answered.drain(..).for_each(|entry| shared.feed.remember(now, entry));
             }
-            let recalled = Some(Recalled { closed: found.closed, answered });
+            let recalled = Some(Recalled { closed: found.closed, answered, fired: found.fired });
             let sent = address.send(RecordOutcome { request, recalled }).await;
             sent.unwrap_or_else(|error| Err(WireError::new("internal_error", error.to_string())))
         })

@@ -236,7 +236,7 @@ impl Drop for Folder {
         if !self.keep
             && let Err(error) = fs::remove_dir_all(&self.path)
         {
-            eprintln!("vigie: {} is left behind: {error}", self.path.display());
+            terminal::warn(format_args!("{} is left behind: {error}", self.path.display()));
         }
     }
 }

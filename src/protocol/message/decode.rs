@@ -154,8 +154,11 @@ fn decode_body(kind: Option<&str>, line: &[u8]) -> Result<Request, InvalidLine> 
     match kind {
         Some("score") => decode_score(line),
         Some("outcome") => decode_outcome(line),
-        Some("import") => SignalLine::parse(line)
-            .map(|parsed| Request::Import(Box::new(ImportRequest { parsed, line: line.to_vec() }))),
+        Some("import") => {
+            let parsed = SignalLine::parse(line)?;
+            parsed.outcome.as_ref().map_or(Ok(()), Outcome::check)?;
+            Ok(Request::Import(Box::new(ImportRequest { parsed, line: line.to_vec() })))
+        }
         Some("skip") => {
             parse_json::<SkipWire<'_>>(line).map(|w| Request::Skip(Skip { trade_id: w.trade_id, reason: w.reason }))
         }
@@ -194,6 +197,7 @@ fn decode_outcome(line: &[u8]) -> Result<Request, InvalidLine> {
         None => None,
         Some(echo) => Some(echo.of(&wire.trade_id)?),
     };
+    wire.outcome_metrics.check()?;
     Ok(Request::Outcome(Box::new(OutcomeRequest { trade_id: wire.trade_id, outcome: wire.outcome_metrics, decision })))
 }
 
