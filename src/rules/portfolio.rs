@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::roster::Roster;
-use crate::domain::{Event, EventKind, Timestamp, VersionId, lifecycle::State};
+use crate::domain::{Event, EventKind, Timestamp, TradingDay, VersionId, lifecycle::State};
 
 /// Symbols whose versions must have proven themselves, at least.
 pub const PORTFOLIO_SYMBOLS: usize = 2;
@@ -20,8 +21,8 @@ pub const PORTFOLIO_DAYS: f64 = 90.0;
 #[derive(Debug, Clone, Default)]
 pub struct Portfolio {
     roster: Roster,
-    since: BTreeMap<VersionId, Timestamp>,
-    last: Option<Timestamp>,
+    /// When each came into production, and the latest trading day since then on which it was judged.
+    since: BTreeMap<VersionId, (Timestamp, Option<TradingDay>)>,
 }
 
 /// A version in production, and whether a portfolio can count on it.
@@ -29,7 +30,8 @@ pub struct Portfolio {
 pub struct Held {
     /// Which.
     pub version: VersionId,
-    /// Days in production, until the latest event of the log.
+    /// Days in production, until the latest trading day on which it was judged there. The time of other events is none of the market's
+    /// where the past is played back.
     pub days: f64,
     /// Whether a gate was ever passed over for it.
     pub overridden: bool,
@@ -43,21 +45,27 @@ impl Portfolio {
     /// Takes in the next event of the log.
     pub fn apply(&mut self, event: &Event) {
         self.roster.apply(&event.kind);
-        self.last = self.last.max(Some(event.at));
-        if let EventKind::Moved { version, .. } = &event.kind {
-            if self.is_in_production(version) {
-                self.since.entry(version.clone()).or_insert(event.at);
-            } else {
-                self.since.remove(version);
+        match &event.kind {
+            EventKind::Moved { version, .. } if self.is_in_production(version) => {
+                self.since.entry(version.clone()).or_insert((event.at, None));
             }
+            EventKind::Moved { version, .. } => drop(self.since.remove(version)),
+            EventKind::Judged { version, day, .. } => {
+                if let Some((_, last)) = self.since.get_mut(version) {
+                    *last = (*last).max(Some(*day));
+                }
+            }
+            _ => {}
         }
     }
 
     /// The versions in production, by name.
     pub fn held(&self) -> Vec<Held> {
-        let held = |(version, since): (&VersionId, &Timestamp)| {
+        let held = |(version, (since, last)): (&VersionId, &(Timestamp, Option<TradingDay>))| {
             let standing = self.roster.standing(version)?;
-            let days = self.last?.duration_since(*since).as_secs_f64() / 86_400.0;
+            let began = since.to_zoned(TimeZone::UTC).date();
+            let days = last.map_or(0, |last| (last.date() - began).get_days()).max(0);
+            let days = f64::from(days);
             let speaks = self.roster.silenced(&version.symbol).is_none();
             let counts = !standing.overridden && speaks && days >= PORTFOLIO_DAYS;
             Some(Held { version: version.clone(), days, overridden: standing.overridden, speaks, counts })
@@ -77,10 +85,10 @@ impl Portfolio {
 
 #[cfg(test)]
 mod tests {
-    use jiff::SignedDuration;
+    use jiff::{SignedDuration, civil};
 
     use super::*;
-    use crate::domain::{event::By, lifecycle::Transition};
+    use crate::domain::{TradingCalendar, event::By, lifecycle::Transition};
 
     fn day(n: i64) -> Timestamp {
         Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * n)
@@ -96,6 +104,30 @@ mod tests {
         take(portfolio, at, EventKind::Moved { version, step, reason, by, overridden, evidence });
     }
 
+    /// Every version is judged when a day has closed.
+    fn judged(portfolio: &mut Portfolio, at: i64) {
+        let calendar = TradingCalendar::new(TimeZone::UTC, civil::time(0, 0, 0, 0));
+        for version in ["ES/1", "NQ/1"] {
+            let (version, evidence) = (version.parse().unwrap(), BTreeMap::new());
+            let day = calendar.day_of(day(at));
+            let judged =
+                EventKind::Judged { version, day, composite: None, degraded: false, unstable: false, evidence };
+            take(portfolio, at, judged);
+        }
+    }
+
+    #[test]
+    fn the_clock_of_the_wall_makes_no_version_of_a_replay_older() {
+        let mut portfolio = Portfolio::default();
+        promote(&mut portfolio, 0, "ES/1", false);
+        promote(&mut portfolio, 0, "NQ/1", false);
+        judged(&mut portfolio, 10);
+        // ten days of the market, and an event that came years later by the wall
+        take(&mut portfolio, 2_000, EventKind::Stopped);
+        assert_eq!(portfolio.held().iter().map(|held| held.days).collect::<Vec<_>>(), [10.0, 10.0]);
+        assert!(!portfolio.go());
+    }
+
     /// Brings a version to production on a day.
     fn promote(portfolio: &mut Portfolio, at: i64, version: &str, overridden: bool) {
         take(portfolio, at, EventKind::Trained { version: version.parse().unwrap(), evidence: BTreeMap::new() });
@@ -109,9 +141,9 @@ mod tests {
         let mut portfolio = Portfolio::default();
         promote(&mut portfolio, 0, "ES/1", false);
         promote(&mut portfolio, 10, "NQ/1", false);
-        take(&mut portfolio, 99, EventKind::Stopped);
+        judged(&mut portfolio, 99);
         assert!(!portfolio.go(), "NQ/1 has held for 89 days: {:?}", portfolio.held());
-        take(&mut portfolio, 100, EventKind::Stopped);
+        judged(&mut portfolio, 100);
         assert!(portfolio.go(), "{:?}", portfolio.held());
         // while it is locked nothing is in service
         let (reason, by) = ("news".to_owned(), By::Uid(0));
@@ -128,7 +160,7 @@ mod tests {
         let mut portfolio = Portfolio::default();
         promote(&mut portfolio, 0, "ES/1", true);
         promote(&mut portfolio, 0, "NQ/1", false);
-        take(&mut portfolio, 1_000, EventKind::Stopped);
+        judged(&mut portfolio, 1_000);
         let counts: Vec<bool> = portfolio.held().iter().map(|held| held.counts).collect();
         assert_eq!((counts, portfolio.go()), (vec![false, true], false));
     }
