@@ -11,7 +11,8 @@ use super::{
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { sessions, planned_sessions, trades, open_trades, late, days, .. } = self;
-        writeln!(f, "{sessions} of {planned_sessions} sessions closed, {trades} trades, {days:.1} days")?;
+        let of = if self.is_measured_only { String::new() } else { format!(" of {planned_sessions}") };
+        writeln!(f, "{sessions}{of} sessions closed, {trades} trades, {days:.1} days")?;
         writeln!(f, "{open_trades} trades in open sessions, {late} came too late to count")?;
         if self.left_out + self.given_up > 0 {
             let Self { left_out, given_up, .. } = self;
@@ -39,7 +40,8 @@ impl Display for Report {
         }
         for view in &self.views {
             writeln!(f)?;
-            let decides = if view.view == self.evidence { ", which decides" } else { "" };
+            let decides = view.view == self.evidence && !self.is_measured_only;
+            let decides = if decides { ", which decides" } else { "" };
             writeln!(f, "{} view{decides}", view.view.name())?;
             self.write_view(f, view)?;
         }

@@ -114,6 +114,9 @@ pub struct Report {
     pub sessions: usize,
     /// Sessions planned.
     pub planned_sessions: usize,
+    /// Whether nothing is decided by it: a holdback has no plan and no end.
+    #[serde(skip)]
+    pub is_measured_only: bool,
     /// Days since the beginning.
     pub days: f64,
     /// Trades of closed sessions.
@@ -166,6 +169,7 @@ impl Report {
         Self {
             sessions: standing.sessions,
             planned_sessions: criteria.plan.sessions(),
+            is_measured_only: criteria.endless,
             days: standing.days,
             trades: standing.trades,
             open_trades: experiment.open_trades(),
