@@ -155,10 +155,17 @@ fn level(status: &Value, version: &str) -> String {
     };
     let (labelled, heard) = (count("labelled"), count("trades"));
     let streak = format!("{} lost in a row of {} allowed", count("loss_streak"), count("streak_limit"));
-    let gain = level.get("gain").and_then(Value::as_f64).unwrap_or_default();
+    let amount = |name: &str| level.get(name).and_then(Value::as_f64).unwrap_or_default();
+    let (followed, others) = (count("gain_trades"), count("would_gain_trades"));
+    let would = match others {
+        0 => String::new(),
+        some => format!(", and would have made {:+.2} in {some} that did not", amount("would_gain")),
+    };
     format!(
-        ", {accuracy}{labelled} scored trades by its own question{unlabelled}, heard in {heard}, {streak}, following it made \
-         {gain:+.2}{}",
+        ", {accuracy}{labelled} scored trades by its own question{unlabelled}, {streak} among the latest {heard} that heard it; of the \
+         latest {} that it scored, following it made {:+.2} in {followed} that heard it{would}{}",
+        followed + others,
+        amount("gain"),
         unwatched(level)
     )
 }
@@ -183,6 +190,22 @@ mod tests {
         ] {
             assert_eq!(is_silenced(&guardian), expected, "{guardian}");
         }
+    }
+
+    #[test]
+    fn what_following_it_made_says_of_how_many_trades_and_whether_they_heard_it() {
+        let level = json!({
+            "version": "ES/1", "trades": 800, "labelled": 100, "unlabelled": 0, "loss_streak": 1, "streak_limit": 11,
+            "accuracy": 0.6, "gain": -12.5, "gain_trades": 500, "would_gain": 3898.48, "would_gain_trades": 300,
+        });
+        let said = level_of(&json!({ "guardian": { "levels": [level] } }));
+        let says = "of the latest 800 that it scored, following it made -12.50 in 500 that heard it, and would have made +3898.48 in \
+                    300 that did not";
+        assert!(said.ends_with(says) && said.contains("among the latest 800 that heard it"), "{said}");
+    }
+
+    fn level_of(status: &Value) -> String {
+        level(status, "ES/1")
     }
 
     #[test]

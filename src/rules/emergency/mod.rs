@@ -156,8 +156,14 @@ pub struct VersionLevel {
     pub unwatched: Vec<String>,
     /// Losses in a row that it may have.
     pub streak_limit: usize,
-    /// What following it made of the trades that are kept, less what the strategy alone made of them; account currency.
+    /// What following it made of the latest trades that heard it, less what the strategy alone made of them; account currency.
     pub gain: f64,
+    /// Those trades.
+    pub gain_trades: usize,
+    /// What following it would have made of the latest trades that it scored and that did not hear it, in the same way.
+    pub would_gain: f64,
+    /// Those trades.
+    pub would_gain_trades: usize,
 }
 
 impl Default for EmergencyOptions {
@@ -267,7 +273,10 @@ impl Emergency {
             loss_streak: window.loss_streak(),
             unwatched: unwatched(options, self.standard(version)),
             streak_limit: options.streak_limit(self.standard(version)),
-            gain: window.gain(),
+            gain: window.gain(true).0,
+            gain_trades: window.gain(true).1,
+            would_gain: window.gain(false).0,
+            would_gain_trades: window.gain(false).1,
         };
         judged.map(level).collect()
     }
@@ -313,7 +322,8 @@ impl Emergency {
         let answer = question.answer(say.score.get(), &trade.facts);
         let wrong = window.answered(options, standard.as_ref(), trade, answer);
         let more = trade.facts.pnl.map(|pnl| (say.size - 1.0) * pnl);
-        let harm = more.and_then(|more| window.gained(options, standard.as_ref(), trade, more));
+        let heard = trade.ml.as_ref().is_some_and(|ml| ml.version == say.version);
+        let harm = more.and_then(|more| window.gained(options, standard.as_ref(), trade, (more, heard)));
         wrong.into_iter().chain(harm).map(|breach| (Some(say.version.clone()), breach)).collect()
     }
 

@@ -47,6 +47,9 @@ enum Made {
 pub(super) struct Gain {
     pub(super) day: TradingDay,
     pub(super) more: f64,
+    /// Whether the trade heard the version: else it is what following it would have made.
+    #[serde(default)]
+    pub(super) heard: bool,
 }
 
 /// The latest trades by exit, in that order: twice as many as are looked at, so that a trade that comes late finds the trades
@@ -138,9 +141,10 @@ impl Window {
         options: &EmergencyOptions,
         standard: Option<&Standard>,
         trade: &ClosedTrade,
-        more: f64,
+        (more, heard): (f64, bool),
     ) -> Option<Breach> {
-        let place = self.money.insert(2 * options.longest_window, trade, Gain { day: trade.day, more })?;
+        let gain = Gain { day: trade.day, more, heard };
+        let place = self.money.insert(2 * options.longest_window, trade, gain)?;
         harm(options, standard, &self.money.values, place)
     }
 
@@ -184,8 +188,10 @@ impl Window {
         self.made.values.iter().rev().take_while(|made| **made != Made::Won).filter(|made| **made == Made::Lost).count()
     }
 
-    /// What following it made of the trades that are kept, less what the strategy alone made of them; account currency.
-    pub(super) fn gain(&self) -> f64 {
-        self.money.values.iter().map(|gain| gain.more).sum()
+    /// What following it made of the trades that are kept, less what the strategy alone made of them, account currency, and how many
+    /// these are: of those that heard it, or of those that did not, of which it is what it would have made.
+    pub(super) fn gain(&self, heard: bool) -> (f64, usize) {
+        let gains = self.money.values.iter().filter(|gain| gain.heard == heard);
+        gains.fold((0.0, 0), |(sum, count), gain| (sum + gain.more, count + 1))
     }
 }
