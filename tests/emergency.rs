@@ -17,8 +17,9 @@ use vigie::{
         trip::{Blank, Rule, Trip},
     },
     models::{
-        Facts, Labeller, Question, Standard, Target,
+        Facts, Labeller, Question, Stake, Standard, Target,
         standard::{Moods, Share, Validated},
+        targets::Pricing,
     },
     rules::emergency::{ClosedTrade, Emergency, EmergencyOptions, Latches, Say, unwatched},
     sim::process::{Fate, Process, QUARTER, Scored, Stream, YEAR},
@@ -254,7 +255,9 @@ fn good_signals(rng: &mut Pcg64, n: usize, right: f64) -> Vec<ClosedTrade> {
         };
         let yes = (pnl == 80.0) == (rng.random::<f64>() < right);
         let score = Probability::new(if yes { 0.4 } else { 0.2 }).unwrap();
-        let facts = Facts { pnl: Some(pnl), risk: Some(100.0), ..Facts::default() };
+        let pricing = Some(Pricing { tick_value: 12.5, stop_ticks: None });
+        let stake = Stake { stop_ticks: Some(8.0), contracts: Some(1.0), pricing };
+        let facts = Facts { pnl: Some(pnl), stake, ..Facts::default() };
         let ml = place.is_multiple_of(2).then(|| Say { version: id("ES/1"), score, size: 1.0 });
         let beside = Say { version: id("ES/2"), score: Probability::new(0.9).unwrap(), size: 1.0 };
         let scores = vec![Say { version: id("ES/1"), score, size: 1.0 }, beside];

@@ -200,7 +200,7 @@ fn scored(n: usize, arm: Arm, heard: bool, size: f64, share: f64) -> Happening {
         decision,
         opinions,
         daily_loss_limit: None,
-        risk: None,
+        stake: Default::default(),
         side: None,
         by_echo: false,
     };

@@ -81,6 +81,26 @@ fn refusal(target: Target, history: &History, config: &Config) -> (&'static str,
 }
 
 #[test]
+fn a_pnl_that_is_withheld_by_how_the_trade_ended_refuses_every_target() {
+    // half of the losers do not tell what they lost
+    let withheld = |share: usize| {
+        history(400, move |row, line| {
+            if line["outcome_metrics"]["pnl"].as_f64().is_some_and(|pnl| pnl < 0.0) && row % share == 0 {
+                line["outcome_metrics"].as_object_mut().unwrap().remove("pnl");
+            }
+            line["outcome_metrics"]["mfe_bars"] = json!(row % 7);
+        })
+    };
+    let sure = config("targets.stop_ticks = 8\n");
+    for target in Target::ALL {
+        let (code, message) = refusal(target, &withheld(2), &sure);
+        assert_eq!(code, "unlabelled", "{target}: {message}");
+        assert!(message.contains("outcome_metrics.pnl") && message.contains("of 400 closed trades"), "{message}");
+        assert!(trained(target, None, &withheld(40), &sure).is_ok(), "{target}: one in forty may lack it");
+    }
+}
+
+#[test]
 fn a_target_whose_trades_do_not_say_what_it_is_is_refused_by_the_missing_field() {
     let bare = history(400, |_, _| ());
     for target in [Target::SignalQuality, Target::SignalStrength] {
@@ -139,6 +159,20 @@ fn a_revalidation_labels_by_what_the_training_saw() {
     let Figures::Class(test) = again.evidence.test else { unreachable!() };
     assert_eq!(test.rows, parts.test + 800);
     assert!(test.wins >= 800, "{} of {}", test.wins, test.rows);
+}
+
+#[test]
+fn a_revalidation_prices_its_labels_as_the_training_did_whatever_is_configured_now() {
+    let all = history(400, |_, _| ());
+    let then = config("targets.stop_ticks = 8\n");
+    let version = trained(Target::SignalQuality, None, &all, &then).unwrap();
+    let again = |config: &Config| {
+        revalidate(&version.record, &all, &settings(config), &Ledger::default(), &mut |_, _| ()).unwrap()
+    };
+    let as_then = again(&then);
+    for now in ["targets.stop_ticks = 24\n", ""] {
+        assert_eq!(again(&config(now)).evidence.test, as_then.evidence.test, "{now}");
+    }
 }
 
 /// The trades as they are learnt from.

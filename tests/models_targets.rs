@@ -3,7 +3,7 @@
 use vigie::{
     domain::{Outcome, Signal, SignalLine},
     features::Instrument,
-    models::{Labeller, Target, TargetKind, TargetValue, targets::risk},
+    models::{Labeller, Stake, Target, TargetKind, TargetValue},
 };
 
 const ES: Instrument = Instrument { tick: 0.25, tick_value: 12.5, stop_ticks: None };
@@ -36,6 +36,10 @@ fn outcome(pnl: Option<f64>, exit_reason: &str, mfe_bars: Option<f64>) -> Outcom
 
 fn value(target: Target, signal: &Signal, outcome: &Outcome) -> Option<TargetValue> {
     Labeller::fit(target, &[-100.0, 0.0, 90.0, 30.0]).value(signal, outcome, ES)
+}
+
+fn risk(signal: &Signal, instrument: Instrument) -> Option<f64> {
+    Stake::of(signal, Some(instrument)).risk(None)
 }
 
 #[test]

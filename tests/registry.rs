@@ -53,7 +53,7 @@ fn a_version_is_shown_compared_and_asked_what_it_would_have_said() {
     assert_eq!(shown["record"]["id"], "ES/1");
     assert!(shown["report"]["checks"].as_array().unwrap().len() > 15, "{shown}");
     let shown = text(&place, &["models", "show", "ES/1"]);
-    for part in ["data hash", "strengths_tried", "share of each column", "foretold", "earns more than every trade"] {
+    for part in ["data hash", "strengths_tried", "share of each column", "foretold", "makes more than every trade"] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     let differ = told(&place, &["models", "diff", "ES/1", "ES/2"])["differ"].to_string();

@@ -15,11 +15,12 @@ use vigie::{
         event::By,
         lifecycle::{State, Transition},
     },
+    models::{Labeller, Question, Stake, Target, targets::Pricing},
     rules::{
         case::Case,
         desk::Entry,
-        experiment::{Criteria, Options, Verdict},
-        promotion::after_test,
+        experiment::{Criteria, Options, StagingOptions, Verdict},
+        promotion::{after_test, to_test},
         trials::{Keep, News, Trials},
     },
 };
@@ -77,7 +78,7 @@ fn entry(session: usize, n: usize) -> (Arc<Entry>, f64) {
         decision,
         opinions,
         daily_loss_limit: None,
-        risk: None,
+        stake: Default::default(),
         side: None,
         by_echo: false,
     };
@@ -160,6 +161,100 @@ fn a_fold_from_the_past_judges_what_closed_last_and_nothing_that_was_judged_befo
     assert_eq!(standing.sessions, 5);
     assert_eq!(past.judge_next(&version(), &criteria, opening(5)), None);
     assert_eq!(past, live);
+}
+
+/// A closed trade of a version that watches, whose signal gives a stop or not.
+fn watched(trials: &mut Trials, n: usize, stop_ticks: Option<f64>) {
+    let (known, _) = entry(n / 8, n % 8);
+    let pricing = Some(Pricing { tick_value: 12.5, stop_ticks: None });
+    let stake = Stake { stop_ticks, contracts: Some(1.0), pricing };
+    let decision = Decision::baseline(known.trade_id.clone(), None, None, Reason::NoModel);
+    let opinions = known.opinions.iter().map(|opinion| Opinion { split: None, size: 1.0, ..opinion.clone() }).collect();
+    let entry = Arc::new(Entry { stake, decision, opinions, ..(*known).clone() });
+    trials.take(opening(n / 8), &News::Scored(Arc::clone(&entry)));
+    let pnl = if n.is_multiple_of(3) { -50.0 } else { 60.0 };
+    trials.take(opening(n / 8), &News::Closed(entry, outcome(pnl, 0.0)));
+}
+
+#[test]
+fn a_version_whose_label_the_messages_do_not_give_is_kept_in_staging_and_its_gate_names_the_field() {
+    let in_staging = || {
+        let mut trials = Trials::keeping(Keep::ALL);
+        trials.take(opening(0), &News::Event(EventKind::Trained { version: version(), evidence: BTreeMap::new() }));
+        for step in [Transition::Validate, Transition::Stage] {
+            trials.take(opening(0), &moved(step, "", BTreeMap::new()));
+        }
+        trials.ask(&version(), Question::new(Labeller::bare(Target::SignalQuality), 0.5));
+        trials
+    };
+    let gate = |trials: &Trials| {
+        let case = Case::of(trials, &version(), &options(), &StagingOptions::default(), opening(20), None).unwrap();
+        case.gate().unwrap()
+    };
+    for (missing, passes) in [(0, true), (4, true), (8, false), (80, false)] {
+        let mut trials = in_staging();
+        (0..80).for_each(|n| watched(&mut trials, n, (n >= missing).then_some(8.0)));
+        let due = to_test(&trials, &StagingOptions::default(), opening(20));
+        let gate = gate(&trials);
+        assert_eq!((due.len(), gate.passed), (usize::from(passes), passes), "{missing}: {gate}");
+        let named = gate.to_string().contains("they lack execution_context.risk_parameters.stop_ticks");
+        assert_eq!(named, !passes, "{gate}");
+    }
+    // of so few nobody knows, and what asks for profit needs no stop
+    let mut few = in_staging();
+    (0..19).for_each(|n| watched(&mut few, n, None));
+    assert!(few.conditions(&version()).is_empty());
+    few.ask(&version(), Question::default());
+    (19..80).for_each(|n| watched(&mut few, n, None));
+    assert_eq!(few.unlabelled(&version()).map(|found| found.without), Some(19));
+}
+
+#[test]
+fn a_version_whose_share_a_decline_has_cut_is_not_promoted_by_its_test_until_it_has_recovered() {
+    let shared = |share: f64| {
+        let by = By::Daemon("guardian".into());
+        News::Event(EventKind::Shared { version: version(), share, reason: String::new(), by })
+    };
+    let (mut trials, first) = trade(PLANNED - 1, None);
+    assert_eq!(first.unwrap().0, "ship");
+    let criteria = Criteria::new(options()).unwrap();
+    trials.take(opening(PLANNED - 1), &shared(0.5));
+    trials.judge_again();
+    let (_, ruling) = trials.judge_next(&version(), &criteria, opening(PLANNED - 1)).unwrap();
+    assert!(matches!(&ruling.verdict, Verdict::Continue(why) if why.contains("without share")), "{ruling:?}");
+    let case =
+        Case::of(&trials, &version(), &options(), &StagingOptions::default(), opening(PLANNED - 1), None).unwrap();
+    assert!(!case.gate().unwrap().passed && case.assess().unwrap().text.contains("share"));
+    trials.take(opening(PLANNED - 1), &shared(1.0));
+    trials.judge_again();
+    let (_, ruling) = trials.judge_next(&version(), &criteria, opening(PLANNED - 1)).unwrap();
+    assert!(matches!(ruling.verdict, Verdict::Ship(_)), "{ruling:?}");
+    // and what was taken from it is not given back by a promotion
+    trials.take(opening(PLANNED - 1), &shared(0.25));
+    trials.take(opening(PLANNED - 1), &moved(Transition::Promote, "", BTreeMap::new()));
+    assert_eq!(trials.roster().share(&version()), 0.25);
+}
+
+#[test]
+fn signals_that_no_trade_could_hear_are_no_evidence() {
+    let mut trials = under_test(Keep::ALL);
+    for session in 0..6 {
+        for n in 0..8 {
+            let (known, pnl) = entry(session, n);
+            let split = Some(Split { arm: Arm::Baseline, share: 0.0 });
+            let decision = Decision::baseline(known.trade_id.clone(), None, Some(version()), Reason::AbTest);
+            let opinions = known.opinions.iter().map(|opinion| Opinion { split, ..opinion.clone() }).collect();
+            let entry = Arc::new(Entry { decision, opinions, ..(*known).clone() });
+            trials.take(opening(session), &News::Scored(Arc::clone(&entry)));
+            trials.take(opening(session), &News::Closed(entry, outcome(pnl, 0.0)));
+        }
+    }
+    trials.close_due(day(7), 30);
+    let criteria = Criteria::new(options()).unwrap();
+    let standing = criteria.assess(trials.test(&version()).unwrap(), opening(7));
+    assert_eq!((standing.sessions, standing.trades), (6, 0));
+    assert!(standing.metrics.iter().all(|metric| metric.z.is_none() && metric.p == 1.0), "{standing:?}");
+    assert!(standing.harm.iter().all(|harm| harm.z.is_none()), "{standing:?}");
 }
 
 #[test]

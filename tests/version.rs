@@ -15,7 +15,7 @@ use vigie::{
     },
     models::{
         DataHash, Kind, Labeller, Logistic, ModelRecord, Options, Question, RecordError, References, ReliabilityBin,
-        Target, TrainingSpan, VersionError, VersionRecord, fit_logistic,
+        Target, TrainingSpan, VersionError, VersionRecord, fit_logistic, targets::Pricing,
     },
     stats::reference::Reference,
 };
@@ -120,6 +120,17 @@ fn a_version_of_the_first_format_is_still_read() {
 }
 
 #[test]
+fn what_labels_are_priced_by_is_stored_and_an_older_record_goes_by_the_configuration() {
+    let asked = of_format(3, &["standard", "inputs"]).question();
+    assert_eq!(asked.labeller.pricing(), None);
+    let es = Instrument { tick: 0.25, tick_value: 12.5, stop_ticks: Some(8.0) };
+    let priced = Question::new(Labeller::bare(Target::SignalQuality).priced(es), 0.4);
+    let newer = VersionRecord { question: Some(priced), ..version() };
+    let bytes = newer.to_bytes().unwrap();
+    assert_eq!(VersionRecord::from_bytes(&bytes).unwrap().question().labeller.pricing(), Some(Pricing::of(es)));
+}
+
+#[test]
 fn a_version_of_the_third_format_does_not_say_what_its_inputs_were_made_by() {
     assert_eq!(of_format(3, &["standard", "inputs"]), VersionRecord { inputs: None, standard: None, ..version() });
 }
@@ -170,8 +181,8 @@ fn a_version_that_could_not_be_served_is_neither_written_nor_read() {
     assert!(matches!(with(&|v| v.training.last = Timestamp::UNIX_EPOCH), VersionError::Training { .. }));
 
     let text = String::from_utf8(version().to_bytes().unwrap()).unwrap();
-    let newer = text.replacen("\"format\":4", "\"format\":5", 1).replacen("\"version\"", "\"content\"", 1);
-    assert_eq!(VersionRecord::from_bytes(newer.as_bytes()), Err(VersionError::Format { found: 5, read: 4 }));
+    let newer = text.replacen("\"format\":5", "\"format\":6", 1).replacen("\"version\"", "\"content\"", 1);
+    assert_eq!(VersionRecord::from_bytes(newer.as_bytes()), Err(VersionError::Format { found: 6, read: 5 }));
     let changed = text.replacen("ES/2", "ES/3", 1);
     assert_eq!(VersionRecord::from_bytes(changed.as_bytes()), Err(VersionError::Checksum));
 }

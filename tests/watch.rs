@@ -15,7 +15,7 @@ use vigie::{
         Arm, EventKind, Symbol, Timestamp, TradeId, TradingCalendar, VersionId, event::By, lifecycle::State,
         snapshot::TrendRegime,
     },
-    models::{Facts, Question},
+    models::{Facts, Labeller, Question, Target},
     rules::{
         alarm::Turn,
         health::{Response, Validated},
@@ -328,6 +328,43 @@ fn a_version_with_too_few_validated_sessions_says_what_it_lacks() {
     assert_eq!(watch.unwatched().into_iter().collect::<Vec<_>>(), [(version(1), lacks)]);
     watch.serve(&options, &[version(2)], |_| subject(&options));
     assert!(watch.unwatched().is_empty());
+}
+
+/// A story of a version whose label hangs on a stop that no signal gives.
+fn without_labels() -> Story {
+    let options = options();
+    let mut watch = Watch::default();
+    let question = Question::new(Labeller::bare(Target::SignalQuality), 0.5);
+    watch.serve(&options, &[version(1)], |_| Subject { question, ..subject(&options) });
+    Story { watch, options, rng: Pcg64::seed_from_u64(8), day: 0 }
+}
+
+#[test]
+fn a_version_whose_labels_do_not_come_is_watched_by_its_money_and_said_to_be_unwatched_once() {
+    let mut story = without_labels();
+    let quiet = story.raised(40, 0.75, 0.0);
+    assert_eq!(quiet.iter().filter(|code| *code == "ES/1 unwatched").count(), 1, "{quiet:?}");
+    let told = story.watch.unwatched().remove(&version(1)).unwrap();
+    let field = "they lack execution_context.risk_parameters.stop_ticks";
+    assert!(told.contains("100 of 100 closed trades") && told.ends_with(field), "{told}");
+    assert!(story.watch.blind(&version(1)).concat().ends_with(field));
+    let loud = story.raised(20, 0.35, 0.0);
+    for code in ["composite", "composite_share", "composite_retrain", "composite_rollback"] {
+        assert!(loud.contains(&format!("ES/1 {code}")), "{code}: {loud:?}");
+    }
+    assert!(!loud.contains(&"ES/1 unwatched".to_owned()), "{loud:?}");
+}
+
+#[test]
+fn a_version_of_whose_validation_nothing_is_known_says_so_even_where_declines_are_looked_for() {
+    let options = options();
+    let mut watch = Watch::default();
+    watch.serve(&options, &[version(1)], |_| Subject { validated: None, ..subject(&options) });
+    let told = watch.unwatched().remove(&version(1)).unwrap();
+    assert!(told.contains("nothing is known of its validation"), "{told}");
+    assert_eq!(watch.blind(&version(1)).len(), 1);
+    watch.serve(&options, &[version(2)], |_| subject(&options));
+    assert!(watch.blind(&version(2)).is_empty() && watch.unwatched().is_empty());
 }
 
 #[test]

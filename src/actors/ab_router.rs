@@ -30,6 +30,7 @@ use crate::{
         case::Case,
         experiment::{Criteria, Options},
         promotion::{Step, after_test, to_staging, to_test},
+        serving::Serving,
         trials::{Keep, News, Trials},
     },
 };
@@ -55,6 +56,8 @@ pub struct AbRouter {
 pub struct Shared {
     /// The configuration in force.
     pub config: Arc<ArcSwap<Config>>,
+    /// What is served, and so what each version is asked.
+    pub serving: Arc<ArcSwap<Serving>>,
     /// Where the news is.
     pub feed: Feed,
     /// Where alerts go.
@@ -181,6 +184,8 @@ impl AbRouter {
 
     fn look(&mut self, address: &Addr<Shell<Self>>) {
         self.trials.make_room(Keep::of(&self.shared.config.load().experiment));
+        let serving = self.shared.serving.load();
+        serving.all().for_each(|served| self.trials.ask(served.version(), *served.question()));
         while let Some((at, news)) = self.shared.feed.next() {
             self.close(at);
             self.trials.take(at, &news);

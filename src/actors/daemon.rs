@@ -385,6 +385,7 @@ impl Daemon {
         watched.map_err(|error| part_error(monitor::NAME, error.to_string()))?;
         let router_shared = ab_router::Shared {
             config: Arc::clone(&config),
+            serving: Arc::clone(&serving),
             feed: feed.clone(),
             journal: journal.clone(),
             clock: Arc::clone(&clock),

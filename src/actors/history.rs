@@ -257,6 +257,7 @@ pub fn past(reader: &Reader, config: &Config, pipeline: Option<&mut Pipeline>) -
         // one whose record cannot be read cannot speak either
         if let Ok(record) = models::record(reader, &version) {
             past.emergency.ask(&version, record.question(), record.standard);
+            past.trials.ask(&version, record.question());
         }
     }
     let mut pipeline = pipeline;

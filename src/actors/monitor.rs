@@ -28,7 +28,10 @@ use arc_swap::ArcSwap;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use self::line::{Line, Told};
+use self::{
+    line::{Line, Told},
+    subject::{untold, unwatched},
+};
 use super::{
     journal::JournalHandle,
     models::Unusable,
@@ -91,7 +94,7 @@ pub struct MonitorStatus {
     pub left_out: usize,
     /// Conditions that hold.
     pub alarms: Vec<Alarm>,
-    /// The versions of which nobody looks for declines, and what their validation lacks for it.
+    /// The versions of which something is not watched, and why: too short a validation, or labels that do not come.
     pub unwatched: BTreeMap<VersionId, Box<str>>,
     /// Figures over the latest trades, by model, arm, symbol and regime.
     pub rolling: BTreeMap<Box<str>, Rolling>,
@@ -358,8 +361,10 @@ impl Monitor {
             (until, news.iter().filter_map(last).collect())
         });
         let mut days = JudgedDays::default();
+        let mut told = Vec::new();
         for stored in reader.events(0).map_err(|error| error.to_string())?.flatten() {
             days.follow(&config.calendar, &stored.event);
+            told.extend(unwatched(stored.event.kind));
         }
         // what follows takes its time, and the journal may be wanted elsewhere when the daemon ends
         drop(reader);
@@ -367,6 +372,9 @@ impl Monitor {
         let mut found = Vec::new();
         for news in news {
             found.extend(watch.hear(options, &config.calendar, news));
+        }
+        for alert in untold(&watch, &self.surroundings.serving.load(), &told) {
+            let _it_is_logged = self.send(Finding::Told(alert));
         }
         self.state = Some(State { watch, epoch, left_out, until });
         let missed = self.days.missed(found);

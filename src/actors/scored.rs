@@ -8,7 +8,7 @@ use crate::{
     domain::{Decision, Inputs, Opinion, Outcome, Signal, Symbol, Timestamp, TradeId, VersionId},
     features::pipeline::Pipeline,
     journal::{OutcomeRecord, Reader, SignalRecord, StoreError, StoredSignal},
-    models::{Facts, targets::risk},
+    models::{Facts, Stake},
     rules::drill::{Past, PastTrade},
     validation::training::History,
 };
@@ -101,8 +101,7 @@ impl Scored {
     pub fn facts(&self, config: &Config) -> Option<Facts> {
         let (_, outcome) = self.outcome.as_ref()?;
         let instrument = config.symbols.get(&self.signal.symbol);
-        let risk = instrument.and_then(|instrument| risk(&self.signal, *instrument));
-        Some(Facts::of(outcome, self.pnl, risk))
+        Some(Facts::of(outcome, self.pnl, Stake::of(&self.signal, instrument.copied())))
     }
 
     /// What `version` said of it, and whether its policy takes such a trade.

@@ -23,7 +23,7 @@ use crate::{
     config::Config,
     domain::{Symbol, VersionId},
     features::row::Schema,
-    models::{Facts, targets::risk},
+    models::{Facts, Stake},
     rules::drill::{Damage, Delay, DrillOptions, DrillReport, Past, PastTrade, drill},
     sim::{Options, Scenario, Sessions, Venue},
 };
@@ -223,7 +223,7 @@ fn simulated(config: &Config, symbol: &Symbol, seed: u64) -> anyhow::Result<Past
             taken: config.policy.size(config.policy.blend(confidence, score), score) > 0.0,
             pnl: pnl.get(),
             daily_loss_limit: scored::daily_loss_limit(&trade.signal),
-            facts: Facts::of(&trade.outcome, Some(pnl.get()), risk(&trade.signal, instrument)),
+            facts: Facts::of(&trade.outcome, Some(pnl.get()), Stake::of(&trade.signal, Some(instrument))),
             row: trade.inputs,
         });
     }

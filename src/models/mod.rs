@@ -46,6 +46,6 @@ pub use question::{Answer, Question};
 pub use record::{ModelRecord, RecordError};
 pub use spec::{AverageSpec, LogisticSpec, ModelSpec, fit};
 pub use standard::Standard;
-pub use targets::{Facts, Labeller, Target, TargetKind, TargetValue};
+pub use targets::{Facts, Labeller, MOST_UNLABELLED, Missing, Stake, Target, TargetKind, TargetValue};
 pub use tree::{MAX_DEPTH, Tree, TreeError};
 pub use version::{DataHash, References, ReliabilityBin, TrainingSpan, VersionError, VersionRecord};

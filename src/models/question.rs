@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::targets::{Facts, Labeller, Target, TargetKind, TargetValue};
+use super::targets::{Facts, Labeller, Missing, Target, TargetKind, TargetValue};
 
 /// The decision point while nothing better is known.
 const HALF: f64 = 0.5;
@@ -66,6 +66,11 @@ impl Question {
         })
     }
 
+    /// What is missing where a closed trade does not tell.
+    pub fn missing(&self, facts: &Facts) -> Option<Missing> {
+        self.labeller.missing(facts)
+    }
+
     /// The score of a trade and its label.
     pub fn answer(&self, score: f64, facts: &Facts) -> Answer {
         Answer { yes: self.says_yes(score), label: self.label(facts) }
@@ -92,9 +97,15 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        features::Instrument,
+        models::targets::{Pricing, Stake},
+    };
 
     fn facts(pnl: f64) -> Facts {
-        Facts { pnl: Some(pnl), risk: Some(100.0), reached_target: false, bars: Some(5.0) }
+        let pricing = Some(Pricing { tick_value: 12.5, stop_ticks: None });
+        let stake = Stake { stop_ticks: Some(8.0), contracts: Some(1.0), pricing };
+        Facts { pnl: Some(pnl), stake, reached_target: false, bars: Some(5.0) }
     }
 
     #[test]
@@ -112,6 +123,25 @@ mod tests {
     }
 
     #[test]
+    fn a_label_is_priced_as_it_was_when_its_version_was_trained_whatever_is_configured_later() {
+        let es = Instrument { tick: 0.25, tick_value: 12.5, stop_ticks: Some(8.0) };
+        let asked = |labeller: Labeller| Question::new(labeller, 0.4);
+        let (stored, older) = (Labeller::bare(Target::SignalQuality).priced(es), Labeller::bare(Target::SignalQuality));
+        let now = |pricing| Facts { stake: Stake { pricing, ..Stake::default() }, ..facts(60.0) };
+        // R is 100 by what was configured then; 300 later; then no stop at all
+        let other = Some(Pricing { tick_value: 12.5, stop_ticks: Some(24.0) });
+        let gone = Some(Pricing { tick_value: 12.5, stop_ticks: None });
+        for pricing in [Some(Pricing::of(es)), other, gone, None] {
+            assert_eq!(asked(stored).label(&now(pricing)), Some(true), "{pricing:?}");
+        }
+        assert_eq!(asked(older).label(&now(Some(Pricing::of(es)))), Some(true));
+        assert_eq!((asked(older).label(&now(other)), asked(older).label(&now(gone))), (Some(false), None));
+        assert_eq!(asked(older).missing(&now(gone)), Some(Missing::StopTicks));
+        // what needs no stop stores no price
+        assert_eq!(Labeller::bare(Target::Profitability).priced(es), Labeller::bare(Target::Profitability));
+    }
+
+    #[test]
     fn a_real_share_is_cut_where_its_scores_are() {
         // sigmoid(0.2) is .55, above the mean of the training part; sigmoid(-0.2) is .45
         let strength = Question::at_base_rate(Labeller::bare(Target::SignalStrength), &[0.4, 0.56]);
@@ -123,7 +153,7 @@ mod tests {
 
     #[test]
     fn what_a_trade_does_not_tell_is_neither_right_nor_wrong() {
-        let no_risk = Facts { risk: None, ..facts(20.0) };
+        let no_risk = Facts { stake: Stake::default(), ..facts(20.0) };
         let quality = Question::new(Labeller::bare(Target::SignalQuality), 0.4);
         assert_eq!(quality.answer(0.3, &no_risk).hit(), None);
         assert_eq!(Question::default().answer(0.3, &no_risk).hit(), Some(false));

@@ -14,6 +14,8 @@ use crate::{
 
 /// Share of what a trade risks that it must make to count as a good signal.
 const GOOD_SHARE: f64 = 0.5;
+/// Share of closed trades that may lack a label. Which ones do may hang on how they ended.
+pub const MOST_UNLABELLED: f64 = 0.05;
 /// The `exit_reason` of a trade that reached its target.
 const REACHED_TARGET: &str = "take_profit";
 
@@ -66,6 +68,47 @@ pub struct Labeller {
     /// Upper tercile of the training part's pnl, for `SignalStrengthClass`.
     #[serde(default)]
     tercile: Option<f64>,
+    /// What a tick was worth and how far the instrument's stop was when the version was trained, where the label needs that. Records
+    /// of older formats have none, and go by the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pricing: Option<Pricing>,
+}
+
+/// What ticks are turned into money by.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pricing {
+    /// What one tick of one contract is worth, above 0, in account currency.
+    pub tick_value: f64,
+    /// How far the stop of a trade is whose signal does not say it, in ticks.
+    pub stop_ticks: Option<f64>,
+}
+
+/// What a trade stakes: what its signal says, and what the configuration adds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stake {
+    /// How far the stop is, in ticks, as the signal says.
+    pub stop_ticks: Option<f64>,
+    /// Contracts, as the signal says.
+    pub contracts: Option<f64>,
+    /// By the configuration of now. `None` where the symbol has no table.
+    pub pricing: Option<Pricing>,
+}
+
+/// Why a closed trade has no label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// What the trade made.
+    Pnl,
+    /// How far its stop was.
+    StopTicks,
+    /// How many contracts it was for.
+    Contracts,
+    /// Bars to the best price.
+    MfeBars,
+    /// The tercile of the training part, which a record of an older format does not hold.
+    Tercile,
 }
 
 /// What labels are made of: what is known of a closed trade and of its signal.
@@ -73,8 +116,9 @@ pub struct Labeller {
 pub struct Facts {
     /// Profit or loss after costs, at the strategy's own size, in account currency.
     pub pnl: Option<f64>,
-    /// R: what the trade risked, see [`risk`].
-    pub risk: Option<f64>,
+    /// What R follows from.
+    #[serde(default)]
+    pub stake: Stake,
     /// Whether it was closed at its target.
     pub reached_target: bool,
     /// Bars from the entry to the best price.
@@ -113,6 +157,11 @@ impl Target {
         !matches!(self, Self::Pnl | Self::ExitTiming)
     }
 
+    /// Whether its label hangs on what the trade risked.
+    pub fn needs_risk(self) -> bool {
+        matches!(self, Self::SignalQuality | Self::SignalStrength)
+    }
+
     /// Its name, as it is configured and stored.
     pub fn name(self) -> &'static str {
         match self {
@@ -132,12 +181,23 @@ impl Labeller {
     /// A signal of strength has no value where the training part is empty.
     pub fn fit(target: Target, training_pnl: &[f64]) -> Self {
         let tercile = (target == Target::SignalStrengthClass).then(|| quantile(training_pnl, 2.0 / 3.0)).flatten();
-        Self { target, tercile }
+        Self { target, tercile, pricing: None }
+    }
+
+    /// The same, which turns ticks into money as `instrument` does, whatever is configured later.
+    #[must_use]
+    pub fn priced(self, instrument: Instrument) -> Self {
+        Self { pricing: self.target.needs_risk().then(|| Pricing::of(instrument)), ..self }
+    }
+
+    /// What its labels turn ticks into money by. `None` where they do not need it, or go by the configuration.
+    pub fn pricing(&self) -> Option<Pricing> {
+        self.pricing
     }
 
     /// Of a target that needs to know nothing of the training part; a class of strength has no value then.
     pub fn bare(target: Target) -> Self {
-        Self { target, tercile: None }
+        Self { target, tercile: None, pricing: None }
     }
 
     /// The target.
@@ -148,13 +208,13 @@ impl Labeller {
     /// The value of one closed trade, of which `outcome` tells the pnl at the strategy's own size. `None` where an input is
     /// missing or cannot be: the row is not usable.
     pub fn value(&self, signal: &Signal, outcome: &Outcome, instrument: Instrument) -> Option<TargetValue> {
-        let pnl = outcome.pnl.map(|pnl| pnl.get());
-        self.of(&Facts::of(outcome, pnl, risk(signal, instrument)))
+        self.of(&Facts::of_trade(signal, outcome, instrument))
     }
 
     /// The same from what is known of the trade.
     pub fn of(&self, facts: &Facts) -> Option<TargetValue> {
-        let Facts { pnl, risk, reached_target, bars } = *facts;
+        let Facts { pnl, stake, reached_target, bars } = *facts;
+        let risk = stake.risk(self.pricing);
         let class = |yes| Some(TargetValue::Class(yes));
         match self.target {
             Target::SignalQuality => {
@@ -171,50 +231,83 @@ impl Labeller {
 
     /// The field whose value is missing, or cannot be, where a closed trade has no value.
     pub fn lacks(&self, signal: &Signal, outcome: &Outcome, instrument: Instrument) -> Option<&'static str> {
-        if self.value(signal, outcome, instrument).is_some() {
+        self.missing(&Facts::of_trade(signal, outcome, instrument)).map(Missing::field)
+    }
+
+    /// What is missing, or cannot be, where a closed trade has no value.
+    pub fn missing(&self, facts: &Facts) -> Option<Missing> {
+        if self.of(facts).is_some() {
             return None;
         }
         Some(match self.target {
-            Target::ExitTiming => "outcome_metrics.mfe_bars",
-            Target::SignalQuality | Target::SignalStrength if outcome.pnl.is_some() => risk_lacks(signal),
-            _ => "outcome_metrics.pnl",
+            Target::ExitTiming => Missing::MfeBars,
+            _ if facts.pnl.is_none() => Missing::Pnl,
+            target if target.needs_risk() => facts.stake.lacks(),
+            Target::SignalStrengthClass if self.tercile.is_none() => Missing::Tercile,
+            _ => Missing::Pnl,
         })
     }
 }
 
-impl Facts {
-    /// Of a closed trade that made `pnl` at the strategy's own size, and that risked `risk`.
-    pub fn of(outcome: &Outcome, pnl: Option<f64>, risk: Option<f64>) -> Self {
-        Self { pnl, risk, reached_target: &*outcome.exit_reason == REACHED_TARGET, bars: outcome.mfe_bars }
+impl Missing {
+    /// The field of the trader's messages, or what else is missing.
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::Pnl => "outcome_metrics.pnl",
+            Self::StopTicks => "execution_context.risk_parameters.stop_ticks",
+            Self::Contracts => "execution_context.risk_parameters.contracts",
+            Self::MfeBars => "outcome_metrics.mfe_bars",
+            Self::Tercile => "the tercile of its training part, which its record does not hold",
+        }
     }
 }
 
-/// R: what the trade loses where its stop is hit, in account currency, above 0. Where the signal does not say how far its
-/// stop is, it is the instrument's, of one contract if the signal does not say how many. `None` where neither says, and for a
-/// stop or a number of contracts that cannot be.
-pub fn risk(signal: &Signal, instrument: Instrument) -> Option<f64> {
-    let (stop, contracts) = match &signal.inputs {
-        Inputs::Snapshot(snapshot) => {
-            let parameters = &snapshot.execution_context.risk_parameters;
-            (parameters.stop_ticks, parameters.contracts)
-        }
-        Inputs::Features(_) => (None, None),
-    };
-    let one = instrument.stop_ticks.map(|_| 1.0);
-    let (stop, contracts) = (stop.or(instrument.stop_ticks)?, contracts.or(one)?);
-    let risk = stop * instrument.tick_value * contracts;
-    (stop > 0.0 && risk > 0.0 && risk.is_finite()).then_some(risk)
+impl Pricing {
+    /// Of an instrument as it is configured.
+    pub fn of(instrument: Instrument) -> Self {
+        Self { tick_value: instrument.tick_value, stop_ticks: instrument.stop_ticks }
+    }
 }
 
-/// What a signal whose risk is not known would have to say.
-fn risk_lacks(signal: &Signal) -> &'static str {
-    match &signal.inputs {
-        Inputs::Snapshot(snapshot)
-            if snapshot.execution_context.risk_parameters.stop_ticks.is_some_and(|stop| stop > 0.0) =>
-        {
-            "execution_context.risk_parameters.contracts"
+impl Stake {
+    /// Of a signal, where `instrument` is what it trades.
+    pub fn of(signal: &Signal, instrument: Option<Instrument>) -> Self {
+        let pricing = instrument.map(Pricing::of);
+        match &signal.inputs {
+            Inputs::Snapshot(snapshot) => {
+                let parameters = &snapshot.execution_context.risk_parameters;
+                Self { stop_ticks: parameters.stop_ticks, contracts: parameters.contracts, pricing }
+            }
+            Inputs::Features(_) => Self { stop_ticks: None, contracts: None, pricing },
         }
-        _ => "execution_context.risk_parameters.stop_ticks",
+    }
+
+    /// R: what the trade loses where its stop is hit, in account currency, above 0, by `pricing` or else by that of the
+    /// configuration. Where the signal does not say how far its stop is, it is the instrument's, of one contract if the signal does
+    /// not say how many. `None` where neither says, and for a stop or a number of contracts that cannot be.
+    pub fn risk(&self, pricing: Option<Pricing>) -> Option<f64> {
+        let Pricing { tick_value, stop_ticks } = pricing.or(self.pricing)?;
+        let one = stop_ticks.map(|_| 1.0);
+        let (stop, contracts) = (self.stop_ticks.or(stop_ticks)?, self.contracts.or(one)?);
+        let risk = stop * tick_value * contracts;
+        (stop > 0.0 && risk > 0.0 && risk.is_finite()).then_some(risk)
+    }
+
+    /// What a signal whose risk is not known would have to say.
+    fn lacks(&self) -> Missing {
+        if self.stop_ticks.is_some_and(|stop| stop > 0.0) { Missing::Contracts } else { Missing::StopTicks }
+    }
+}
+
+impl Facts {
+    /// Of a closed trade that made `pnl` at the strategy's own size, and staked `stake`.
+    pub fn of(outcome: &Outcome, pnl: Option<f64>, stake: Stake) -> Self {
+        Self { pnl, stake, reached_target: &*outcome.exit_reason == REACHED_TARGET, bars: outcome.mfe_bars }
+    }
+
+    /// Of a closed trade of `instrument`, of which `outcome` tells the pnl at the strategy's own size.
+    fn of_trade(signal: &Signal, outcome: &Outcome, instrument: Instrument) -> Self {
+        Self::of(outcome, outcome.pnl.map(|pnl| pnl.get()), Stake::of(signal, Some(instrument)))
     }
 }
 

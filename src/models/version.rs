@@ -2,8 +2,8 @@
 //!
 //! Its bytes are one JSON object: `format`, `checksum` (BLAKE2b-16 of the format in four bytes, little-endian, and the text
 //! of `version`, hexadecimal; up to format 3 of the text alone) and `version`. Everything is checked when it is read; what
-//! fails is never served. Format 1 had none of the fields from `kind` on, format 2 no `question`, format 3 no `inputs`;
-//! all are still read.
+//! fails is never served. Format 1 had none of the fields from `kind` on, format 2 no `question`, format 3 no `inputs`,
+//! format 4 no pricing in the question; all are still read.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -168,6 +168,8 @@ pub enum VersionError {
 const WITH_QUESTION: u32 = 3;
 /// The first format that says what the inputs were made by.
 const WITH_INPUTS: u32 = 4;
+/// The first format that says what ticks were turned into money by.
+const WITH_PRICING: u32 = 5;
 
 /// What stands in every format, newer ones included.
 #[derive(Deserialize)]
@@ -186,7 +188,7 @@ struct Envelope<'a> {
 
 impl VersionRecord {
     /// The format that is written. It changes with any field, in here or in a model's own record.
-    pub const FORMAT: u32 = 4;
+    pub const FORMAT: u32 = 5;
     /// The oldest format that is read.
     pub const OLDEST: u32 = 1;
 
@@ -218,6 +220,7 @@ impl VersionRecord {
         // the format stands outside of the checksum: what an older one cannot hold tells that it was damaged
         if (format < WITH_QUESTION && record.question.is_some())
             || (format < WITH_INPUTS && (record.inputs.is_some() || record.standard.is_some()))
+            || (format < WITH_PRICING && record.question.is_some_and(|question| question.labeller.pricing().is_some()))
         {
             return Err(VersionError::Checksum);
         }

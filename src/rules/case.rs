@@ -7,9 +7,13 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{
-    experiment::{Criteria, Experiment, InvalidOptions, Options, Report, StagingOptions, StagingRuling, Verdict},
+    ending::Ending,
+    experiment::{
+        Check, Criteria, Experiment, InvalidOptions, Options, Report, StagingOptions, StagingRuling, Verdict,
+    },
+    labels::Unlabelled,
     promotion::Gate,
-    trials::{Ending, Shadowing, Trials},
+    trials::{Shadowing, Trials},
 };
 use crate::domain::{Timestamp, VersionId, lifecycle::State};
 
@@ -20,6 +24,9 @@ pub struct Case {
     state: State,
     now: Timestamp,
     ending: Option<Ending>,
+    /// What must hold beside what the trial shows.
+    conditions: Vec<Check>,
+    unlabelled: Option<Unlabelled>,
     trial: Trial,
 }
 
@@ -103,19 +110,26 @@ impl Case {
             },
         };
         let ending = trials.ending(version).cloned();
-        Some(Self { version: version.clone(), state, now, ending, trial })
+        let (conditions, unlabelled) = (trials.conditions(version), trials.unlabelled(version));
+        Some(Self { version: version.clone(), state, now, ending, conditions, unlabelled, trial })
     }
 
     /// The gate before its next state, where evidence decides on one. With 500 planned sessions it takes half a second.
     pub fn gate(&self) -> Option<Gate> {
         match &self.trial {
-            Trial::Staging { shadowing, options } => Some(staging_gate(&shadowing.ruling(options, self.now))),
+            Trial::Staging { shadowing, options } => {
+                let ruling = shadowing.ruling(options, self.now).under(self.conditions.clone());
+                Some(staging_gate(&ruling, self.unlabelled.as_ref()))
+            }
             Trial::Test { experiment, judged_by } if self.state == State::AbTest => {
                 let criteria = judged_by.criteria().ok()?;
-                let ruling = criteria.decide(&criteria.assess(experiment, self.now));
+                let standing = criteria.assess(experiment, self.now);
+                let is_over = standing.sessions >= criteria.plan().sessions();
+                let ruling = criteria.decide(&standing).under(self.conditions.clone(), is_over);
                 let passed = matches!(ruling.verdict, Verdict::Ship(_));
                 let says = if passed { "is passed" } else { "is not passed" };
-                let says = format!("{says}: {}", ruling.verdict.why());
+                let lacks = self.unlabelled.map(|unlabelled| format!("; {unlabelled}")).unwrap_or_default();
+                let says = format!("{says}: {}{lacks}", ruling.verdict.why());
                 Some(Gate { next: State::Production, passed, says, checks: ruling.checks })
             }
             _ => None,
@@ -154,6 +168,9 @@ impl Case {
                 if let Some(ending) = over {
                     report.ruling.verdict = Verdict::Over(ending.reason.clone());
                     report.ruling.checks.clear();
+                } else {
+                    let is_over = report.sessions >= criteria.plan().sessions();
+                    report.ruling = report.ruling.under(self.conditions.clone(), is_over);
                 }
                 let (text, since) = (format!("{ended}{report}"), experiment.since());
                 Ok(Assessment {
@@ -180,9 +197,10 @@ impl Case {
     }
 }
 
-fn staging_gate(ruling: &StagingRuling) -> Gate {
+fn staging_gate(ruling: &StagingRuling, unlabelled: Option<&Unlabelled>) -> Gate {
     let says = if ruling.passed { "is passed" } else { "is not passed" };
-    Gate { next: State::AbTest, passed: ruling.passed, says: says.to_owned(), checks: ruling.checks.clone() }
+    let says = unlabelled.map_or(says.to_owned(), |unlabelled| format!("{says}: {unlabelled}"));
+    Gate { next: State::AbTest, passed: ruling.passed, says, checks: ruling.checks.clone() }
 }
 
 fn staging_text(gate: &Gate) -> String {

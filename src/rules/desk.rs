@@ -22,7 +22,7 @@ use crate::{
         TradingCalendar, TradingDay, VersionId,
     },
     features::Instrument,
-    models::{Facts, targets::risk},
+    models::{Facts, Stake},
 };
 
 /// Trades that are remembered at most; the oldest make room.
@@ -49,8 +49,8 @@ pub struct Entry {
     pub opinions: Vec<Opinion>,
     /// Largest loss of the trading day that the trader wants, account currency, where the signal says so.
     pub daily_loss_limit: Option<f64>,
-    /// What the trade risks at the strategy's own size, account currency, where the signal says so; `None` of an echo.
-    pub risk: Option<f64>,
+    /// What the trade stakes at the strategy's own size; nothing is known of it by an echo.
+    pub stake: Stake,
     /// Whether only the echo of its outcome is known, and not the signal.
     pub by_echo: bool,
 }
@@ -109,7 +109,7 @@ impl Entry {
             decision,
             opinions,
             daily_loss_limit,
-            risk: instrument.and_then(|instrument| risk(signal, *instrument)),
+            stake: Stake::of(signal, instrument.copied()),
             by_echo: false,
         }
     }
@@ -139,7 +139,7 @@ impl Entry {
             decision: decision.clone(),
             opinions: decision.model.as_ref().zip(share).map(opinion).into_iter().collect(),
             daily_loss_limit: None,
-            risk: None,
+            stake: Stake::default(),
             by_echo: true,
         }
     }
@@ -157,7 +157,7 @@ impl Entry {
     /// What `outcome` and the signal tell of the trade, at the strategy's own size.
     pub fn facts(&self, outcome: &Outcome) -> Facts {
         let pnl = outcome.pnl.and_then(|pnl| self.at_own_size(pnl.get()));
-        Facts::of(outcome, pnl, self.risk)
+        Facts::of(outcome, pnl, self.stake)
     }
 
     /// [`Decision::at_own_size`].
@@ -318,7 +318,7 @@ mod tests {
             decision,
             opinions: vec![],
             daily_loss_limit: None,
-            risk: None,
+            stake: Stake::default(),
             by_echo: false,
         }
     }

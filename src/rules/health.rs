@@ -237,7 +237,8 @@ fn told(furthest: &Furthest, limits: &Limits) -> String {
     if since.trades <= 0.0 {
         return String::new();
     }
-    let (before, now, trades) = (limits.trades, since.trades, if since.trades == 1.0 { "trade" } else { "trades" });
+    let now = if is_pnl { since.trades } else { since.labelled() };
+    let (before, trades) = (limits.trades, if now == 1.0 { "trade" } else { "trades" });
     if is_pnl {
         let (expected, made) = (limits.pnl, since.pnl / now);
         return format!(

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::health::ScoredTrade;
+use super::{health::ScoredTrade, labels::Labels};
 use crate::{
     domain::{Arm, Symbol, TradingDay, VersionId, snapshot::TrendRegime},
-    models::{Answer, Facts, Question},
+    models::{Answer, Facts, Missing, Question},
     stats::{
         adwin::{Adwin, AdwinOptions},
         binary::{Confusion, brier, expected_calibration_error},
@@ -178,6 +178,9 @@ struct Streams {
     rows: VecDeque<Vec<Option<f64>>>,
     scores: VecDeque<f64>,
     trades: VecDeque<ScoredTrade>,
+    /// What each of them lacks for a label.
+    #[serde(default)]
+    missing: VecDeque<Option<Missing>>,
     /// What it is asked.
     question: Question,
     /// What a standard deviation of the pnl is.
@@ -243,13 +246,13 @@ impl Monitor {
         let answer = streams.question.answer(*score, facts);
         let scored = ScoredTrade { day: *day, score: *score, answer, taken: *taken, pnl: *pnl };
         keep(&mut streams.trades, scored, options.window);
+        keep(&mut streams.missing, streams.question.missing(facts), options.window);
         // a reference is made of the trades that the policy takes: no others may be held against it
         if !*taken {
             return Vec::new();
         }
-        if let Some(hit) = answer.hit() {
-            streams.session = streams.session.and(SessionTrades::of(hit, *pnl, streams.scale.unwrap_or(0.0)));
-        }
+        // a trade without a label has made what it made
+        streams.session = streams.session.and(SessionTrades::scored(answer.hit(), *pnl, streams.scale.unwrap_or(0.0)));
         let hit = answer.hit().map(|hit| f64::from(u8::from(hit)));
         let shrunk = streams.adwin.as_mut().zip(hit).is_some_and(|(adwin, hit)| adwin.update(hit));
         let scaled = streams.scale.map(|scale| pnl / scale);
@@ -312,6 +315,11 @@ impl Monitor {
         self.versions.get(version).map(|streams| streams.trades.iter().copied().collect()).unwrap_or_default()
     }
 
+    /// What the latest closed trades that `version` scored lack for a label.
+    pub fn labels(&self, version: &VersionId) -> Labels {
+        self.versions.get(version).map(|streams| streams.missing.iter().copied().collect()).unwrap_or_default()
+    }
+
     /// The latest rows of inputs of `version`, oldest first.
     pub fn rows(&self, version: &VersionId) -> impl Iterator<Item = &[Option<f64>]> {
         self.versions.get(version).into_iter().flat_map(|streams| streams.rows.iter().map(Vec::as_slice))
@@ -340,6 +348,7 @@ impl Monitor {
             rows: VecDeque::new(),
             scores: VecDeque::new(),
             trades: VecDeque::new(),
+            missing: VecDeque::new(),
             question: Question::default(),
             scale: None,
             session: SessionTrades::default(),

@@ -235,7 +235,8 @@ pub fn watched(happenings: &[Happening], version: &VersionId, calendar: &Trading
                     at: entry.at,
                     day: entry.day,
                     arm: Arm::Baseline,
-                    allocation: 0.0,
+                    // as a test would take it that every trade could hear
+                    allocation: 1.0,
                     ml_size: opinion.size,
                     alone: true,
                 });

@@ -19,7 +19,7 @@ use crate::{
         event::{By, Level},
         trip::Trip,
     },
-    models::Facts,
+    models::{Facts, Stake},
 };
 
 /// Something that happened.
@@ -161,7 +161,7 @@ pub fn closed_trade(
         pnl: outcome.pnl,
         ml: entry.and_then(say),
         scores: entry.map(scores).unwrap_or_default(),
-        facts: entry.map_or_else(|| Facts::of(outcome, None, None), |entry| entry.facts(outcome)),
+        facts: entry.map_or_else(|| Facts::of(outcome, None, Stake::default()), |entry| entry.facts(outcome)),
         daily_loss_limit: limit,
     }
 }

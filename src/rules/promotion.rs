@@ -157,8 +157,9 @@ pub fn to_test(trials: &Trials, staging: &StagingOptions, now: Timestamp) -> Vec
         if !free {
             continue;
         }
-        if shadowing.opens(staging, now) {
-            let ruling = shadowing.ruling(staging, now);
+        let conditions = trials.conditions(version);
+        if conditions.iter().all(|check| check.passed) && shadowing.opens(staging, now) {
+            let ruling = shadowing.ruling(staging, now).under(conditions);
             let (evidence, reason) = (numbers(&ruling.checks), "the staging gate is passed".to_owned());
             let step = Transition::StartTest;
             steps.push(Step { version: version.clone(), step, reason, evidence, locks: false });

@@ -91,7 +91,10 @@ impl Roster {
                 // brought further by then
                 let withdrawn = matches!(to, State::RolledBack | State::Archived);
                 if standing.state == from || (withdrawn && standing.state.out_of_service().is_some()) {
-                    self.shares.remove(version);
+                    // what a decline took from its test is not given back by its promotion
+                    if *step != Transition::Promote {
+                        self.shares.remove(version);
+                    }
                     standing.state = to;
                     standing.overridden |= *overridden;
                 }

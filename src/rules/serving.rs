@@ -190,6 +190,11 @@ impl Scope {
 }
 
 impl Serving {
+    /// All versions that score, of whatever symbol.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Served>> {
+        self.scopes.values().flat_map(Scope::served)
+    }
+
     /// Serves nothing but the baseline, because of `lock`. Trades are still given out by `splits`.
     pub fn locked(epoch: u64, lock: String, splits: BTreeMap<Symbol, Splits>) -> Self {
         Self { epoch, lock: Some(lock), scopes: BTreeMap::new(), splits }

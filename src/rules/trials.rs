@@ -5,20 +5,21 @@
 //! come or all at once from the journal.
 #![deny(clippy::indexing_slicing)]
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
-
-use serde::Serialize;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     desk::Entry,
+    ending::Ending,
     experiment::{
-        Assignment, Criteria, Experiment, Options, Room, Ruling, ShadowBook, ShadowTrade, StagingOptions,
+        Assignment, Check, Criteria, Experiment, Options, Room, Ruling, ShadowBook, ShadowTrade, StagingOptions,
         StagingRuling, Standing, Terms, Verdict,
     },
+    labels::{Labels, Unlabelled},
     roster::Roster,
 };
-use crate::domain::{
-    Arm, EventKind, Opinion, Outcome, Timestamp, TradeId, TradingDay, VersionId, event::By, lifecycle::State,
+use crate::{
+    domain::{Arm, EventKind, Opinion, Outcome, Timestamp, TradeId, TradingDay, VersionId, lifecycle::State},
+    models::Question,
 };
 
 /// Something that concerns versions on trial.
@@ -45,6 +46,10 @@ pub struct Trials {
     /// After how many closed sessions each test was judged last.
     judged: BTreeMap<VersionId, usize>,
     endings: BTreeMap<VersionId, Ending>,
+    /// What each version is asked, as far as that is known.
+    asked: BTreeMap<VersionId, Question>,
+    /// What the trades that each scored lack for a label, since its trial began.
+    labels: BTreeMap<VersionId, Labels>,
     room: Keep,
 }
 
@@ -57,44 +62,11 @@ pub struct Keep {
     pub holdback_sessions: usize,
 }
 
-/// How a test ended.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Ending {
-    /// When.
-    pub at: Timestamp,
-    /// What became of the version.
-    pub state: State,
-    /// Why, in words.
-    pub reason: String,
-    /// On whose word.
-    pub by: By,
-    /// Whether a gate was passed over.
-    pub overridden: bool,
-    /// The numbers it was decided on, by name.
-    pub evidence: BTreeMap<Box<str>, f64>,
-}
-
 /// What a version in staging has seen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shadowing {
     since: Timestamp,
     book: ShadowBook,
-}
-
-impl fmt::Display for Ending {
-    /// What became of it, on whose word, and the numbers, each against its threshold where it has one.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { at, state, reason, by, overridden, evidence } = self;
-        let mark = if *overridden { ", past its gate" } else { "" };
-        writeln!(f, "the test ended at {at}, {state} by {by}{mark}: {reason}")?;
-        for (name, value) in evidence.iter().filter(|(name, _)| !name.ends_with("_threshold")) {
-            match evidence.get(&*format!("{name}_threshold")) {
-                Some(threshold) => writeln!(f, "  {name} {value:.4} against {threshold}")?,
-                None => writeln!(f, "  {name} {value:.4}")?,
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Keep {
@@ -146,8 +118,30 @@ impl Trials {
             holdbacks: BTreeMap::new(),
             judged: BTreeMap::new(),
             endings: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            labels: BTreeMap::new(),
             room,
         }
+    }
+
+    /// What `version` is asked, from now on.
+    pub fn ask(&mut self, version: &VersionId, question: Question) {
+        self.asked.insert(version.clone(), question);
+    }
+
+    /// What most trades that `version` scored lack for its label, where too many have none.
+    pub fn unlabelled(&self, version: &VersionId) -> Option<Unlabelled> {
+        self.labels.get(version)?.unlabelled()
+    }
+
+    /// What must hold for `version` to go on, beside what its trial shows: its label comes with the trades, and no decline has
+    /// cut its share.
+    pub fn conditions(&self, version: &VersionId) -> Vec<Check> {
+        let share = self.roster.share(version);
+        let whole = Check { name: "share", value: Some(share), threshold: 1.0, passed: share >= 1.0 };
+        let speaks = self.state(version).is_some_and(State::may_speak);
+        let labelled = self.labels.get(version).and_then(Labels::check);
+        labelled.into_iter().chain(speaks.then_some(whole)).collect()
     }
 
     /// From now on a trial that begins keeps what `room` says.
@@ -222,7 +216,7 @@ impl Trials {
         let planned = criteria.plan().sessions();
         let next = (judged + 1).min(planned);
         let standing = criteria.assess_after(next, test, now);
-        let ruling = criteria.decide(&standing);
+        let ruling = criteria.decide(&standing).under(self.conditions(version), next >= planned);
         let over = next >= planned || matches!(ruling.verdict, Verdict::Invalid(_));
         self.judged.insert(version.clone(), if over { closed } else { next });
         Some((standing, ruling))
@@ -306,6 +300,7 @@ impl Trials {
         if before == after {
             return;
         }
+        self.labels.remove(version);
         match (before, after) {
             (Some(State::Staging), _) => drop(self.staging.remove(version)),
             (Some(State::AbTest), Some(state)) => {
@@ -352,11 +347,25 @@ impl Trials {
         for experiment in self.experiments_of(entry) {
             experiment.outcome(&entry.trade_id, outcome);
         }
+        self.label(entry, outcome);
         let Some(pnl) = outcome.pnl.and_then(|pnl| entry.at_own_size(pnl.get())) else { return };
         for opinion in entry.opinions.iter().filter(|opinion| opinion.score.is_some()) {
             if let Some(shadowing) = self.staging.get_mut(&opinion.version) {
                 let trade = ShadowTrade { pnl, ml_size: opinion.size };
                 shadowing.book.add(outcome.exit_at, &entry.trade_id, trade);
+            }
+        }
+    }
+
+    /// Counts whether a closed trade tells each version that scored it its label. One that a model let go tells nothing.
+    fn label(&mut self, entry: &Entry, outcome: &Outcome) {
+        if entry.decision.size <= 0.0 {
+            return;
+        }
+        let facts = entry.facts(outcome);
+        for opinion in entry.opinions.iter().filter(|opinion| opinion.score.is_some()) {
+            if let Some(question) = self.asked.get(&opinion.version) {
+                self.labels.entry(opinion.version.clone()).or_default().take(question.missing(&facts));
             }
         }
     }

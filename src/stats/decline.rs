@@ -118,7 +118,7 @@ impl Decline {
         let expected = limits.expected();
         let steps = self.sums.iter_mut().zip(&mut self.since).zip(expected.iter().zip(limits.falls)).enumerate();
         for (place, ((sum, since), (expected, fall))) in steps {
-            *sum += session.trades * (expected - fall / 2.0) - measured(place, &session);
+            *sum += counted(place, &session) * (expected - fall / 2.0) - measured(place, &session);
             *since = since.and(session);
             if *sum <= 0.0 {
                 (*sum, *since) = (0.0, SessionTrades::default());
@@ -255,6 +255,11 @@ fn is_pnl(sum: usize) -> bool {
     sum >= 2
 }
 
+/// Trades that a sum is made of: a trade without a label has a pnl and neither hits nor misses.
+fn counted(sum: usize, session: &SessionTrades) -> f64 {
+    if is_pnl(sum) { session.trades } else { session.labelled() }
+}
+
 fn measured(sum: usize, session: &SessionTrades) -> f64 {
     if is_pnl(sum) { session.pnl } else { session.hits }
 }
@@ -313,7 +318,9 @@ mod tests {
     use super::*;
 
     fn history(sessions: usize, hits: impl Fn(usize) -> f64) -> Vec<SessionTrades> {
-        (0..sessions).map(|n| SessionTrades { trades: 5.0, hits: hits(n), pnl: 2.0 * hits(n) - 5.0 }).collect()
+        (0..sessions)
+            .map(|n| SessionTrades { trades: 5.0, unlabelled: 0.0, hits: hits(n), pnl: 2.0 * hits(n) - 5.0 })
+            .collect()
     }
 
     fn options() -> DeclineOptions {
@@ -336,7 +343,7 @@ mod tests {
         let mut decline = Decline::default();
         let mut found = Vec::new();
         for session in 0..200 {
-            decline.close(&limits, SessionTrades { trades: 5.0, hits: 2.5, pnl: 0.0 });
+            decline.close(&limits, SessionTrades { trades: 5.0, unlabelled: 0.0, hits: 2.5, pnl: 0.0 });
             let new = Level::ALL.into_iter().filter(|level| decline.reaches(&limits, *level));
             found.extend(
                 new.filter(|level| !found.iter().any(|(known, _)| known == level))
@@ -347,8 +354,9 @@ mod tests {
         assert_eq!(found.iter().map(|(level, _)| *level).collect::<Vec<_>>(), Level::ALL);
         assert!(found.windows(2).all(|pair| pair[0].1 < pair[1].1), "{found:?}");
         let mut healthy = Decline::default();
-        (0..200)
-            .for_each(|_| healthy.close(&limits, SessionTrades { trades: 20.0, hits: 13.0, pnl: 20.0 * limits.pnl }));
+        (0..200).for_each(|_| {
+            healthy.close(&limits, SessionTrades { trades: 20.0, unlabelled: 0.0, hits: 13.0, pnl: 20.0 * limits.pnl })
+        });
         assert_eq!(healthy.furthest(&limits, Level::Alert).multiple, 0.0);
     }
 

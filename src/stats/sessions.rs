@@ -16,6 +16,9 @@ pub const CLIP: f64 = 3.0;
 pub struct SessionTrades {
     /// How many there were.
     pub trades: f64,
+    /// Those of them of which nobody knows whether they went as the score said: they count for the pnl alone. A validation has none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unlabelled: f64,
     /// Those that went as the score said.
     pub hits: f64,
     /// Sum of their pnl in standard deviations of the validated pnl, each clipped at [`CLIP`].
@@ -46,14 +49,35 @@ impl SessionTrades {
     /// Of one trade, whose pnl is in account currency; `sd` is the validated standard deviation, above 0.
     pub fn of(hit: bool, pnl: f64, sd: f64) -> Self {
         let pnl = if sd > 0.0 { (pnl / sd).clamp(-CLIP, CLIP) } else { 0.0 };
-        Self { trades: 1.0, hits: f64::from(u8::from(hit)), pnl }
+        Self { trades: 1.0, unlabelled: 0.0, hits: f64::from(u8::from(hit)), pnl }
+    }
+
+    /// Of one trade that may have no label.
+    pub fn scored(hit: Option<bool>, pnl: f64, sd: f64) -> Self {
+        let unlabelled = f64::from(u8::from(hit.is_none()));
+        Self { unlabelled, ..Self::of(hit.unwrap_or(false), pnl, sd) }
+    }
+
+    /// How many have a label.
+    pub fn labelled(&self) -> f64 {
+        self.trades - self.unlabelled
     }
 
     /// Both together.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        Self { trades: self.trades + other.trades, hits: self.hits + other.hits, pnl: self.pnl + other.pnl }
+        Self {
+            trades: self.trades + other.trades,
+            unlabelled: self.unlabelled + other.unlabelled,
+            hits: self.hits + other.hits,
+            pnl: self.pnl + other.pnl,
+        }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
 }
 
 impl History {
@@ -118,7 +142,10 @@ mod tests {
         let short = History { sessions: history.sessions[..29].to_vec(), ..history.clone() };
         assert_eq!(short.lacks(), Some(TooLittle::Sessions(29)));
         assert!(short.lacks().unwrap().to_string().contains("on 29 trading days, and 30 are needed"));
-        let alike = History { sessions: vec![SessionTrades { trades: 5.0, hits: 3.0, pnl: 0.0 }; 60], ..history };
+        let alike = History {
+            sessions: vec![SessionTrades { trades: 5.0, hits: 3.0, ..SessionTrades::default() }; 60],
+            ..history
+        };
         assert_eq!(alike.lacks(), Some(TooLittle::Alike));
         assert_eq!(History::of::<u8>(&[]).lacks(), Some(TooLittle::Sessions(0)));
     }

@@ -79,6 +79,7 @@ fn words(check: &Check, evidence: &Evidence, options: &Options) -> String {
         Part::GoodPaths => "other histories of the same trades favour taking every trade".to_owned(),
         Part::TestTrades | Part::CvDeviation | Part::BootstrapDeviation | Part::PValue => "more trades".to_owned(),
         Part::PrecisionLift | Part::AccuracyLift | Part::CorrelationLift => "more trades".to_owned(),
+        Part::Money => money(evidence),
         Part::Gain | Part::DeflatedSharpe => "more trades".to_owned(),
     }
 }
@@ -112,6 +113,14 @@ fn significance(evidence: &Evidence, trades: f64) -> Advice {
             help: "it does no better than on labels shifted in a circle: more trades alone do not help".to_owned(),
             more_trades: None,
         },
+    }
+}
+
+/// What following the model made less, or hardly more.
+fn money(evidence: &Evidence) -> String {
+    match evidence.money.map(|money| money.per_signal) {
+        Some(less) if less < 0.0 => format!("taking every trade made {:.2} more per signal on the test part", -less),
+        _ => "it made hardly more than taking every trade: more trades, or a bolder policy".to_owned(),
     }
 }
 

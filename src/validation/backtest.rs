@@ -5,9 +5,9 @@ use super::{
     figures::daily_pnl,
     options::Look,
     refit::Refit,
-    report::Gain,
+    report::{Gain, MoneyGain},
 };
-use crate::stats::{association::correlation, describe::mean, sharpe::sharpe_gain};
+use crate::stats::{association::correlation, bootstrap::Estimate, describe::mean, sharpe::sharpe_gain};
 
 /// Thresholds that are tried beside the configured one, as distances from it.
 const THRESHOLD_STEPS: [f64; 3] = [-0.05, 0.0, 0.05];
@@ -59,6 +59,21 @@ pub(super) fn gain(refit: &Refit<'_>, rows: &[usize], scores: &[f64], trials: &[
         looks,
         deflated: probability.powf(looks),
     })
+}
+
+/// What the policy made more on `rows` than taking every trade at the strategy's own size, per signal. A Sharpe ratio may rise while
+/// the money falls: a policy that is small, or refuses what earns, risks less.
+pub(super) fn money(refit: &Refit<'_>, rows: &[usize], scores: &[f64]) -> Option<MoneyGain> {
+    let offered: Vec<&Example> = refit.examples.pick(rows).collect();
+    let sizes = refit.sizes(rows, scores, refit.options.policy.trade_threshold);
+    let more: Vec<f64> = sizes.iter().map(|size| size - 1.0).collect();
+    let days = daily_pnl(&offered, &more);
+    let found = Estimate::of(&days, RESAMPLES, refit.options.seed, |places| {
+        mean(&places.iter().filter_map(|place| days.get(*place).copied()).collect::<Vec<f64>>())
+    })?;
+    let each = days.len() as f64 / offered.len() as f64;
+    let probability = found.confidence_above_zero()?;
+    Some(MoneyGain { per_signal: each * found.value, error: each * found.error, probability })
 }
 
 /// How many independent looks there were, this one included.

@@ -19,6 +19,10 @@ use super::{
 /// come out above 0.8.
 const FAILED_CREDIT: f64 = 0.5;
 
+/// Lowest probability that following the model makes more money than taking every trade. The proof that it is worth following is
+/// that of its Sharpe ratio; this one keeps out what is bought with money, and is no second proof.
+const MONEY: f64 = 0.8;
+
 /// What a value must be.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -214,6 +218,7 @@ fn overfitting(evidence: &Evidence, options: &Options) -> Vec<Check> {
         check(Part::FeatureStability, evidence.feature_stability, stability, 0.0),
         check(Part::Overfitting, evidence.overfitting, Limit::AtMost(gates.max_overfitting), 1.0),
         check(Part::Gain, gain, Limit::AtLeast(gates.min_gain_probability), 0.0),
+        check(Part::Money, evidence.money.map(|money| money.probability), Limit::AtLeast(MONEY), 0.0),
         check(Part::PValue, p_value, Limit::AtMost(gates.max_p_value), 0.5),
     ]
 }

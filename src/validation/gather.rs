@@ -19,6 +19,7 @@ use crate::{
         pipeline::Pipeline,
         ranges,
     },
+    models::Missing,
     stats::describe::quantile,
 };
 
@@ -141,7 +142,8 @@ pub fn clean_trades(history: &History, symbol: &Symbol) -> u64 {
     closed(history, symbol).filter(is_clean).count() as u64
 }
 
-/// Of the closed trades of `symbol` from `since` on that have a pnl, how many there are, and how many of them lack each field.
+/// Of the closed trades of `symbol` from `since` on, how many there are, and how many of them lack each field. Whatever is to be
+/// foretold, a trade without a pnl, or with one that cannot be, is not learnt from; one that a model was heard in may have been let go.
 pub(super) fn lacking(
     history: &History,
     symbol: &Symbol,
@@ -150,11 +152,15 @@ pub(super) fn lacking(
 ) -> (usize, BTreeMap<&'static str, usize>) {
     let (mut all, mut fields) = (0, BTreeMap::new());
     for (signal, outcome) in closed(history, symbol) {
-        if outcome.pnl.is_some_and(|pnl| pnl.bounded().is_some()) && since.is_none_or(|since| signal.at >= since) {
-            all += 1;
-            if let Some(field) = lacks(signal, outcome) {
-                *fields.entry(field).or_default() += 1;
-            }
+        let let_go = outcome.pnl.is_none() && history.heard.contains(&signal.trade_id);
+        if let_go || since.is_some_and(|since| signal.at < since) {
+            continue;
+        }
+        all += 1;
+        let pnl = outcome.pnl.and_then(Money::bounded);
+        let lack = if pnl.is_none() { Some(Missing::Pnl.field()) } else { lacks(signal, outcome) };
+        if let Some(field) = lack {
+            *fields.entry(field).or_default() += 1;
         }
     }
     (all, fields)

@@ -47,6 +47,8 @@ pub enum Part {
     DeflatedSharpe,
     /// Deflated probability that following the model earns more for its risk than taking every trade.
     Gain,
+    /// Probability that following the model makes more money than taking every trade at the strategy's own size.
+    Money,
     /// p-value against labels shifted in a circle.
     PValue,
     /// Standard deviation of the test skill over bootstrap refits.
@@ -85,7 +87,7 @@ impl Part {
             Self::LevelBelow => (Area::Performance, true),
             Self::Accuracy | Self::F1 | Self::Precision | Self::PnlCorrelation => (Area::Performance, false),
             Self::LossSaved | Self::SharpeGained => (Area::Performance, false),
-            Self::Gain | Self::DeflatedSharpe | Self::PValue => (Area::Overfitting, true),
+            Self::Gain | Self::Money | Self::DeflatedSharpe | Self::PValue => (Area::Overfitting, true),
             Self::Gap | Self::CvDeviation | Self::CurveStep | Self::FeatureStability => (Area::Overfitting, false),
             Self::Overfitting => (Area::Overfitting, false),
             Self::BootstrapDeviation | Self::ImportanceStability | Self::GoodMonths => (Area::Stability, false),
@@ -115,7 +117,8 @@ impl fmt::Display for Part {
             Self::FeatureStability => "feature stability",
             Self::Overfitting => "probability of overfitting",
             Self::DeflatedSharpe => "deflated Sharpe ratio",
-            Self::Gain => "earns more than every trade",
+            Self::Gain => "earns more for its risk",
+            Self::Money => "makes more than every trade",
             Self::PValue => "p-value, shifted labels",
             Self::BootstrapDeviation => "deviation over bootstraps",
             Self::ImportanceStability => "importance stability",

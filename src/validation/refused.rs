@@ -77,7 +77,7 @@ pub enum TrainError {
         field: &'static str,
         /// Trades that lack it.
         missing: usize,
-        /// Closed trades with a pnl.
+        /// Closed trades.
         of: usize,
         /// Whether the configuration may say it instead.
         from_config: bool,

@@ -56,7 +56,8 @@ pub struct Evidence {
     pub train: Figures,
     /// The model on the test part.
     pub test: Figures,
-    /// A guess that knows only how often training won (or the mean of its truth), on the test part.
+    /// A guess that knows only how often training won (or the mean of its truth), on the test part; its accuracy is that of the
+    /// better of always yes and always no there.
     pub majority: Figures,
     /// The primary strategy's confidence as the score, on the test trades that have one.
     pub primary: Option<Figures>,
@@ -87,6 +88,9 @@ pub struct Evidence {
     /// What the policy gained over taking every trade, and how far that can be believed; `None` in older reports.
     #[serde(default)]
     pub gain: Option<Gain>,
+    /// What the policy made more than taking every trade; `None` in older reports.
+    #[serde(default)]
+    pub money: Option<MoneyGain>,
     /// By how much the model beats a guess that knows the base rate; `None` in older reports.
     #[serde(default)]
     pub lift: Option<Lift>,
@@ -168,6 +172,17 @@ pub struct Gain {
     pub deflated: f64,
 }
 
+/// What following the model made more than taking every trade at the strategy's own size, on the test part.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct MoneyGain {
+    /// Per signal, in account currency.
+    pub per_signal: f64,
+    /// Its standard error, by resampling the days in blocks.
+    pub error: f64,
+    /// One-sided confidence that the true difference is above 0.
+    pub probability: f64,
+}
+
 /// How far a Sharpe ratio can be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Deflated {
@@ -221,6 +236,7 @@ impl Report {
             ("baseline_expectancy", evidence.every_trade.and_then(|every| every.expectancy)),
             ("baseline_sharpe", evidence.every_trade.and_then(|every| every.sharpe)),
             ("gain_probability", evidence.gain.map(|gain| gain.deflated)),
+            ("money_gain", evidence.money.map(|money| money.per_signal)),
             ("decision_point", self.goal.is_class().then_some(evidence.point)),
             ("lift_lower", evidence.lift.map(|lift| lift.lower)),
             ("overall", Some(self.overall)),

@@ -214,7 +214,7 @@ fn judge(
         losses: Vec::new(),
         train: figures("training", &learnt, &own, point)?,
         test: figures("test", &split.test, &scores, point)?,
-        majority: figures("test", &split.test, &vec![guess; split.test.len()], 0.5)?,
+        majority: figures("test", &split.test, &vec![guess; split.test.len()], 0.5)?.of_a_guess(),
         primary: primary(examples, &split.test),
         policy: refit.policy(&split.test, &scores),
         every_trade: every_trade(examples, &split.test),
@@ -229,6 +229,7 @@ fn judge(
         strongest_input: stability::strongest_input(examples, &learnt),
         overfitting: None,
         gain: None,
+        money: None,
         lift: lift(goal, &tested, &scores, point, refit.options.seed),
         point,
         deflated: None,
@@ -282,6 +283,7 @@ impl Judged {
             self.notes
                 .push(format!("probability of overfitting: it needs at least {days} trading days before the test"));
         }
+        self.evidence.money = backtest::money(refit, &self.test, &self.scores);
         self.evidence.gain = backtest::gain(refit, &self.test, &self.scores, &trials);
         if self.evidence.gain.is_none() {
             self.notes.push(

@@ -18,7 +18,7 @@ use crate::{
     domain::{Outcome, Signal, Symbol, Timestamp, TradeId, TradingCalendar, VersionId, event::Trial},
     features::{DesignOptions, Instrument, made::InputOptions, pipeline::Pipeline},
     models::{
-        Kind, Labeller, Solver, Target, TargetKind, TargetValue, VersionRecord,
+        Kind, Labeller, MOST_UNLABELLED, Solver, Target, TargetKind, TargetValue, VersionRecord,
         levels::{Level, Thresholds, judge},
     },
 };
@@ -126,9 +126,6 @@ pub struct Trained {
     /// Its entry in the ledger.
     pub trial: Trial,
 }
-
-/// Share of the closed trades that may lack a label. Which ones do may hang on how they ended.
-const MAX_UNLABELLED: f64 = 0.05;
 
 /// The closed trades of one symbol, labelled.
 struct Trades {
@@ -289,7 +286,8 @@ fn closed_trades(
         None => (pnl.len() as f64 * settings.training.test_share).round() as usize,
     };
     let kept = stored.and_then(|record| record.question).map(|question| question.labeller);
-    let labeller = kept.unwrap_or_else(|| Labeller::fit(target, pnl.get(..pnl.len() - tested).unwrap_or_default()));
+    let labeller = kept
+        .unwrap_or_else(|| Labeller::fit(target, pnl.get(..pnl.len() - tested).unwrap_or_default()).priced(instrument));
     check_labels(&labeller, history, symbol, since, instrument)?;
     let truth = |signal: &Signal, outcome: &Outcome| match labeller.value(signal, outcome, instrument)? {
         TargetValue::Class(yes) => Some(f64::from(u8::from(yes))),
@@ -314,7 +312,7 @@ fn check_labels(
     let (of, fields) = gather::lacking(history, symbol, since, &lacks);
     let (target, missing) = (labeller.target(), fields.values().sum::<usize>());
     let most = fields.into_iter().max_by_key(|(_, count)| *count);
-    match most.filter(|_| missing as f64 > MAX_UNLABELLED * of as f64) {
+    match most.filter(|_| missing as f64 > MOST_UNLABELLED * of as f64) {
         Some((field, missing)) => {
             let from_config = field.starts_with("execution_context.risk_parameters");
             Err(TrainError::Unlabelled { target, field, missing, of, from_config })

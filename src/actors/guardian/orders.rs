@@ -22,6 +22,7 @@ use crate::{
     journal::Write,
     protocol::message::{Change, WireError},
     rules::{
+        gradual::Gradual,
         promotion::{Gate, Step, events, numbers},
         serving::Served,
     },
@@ -155,9 +156,22 @@ impl Guardian {
     ) -> ResponseFuture<Answer<Done>> {
         let state = steps.last().map_or(State::Trained, |(_, step)| step.edge().1);
         let terms = self.shared.config.load().experiment.terms();
-        let kinds = events(step, steps, &terms, by, overridden);
+        let mut kinds = events(step, steps, &terms, by, overridden);
+        kinds.extend(self.cut(&step.version, state));
         let events = kinds.into_iter().map(|kind| self.event(kind)).collect();
         self.commit(events, vec![step.version.clone()], format!("{} is {state}", step.version), address)
+    }
+
+    /// What a decline has taken from a version before it may speak stays taken: it comes back as it recovers.
+    fn cut(&self, version: &VersionId, to: State) -> Option<EventKind> {
+        let allowed = self.gradual.get(version).map_or(1.0, Gradual::share);
+        let before = self.roster.standing(version).is_some_and(|standing| standing.state.may_speak());
+        (to.may_speak() && !before && allowed < 1.0).then(|| EventKind::Shared {
+            version: version.clone(),
+            share: allowed,
+            reason: format!("it declined before it spoke: it speaks to {:.0} % of its trades", 100.0 * allowed),
+            by: By::Daemon("guardian".into()),
+        })
     }
 
     /// Gives a model a say: loads it, records the events, and only then lets them take effect. One order at a time.

@@ -6,15 +6,15 @@ use crate::{
         scored::{Scored, Signals},
     },
     config::Config,
-    domain::{EventKind, Timestamp, TradingDay, VersionId},
+    domain::{EventKind, Timestamp, TradingDay, VersionId, event::Level},
     features::row::Schema,
     journal::Reader,
     models::VersionRecord,
     rules::{
         health::{ScoredTrade, Validated},
         monitor::{Learnt, Usual},
-        serving::Served,
-        watch::Subject,
+        serving::{Served, Serving},
+        watch::{Subject, Watch},
     },
     stats::{describe::standard_deviation, sessions::History},
     validation::Report,
@@ -23,6 +23,32 @@ use crate::{
 /// Of a record without the taken trades of its validation.
 const OLDER: &str = "its record keeps no taken trades of its validation, so declines are looked for as far as the journal has the \
                      trades it was tested on; the emergency rules watch it all the same";
+
+/// The alert of a version that a rule cannot watch.
+const UNWATCHED: &str = "unwatched";
+
+/// The message of such an alert.
+pub(super) fn unwatched(event: EventKind) -> Option<String> {
+    match event {
+        EventKind::Alert { code, message, .. } if &*code == UNWATCHED => Some(message),
+        _ => None,
+    }
+}
+
+/// What is to be told of versions that speak and that something does not watch, unless it is among the messages `told` before.
+pub(super) fn untold(watch: &Watch, serving: &Serving, told: &[String]) -> Vec<EventKind> {
+    let speaking = serving.scopes.values().flat_map(|scope| scope.production.iter().chain(&scope.test));
+    let blind = speaking.flat_map(|served| {
+        let version = served.version();
+        watch.blind(version).into_iter().filter_map(move |why| {
+            // the numbers stand in front, and change
+            let (begin, key) = (format!("{version}: "), why.rsplit(": ").next().unwrap_or(&why));
+            let known = told.iter().any(|told| told.starts_with(&begin) && told.contains(key));
+            (!known).then(|| format!("{version}: {why}"))
+        })
+    });
+    blind.map(|message| EventKind::Alert { level: Level::Warning, code: UNWATCHED.into(), message }).collect()
+}
 
 /// Reads it.
 ///
@@ -72,7 +98,8 @@ pub fn against(
     let variance = record.reference.score.as_ref().map_or(0.0, |score| score.sd() * score.sd());
     let (scores, scored_days) = scores(past.signals.iter().filter(own), record, served);
     let enough = tested.len() >= watch.health.min_trades;
-    let validated = if enough { Validated::of(&tested, variance) } else { told(record, variance) };
+    // where the trades do not say it any more its record does
+    let validated = Validated::of(&tested, variance).filter(|_| enough).or_else(|| told(record, variance));
     let history = history(record, &tested);
     let (limits, lacks) = Subject::declines(&history, &watch.health.decline);
     let usual = if history.pnl_sd.is_some() {

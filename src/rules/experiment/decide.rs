@@ -122,6 +122,22 @@ impl Verdict {
     }
 }
 
+impl Ruling {
+    /// The same where shipping has further `conditions`. A test that would ship waits for them until its plan is over.
+    #[must_use]
+    pub fn under(mut self, conditions: Vec<Check>, is_over: bool) -> Self {
+        if matches!(self.verdict, Verdict::Ship(_)) && conditions.iter().any(|check| !check.passed) {
+            let failed = failed(&conditions);
+            self.verdict = match is_over {
+                true => Verdict::Futile(format!("the planned sessions are over without {failed}")),
+                false => Verdict::Continue(format!("every other condition holds; without {failed} so far")),
+            };
+        }
+        self.checks.extend(conditions);
+        self
+    }
+}
+
 impl Criteria {
     /// How `experiment` stands at `now`, by the sessions that [`counted`](Self::counted) gives.
     pub fn assess(&self, experiment: &Experiment, now: Timestamp) -> Standing {

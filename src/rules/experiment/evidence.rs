@@ -49,7 +49,7 @@ pub struct Evidence {
     pub mean_pnl: Option<Sums>,
     /// Difference of the win rates of the trades taken, by session.
     pub win_rate: Option<Sums>,
-    /// Trades of the sessions, whatever their arm.
+    /// Trades of the sessions that could have heard the version, whatever their arm.
     pub trades: usize,
     /// Every closed session in order.
     pub sessions: Vec<SessionPnl>,
@@ -104,7 +104,11 @@ impl Evidence {
             baseline: PolicyFigures::default(),
             mean_pnl: None,
             win_rate: None,
-            trades: sessions.iter().map(|session| session.trades.len()).sum(),
+            trades: sessions
+                .iter()
+                .flat_map(|session| &session.trades)
+                .filter(|trade| trade.assignment.is_open())
+                .count(),
             sessions: Vec::with_capacity(sessions.len()),
             stay: None,
         };
@@ -168,7 +172,7 @@ impl Evidence {
         let pnl = trade.pnl;
         let random = trade.assignment.is_random();
         match (self.view, trade.assignment.arm) {
-            (View::Paired, Arm::Baseline) if trade.assignment.alone => {
+            (View::Paired, Arm::Baseline) if trade.assignment.is_paired() => {
                 let size = trade.assignment.ml_size;
                 let kept = pnl.filter(|_| size > 0.0).map(|pnl| size * pnl);
                 self.ml.add(kept);

@@ -36,6 +36,16 @@ pub struct StagingRuling {
     pub passed: bool,
 }
 
+impl StagingRuling {
+    /// The same under further `conditions`.
+    #[must_use]
+    pub fn under(mut self, conditions: Vec<Check>) -> Self {
+        self.passed &= conditions.iter().all(|check| check.passed);
+        self.checks.extend(conditions);
+        self
+    }
+}
+
 impl Default for StagingOptions {
     fn default() -> Self {
         Self { min_hours: 24.0, min_trades: 50, max_drawdown_ratio: 1.2 }

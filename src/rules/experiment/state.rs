@@ -108,9 +108,15 @@ pub struct Experiment {
 }
 
 impl Assignment {
-    /// Whether it was given the strategy alone, so that what both policies make of it is known.
+    /// Whether it was given the strategy alone, so that what both policies make of it is known. What the version says while it
+    /// has no share at all is no evidence: nobody could hear it.
     pub fn is_paired(&self) -> bool {
-        self.arm == Arm::Baseline && self.alone
+        self.arm == Arm::Baseline && self.alone && self.is_open()
+    }
+
+    /// Whether the version had a share, so that the trade could have heard it.
+    pub fn is_open(&self) -> bool {
+        self.allocation > 0.0
     }
 
     /// Whether chance chose its arm.

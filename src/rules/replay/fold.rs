@@ -51,6 +51,7 @@ impl<'a> Fold<'a> {
         let mut past = Past::keeping(Desk::new(thresholds.keep), Keep::of(&thresholds.experiment));
         for (version, subject) in thresholds.watching.iter().flat_map(|watching| &watching.subjects) {
             past.emergency.ask(version, subject.question, subject.standard);
+            past.trials.ask(version, subject.question);
         }
         Self {
             thresholds,

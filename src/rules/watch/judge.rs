@@ -10,10 +10,12 @@ use super::{
 };
 use crate::{
     domain::{Timestamp, TradingDay, VersionId, event::Level},
+    models::MOST_UNLABELLED,
     rules::{
         alarm::Condition,
         gradual::DayClose,
         health::{Figures, Response, SHARE_IS_TOLD, ScoreMoved, Validated, code, is_unstable, ladder, response},
+        labels::Labels,
         monitor::{Change, Inputs, LEVEL, Learnt},
     },
     stats::{
@@ -43,6 +45,8 @@ struct Measured {
     drifts: Vec<(Box<str>, f64, String)>,
     novelty: Option<f64>,
     recent: Recent,
+    /// What its latest trades lack for its label.
+    labels: Labels,
 }
 
 /// The latest trades of a version against its validation.
@@ -136,6 +140,7 @@ impl Watch {
         conditions.extend(judged.drifts());
         conditions.extend(judged.expected());
         conditions.push(judged.novelty());
+        conditions.push(judged.unlabelled());
         conditions.extend(judged.detectors(spoke));
         let figures = found.health.map(|health| health.figures);
         let composite = figures.filter(|figures| figures.trades >= options.health.min_trades);
@@ -201,6 +206,7 @@ impl Watch {
             drifts: drifts.collect(),
             novelty: mean(&shares.collect::<Vec<_>>()).filter(|_| full),
             recent: Recent::of(&self.monitor.trades(version)),
+            labels: self.monitor.labels(version),
         }
     }
 }
@@ -260,6 +266,16 @@ impl Day<'_> {
         let advice = "signals are unlike those it learnt from; check the feed, or train it on newer trades";
         let told = self.found.novelty.map(strange).unwrap_or_default().into();
         Condition { told, ..self.condition("novelty", self.found.novelty, self.options.novelty, advice) }
+    }
+
+    /// Trades that do not tell it its label.
+    fn unlabelled(&self) -> Condition {
+        let found = self.found.labels.unlabelled();
+        let advice =
+            "have the trader send it; until then its accuracy watches nothing, and its money is watched as before";
+        let told = found.map(|found| found.to_string()).unwrap_or_default().into();
+        let condition = self.condition("unwatched", self.found.labels.share(), MOST_UNLABELLED, advice);
+        Condition { sure: found.is_some(), told, ..condition }
     }
 
     /// Detectors that spoke on this day of something getting worse.

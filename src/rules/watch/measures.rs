@@ -129,7 +129,8 @@ pub fn follow(known: &mut BTreeMap<VersionId, Gradual>, options: &GradualOptions
             let close = DayClose { day: *day, composite: *composite, degraded: *degraded, unstable: *unstable };
             known.entry(version.clone()).or_default().close_day(options, &close);
         }
-        // wherever it goes it begins with its whole say
+        // a promotion gives nothing back that a decline took
+        EventKind::Moved { step, .. } if step.edge().1.may_speak() => {}
         EventKind::Moved { version, .. } => drop(known.remove(version)),
         _ => {}
     }

@@ -47,6 +47,9 @@ const QUARTER_SESSIONS: usize = 63;
 /// Of a version whose record cannot be used.
 const UNKNOWN: &str =
     "declines are not looked for: its record could not be read; the emergency rules watch it all the same";
+/// Of a version whose validation is known by nothing.
+const NOTHING: &str = "neither its record nor the journal tells what its validation showed: nothing is known of its validation, and \
+                       its figures are held against nothing";
 /// Share of trades that go as said by a score that knows nothing, towards which a validated one is drawn.
 const NO_SKILL: f64 = 0.5;
 /// Fewest quarters behind a limit that is passed in one of a thousand.
@@ -324,11 +327,28 @@ impl Watch {
         self.subjects.keys()
     }
 
-    /// The versions of which nobody looks for declines, and why.
+    /// The versions of which something is not watched, and why.
     pub fn unwatched(&self) -> BTreeMap<VersionId, Box<str>> {
-        let unwatched = self.subjects.iter().filter(|(_, subject)| subject.limits.is_none());
-        let why = |subject: &Subject| subject.lacks.clone().unwrap_or_else(|| UNKNOWN.into());
-        unwatched.map(|(version, subject)| (version.clone(), why(subject))).collect()
+        let why = |(version, subject): (&VersionId, &Subject)| {
+            let lacks = || subject.lacks.clone().unwrap_or_else(|| UNKNOWN.into());
+            let declines = subject.limits.is_none().then(lacks);
+            let labels = self.unlabelled(version).map(Into::into);
+            let unknown = (subject.validated.is_none() && declines.is_none()).then(|| NOTHING.into());
+            let all: Vec<Box<str>> = [declines, labels, unknown].into_iter().flatten().collect();
+            (!all.is_empty()).then(|| (version.clone(), all.join("; ").into()))
+        };
+        self.subjects.iter().filter_map(why).collect()
+    }
+
+    /// What of `version` is not watched although nothing was said of it when it was promoted, each in words.
+    pub fn blind(&self, version: &VersionId) -> Vec<String> {
+        let Some(subject) = self.subjects.get(version) else { return Vec::new() };
+        let is_unknown = subject.validated.is_none() || (subject.limits.is_none() && subject.lacks.is_none());
+        self.unlabelled(version).into_iter().chain(is_unknown.then(|| NOTHING.to_owned())).collect()
+    }
+
+    fn unlabelled(&self, version: &VersionId) -> Option<String> {
+        self.monitor.labels(version).unlabelled().map(|unlabelled| unlabelled.to_string())
     }
 
     /// The trading day of the latest news.

@@ -6,7 +6,8 @@ use super::QUARTER_SESSIONS;
 use crate::rules::alarm::{Condition, Turn};
 
 /// Conditions that nothing follows from but a word to people.
-const ONCE_A_QUARTER: [&str; 6] = ["drift", "novelty", "expected_accuracy", "adwin", "page_hinkley", "cusum"];
+const ONCE_A_QUARTER: [&str; 7] =
+    ["drift", "novelty", "expected_accuracy", "adwin", "page_hinkley", "cusum", "unwatched"];
 
 /// The alarms of one version that were raised of late.
 #[derive(Debug, Clone, Default)]
