@@ -69,6 +69,9 @@ impl<'a> Visitor<'a> for &mut Salvage<'a> {
 /// What can be read of a line that tells of a closed trade and cannot be taken; `None` of any other line. `kind` is its type, as
 /// far as that is known.
 pub fn unread_outcome(kind: Option<&str>, line: &[u8]) -> Option<UnreadOutcome> {
+    if kind.is_some_and(|kind| !matches!(kind, "outcome" | "import")) {
+        return None;
+    }
     let mended = without_bare_words(&String::from_utf8_lossy(line));
     let salvage = Salvage::of(mended.as_bytes());
     let found: Option<String> = Salvage::read(&salvage.kind);
