@@ -20,6 +20,7 @@ use super::{
     row::{CONFIDENCE_POSITION, Schema},
     table::Rows,
 };
+use crate::domain::Feature;
 
 /// How far outside of the bounds that a value is clipped to it may lie and still be one of the same market, in widths between
 /// them. Beyond, it is a fault of the feed.
@@ -243,12 +244,13 @@ impl DesignMatrix {
     }
 
     /// The places among `carried` whose value in `row` is one that the design was not fitted near: more than three times the
-    /// width of the training bounds outside of them.
+    /// width of the training bounds outside of them. The features have ranges of their own, which every value was checked against.
     pub fn far(&self, row: &[Option<f64>], carried: Places) -> Places {
         let is_far = |input: &&InputFit| {
             let reach = NEAR * (input.high - input.low);
             let value = known(input, row).filter(|_| carried.contains(input.position));
             value.is_some_and(|value| value < input.low - reach || value > input.high + reach)
+                && !Feature::ALL.iter().any(|feature| feature.name() == &*input.name)
         };
         self.0.inputs.iter().filter(is_far).map(|input| input.position).collect()
     }
