@@ -367,6 +367,10 @@ fn damaged_while_it_runs(by_a_write: bool, question: impl Fn(usize) -> String) {
     let (socket, mut asked, mut silent) = (place.socket(), 0, false);
     until("a journal that is put aside", || {
         asked += 1;
+        // pages that are still in memory hide the damage until something as large as the cache takes their place
+        if asked % 20 == 0 {
+            Wire::ask_once(&socket, r#"{"type":"models"}"#);
+        }
         // whoever is told that the journal failed, or finds nobody, hears no model afterwards
         silent |= Wire::ask_once(&socket, &question(asked)).is_none_or(|answer| answer["ok"] == false);
         let heard = silent.then(|| Wire::ask_once(&socket, &score(&format!("D-{asked}")))).flatten();
@@ -375,7 +379,8 @@ fn damaged_while_it_runs(by_a_write: bool, question: impl Fn(usize) -> String) {
     });
     assert!(silent, "nobody was told");
     let log = daemon.log();
-    assert_eq!(log.contains("a damaged page was met while the journal was read"), !by_a_write, "{log}");
+    // an outcome may meet it, or the models that are asked for beside it; where only readers ask, a reader meets it
+    assert!(by_a_write || log.contains("a damaged page was met while the journal was read"), "{log}");
     let acknowledged = until("an outcome that is taken", || {
         Wire::ask_once(&socket, &outcome("after", 1.0)).filter(|answer| answer["durable"] == true)
     });
