@@ -269,10 +269,18 @@ fn bad_data_is_a_typed_refusal_that_says_what_is_missing() {
     assert_eq!(single["code"], "single_class", "{single}");
     let constant = refused(&with_trades(|_, line| set_pnl(&line, json!(100.0))), None, "training.target = \"pnl\"\n");
     assert_eq!(constant["code"], "constant", "{constant}");
-    let empty = refused(&with_trades(|_, line| set_pnl(&line, Value::Null)), None, "");
+    let withheld = refused(&with_trades(|_, line| set_pnl(&line, Value::Null)), None, "");
+    assert_eq!(withheld["code"], "unlabelled", "{withheld}");
+    assert!(withheld["message"].as_str().unwrap().contains("1100 of 1100 closed trades"), "{withheld}");
+    let open = |line: &str| {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        line.as_object_mut().unwrap().remove("outcome_metrics");
+        line.to_string()
+    };
+    let empty = refused(&with_trades(|_, line| open(&line)), None, "");
     assert_eq!(empty["code"], "too_few_trades", "{empty}");
     assert!(empty["message"].as_str().unwrap().contains("0 closed trades"), "{empty}");
-    let few = refused(&with_trades(|n, line| if n < 700 { set_pnl(&line, Value::Null) } else { line }), None, "");
+    let few = refused(&with_trades(|n, line| if n < 700 { open(&line) } else { line }), None, "");
     assert!(few["message"].as_str().unwrap().contains("400 closed trades") && few["code"] == "too_few_trades", "{few}");
     let level = refused(&with_trades(|_, line| line), None, "training.model = \"boosting\"\n");
     assert_eq!(level["code"], "level", "{level}");
