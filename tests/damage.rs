@@ -368,8 +368,8 @@ fn damaged_while_it_runs(by_a_write: bool, question: impl Fn(usize) -> String) {
     until("a journal that is put aside", || {
         asked += 1;
         // where all that is asked for is still in memory, new outcomes take its place there, and old ones are read again
-        if asked > 50 {
-            let trade = if asked.is_multiple_of(2) { format!("E-{asked}") } else { format!("T-{}", asked % 60) };
+        for n in 5 * asked..if asked > 50 { 5 * asked + 5 } else { 0 } {
+            let trade = if n.is_multiple_of(2) { format!("E-{n}") } else { format!("T-{}", n % 60) };
             let told = Wire::ask_once(&socket, &outcome(&trade, 5.0));
             silent |= told.is_none_or(|answer| answer["ok"] == false);
         }
