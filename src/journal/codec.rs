@@ -52,6 +52,14 @@ pub(super) struct SkipBody {
     pub(super) reason: Box<str>,
 }
 
+impl OutcomeBody {
+    pub(super) fn of_trade(self, trade_id: &str, seq: u64) -> Result<StoredOutcome, String> {
+        let Self { received_at, matched, source, echo, outcome } = self;
+        let record = OutcomeRecord { trade_id: id(trade_id)?, received_at, source, echo, outcome };
+        Ok(StoredOutcome { seq, matched, record })
+    }
+}
+
 impl Kind {
     pub(super) const ALL: [Self; 4] = [Self::Signal, Self::Outcome, Self::Skip, Self::Event];
 
@@ -183,15 +191,7 @@ pub(super) fn decode_outcome(seq: u64, value: &[u8]) -> Result<StoredOutcome, St
     if format == AS_IT_WAS {
         return older::outcome(trade_id, body).map_err(|bad| bad.what);
     }
-    let body: OutcomeBody = parse(body)?;
-    let record = OutcomeRecord {
-        trade_id: id(trade_id)?,
-        received_at: body.received_at,
-        source: body.source,
-        echo: body.echo,
-        outcome: body.outcome,
-    };
-    Ok(StoredOutcome { seq, matched: body.matched, record })
+    parse::<OutcomeBody>(body)?.of_trade(trade_id, seq)
 }
 
 pub(super) fn encode_skip(out: &mut Vec<u8>, seq: u64, record: &SkipRecord) -> Result<(), String> {

@@ -8,7 +8,7 @@ use super::{
     codec::{OutcomeBody, SkipBody, id},
     error::BadRecord,
     header,
-    record::{OutcomeRecord, SignalRecord, SkipRecord, Source, StoredEvent, StoredOutcome, StoredSignal, StoredSkip},
+    record::{SignalRecord, SkipRecord, Source, StoredEvent, StoredOutcome, StoredSignal, StoredSkip},
     seal::{bad, check_seal, parse, unseal},
 };
 use crate::domain::{Decision, Opinion, Probability, SignalLine, Skip, Timestamp, TradeId, VersionId};
@@ -71,14 +71,7 @@ fn json_signal(trade_id: TradeId, body: &[u8]) -> Result<SignalRecord, String> {
 pub(super) fn outcome(trade_id: &str, value: &[u8]) -> Result<StoredOutcome, BadRecord> {
     let read = || {
         let Numbered::<OutcomeBody> { seq, body } = parse(unseal(&[trade_id.as_bytes()], value)?)?;
-        let record = OutcomeRecord {
-            trade_id: id(trade_id)?,
-            received_at: body.received_at,
-            source: body.source,
-            echo: body.echo,
-            outcome: body.outcome,
-        };
-        Ok(StoredOutcome { seq, matched: body.matched, record })
+        body.of_trade(trade_id, seq)
     };
     read().map_err(|what| bad("outcomes", trade_id.to_owned(), what))
 }

@@ -81,18 +81,7 @@ fn trips(
     }
     let heard = answered.iter().map(|(_, entry)| entry).find(|entry| entry.speaker().is_some());
     let entry = heard.or(answered.first().map(|(_, entry)| entry));
-    let outcome = Outcome {
-        exit_at: entry.map_or(now, |entry| entry.at),
-        entry_price: None,
-        exit_price: None,
-        pnl: None,
-        slippage_ticks: None,
-        exit_reason: "unknown".into(),
-        bars_held: None,
-        mfe_ticks: None,
-        mae_ticks: None,
-        mfe_bars: None,
-    };
+    let outcome = Outcome::of(entry.map_or(now, |entry| entry.at), None);
     let trade = closed_trade(trade_id, &outcome, entry, now, None, &config.calendar);
     let today = config.calendar.day_of(now);
     let mut trips = emergency.unknown(&trade, Blank::OutcomeDamaged);

@@ -333,17 +333,19 @@ impl Handler<RecordOutcome> for Shell<Guardian> {
     }
 }
 
+/// What follows, or `None` when the guardian is being made anew.
+pub(super) fn unless_anew<T: 'static>(told: Option<ResponseFuture<T>>) -> ResponseFuture<Option<T>> {
+    match told {
+        Some(told) => Box::pin(async move { Some(told.await) }),
+        None => Box::pin(std::future::ready(None)),
+    }
+}
+
 impl Handler<PastClosed> for Shell<Guardian> {
     type Result = ResponseFuture<Option<Vec<VersionId>>>;
 
     fn handle(&mut self, message: PastClosed, context: &mut Context<Self>) -> Self::Result {
-        let taken = self.handle_with(context, "past_closed", |guardian| guardian.past_closed(message));
-        Box::pin(async move {
-            match taken {
-                Some(taken) => Some(taken.await),
-                None => None,
-            }
-        })
+        unless_anew(self.handle_with(context, "past_closed", |guardian| guardian.past_closed(message)))
     }
 }
 

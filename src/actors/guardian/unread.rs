@@ -2,7 +2,10 @@
 
 use actix::{Context, Handler, Message, ResponseFuture};
 
-use super::{Guardian, alert_of_trade, record::silenced_by};
+use super::{
+    Guardian, alert_of_trade,
+    record::{silenced_by, unless_anew},
+};
 use crate::{
     actors::{acknowledge::words, supervision::Shell},
     domain::{Decision, Money, Outcome, Timestamp, TradeId, VersionId, event::Level, trip::Blank},
@@ -86,12 +89,6 @@ impl Handler<Unread> for Shell<Guardian> {
     type Result = ResponseFuture<Option<Vec<VersionId>>>;
 
     fn handle(&mut self, message: Unread, context: &mut Context<Self>) -> Self::Result {
-        let told = self.handle_with(context, "unread", |guardian| guardian.unread(message));
-        Box::pin(async move {
-            match told {
-                Some(told) => Some(told.await),
-                None => None,
-            }
-        })
+        unless_anew(self.handle_with(context, "unread", |guardian| guardian.unread(message)))
     }
 }
