@@ -17,6 +17,7 @@ use std::{
 use redb::{AccessGuard, Key, ReadOnlyTable, ReadableTable, ReadableTableMetadata, Value};
 
 use super::{
+    dictionaries,
     error::{FailureKind, OpenError, StorageFailure, StoreError, guarded},
     reader::Reader,
     schema,
@@ -60,6 +61,7 @@ impl Reader {
             check("versions", &self.versions)?;
             check("checkpoints", &self.checkpoints)?;
             check("meta", &self.meta)?;
+            dictionaries::tables(&self.moment)?.iter().try_for_each(|table| check("dictionaries", table))?;
             if !self.indexes_hold(self.log.len()?)? {
                 return corrupt("the indexes do not hold as many entries as the log".to_owned());
             }

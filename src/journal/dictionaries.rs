@@ -8,7 +8,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use lz4_flex::block::{compress_into_with_dict, decompress_into_with_dict, get_maximum_output_size};
-use redb::{ReadTransaction, ReadableTable, TableError, WriteTransaction};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, TableError, WriteTransaction};
 
 use super::{
     codec,
@@ -56,13 +56,7 @@ impl Dictionaries {
     /// Those of a journal; what is damaged in one table is taken from the other.
     pub(super) fn load(moment: &ReadTransaction) -> Result<Self, redb::Error> {
         let mut this = Self::default();
-        for definition in [DICTIONARIES, DICTIONARIES_AGAIN] {
-            let table = match moment.open_table(definition) {
-                Ok(table) => table,
-                // a journal that was made before there were any
-                Err(TableError::TableDoesNotExist(_)) => continue,
-                Err(error) => return Err(error.into()),
-            };
+        for table in tables(moment)? {
             for entry in table.iter()? {
                 let (name, value) = entry?;
                 match codec::decode_dictionary(name.value(), value.value()) {
@@ -149,6 +143,19 @@ impl Dictionaries {
     fn find(&self, name: u32) -> Option<&Dictionary> {
         self.known.iter().find(|known| known.name == name)
     }
+}
+
+/// Both tables that hold them; none in a journal that was made before there were any.
+pub(super) fn tables(moment: &ReadTransaction) -> Result<Vec<ReadOnlyTable<u32, &'static [u8]>>, redb::Error> {
+    let mut tables = Vec::new();
+    for definition in [DICTIONARIES, DICTIONARIES_AGAIN] {
+        match moment.open_table(definition) {
+            Ok(table) => tables.push(table),
+            Err(TableError::TableDoesNotExist(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(tables)
 }
 
 /// Stores the dictionary `name`, which is `line`.

@@ -52,7 +52,7 @@ pub struct Reader {
     pub(super) met_damage: Arc<AtomicBool>,
     /// Read when the first line is that needs one.
     dictionaries: OnceLock<Dictionaries>,
-    moment: ReadTransaction,
+    pub(super) moment: ReadTransaction,
     /// Of a reader that opened the file itself. Its locks last as long as this.
     _database: Option<ReadOnlyDatabase>,
 }
