@@ -371,6 +371,13 @@ fn unknown_keys_and_sections_are_refused_with_the_nearest_one() {
 fn keys_that_do_not_go_together_are_both_named() {
     check("[sizing]\nmax = 1.5\nmin = 2\n", &["3: sizing.min = 2: must not be above sizing.max = 1.5"]);
     check(
+        "[scoring]\nab_share = 0\n",
+        &[
+            "2: scoring.ab_share = 0: must be above 0 for tests to be decided by lifecycle.automatic = true (the default)",
+        ],
+    );
+    assert!(Config::parse("test", "[scoring]\nab_share = 0\n[lifecycle]\nautomatic = false\n").is_ok());
+    check(
         "[server]\nmax_connections = 1\n[journal]\nqueue = 512\n",
         &[
             "2: server.reserved_connections = 1 (the default): must be below server.max_connections = 1",

@@ -54,7 +54,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Sections {
         features,
         stale,
         training,
-        lifecycle: trials::lifecycle(reader),
+        lifecycle: trials::lifecycle(reader, policy.ab_share),
         staging: trials::staging(reader),
         experiment: trials::experiment(reader),
         journal: journal(reader),

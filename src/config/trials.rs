@@ -18,10 +18,14 @@ use crate::{
     stats::sequential::MOST_SESSIONS,
 };
 
-pub(super) fn lifecycle(reader: &mut Reader<'_, '_>) -> Lifecycle {
+pub(super) fn lifecycle(reader: &mut Reader<'_, '_>, ab_share: f64) -> Lifecycle {
     let mut at = reader.section("lifecycle", AtReload);
     let automatic = Automatic { decide: at.flag("automatic"), stage: at.flag("stage_validated") };
-    Lifecycle { automatic, verify: at.seconds("verify_s", 1..=86_400) }
+    let lifecycle = Lifecycle { automatic, verify: at.seconds("verify_s", 1..=86_400) };
+    // signals that no trade can hear are no evidence, so such a test is never decided for its version
+    let is_heard = ab_share > 0.0 || !automatic.decide;
+    reader.demand(is_heard, ("scoring.ab_share", "must be above 0 for tests to be decided by", "lifecycle.automatic"));
+    lifecycle
 }
 
 pub(super) fn staging(reader: &mut Reader<'_, '_>) -> StagingOptions {
