@@ -32,10 +32,11 @@ use vigie::{
     validation::{
         Examples, Given, Goal, Options, Report, Stage, Subject, ValidationError, Verdict,
         check::{Area, Outcome, Part},
-        figures::Figures,
+        figures::{Figures, TradePolicy},
         fitter::{Fitted, NoFit, TrainingSet},
         gather::gather,
         options::Effort,
+        sizing::{Sizing, SizingRule},
         training::History,
         validate, validate_subject,
     },
@@ -110,6 +111,29 @@ fn a_model_is_judged_where_it_will_say_yes() {
     assert!(class(&stated).precision > class(&base).precision && class(&stated).recall < class(&base).recall);
     assert_eq!(class(&stated).auc, class(&base).auc);
     assert_ne!(stated.evidence.folds, base.evidence.folds);
+}
+
+/// A policy that trades smaller, or lets go what earns, may have the better ratio and make less.
+#[test]
+fn a_policy_that_makes_less_money_than_every_trade_is_not_deployable_however_good_its_ratio_is() {
+    // a strategy that wins about two trades in three
+    let mut coefficients = STRONG.to_vec();
+    coefficients.resize(12, 0.0);
+    let mut rows = planted::rows(3, 1600, &coefficients);
+    rows.iter_mut().for_each(|row| row.pnl += 40.0);
+    let examples = planted::examples(Goal::Profitability, rows);
+    let sized = |sizing: Sizing| {
+        let options = quick();
+        let policy = TradePolicy { sizing, ..options.policy };
+        run(&examples, &Options { policy, ..options })
+    };
+    let (whole, small) = (sized(Sizing::UNIT), sized(Sizing { rule: SizingRule::Kelly, ..Sizing::UNIT }));
+    let passes = |report: &Report, part| report.checks.iter().any(|c| c.part == part && c.outcome == Outcome::Pass);
+    assert!(passes(&whole, Part::Gain) && passes(&whole, Part::Money), "{whole}");
+    assert!(passes(&small, Part::Gain) && !passes(&small, Part::Money), "{small}");
+    assert_eq!(small.verdict, Verdict::NotDeployable);
+    assert!(small.evidence.money.unwrap().per_signal < 0.0 && small.evidence.gain.unwrap().difference > 0.0);
+    assert!(small.to_string().contains("taking every trade made"), "{small}");
 }
 
 /// A model of a strategy that loses with every trade can gain by losing less, and that is said in words.

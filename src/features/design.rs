@@ -246,6 +246,9 @@ impl DesignMatrix {
     /// The places among `carried` whose value in `row` is one that the design was not fitted near: more than three times the
     /// width of the training bounds outside of them. The features have ranges of their own, which every value was checked against.
     pub fn far(&self, row: &[Option<f64>], carried: Places) -> Places {
+        if carried.is_empty() {
+            return carried;
+        }
         let is_far = |input: &&InputFit| {
             let reach = NEAR * (input.high - input.low);
             let value = known(input, row).filter(|_| carried.contains(input.position));

@@ -55,7 +55,8 @@ impl Recent {
             }),
             _ => limits.zip(subject.usual.pnl_sd).filter(|_| trades > 0.0).map(|(limits, sd)| {
                 format!(
-                    "its latest {trades:.0} taken trades made {:.2} each, where {:.2} were expected",
+                    "its taken trades fell behind what they had made in service before; the latest {trades:.0} made {:.2} each, where \
+                     {:.2} were expected by its validation",
                     pnl / trades,
                     limits.pnl * sd
                 )
