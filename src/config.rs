@@ -40,6 +40,7 @@ use crate::{
         experiment::{self, StagingOptions},
         gradual::GradualOptions,
         promotion::Automatic,
+        state::Rules,
     },
     validation::{Options as Validation, training::Training},
 };
@@ -302,6 +303,16 @@ impl Config {
 }
 
 impl Sections {
+    /// What happenings are judged by.
+    pub fn rules(&self) -> Rules<'_> {
+        Rules {
+            guardian: &self.guardian,
+            calendar: &self.calendar,
+            gradual: &self.gradual,
+            wait_days: self.experiment.outcome_wait_days,
+        }
+    }
+
     /// What a message cannot say of a trade.
     pub fn bounds(&self) -> Bounds {
         let signed = |span| SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);

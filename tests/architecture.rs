@@ -34,8 +34,8 @@ const HOMES: [(&str, &[&str]); 12] = [
     ("clap", &["commands", "main.rs"]),
     ("actix", &["actors", "commands/run.rs"]),
     ("parquet", &["commands/table.rs"]),
-    // a child limits itself, the monitor stands back
-    ("rustix", &["commands/work.rs", "actors/monitor.rs"]),
+    // a child limits itself, the monitor and the keeper of checkpoints stand back
+    ("rustix", &["commands/work.rs", "actors/monitor.rs", "actors/keeper.rs"]),
     // the journal asks who owns its file, the demonstration stops its daemon
     ("nix", &["protocol", "journal", "commands/demo/child.rs"]),
 ];

@@ -358,6 +358,8 @@ fn damaged_while_it_runs(by_a_write: bool, question: impl Fn(usize) -> String) {
         assert_eq!(wire.arm(&format!("T-{n}")), ml());
         assert_eq!(wire.ask_ok(outcome(&format!("T-{n}"), 5.0))["durable"], true);
     }
+    // nobody reads the journal any more
+    until("a monitor that is made", || wire.status().get("monitor").map(drop));
     // a record as large as the cache is read, so that the next read of any page is one of the disk
     wire.ask_ok(r#"{"type":"models"}"#);
     let file = fs::File::options().write(true).open(place.journal()).unwrap();

@@ -134,7 +134,7 @@ fn every_alert_code_stands_in_the_table_with_what_to_do() {
 }
 
 /// How each lock gives its reason: the file, the words there, and those of the table in docs/operations.md.
-const LOCKS: [(&str, &str, &str); 21] = [
+const LOCKS: [(&str, &str, &str); 22] = [
     ("src/actors/guardian/orders.rs", "EventKind::Locked { reason: reason.clone(), by }", "words of a person"),
     ("src/actors/guardian/orders.rs", "killed: {reason}", "killed: ..."),
     ("src/actors/daemon/parts.rs", "killed: {reason}", "killed: ..."),
@@ -148,7 +148,12 @@ const LOCKS: [(&str, &str, &str); 21] = [
         "what is served is not what the journal says is live",
         "what is served is not what the journal says is live",
     ),
-    ("src/actors/history/stream.rs", "the event log is damaged", "the event log is damaged"),
+    ("src/actors/history/fold.rs", "the event log is damaged", "the event log is damaged"),
+    (
+        "src/actors/keeper.rs",
+        "which the daemon began from, is not what the log",
+        "which the daemon began from, is not what the log",
+    ),
     (
         "src/journal/silenced.rs",
         "the journal lacks what silenced models: ",
@@ -225,7 +230,7 @@ fn every_reason_of_a_lock_stands_in_the_table_with_what_to_do() {
         ("src/actors/guardian.rs", 2),
         ("src/actors/guardian/load.rs", 2),
         ("src/actors/guardian/orders.rs", 2),
-        ("src/actors/history/stream.rs", 1),
+        ("src/actors/history/fold.rs", 1),
         ("src/rules/promotion.rs", 1),
         ("src/rules/watch/measures.rs", 1),
     ];

@@ -148,14 +148,15 @@ fn a_fold_from_the_past_judges_what_closed_last_and_nothing_that_was_judged_befo
     let (live, _) = trade(5, None);
     let mut past = under_test(Keep::ALL);
     for session in 0..5 {
-        past.close_in_the_past(day(session), 30);
+        past.close_due(day(session), 30);
         for n in 0..8 {
             let (entry, pnl) = entry(session, n);
             past.take(opening(session), &News::Scored(Arc::clone(&entry)));
             past.take(opening(session), &News::Closed(entry, outcome(pnl, 0.0)));
         }
     }
-    past.close_in_the_past(day(5), 30);
+    past.close_due(day(5), 30);
+    past.judge_again();
     let criteria = Criteria::new(options()).unwrap();
     let (standing, _) = past.judge_next(&version(), &criteria, opening(5)).unwrap();
     assert_eq!(standing.sessions, 5);

@@ -144,9 +144,9 @@ impl AbRouter {
     pub async fn from_journal(shared: Shared) -> Result<Self, String> {
         let config = shared.config.load_full();
         let reader = shared.journal.read().await.map_err(|error| error.to_string())?;
-        let past = tokio::task::spawn_blocking(move || history::past(&reader, &config, None));
-        let (past, _) = past.await.map_err(|error| error.to_string())??;
-        Ok(Self::of(past.trials, shared))
+        let folded = tokio::task::spawn_blocking(move || history::state(&reader, &config));
+        let folded = folded.await.map_err(|error| error.to_string())??;
+        Ok(Self::of(folded.state.trials, shared))
     }
 
     /// The same at a start, from the `trials` that the journal made up to the record `seen`, and the events since then: nothing
@@ -163,7 +163,7 @@ impl AbRouter {
         };
         let config = shared.config.load_full();
         for StoredEvent { event: Event { at, kind }, .. } in since {
-            trials.close_in_the_past(config.calendar.day_of(at), config.experiment.outcome_wait_days);
+            trials.close_due(config.calendar.day_of(at), config.experiment.outcome_wait_days);
             trials.take(at, &News::Event(kind));
         }
         Ok(Self::of(trials, shared))

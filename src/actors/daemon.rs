@@ -33,6 +33,7 @@ use super::{
     alerts::AlertList,
     gateway::{Gateway, Pace, ReloadRequest, Wiring},
     guardian::Guardian,
+    keeper,
     kill_file::{self, KILL_FILE},
     monitor, pulse,
     scorer::{self, Scorer},
@@ -208,6 +209,7 @@ async fn live(
         parts,
         mut looks,
         mut displaced,
+        mut doubts,
         mut reloads,
         mut failures,
     } = daemon;
@@ -245,6 +247,7 @@ async fn live(
             Some(displaced) = displaced.recv() => if let Some(listener) = parts.socket_is(displaced) {
                 let _the_server_may_be_gone = listens.send(listener);
             },
+            Some(doubt) = doubts.recv() => parts.distrust(&doubt),
             Some(answer) = reloads.recv() => {
                 let _asker_may_be_gone = answer.send(parts.reload(&access));
             }
@@ -286,6 +289,8 @@ struct Daemon {
     looks: mpsc::Receiver<bool>,
     /// What was found where the socket's file should be.
     displaced: mpsc::UnboundedReceiver<Displaced>,
+    /// Why the state that was begun from is not to be trusted.
+    doubts: mpsc::UnboundedReceiver<String>,
     reloads: mpsc::Receiver<ReloadRequest>,
     failures: mpsc::Receiver<Failure>,
 }
@@ -325,7 +330,7 @@ impl Daemon {
             failures: &failed,
             tripwire: &options.tripwire,
         };
-        let Begun { journal, feed, guardian, guardian_shared, trials, seen, pipeline, stale } =
+        let Begun { journal, feed, guardian, guardian_shared, trials, seen, pipeline, stale, kept } =
             beginning.begin().await?;
         let kill_file = options.state.join(KILL_FILE);
         let asked_to_train = Rc::clone(&guardian_shared.trainer);
@@ -383,6 +388,8 @@ impl Daemon {
             tripwire: options.tripwire.clone(),
         });
         watched.map_err(|error| part_error(monitor::NAME, error.to_string()))?;
+        let (keeper, doubts) = keeper::start(kept, journal.clone(), Arc::clone(&config), failed.clone())
+            .map_err(|error| part_error(keeper::NAME, error.to_string()))?;
         let router_shared = ab_router::Shared {
             config: Arc::clone(&config),
             serving: Arc::clone(&serving),
@@ -476,9 +483,10 @@ impl Daemon {
             killed: Cell::new(false),
             restarts,
             on_reload: options.on_reload,
+            keeper,
         };
         let access = watch::channel(access).0;
-        Ok(Self { listener, socket_file, access, limits, gateway, parts, looks, displaced, reloads, failures })
+        Ok(Self { listener, socket_file, access, limits, gateway, parts, looks, displaced, doubts, reloads, failures })
     }
 }
 

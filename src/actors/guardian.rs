@@ -31,8 +31,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify};
 
 pub use self::contest::{Contest, stored_instead};
-use self::load::{Folded, fold, lock, told};
-pub use self::load::{Known, lock_at_start};
+pub use self::load::lock_at_start;
+use self::load::{Loaded, load, lock, told};
 pub use self::messages::{
     Advance, Answer, Done, GuardianStatus, LockNow, ObserveGuardian, Order, PastClosed, RecordOutcome, RecordSkip,
     Verify, VersionStatus,
@@ -41,6 +41,7 @@ pub use self::register::Register;
 pub use self::unread::Unread;
 use super::{
     feed::Feed,
+    history::Folded,
     journal::JournalHandle,
     supervision::{Part, Shell},
     trainer::Ask,
@@ -55,11 +56,12 @@ use crate::{
     rules::{
         emergency::Emergency,
         gradual::Gradual,
-        past::{consequences, follow, missed},
+        past::{Happening, consequences, follow},
         repeats::Repeats,
         roster::{Plan, Roster},
         routing::Splits,
         serving::{Scope, Served, Serving},
+        state::State,
         watch,
     },
 };
@@ -150,38 +152,34 @@ impl Guardian {
     ///
     /// # Errors
     /// As there.
-    pub async fn at_start(shared: Shared, known: Known) -> Result<Self, String> {
+    pub async fn at_start(shared: Shared, known: Folded) -> Result<Self, String> {
         Self::made_of(shared, Some(known)).await
     }
 
-    async fn made_of(shared: Shared, known: Option<Known>) -> Result<Self, String> {
+    async fn made_of(shared: Shared, known: Option<Folded>) -> Result<Self, String> {
         let config = shared.config.load_full();
-        let calendar = config.calendar.clone();
         // taken before the journal is read: what is saved meanwhile is in neither, or in both, which does no harm
         let unsaved = shared.unsaved.borrow().clone();
         let schema = shared.schema()?;
         let reader = shared.journal.read().await.map_err(|error| error.to_string())?;
         let now = shared.clock.now();
-        let folded = tokio::task::spawn_blocking(move || fold(&reader, &schema, &config, known, now))
+        let own = Arc::clone(&config);
+        let loaded = tokio::task::spawn_blocking(move || load(&reader, &schema, &own, known, now))
             .await
             .map_err(|error| error.to_string())?;
-        let Folded { mut roster, mut emergency, gradual, loaded, unusable, trips, damaged } = folded?;
-        for event in &unsaved {
-            roster.apply(&event.kind);
-            follow(&mut emergency, &roster, &event.kind);
-        }
-        let today = calendar.day_of(now);
+        let Loaded { mut state, loaded, unusable, damaged } = loaded?;
+        let rules = config.rules();
+        let happen = |state: &mut State, event: &Event| drop(state.step(&rules, Happening::Event(event.clone())));
+        unsaved.iter().for_each(|event| happen(&mut state, event));
         // limits that are stricter than they were may find an emergency in what is past
-        let mut missed = missed(&roster, &emergency, trips, today);
+        let mut missed = state.missed(config.calendar.day_of(now));
         missed.extend(damaged.trips);
-        let kinds = consequences(&roster, missed).into_iter().chain(damaged.alerts);
+        let kinds = consequences(state.trials.roster(), missed).into_iter().chain(damaged.alerts);
         let mut missed: Vec<Event> = kinds.map(|kind| Event { at: now, kind }).collect();
         // one that is made anew before they are on disk finds them again
         missed.retain(|event| !unsaved.iter().any(|before| before.kind == event.kind));
-        for event in &missed {
-            roster.apply(&event.kind);
-            follow(&mut emergency, &roster, &event.kind);
-        }
+        missed.iter().for_each(|event| happen(&mut state, event));
+        let (mut roster, emergency, gradual) = (state.trials.roster().clone(), state.emergency, state.gradual);
         if let Some(kind) = lock(&roster, &unusable) {
             roster.apply(&kind);
             missed.push(Event { at: now, kind });

@@ -1,29 +1,21 @@
 //! What the journal remembers, in the form in which the pure core wants it.
 
-mod stream;
+pub mod checkpoint;
+mod fold;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-pub use self::stream::happenings;
-use self::stream::{Streamed, stream};
-use jiff::SignedDuration;
+pub use self::fold::{Begun, Folded, begin, desk_keeps, happenings, state};
 
 use super::{
-    models, monitor,
+    monitor,
     scored::{self, Scored},
 };
 use crate::{
     config::Config,
-    domain::{Arm, Decision, EventKind, Signal, Timestamp, TradeId, VersionId, trip::Trip},
-    features::pipeline::Pipeline,
+    domain::{Arm, Decision, EventKind, Signal, Timestamp, TradeId, VersionId},
     journal::{OutcomeRecord, Reader, Source, StoreError, StoredOutcome, StoredSignal},
-    rules::{
-        desk::{Desk, Entry},
-        past::{Happening, Past},
-        replay::Watching,
-        stale::StaleWatch,
-        trials::Keep,
-    },
+    rules::{desk::Entry, past::Happening, replay::Watching},
     validation::{
         arrival::{Arrival, Arrived},
         training::History,
@@ -55,13 +47,18 @@ pub fn told(reader: &Reader) -> Result<Told, String> {
     told_by(reader.signals().map_err(|error| error.to_string())?)
 }
 
-/// The same without the oldest of the trades that `open` says to have no outcome, as far as they are more than `most`; and how
-/// many those were.
+/// The same of what was recorded before the number `end`, without the oldest of the trades that `open` says to have no outcome,
+/// as far as they are more than `most`; and how many those were.
 ///
 /// # Errors
 /// When the storage cannot be read.
-pub fn told_of_latest(reader: &Reader, most: usize, open: impl Fn(&str) -> bool) -> Result<(Told, usize), String> {
-    let mut keys = reader.signal_keys().map_err(|error| error.to_string())?;
+pub fn told_of_latest(
+    reader: &Reader,
+    end: u64,
+    most: usize,
+    open: impl Fn(&str) -> bool,
+) -> Result<(Told, usize), String> {
+    let mut keys = reader.signal_keys(end).map_err(|error| error.to_string())?;
     let left_out = keys.leave_out(most, open);
     let places = (0..keys.len()).filter_map(|place| keys.get(place));
     let records = places.map(|(trade_id, seq)| reader.signal_record(trade_id, seq));
@@ -159,50 +156,32 @@ pub fn latest(reader: &Reader) -> Option<Timestamp> {
     signals.map(|stored| stored.signal.at).chain(outcomes.map(|stored| stored.record.outcome.exit_at)).max()
 }
 
-/// Lets `pipeline` remember every signal that was answered here, as the service does. What it knows then does not depend on
-/// their order.
-///
-/// # Errors
-/// When the storage cannot be read; damaged records, and those that fired long after they came, are left out.
-pub fn remember(reader: &Reader, pipeline: &mut Pipeline) -> Result<(), String> {
-    for stored in reader.signals().map_err(|error| error.to_string())? {
-        if let Some(stored) = kept(stored)?.filter(was_served) {
-            pipeline.remember(&stored.signal);
-        }
-    }
-    Ok(())
-}
-
-/// Whether the service has seen a signal and carries forward what it knew.
-fn was_served(stored: &StoredSignal) -> bool {
-    stored.record.source == Source::Live && !stored.lies_ahead()
-}
-
-/// The feeds that were lost when the daemon stopped.
-///
-/// # Errors
-/// When the storage cannot be read; damaged records are left out.
-pub fn stale(reader: &Reader) -> Result<StaleWatch, String> {
-    let events = reader.events(0).map_err(|error| error.to_string())?;
-    let kinds: Vec<EventKind> = events.flatten().map(|stored| stored.event.kind).collect();
-    Ok(StaleWatch::of(&kinds))
-}
-
 /// What the journal knows of one trade.
 #[derive(Debug)]
 pub struct Known {
-    /// What was answered each time it was scored, and when, oldest first.
-    pub answered: Vec<(Timestamp, Entry)>,
+    /// What was answered each time it was scored, oldest first.
+    pub answered: Vec<Answered>,
     /// Whether its outcome is there and can be read.
     pub closed: bool,
     /// When its signal fired, by the oldest record of it.
     pub fired: Option<Timestamp>,
 }
 
+/// What was answered to a signal.
+#[derive(Debug)]
+pub struct Answered {
+    /// The number of its record.
+    pub seq: u64,
+    /// When it came.
+    pub at: Timestamp,
+    /// What was made of it.
+    pub entry: Entry,
+}
+
 impl Known {
-    /// What had been answered by the time `at`.
-    pub fn before(self, at: Timestamp) -> impl Iterator<Item = Entry> {
-        self.answered.into_iter().filter(move |(answered, _)| *answered <= at).map(|(_, entry)| entry)
+    /// What was answered, without when.
+    pub fn entries(self) -> impl Iterator<Item = Entry> {
+        self.answered.into_iter().map(|answered| answered.entry)
     }
 }
 
@@ -223,11 +202,11 @@ pub fn known_of(reader: &Reader, trade_id: &TradeId, config: &Config) -> Result<
         if !stored.lies_ahead() && !stored.record.took_a_name() {
             fired = fired.or(Some(stored.signal.at));
         }
-        let StoredSignal { record, signal, .. } = stored;
+        let StoredSignal { seq, record, signal } = stored;
         if let Some(decision) = record.decision {
             let instrument = config.symbols.get(&signal.symbol);
             let entry = Entry::of_signal(&signal, &config.calendar, instrument, decision, record.opinions);
-            answered.push((record.received_at, entry));
+            answered.push(Answered { seq, at: record.received_at, entry });
         }
     }
     Ok(Known { answered, closed, fired })
@@ -242,62 +221,9 @@ fn kept<T>(stored: Result<T, StoreError>) -> Result<Option<T>, String> {
     }
 }
 
-/// What everything that happened makes of the folds over it, and the emergencies that its closed trades are by the
-/// limits of `config`. Where a `pipeline` is given it remembers every signal that was answered here, as the service does.
-///
-/// # Errors
-/// As for [`happenings`].
-pub fn past(reader: &Reader, config: &Config, pipeline: Option<&mut Pipeline>) -> Result<(Past, Vec<Trip>), String> {
-    let desk = Desk::knowing(desk_keeps(config), config.journal.known_ids);
-    let mut past = Past::keeping(desk, Keep::of(&config.experiment));
-    let mut trips = Vec::new();
-    let events = reader.events(0).map_err(|error| error.to_string())?.flatten();
-    let stepped: BTreeSet<VersionId> = events.filter_map(|stored| moved(&stored.event.kind).cloned()).collect();
-    for version in stepped {
-        // one whose record cannot be read cannot speak either
-        if let Ok(record) = models::record(reader, &version) {
-            past.emergency.ask(&version, record.question(), record.standard);
-            past.trials.ask(&version, record.question());
-        }
-    }
-    let mut pipeline = pipeline;
-    stream(reader, config, |told| {
-        let happening = match told {
-            Streamed::Signal(stored) => {
-                if let Some(pipeline) = pipeline.as_deref_mut().filter(|_| was_served(stored)) {
-                    pipeline.remember(&stored.signal);
-                }
-                // one that was answered here takes its name as it happens
-                if stored.record.decision.is_none() {
-                    past.desk.take_name(&stored.signal);
-                }
-                return Ok(());
-            }
-            Streamed::Happening(happening) => happening,
-        };
-        let today = config.calendar.day_of(happening.at());
-        past.trials.close_in_the_past(today, config.experiment.outcome_wait_days);
-        if let Happening::Closed { at, trade_id, .. } = &happening
-            && past.desk.heard(trade_id).is_none()
-        {
-            // of a trade that had left the desk the journal was asked, and knows it now as it did then
-            let known = known_of(reader, trade_id, config)?;
-            known.before(*at).for_each(|entry| drop(past.desk.recall(*at, entry)));
-        }
-        trips.extend(past.take(&config.guardian, &config.calendar, happening));
-        Ok(())
-    })?;
-    Ok((past, trips))
-}
-
 /// The version of which a step is told.
 fn moved(kind: &EventKind) -> Option<&VersionId> {
     if let EventKind::Moved { version, .. } = kind { Some(version) } else { None }
-}
-
-/// How long a trade is remembered: as long as a test waits for its outcome, with a weekend before and after.
-pub fn desk_keeps(config: &Config) -> SignedDuration {
-    SignedDuration::from_hours(24 * (i64::from(config.experiment.outcome_wait_days) + 5))
 }
 
 /// What the monitor of a replay of `happenings` judges by under `config`. It takes some seconds for each version that was

@@ -73,6 +73,8 @@ pub struct Health {
     waiting: AtomicUsize,
     dropped: AtomicU64,
     commits: AtomicU64,
+    /// The number of the last record that was committed.
+    reached: AtomicU64,
     reopened: AtomicU64,
     /// A reader met a damaged page, and the thread has not seen to it yet.
     met_damage: Arc<AtomicBool>,
@@ -183,6 +185,11 @@ impl JournalHandle {
         sent
     }
 
+    /// The number of the last record that was committed since the start, 0 before the first.
+    pub fn last_number(&self) -> u64 {
+        self.health.reached.load(Ordering::Relaxed)
+    }
+
     /// Where commits are posted, for who wants to be told.
     pub fn bulletin(&self) -> &Bulletin {
         &self.bulletin
@@ -204,6 +211,16 @@ impl JournalHandle {
             sent?;
             receiver.await.map_err(|_| Unavailable("its thread was interrupted".to_owned()))?
         }
+    }
+
+    /// The same for a thread that may wait.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub fn write_blocking(&self, writes: Vec<Write>) -> Written {
+        let (sender, receiver) = oneshot::channel();
+        self.send(Job::Durable(writes, sender))?;
+        receiver.blocking_recv().map_err(|_| Unavailable("its thread was interrupted".to_owned()))?
     }
 
     /// A snapshot of everything that was committed before, to be read on another thread.

@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod guardian;
 pub mod history;
 pub mod journal;
+pub mod keeper;
 pub mod kill_file;
 pub mod learning;
 pub mod models;

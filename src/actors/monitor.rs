@@ -6,6 +6,7 @@
 //! journal: it is made from there at the start, after a panic, and when a version goes into service.
 
 mod line;
+mod retold;
 mod subject;
 
 pub use line::{Inbox, MonitorHandle, channel};
@@ -30,12 +31,13 @@ use tokio::sync::mpsc;
 
 use self::{
     line::{Line, Told},
-    subject::{untold, unwatched},
+    retold::Retold,
+    subject::untold,
 };
 use super::{
     journal::JournalHandle,
     models::Unusable,
-    scored::{self, Scored, Signals},
+    scored::{self, Signals},
     supervision::{Failure, Tripwire, panic_text},
 };
 use crate::{
@@ -45,11 +47,10 @@ use crate::{
     journal::Reader,
     rules::{
         alarm::Alarm,
-        desk::Entry,
         integrity::{Fault, check_clock},
         monitor::Rolling,
         serving::Serving,
-        watch::{JudgedDays, Judgement, News, Subject, VersionView, Watch, closed_news, scored_news},
+        watch::{JudgedDays, Judgement, News, Subject, VersionView, Watch},
     },
 };
 
@@ -90,7 +91,7 @@ pub struct MonitorStatus {
     pub dropped: u64,
     /// Signals that wait for their outcome.
     pub open: usize,
-    /// Trades without an outcome that were left out when the journal was read, for `monitor.max_open`.
+    /// Trades without an outcome that had to make room for newer ones.
     pub left_out: usize,
     /// Conditions that hold.
     pub alarms: Vec<Alarm>,
@@ -172,8 +173,6 @@ struct State {
     watch: Watch,
     /// The serving whose versions are watched.
     epoch: u64,
-    /// Trades without an outcome that it was not made of.
-    left_out: usize,
     /// The signals that came until then were in the journal when this was made: of the last moment, these.
     until: Option<(Timestamp, BTreeSet<TradeId>)>,
 }
@@ -249,7 +248,7 @@ impl Monitor {
                     waiting: self.line.waiting.load(Ordering::Relaxed),
                     dropped: self.line.dropped.load(Ordering::Relaxed),
                     open: state.watch.open(),
-                    left_out: state.left_out,
+                    left_out: state.watch.left_out(),
                     alarms: state.watch.alarms().to_vec(),
                     unwatched: state.watch.unwatched(),
                     rolling: state.watch.rolling(),
@@ -326,57 +325,42 @@ impl Monitor {
     fn make(&mut self, versions: &[VersionId], epoch: u64) -> Result<(), String> {
         let config = self.surroundings.config.load_full();
         let reader = self.surroundings.journal.read_blocking().map_err(|error| error.to_string())?;
-        let past = scored::read(&reader, &config)?;
         if self.made_by.as_ref() != Some(&config.hash()) {
             self.known.clear();
             self.made_by = Some(config.hash());
         }
         self.known.retain(|version, _| versions.contains(version));
-        for version in versions {
-            if !self.known.contains_key(version) {
-                let since = Stopwatch::start();
-                let subject = match subject::of(&reader, &config, &past, version) {
-                    Ok(subject) => subject,
-                    Err(Unusable::Unreadable(error)) => return Err(error),
-                    Err(error) => {
-                        tracing::error!(actor = NAME, %version, %error, "it cannot be judged");
-                        Subject::default()
-                    }
-                };
-                tracing::info!(%version, seconds = since.elapsed().as_secs_f64(), "its limits were drawn");
-                self.known.insert(version.clone(), subject);
-            }
+        let mut unknown: Vec<(&VersionId, u64)> = Vec::new();
+        for version in versions.iter().filter(|version| !self.known.contains_key(*version)) {
+            unknown.push((version, subject::born(&reader, version).map_err(|error| error.to_string())?));
         }
+        // a version is judged against what was known when it was registered: nothing behind that is read for it
+        let past = match unknown.iter().map(|(_, born)| *born).max() {
+            Some(end) => scored::read_before(&reader, &config, end)?,
+            None => Signals::default(),
+        };
+        for (version, _) in unknown {
+            let since = Stopwatch::start();
+            let subject = match subject::of(&reader, &config, &past, version) {
+                Ok(subject) => subject,
+                Err(Unusable::Unreadable(error)) => return Err(error),
+                Err(error) => {
+                    tracing::error!(actor = NAME, %version, %error, "it cannot be judged");
+                    Subject::default()
+                }
+            };
+            tracing::info!(%version, seconds = since.elapsed().as_secs_f64(), "its limits were drawn");
+            self.known.insert(version.clone(), subject);
+        }
+        drop(past);
         let (mut watch, options) = (Watch::default(), &config.monitoring.watch);
         watch.serve(options, versions, |version| self.known.get(version).cloned().unwrap_or_default());
-        let left_out = past.left_out;
-        let mut news: Vec<News> = past.signals.into_iter().flat_map(|scored| replayed(scored, &config)).collect();
-        news.sort_by_key(News::at);
-        let came = |news: &News| if let News::Scored(signal) = news { Some(signal.at) } else { None };
-        let until = news.iter().filter_map(came).max().map(|until| {
-            let last = |news: &News| match news {
-                News::Scored(signal) if signal.at == until => Some(signal.trade_id.clone()),
-                _ => None,
-            };
-            (until, news.iter().filter_map(last).collect())
-        });
-        let mut days = JudgedDays::default();
-        let mut told = Vec::new();
-        for stored in reader.events(0).map_err(|error| error.to_string())?.flatten() {
-            days.follow(&config.calendar, &stored.event);
-            told.extend(unwatched(stored.event.kind));
-        }
-        // what follows takes its time, and the journal may be wanted elsewhere when the daemon ends
-        drop(reader);
+        let Retold { watch, days, found, until, told, .. } = Retold::from(&reader, &config, watch)?;
         self.days = days.and(&self.days);
-        let mut found = Vec::new();
-        for news in news {
-            found.extend(watch.hear(options, &config.calendar, news));
-        }
         for alert in untold(&watch, &self.surroundings.serving.load(), &told) {
             let _it_is_logged = self.send(Finding::Told(alert));
         }
-        self.state = Some(State { watch, epoch, left_out, until });
+        self.state = Some(State { watch, epoch, until });
         let missed = self.days.missed(found);
         self.tell(missed);
         Ok(())
@@ -395,14 +379,4 @@ pub fn subjects(
         (version, subject)
     };
     versions.into_iter().map(subject).collect()
-}
-
-/// What was told of a signal that the journal holds.
-fn replayed(scored: Scored, config: &Config) -> Vec<News> {
-    let Scored { signal, received_at, decision, row, opinions, outcome, .. } = scored;
-    let (Some(decision), instrument) = (decision, config.symbols.get(&signal.symbol)) else { return Vec::new() };
-    let entry = Entry::of_signal(&signal, &config.calendar, instrument, decision, opinions);
-    let Some(signal) = scored_news(received_at, &entry, row, signal.trend()) else { return Vec::new() };
-    let closed = outcome.as_ref().map(|(at, outcome)| closed_news(*at, &entry, outcome));
-    std::iter::once(signal).chain(closed).collect()
 }

@@ -56,9 +56,21 @@ pub struct Signals {
 /// # Errors
 /// When the storage cannot be read; damaged records are left out.
 pub fn read(reader: &Reader, config: &Config) -> Result<Signals, String> {
+    read_before(reader, config, u64::MAX)
+}
+
+/// The same of what was recorded before the number `end`.
+///
+/// # Errors
+/// As there.
+pub fn read_before(reader: &Reader, config: &Config, end: u64) -> Result<Signals, String> {
     let mut outcomes: BTreeMap<TradeId, (u64, OutcomeRecord)> = BTreeMap::new();
     for stored in reader.outcomes().map_err(|error| error.to_string())? {
-        if let Some(stored) = whole(stored)?.filter(|stored| !stored.lies_ahead()) {
+        let Some(stored) = whole(stored)? else { continue };
+        if stored.seq >= end {
+            break;
+        }
+        if !stored.lies_ahead() {
             outcomes.insert(stored.record.trade_id.clone(), (stored.seq, stored.record));
         }
     }
@@ -67,7 +79,7 @@ pub fn read(reader: &Reader, config: &Config) -> Result<Signals, String> {
     let names = pipeline.schema().names().map(Into::into).collect();
     let closed: HashSet<&str> = outcomes.keys().map(TradeId::as_str).collect();
     let is_open = |trade_id: &str| !closed.contains(trade_id);
-    let (told, left_out) = history::told_of_latest(reader, config.monitoring.max_open, is_open)?;
+    let (told, left_out) = history::told_of_latest(reader, end, config.monitoring.max_open, is_open)?;
     let Told { signals, arrivals, answered, told_before, .. } = told;
     let seq_of = |stored: &StoredSignal| told_before.get(&stored.record.trade_id).copied().unwrap_or(stored.seq);
     let seqs: Vec<u64> = signals.iter().map(seq_of).collect();

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
 
 use super::{design::is_usable, row::CONFIDENCE_POSITION};
 use crate::domain::{Symbol, Timestamp};
@@ -34,11 +35,15 @@ pub struct Filled {
 pub struct ForwardFill {
     /// Per place of a row.
     max_ages: Vec<SignedDuration>,
-    last: BTreeMap<Symbol, Vec<Option<Known>>>,
+    last: LastKnown,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Known {
+/// Of each symbol, per place of a row.
+pub type LastKnown = BTreeMap<Symbol, Vec<Option<Known>>>;
+
+/// What is known of one input.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Known {
     value: f64,
     at: Timestamp,
 }
@@ -94,6 +99,19 @@ impl ForwardFill {
                 *held = Some(news);
             }
         }
+    }
+
+    /// What it holds.
+    pub fn last_known(&self) -> &LastKnown {
+        &self.last
+    }
+
+    /// Puts back what was held. `None` when that is of other symbols or of rows of another width.
+    pub fn restored(mut self, last: LastKnown) -> Option<Self> {
+        let width = self.max_ages.len();
+        let fits = last.keys().eq(self.last.keys()) && last.values().all(|row| row.len() == width);
+        self.last = last;
+        fits.then_some(self)
     }
 
     /// Takes note of everything that `other` observed, of the symbols of this one.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::{
     DesignOptions, Instrument,
-    fill::{Filled, ForwardFill},
+    fill::{Filled, ForwardFill, LastKnown},
     row::{self, InvalidSchema, Row, Schema},
 };
 use crate::domain::{Signal, Symbol, TradingCalendar};
@@ -104,6 +104,17 @@ impl Pipeline {
         if self.read(signal).is_ok() {
             self.keep(signal);
         }
+    }
+
+    /// What it carries forward.
+    pub fn last_known(&self) -> &LastKnown {
+        self.fill.last_known()
+    }
+
+    /// Puts back what it carried forward. `None` when that is of other symbols or inputs.
+    pub fn restored(mut self, last: LastKnown) -> Option<Self> {
+        self.fill = self.fill.restored(last)?;
+        Some(self)
     }
 
     /// Remembers what `other` does of the symbols of this one, if the inputs are the same.

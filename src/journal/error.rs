@@ -131,6 +131,11 @@ impl BadRecord {
     pub fn may_be_event(&self) -> bool {
         matches!(self.table, "events" | "log")
     }
+
+    /// Whether it is, or may have been, an outcome.
+    pub fn may_be_outcome(&self) -> bool {
+        matches!(self.table, "outcomes" | "log")
+    }
 }
 
 impl OpenError {

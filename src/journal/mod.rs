@@ -28,6 +28,7 @@ mod older;
 mod reached;
 mod reader;
 mod record;
+mod recorded;
 mod schema;
 mod seal;
 mod silenced;
@@ -47,6 +48,7 @@ pub use record::{
     Applied, Existing, OutcomeRecord, SignalRecord, SkipRecord, Source, Stored, StoredEvent, StoredOutcome,
     StoredSignal, StoredSkip, StoredVersion, Write,
 };
+pub use recorded::Recorded;
 pub use schema::SCHEMA;
 pub use silenced::SilenceFile;
 pub use store::{Options, Place, Store};

@@ -196,14 +196,14 @@ impl Reader {
         Ok(numbers.into_iter().map(|seq| self.signal_record(trade_id.as_str(), seq)))
     }
 
-    /// The keys of all records of signals, in the order of their numbers. No record is decoded or checked.
+    /// The keys of the records of signals before the number `end`, in the order of their numbers. No record is decoded or checked.
     ///
     /// # Errors
     /// [`StoreError::Storage`].
-    pub fn signal_keys(&self) -> Result<SignalKeys, StoreError> {
+    pub fn signal_keys(&self, end: u64) -> Result<SignalKeys, StoreError> {
         Ok(self.guarded(READING, || {
             let mut found = SignalKeys::default();
-            for entry in self.log.range(0..)? {
+            for entry in self.log.range(..end)? {
                 let (seq, value) = entry?;
                 if Kind::of(value.value()) == Some(Kind::Signal) {
                     found.push(codec::trade_of(value.value()).unwrap_or_default(), seq.value());
@@ -326,7 +326,7 @@ impl Reader {
     }
 
     /// One record that the index names under a trade.
-    fn of_trade<T>(
+    pub(super) fn of_trade<T>(
         &self,
         seq: u64,
         trade_id: &str,
@@ -340,8 +340,15 @@ impl Reader {
 
     /// A record of the log, if it counts.
     fn stored(&self, seq: u64, value: &[u8]) -> Found<Stored> {
+        match Kind::of(value) {
+            Some(Kind::Outcome) if self.is_replaced(seq)? => Ok(None),
+            _ => self.stored_at(seq, value).map(Some),
+        }
+    }
+
+    /// A record of the log.
+    pub(super) fn stored_at(&self, seq: u64, value: &[u8]) -> Result<Result<Stored, BadRecord>, redb::Error> {
         let decoded = match Kind::of(value) {
-            Some(Kind::Outcome) if self.is_replaced(seq)? => return Ok(None),
             Some(Kind::Signal) => {
                 let decoded = codec::decode_signal(seq, value, self.dictionaries()?);
                 decoded.map(|signal| Stored::Signal(Box::new(signal)))
@@ -353,8 +360,8 @@ impl Reader {
             None => Err("its kind is unknown".to_owned()),
         };
         match decoded {
-            Ok(stored) => Ok(Some(Ok(stored))),
-            Err(what) => Ok(Some(Err(self.name(seq, value, what)?))),
+            Ok(stored) => Ok(Ok(stored)),
+            Err(what) => Ok(Err(self.name(seq, value, what)?)),
         }
     }
 

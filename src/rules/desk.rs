@@ -5,13 +5,17 @@
 //! over what is scored and closed, bounded in time and in number.
 #![deny(clippy::indexing_slicing)]
 
+mod image;
+
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
 use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
 
+pub(super) use self::image::DeskImage;
 use super::{
     answer::Policy,
     names::{MOST_NAMES, NameCount, Names},
@@ -29,7 +33,7 @@ use crate::{
 pub const MOST_TRADES: usize = 50_000;
 
 /// A signal as it was answered.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// The trader's name for it.
     pub trade_id: TradeId,
@@ -204,9 +208,14 @@ impl Desk {
         self.trades.get(trade_id).is_some_and(|held| held.reused) || self.names.was_reused(trade_id)
     }
 
-    /// A signal has its name from a file, or was recorded before: no other may take it.
+    /// A signal has its name from a file: no other may take it.
     pub fn take_name(&mut self, signal: &Signal) {
-        self.names.take(&signal.trade_id, signal.at, &signal.symbol, signal.side);
+        self.names.take(&signal.trade_id, signal.at, &signal.symbol, signal.side, false);
+    }
+
+    /// Whether a signal of this name was answered here; `None` where the name is not known.
+    pub fn was_answered(&self, trade_id: &TradeId) -> Option<bool> {
+        self.names.was_answered(trade_id)
     }
 
     /// Room for so many more names, so that none of them waits for it.
@@ -222,6 +231,11 @@ impl Desk {
     /// The daily limit of the latest signal that carried one.
     pub fn daily_loss_limit(&self) -> Option<f64> {
         self.daily_loss_limit
+    }
+
+    /// Whether [`Desk::open`] would give an entry back.
+    pub fn is_first(&self, entry: &Entry) -> bool {
+        !self.trades.contains_key(&entry.trade_id) && entry.decision.reason != Reason::TradeIdReused
     }
 
     /// A signal was answered at `now`. `None` for one that came before: its first answer is the one that counts.
@@ -245,7 +259,7 @@ impl Desk {
             return None;
         }
         if let (Some(symbol), Some(side)) = (&entry.symbol, entry.side) {
-            self.names.take(&entry.trade_id, entry.at, symbol, side);
+            self.names.take(&entry.trade_id, entry.at, symbol, side, true);
         }
         let (trade_id, entry) = (entry.trade_id.clone(), Arc::new(entry));
         self.hold(now, trade_id, Some(Arc::clone(&entry)), false);

@@ -57,7 +57,7 @@ impl<'a> Fates<'a> {
                     fates.outcomes.entry(trade_id).or_insert(outcome);
                 }
                 Happening::Skipped { trade_id, .. } => drop(fates.skipped.insert(trade_id)),
-                Happening::Event(_) => {}
+                Happening::Event(_) | Happening::Came { .. } | Happening::Completed { .. } => {}
             }
         }
         fates

@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use serde::{Deserialize, Serialize};
+
 use super::experiment::Check;
 use crate::models::{MOST_UNLABELLED, Missing};
 
@@ -10,7 +12,7 @@ use crate::models::{MOST_UNLABELLED, Missing};
 const LEAST: u64 = 20;
 
 /// Closed trades that a version scored, and what they lack for its label.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Labels {
     scored: u64,
     missing: BTreeMap<Missing, u64>,

@@ -26,6 +26,7 @@ pub mod roster;
 pub mod routing;
 pub mod serving;
 pub mod stale;
+pub mod state;
 pub mod trials;
 pub mod watch;
 

@@ -8,11 +8,11 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher},
     mem,
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::{Side, Signal, Symbol, Timestamp, TradeId};
 
@@ -23,11 +23,48 @@ pub const MOST_NAMES: usize = 2_000_000;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Names {
     most: usize,
-    /// The hash of each name, and of its first signal. When there is no room the older half goes at once.
-    older: HashMap<u64, u64>,
-    newer: HashMap<u64, u64>,
+    /// The hash of each name, and of its first signal with [`ANSWERED`]. When there is no room the older half goes at once.
+    older: Known,
+    newer: Known,
     /// The hashes of those under which another signal came.
     reused: HashSet<u64>,
+    forgotten: u64,
+}
+
+/// By the hash of a name.
+type Known = HashMap<u64, u64, BuildHasherDefault<Hashed>>;
+
+/// The bit of a signal's hash that says whether a signal of this name was answered here.
+const ANSWERED: u64 = 1;
+
+/// Keys that are hashes already.
+#[derive(Debug, Clone, Copy, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+/// Bytes of a name and its signal.
+const PAIR: usize = 16;
+
+/// Names as they are stored.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct NamesImage {
+    /// Hashes of a name and of its signal, 8 bytes each, the names rising.
+    older: Vec<u8>,
+    newer: Vec<u8>,
+    reused: Vec<u64>,
     forgotten: u64,
 }
 
@@ -44,13 +81,16 @@ pub struct NameCount {
 impl Names {
     /// None yet; at most `most` are kept.
     pub fn new(most: usize) -> Self {
-        Self { most, older: HashMap::new(), newer: HashMap::new(), reused: HashSet::new(), forgotten: 0 }
+        Self { most, older: Known::default(), newer: Known::default(), reused: HashSet::new(), forgotten: 0 }
     }
 
-    /// A trade of this name began with a signal that fired `at`, for `symbol`, to `side`. The first one stays.
-    pub fn take(&mut self, trade_id: &TradeId, at: Timestamp, symbol: &Symbol, side: Side) {
+    /// A trade of this name began with a signal that fired `at`, for `symbol`, to `side`; `answered`: here, and not in a file.
+    /// The first one stays.
+    pub fn take(&mut self, trade_id: &TradeId, at: Timestamp, symbol: &Symbol, side: Side, answered: bool) {
         let name = hash(trade_id);
-        if self.older.contains_key(&name) || self.newer.contains_key(&name) {
+        let bit = u64::from(answered) * ANSWERED;
+        if let Some(known) = self.known_mut(name) {
+            *known |= bit;
             return;
         }
         if self.newer.len() >= self.most.div_ceil(2) {
@@ -58,7 +98,7 @@ impl Names {
             self.forgotten += gone.len() as u64;
             self.reused.retain(|name| !gone.contains_key(name));
         }
-        self.newer.insert(name, hash(&(at, symbol, side)));
+        self.newer.insert(name, (hash(&(at, symbol, side)) & !ANSWERED) | bit);
     }
 
     /// Room for so many more, as far as they are kept: who takes a name does not wait for it.
@@ -68,14 +108,29 @@ impl Names {
 
     /// Whether the name of `signal` is known as that of another one.
     pub fn is_of_another(&self, signal: &Signal) -> bool {
-        let name = hash(&signal.trade_id);
-        let known = self.newer.get(&name).or_else(|| self.older.get(&name));
-        known.is_some_and(|known| *known != hash(&(signal.at, &signal.symbol, signal.side)))
+        let known = self.known(&signal.trade_id);
+        known.is_some_and(|known| (known ^ hash(&(signal.at, &signal.symbol, signal.side))) & !ANSWERED != 0)
     }
 
-    /// Another signal came under a name that is known.
+    /// Whether a signal of this name was answered here; `None` where the name is not known.
+    pub fn was_answered(&self, trade_id: &TradeId) -> Option<bool> {
+        self.known(trade_id).map(|known| known & ANSWERED == ANSWERED)
+    }
+
+    fn known(&self, trade_id: &TradeId) -> Option<u64> {
+        let name = hash(trade_id);
+        self.newer.get(&name).or_else(|| self.older.get(&name)).copied()
+    }
+
+    fn known_mut(&mut self, name: u64) -> Option<&mut u64> {
+        self.newer.get_mut(&name).or_else(|| self.older.get_mut(&name))
+    }
+
+    /// Another signal came under a name that is known, and was answered.
     pub fn reuse(&mut self, trade_id: &TradeId) {
-        self.reused.insert(hash(trade_id));
+        let name = hash(trade_id);
+        self.reused.insert(name);
+        self.known_mut(name).into_iter().for_each(|known| *known |= ANSWERED);
     }
 
     /// Whether one did.
@@ -83,10 +138,47 @@ impl Names {
         self.reused.contains(&hash(trade_id))
     }
 
+    /// How many are kept at most.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
     /// How many there are.
     pub fn count(&self) -> NameCount {
         NameCount { known: self.older.len() + self.newer.len(), forgotten: self.forgotten }
     }
+
+    /// As they are stored: equal names give equal bytes.
+    pub(super) fn image(&self) -> NamesImage {
+        let mut reused: Vec<u64> = self.reused.iter().copied().collect();
+        reused.sort_unstable();
+        NamesImage { older: packed(&self.older), newer: packed(&self.newer), reused, forgotten: self.forgotten }
+    }
+
+    /// The names that were stored, of which at most `most` are kept from now on.
+    pub(super) fn of(image: NamesImage, most: usize) -> Self {
+        let NamesImage { older, newer, reused, forgotten } = image;
+        let (older, newer, reused) = (unpacked(&older), unpacked(&newer), reused.into_iter().collect());
+        Self { most, older, newer, reused, forgotten }
+    }
+}
+
+fn packed(known: &Known) -> Vec<u8> {
+    let mut pairs: Vec<(u64, u64)> = known.iter().map(|(name, signal)| (*name, *signal)).collect();
+    pairs.sort_unstable();
+    pairs.into_iter().flat_map(|(name, signal)| [name.to_le_bytes(), signal.to_le_bytes()]).flatten().collect()
+}
+
+fn unpacked(bytes: &[u8]) -> Known {
+    let mut known = Known::with_capacity_and_hasher(bytes.len() / PAIR, BuildHasherDefault::default());
+    for pair in bytes.chunks_exact(PAIR) {
+        if let Some((name, signal)) = pair.split_first_chunk::<8>()
+            && let Some(signal) = signal.first_chunk::<8>()
+        {
+            known.insert(u64::from_le_bytes(*name), u64::from_le_bytes(*signal));
+        }
+    }
+    known
 }
 
 /// The same in every process.
@@ -109,7 +201,7 @@ mod tests {
     }
 
     fn take(names: &mut Names, signal: &Signal) {
-        names.take(&signal.trade_id, signal.at, &signal.symbol, signal.side);
+        names.take(&signal.trade_id, signal.at, &signal.symbol, signal.side, true);
     }
 
     #[test]
@@ -125,6 +217,29 @@ mod tests {
         assert!(!names.was_reused(&first.trade_id));
         names.reuse(&first.trade_id);
         assert!(names.was_reused(&first.trade_id));
+    }
+
+    #[test]
+    fn what_came_from_a_file_and_was_answered_later_is_told_from_what_was_not() {
+        let mut names = Names::new(100);
+        let first = signal(1, 0, "long");
+        assert_eq!(names.was_answered(&first.trade_id), None);
+        names.take(&first.trade_id, first.at, &first.symbol, first.side, false);
+        assert_eq!(names.was_answered(&first.trade_id), Some(false));
+        take(&mut names, &first);
+        assert_eq!(names.was_answered(&first.trade_id), Some(true));
+        assert!(!names.is_of_another(&first) && names.is_of_another(&signal(1, 7, "long")));
+    }
+
+    #[test]
+    fn names_come_back_from_their_bytes_as_they_were() {
+        let mut names = Names::new(100);
+        (0..130).for_each(|name| take(&mut names, &signal(name, 0, "long")));
+        names.reuse(&signal(129, 0, "long").trade_id);
+        let bytes = postcard::to_allocvec(&names.image()).unwrap();
+        let back = Names::of(postcard::from_bytes(&bytes).unwrap(), 100);
+        assert_eq!(back, names);
+        assert_eq!(postcard::to_allocvec(&back.image()).unwrap(), bytes);
     }
 
     #[test]

@@ -1,21 +1,19 @@
-//! What happened, in the order in which it did, and what follows from it: the desk, the trials and the emergencies as
-//! folds over one stream.
+//! What can happen, in the order in which it does, and what follows from an emergency.
 //!
-//! A part of the daemon that is made anew takes the stream from the journal; a replay under other thresholds takes the
-//! same one. What the daemon does as things happen is the same functions called one by one.
+//! A part of the daemon that is made anew takes the happenings from the journal; a replay under other thresholds takes the
+//! same ones. [`State`](super::state::State) is what they come to.
 #![deny(clippy::indexing_slicing)]
 
 use std::collections::BTreeMap;
 
 use super::{
-    desk::{Closing, Desk, Entry},
-    emergency::{ClosedTrade, Emergency, EmergencyOptions, Say},
+    desk::Entry,
+    emergency::{ClosedTrade, Emergency, Say},
     roster::Roster,
-    trials::{Keep, News, Trials},
 };
 use crate::{
     domain::{
-        Decision, Event, EventKind, Opinion, Outcome, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId,
+        Decision, Event, EventKind, Opinion, Outcome, Signal, Timestamp, TradeId, TradingCalendar, VersionId,
         event::{By, Level},
         trip::Trip,
     },
@@ -45,6 +43,28 @@ pub enum Happening {
         /// What became of it.
         outcome: Box<Outcome>,
     },
+    /// The outcome of a closed trade says more now.
+    Completed {
+        /// When the rest of it came.
+        at: Timestamp,
+        /// When it came first.
+        told_at: Timestamp,
+        /// Which.
+        trade_id: TradeId,
+        /// What was told first.
+        before: Box<Outcome>,
+        /// That, and the rest.
+        outcome: Box<Outcome>,
+    },
+    /// A signal was recorded, from the trader or from a file; what was answered to it follows.
+    Came {
+        /// As it came.
+        signal: Box<Signal>,
+        /// Whether the service has seen it, and carries forward what it knew.
+        served: bool,
+        /// Whether it was answered here.
+        answered: bool,
+    },
     /// A signal was let go.
     Skipped {
         /// When that came.
@@ -54,75 +74,17 @@ pub enum Happening {
     },
 }
 
-/// What happened so far.
-#[derive(Debug, Clone)]
-pub struct Past {
-    /// The trades under way.
-    pub desk: Desk,
-    /// The versions on trial.
-    pub trials: Trials,
-    /// What the emergency rules remember.
-    pub emergency: Emergency,
-}
-
 impl Happening {
     /// When.
     pub fn at(&self) -> Timestamp {
         match self {
             Self::Event(event) => event.at,
-            Self::Scored { at, .. } | Self::Closed { at, .. } | Self::Skipped { at, .. } => *at,
+            Self::Scored { at, .. }
+            | Self::Closed { at, .. }
+            | Self::Completed { at, .. }
+            | Self::Skipped { at, .. } => *at,
+            Self::Came { signal, .. } => signal.at,
         }
-    }
-}
-
-impl Past {
-    /// Nothing yet.
-    pub fn new(desk: Desk) -> Self {
-        Self::keeping(desk, Keep::ALL)
-    }
-
-    /// The same, in which a trial keeps what `room` says.
-    pub fn keeping(desk: Desk, room: Keep) -> Self {
-        Self { desk, trials: Trials::keeping(room), emergency: Emergency::default() }
-    }
-
-    /// Takes in what happened next. Gives back the emergencies that a closed trade is, by `options` and by who spoke then.
-    pub fn take(&mut self, options: &EmergencyOptions, calendar: &TradingCalendar, happening: Happening) -> Vec<Trip> {
-        match happening {
-            Happening::Event(event) => {
-                let news = News::Event(event.kind);
-                self.trials.take(event.at, &news);
-                if let News::Event(kind) = &news {
-                    follow(&mut self.emergency, self.trials.roster(), kind);
-                }
-            }
-            Happening::Scored { at, entry } => {
-                if let Some(entry) = self.desk.open(at, *entry) {
-                    self.trials.take(at, &News::Scored(entry));
-                }
-            }
-            Happening::Closed { at, trade_id, echo, outcome } => {
-                let echo = echo.filter(|entry| is_of_here(self.trials.roster(), &entry.decision));
-                if let Some(entry) = echo.and_then(|entry| self.desk.open(at, *entry)) {
-                    self.trials.take(at, &News::Scored(entry));
-                }
-                let entry = self.desk.heard(&trade_id).cloned();
-                let limit = self.desk.daily_loss_limit();
-                let trade = closed_trade(&trade_id, &outcome, entry.as_deref(), at, limit, calendar);
-                let mut trips = self.emergency.judge(options, &trade);
-                trips.retain(|trip| follows(self.trials.roster(), trip));
-                if let Closing::First(Some(entry)) = self.desk.close(at, &trade_id) {
-                    self.trials.take(at, &News::Closed(entry, *outcome));
-                }
-                return trips;
-            }
-            Happening::Skipped { at, trade_id } => {
-                if let Some(entry) = self.desk.entry(&trade_id) {
-                    self.trials.take(at, &News::Skipped(entry.clone()));
-                }
-            }
-        }
-        Vec::new()
     }
 }
 
@@ -175,23 +137,8 @@ pub fn follow(emergency: &mut Emergency, roster: &Roster, event: &EventKind) {
     }
 }
 
-/// Of the emergencies that a fold over the past finds by the limits of now, those that were none when they happened: the
-/// version still speaks and is judged no more, or the day's loss is one of `today` and not latched.
-pub fn missed(roster: &Roster, emergency: &Emergency, trips: Vec<Trip>, today: TradingDay) -> Vec<Trip> {
-    let speaks = |version: &VersionId| roster.speaking().any(|(speaking, _)| speaking == version);
-    let latched = |trip: &Trip| {
-        let same = |held: &Trip| held.version == trip.version && held.day == trip.day;
-        roster.latches().held().iter().any(|latch| same(&latch.trip))
-    };
-    let is_missed = |trip: &Trip| match &trip.version {
-        Some(version) => speaks(version) && !emergency.judges(version),
-        None => trip.day >= today && !latched(trip),
-    };
-    trips.into_iter().filter(is_missed).collect()
-}
-
 /// Whether anything follows from an emergency. A rule that could not be evaluated while no model had a say does no harm.
-fn follows(roster: &Roster, trip: &Trip) -> bool {
+pub(super) fn follows(roster: &Roster, trip: &Trip) -> bool {
     trip.breach.value.is_some() || concerned(roster, trip).next().is_some()
 }
 
@@ -250,59 +197,4 @@ fn say(trip: &Trip, speaking: &[VersionId]) -> String {
     };
     let at = trip.at;
     format!("{trip} at {at}: {done}, {scope} {until}; compare its trades with its validation before you resume")
-}
-
-#[cfg(test)]
-mod tests {
-    use jiff::{SignedDuration, civil, tz::TimeZone};
-
-    use super::*;
-    use crate::domain::lifecycle::Transition;
-
-    fn calendar() -> TradingCalendar {
-        TradingCalendar::new(TimeZone::UTC, civil::time(22, 0, 0, 0))
-    }
-
-    fn noon() -> Timestamp {
-        "2025-09-01T12:00:00Z".parse().unwrap()
-    }
-
-    fn told(past: &mut Past, happening: Happening) -> Vec<Trip> {
-        past.take(&EmergencyOptions::default(), &calendar(), happening)
-    }
-
-    fn closed(past: &mut Past, name: &str, pnl: Option<f64>) -> Vec<Trip> {
-        let outcome = Outcome::closed(noon(), pnl);
-        let trade_id = TradeId::new(name).unwrap();
-        told(past, Happening::Closed { at: noon(), trade_id, echo: None, outcome: Box::new(outcome) })
-    }
-
-    /// A past in which ES/1 is trained, and what brings it into production.
-    fn trained() -> (Past, Vec<EventKind>) {
-        let mut past = Past::new(Desk::new(SignedDuration::from_hours(240)));
-        let version: VersionId = "ES/1".parse().unwrap();
-        let kind = EventKind::Trained { version: version.clone(), evidence: BTreeMap::new() };
-        told(&mut past, Happening::Event(Event { at: noon(), kind }));
-        let steps = [Transition::Validate, Transition::Stage, Transition::StartTest, Transition::Promote];
-        let moved = steps.map(|step| {
-            let (version, by, evidence) = (version.clone(), By::Uid(0), BTreeMap::new());
-            EventKind::Moved { version, step, reason: String::new(), by, overridden: true, evidence }
-        });
-        (past, moved.into())
-    }
-
-    #[test]
-    fn what_was_no_emergency_when_it_happened_is_none_when_a_version_speaks_later() {
-        let (mut past, promotion) = trained();
-        let before = closed(&mut past, "T-1", None);
-        promotion.into_iter().for_each(|kind| drop(told(&mut past, Happening::Event(Event { at: noon(), kind }))));
-        let today = calendar().day_of(noon());
-        assert_eq!(missed(past.trials.roster(), &past.emergency, before, today), []);
-        // while it speaks the same is one, and a loss beyond the limit is one whoever speaks
-        let now = closed(&mut past, "T-2", None);
-        assert_eq!(missed(past.trials.roster(), &past.emergency, now, today).len(), 1);
-        let (mut past, _) = trained();
-        let loss = closed(&mut past, "T-1", Some(-2500.0));
-        assert_eq!(missed(past.trials.roster(), &past.emergency, loss, today).len(), 1);
-    }
 }

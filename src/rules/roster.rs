@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{emergency::Latches, promotion::Gate};
 use crate::domain::{
@@ -11,7 +11,7 @@ use crate::domain::{
 };
 
 /// All versions ever registered and the state of each, and whether serving is locked.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Roster {
     versions: BTreeMap<VersionId, Standing>,
     /// Parts of the share that versions in service would have, where they are not the whole.
@@ -21,7 +21,7 @@ pub struct Roster {
 }
 
 /// Where a version stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// Its state.
     pub state: State,

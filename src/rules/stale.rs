@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::serving::Scored;
 use crate::domain::{EventKind, VersionId, event::Level};
 
@@ -15,26 +17,22 @@ pub const MEASURED: &str = "inputs_measured";
 const BACK: u32 = 20;
 
 /// Which versions lack their inputs, a fold over the answers. What it told and did not get through is told again.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct StaleWatch {
     /// How many signals in a row each of them could score since.
     open: BTreeMap<VersionId, u32>,
 }
 
 impl StaleWatch {
-    /// What the alerts of the past make of it.
-    pub fn of<'a>(events: impl IntoIterator<Item = &'a EventKind>) -> Self {
-        let mut watch = Self::default();
-        for event in events {
-            let EventKind::Alert { code, message, .. } = event else { continue };
-            let version = || message.split_whitespace().next()?.parse::<VersionId>().ok();
-            match &**code {
-                STALE => drop(version().map(|version| watch.open.insert(version, 0))),
-                MEASURED => drop(version().map(|version| watch.open.remove(&version))),
-                _ => {}
-            }
+    /// Takes in an event of the past: an alert of a feed.
+    pub fn follow(&mut self, event: &EventKind) {
+        let EventKind::Alert { code, message, .. } = event else { return };
+        let version = || message.split_whitespace().next()?.parse::<VersionId>().ok();
+        match &**code {
+            STALE => drop(version().map(|version| self.open.insert(version, 0))),
+            MEASURED => drop(version().map(|version| self.open.remove(&version))),
+            _ => {}
         }
-        watch
     }
 
     /// Takes in an answer, and hands each alert that follows from it to `tell`, which says whether it got through.
@@ -106,6 +104,12 @@ mod tests {
         log[before..].iter().map(code).collect()
     }
 
+    fn of(log: &[EventKind]) -> StaleWatch {
+        let mut watch = StaleWatch::default();
+        log.iter().for_each(|event| watch.follow(event));
+        watch
+    }
+
     #[test]
     fn a_feed_that_is_lost_is_told_once_also_over_a_restart_and_once_when_it_is_back() {
         let (mut watch, mut log) = (StaleWatch::default(), Vec::new());
@@ -113,10 +117,10 @@ mod tests {
         assert_eq!(told(&mut watch, true, 300, &mut log), [STALE]);
         assert!(told(&mut watch, false, BACK - 1, &mut log).is_empty());
         assert!(told(&mut watch, true, 1, &mut log).is_empty());
-        watch = StaleWatch::of(&log);
+        watch = of(&log);
         assert!(told(&mut watch, true, 300, &mut log).is_empty());
         assert_eq!(told(&mut watch, false, 100, &mut log), [MEASURED]);
-        watch = StaleWatch::of(&log);
+        watch = of(&log);
         assert_eq!(told(&mut watch, true, 2, &mut log), [STALE]);
         let EventKind::Alert { message, .. } = &log[0] else { panic!() };
         assert!(message.starts_with("ES/3 does not score") && message.contains("recent_momentum"), "{message}");

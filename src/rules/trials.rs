@@ -7,6 +7,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     desk::Entry,
     ending::Ending,
@@ -36,14 +38,17 @@ pub enum News {
 }
 
 /// All versions on trial.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trials {
     roster: Roster,
     staging: BTreeMap<VersionId, Shadowing>,
     tests: BTreeMap<VersionId, Experiment>,
     terms: BTreeMap<VersionId, Terms>,
     holdbacks: BTreeMap<VersionId, Experiment>,
-    /// After how many closed sessions each test was judged last.
+    /// How many sessions each test had before those that closed last.
+    before: BTreeMap<VersionId, usize>,
+    /// After how many closed sessions each test was judged last; who reads the past knows nothing of that.
+    #[serde(skip)]
     judged: BTreeMap<VersionId, usize>,
     endings: BTreeMap<VersionId, Ending>,
     /// What each version is asked, as far as that is known.
@@ -54,7 +59,7 @@ pub struct Trials {
 }
 
 /// How much a trial keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keep {
     /// Signals of one trial at most.
     pub trades: usize,
@@ -63,7 +68,7 @@ pub struct Keep {
 }
 
 /// What a version in staging has seen.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Shadowing {
     since: Timestamp,
     book: ShadowBook,
@@ -116,6 +121,7 @@ impl Trials {
             tests: BTreeMap::new(),
             terms: BTreeMap::new(),
             holdbacks: BTreeMap::new(),
+            before: BTreeMap::new(),
             judged: BTreeMap::new(),
             endings: BTreeMap::new(),
             asked: BTreeMap::new(),
@@ -228,13 +234,14 @@ impl Trials {
         self.judged.insert(version.clone(), closed);
     }
 
-    /// Has every test judged anew by its latest session, for one who does not know what came of it.
+    /// Has every test judged by the sessions that closed last, for one who does not know what came of them. What had closed
+    /// before was judged before.
     pub fn judge_again(&mut self) {
         for (version, test) in &self.tests {
             let planned = self.terms.get(version).map_or(usize::MAX, |terms| terms.planned_sessions);
-            let before = test.sessions().len().min(planned).saturating_sub(1);
-            let judged = self.judged.entry(version.clone()).or_default();
-            *judged = before.min(*judged);
+            let latest = test.sessions().len().min(planned).saturating_sub(1);
+            let before = self.before.get(version).copied().unwrap_or(0);
+            self.judged.insert(version.clone(), before.min(latest));
         }
     }
 
@@ -256,26 +263,17 @@ impl Trials {
         }
     }
 
-    /// Closes every session that is due on the trading day `today`, of all experiments; see [`Experiment::close_next`].
+    /// Closes every session that is due on the trading day `today`, of all experiments; see [`Experiment::close_next`]. A test
+    /// that has ended stays as it was then.
     pub fn close_due(&mut self, today: TradingDay, wait_days: u32) {
-        self.close(today, wait_days, false);
-    }
-
-    /// The same for one who tells the past, in which what had closed before was judged before.
-    pub fn close_in_the_past(&mut self, today: TradingDay, wait_days: u32) {
-        self.close(today, wait_days, true);
-    }
-
-    /// A test that has ended stays as it was then.
-    fn close(&mut self, today: TradingDay, wait_days: u32, in_the_past: bool) {
-        let Self { roster, tests, holdbacks, judged, .. } = self;
+        let Self { roster, tests, holdbacks, before, .. } = self;
         let is_under_test =
             |version: &VersionId| roster.standing(version).is_some_and(|standing| standing.state == State::AbTest);
         for (version, test) in tests.iter_mut().filter(|(version, _)| is_under_test(version)) {
-            let before = test.sessions().len();
+            let closed = test.sessions().len();
             while test.close_next(today, wait_days).is_some() {}
-            if in_the_past && test.sessions().len() > before {
-                judged.insert(version.clone(), before);
+            if test.sessions().len() > closed {
+                before.insert(version.clone(), closed);
             }
         }
         for holdback in holdbacks.values_mut() {

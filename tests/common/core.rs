@@ -34,11 +34,13 @@ use vigie::{
         desk::{Desk, Entry},
         experiment::Criteria,
         gradual::Gradual,
-        past::{Happening, Past, consequences},
+        past::Happening,
         promotion::{Step as Promotion, after_test, to_staging, to_test},
         roster::Plan,
         routing::Splits,
         serving::{Scope, Served, Serving},
+        state::State as Past,
+        trials::Keep,
         watch::{Judgement, Measures, News, Subject, Watch, adjustment, closed_news, follow, measures, scored_news},
     },
     sim::{
@@ -82,7 +84,7 @@ pub struct Core {
 impl Core {
     pub fn new(config: Config) -> Self {
         let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features).unwrap();
-        let past = Past::new(Desk::new(desk_keeps(&config)));
+        let past = Past::new(Desk::new(desk_keeps(&config)), Keep::ALL, None);
         let mut core = Self {
             config,
             pipeline,
@@ -241,8 +243,7 @@ impl Core {
                 self.seq += 1;
                 let news = closed_news(self.now, &self.entries[&request.trade_id], &request.outcome);
                 let (trade_id, outcome) = (request.trade_id, Box::new(request.outcome));
-                let trips = self.take(Happening::Closed { at: self.now, trade_id, echo: None, outcome });
-                let kinds = consequences(self.past.trials.roster(), trips);
+                let kinds = self.take(Happening::Closed { at: self.now, trade_id, echo: None, outcome });
                 self.happen(kinds);
                 self.hear(news);
             }
@@ -274,8 +275,8 @@ impl Core {
         self.now = self.now.max(at);
     }
 
-    fn take(&mut self, happening: Happening) -> Vec<vigie::domain::trip::Trip> {
-        self.past.take(&self.config.guardian, &self.config.calendar, happening)
+    fn take(&mut self, happening: Happening) -> Vec<EventKind> {
+        self.past.step(&self.config.rules(), happening).events
     }
 
     fn happen(&mut self, kinds: Vec<EventKind>) {

@@ -67,7 +67,8 @@ impl Process {
         process.listening()
     }
 
-    fn listening(self) -> Self {
+    /// Waits until it answers.
+    pub fn listening(self) -> Self {
         let mut process = self;
         until("a daemon that listens", || {
             if let Some(status) = process.child.try_wait().unwrap() {

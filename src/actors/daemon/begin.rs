@@ -19,20 +19,21 @@ use crate::{
     actors::{
         feed::Feed,
         guardian::{self, Guardian},
-        history,
+        history::{self, Folded},
         journal::{self, JournalHandle, OpenStore},
+        keeper::{self, Kept},
         monitor::MonitorHandle,
         supervision::{Failure, Tripwire},
     },
     clock::{Clock, EventClock},
     config::Config,
-    domain::{Timestamp, event::Level, trip::Trip},
+    domain::{Timestamp, event::Level},
     features::pipeline::Pipeline,
     journal::{
         FailureKind, OpenError, Options as StoreOptions, Reached, Reader, SilenceFile, StorageFailure, Store,
         StoreError, Write, quarantine,
     },
-    rules::{integrity::check_start, past::Past, serving::Serving, stale::StaleWatch, trials::Trials},
+    rules::{desk::Desk, integrity::check_start, serving::Serving, stale::StaleWatch, trials::Trials},
 };
 
 /// Name of a file that is in the state folder while a start is under way, and when a daemon ended over damage. The database
@@ -68,6 +69,8 @@ pub(super) struct Begun {
     pub(super) seen: u64,
     pub(super) pipeline: Pipeline,
     pub(super) stale: StaleWatch,
+    /// What the keeper of checkpoints goes on from.
+    pub(super) kept: Kept,
 }
 
 /// The journal and what stands beside it, before its thread begins.
@@ -148,10 +151,10 @@ impl Beginning<'_> {
         if let Some(clock) = self.event_clock {
             latest(journal).await.into_iter().for_each(|at| clock.knows(at));
         }
-        let told = self.read_once(journal).await?;
-        let (Past { desk, trials, emergency }, trips, seen, pipeline, stale) = told;
+        let Read { desk, pipeline, known, kept } = self.read_once(journal).await?;
         let feed = Feed::new(desk, self.monitor.clone());
-        let past = guardian::Known { trials: trials.clone(), emergency, trips };
+        let (trials, stale) = (known.state.trials.clone(), known.state.stale.clone());
+        let seen = known.seq;
         let guardian_shared = guardian::Shared {
             config: Arc::clone(self.config),
             serving: Arc::clone(self.serving),
@@ -170,28 +173,30 @@ impl Beginning<'_> {
             guardian::alert(&guardian_shared, Level::Critical, "journal_quarantined", message);
         }
         if let Some(reason) = doubt {
-            guardian::lock_at_start(&guardian_shared, &past, reason);
+            guardian::lock_at_start(&guardian_shared, &known.state, reason);
         }
-        let guardian = Guardian::at_start(guardian_shared.clone(), past).await;
+        let guardian = Guardian::at_start(guardian_shared.clone(), known).await;
         let guardian = guardian.map_err(|error| part_error("guardian", error))?;
-        Ok(Begun { journal: journal.clone(), feed, guardian, guardian_shared, trials, seen, pipeline, stale })
+        let journal = journal.clone();
+        Ok(Begun { journal, feed, guardian, guardian_shared, trials, seen, pipeline, stale, kept })
     }
 
-    /// Reads the journal once for all parts. Another thread counts meanwhile whether everything is there that was written.
-    async fn read_once(&self, journal: &JournalHandle) -> Result<Told, StartError> {
+    /// Reads the journal once for all parts, from the newest checkpoint on. Where there is none, another thread counts meanwhile
+    /// whether everything is there that was written; else the keeper does that when the daemon serves.
+    async fn read_once(&self, journal: &JournalHandle) -> Result<Read, StartError> {
         let (config, path) = (self.config.load_full(), self.journal());
         let unreadable = |error: String| part_error("feed", error);
-        let pipeline = new_pipeline(&config).map_err(unreadable)?;
         let reader = journal.read().await.map_err(|error| unreadable(error.to_string()))?;
         let read = tokio::task::spawn_blocking(move || {
+            let known = history::begin(&reader, &config).map_err(unreadable)?;
             thread::scope(|scope| {
-                let audit = scope.spawn(|| reader.audit());
-                let told = tell(&reader, &config, pipeline);
-                match audit.join() {
-                    Ok(Err(StoreError::Storage(failure))) if failure.kind == FailureKind::Corrupt => {
+                let audit = known.begun.is_none().then(|| scope.spawn(|| reader.audit()));
+                let read = Read::of(&reader, &config, known);
+                match audit.map(thread::ScopedJoinHandle::join) {
+                    Some(Ok(Err(StoreError::Storage(failure)))) if failure.kind == FailureKind::Corrupt => {
                         Err(OpenError::Corrupt { path, what: failure.message }.into())
                     }
-                    _ => told.map_err(unreadable),
+                    _ => read.map_err(unreadable),
                 }
             })
         });
@@ -302,20 +307,25 @@ pub(super) fn make_folder(path: &Path) -> Result<(), StartError> {
     made.map_err(|source| StartError::State { path: path.to_owned(), source })
 }
 
-/// What happened, with the emergencies that its trades are by the limits of now, and the number of the last record; a pipeline
-/// that knows what the signals that were answered knew, and the feeds that were lost.
-type Told = (Past, Vec<Trip>, u64, Pipeline, StaleWatch);
-
-fn tell(reader: &Reader, config: &Config, mut pipeline: Pipeline) -> Result<Told, String> {
-    let seen = reader.last_seq().map_err(|error| error.to_string())?;
-    let (mut past, trips) = history::past(reader, config, Some(&mut pipeline))?;
-    past.desk.make_room(ROOM);
-    Ok((past, trips, seen, pipeline, history::stale(reader)?))
+/// What is made of the journal by reading it once.
+struct Read {
+    desk: Desk,
+    pipeline: Pipeline,
+    /// What everything comes to, without the desk and the pipeline.
+    known: Folded,
+    kept: Kept,
 }
 
-fn new_pipeline(config: &Config) -> Result<Pipeline, String> {
-    let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features);
-    pipeline.map_err(|error| error.to_string())
+impl Read {
+    fn of(reader: &Reader, config: &Config, mut known: Folded) -> Result<Self, String> {
+        let last = reader.last_seq().map_err(|error| error.to_string())?;
+        known.go_on(reader, config, last)?;
+        let kept = keeper::at_start(&known, config)?;
+        known.state.desk.make_room(ROOM);
+        let desk = std::mem::replace(&mut known.state.desk, Desk::new(history::desk_keeps(config)));
+        let pipeline = known.state.pipeline.take().ok_or("it makes no inputs")?;
+        Ok(Self { desk, pipeline, known, kept })
+    }
 }
 
 /// The latest time on the market that the journal knows.
@@ -329,11 +339,11 @@ pub(super) async fn make_pipeline(
     journal: &JournalHandle,
     config: &ArcSwap<Config>,
 ) -> Result<(Pipeline, StaleWatch), String> {
-    let mut pipeline = new_pipeline(&config.load())?;
+    let config = config.load_full();
     let reader = journal.read().await.map_err(|error| error.to_string())?;
     let warmed = tokio::task::spawn_blocking(move || {
-        history::remember(&reader, &mut pipeline)?;
-        Ok((pipeline, history::stale(&reader)?))
+        let state = history::state(&reader, &config)?.state;
+        Ok((state.pipeline.ok_or("it makes no inputs")?, state.stale))
     });
     warmed.await.map_err(|error| error.to_string())?
 }

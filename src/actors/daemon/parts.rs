@@ -23,6 +23,7 @@ use crate::{
         feed::Feed,
         guardian::{Guardian, LockNow, Verify},
         journal::{self, JournalHandle, NotClosed},
+        keeper::{self, KeeperHandle},
         scorer::{Renew, Scorer},
         supervision::{Failure, Shell},
         trainer,
@@ -40,6 +41,8 @@ use crate::{
 
 /// How long the last events may take to reach the disk when the daemon ends.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long the last checkpoint may take.
+const LAST_CHECKPOINT: Duration = Duration::from_secs(5);
 /// Pause before a guardian that is being made anew is told again to lock.
 const LOCK_RETRY: Duration = Duration::from_millis(10);
 
@@ -65,6 +68,7 @@ pub(super) struct Parts {
     /// The file by which a start learns that the one before it met damage.
     pub(super) opening: PathBuf,
     pub(super) on_reload: Option<OnReload>,
+    pub(super) keeper: KeeperHandle,
 }
 
 impl Parts {
@@ -117,10 +121,21 @@ impl Parts {
     /// returns, whatever the guardian and the disk are at.
     pub(super) fn kill(&self, reason: &str) {
         tracing::error!(reason, "killed: locked to the baseline, every version that speaks is rolled back");
-        let by = By::Daemon("signal".into());
-        let reason = format!("killed: {reason}");
+        self.lock(format!("killed: {reason}"), By::Daemon("signal".into()), true);
+    }
+
+    /// Serves nothing but the baseline: what the daemon began from is not what the journal comes to.
+    pub(super) fn distrust(&self, reason: &str) {
+        tracing::error!(code = "checkpoint_differs", "{reason}");
+        let message = reason.to_owned();
+        self.write_event(EventKind::Alert { level: Level::Critical, code: "checkpoint_differs".into(), message });
+        self.lock(reason.to_owned(), By::Daemon(keeper::NAME.into()), false);
+    }
+
+    /// Locks at once, and has the guardian know of it.
+    fn lock(&self, reason: String, by: By, kill: bool) {
         let event = self.lock_at_once(&reason, &by);
-        let lock = LockNow { reason, by, kill: true };
+        let lock = LockNow { reason, by, kill };
         let (guardian, unsaved) = (self.guardian.clone(), Rc::clone(&self.unsaved));
         actix::spawn(async move {
             while guardian.send(lock.clone()).await != Ok(true) {
@@ -218,6 +233,9 @@ impl Parts {
     pub(super) async fn last_words(&self) {
         self.training.borrow().clear();
         self.write_event(EventKind::Stopped);
+        if timeout(LAST_CHECKPOINT, self.keeper.stop()).await.is_err() {
+            tracing::warn!("the last checkpoint was not made in time; the next start reads more of the log");
+        }
         match timeout(LAST_WORDS, self.journal.stop()).await {
             Ok(Ok(())) => {}
             Ok(Err(NotClosed { why, damaged })) => {

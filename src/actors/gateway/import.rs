@@ -117,7 +117,7 @@ impl Gateway {
 
     /// What was answered to the signal of a trade, from the journal.
     async fn recalled(&self, trade_id: &TradeId) -> Result<Vec<Entry>, WireError> {
-        Ok(self.known(trade_id).await?.answered.into_iter().map(|(_, entry)| entry).collect())
+        Ok(self.known(trade_id).await?.entries().collect())
     }
 
     /// What was answered to the signal of a trade whose outcome was imported, as far as it is not on the desk. `None` when

@@ -46,7 +46,7 @@ impl Gateway {
             if known.closed {
                 return Ok(Vec::new());
             }
-            answered = known.answered.into_iter().map(|(_, entry)| entry).collect();
+            answered = known.answered.into_iter().map(|answered| answered.entry).collect();
         }
         let unread = Unread { trade_id, closed, decision, fault: fault.to_owned(), blank, answered };
         loop {

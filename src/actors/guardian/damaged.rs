@@ -10,8 +10,8 @@ use crate::{
         event::Level,
         trip::{Blank, Trip},
     },
-    journal::{BadRecord, Reader, StoreError},
-    rules::{emergency::Emergency, past::closed_trade},
+    journal::{BadRecord, Reader},
+    rules::{desk::Entry, emergency::Emergency, past::closed_trade},
 };
 
 /// Code of the alert.
@@ -24,20 +24,14 @@ pub(super) struct Damaged {
     pub(super) alerts: Vec<EventKind>,
 }
 
+/// What follows from the outcomes that were `found` damaged.
 pub(super) fn damaged(
     reader: &Reader,
+    found: Vec<BadRecord>,
     emergency: &Emergency,
     config: &Config,
     now: Timestamp,
 ) -> Result<Damaged, String> {
-    let mut found: Vec<BadRecord> = Vec::new();
-    for stored in reader.outcomes().map_err(|error| error.to_string())? {
-        match stored {
-            Err(StoreError::BadRecord(bad)) => found.push(bad),
-            Err(error) => return Err(error.to_string()),
-            Ok(_) => {}
-        }
-    }
     let mut damaged = Damaged::default();
     if found.is_empty() {
         return Ok(damaged);
@@ -73,14 +67,14 @@ fn trips(
     now: Timestamp,
     trade_id: &TradeId,
 ) -> Result<Vec<Trip>, String> {
-    let answered = history::known_of(reader, trade_id, config)?.answered;
+    let answered: Vec<Entry> = history::known_of(reader, trade_id, config)?.entries().collect();
     let is_signal_known = reader.signals_of(trade_id).map_err(|error| error.to_string())?.next().is_some();
     if answered.is_empty() && is_signal_known {
         // a past trade passes no judgement
         return Ok(Vec::new());
     }
-    let heard = answered.iter().map(|(_, entry)| entry).find(|entry| entry.speaker().is_some());
-    let entry = heard.or(answered.first().map(|(_, entry)| entry));
+    let heard = answered.iter().find(|entry| entry.speaker().is_some());
+    let entry = heard.or(answered.first());
     let outcome = Outcome::of(entry.map_or(now, |entry| entry.at), None);
     let trade = closed_trade(trade_id, &outcome, entry, now, None, &config.calendar);
     let today = config.calendar.day_of(now);

@@ -8,65 +8,38 @@ use super::{
 };
 use crate::{
     actors::{
-        history,
+        history::{self, Folded},
         models::{Unusable, served},
     },
     config::Config,
-    domain::{Event, EventKind, Timestamp, VersionId, event::By, trip::Trip},
+    domain::{Event, EventKind, Timestamp, VersionId, event::By},
     features::row::Schema,
     journal::Reader,
-    rules::{
-        emergency::Emergency, gradual::Gradual, past::Past, roster::Roster, serving::Served, trials::Trials, watch,
-    },
+    rules::{roster::Roster, serving::Served, state::State},
 };
 
-/// What everything that happened makes of the folds over it.
-pub struct Known {
-    /// The versions on trial, and the roster.
-    pub trials: Trials,
-    /// What the emergency rules remember.
-    pub emergency: Emergency,
-    /// The emergencies that the closed trades are by the limits of now.
-    pub trips: Vec<Trip>,
-}
-
-pub(super) struct Folded {
-    pub(super) roster: Roster,
-    pub(super) emergency: Emergency,
-    pub(super) gradual: BTreeMap<VersionId, Gradual>,
+pub(super) struct Loaded {
+    /// What everything that happened comes to.
+    pub(super) state: State,
     pub(super) loaded: BTreeMap<VersionId, Arc<Served>>,
     /// Versions that should be loaded and cannot be, and why.
     pub(super) unusable: Vec<(VersionId, Unusable)>,
-    /// The emergencies that the closed trades are by the limits of now.
-    pub(super) trips: Vec<Trip>,
     /// What follows from outcomes that cannot be read.
     pub(super) damaged: Damaged,
 }
 
-impl Known {
-    fn read(reader: &Reader, config: &Config) -> Result<Self, String> {
-        let (Past { trials, emergency, .. }, trips) = history::past(reader, config, None)?;
-        Ok(Self { trials, emergency, trips })
-    }
-}
-
 /// Folds what happened, unless it is `known`, and loads what it puts in service.
-pub(super) fn fold(
+pub(super) fn load(
     reader: &Reader,
     schema: &Schema,
     config: &Config,
-    known: Option<Known>,
+    known: Option<Folded>,
     now: Timestamp,
-) -> Result<Folded, String> {
-    let known = known.map_or_else(|| Known::read(reader, config), Ok);
-    let Known { trials, emergency, trips } = known?;
-    let roster = trials.roster().clone();
-    let mut gradual = BTreeMap::new();
-    for stored in reader.events(0).map_err(|error| error.to_string())?.flatten() {
-        watch::follow(&mut gradual, &config.gradual, &stored.event.kind);
-    }
+) -> Result<Loaded, String> {
+    let known = known.map_or_else(|| history::state(reader, config), Ok);
+    let Folded { state, damaged: unread, .. } = known?;
     let (mut loaded, mut unusable) = (BTreeMap::new(), Vec::new());
-    for plan in roster.plan().into_values() {
+    for plan in state.trials.roster().plan().into_values() {
         for version in plan.production.into_iter().chain(plan.test).chain(plan.shadows) {
             match served(reader, &version, schema, config) {
                 Ok(served) => drop(loaded.insert(version, served)),
@@ -76,13 +49,13 @@ pub(super) fn fold(
             }
         }
     }
-    let damaged = damaged(reader, &emergency, config, now)?;
-    Ok(Folded { roster, emergency, gradual, loaded, unusable, trips, damaged })
+    let damaged = damaged(reader, unread, &state.emergency, config, now)?;
+    Ok(Loaded { state, loaded, unusable, damaged })
 }
 
 /// Locks the guardian that is about to be made, and every one after it. A lock for this reason that the journal holds
 /// already is left as it is.
-pub fn lock_at_start(shared: &Shared, known: &Known, reason: String) {
+pub fn lock_at_start(shared: &Shared, known: &State, reason: String) {
     if known.trials.roster().lock().is_some_and(|lock| lock.contains(&reason)) {
         return;
     }

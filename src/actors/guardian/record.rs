@@ -146,11 +146,12 @@ impl Guardian {
             let found = found.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
             let found = found.map_err(|error| WireError::new("retry", error))?;
             let now = shared.clock.now();
-            let mut answered: Vec<Entry> = found.answered.into_iter().map(|(_, entry)| entry).collect();
-            if !found.closed {
+            let (closed, fired) = (found.closed, found.fired);
+            let mut answered: Vec<Entry> = found.entries().collect();
+            if !closed {
                 answered.drain(..).for_each(|entry| shared.feed.remember(now, entry));
             }
-            let recalled = Some(Recalled { closed: found.closed, answered, fired: found.fired });
+            let recalled = Some(Recalled { closed, answered, fired });
             let sent = address.send(RecordOutcome { request, recalled }).await;
             sent.unwrap_or_else(|error| Err(WireError::new("internal_error", error.to_string())))
         })

@@ -216,6 +216,9 @@ impl Writer {
                     tracing::warn!(%error, "the file of silencing events could not be written anew; it is tried again");
                 }
                 self.reached.note(writes, &applied);
+                let number = |applied: &Applied| if let Applied::Stored { seq, .. } = applied { *seq } else { 0 };
+                let latest = applied.iter().map(number).max().unwrap_or(0);
+                self.health.reached.fetch_max(latest, Ordering::Relaxed);
                 self.bulletin.post(writes, &applied);
                 Ok(applied)
             }

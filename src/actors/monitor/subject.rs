@@ -63,7 +63,7 @@ pub(super) fn of(reader: &Reader, config: &Config, past: &Signals, version: &Ver
 
 /// The number of the event by which `version` was registered: what came behind it was not known then, however early its
 /// time is, as in a replay.
-fn born(reader: &Reader, version: &VersionId) -> Result<u64, Unusable> {
+pub(super) fn born(reader: &Reader, version: &VersionId) -> Result<u64, Unusable> {
     let is_its = |kind: &EventKind| matches!(kind, EventKind::Trained { version: trained, .. } if trained == version);
     let events = reader.events(0).map_err(Unusable::of_store)?;
     Ok(events.flatten().find(|stored| is_its(&stored.event.kind)).map_or(u64::MAX, |stored| stored.seq))

@@ -41,7 +41,7 @@ impl Doubts {
         let reader = store.reader()?;
         let known = history::known_of(&reader, trade_id, config).map_err(anyhow::Error::msg)?;
         let is_contradicted = blank == Blank::Contradicted;
-        let entries = known.answered.into_iter().map(|(_, entry)| entry);
+        let entries = known.answered.into_iter().map(|answered| answered.entry);
         let Some(entry) = entries.into_iter().find(|entry| entry.speaker().is_some()) else { return Ok(Vec::new()) };
         if known.closed && blank == Blank::OutcomeUnreadable {
             return Ok(Vec::new());

@@ -202,6 +202,11 @@ impl Emergency {
         self.asked.insert(version.clone(), (question, standard));
     }
 
+    /// Whether it is known what `version` is asked.
+    pub fn is_asked(&self, version: &VersionId) -> bool {
+        self.asked.contains_key(version)
+    }
+
     /// A version goes into service; its trades are judged from here on. What was known of one that is judged already
     /// stays.
     pub fn begin(&mut self, version: &VersionId) {

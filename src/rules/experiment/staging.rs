@@ -19,7 +19,7 @@ pub struct StagingOptions {
 }
 
 /// A trade that was closed while a version watched, as the strategy alone traded it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ShadowTrade {
     /// After costs, at the strategy's own size.
     pub pnl: f64,
@@ -57,7 +57,7 @@ impl Default for StagingOptions {
 ///
 /// Trades lie by the hour of their exit; each hour knows its sums and how deep they fall, and hours are put together when
 /// somebody asks. In whatever order trades are told, the same trades make the same book.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShadowBook {
     hours: BTreeMap<i64, Hour>,
     known: BTreeSet<TradeId>,
@@ -65,14 +65,14 @@ pub struct ShadowBook {
     left_out: usize,
 }
 
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Hour {
     trades: BTreeMap<(Timestamp, TradeId), ShadowTrade>,
     runs: Runs,
 }
 
 /// What a stretch of trades adds up to under both policies.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 struct Runs {
     ml: Run,
     baseline: Run,
@@ -80,7 +80,7 @@ struct Runs {
 
 /// A stretch of pnl: its sum, the highest and the lowest that the sum was on the way, the beginning included, and its
 /// deepest fall.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 struct Run {
     sum: f64,
     highest: f64,

@@ -92,11 +92,14 @@ struct Open {
 
 /// The state of one experiment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Stored")]
 pub struct Experiment {
     since: Timestamp,
     room: Room,
     open: BTreeMap<TradingDay, Open>,
     sessions: Vec<Session>,
+    /// The session of each trade.
+    #[serde(skip_serializing)]
     days: BTreeMap<TradeId, TradingDay>,
     late: usize,
     left_out: usize,
@@ -105,6 +108,34 @@ pub struct Experiment {
     champion: bool,
     /// Of the trades that were left to chance, in the order in which they came.
     ratio: SampleRatio,
+}
+
+/// An experiment as it is stored: the session of each trade stands with the sessions.
+#[derive(Deserialize)]
+struct Stored {
+    since: Timestamp,
+    room: Room,
+    open: BTreeMap<TradingDay, Open>,
+    sessions: Vec<Session>,
+    late: usize,
+    left_out: usize,
+    given_up: usize,
+    unpriced: usize,
+    champion: bool,
+    ratio: SampleRatio,
+}
+
+impl From<Stored> for Experiment {
+    fn from(stored: Stored) -> Self {
+        let Stored { since, room, open, sessions, late, left_out, given_up, unpriced, champion, ratio } = stored;
+        let of_open = open.iter().flat_map(|(day, open)| open.trades.keys().map(|trade| (trade.clone(), *day)));
+        let closed = |session: &Session| {
+            let day = session.day;
+            session.trades.iter().map(move |trade| (trade.assignment.trade_id.clone(), day)).collect::<Vec<_>>()
+        };
+        let days = of_open.chain(sessions.iter().flat_map(closed)).collect();
+        Self { since, room, open, sessions, days, late, left_out, given_up, unpriced, champion, ratio }
+    }
 }
 
 impl Assignment {

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::options::{EvidenceMetric, Options, View};
 
 /// All that decides a test. What is not here, how long outcomes are waited for and what the report needs, may change.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Terms {
     /// Sessions after which it ends.
     pub planned_sessions: usize,
@@ -20,7 +22,7 @@ pub struct Terms {
 }
 
 /// What a test must show, and by what.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the options")]
 pub struct Conditions {
     pub evidence: View,

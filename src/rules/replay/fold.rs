@@ -20,9 +20,10 @@ use crate::{
     rules::{
         desk::{Desk, Entry},
         experiment::{Criteria, Options},
-        past::{Happening, Past, consequences, is_of_here},
+        past::{Happening, is_of_here},
         promotion::{Step, after_test, events, to_staging, to_test},
         roster::Roster,
+        state::{Rules, State as PastState},
         trials::Keep,
         watch::{Judgement, Measures, adjustment, measures},
     },
@@ -31,7 +32,7 @@ use crate::{
 /// The state of a replay.
 pub(super) struct Fold<'a> {
     thresholds: &'a Thresholds,
-    past: Past,
+    state: PastState,
     /// Where the versions stood in fact.
     then: Roster,
     criteria: Vec<(Options, Arc<Criteria>)>,
@@ -48,14 +49,14 @@ pub(super) struct Fold<'a> {
 
 impl<'a> Fold<'a> {
     pub(super) fn new(thresholds: &'a Thresholds) -> Self {
-        let mut past = Past::keeping(Desk::new(thresholds.keep), Keep::of(&thresholds.experiment));
+        let mut state = PastState::new(Desk::new(thresholds.keep), Keep::of(&thresholds.experiment), None);
         for (version, subject) in thresholds.watching.iter().flat_map(|watching| &watching.subjects) {
-            past.emergency.ask(version, subject.question, subject.standard);
-            past.trials.ask(version, subject.question);
+            state.emergency.ask(version, subject.question, subject.standard);
+            state.trials.ask(version, subject.question);
         }
         Self {
             thresholds,
-            past,
+            state,
             then: Roster::default(),
             criteria: Vec::new(),
             due: BTreeMap::new(),
@@ -73,19 +74,22 @@ impl<'a> Fold<'a> {
         let at = happening.at();
         self.close(at);
         if let Some(watcher) = &mut self.watcher {
-            let judged = watcher.time(at, self.past.trials.roster(), &self.thresholds.calendar);
+            let judged = watcher.time(at, self.state.trials.roster(), &self.thresholds.calendar);
             self.judged(at, judged);
         }
         match happening {
             Happening::Event(event) => self.event(event),
             Happening::Scored { entry, .. } => self.scored(at, entry),
             Happening::Closed { trade_id, echo, outcome, .. } => {
-                if let Some(echo) = echo.as_ref().filter(|echo| is_of_here(self.past.trials.roster(), &echo.decision)) {
+                if let Some(echo) = echo.as_ref().filter(|echo| is_of_here(self.state.trials.roster(), &echo.decision))
+                {
                     self.scored(at, echo);
                 }
                 self.closed(at, trade_id, outcome);
             }
             Happening::Skipped { trade_id, .. } => self.skipped(at, trade_id),
+            // signals are told with their answers, and outcomes as they are in the end
+            Happening::Came { .. } | Happening::Completed { .. } => {}
         }
         self.judge(at)?;
         self.step(at, matches!(happening, Happening::Scored { .. }));
@@ -100,7 +104,7 @@ impl<'a> Fold<'a> {
                 self.fates.entry(trade_id.clone()).or_insert_with(|| let_go(recorded, &retold.entry));
             }
         }
-        let roster = self.past.trials.roster();
+        let roster = self.state.trials.roster();
         Replay {
             heard: self.signals.values().filter(|(_, retold)| retold.entry.speaker().is_some()).count(),
             standing: roster.versions().map(|(version, standing)| (version.clone(), standing.state)).collect(),
@@ -112,13 +116,14 @@ impl<'a> Fold<'a> {
 
     fn close(&mut self, at: Timestamp) {
         let (today, wait) = (self.thresholds.calendar.day_of(at), self.thresholds.experiment.outcome_wait_days);
-        self.past.trials.close_due(today, wait);
+        self.state.trials.close_due(today, wait);
     }
 
     fn put(&mut self, at: Timestamp, happening: Happening) {
-        let Thresholds { guardian, calendar, .. } = self.thresholds;
-        let trips = self.past.take(guardian, calendar, happening);
-        for kind in consequences(self.past.trials.roster(), trips) {
+        let Thresholds { guardian, calendar, experiment, watching, .. } = self.thresholds;
+        let gradual = watching.as_ref().map(|watching| watching.gradual).unwrap_or_default();
+        let rules = Rules { guardian, calendar, gradual: &gradual, wait_days: experiment.outcome_wait_days };
+        for kind in self.state.step(&rules, happening).events {
             self.happens(at, kind);
         }
     }
@@ -138,7 +143,7 @@ impl<'a> Fold<'a> {
         if is_found_anew(kind, self.watcher.is_some()) {
             return;
         }
-        let roster = self.past.trials.roster();
+        let roster = self.state.trials.roster();
         let refused = match kind {
             EventKind::Moved { version, step, reason, by, overridden, evidence } => {
                 let withdrawn = matches!(step.edge().1, State::RolledBack | State::Archived);
@@ -182,12 +187,12 @@ impl<'a> Fold<'a> {
         if self.signals.contains_key(&entry.trade_id) {
             return;
         }
-        let retold = retell(entry, self.past.trials.roster(), &self.then, self.thresholds);
+        let retold = retell(entry, self.state.trials.roster(), &self.then, self.thresholds);
         let answered = retold.entry.clone();
         self.signals.insert(entry.trade_id.clone(), (entry.clone(), retold));
         self.put(at, Happening::Scored { at, entry: Box::new(answered.clone()) });
         if let Some(watcher) = &mut self.watcher {
-            let judged = watcher.scored(at, &answered, self.past.trials.roster(), &self.thresholds.calendar);
+            let judged = watcher.scored(at, &answered, self.state.trials.roster(), &self.thresholds.calendar);
             self.judged(at, judged);
         }
     }
@@ -196,7 +201,7 @@ impl<'a> Fold<'a> {
     fn judged(&mut self, at: Timestamp, judgements: Vec<Judgement>) {
         for judgement in judgements {
             let (version, unstable) = (judgement.version.clone(), judgement.day_close.unstable);
-            let Some(found) = measures(self.past.trials.roster(), judgement) else { continue };
+            let Some(found) = measures(self.state.trials.roster(), judgement) else { continue };
             let Measures { alerts, lock, train, judged, out } = found;
             let asked =
                 train.map(|reason| Line { at, text: format!("a successor of {version} is asked for: {reason}") });
@@ -208,7 +213,7 @@ impl<'a> Fold<'a> {
                 continue;
             }
             let called_for = self.watcher.as_ref().map_or(1.0, |watcher| watcher.called_for(&version));
-            if let Some((told, shared)) = adjustment(self.past.trials.roster(), &version, called_for, unstable) {
+            if let Some((told, shared)) = adjustment(self.state.trials.roster(), &version, called_for, unstable) {
                 self.happens(at, told);
                 self.happens(at, shared);
             }
@@ -226,14 +231,14 @@ impl<'a> Fold<'a> {
         self.fates.entry(trade_id.clone()).or_insert(fate);
         // the same trade whatever was made of it: it is judged at the strategy's own size
         if let (Some(watcher), Some((recorded, _))) = (&mut self.watcher, self.signals.get(trade_id)) {
-            let roster = self.past.trials.roster();
+            let roster = self.state.trials.roster();
             let judged = watcher.closed(at, recorded, outcome, roster, &self.thresholds.calendar);
             self.judged(at, judged);
         }
         if let Some((_, retold)) = self.signals.get(trade_id)
-            && self.past.desk.heard(trade_id).is_none()
+            && self.state.desk.heard(trade_id).is_none()
         {
-            self.past.desk.recall(at, retold.entry.clone());
+            self.state.desk.recall(at, retold.entry.clone());
         }
         let trade_id = trade_id.clone();
         match became {
@@ -254,14 +259,14 @@ impl<'a> Fold<'a> {
 
     /// Judges the tests of which sessions have closed, session by session.
     fn judge(&mut self, at: Timestamp) -> Result<(), String> {
-        for version in self.past.trials.unjudged() {
+        for version in self.state.trials.unjudged() {
             let options = self.thresholds.experiment.clone();
-            let options = match self.past.trials.terms(&version) {
+            let options = match self.state.trials.terms(&version) {
                 Some(terms) => options.under(terms),
                 None => options,
             };
             let criteria = self.criteria(options)?;
-            while let Some((standing, ruling)) = self.past.trials.judge_next(&version, &criteria, at) {
+            while let Some((standing, ruling)) = self.state.trials.judge_next(&version, &criteria, at) {
                 match after_test(&version, &standing, &ruling) {
                     Some(step) => drop(self.due.insert(version.clone(), step)),
                     None => drop(self.due.remove(&version)),
@@ -285,7 +290,7 @@ impl<'a> Fold<'a> {
     /// Takes the steps that are due. When nothing but a signal has come, a gate can have opened only by the hours.
     fn step(&mut self, at: Timestamp, signal_only: bool) {
         let Thresholds { staging, automatic, .. } = self.thresholds;
-        let trials = &self.past.trials;
+        let trials = &self.state.trials;
         let stands = |step: &Step| {
             trials.roster().standing(&step.version).is_some_and(|standing| standing.state == step.step.edge().0)
         };
@@ -311,7 +316,7 @@ impl<'a> Fold<'a> {
     fn hours_are_over(&self, at: Timestamp) -> bool {
         let min_hours = self.thresholds.staging.min_hours;
         let hours = |since: Timestamp, at: Timestamp| at.duration_since(since).as_secs_f64() / 3600.0;
-        self.past.trials.staging().any(|(_, shadowing)| {
+        self.state.trials.staging().any(|(_, shadowing)| {
             let since = shadowing.since();
             hours(since, at) >= min_hours && self.last.is_none_or(|last| hours(since, last) < min_hours)
         })
@@ -319,7 +324,7 @@ impl<'a> Fold<'a> {
 
     /// A step on evidence, as the guardian takes it.
     fn advance(&mut self, at: Timestamp, step: &Step) {
-        let roster = self.past.trials.roster();
+        let roster = self.state.trials.roster();
         if step.step.edge().1.may_speak() && roster.silenced(&step.version.symbol).is_some() {
             return;
         }

@@ -173,6 +173,8 @@ pub struct Watch {
     /// The same by their number, oldest first.
     order: BTreeMap<u64, TradeId>,
     numbered: u64,
+    /// Signals that were forgotten before their outcome came.
+    left_out: usize,
     /// Detectors that spoke since the last judgement.
     spoke: Vec<Change>,
     /// Versions whose trades closed since then.
@@ -361,6 +363,11 @@ impl Watch {
         self.open.len()
     }
 
+    /// Signals that were forgotten before their outcome came, because too many waited behind them.
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+
     fn turn_to(&mut self, options: &WatchOptions, day: TradingDay, at: Timestamp) -> Vec<Judgement> {
         let Some(before) = self.day.replace(self.day.map_or(day, |before| before.max(day))) else { return Vec::new() };
         if day <= before || !std::mem::take(&mut self.busy) {
@@ -394,7 +401,8 @@ impl Watch {
         }
         if self.order.len() > MOST_OPEN {
             let oldest = self.order.pop_first();
-            oldest.and_then(|(_, oldest)| self.open.remove(&oldest));
+            let forgotten = oldest.and_then(|(_, oldest)| self.open.remove(&oldest));
+            self.left_out += usize::from(forgotten.is_some());
         }
     }
 

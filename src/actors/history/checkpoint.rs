@@ -1,0 +1,152 @@
+//! What the log came to up to some number, kept in the journal beside it, so that a start need not read what stands before.
+//!
+//! A checkpoint is a cache: what it says can be found again from the log, and without it everything is as it was, but slower.
+//! One that was made by another configuration or by another version of the fold is passed over, and so is one that is
+//! damaged; the one before it is kept until the next is whole.
+#![deny(clippy::indexing_slicing)]
+
+use blake2::{Blake2b, Digest, digest::consts::U32};
+use serde::{Deserialize, Serialize};
+
+use super::fold::{Begun, Folded};
+use crate::{
+    config::Config,
+    journal::{Reader, StoreError, Write},
+};
+
+/// The number of the fold. Whoever changes what happenings come to, [`State::step`](crate::rules::state::State::step) or
+/// anything behind it, raises it: then no checkpoint of before is gone on from.
+pub const FOLD: u32 = 1;
+/// Bytes of a part: a commit of one holds nobody up for long.
+const PART: usize = 1 << 20;
+
+/// Where a checkpoint is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    /// One of the two that starts go on from.
+    A,
+    /// The other.
+    B,
+}
+
+/// What stands under the name of a slot; the parts of the state stand under the names behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Head {
+    fold: u32,
+    /// [`Config::hash`].
+    config: String,
+    seq: u64,
+    bytes: u64,
+    /// BLAKE2b-32 of the state.
+    digest: [u8; 32],
+}
+
+impl Slot {
+    const ALL: [Self; 2] = [Self::A, Self::B];
+
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        if self == Self::A { Self::B } else { Self::A }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::A => "state.a",
+            Self::B => "state.b",
+        }
+    }
+
+    fn part(self, number: usize) -> String {
+        format!("{}.{number}", self.name())
+    }
+}
+
+/// BLAKE2b-32.
+pub fn digest(bytes: &[u8]) -> [u8; 32] {
+    Blake2b::<U32>::digest(bytes).into()
+}
+
+/// The newest checkpoint that fits.
+///
+/// # Errors
+/// When the storage cannot be read.
+pub fn newest(reader: &Reader, config: &Config) -> Result<Option<Folded>, String> {
+    let last = reader.last_seq().map_err(|error| error.to_string())?;
+    let mut heads = Vec::new();
+    for slot in Slot::ALL {
+        let Some(head) = head(reader, slot)? else { continue };
+        if head.fold == FOLD && head.config == config.hash() && head.seq <= last {
+            heads.push((slot, head));
+        }
+    }
+    heads.sort_by_key(|(_, head)| std::cmp::Reverse(head.seq));
+    for (slot, head) in heads {
+        match read(reader, config, slot, &head)? {
+            Ok(folded) => return Ok(Some(folded)),
+            Err(why) => {
+                let number = head.seq;
+                tracing::warn!(number, why, "a checkpoint cannot be used; what it says is read from the log");
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// What is to be written, batch by batch, so that `slot` holds `folded`. The last batch makes it whole.
+///
+/// # Errors
+/// In words, when the state cannot be written.
+pub fn writes(folded: &Folded, config: &Config, slot: Slot) -> Result<Vec<Vec<Write>>, String> {
+    let bytes = folded.state.to_bytes().map_err(|error| error.to_string())?;
+    let head =
+        Head { fold: FOLD, config: config.hash(), seq: folded.seq, bytes: bytes.len() as u64, digest: digest(&bytes) };
+    let head = postcard::to_stdvec(&head).map_err(|error| error.to_string())?;
+    let part =
+        |(number, bytes): (usize, &[u8])| vec![Write::Checkpoint { name: slot.part(number), bytes: bytes.to_vec() }];
+    let parts = bytes.chunks(PART).enumerate().map(part);
+    Ok(std::iter::once(forget(slot)).chain(parts).chain([vec![named(slot, head)]]).collect())
+}
+
+/// What is to be written so that nobody goes on from `slot`.
+pub fn forget(slot: Slot) -> Vec<Write> {
+    vec![named(slot, Vec::new())]
+}
+
+fn named(slot: Slot, bytes: Vec<u8>) -> Write {
+    Write::Checkpoint { name: slot.name().to_owned(), bytes }
+}
+
+fn head(reader: &Reader, slot: Slot) -> Result<Option<Head>, String> {
+    match reader.checkpoint(slot.name()) {
+        Ok(bytes) => Ok(bytes.and_then(|bytes| postcard::from_bytes(&bytes).ok())),
+        Err(StoreError::BadRecord(_)) => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Reads a checkpoint; the inner error says in words why it cannot be gone on from.
+fn read(reader: &Reader, config: &Config, slot: Slot, head: &Head) -> Result<Result<Folded, String>, String> {
+    let length = usize::try_from(head.bytes).unwrap_or(usize::MAX);
+    let mut bytes = Vec::new();
+    for number in 0..length.div_ceil(PART) {
+        match reader.checkpoint(&slot.part(number)) {
+            Ok(Some(part)) => bytes.extend_from_slice(&part),
+            Ok(None) => return Ok(Err(format!("its part {number} is not there"))),
+            Err(StoreError::BadRecord(bad)) => return Ok(Err(bad.to_string())),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    if digest(&bytes) != head.digest {
+        return Ok(Err("its digest is not that of its state".to_owned()));
+    }
+    let mut folded = Folded::empty(config)?;
+    match folded.state.restored(&bytes) {
+        Ok(state) => {
+            (folded.state, folded.seq) = (state, head.seq);
+            folded.begun = Some(Begun { seq: head.seq, digest: head.digest, slot });
+            Ok(Ok(folded))
+        }
+        Err(error) => Ok(Err(error.to_string())),
+    }
+}

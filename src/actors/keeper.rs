@@ -1,0 +1,302 @@
+//! The keeper of checkpoints: every so many records it folds what was recorded since the last checkpoint and writes the next,
+//! and it looks whether the one that the daemon began from is what the log comes to from its beginning.
+//!
+//! It has a thread of its own that stands back behind all others, and works on snapshots of the journal: nothing that serves
+//! gives it anything or waits for it. What it finds otherwise than it was locks serving.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    history::{
+        Begun, Folded, begin,
+        checkpoint::{Slot, digest, forget, writes},
+    },
+    journal::JournalHandle,
+    supervision::{Failure, panic_text},
+};
+use crate::{
+    config::Config,
+    journal::{Reader, Write},
+};
+
+/// The actor's name.
+pub const NAME: &str = "keeper";
+/// Records after which the next checkpoint is written. A start after a kill reads at most about so many.
+const EVERY: u64 = 10_000;
+/// Records that are worth a checkpoint at a stop.
+const LEAST: u64 = 1000;
+/// Numbers that are folded in one go, between two looks at whether the daemon stops.
+const SLICE: u64 = 2000;
+/// Records that are read at a stop at most; more are left to the next start.
+const MOST_AT_A_STOP: u64 = 100_000;
+/// How often it looks how far the journal has come.
+const LOOK: Duration = Duration::from_secs(1);
+/// How much the thread stands back.
+const NICE: i32 = 15;
+
+type Batches = Vec<Vec<Write>>;
+
+/// What a start leaves to the keeper.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// The checkpoint that the daemon began from, if it did.
+    pub begun: Option<Begun>,
+    /// The number up to which the newest checkpoint goes, or the one that is to be written.
+    pub seq: u64,
+    /// A checkpoint that is to be written.
+    pub checkpoint: Option<Batches>,
+}
+
+/// Tells the keeper to end.
+#[derive(Debug)]
+pub struct KeeperHandle {
+    stop: Sender<oneshot::Sender<Keeper>>,
+    stops: Arc<AtomicBool>,
+}
+
+impl KeeperHandle {
+    /// Has the last checkpoint written, if that is worth it, and ends the thread.
+    pub async fn stop(&self) {
+        self.stops.store(true, Ordering::Relaxed);
+        let (sender, ended) = oneshot::channel();
+        if self.stop.send(sender).is_err() {
+            return;
+        }
+        let Ok(mut keeper) = ended.await else { return };
+        // on a thread that does not stand back: somebody waits for it
+        let kept = tokio::task::spawn_blocking(move || keeper.keep(LEAST, true)).await;
+        if let Ok(Err(Undone::Failed(why))) = kept {
+            tracing::warn!(why, "no checkpoint was made at the stop; the next start reads more of the log");
+        }
+    }
+}
+
+/// What a start leaves to the keeper: a checkpoint, when much had to be read.
+///
+/// # Errors
+/// When the storage cannot be read.
+pub fn at_start(folded: &Folded, config: &Config) -> Result<Kept, String> {
+    let begun = folded.begun;
+    let seq = begun.map_or(0, |begun| begun.seq);
+    if folded.unreadable > 0 || folded.seq.saturating_sub(seq) < EVERY {
+        return Ok(Kept { begun, seq, checkpoint: None });
+    }
+    let slot = begun.map_or(Slot::A, |begun| begun.slot.other());
+    Ok(Kept { begun, seq: folded.seq, checkpoint: Some(writes(folded, config, slot)?) })
+}
+
+/// Starts the thread. What it finds otherwise than it should be comes out of the other end.
+///
+/// # Errors
+/// What the system says when it gives no thread.
+pub fn start(
+    kept: Kept,
+    journal: JournalHandle,
+    config: Arc<ArcSwap<Config>>,
+    failures: mpsc::Sender<Failure>,
+) -> std::io::Result<(KeeperHandle, mpsc::UnboundedReceiver<String>)> {
+    let (stop, stopped) = channel();
+    let (doubts, doubted) = mpsc::unbounded_channel();
+    let stops = Arc::new(AtomicBool::new(false));
+    let check = kept.begun.map(|against| Check { against, folded: None });
+    let keeper = Keeper {
+        journal,
+        config,
+        stops: Arc::clone(&stops),
+        doubts,
+        kept: kept.seq,
+        pending: kept.checkpoint,
+        check,
+        is_doubted: false,
+        has_failed: false,
+    };
+    thread::Builder::new().name(NAME.to_owned()).spawn(move || keeper.run(&stopped, &failures))?;
+    Ok((KeeperHandle { stop, stops }, doubted))
+}
+
+struct Keeper {
+    journal: JournalHandle,
+    config: Arc<ArcSwap<Config>>,
+    stops: Arc<AtomicBool>,
+    doubts: mpsc::UnboundedSender<String>,
+    /// The number of the last checkpoint, or of the last attempt at one.
+    kept: u64,
+    /// A checkpoint that waits to be written.
+    pending: Option<Batches>,
+    check: Option<Check>,
+    /// A checkpoint was not what it should be: none is made any more.
+    is_doubted: bool,
+    /// The last attempt at anything failed.
+    has_failed: bool,
+}
+
+/// The fold from the beginning that a checkpoint is compared with.
+struct Check {
+    against: Begun,
+    folded: Option<Box<(Folded, Arc<Config>)>>,
+}
+
+/// Why something was not done.
+enum Undone {
+    /// The daemon stops.
+    Stops,
+    /// In words.
+    Failed(String),
+}
+
+impl From<String> for Undone {
+    fn from(why: String) -> Self {
+        Self::Failed(why)
+    }
+}
+
+impl Keeper {
+    fn run(mut self, stopped: &Receiver<oneshot::Sender<Self>>, failures: &mpsc::Sender<Failure>) {
+        // this thread alone; where it is refused, it only competes a little more
+        let _it_is_only_polite = rustix::process::nice(NICE);
+        loop {
+            let nap = if self.check.is_some() && !self.has_failed { Duration::ZERO } else { LOOK };
+            match stopped.recv_timeout(nap) {
+                Ok(answer) => {
+                    let _asker_may_be_gone = answer.send(self);
+                    return;
+                }
+                Err(RecvTimeoutError::Timeout) => self.guarded(failures, Self::look),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn guarded(&mut self, failures: &mpsc::Sender<Failure>, work: impl FnOnce(&mut Self) -> Result<(), Undone>) {
+        let done = catch_unwind(AssertUnwindSafe(|| work(self)));
+        self.has_failed = !matches!(done, Ok(Ok(())));
+        match done {
+            Ok(Ok(()) | Err(Undone::Stops)) => {}
+            Ok(Err(Undone::Failed(why))) => {
+                tracing::warn!(actor = NAME, why, "a checkpoint was not made or not checked; it is tried again");
+            }
+            Err(panic) => {
+                let panic = panic_text(&*panic);
+                tracing::error!(actor = NAME, panic, "the keeper of checkpoints failed and makes none any more");
+                (self.is_doubted, self.check, self.pending) = (true, None, None);
+                let _already_fatal = failures.try_send(Failure { actor: NAME, panic });
+            }
+        }
+    }
+
+    fn look(&mut self) -> Result<(), Undone> {
+        if let Some(batches) = self.pending.take() {
+            self.write(batches)?;
+        }
+        self.keep(EVERY, false)?;
+        self.check()
+    }
+
+    /// Writes the next checkpoint when there are at least `worth` records behind the last. `at_a_stop` what waits for the disk is
+    /// waited for, and the fold is not broken off.
+    fn keep(&mut self, worth: u64, at_a_stop: bool) -> Result<(), Undone> {
+        if self.is_doubted || (!at_a_stop && self.journal.last_number().saturating_sub(self.kept) < worth) {
+            return Ok(());
+        }
+        let config = self.config.load_full();
+        let reader = self.journal.read_blocking().map_err(|error| error.to_string())?;
+        let last = reader.last_seq().map_err(|error| error.to_string())?;
+        if last.saturating_sub(self.kept) < worth {
+            return Ok(());
+        }
+        let mut folded = begin(&reader, &config)?;
+        let slot = folded.begun.map_or(Slot::A, |begun| begun.slot.other());
+        if at_a_stop && last.saturating_sub(folded.seq) > MOST_AT_A_STOP {
+            return Ok(());
+        }
+        self.go_on(&mut folded, &reader, &config, last, at_a_stop)?;
+        drop(reader);
+        self.kept = last;
+        if folded.unreadable == 0 {
+            self.write(writes(&folded, &config, slot)?)?;
+        }
+        Ok(())
+    }
+
+    /// Folds up to number `last`, slice by slice.
+    fn go_on(
+        &self,
+        folded: &mut Folded,
+        reader: &Reader,
+        config: &Config,
+        last: u64,
+        at_a_stop: bool,
+    ) -> Result<(), Undone> {
+        while folded.seq < last {
+            if !at_a_stop && self.stops.load(Ordering::Relaxed) {
+                return Err(Undone::Stops);
+            }
+            folded.go_on(reader, config, last.min(folded.seq + SLICE))?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, batches: Batches) -> Result<(), Undone> {
+        for batch in batches {
+            let written = self.journal.write_blocking(batch);
+            written.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Goes on with the fold from the beginning, and compares it when it has come as far as the checkpoint.
+    fn check(&mut self) -> Result<(), Undone> {
+        let Some(mut check) = self.check.take() else { return Ok(()) };
+        let is_over = self.compare(&mut check);
+        if !matches!(is_over, Ok(true)) {
+            self.check = Some(check);
+        }
+        is_over.map(drop)
+    }
+
+    fn compare(&mut self, check: &mut Check) -> Result<bool, Undone> {
+        let config = self.config.load_full();
+        let Check { against: Begun { seq, digest: expected, .. }, folded } = check;
+        if folded.is_none() {
+            // damage that it meets is seen to where the journal is written
+            let reader = self.journal.read_blocking().map_err(|error| error.to_string())?;
+            reader.audit().map_err(|error| error.to_string())?;
+            *folded = Some(Box::new((Folded::empty(&config)?, Arc::clone(&config))));
+        }
+        let Some((folded, by)) = folded.as_deref_mut() else { return Ok(true) };
+        if by.hash() != config.hash() {
+            return Ok(true); // what is in force now is not what the daemon began with
+        }
+        let reader = self.journal.read_blocking().map_err(|error| error.to_string())?;
+        folded.go_on(&reader, &config, (*seq).min(folded.seq + SLICE))?;
+        if folded.seq < *seq {
+            return Ok(false);
+        }
+        let found = digest(&folded.state.to_bytes().map_err(|error| error.to_string())?);
+        if found == *expected && folded.unreadable == 0 {
+            tracing::info!(number = *seq, "the checkpoint is what the log comes to from its beginning");
+            return Ok(true);
+        }
+        let why = if folded.unreadable == 0 { "" } else { ", where records cannot be read any more" };
+        let doubt = format!(
+            "the checkpoint at number {seq}, which the daemon began from, is not what the log comes to from its \
+             beginning{why}: the next start reads all of the log; look at what is in service, and resume after that"
+        );
+        self.is_doubted = true;
+        let _the_daemon_may_be_gone = self.doubts.send(doubt);
+        self.write(vec![forget(Slot::A), forget(Slot::B)])?;
+        Ok(true)
+    }
+}

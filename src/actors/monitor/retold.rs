@@ -1,0 +1,91 @@
+//! What the monitor would know had it heard everything: the log told to it record by record, in the order in which it came.
+#![deny(clippy::indexing_slicing)]
+
+use std::collections::BTreeSet;
+
+use super::subject::unwatched;
+use crate::{
+    actors::history::{Folded, desk_keeps},
+    config::Config,
+    domain::{Timestamp, TradeId, snapshot::TrendRegime},
+    journal::Reader,
+    rules::{
+        desk::{Desk, Entry},
+        past::Happening,
+        state::State,
+        watch::{JudgedDays, Judgement, News, Watch, closed_news, scored_news},
+    },
+};
+
+/// Names of trades that are told apart: a repeat comes soon.
+const NAMES: usize = 100_000;
+
+/// What was heard so far.
+pub(super) struct Retold<'a> {
+    config: &'a Config,
+    pub(super) watch: Watch,
+    /// Which days the guardian was told of, by the log.
+    pub(super) days: JudgedDays,
+    /// What was found when a day closed.
+    pub(super) found: Vec<Judgement>,
+    /// When the latest signal came, and all that came at that time.
+    pub(super) until: Option<(Timestamp, BTreeSet<TradeId>)>,
+    /// What was told of versions that nobody watches.
+    pub(super) told: Vec<String>,
+    /// What the latest signal was like.
+    looked_at: (Vec<Option<f64>>, Option<TrendRegime>),
+}
+
+impl<'a> Retold<'a> {
+    /// Tells everything that the journal holds to `watch`, which serves the versions of now.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    pub(super) fn from(reader: &Reader, config: &'a Config, watch: Watch) -> Result<Self, String> {
+        let (days, looked_at) = (JudgedDays::default(), (Vec::new(), None));
+        let mut retold = Self { config, watch, days, found: Vec::new(), until: None, told: Vec::new(), looked_at };
+        let mut folded = Folded::empty(config)?;
+        folded.state.desk = Desk::knowing(desk_keeps(config), NAMES.min(config.journal.known_ids));
+        let last = reader.last_seq().map_err(|error| error.to_string())?;
+        folded.go_on_telling(reader, config, last, &mut |happening, state| retold.hear(happening, state))?;
+        Ok(retold)
+    }
+
+    /// `state`: what had happened before.
+    fn hear(&mut self, happening: &Happening, state: &mut State) {
+        match happening {
+            Happening::Event(event) => {
+                self.days.follow(&self.config.calendar, event);
+                self.told.extend(unwatched(event.kind.clone()));
+            }
+            Happening::Came { signal, answered: true, .. } => {
+                let seen =
+                    state.pipeline.as_mut().and_then(|pipeline| Some(pipeline.look(signal).ok()?.values.to_vec()));
+                self.looked_at = (seen.unwrap_or_default(), signal.trend());
+            }
+            Happening::Scored { at, entry } if state.desk.is_first(entry) => self.scored(*at, entry),
+            Happening::Closed { at, trade_id, outcome, .. } if !state.desk.is_closed(trade_id) => {
+                if let Some(entry) = state.desk.entry(trade_id) {
+                    self.tell(closed_news(*at, entry, outcome));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn scored(&mut self, at: Timestamp, entry: &Entry) {
+        let (row, regime) = std::mem::take(&mut self.looked_at);
+        if let Some(news) = scored_news(at, entry, row, regime) {
+            match &mut self.until {
+                Some((until, last)) if *until == at => drop(last.insert(entry.trade_id.clone())),
+                Some((until, _)) if *until > at => {}
+                until => *until = Some((at, BTreeSet::from([entry.trade_id.clone()]))),
+            }
+            self.tell(news);
+        }
+    }
+
+    fn tell(&mut self, news: News) {
+        self.found.extend(self.watch.hear(&self.config.monitoring.watch, &self.config.calendar, news));
+    }
+}
