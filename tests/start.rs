@@ -6,7 +6,7 @@
 
 mod common;
 
-use std::{os::unix::net::UnixStream, time::Duration};
+use std::{collections::BTreeMap, os::unix::net::UnixStream, time::Duration};
 
 use common::{
     long::cases,
@@ -21,7 +21,8 @@ use vigie::{
     clock::Stopwatch,
     config::Config,
     domain::{
-        Arm, Decision, Money, Opinion, Outcome, Probability, Reason, Split, Timestamp, TradeId, lifecycle::State,
+        Arm, Decision, Event, EventKind, Money, Opinion, Outcome, Probability, Reason, Split, Timestamp, TradeId,
+        lifecycle::State,
     },
     journal::{OutcomeRecord, SignalRecord, Source, Write},
 };
@@ -76,6 +77,15 @@ fn trade(n: usize) -> [Write; 2] {
     ]
 }
 
+/// Every day of the trades was judged: a start makes up for none, whose trades were made for their number alone.
+fn judged(trades: usize) -> Write {
+    let at = Timestamp::from_second(1_600_000_000 + PACE * i64::try_from(trades).unwrap() + 2 * 86_400).unwrap();
+    let day = Config::builtin().unwrap().calendar.day_of(at);
+    let (version, evidence) = ("ES/1".parse().unwrap(), BTreeMap::new());
+    let kind = EventKind::Judged { version, day, composite: Some(1.0), degraded: false, unstable: false, evidence };
+    Write::Event(Event { at, kind })
+}
+
 /// A daemon, and how long it was until a model answered, in seconds. A start may take longer than a test waits.
 fn started(place: &Place, id: &str) -> (Process, f64) {
     let watch = Stopwatch::start();
@@ -99,6 +109,7 @@ fn a_start_after_a_kill_does_not_grow_with_the_journal() {
             let writes: Vec<Write> = (first..trades.min(first + 10_000)).flat_map(trade).collect();
             store.apply(&writes).unwrap();
         }
+        store.apply(&[judged(trades)]).unwrap();
         store.close().unwrap();
         let config = Config::parse("test", &text).unwrap();
         let (mut daemon, whole) = started(&place, "N-1");

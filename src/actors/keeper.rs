@@ -84,17 +84,19 @@ impl KeeperHandle {
 }
 
 /// What a start leaves to the keeper: a checkpoint, when much had to be read.
-///
-/// # Errors
-/// When the storage cannot be read.
-pub fn at_start(folded: &Folded, config: &Config) -> Result<Kept, String> {
+pub fn at_start(folded: &Folded, config: &Config) -> Kept {
     let begun = folded.begun;
     let seq = begun.map_or(0, |begun| begun.seq);
     if folded.unreadable > 0 || folded.seq.saturating_sub(seq) < EVERY {
-        return Ok(Kept { begun, seq, checkpoint: None });
+        return Kept { begun, seq, checkpoint: None };
     }
-    let slot = begun.map_or(Slot::A, |begun| begun.slot.other());
-    Ok(Kept { begun, seq: folded.seq, checkpoint: Some(writes(folded, config, slot)?) })
+    match writes(folded, config, begun.map_or(Slot::A, |begun| begun.slot.other())) {
+        Ok(batches) => Kept { begun, seq: folded.seq, checkpoint: Some(batches) },
+        Err(why) => {
+            tracing::warn!(actor = NAME, why, "no checkpoint can be made of what was read");
+            Kept { begun, seq: folded.seq, checkpoint: None }
+        }
+    }
 }
 
 /// Starts the thread. What it finds otherwise than it should be comes out of the other end.

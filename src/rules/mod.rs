@@ -2,6 +2,7 @@
 
 pub mod alarm;
 pub mod answer;
+mod as_json;
 pub mod case;
 pub mod credible;
 pub mod desk;

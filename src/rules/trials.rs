@@ -52,6 +52,7 @@ pub struct Trials {
     judged: BTreeMap<VersionId, usize>,
     endings: BTreeMap<VersionId, Ending>,
     /// What each version is asked, as far as that is known.
+    #[serde(with = "super::as_json")]
     asked: BTreeMap<VersionId, Question>,
     /// What the trades that each scored lack for a label, since its trial began.
     labels: BTreeMap<VersionId, Labels>,

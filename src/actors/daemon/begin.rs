@@ -320,7 +320,7 @@ impl Read {
     fn of(reader: &Reader, config: &Config, mut known: Folded) -> Result<Self, String> {
         let last = reader.last_seq().map_err(|error| error.to_string())?;
         known.go_on(reader, config, last)?;
-        let kept = keeper::at_start(&known, config)?;
+        let kept = keeper::at_start(&known, config);
         known.state.desk.make_room(ROOM);
         let desk = std::mem::replace(&mut known.state.desk, Desk::new(history::desk_keeps(config)));
         let pipeline = known.state.pipeline.take().ok_or("it makes no inputs")?;

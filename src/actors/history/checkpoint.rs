@@ -96,9 +96,13 @@ pub fn newest(reader: &Reader, config: &Config) -> Result<Option<Folded>, String
 /// What is to be written, batch by batch, so that `slot` holds `folded`. The last batch makes it whole.
 ///
 /// # Errors
-/// In words, when the state cannot be written.
+/// In words, when the state cannot be written, or not so that it is read back the same.
 pub fn writes(folded: &Folded, config: &Config, slot: Slot) -> Result<Vec<Vec<Write>>, String> {
     let bytes = folded.state.to_bytes().map_err(|error| error.to_string())?;
+    let read_back = Folded::empty(config)?.state.restored(&bytes).and_then(|state| state.to_bytes());
+    if read_back.map_err(|error| error.to_string())? != bytes {
+        return Err("the state would be read back different".to_owned());
+    }
     let head =
         Head { fold: FOLD, config: config.hash(), seq: folded.seq, bytes: bytes.len() as u64, digest: digest(&bytes) };
     let head = postcard::to_stdvec(&head).map_err(|error| error.to_string())?;

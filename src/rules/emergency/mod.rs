@@ -108,7 +108,7 @@ pub struct Emergency {
     versions: BTreeMap<VersionId, Standing>,
     /// What each is asked and may be expected to be; of one that is not among them whether the trade makes money, at one
     /// half, and nothing is expected.
-    #[serde(default)]
+    #[serde(default, with = "crate::rules::as_json")]
     asked: BTreeMap<VersionId, (Question, Option<Standard>)>,
     /// Rising, at most [`DAYS`].
     days: Vec<Day>,
