@@ -42,6 +42,8 @@ fn main() -> ExitCode {
         Command::Export(export) => export.run(),
         Command::Alerts(alerts) => alerts.run(),
         Command::Events(events) => events.run(),
+        Command::Backup(backup) => backup.run(),
+        Command::Restore(restore) => restore.run(),
         Command::Demo(demo) => demo.run(),
         Command::Work(work) => work.run(),
     })

@@ -49,6 +49,8 @@ const COMMANDS: &[&str] = &[
     "simulate",
     "drill",
     "drift",
+    "backup",
+    "restore",
 ];
 
 fn run(place: &Place, arguments: &[&str]) -> Output {

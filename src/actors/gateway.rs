@@ -39,7 +39,7 @@ use crate::{
         Decision, Event, EventKind, FeatureVector, Inputs, InvalidLine, Probability, Reason, Side, Signal, SignalLine,
         Timestamp, TradeId, event::By,
     },
-    journal::{SignalRecord, Source, Write},
+    journal::{LatestBackup, SignalRecord, Source, Write},
     protocol::{
         message::{self, Ack, Change, Envelope, Read, Rejected, RejectedScore, Request, Subscribe, Task, WireError},
         peer::{Peer, Role},
@@ -214,6 +214,15 @@ impl Gateway {
             Task::Reload => {
                 let notes = self.reload().await?;
                 Ok(json!({ "done": "the new configuration is in force", "notes": notes }))
+            }
+            Task::BackedUp { at, last_seq, created_at } => {
+                let reader = self.0.journal.read().await.map_err(|error| retry(&error))?;
+                if reader.created_at().ok() != Some(created_at) {
+                    return Err(WireError::new("refused", "it is a backup of another journal"));
+                }
+                let latest = LatestBackup { at, last_seq };
+                self.0.journal.write(vec![latest.write()]).await.map_err(|error| retry(&error))?;
+                Ok(json!({ "done": "noted", "durable": true }))
             }
             Task::Imported { file, lines, stored, rejected } => {
                 let kind = EventKind::Imported { file, lines, stored, rejected };

@@ -1,6 +1,7 @@
 //! One file per subcommand. They may read clocks and files and print; nothing they do is needed by the daemon.
 
 mod alerts;
+mod backup;
 mod change;
 mod check;
 mod dataset;
@@ -108,6 +109,8 @@ pub enum Command {
     Export(export::Export),
     Alerts(alerts::Alerts),
     Events(events::Events),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
     Demo(demo::Demo),
     Work(work::Work),
 }

@@ -81,6 +81,7 @@ fn describe(status: &Value) -> String {
                 text("/journal/commits")
             ),
         ),
+        ("size", size(status)),
         ("signals", format!("{} stored, {} with a decision", text("/counts/signals"), text("/counts/decisions"))),
         ("outcomes", format!("{} stored, {} skips", text("/counts/outcomes"), text("/counts/skips"))),
         ("answers", format!("{} since the start, {} requests at fault", text("/scorer/answered"), text("/rejected"))),
@@ -128,6 +129,20 @@ fn describe(status: &Value) -> String {
         rows.push(vec![field("version"), format!("{}{marks}{}", field("state"), level(status, &field("version")))]);
     }
     terminal::table(&rows)
+}
+
+/// How large the journal is, what is added a day, and how old its last backup is.
+fn size(status: &Value) -> String {
+    let number = |name: &str| status.pointer(&format!("/storage/{name}")).and_then(Value::as_f64);
+    let mib = |bytes: f64| format!("{:.1} MiB", bytes / f64::from(1 << 20));
+    let size = number("bytes").map_or_else(|| "-".to_owned(), mib);
+    let growth = number("growth_bytes_a_day").map_or_else(String::new, |bytes| format!(", {} more a day", mib(bytes)));
+    let backup = match number("backup/age_s") {
+        None => "no backup".to_owned(),
+        Some(age) if age < 172_800.0 => format!("last backup {:.0} h ago", (age / 3600.0).max(0.0)),
+        Some(age) => format!("last backup {:.0} days ago", age / 86_400.0),
+    };
+    format!("{size}{growth}, {backup}")
 }
 
 /// Whether a lock or an emergency keeps models silent, or nobody can say.
@@ -206,6 +221,21 @@ mod tests {
 
     fn level_of(status: &Value) -> String {
         level(status, "ES/1")
+    }
+
+    #[test]
+    fn the_size_is_told_with_what_is_added_a_day_and_the_age_of_the_backup() {
+        for (storage, expected) in [
+            (json!({ "bytes": 5_242_880, "growth_bytes_a_day": null, "backup": null }), "5.0 MiB, no backup"),
+            (
+                json!({ "bytes": 5_242_880, "growth_bytes_a_day": 1_572_864, "backup": { "age_s": 7300.0 } }),
+                "5.0 MiB, 1.5 MiB more a day, last backup 2 h ago",
+            ),
+            (json!({ "bytes": 1, "backup": { "age_s": 864_000.0 } }), "0.0 MiB, last backup 10 days ago"),
+            (Value::Null, "-, no backup"),
+        ] {
+            assert_eq!(size(&json!({ "storage": storage })), expected);
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::{
     codec::{self, Kind},
+    days::Days,
     dictionaries::{self, Dictionaries},
     index::{self, Span},
     lookup::{self, Held, MISSING, bad_of_trade},
@@ -40,6 +41,7 @@ pub(super) struct Batch<'t> {
     /// Entries of the indexes that are not in their tables yet.
     trades: Vec<u128>,
     times: Vec<u128>,
+    days: Days,
     before: Counters,
     counters: Counters,
     buffer: Vec<u8>,
@@ -91,6 +93,7 @@ impl<'t> Batch<'t> {
             live: Vec::new(),
             trades: Vec::new(),
             times: Vec::new(),
+            days: Days::default(),
             before,
             counters: before,
             buffer: Vec::new(),
@@ -121,6 +124,7 @@ impl<'t> Batch<'t> {
         if now == before {
             return Ok(false);
         }
+        self.days.store(self.transaction)?;
         let span = self.span();
         index::merge(&mut self.by_trade, span)?;
         let numbers = [
@@ -158,6 +162,7 @@ impl<'t> Batch<'t> {
                 end.insert_before(seq, self.buffer.as_slice())?;
                 self.trades.push(index::entry(record.trade_id.as_str(), seq, Kind::Signal));
                 self.times.push(index::at(record.received_at, seq));
+                self.days.add(record.received_at, self.buffer.len());
             }
             end.close()?;
         }
@@ -180,6 +185,7 @@ impl<'t> Batch<'t> {
             None => drop(self.event_numbers.insert(seq, ())?),
         }
         self.times.push(index::at(at, seq));
+        self.days.add(at, self.buffer.len());
         self.counters.seq = seq;
         Ok(seq)
     }

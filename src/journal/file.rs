@@ -36,6 +36,10 @@ impl Origin {
         Ok(Self { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() })
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether the file still stands where it was opened.
     ///
     /// # Errors
@@ -147,6 +151,33 @@ pub fn quarantine(path: &Path) -> Result<PathBuf, OpenError> {
     Err(failed(&io::ErrorKind::AlreadyExists.into()))
 }
 
+/// Gives the journal at `path` a second name, `<name>.before-restore-<n>`, and says which. `None` where there is none.
+pub(super) fn keep_aside(path: &Path) -> Result<Option<PathBuf>, OpenError> {
+    let failed = |error: &io::Error| OpenError::io(path, "keeping the journal that is there", error);
+    for n in 1_u64.. {
+        let aside = with_suffix(path, &format!(".before-restore-{n}"));
+        match fs::hard_link(path, &aside) {
+            Ok(()) => {
+                sync_folder(path).map_err(|error| failed(&error))?;
+                return Ok(Some(aside));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(failed(&error)),
+        }
+    }
+    Err(failed(&io::ErrorKind::AlreadyExists.into()))
+}
+
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes the names in the folder of `path` durable.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(folder_of(path))?.sync_all()
+}
+
 /// Whether only one of the two commit slots of a redb file says that it has the format `version`: a program that writes it
 /// says so in both.
 pub(super) fn is_flipped(path: &Path, version: u8) -> bool {
@@ -177,7 +208,7 @@ fn create(path: &Path, builder: &Builder) -> Result<(), OpenError> {
     to_sync.sync_all().map_err(|error| failed(&error))
 }
 
-fn open_regular(path: &Path, write: bool) -> Result<(File, fs::Metadata), OpenError> {
+pub(super) fn open_regular(path: &Path, write: bool) -> Result<(File, fs::Metadata), OpenError> {
     // without O_NONBLOCK a pipe at this place would stop the daemon
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let opened = OpenOptions::new().read(true).write(write).custom_flags(flags.bits()).open(path);
@@ -195,8 +226,8 @@ fn open_regular(path: &Path, write: bool) -> Result<(File, fs::Metadata), OpenEr
 }
 
 /// The folder of `path`, locked against other processes that make or rename a journal in it, until it is dropped.
-fn lock_folder(path: &Path) -> Result<File, OpenError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+pub(super) fn lock_folder(path: &Path) -> Result<File, OpenError> {
+    let folder = folder_of(path);
     let locked = File::open(folder).and_then(|folder| folder.lock().map(|()| folder));
     locked.map_err(|error| OpenError::io(folder, "locking the journal's folder", &error))
 }

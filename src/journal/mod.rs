@@ -13,9 +13,12 @@
 //! taken over when it is opened for writing.
 
 mod audit;
+mod backup;
 mod batch;
 mod closed;
 mod codec;
+mod copy;
+mod days;
 mod dictionaries;
 mod error;
 mod file;
@@ -38,7 +41,9 @@ mod stream;
 mod tables;
 mod takeover;
 
+pub use backup::{Backup, BackupAge, LatestBackup, Manifest, Storage, back_up, present};
 pub use closed::ClosedTrades;
+pub use copy::TableDigest;
 pub use error::{BadRecord, FailureKind, OpenError, StorageFailure, StoreError};
 pub use file::quarantine;
 pub use keys::SignalKeys;

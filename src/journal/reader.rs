@@ -2,7 +2,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock, atomic::AtomicBool},
 };
 
@@ -53,6 +53,8 @@ pub struct Reader {
     /// Read when the first line is that needs one.
     dictionaries: OnceLock<Dictionaries>,
     pub(super) moment: ReadTransaction,
+    /// Where its file stands, if it has one.
+    pub(super) path: Option<PathBuf>,
     /// Of a reader that opened the file itself. Its locks last as long as this.
     _database: Option<ReadOnlyDatabase>,
 }
@@ -87,7 +89,10 @@ impl Reader {
             Ok((schema, reader.transpose()?))
         });
         match flatten(path, opened)? {
-            (_, Some(reader)) => Ok(reader),
+            (_, Some(mut reader)) => {
+                reader.path = Some(path.to_owned());
+                Ok(reader)
+            }
             (None, None) => Err(OpenError::corrupt(path, "it is a database, and not of vigie")),
             (Some(found), None) if found > SCHEMA => {
                 Err(OpenError::Newer { path: path.to_owned(), found, supported: SCHEMA })
@@ -111,6 +116,7 @@ impl Reader {
             met_damage: Arc::default(),
             dictionaries: OnceLock::new(),
             moment,
+            path: None,
             _database: database,
         })
     }

@@ -149,7 +149,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Storage`].
     pub fn reader(&self) -> Result<Reader, StoreError> {
-        Ok(guarded("beginning to read", || Reader::new(self.database()?.begin_read()?, None))?)
+        let mut reader = guarded("beginning to read", || Reader::new(self.database()?.begin_read()?, None))?;
+        reader.path = self.origin.as_ref().map(|place| place.0.path().to_owned());
+        Ok(reader)
     }
 
     /// The number of the last record stored, 0 when there is none.

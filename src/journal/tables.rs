@@ -38,6 +38,10 @@ pub(super) const REPLACED: TableDefinition<'static, u64, u64> = TableDefinition:
 pub(super) const DICTIONARIES: Table<u32> = TableDefinition::new("dictionaries");
 pub(super) const DICTIONARIES_AGAIN: Table<u32> = TableDefinition::new("dictionaries_again");
 
+/// How much was stored on each day in UTC, by when it came. Key: days since 1970. Value: records, and their bytes with their entries
+/// in the indexes. Nothing is decided by it. A journal that was made before it was counted has no such table.
+pub(super) const DAYS: TableDefinition<'static, u64, (u64, u64)> = TableDefinition::new("days");
+
 /// Models. Key: version id, such as `ES/14`. Value: `[format u8 = 1][BLAKE2b-32 of the body][body]`; the body belongs
 /// to the models module. Written once per version, after training.
 pub(super) const VERSIONS: Table<&str> = TableDefinition::new("versions");

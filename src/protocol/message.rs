@@ -182,6 +182,15 @@ pub enum Task {
         /// Why.
         reason: String,
     },
+    /// Note that a backup was made.
+    BackedUp {
+        /// The moment it shows.
+        at: Timestamp,
+        /// The number of its last record.
+        last_seq: u64,
+        /// When its journal was begun.
+        created_at: Timestamp,
+    },
     /// Note that a file was imported; its trades came before, each as an `import`.
     Imported {
         /// Name of the file.

@@ -18,7 +18,7 @@ use crate::{
         trainer::{ObserveTrainer, Running},
     },
     domain::{Timestamp, VersionId},
-    journal::Counts,
+    journal::{Counts, Storage},
     protocol::message::{Change, WireError},
     rules::{
         case::{Assessment, Case},
@@ -61,6 +61,9 @@ pub struct Status {
     pub counts: Option<Counts>,
     /// The journal.
     pub journal: JournalStatus,
+    /// How large it is; absent while it cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Storage>,
     /// The trade ids that are known.
     pub trade_ids: NameCount,
     /// The scorer; absent while it is made anew.
@@ -83,15 +86,17 @@ pub struct Status {
 impl Gateway {
     pub(super) async fn status(&self) -> Status {
         let wiring = &*self.0;
-        let counts = match wiring.journal.read().await {
-            Ok(reader) => reader.counts().ok(),
-            Err(_) => None,
-        };
+        let now = wiring.clock.now();
+        let (counts, storage) = match wiring.journal.read().await {
+            Ok(reader) => tokio::task::spawn_blocking(move || (reader.counts().ok(), reader.storage(now).ok())).await,
+            Err(_) => Ok((None, None)),
+        }
+        .unwrap_or_default();
         Status {
             version: env!("CARGO_PKG_VERSION"),
             drill: wiring.drill,
             started_at: wiring.started_at,
-            now: wiring.clock.now(),
+            now,
             uptime_s: wiring.started.elapsed().as_secs_f64(),
             config_hash: wiring.config.load().hash(),
             connections: wiring.connections.open.get(),
@@ -100,6 +105,7 @@ impl Gateway {
             restarts: wiring.restarts.get(),
             counts,
             journal: wiring.journal.status(),
+            storage,
             trade_ids: wiring.feed.names(),
             scorer: wiring.scorer_shell.send(ObserveScorer).await.ok().flatten(),
             guardian: wiring.guardian.send(ObserveGuardian).await.ok().flatten(),

@@ -172,7 +172,7 @@ fn decode_body(kind: Option<&str>, line: &[u8]) -> Result<Request, InvalidLine> 
         Some("reload") => bare(line, Request::Task(Task::Reload)),
         Some("experiment") => parse_json::<AboutWire<'_>>(line).map(|w| Request::Read(Read::Experiment(w.version))),
         Some("promote" | "rollback" | "lock" | "resume" | "kill") => decode_order(line).map(Request::Change),
-        Some("imported" | "train" | "validate") => decode_order(line).map(Request::Task),
+        Some("backed_up" | "imported" | "train" | "validate") => decode_order(line).map(Request::Task),
         Some(other) => Err(invalid(
             "unknown_type",
             "type",

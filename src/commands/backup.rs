@@ -1,0 +1,296 @@
+//! `vigie backup` and `vigie restore`: a copy of the journal, and the way back.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::json;
+
+use super::{
+    ConfigArgs, Failed, Outcome, PATIENCE, StateArgs, change,
+    files::bar,
+    terminal::{tell, warn},
+};
+use crate::{
+    actors::daemon::{JOURNAL_FILE, REACHED_FILE, SILENCE_FILE, SOCKET_FILE},
+    clock::{Clock as _, WallClock},
+    config::Config,
+    journal::{
+        Backup as BackupFile, Counts, LatestBackup, Manifest, OpenError, Options, Reached, Reader, SilenceFile, Store,
+        back_up, present,
+    },
+    protocol::client::{Client, ClientError},
+};
+
+/// How the bar looks.
+const BAR: &str = "{bar:40} {percent:>3} %  {msg}";
+/// Where a service listens whose state folder is elsewhere.
+const SERVICE_SOCKET: &str = "/run/vigie/vigie.sock";
+
+const EXAMPLES: &str = "\
+Examples:
+  vigie backup vigie-2026-11-28.backup
+  vigie backup --state /var/lib/vigie --force /backup/vigie.backup";
+
+const RESTORE_EXAMPLES: &str = "\
+Examples:
+  vigie restore --check vigie-2026-11-28.backup     only look
+  vigie restore --state /var/lib/vigie /backup/vigie.backup";
+
+/// Copy the journal as it stands now, also while a daemon writes to it
+///
+/// The copy is whole, on disk and read back before it takes its name. A daemon is not held up.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Backup {
+    /// File to write
+    file: PathBuf,
+    /// Replace FILE if there is one
+    #[arg(long)]
+    force: bool,
+    /// Print what is in it as one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Socket of the daemon, which is told [default: that in the state folder, or /run/vigie/vigie.sock]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    #[command(flatten)]
+    state: StateArgs,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// Put a backup in the place of the journal; no daemon may run
+///
+/// All of the backup is checked before anything is changed. The journal that was there is kept beside it.
+#[derive(Debug, Args)]
+#[command(after_help = RESTORE_EXAMPLES)]
+pub struct Restore {
+    /// A file that `vigie backup` wrote
+    file: PathBuf,
+    /// Check the file, say what a restore would do, and change nothing
+    #[arg(long)]
+    check: bool,
+    /// Print what is in it, and what was done, as one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    state: StateArgs,
+}
+
+impl Backup {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When the journal cannot be read or the file not be written.
+    pub fn run(self) -> Outcome {
+        let config = self.config.load()?;
+        self.refuse()?;
+        let made_at = WallClock.now();
+        let reader = self.reader(&config)?;
+        let (bar, file) = (bar(0, BAR), self.file.display());
+        bar.set_message(format!("{file}"));
+        let made = back_up(&reader, &self.file, made_at, &mut |done, of| {
+            bar.set_length(of);
+            bar.set_position(done);
+        });
+        bar.finish_and_clear();
+        let manifest = made?;
+        drop(reader);
+        let bytes = std::fs::metadata(&self.file)?.len();
+        let noted = self.note(&config, &manifest);
+        if self.json {
+            let noted = noted.as_ref().err().map(ToString::to_string);
+            tell(json!({ "file": self.file, "bytes": bytes, "manifest": manifest, "not_noted": noted }))?;
+            return Ok(());
+        }
+        tell(format_args!("{file}: {}, {} MiB, read back", what_is_in(&manifest), bytes.div_ceil(1 << 20)))?;
+        if let Err(error) = noted {
+            warn(format_args!("the journal was not told, so `vigie status` knows nothing of it: {error:#}"));
+        }
+        Ok(())
+    }
+
+    fn refuse(&self) -> anyhow::Result<()> {
+        let file = self.file.display();
+        let name = self.file.file_name().with_context(|| format!("{file} is no name of a file"))?;
+        let folder = self.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder.canonicalize().with_context(|| format!("{file} cannot be made"))?;
+        let is_state = self.state.folder().canonicalize().is_ok_and(|state| state == folder);
+        let own = [JOURNAL_FILE, SILENCE_FILE, REACHED_FILE, SOCKET_FILE];
+        if is_state && own.iter().any(|own| name.to_string_lossy().starts_with(own)) {
+            anyhow::bail!("{file}: files of that name are the daemon's own; choose another name");
+        }
+        match self.file.symlink_metadata() {
+            Ok(found) if !found.is_file() => anyhow::bail!("{file}: something that is no file is in the way"),
+            Ok(_) if !self.force => anyhow::bail!("{file} exists; --force replaces it"),
+            _ => Ok(()),
+        }
+    }
+
+    /// The journal as it stands. After a kill it is recovered first, as a daemon would.
+    fn reader(&self, config: &Config) -> anyhow::Result<Reader> {
+        match self.state.reader(config) {
+            Err(error) if matches!(error.downcast_ref(), Some(OpenError::NeedsRecovery { .. })) => {
+                Store::open(&self.state.journal(), options(config))?.close()?;
+                self.state.reader(config)
+            }
+            other => other,
+        }
+    }
+
+    /// Tells the journal, through its daemon if there is one.
+    fn note(&self, config: &Config, manifest: &Manifest) -> anyhow::Result<()> {
+        let latest = LatestBackup { at: manifest.made_at, last_seq: manifest.last_seq };
+        let request = json!({
+            "type": "backed_up", "at": latest.at, "last_seq": latest.last_seq, "created_at": manifest.created_at,
+        });
+        let ask = |socket: &Path| change::send(&mut Client::new(socket, PATIENCE), &request).map(drop);
+        if let Some(socket) = &self.socket {
+            return Ok(ask(socket)?);
+        }
+        match ask(&self.state.folder().join(SOCKET_FILE)) {
+            Err(ClientError::Unreachable { .. }) => {}
+            asked => return Ok(asked?),
+        }
+        match Store::open(&self.state.journal(), options(config)) {
+            Ok(mut store) => {
+                store.apply(&[latest.write()])?;
+                Ok(store.close()?)
+            }
+            Err(OpenError::InUse { .. }) => Ok(ask(Path::new(SERVICE_SOCKET))?),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn options(config: &Config) -> Options {
+    Options { cache_bytes: config.journal.cache_bytes, verify: false }
+}
+
+fn what_is_in(manifest: &Manifest) -> String {
+    let Counts { signals, outcomes, events, versions, .. } = manifest.counts;
+    format!(
+        "the journal of {} up to number {}: {signals} signals, {outcomes} outcomes, {events} events, {versions} versions",
+        manifest.made_at, manifest.last_seq
+    )
+}
+
+impl Restore {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When the backup is not whole, a daemon has the journal open, or the disk fails; the journal is then as it was.
+    pub fn run(self) -> Outcome {
+        let backup = BackupFile::open(&self.file)?;
+        let (manifest, journal) = (backup.manifest().clone(), self.state.journal());
+        self.refuse_daemon()?;
+        let (lost, next) = (self.lost(&manifest), self.next(backup.reader()));
+        let bar = bar(0, BAR);
+        bar.set_message(format!("{}", self.file.display()));
+        let mut progress = |done, of| {
+            bar.set_length(of);
+            bar.set_position(done);
+        };
+        let done = if self.check {
+            backup.check(&mut progress).map(|()| None)
+        } else {
+            self.make_folder()?;
+            backup.restore(&journal, &mut progress)
+        };
+        bar.finish_and_clear();
+        let aside = done?;
+        if self.json {
+            tell(json!({
+                "restored": !self.check, "manifest": manifest, "kept_as": aside, "lost": lost, "next_start": next,
+            }))?;
+            return Ok(());
+        }
+        tell(format_args!("{}: {}; whole", self.file.display(), what_is_in(&manifest)))?;
+        if let Some(aside) = &aside {
+            tell(format_args!("the journal that was there is kept as {}", aside.display()))?;
+        }
+        if !self.check {
+            tell(format_args!("it stands in its place now: {}", journal.display()))?;
+        }
+        tell(lost)?;
+        tell(next)?;
+        Ok(())
+    }
+
+    fn refuse_daemon(&self) -> Result<(), Failed> {
+        let socket = self.state.folder().join(SOCKET_FILE);
+        match Client::new(&socket, PATIENCE).request(&json!({ "type": "ping" }), PATIENCE) {
+            Ok(_) if !self.check => {
+                let why = format!("a daemon runs there ({} answers); stop it first", socket.display());
+                Err(anyhow::Error::msg(why).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn make_folder(&self) -> anyhow::Result<()> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let state = self.state.folder();
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(state);
+        made.with_context(|| format!("{} cannot be made", state.display()))
+    }
+
+    /// What the journal of now has that the backup has not, in words.
+    fn lost(&self, manifest: &Manifest) -> String {
+        let now = match present(&self.state.journal()) {
+            Ok(None) => return "there is no journal now".to_owned(),
+            Ok(Some(reader)) => (reader.created_at(), reader.last_seq(), reader.counts()),
+            Err(error) => return format!("what the journal of now has cannot be said: {error}"),
+        };
+        let (Ok(created_at), Ok(last_seq), Ok(counts)) = now else {
+            return "what the journal of now has cannot be said: it cannot be read".to_owned();
+        };
+        if created_at != manifest.created_at {
+            return format!(
+                "the journal of now is another one: begun {created_at}, with records up to number {last_seq}"
+            );
+        }
+        let more = |now: u64, then: u64| now.saturating_sub(then);
+        if last_seq <= manifest.last_seq {
+            return "the journal of now has nothing that the backup has not".to_owned();
+        }
+        format!(
+            "the journal of now goes up to number {last_seq}, and has {} signals, {} outcomes, {} events and {} versions more",
+            more(counts.signals, manifest.counts.signals),
+            more(counts.outcomes, manifest.counts.outcomes),
+            more(counts.events, manifest.counts.events),
+            more(counts.versions, manifest.counts.versions),
+        )
+    }
+
+    /// What the next start will find, in words.
+    fn next(&self, restored: &Reader) -> String {
+        let (silence, reached) = (self.state.folder().join(SILENCE_FILE), self.state.folder().join(REACHED_FILE));
+        let mut why = Vec::new();
+        match SilenceFile::open(&silence) {
+            Ok(mut file) => match file.compare(restored) {
+                Ok(()) => {
+                    if file.is_new() && restored.checkpoint("silenced").is_ok_and(|begun| begun.is_some()) {
+                        why.push(format!(
+                            "{} is gone, and with it what was rolled back since; see Restore in docs/operations.md",
+                            silence.display()
+                        ));
+                    }
+                    why.extend(file.disagreement());
+                }
+                Err(error) => why.push(error.to_string()),
+            },
+            Err(error) => why.push(error.to_string()),
+        }
+        let last = restored.last_seq().unwrap_or(0);
+        let number = if reached.exists() { Reached::open(&reached).number() } else { 0 };
+        if number > last {
+            why.push(format!("the journal ends at number {last} of {number}: send the latest outcomes again"));
+        }
+        match why.as_slice() {
+            [] => "the next start serves as the backup says: nothing that silenced a model is missing in it".to_owned(),
+            why => format!("the next start locks to the baseline: {}", why.join("; ")),
+        }
+    }
+}
