@@ -89,10 +89,7 @@ impl Reader {
             Ok((schema, reader.transpose()?))
         });
         match flatten(path, opened)? {
-            (_, Some(mut reader)) => {
-                reader.path = Some(path.to_owned());
-                Ok(reader)
-            }
+            (_, Some(reader)) => Ok(Self { path: Some(path.to_owned()), ..reader }),
             (None, None) => Err(OpenError::corrupt(path, "it is a database, and not of vigie")),
             (Some(found), None) if found > SCHEMA => {
                 Err(OpenError::Newer { path: path.to_owned(), found, supported: SCHEMA })
