@@ -32,15 +32,13 @@ use self::{document::Document, reader::Reader};
 use crate::{
     domain::{Symbol, TradingCalendar},
     features::{DesignOptions, Instrument, measured::StaleOptions},
+    guard::{emergency::EmergencyOptions, gradual::GradualOptions, plausibility::Bounds},
     models::levels::Thresholds,
-    rules::{
-        answer::Policy,
-        credible::Bounds,
-        emergency::EmergencyOptions,
+    policy::answer::Policy,
+    state::step::Rules,
+    trials::{
         experiment::{self, StagingOptions},
-        gradual::GradualOptions,
         promotion::Automatic,
-        state::Rules,
     },
     validation::{Options as Validation, training::Training},
 };

@@ -11,9 +11,19 @@ pub mod features;
 
 pub mod models;
 
+pub mod guard;
+
 pub mod validation;
 
-pub mod rules;
+pub mod policy;
+
+pub mod lifecycle;
+
+pub mod trials;
+
+pub mod portfolio;
+
+pub mod state;
 
 pub mod report;
 

@@ -8,7 +8,7 @@ use vigie::{
     config::{BUILTIN, Config, ConfigErrors, Fault, LoadError, LogLevel, MAX_BYTES, load},
     domain::{Symbol, TradingDay},
     features::Scaling,
-    rules::sizing::SizingRule,
+    validation::sizing::SizingRule,
 };
 
 /// A file in which every key differs from its default.

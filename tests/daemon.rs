@@ -16,7 +16,7 @@ use vigie::{
     actors::daemon::{Control, Time},
     domain::{Arm, EventKind, Timestamp, TradeId, lifecycle::State},
     journal::Source,
-    rules::routing::Salt,
+    policy::routing::Salt,
 };
 
 fn trade(id: &str) -> TradeId {

@@ -120,8 +120,8 @@ fn every_alert_code_stands_in_the_table_with_what_to_do() {
         raised.extend(constants.flatten());
     }
     raised.extend(literals(between(&code("src/actors/guardian/load.rs"), "fn told(", "fn lock(")));
-    raised.extend(literals(between(&code("src/rules/health.rs"), "pub fn code(", "} }")));
-    let detectors = code("src/rules/watch/judge.rs");
+    raised.extend(literals(between(&code("src/guard/health.rs"), "pub fn code(", "} }")));
+    let detectors = code("src/guard/watch/judge.rs");
     let detectors = between(&detectors, "fn detectors(", "fn evidence(");
     raised.extend(quoted(detectors, "[("));
     raised.extend(quoted(detectors, "), ("));
@@ -169,15 +169,15 @@ const LOCKS: [(&str, &str, &str); 22] = [
         "the journal was damaged and a new one begun",
         "the journal was damaged and a new one begun",
     ),
-    ("src/rules/integrity.rs", "which is no probability", "which is no probability"),
+    ("src/guard/integrity.rs", "which is no probability", "which is no probability"),
     (
         "src/actors/daemon/begin.rs",
         "the journal ends before what was acknowledged",
         "the journal ends before what was acknowledged",
     ),
-    ("src/rules/integrity.rs", "the clock moved by", "the clock moved by"),
-    ("src/rules/integrity.rs", "the clock is behind the journal", "the clock is behind the journal"),
-    ("src/rules/promotion.rs", "the test of {} is {}", "the test of ... is invalid: ..."),
+    ("src/guard/integrity.rs", "the clock moved by", "the clock moved by"),
+    ("src/guard/integrity.rs", "the clock is behind the journal", "the clock is behind the journal"),
+    ("src/trials/promotion.rs", "the test of {} is {}", "the test of ... is invalid: ..."),
     ("src/domain/trip.rs", "emergency of the account", "emergency of ..."),
     (
         "src/domain/trip.rs",
@@ -231,8 +231,8 @@ fn every_reason_of_a_lock_stands_in_the_table_with_what_to_do() {
         ("src/actors/guardian/load.rs", 2),
         ("src/actors/guardian/orders.rs", 2),
         ("src/actors/history/fold.rs", 1),
-        ("src/rules/promotion.rs", 1),
-        ("src/rules/watch/measures.rs", 1),
+        ("src/trials/promotion.rs", 1),
+        ("src/lifecycle/measures.rs", 1),
     ];
     let expected = expected.map(|(file, count)| (file.to_owned(), count)).into_iter().collect();
     assert_eq!(ways, expected, "a new lock: add its reason to LOCKS and to docs/operations.md");

@@ -9,7 +9,7 @@ use vigie::{
     config::Config,
     domain::{Timestamp, TradingCalendar, TradingDay},
     models::Facts,
-    rules::drill::{Damage, DrillOptions, DrillReport, Past, PastTrade, RuleReport, drill},
+    state::drill::{Damage, DrillOptions, DrillReport, Past, PastTrade, RuleReport, drill},
 };
 
 fn day(number: i64) -> TradingDay {

@@ -16,12 +16,12 @@ use vigie::{
         Money, Probability, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId,
         trip::{Blank, Rule, Trip},
     },
+    guard::emergency::{ClosedTrade, Emergency, EmergencyOptions, Latches, Say, unwatched},
     models::{
         Facts, Labeller, Question, Stake, Standard, Target,
         standard::{Moods, Share, Validated},
         targets::Pricing,
     },
-    rules::emergency::{ClosedTrade, Emergency, EmergencyOptions, Latches, Say, unwatched},
     sim::process::{Fate, Process, QUARTER, Scored, Stream, YEAR},
 };
 

@@ -9,11 +9,11 @@ use rand_pcg::Pcg64;
 use trades::{day, opening, outcome, trade_id};
 use vigie::{
     domain::{Arm, Outcome, TradeId},
-    rules::experiment::{
+    stats::interval::Test,
+    trials::experiment::{
         Assignment, Criteria, Evidence, EvidenceMetric, Experiment, HarmStanding, Horizon, Measure, MetricStanding,
         Noted, Options, Report, Standing, Terms, Verdict, View,
     },
-    stats::interval::Test,
 };
 
 /// The name of what is at fault, and how it comes about.
@@ -400,7 +400,7 @@ fn an_experiment_that_has_hardly_begun_says_nothing_and_claims_nothing() {
     for sessions in [0, 1, 2] {
         let report = Report::of(&criteria, &skilled(sessions), opening(sessions));
         assert!(matches!(report.ruling.verdict, Verdict::Continue(_)), "{report}");
-        let claims = |metric: &&vigie::rules::experiment::Metric| metric.horizon != Horizon::Fixed;
+        let claims = |metric: &&vigie::trials::experiment::Metric| metric.horizon != Horizon::Fixed;
         let metrics = report.views.iter().flat_map(|view| view.metrics.iter().filter(claims));
         assert!(metrics.map(|metric| (metric.interval, metric.p)).all(|claim| claim == (None, None)));
         assert!(!report.to_string().contains("NaN"), "{report}");

@@ -14,10 +14,6 @@ use rand_pcg::Pcg64;
 use trades::{day, opening, outcome, trade_id};
 use vigie::{
     domain::{Arm, Timestamp},
-    rules::experiment::{
-        Assignment, Criteria, Evidence, EvidenceMetric, Experiment, Horizon, Measure, Options, Report, Standing,
-        Verdict, View,
-    },
     stats::{
         compare::welch,
         normal,
@@ -25,6 +21,10 @@ use vigie::{
         ratio::SampleRatio,
         sequential::{HARM_SHAPE, Plan, crossing_power, reflection_constant, wang_tsiatis},
         sharpe::{Day, studentised},
+    },
+    trials::experiment::{
+        Assignment, Criteria, Evidence, EvidenceMetric, Experiment, Horizon, Measure, Options, Report, Standing,
+        Verdict, View,
     },
 };
 
@@ -284,7 +284,7 @@ fn intervals_hold_the_truth_as_often_as_they_say() {
                     entry.1 += 1;
                 }
                 let width = |horizon: Horizon| {
-                    let of = |m: &&vigie::rules::experiment::Metric| {
+                    let of = |m: &&vigie::trials::experiment::Metric| {
                         m.measure == Measure::PnlPerSignal && m.horizon == horizon
                     };
                     view.metrics.iter().find(of).and_then(|metric| metric.interval).unwrap().width()

@@ -5,12 +5,12 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use vigie::{
     domain::{Timestamp, TradingDay},
-    models::{Facts, Question},
-    rules::{
+    guard::{
         alarm::{Alarms, Turn},
         gradual::{DayClose, Gradual, GradualOptions, next_share},
         health::{Figures, HealthOptions, Response, ScoreMoved, ScoredTrade, Validated, is_unstable, ladder, response},
     },
+    models::{Facts, Question},
     stats::decline::{Decline, DeclineOptions, Limits, SessionTrades},
 };
 

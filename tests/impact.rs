@@ -11,16 +11,15 @@ use rand_pcg::Pcg64;
 use trades::{day, opening, outcome, trade_id};
 use vigie::{
     domain::{Arm, Decision, Opinion, Reason, Split, TradeId, VersionId},
-    rules::{
-        desk::Entry,
+    lifecycle::{happening::Happening, open_trades::Entry},
+    stats::compare::welch,
+    trials::{
         experiment::{
             Assignment, Comparing, Criteria, Evidence, Experiment, Impact, ImpactOptions, Measure, Metric, Options,
             Report, Traded, View, impact,
         },
         groups::{by_arm, by_period},
-        past::Happening,
     },
-    stats::compare::welch,
 };
 
 const OPTIONS: ImpactOptions = ImpactOptions { confidence: 0.95, resamples: 200, seed: 7 };

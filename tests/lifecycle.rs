@@ -21,7 +21,7 @@ use vigie::{
         event::By,
         lifecycle::{State, Transition},
     },
-    rules::routing::Salt,
+    policy::routing::Salt,
 };
 
 fn state(wire: &mut Wire) -> String {

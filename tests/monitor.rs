@@ -5,8 +5,8 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use vigie::{
     domain::{Arm, Symbol, VersionId, snapshot::TrendRegime},
+    guard::monitor::{Closed, Learnt, Monitor, MonitorOptions, Said, Usual},
     models::{Facts, Question},
-    rules::monitor::{Closed, Learnt, Monitor, MonitorOptions, Said, Usual},
     stats::{
         adwin::AdwinOptions,
         binary::{Confusion, brier, expected_calibration_error},

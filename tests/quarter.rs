@@ -17,7 +17,7 @@ use vigie::{
     actors::daemon::Time,
     config::Config,
     domain::{Event, EventKind, VersionId, lifecycle::State},
-    rules::gradual::{DayClose, Gradual},
+    guard::gradual::{DayClose, Gradual},
 };
 
 /// Windows of three days, no steps but by the rules, and a fall of the composite that leads to steps and not to a rollback.

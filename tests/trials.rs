@@ -15,13 +15,13 @@ use vigie::{
         event::By,
         lifecycle::{State, Transition},
     },
+    lifecycle::open_trades::Entry,
     models::{Labeller, Question, Stake, Target, targets::Pricing},
-    rules::{
-        case::Case,
-        desk::Entry,
+    trials::{
         experiment::{Criteria, Options, StagingOptions, Verdict},
         promotion::{after_test, to_test},
-        trials::{Keep, News, Trials},
+        running::{Keep, News, Trials},
+        trial_view::Case,
     },
 };
 

@@ -18,15 +18,13 @@ use vigie::{
     actors::{daemon::Time, history},
     config::Config,
     domain::{Arm, Symbol, lifecycle::State},
-    rules::{
-        past::Happening,
-        replay::{Line, Thresholds, compare, recorded, replay},
-    },
+    lifecycle::happening::Happening,
     sim::{
         Options, Scenario, Tape, Venue,
         execution::{Answered, Execution},
         tape::ActionKind,
     },
+    state::replay::{Line, Thresholds, compare, recorded, replay},
 };
 
 fn happenings(place: &Place, config: &Config) -> Vec<Happening> {

@@ -15,14 +15,14 @@ use vigie::{
         Arm, EventKind, Symbol, Timestamp, TradeId, TradingCalendar, VersionId, event::By, lifecycle::State,
         snapshot::TrendRegime,
     },
-    models::{Facts, Labeller, Question, Target},
-    rules::{
+    guard::{
         alarm::Turn,
         health::{Response, Validated},
         monitor::{Learnt, Said, Usual},
-        roster::Roster,
-        watch::{Judgement, News, ScoredSignal, Subject, Watch, WatchOptions, measures},
+        watch::{Judgement, News, ScoredSignal, Subject, Watch, WatchOptions},
     },
+    lifecycle::{measures::measures, roster::Roster},
+    models::{Facts, Labeller, Question, Target},
     stats::{
         decline::{Limits, SessionTrades},
         drift::{chance, stability},

@@ -5,8 +5,8 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use vigie::{
     domain::{Timestamp, TradingCalendar},
-    rules::experiment::{Comparing, ImpactOptions, Measure, Traded, impact},
     sim::process::{Process, Stream},
+    trials::experiment::{Comparing, ImpactOptions, Measure, Traded, impact},
 };
 
 use crate::table::{Printer, Table, mean, share};

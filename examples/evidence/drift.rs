@@ -1,7 +1,7 @@
 //! How often inputs that have not changed are said to have drifted.
 
 use vigie::{
-    rules::watch::{Budget, Subject},
+    guard::watch::{Budget, Subject},
     sim::process::{InputMemory, Process, QUARTER, Stream},
     stats::{
         bootstrap::Resampling,

@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, civil, tz::TimeZone};
 use vigie::{
     domain::{Money, Probability, Timestamp, TradeId, TradingCalendar, VersionId, trip::Rule},
+    guard::emergency::{ClosedTrade, Emergency, EmergencyOptions, Say},
     models::{Facts, Labeller, Question, Standard, Target, standard::Validated},
-    rules::emergency::{ClosedTrade, Emergency, EmergencyOptions, Say},
     sim::process::{Fate, Process, QUARTER, Scored, Stream, YEAR},
 };
 

@@ -5,8 +5,8 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use vigie::{
     domain::{Arm, Money, Outcome, Timestamp, TradeId, TradingCalendar},
-    rules::experiment::{Assignment, Criteria, Experiment, Options, Verdict},
     sim::process::{Process, Stream},
+    trials::experiment::{Assignment, Criteria, Experiment, Options, Verdict},
 };
 
 use crate::table::{Printer, Table, share};

@@ -1,7 +1,7 @@
 //! The A/B router: keeps the trials of all versions up to date and says which step follows from their evidence.
 //!
 //! Which arm a trade belongs to needs no actor: it follows from the salt and the trade's id, in the scorer
-//! ([`Splits`](crate::rules::routing::Splits)). What became of the trades comes here as news. The router changes nothing
+//! ([`Splits`](crate::policy::routing::Splits)). What became of the trades comes here as news. The router changes nothing
 //! itself: a step goes to the guardian, who checks it and performs it.
 
 use std::{
@@ -25,13 +25,13 @@ use crate::{
     config::Config,
     domain::{Event, EventKind, Timestamp, VersionId, event::Level, lifecycle::State},
     journal::{StoredEvent, Write},
+    policy::serving::Serving,
     protocol::message::WireError,
-    rules::{
-        case::Case,
+    trials::{
         experiment::{Criteria, Options},
         promotion::{Step, after_test, to_staging, to_test},
-        serving::Serving,
-        trials::{Keep, News, Trials},
+        running::{Keep, News, Trials},
+        trial_view::Case,
     },
 };
 

@@ -45,12 +45,12 @@ use crate::{
     config::{self, Config},
     domain::EventKind,
     journal::OpenError,
+    policy::serving::Serving,
     protocol::{
         listen::{Displaced, ListenError, listen},
         peer::{AccessList, UnknownAccount},
         server::{Connections, serve},
     },
-    rules::serving::Serving,
 };
 
 /// Name of the file of silencing events in the state folder.

@@ -15,11 +15,11 @@ use tokio::sync::Notify;
 use super::monitor::MonitorHandle;
 use crate::{
     domain::{EventKind, Opinion, Outcome, Signal, Timestamp, TradeId, snapshot::TrendRegime},
-    rules::{
-        desk::{Closing, Desk, Entry},
+    lifecycle::{
         names::NameCount,
-        trials::News,
+        open_trades::{Closing, Desk, Entry},
     },
+    trials::running::News,
 };
 
 /// News that may wait; beyond them the reader is told to start from the journal.

@@ -39,13 +39,15 @@ use crate::{
         Decision, Event, EventKind, FeatureVector, Inputs, InvalidLine, Probability, Reason, Side, Signal, SignalLine,
         Timestamp, TradeId, event::By,
     },
+    guard::plausibility::check_signal,
     journal::{LatestBackup, SignalRecord, Source, Write},
+    lifecycle::open_trades::Entry,
+    policy::serving::Serving,
     protocol::{
         message::{self, Ack, Change, Envelope, Read, Rejected, RejectedScore, Request, Subscribe, Task, WireError},
         peer::{Peer, Role},
         server::{Connections, Service},
     },
-    rules::{credible::check_signal, desk::Entry, serving::Serving},
     validation::training::Order as TrainingOrder,
 };
 

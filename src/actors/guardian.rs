@@ -51,19 +51,20 @@ use crate::{
     config::Config,
     domain::{Event, EventKind, Symbol, TradeId, VersionId, event::Level},
     features::row::Schema,
+    guard::{emergency::Emergency, gradual::Gradual, repeats::Repeats},
     journal::Write,
-    protocol::message::WireError,
-    rules::{
-        emergency::Emergency,
-        gradual::Gradual,
-        past::{Happening, consequences, follow},
-        repeats::Repeats,
+    lifecycle::{
+        consequences::{consequences, follow},
+        happening::Happening,
+        measures,
         roster::{Plan, Roster},
+    },
+    policy::{
         routing::Splits,
         serving::{Scope, Served, Serving},
-        state::State,
-        watch,
     },
+    protocol::message::WireError,
+    state::step::State,
 };
 
 /// Pause before an event that takes a model's word away is written again.
@@ -227,7 +228,7 @@ impl Guardian {
         for event in events {
             self.roster.apply(&event.kind);
             follow(&mut self.emergency, &self.roster, &event.kind);
-            watch::follow(&mut self.gradual, &self.shared.config.load().gradual, &event.kind);
+            measures::follow(&mut self.gradual, &self.shared.config.load().gradual, &event.kind);
             self.shared.feed.event(event.at, event.kind.clone());
         }
         self.publish();

@@ -15,7 +15,8 @@ use crate::{
     config::Config,
     domain::{Arm, Decision, EventKind, Signal, Timestamp, TradeId, VersionId},
     journal::{OutcomeRecord, Reader, Source, StoreError, StoredOutcome, StoredSignal},
-    rules::{desk::Entry, past::Happening, replay::Watching},
+    lifecycle::{happening::Happening, open_trades::Entry},
+    state::replay::Watching,
     validation::{
         arrival::{Arrival, Arrived},
         training::History,

@@ -14,8 +14,8 @@ use crate::{
         lifecycle::{State, Transition},
     },
     journal::{Reader, Write},
+    lifecycle::roster::Roster,
     models::VersionRecord,
-    rules::roster::Roster,
     validation::{
         Ledger, Report, Stage,
         training::{Birth, Order, Settings, TrainError, revalidate, train},

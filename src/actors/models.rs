@@ -14,12 +14,10 @@ use crate::{
         row::Schema,
     },
     journal::{FailureKind, Reader, StoreError},
+    lifecycle::roster::{Roster, Standing},
     models::{Kind, VersionRecord},
-    rules::{
-        portfolio::Portfolio,
-        roster::{Roster, Standing},
-        serving::Served,
-    },
+    policy::serving::Served,
+    portfolio::Portfolio,
 };
 
 /// One version in a list.

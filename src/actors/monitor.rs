@@ -44,14 +44,14 @@ use crate::{
     clock::{Clock, Stopwatch},
     config::Config,
     domain::{EventKind, Timestamp, TradeId, TradingDay, VersionId},
-    journal::Reader,
-    rules::{
+    guard::{
         alarm::Alarm,
         integrity::{Fault, check_clock},
         monitor::Rolling,
-        serving::Serving,
         watch::{JudgedDays, Judgement, News, Subject, VersionView, Watch},
     },
+    journal::Reader,
+    policy::serving::Serving,
 };
 
 /// The actor's name.

@@ -9,7 +9,7 @@ use crate::{
     features::pipeline::Pipeline,
     journal::{OutcomeRecord, Reader, SignalRecord, StoreError, StoredSignal},
     models::{Facts, Stake},
-    rules::drill::{Past, PastTrade},
+    state::drill::{Past, PastTrade},
     validation::training::History,
 };
 

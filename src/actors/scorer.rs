@@ -27,12 +27,12 @@ use crate::{
     domain::{Arm, Decision, EventKind, Reason, Signal, SignalLine, Timestamp, event::Level},
     features::pipeline::Pipeline,
     journal::{SignalRecord, Source, Write},
-    protocol::lateness,
-    rules::{
-        desk::Entry,
+    lifecycle::open_trades::Entry,
+    policy::{
         serving::{Scored, Serving},
         stale::StaleWatch,
     },
+    protocol::lateness,
     stats::histogram::Histogram,
 };
 

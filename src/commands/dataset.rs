@@ -18,7 +18,7 @@ use crate::{
         quality::{QualityCheck, QualityOptions},
         row::Schema,
     },
-    rules::credible::check_line,
+    guard::plausibility::check_line,
 };
 
 /// Trading days in a row without a signal from which a gap is reported.

@@ -24,8 +24,8 @@ use crate::{
     domain::{Symbol, VersionId},
     features::row::Schema,
     models::{Facts, Stake},
-    rules::drill::{Damage, Delay, DrillOptions, DrillReport, Past, PastTrade, drill},
     sim::{Options, Scenario, Sessions, Venue},
+    state::drill::{Damage, Delay, DrillOptions, DrillReport, Past, PastTrade, drill},
 };
 
 /// Closed trades that a version must have scored before its own are drawn from.

@@ -13,7 +13,7 @@ use crate::{
     clock::{Clock, WallClock},
     domain::SignalLine,
     features::formulas,
-    rules::credible::check_line,
+    guard::plausibility::check_line,
 };
 
 const EXAMPLES: &str = "\

@@ -7,10 +7,10 @@ use super::{JournalArgs, Outcome, named, terminal::tell};
 use crate::{
     actors::history,
     domain::{self, Symbol, Timestamp, VersionId},
-    rules::{
+    lifecycle::happening::Happening,
+    trials::{
         experiment::{Comparing, Impact, ImpactOptions, impact},
         groups::{Counts, Groups, by_arm, by_period},
-        past::Happening,
     },
 };
 

@@ -30,9 +30,9 @@ use crate::{
     clock::{Clock, WallClock},
     config::Config,
     domain::{Event, EventKind, InvalidLine, SignalLine, Timestamp, TradeId, trip::Blank},
+    guard::plausibility::{Bounds, check, check_line},
     journal::{Applied, Existing, OpenError, Options, Store, Write},
     protocol::{client::Client, message::unread_outcome},
-    rules::credible::{Bounds, check, check_line},
 };
 
 /// Trades in one commit.

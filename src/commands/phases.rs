@@ -13,7 +13,7 @@ use crate::{
         Target,
         levels::{Level, Verdict, judge},
     },
-    rules::portfolio::{Held, PORTFOLIO_DAYS, PORTFOLIO_SYMBOLS},
+    portfolio::{Held, PORTFOLIO_DAYS, PORTFOLIO_SYMBOLS},
     validation::{
         gather::{clean_trades, closed_trades},
         training::History,

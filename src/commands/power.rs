@@ -14,12 +14,14 @@ use crate::{
     config::Config,
     domain::{Symbol, TradeId, TradingDay, VersionId},
     journal::Reader,
-    rules::{
-        experiment::{EvidenceMetric, View},
-        outlook::{Amounts, Assumptions, Effects, Length, Outlook, SESSIONS_PER_WEEK, Watched, most_watched, watched},
-        past::Happening,
-    },
+    lifecycle::happening::Happening,
     stats::cluster::DesignEffect,
+    trials::{
+        experiment::{EvidenceMetric, View},
+        sample_size::{
+            Amounts, Assumptions, Effects, Length, Outlook, SESSIONS_PER_WEEK, Watched, most_watched, watched,
+        },
+    },
     validation::training::History,
 };
 

@@ -21,9 +21,9 @@ use crate::{
     domain::{Opinion, SignalLine, Timestamp, VersionId},
     features::pipeline::Pipeline,
     journal::Reader,
+    lifecycle::roster::{Plan, Roster},
     models::{Kind, VersionRecord},
-    rules::{
-        roster::{Plan, Roster},
+    policy::{
         routing::Splits,
         serving::{Scope, Scored, Serving},
     },

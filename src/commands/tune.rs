@@ -11,10 +11,8 @@ use crate::{
     config::Config,
     domain::EventKind,
     journal::Reader,
-    rules::{
-        past::Happening,
-        replay::{Comparison, Line, Pnl, Replay, Row, Thresholds, Watching, compare, recorded, replay},
-    },
+    lifecycle::happening::Happening,
+    state::replay::{Comparison, Line, Pnl, Replay, Row, Thresholds, Watching, compare, recorded, replay},
 };
 
 /// Sections whose keys the replay follows.

@@ -22,11 +22,9 @@ use super::{
 use crate::{
     domain::{Feature, InvalidId, Symbol, TradingCalendar},
     features::{Carry, DesignOptions, Instrument, Scaling, measured::StaleOptions},
-    rules::{
-        answer::Policy,
-        emergency::EmergencyOptions,
-        sizing::{Sizing, SizingRule},
-    },
+    guard::emergency::EmergencyOptions,
+    policy::answer::Policy,
+    validation::sizing::{Sizing, SizingRule},
 };
 
 /// A week: the longest that any value stands in for a missing one.

@@ -15,7 +15,7 @@ use crate::{
         Kind, Solver, Target,
         levels::{Level, Thresholds},
     },
-    rules::answer::Policy,
+    policy::answer::Policy,
     validation::{
         Options,
         options::{Effort, Gates, Overall, Splits, Stability, Targets},

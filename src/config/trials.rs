@@ -11,11 +11,11 @@ use super::{
     section::{ListForm, Refusal, Section, quoted},
 };
 use crate::{
-    rules::{
+    stats::sequential::MOST_SESSIONS,
+    trials::{
         experiment::{EvidenceMetric, Options, StagingOptions, View},
         promotion::Automatic,
     },
-    stats::sequential::MOST_SESSIONS,
 };
 
 pub(super) fn lifecycle(reader: &mut Reader<'_, '_>, ab_share: f64) -> Lifecycle {

@@ -9,7 +9,7 @@ use super::{
     reader::{Effect::AtReload, Reader},
 };
 use crate::{
-    rules::{
+    guard::{
         gradual::GradualOptions,
         health::HealthOptions,
         monitor::MonitorOptions,

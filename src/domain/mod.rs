@@ -3,6 +3,7 @@
 //! Everything here is a value. Text is parsed once, at the edge, into these types; what holds one may trust it.
 //! Nothing here reads a clock, a file or a socket.
 
+pub(crate) mod as_json;
 pub mod decision;
 pub mod event;
 pub mod feature;

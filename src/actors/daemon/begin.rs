@@ -29,11 +29,14 @@ use crate::{
     config::Config,
     domain::{Timestamp, event::Level},
     features::pipeline::Pipeline,
+    guard::integrity::check_start,
     journal::{
         FailureKind, OpenError, Options as StoreOptions, Reached, Reader, SilenceFile, StorageFailure, Store,
         StoreError, Write, quarantine,
     },
-    rules::{desk::Desk, integrity::check_start, serving::Serving, stale::StaleWatch, trials::Trials},
+    lifecycle::open_trades::Desk,
+    policy::{serving::Serving, stale::StaleWatch},
+    trials::running::Trials,
 };
 
 /// Name of a file that is in the state folder while a start is under way, and when a daemon ended over damage. The database

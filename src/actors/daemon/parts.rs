@@ -35,8 +35,8 @@ use crate::{
         event::{By, Level},
     },
     journal::Write,
+    policy::serving::Serving,
     protocol::{listen::Displaced, peer::AccessList, server::Connections},
-    rules::serving::Serving,
 };
 
 /// How long the last events may take to reach the disk when the daemon ends.

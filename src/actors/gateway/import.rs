@@ -15,14 +15,12 @@ use crate::{
         guardian::{Contest, PastClosed, stored_instead},
     },
     domain::{InvalidLine, Outcome, SignalLine, Timestamp, TradeId},
+    guard::plausibility::{Incredible, check_line},
     journal::{Applied, StoredOutcome, Write},
+    lifecycle::open_trades::Entry,
     protocol::{
         message::{Ack, ImportRequest, OutcomeRequest, UnreadOutcome, WireError},
         peer::Peer,
-    },
-    rules::{
-        credible::{Incredible, check_line},
-        desk::Entry,
     },
 };
 

@@ -19,12 +19,9 @@ use crate::{
     },
     domain::{Timestamp, VersionId},
     journal::{Counts, Storage},
+    lifecycle::{gates::Gate, names::NameCount},
     protocol::message::{Change, WireError},
-    rules::{
-        case::{Assessment, Case},
-        names::NameCount,
-        promotion::Gate,
-    },
+    trials::trial_view::{Assessment, Case},
 };
 
 /// How long `status` waits for the monitor, which may be busy.

@@ -11,14 +11,13 @@ use crate::{
         supervision::Shell,
     },
     domain::{Event, Outcome, Timestamp, TradeId, event::Level, trip::Blank},
+    guard::{emergency::ClosedTrade, plausibility::check},
     journal::{Applied, Existing, Source, StoredOutcome, Write},
-    protocol::message::{Ack, OutcomeRequest},
-    rules::{
-        credible::check,
-        desk::Entry,
-        emergency::ClosedTrade,
-        past::{closed_trade, consequences, is_of_here},
+    lifecycle::{
+        consequences::{closed_trade, consequences, is_of_here},
+        open_trades::Entry,
     },
+    protocol::message::{Ack, OutcomeRequest},
 };
 
 /// An outcome, and the other one that the journal has of the same trade.

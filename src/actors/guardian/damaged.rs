@@ -10,8 +10,9 @@ use crate::{
         event::Level,
         trip::{Blank, Trip},
     },
+    guard::emergency::Emergency,
     journal::{BadRecord, Reader},
-    rules::{desk::Entry, emergency::Emergency, past::closed_trade},
+    lifecycle::{consequences::closed_trade, open_trades::Entry},
 };
 
 /// Code of the alert.

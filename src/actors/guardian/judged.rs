@@ -12,12 +12,13 @@ use crate::{
         EventKind, VersionId,
         event::{By, Level},
     },
-    journal::Write,
-    rules::{
+    guard::{
         gradual::{Gradual, next_share},
         integrity::Fault,
-        watch::{Judgement, Measures, adjustment, broken, follow, measures},
+        watch::Judgement,
     },
+    journal::Write,
+    lifecycle::measures::{Measures, adjustment, broken, follow, measures},
     validation::training::Order,
 };
 

@@ -15,7 +15,9 @@ use crate::{
     domain::{Event, EventKind, Timestamp, VersionId, event::By},
     features::row::Schema,
     journal::Reader,
-    rules::{roster::Roster, serving::Served, state::State},
+    lifecycle::roster::Roster,
+    policy::serving::Served,
+    state::step::State,
 };
 
 pub(super) struct Loaded {

@@ -5,13 +5,10 @@ use serde::Serialize;
 
 use crate::{
     domain::{Outcome, Skip, Symbol, Timestamp, TradeId, VersionId, event::By},
+    guard::emergency::VersionLevel,
+    lifecycle::{gates::Gate, open_trades::Entry, roster::Standing},
     protocol::message::{Ack, Change, OutcomeRequest, WireError},
-    rules::{
-        desk::Entry,
-        emergency::VersionLevel,
-        promotion::{Gate, Step},
-        roster::Standing,
-    },
+    trials::promotion::Step,
 };
 
 /// A closed trade to be judged and recorded.

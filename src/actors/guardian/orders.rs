@@ -19,13 +19,12 @@ use crate::{
         event::{By, Level},
         lifecycle::{State, Transition},
     },
+    guard::gradual::Gradual,
     journal::Write,
+    lifecycle::gates::Gate,
+    policy::serving::Served,
     protocol::message::{Change, WireError},
-    rules::{
-        gradual::Gradual,
-        promotion::{Gate, Step, events, numbers},
-        serving::Served,
-    },
+    trials::promotion::{Step, events, numbers},
 };
 
 /// Events of an order that are on disk and now take effect.

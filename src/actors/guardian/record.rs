@@ -19,14 +19,16 @@ use crate::{
         supervision::Shell,
     },
     domain::{Decision, Event, EventKind, Outcome, Skip, Timestamp, TradeId, VersionId, event::Level, trip::Trip},
-    journal::{Applied, OutcomeRecord, SkipRecord, Source, Write},
-    protocol::message::{Ack, OutcomeRequest, WireError},
-    rules::{
-        credible::{Incredible, check},
-        desk::Entry,
+    guard::{
         emergency::ClosedTrade,
-        past::{closed_trade, consequences, is_of_here},
+        plausibility::{Incredible, check},
     },
+    journal::{Applied, OutcomeRecord, SkipRecord, Source, Write},
+    lifecycle::{
+        consequences::{closed_trade, consequences, is_of_here},
+        open_trades::Entry,
+    },
+    protocol::message::{Ack, OutcomeRequest, WireError},
 };
 
 impl Guardian {

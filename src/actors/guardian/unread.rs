@@ -9,10 +9,10 @@ use super::{
 use crate::{
     actors::{acknowledge::words, supervision::Shell},
     domain::{Decision, Money, Outcome, Timestamp, TradeId, VersionId, event::Level, trip::Blank},
-    rules::{
-        credible::check,
-        desk::Entry,
-        past::{closed_trade, is_of_here},
+    guard::plausibility::check,
+    lifecycle::{
+        consequences::{closed_trade, is_of_here},
+        open_trades::Entry,
     },
 };
 

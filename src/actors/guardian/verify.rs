@@ -12,7 +12,7 @@ use crate::{
     actors::{models, supervision::Shell},
     domain::{VersionId, event::By},
     journal::Reader,
-    rules::serving::Serving,
+    policy::serving::Serving,
 };
 
 type Sums = BTreeMap<VersionId, [u8; 32]>;

@@ -14,7 +14,7 @@ use crate::{
     journal::{Reader, StoreError, Write},
 };
 
-/// The number of the fold. Whoever changes what happenings come to, [`State::step`](crate::rules::state::State::step) or
+/// The number of the fold. Whoever changes what happenings come to, [`State::step`](crate::state::step::State::step) or
 /// anything behind it, raises it: then no checkpoint of before is gone on from.
 pub const FOLD: u32 = 1;
 /// Bytes of a part: a commit of one holds nobody up for long.

@@ -20,12 +20,12 @@ use crate::{
         BadRecord, OutcomeRecord, Reader, SignalRecord, Source, StoreError, Stored, StoredEvent, StoredOutcome,
         StoredSignal, StoredSkip,
     },
-    rules::{
-        desk::{Desk, Entry},
-        past::Happening,
-        state::State,
-        trials::Keep,
+    lifecycle::{
+        happening::Happening,
+        open_trades::{Desk, Entry},
     },
+    state::step::State,
+    trials::running::Keep,
 };
 
 /// Records after which a long fold says how far it is.

@@ -14,9 +14,10 @@ use tokio::sync::oneshot;
 use super::{DriftStatus, MonitorStatus};
 use crate::{
     domain::{Outcome, Timestamp, snapshot::TrendRegime},
-    rules::{
-        desk::Entry,
-        watch::{News, closed_news, scored_news},
+    guard::watch::News,
+    lifecycle::{
+        open_trades::Entry,
+        watch_news::{closed_news, scored_news},
     },
 };
 

@@ -8,13 +8,14 @@ use crate::{
     actors::history::{Folded, desk_keeps},
     config::Config,
     domain::{Timestamp, TradeId, snapshot::TrendRegime},
+    guard::watch::{JudgedDays, Judgement, News, Watch},
     journal::Reader,
-    rules::{
-        desk::{Desk, Entry},
-        past::Happening,
-        state::State,
-        watch::{JudgedDays, Judgement, News, Watch, closed_news, scored_news},
+    lifecycle::{
+        happening::Happening,
+        open_trades::{Desk, Entry},
+        watch_news::{closed_news, scored_news},
     },
+    state::step::State,
 };
 
 /// Names of trades that are told apart: a repeat comes soon.

@@ -8,14 +8,14 @@ use crate::{
     config::Config,
     domain::{EventKind, Timestamp, TradingDay, VersionId, event::Level},
     features::row::Schema,
-    journal::Reader,
-    models::VersionRecord,
-    rules::{
+    guard::{
         health::{ScoredTrade, Validated},
         monitor::{Learnt, Usual},
-        serving::{Served, Serving},
         watch::{Subject, Watch},
     },
+    journal::Reader,
+    models::VersionRecord,
+    policy::serving::{Served, Serving},
     stats::{describe::standard_deviation, sessions::History},
     validation::Report,
 };

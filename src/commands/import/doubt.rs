@@ -7,10 +7,10 @@ use crate::{
     clock::{Clock, WallClock},
     config::Config,
     domain::{Event, EventKind, Outcome, TradeId, VersionId, event::Level, trip::Blank},
+    guard::emergency::Emergency,
     journal::{Reader, SilenceFile, Store, StoreError, Write},
-    rules::{
-        emergency::Emergency,
-        past::{closed_trade, consequences},
+    lifecycle::{
+        consequences::{closed_trade, consequences},
         roster::Roster,
     },
 };

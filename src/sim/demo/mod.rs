@@ -40,7 +40,7 @@ use crate::{
         event::Level,
         lifecycle::{State, Transition},
     },
-    rules::roster::Roster,
+    lifecycle::roster::Roster,
 };
 
 pub use self::{

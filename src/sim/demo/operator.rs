@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     domain::{VersionId, lifecycle::State},
-    rules::roster::Roster,
+    lifecycle::roster::Roster,
 };
 
 /// Sessions between two trainings that are ordered.

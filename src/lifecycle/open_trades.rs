@@ -1,0 +1,404 @@
+//! The trades under way: what was known and answered when each was scored, kept until nothing more is expected of it.
+//!
+//! Whoever judges a closed trade needs to know what was made of its signal, and cannot wait for the disk to tell. The
+//! desk also knows which trades are closed already, so that an outcome that is sent twice is judged once. It is a fold
+//! over what is scored and closed, bounded in time and in number.
+#![deny(clippy::indexing_slicing)]
+
+mod image;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::image::DeskImage;
+use super::names::{MOST_NAMES, NameCount, Names};
+use crate::{
+    domain::{
+        Arm, Decision, Inputs, Opinion, Outcome, Probability, Reason, Side, Signal, Split, Symbol, Timestamp, TradeId,
+        TradingCalendar, TradingDay, VersionId,
+    },
+    features::Instrument,
+    models::{Facts, Stake},
+    policy::answer::Policy,
+};
+
+/// Trades that are remembered at most; the oldest make room.
+pub const MOST_TRADES: usize = 50_000;
+
+/// A signal as it was answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The trader's name for it.
+    pub trade_id: TradeId,
+    /// When it fired. Of one that is known by its echo only, when it was closed.
+    pub at: Timestamp,
+    /// The trading day of that.
+    pub day: TradingDay,
+    /// What it would trade; `None` of an echo that names no version.
+    pub symbol: Option<Symbol>,
+    /// Which way; `None` of an echo.
+    pub side: Option<Side>,
+    /// The strategy's own confidence; `None` also of an echo.
+    pub confidence: Option<Probability>,
+    /// What the trader was told.
+    pub decision: Decision,
+    /// What every version in service was to it and made of it.
+    pub opinions: Vec<Opinion>,
+    /// Largest loss of the trading day that the trader wants, account currency, where the signal says so.
+    pub daily_loss_limit: Option<f64>,
+    /// What the trade stakes at the strategy's own size; nothing is known of it by an echo.
+    pub stake: Stake,
+    /// Whether only the echo of its outcome is known, and not the signal.
+    pub by_echo: bool,
+}
+
+/// What the desk knows of a trade that was closed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Closing {
+    /// It was open, with what was made of its signal if that is known.
+    First(Option<Arc<Entry>>),
+    /// It was closed before.
+    Again,
+}
+
+/// The trades of the last days.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desk {
+    keep: SignedDuration,
+    trades: HashMap<TradeId, Held>,
+    /// The same in the order they came, with the latest time known then: a clock that was set back ages nothing sooner.
+    by_time: VecDeque<(Timestamp, TradeId)>,
+    daily_loss_limit: Option<f64>,
+    /// The names that trades have had, of those too that are forgotten otherwise.
+    names: Names,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Held {
+    entry: Option<Arc<Entry>>,
+    /// A later answer to the same signal in which a model was heard, when it was not in the first.
+    heard: Option<Arc<Entry>>,
+    closed: bool,
+    /// Another signal came under its name.
+    reused: bool,
+}
+
+impl Entry {
+    /// Of a signal that was scored. `instrument` is what it trades; without it the risk is not known.
+    pub fn of_signal(
+        signal: &Signal,
+        calendar: &TradingCalendar,
+        instrument: Option<&Instrument>,
+        decision: Decision,
+        opinions: Vec<Opinion>,
+    ) -> Self {
+        let daily_loss_limit = match &signal.inputs {
+            Inputs::Snapshot(snapshot) => snapshot.execution_context.risk_parameters.daily_loss_limit,
+            Inputs::Features(_) => None,
+        };
+        Self {
+            trade_id: signal.trade_id.clone(),
+            at: signal.at,
+            day: calendar.day_of(signal.at),
+            symbol: Some(signal.symbol.clone()),
+            side: Some(signal.side),
+            confidence: signal.confidence,
+            decision,
+            opinions,
+            daily_loss_limit,
+            stake: Stake::of(signal, instrument.copied()),
+            by_echo: false,
+        }
+    }
+
+    /// Of a trade that is known by the decision that its outcome echoes. What was not part of that decision, such as the
+    /// scores of versions that watched, is lost; the chances of its arms are those of now.
+    pub fn of_echo(decision: &Decision, exit_at: Timestamp, calendar: &TradingCalendar, policy: &Policy) -> Self {
+        let share = match decision.reason {
+            Reason::AbTest => Some(policy.ab_share),
+            Reason::Production | Reason::Holdback => Some(1.0 - policy.holdback),
+            _ => None,
+        };
+        let heard = decision.arm == Arm::Ml;
+        let opinion = |(version, share): (&VersionId, f64)| Opinion {
+            version: version.clone(),
+            split: Some(Split { arm: decision.arm, share }),
+            score: heard.then_some(decision.score),
+            size: decision.size,
+        };
+        Self {
+            trade_id: decision.trade_id.clone(),
+            at: exit_at,
+            day: calendar.day_of(exit_at),
+            symbol: decision.model.as_ref().map(|version| version.symbol.clone()),
+            side: None,
+            confidence: None,
+            decision: decision.clone(),
+            opinions: decision.model.as_ref().zip(share).map(opinion).into_iter().collect(),
+            daily_loss_limit: None,
+            stake: Stake::default(),
+            by_echo: true,
+        }
+    }
+
+    /// The version whose word the trader was given, if one had it.
+    pub fn speaker(&self) -> Option<&VersionId> {
+        self.decision.model.as_ref().filter(|_| self.decision.arm == Arm::Ml)
+    }
+
+    /// What `version` made of it.
+    pub fn opinion(&self, version: &VersionId) -> Option<&Opinion> {
+        self.opinions.iter().find(|opinion| opinion.version == *version)
+    }
+
+    /// What `outcome` and the signal tell of the trade, at the strategy's own size.
+    pub fn facts(&self, outcome: &Outcome) -> Facts {
+        let pnl = outcome.pnl.and_then(|pnl| self.at_own_size(pnl.get()));
+        Facts::of(outcome, pnl, self.stake)
+    }
+
+    /// [`Decision::at_own_size`].
+    pub fn at_own_size(&self, pnl: f64) -> Option<f64> {
+        self.decision.at_own_size(pnl)
+    }
+}
+
+impl Desk {
+    /// An empty one that remembers a trade for `keep` after it came.
+    pub fn new(keep: SignedDuration) -> Self {
+        Self::knowing(keep, MOST_NAMES)
+    }
+
+    /// The same, which knows the latest `names` that trades have had.
+    pub fn knowing(keep: SignedDuration, names: usize) -> Self {
+        let names = Names::new(names);
+        Self { keep, trades: HashMap::new(), by_time: VecDeque::new(), daily_loss_limit: None, names }
+    }
+
+    /// What was made of a signal when it was scored for the first time.
+    pub fn entry(&self, trade_id: &TradeId) -> Option<&Arc<Entry>> {
+        self.trades.get(trade_id)?.entry.as_ref()
+    }
+
+    /// The same, but of an answer in which a model was heard, if there was one: what a model may be held to account for.
+    pub fn heard(&self, trade_id: &TradeId) -> Option<&Arc<Entry>> {
+        let held = self.trades.get(trade_id)?;
+        held.heard.as_ref().or(held.entry.as_ref())
+    }
+
+    /// Whether a signal takes the name of another trade: one that fired at another time, or for another symbol or side,
+    /// however long ago.
+    pub fn is_reuse(&self, signal: &Signal) -> bool {
+        let Some(known) = self.entry(&signal.trade_id) else { return self.names.is_of_another(signal) };
+        let other_symbol = known.symbol.as_ref().is_some_and(|symbol| *symbol != signal.symbol);
+        let other_side = known.side.is_some_and(|side| side != signal.side);
+        let other_time = if known.by_echo { self.names.is_of_another(signal) } else { known.at != signal.at };
+        other_symbol || other_side || other_time
+    }
+
+    /// Whether another signal came under the name of this trade before.
+    pub fn was_reused(&self, trade_id: &TradeId) -> bool {
+        self.trades.get(trade_id).is_some_and(|held| held.reused) || self.names.was_reused(trade_id)
+    }
+
+    /// A signal has its name from a file: no other may take it.
+    pub fn take_name(&mut self, signal: &Signal) {
+        self.names.take(&signal.trade_id, signal.at, &signal.symbol, signal.side, false);
+    }
+
+    /// Whether a signal of this name was answered here; `None` where the name is not known.
+    pub fn was_answered(&self, trade_id: &TradeId) -> Option<bool> {
+        self.names.was_answered(trade_id)
+    }
+
+    /// Room for so many more names, so that none of them waits for it.
+    pub fn make_room(&mut self, names: usize) {
+        self.names.make_room(names);
+    }
+
+    /// How many names are known.
+    pub fn names(&self) -> NameCount {
+        self.names.count()
+    }
+
+    /// The daily limit of the latest signal that carried one.
+    pub fn daily_loss_limit(&self) -> Option<f64> {
+        self.daily_loss_limit
+    }
+
+    /// Whether [`Desk::open`] would give an entry back.
+    pub fn is_first(&self, entry: &Entry) -> bool {
+        !self.trades.contains_key(&entry.trade_id) && entry.decision.reason != Reason::TradeIdReused
+    }
+
+    /// A signal was answered at `now`. `None` for one that came before: its first answer is the one that counts.
+    pub fn open(&mut self, now: Timestamp, entry: Entry) -> Option<Arc<Entry>> {
+        self.daily_loss_limit = entry.daily_loss_limit.or(self.daily_loss_limit);
+        self.recall(now, entry)
+    }
+
+    /// As [`Desk::open`], of a signal that was answered long ago: what it says of the daily limit has been overtaken.
+    pub fn recall(&mut self, now: Timestamp, entry: Entry) -> Option<Arc<Entry>> {
+        if let Some(held) = self.trades.get_mut(&entry.trade_id) {
+            held.reused |= entry.decision.reason == Reason::TradeIdReused;
+            let heard_before = held.heard.as_ref().or(held.entry.as_ref()).is_some_and(|held| held.speaker().is_some());
+            if entry.speaker().is_some() && !heard_before {
+                held.heard = Some(Arc::new(entry));
+            }
+            return None;
+        }
+        if entry.decision.reason == Reason::TradeIdReused {
+            self.names.reuse(&entry.trade_id);
+            return None;
+        }
+        if let (Some(symbol), Some(side)) = (&entry.symbol, entry.side) {
+            self.names.take(&entry.trade_id, entry.at, symbol, side, true);
+        }
+        let (trade_id, entry) = (entry.trade_id.clone(), Arc::new(entry));
+        self.hold(now, trade_id, Some(Arc::clone(&entry)), false);
+        Some(entry)
+    }
+
+    /// Whether a trade is known to be closed.
+    pub fn is_closed(&self, trade_id: &TradeId) -> bool {
+        self.trades.get(trade_id).is_some_and(|held| held.closed)
+    }
+
+    /// A trade was closed at `now`.
+    pub fn close(&mut self, now: Timestamp, trade_id: &TradeId) -> Closing {
+        match self.trades.get_mut(trade_id) {
+            Some(held) if held.closed => Closing::Again,
+            Some(held) => {
+                held.closed = true;
+                Closing::First(held.entry.clone())
+            }
+            None => {
+                self.hold(now, trade_id.clone(), None, true);
+                Closing::First(None)
+            }
+        }
+    }
+
+    fn hold(&mut self, now: Timestamp, trade_id: TradeId, entry: Option<Arc<Entry>>, closed: bool) {
+        let now = self.by_time.back().map_or(now, |(latest, _)| now.max(*latest));
+        self.by_time.push_back((now, trade_id.clone()));
+        self.trades.insert(trade_id, Held { entry, heard: None, closed, reused: false });
+        let oldest = now.checked_sub(self.keep).unwrap_or(Timestamp::MIN);
+        while self.by_time.front().is_some_and(|(at, _)| *at < oldest || self.trades.len() > MOST_TRADES)
+            && let Some((_, trade_id)) = self.by_time.pop_front()
+        {
+            self.trades.remove(&trade_id);
+        }
+        debug_assert_eq!(self.trades.len(), self.by_time.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::{civil, tz::TimeZone};
+
+    use super::*;
+
+    fn at(day: i64) -> Timestamp {
+        Timestamp::from_second(1_420_000_000 + day * 86_400).unwrap()
+    }
+
+    fn id(n: usize) -> TradeId {
+        TradeId::new(format!("T-{n}")).unwrap()
+    }
+
+    fn calendar() -> TradingCalendar {
+        TradingCalendar::new(TimeZone::UTC, civil::time(22, 0, 0, 0))
+    }
+
+    fn entry(n: usize, size: f64) -> Entry {
+        let decision = Decision { size, ..Decision::baseline(id(n), None, None, Reason::AbTest) };
+        let symbol = Some(Symbol::new("ES").unwrap());
+        let day = calendar().day_of(at(0));
+        Entry {
+            trade_id: id(n),
+            at: at(0),
+            day,
+            symbol,
+            side: None,
+            confidence: None,
+            decision,
+            opinions: vec![],
+            daily_loss_limit: None,
+            stake: Stake::default(),
+            by_echo: false,
+        }
+    }
+
+    fn desk() -> Desk {
+        Desk::new(SignedDuration::from_hours(240))
+    }
+
+    #[test]
+    fn the_first_answer_to_a_signal_stays_and_its_outcome_counts_once() {
+        let mut desk = desk();
+        assert!(desk.open(at(0), entry(1, 1.0)).is_some());
+        assert_eq!(desk.open(at(0), entry(1, 0.0)), None);
+        assert_eq!(desk.entry(&id(1)).unwrap().decision.size, 1.0);
+        assert!(matches!(desk.close(at(1), &id(1)), Closing::First(Some(entry)) if entry.decision.size == 1.0));
+        assert_eq!(desk.close(at(1), &id(1)), Closing::Again);
+        assert_eq!(desk.heard(&id(1)).unwrap().speaker(), None);
+        let mut late = entry(1, 1.0);
+        late.decision = Decision { arm: Arm::Ml, model: Some("ES/3".parse().unwrap()), ..late.decision };
+        assert_eq!(desk.open(at(1), late), None);
+        assert!(desk.heard(&id(1)).unwrap().speaker().is_some() && desk.entry(&id(1)).unwrap().speaker().is_none());
+        // one that was never scored here counts once as well, and is not opened behind its own outcome
+        assert_eq!(desk.close(at(1), &id(2)), Closing::First(None));
+        assert_eq!((desk.close(at(1), &id(2)), desk.open(at(1), entry(2, 1.0))), (Closing::Again, None));
+    }
+
+    #[test]
+    fn the_daily_limit_is_that_of_the_latest_signal_and_not_of_one_that_is_recalled() {
+        let with = |n, limit| Entry { daily_loss_limit: limit, ..entry(n, 1.0) };
+        let mut desk = desk();
+        desk.open(at(0), with(1, Some(1e6)));
+        desk.open(at(11), with(2, Some(1000.0)));
+        desk.open(at(11), with(3, None));
+        assert_eq!(desk.entry(&id(1)), None);
+        desk.recall(at(11), with(1, Some(1e6)));
+        assert_eq!((desk.entry(&id(1)).is_some(), desk.daily_loss_limit()), (true, Some(1000.0)));
+        desk.open(at(11), with(4, Some(500.0)));
+        assert_eq!(desk.daily_loss_limit(), Some(500.0));
+    }
+
+    #[test]
+    fn it_forgets_what_is_too_old_or_too_many() {
+        let mut desk = desk();
+        (0..3).for_each(|n| drop(desk.open(at(n as i64), entry(n, 1.0))));
+        desk.open(at(11), entry(3, 1.0));
+        let held: Vec<bool> = (0..4).map(|n| desk.entry(&id(n)).is_some()).collect();
+        assert_eq!(held, [false, true, true, true], "ten days");
+        (10..10 + MOST_TRADES).for_each(|n| drop(desk.open(at(12), entry(n, 1.0))));
+        assert_eq!(desk.trades.len(), MOST_TRADES);
+        assert!(desk.entry(&id(3)).is_none() && desk.entry(&id(10)).is_some());
+    }
+
+    #[test]
+    fn an_echo_tells_the_arm_of_a_trade_that_was_lost() {
+        let sizing = crate::validation::sizing::Sizing {
+            rule: crate::validation::sizing::SizingRule::Unit,
+            min: 0.0,
+            max: 1.0,
+            kelly_fraction: 0.5,
+        };
+        let policy = Policy { blend_weight: 0.5, trade_threshold: 0.5, ab_share: 0.4, holdback: 0.1, sizing };
+        let model: VersionId = "ES/3".parse().unwrap();
+        let told = |reason| Decision::baseline(id(1), None, Some(model.clone()), reason);
+        let of = |reason| Entry::of_echo(&told(reason), at(2), &calendar(), &policy);
+        let split = of(Reason::AbTest).opinion(&model).unwrap().split.unwrap();
+        assert_eq!(split, Split { arm: Arm::Baseline, share: 0.4 });
+        assert_eq!(of(Reason::Holdback).opinion(&model).unwrap().split.unwrap().share, 0.9);
+        assert!(of(Reason::Locked).opinions.is_empty());
+        assert_eq!(of(Reason::Locked).at_own_size(12.0), Some(12.0));
+    }
+}

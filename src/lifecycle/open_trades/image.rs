@@ -1,0 +1,63 @@
+//! A desk as it is stored in a checkpoint, and back.
+#![deny(clippy::indexing_slicing)]
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Desk, Entry, Held};
+use crate::{
+    domain::{Timestamp, TradeId},
+    lifecycle::names::{Names, NamesImage},
+};
+
+/// A desk as it is stored, its trades in the order in which they came.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct DeskImage<E> {
+    trades: Vec<HeldImage<E>>,
+    daily_loss_limit: Option<f64>,
+    names: NamesImage,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct HeldImage<E> {
+    came: Timestamp,
+    trade_id: TradeId,
+    entry: Option<E>,
+    heard: Option<E>,
+    closed: bool,
+    reused: bool,
+}
+
+impl Desk {
+    /// As it is stored: equal desks give equal images.
+    pub(crate) fn image(&self) -> DeskImage<&Entry> {
+        let trade = |(came, trade_id): &(Timestamp, TradeId)| {
+            let Held { entry, heard, closed, reused } = self.trades.get(trade_id)?;
+            Some(HeldImage {
+                came: *came,
+                trade_id: trade_id.clone(),
+                entry: entry.as_deref(),
+                heard: heard.as_deref(),
+                closed: *closed,
+                reused: *reused,
+            })
+        };
+        let trades = self.by_time.iter().filter_map(trade).collect();
+        DeskImage { trades, daily_loss_limit: self.daily_loss_limit, names: self.names.image() }
+    }
+
+    /// The desk that was stored, with the bounds of this one.
+    pub(crate) fn restored(&self, image: DeskImage<Entry>) -> Self {
+        let DeskImage { trades, daily_loss_limit, names } = image;
+        let mut desk = Self { daily_loss_limit, ..Self::knowing(self.keep, self.names.most()) };
+        desk.names = Names::of(names, self.names.most());
+        desk.trades.reserve(trades.len());
+        for HeldImage { came, trade_id, entry, heard, closed, reused } in trades {
+            let held = Held { entry: entry.map(Arc::new), heard: heard.map(Arc::new), closed, reused };
+            desk.by_time.push_back((came, trade_id.clone()));
+            desk.trades.insert(trade_id, held);
+        }
+        desk
+    }
+}

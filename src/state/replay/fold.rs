@@ -1,0 +1,346 @@
+//! The fold itself: a happening comes in, the state of the past goes on, and what follows is done at once.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{
+    Fate, Line, Replay, Thresholds, is_found_anew,
+    retell::{Became, Retold, became, let_go, retell},
+    text,
+    watcher::Watcher,
+};
+use crate::{
+    domain::{
+        Event, EventKind, Outcome, Timestamp, TradeId, VersionId,
+        event::{By, Level},
+        lifecycle::{State, Transition},
+    },
+    guard::watch::Judgement,
+    lifecycle::{
+        consequences::is_of_here,
+        happening::Happening,
+        measures::{Measures, adjustment, measures},
+        open_trades::{Desk, Entry},
+        roster::Roster,
+    },
+    state::step::{Rules, State as PastState},
+    trials::{
+        experiment::{Criteria, Options},
+        promotion::{Step, after_test, events, to_staging, to_test},
+        running::Keep,
+    },
+};
+
+/// The state of a replay.
+pub(super) struct Fold<'a> {
+    thresholds: &'a Thresholds,
+    state: PastState,
+    /// Where the versions stood in fact.
+    then: Roster,
+    criteria: Vec<(Options, Arc<Criteria>)>,
+    /// Steps that follow from the evidence of a test and have not been taken.
+    due: BTreeMap<VersionId, Step>,
+    told: BTreeSet<(VersionId, State)>,
+    /// Each signal as it was recorded and as it would have been answered.
+    signals: BTreeMap<TradeId, (Entry, Retold)>,
+    fates: BTreeMap<TradeId, Fate>,
+    lines: Vec<Line>,
+    last: Option<Timestamp>,
+    watcher: Option<Watcher<'a>>,
+}
+
+impl<'a> Fold<'a> {
+    pub(super) fn new(thresholds: &'a Thresholds) -> Self {
+        let mut state = PastState::new(Desk::new(thresholds.keep), Keep::of(&thresholds.experiment), None);
+        for (version, subject) in thresholds.watching.iter().flat_map(|watching| &watching.subjects) {
+            state.emergency.ask(version, subject.question, subject.standard);
+            state.trials.ask(version, subject.question);
+        }
+        Self {
+            thresholds,
+            state,
+            then: Roster::default(),
+            criteria: Vec::new(),
+            due: BTreeMap::new(),
+            told: BTreeSet::new(),
+            signals: BTreeMap::new(),
+            fates: BTreeMap::new(),
+            lines: Vec::new(),
+            last: None,
+            watcher: thresholds.watching.as_ref().map(Watcher::new),
+        }
+    }
+
+    /// Takes in what happened next. Sessions that are due close first, as when the daemon takes in news.
+    pub(super) fn take(&mut self, happening: &Happening) -> Result<(), String> {
+        let at = happening.at();
+        self.close(at);
+        if let Some(watcher) = &mut self.watcher {
+            let judged = watcher.time(at, self.state.trials.roster(), &self.thresholds.calendar);
+            self.judged(at, judged);
+        }
+        match happening {
+            Happening::Event(event) => self.event(event),
+            Happening::Scored { entry, .. } => self.scored(at, entry),
+            Happening::Closed { trade_id, echo, outcome, .. } => {
+                if let Some(echo) = echo.as_ref().filter(|echo| is_of_here(self.state.trials.roster(), &echo.decision))
+                {
+                    self.scored(at, echo);
+                }
+                self.closed(at, trade_id, outcome);
+            }
+            Happening::Skipped { trade_id, .. } => self.skipped(at, trade_id),
+            // signals are told with their answers, and outcomes as they are in the end
+            Happening::Came { .. } | Happening::Completed { .. } => {}
+        }
+        self.judge(at)?;
+        self.step(at, matches!(happening, Happening::Scored { .. }));
+        self.last = Some(at);
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Replay {
+        for (trade_id, (recorded, retold)) in &self.signals {
+            // nothing more is expected of what was let go by the answer itself
+            if recorded.decision.size == 0.0 {
+                self.fates.entry(trade_id.clone()).or_insert_with(|| let_go(recorded, &retold.entry));
+            }
+        }
+        let roster = self.state.trials.roster();
+        Replay {
+            heard: self.signals.values().filter(|(_, retold)| retold.entry.speaker().is_some()).count(),
+            standing: roster.versions().map(|(version, standing)| (version.clone(), standing.state)).collect(),
+            locked: roster.lock(),
+            lines: self.lines,
+            fates: self.fates,
+        }
+    }
+
+    fn close(&mut self, at: Timestamp) {
+        let (today, wait) = (self.thresholds.calendar.day_of(at), self.thresholds.experiment.outcome_wait_days);
+        self.state.trials.close_due(today, wait);
+    }
+
+    fn put(&mut self, at: Timestamp, happening: Happening) {
+        let Thresholds { guardian, calendar, experiment, watching, .. } = self.thresholds;
+        let gradual = watching.as_ref().map(|watching| watching.gradual).unwrap_or_default();
+        let rules = Rules { guardian, calendar, gradual: &gradual, wait_days: experiment.outcome_wait_days };
+        for kind in self.state.step(&rules, happening).events {
+            self.happens(at, kind);
+        }
+    }
+
+    /// An event takes effect, and is told of.
+    fn happens(&mut self, at: Timestamp, kind: EventKind) {
+        self.lines.extend(text(&kind).map(|text| Line { at, text }));
+        if let Some(watcher) = &mut self.watcher {
+            watcher.follow(&kind);
+        }
+        self.put(at, Happening::Event(Event { at, kind }));
+    }
+
+    fn event(&mut self, event: &Event) {
+        let Event { at, kind } = event;
+        self.then.apply(kind);
+        if is_found_anew(kind, self.watcher.is_some()) {
+            return;
+        }
+        let roster = self.state.trials.roster();
+        let refused = match kind {
+            EventKind::Moved { version, step, reason, by, overridden, evidence } => {
+                let withdrawn = matches!(step.edge().1, State::RolledBack | State::Archived);
+                let steps = if withdrawn {
+                    roster.roll_back(version).map(|step| vec![(version.clone(), step)])
+                } else {
+                    roster.advance(version, *step)
+                };
+                match steps {
+                    Err(refusal) => Some(refusal.to_string()),
+                    Ok(steps) => {
+                        let step = Step {
+                            version: version.clone(),
+                            step: *step,
+                            reason: reason.clone(),
+                            evidence: evidence.clone(),
+                            locks: false,
+                        };
+                        self.perform(*at, &step, steps, by, *overridden);
+                        return;
+                    }
+                }
+            }
+            EventKind::Resumed { .. } => roster.may_resume(self.thresholds.calendar.day_of(*at)).err(),
+            EventKind::Shared { version, .. } => {
+                let speaks = roster.standing(version).is_some_and(|standing| standing.state.may_speak());
+                (!speaks).then(|| format!("{version} does not speak"))
+            }
+            _ => None,
+        };
+        match refused {
+            None => self.happens(*at, kind.clone()),
+            Some(why) => {
+                let told = text(kind).map(|text| format!("{text} (not done: {why})"));
+                self.lines.extend(told.map(|text| Line { at: *at, text }));
+            }
+        }
+    }
+
+    fn scored(&mut self, at: Timestamp, entry: &Entry) {
+        if self.signals.contains_key(&entry.trade_id) {
+            return;
+        }
+        let retold = retell(entry, self.state.trials.roster(), &self.then, self.thresholds);
+        let answered = retold.entry.clone();
+        self.signals.insert(entry.trade_id.clone(), (entry.clone(), retold));
+        self.put(at, Happening::Scored { at, entry: Box::new(answered.clone()) });
+        if let Some(watcher) = &mut self.watcher {
+            let judged = watcher.scored(at, &answered, self.state.trials.roster(), &self.thresholds.calendar);
+            self.judged(at, judged);
+        }
+    }
+
+    /// What follows when a trading day has closed.
+    fn judged(&mut self, at: Timestamp, judgements: Vec<Judgement>) {
+        for judgement in judgements {
+            let (version, unstable) = (judgement.version.clone(), judgement.day_close.unstable);
+            let Some(found) = measures(self.state.trials.roster(), judgement) else { continue };
+            let Measures { alerts, lock, train, judged, out } = found;
+            let asked =
+                train.map(|reason| Line { at, text: format!("a successor of {version} is asked for: {reason}") });
+            alerts.into_iter().chain(lock).for_each(|kind| self.happens(at, kind));
+            self.lines.extend(asked);
+            self.happens(at, judged);
+            if let Some(out) = out {
+                self.happens(at, out);
+                continue;
+            }
+            let called_for = self.watcher.as_ref().map_or(1.0, |watcher| watcher.called_for(&version));
+            if let Some((told, shared)) = adjustment(self.state.trials.roster(), &version, called_for, unstable) {
+                self.happens(at, told);
+                self.happens(at, shared);
+            }
+        }
+    }
+
+    fn closed(&mut self, at: Timestamp, trade_id: &TradeId, outcome: &Outcome) {
+        let (became, fate) = match self.signals.get(trade_id) {
+            None => (Became::Closed(outcome.clone()), outcome.pnl.map_or(Fate::Unknown, |pnl| Fate::Earned(pnl.get()))),
+            Some((recorded, retold)) => {
+                let (became, fate) = became(recorded, &retold.entry, outcome);
+                (became, if retold.known { fate } else { Fate::Unknown })
+            }
+        };
+        self.fates.entry(trade_id.clone()).or_insert(fate);
+        // the same trade whatever was made of it: it is judged at the strategy's own size
+        if let (Some(watcher), Some((recorded, _))) = (&mut self.watcher, self.signals.get(trade_id)) {
+            let roster = self.state.trials.roster();
+            let judged = watcher.closed(at, recorded, outcome, roster, &self.thresholds.calendar);
+            self.judged(at, judged);
+        }
+        if let Some((_, retold)) = self.signals.get(trade_id)
+            && self.state.desk.heard(trade_id).is_none()
+        {
+            self.state.desk.recall(at, retold.entry.clone());
+        }
+        let trade_id = trade_id.clone();
+        match became {
+            Became::Closed(outcome) => {
+                self.put(at, Happening::Closed { at, trade_id, echo: None, outcome: Box::new(outcome) });
+            }
+            Became::LetGo => self.put(at, Happening::Skipped { at, trade_id }),
+        }
+    }
+
+    fn skipped(&mut self, at: Timestamp, trade_id: &TradeId) {
+        if let Some((recorded, retold)) = self.signals.get(trade_id) {
+            let fate = if retold.known { let_go(recorded, &retold.entry) } else { Fate::Unknown };
+            self.fates.entry(trade_id.clone()).or_insert(fate);
+        }
+        self.put(at, Happening::Skipped { at, trade_id: trade_id.clone() });
+    }
+
+    /// Judges the tests of which sessions have closed, session by session.
+    fn judge(&mut self, at: Timestamp) -> Result<(), String> {
+        for version in self.state.trials.unjudged() {
+            let options = self.thresholds.experiment.clone();
+            let options = match self.state.trials.terms(&version) {
+                Some(terms) => options.under(terms),
+                None => options,
+            };
+            let criteria = self.criteria(options)?;
+            while let Some((standing, ruling)) = self.state.trials.judge_next(&version, &criteria, at) {
+                match after_test(&version, &standing, &ruling) {
+                    Some(step) => drop(self.due.insert(version.clone(), step)),
+                    None => drop(self.due.remove(&version)),
+                }
+                // what is carried out ends the test, and what a lock holds back is judged by the next session
+                self.step(at, true);
+            }
+        }
+        Ok(())
+    }
+
+    fn criteria(&mut self, options: Options) -> Result<Arc<Criteria>, String> {
+        if let Some((_, criteria)) = self.criteria.iter().find(|(made_of, _)| *made_of == options) {
+            return Ok(Arc::clone(criteria));
+        }
+        let criteria = Arc::new(Criteria::new(options.clone()).map_err(|error| error.to_string())?);
+        self.criteria.push((options, Arc::clone(&criteria)));
+        Ok(criteria)
+    }
+
+    /// Takes the steps that are due. When nothing but a signal has come, a gate can have opened only by the hours.
+    fn step(&mut self, at: Timestamp, signal_only: bool) {
+        let Thresholds { staging, automatic, .. } = self.thresholds;
+        let trials = &self.state.trials;
+        let stands = |step: &Step| {
+            trials.roster().standing(&step.version).is_some_and(|standing| standing.state == step.step.edge().0)
+        };
+        self.due.retain(|_, step| stands(step));
+        let mut steps: Vec<Step> = self.due.values().cloned().collect();
+        if !signal_only || self.hours_are_over(at) {
+            steps.extend(to_test(trials, staging, at));
+        }
+        if automatic.stage {
+            steps.extend(to_staging(trials));
+        }
+        for step in steps {
+            if step.needs_nobody(*automatic) {
+                self.advance(at, &step);
+            } else if self.told.insert((step.version.clone(), step.step.edge().1)) {
+                let message = step.notice();
+                self.happens(at, EventKind::Alert { level: Level::Info, code: "step_due".into(), message });
+            }
+        }
+    }
+
+    /// Whether the hours in staging of any version came to their end since what happened before.
+    fn hours_are_over(&self, at: Timestamp) -> bool {
+        let min_hours = self.thresholds.staging.min_hours;
+        let hours = |since: Timestamp, at: Timestamp| at.duration_since(since).as_secs_f64() / 3600.0;
+        self.state.trials.staging().any(|(_, shadowing)| {
+            let since = shadowing.since();
+            hours(since, at) >= min_hours && self.last.is_none_or(|last| hours(since, last) < min_hours)
+        })
+    }
+
+    /// A step on evidence, as the guardian takes it.
+    fn advance(&mut self, at: Timestamp, step: &Step) {
+        let roster = self.state.trials.roster();
+        if step.step.edge().1.may_speak() && roster.silenced(&step.version.symbol).is_some() {
+            return;
+        }
+        if let Ok(steps) = roster.advance(&step.version, step.step) {
+            self.perform(at, step, steps, &By::Daemon("ab_router".into()), false);
+        }
+    }
+
+    fn perform(&mut self, at: Timestamp, step: &Step, steps: Vec<(VersionId, Transition)>, by: &By, overridden: bool) {
+        let terms = self.thresholds.experiment.terms();
+        for kind in events(step, steps, &terms, by, overridden) {
+            self.happens(at, kind);
+        }
+    }
+}

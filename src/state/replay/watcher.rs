@@ -1,0 +1,110 @@
+//! The monitor of a replay: hears the same news as the daemon's, and is made anew from all of it when a version goes into
+//! service.
+
+use std::collections::BTreeMap;
+
+use super::Watching;
+use crate::{
+    domain::{EventKind, Outcome, Timestamp, TradingCalendar, VersionId},
+    guard::{
+        gradual::Gradual,
+        watch::{Judgement, News, Subject, Watch},
+    },
+    lifecycle::{
+        measures::follow,
+        open_trades::Entry,
+        roster::Roster,
+        watch_news::{closed_news, scored_news},
+    },
+};
+
+/// The state of the monitor, and how far each version has lost its say.
+pub(super) struct Watcher<'a> {
+    by: &'a Watching,
+    watch: Watch,
+    heard: Vec<News>,
+    gradual: BTreeMap<VersionId, Gradual>,
+}
+
+impl<'a> Watcher<'a> {
+    pub(super) fn new(by: &'a Watching) -> Self {
+        Self { by, watch: Watch::default(), heard: Vec::new(), gradual: BTreeMap::new() }
+    }
+
+    /// A signal was answered. Gives the judgements of the day that has closed, if one has.
+    pub(super) fn scored(
+        &mut self,
+        at: Timestamp,
+        entry: &Entry,
+        roster: &Roster,
+        calendar: &TradingCalendar,
+    ) -> Vec<Judgement> {
+        let (row, regime) = self.by.rows.get(&entry.trade_id).cloned().unwrap_or_default();
+        match scored_news(at, entry, row, regime) {
+            Some(news) => self.hear(news, roster, calendar),
+            None => Vec::new(),
+        }
+    }
+
+    /// A trade was closed.
+    pub(super) fn closed(
+        &mut self,
+        at: Timestamp,
+        entry: &Entry,
+        outcome: &Outcome,
+        roster: &Roster,
+        calendar: &TradingCalendar,
+    ) -> Vec<Judgement> {
+        if entry.opinions.iter().all(|opinion| opinion.score.is_none()) {
+            return Vec::new();
+        }
+        self.hear(closed_news(at, entry, outcome), roster, calendar)
+    }
+
+    /// So late is it by now.
+    pub(super) fn time(&mut self, at: Timestamp, roster: &Roster, calendar: &TradingCalendar) -> Vec<Judgement> {
+        self.keep_up(roster, calendar);
+        self.watch.hear(&self.by.options, calendar, News::Time(at))
+    }
+
+    /// Takes in an event of the log.
+    pub(super) fn follow(&mut self, event: &EventKind) {
+        follow(&mut self.gradual, &self.by.gradual, event);
+    }
+
+    /// The share that the days of `version` call for.
+    pub(super) fn called_for(&self, version: &VersionId) -> f64 {
+        self.gradual.get(version).map_or(1.0, Gradual::share)
+    }
+
+    fn hear(&mut self, news: News, roster: &Roster, calendar: &TradingCalendar) -> Vec<Judgement> {
+        self.keep_up(roster, calendar);
+        self.heard.push(news.clone());
+        self.watch.hear(&self.by.options, calendar, news)
+    }
+
+    /// Watches those who are in service now. While all are locked, those who were go on being watched.
+    fn keep_up(&mut self, roster: &Roster, calendar: &TradingCalendar) {
+        if roster.lock().is_some() {
+            return;
+        }
+        let plans = roster.plan().into_values();
+        let of =
+            |plan: crate::lifecycle::roster::Plan| plan.production.into_iter().chain(plan.test).chain(plan.shadows);
+        let versions: Vec<VersionId> = plans.flat_map(of).collect();
+        let known: Vec<&VersionId> = self.watch.versions().collect();
+        if known.len() == versions.len() && versions.iter().all(|version| known.contains(&version)) {
+            return;
+        }
+        let subject = |version: &VersionId| self.by.subjects.get(version).cloned().unwrap_or_default();
+        if versions.iter().all(|version| known.contains(&version)) {
+            return self.watch.serve(&self.by.options, &versions, |_| Subject::default());
+        }
+        self.watch = Watch::default();
+        self.watch.serve(&self.by.options, &versions, subject);
+        for news in self.heard.iter().cloned() {
+            // what followed was done when it happened
+            let _judged = self.watch.hear(&self.by.options, calendar, news);
+        }
+    }
+}

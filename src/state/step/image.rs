@@ -1,0 +1,110 @@
+//! A state as bytes, and back. Equal states are equal bytes, so that two can be compared by a digest of them.
+//!
+//! The bytes have no names of fields: whoever changes what is stored, here or in a part of it, raises the number of the
+//! format, which stands first. What is configured is not stored; it is that of the state that is filled.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::State;
+use crate::{
+    domain::{Timestamp, VersionId, trip::Trip},
+    features::fill::LastKnown,
+    guard::{emergency::Emergency, gradual::Gradual},
+    lifecycle::open_trades::{DeskImage, Entry},
+    policy::stale::StaleWatch,
+    trials::running::Trials,
+};
+
+/// The first byte.
+const FORMAT: u8 = 1;
+
+/// Why bytes are not those of a state that can be gone on from.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadImage {
+    /// They are of another format.
+    #[error("its format is {0:?}, and not {FORMAT}")]
+    Format(Option<u8>),
+    /// They say nothing.
+    #[error("it cannot be read: {0}")]
+    Unreadable(String),
+    /// Its inputs are not those of now.
+    #[error("it carries other inputs forward")]
+    OtherInputs,
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    at: Timestamp,
+    desk: DeskImage<&'a Entry>,
+    trials: &'a Trials,
+    emergency: &'a Emergency,
+    gradual: &'a BTreeMap<VersionId, Gradual>,
+    stale: &'a StaleWatch,
+    carried: Option<&'a LastKnown>,
+    trips: &'a [Trip],
+}
+
+#[derive(Deserialize)]
+struct Read {
+    at: Timestamp,
+    desk: DeskImage<Entry>,
+    trials: Trials,
+    emergency: Emergency,
+    gradual: BTreeMap<VersionId, Gradual>,
+    stale: StaleWatch,
+    carried: Option<LastKnown>,
+    trips: Vec<Trip>,
+}
+
+impl State {
+    /// The state as it is stored.
+    ///
+    /// # Errors
+    /// [`BadImage::Unreadable`] when a part of it cannot be written.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, BadImage> {
+        let written = Written {
+            at: self.at,
+            desk: self.desk.image(),
+            trials: &self.trials,
+            emergency: &self.emergency,
+            gradual: &self.gradual,
+            stale: &self.stale,
+            carried: self.pipeline.as_ref().map(|pipeline| pipeline.last_known()),
+            trips: &self.trips,
+        };
+        let unreadable = |error: postcard::Error| BadImage::Unreadable(error.to_string());
+        postcard::to_extend(&written, vec![FORMAT]).map_err(unreadable)
+    }
+
+    /// The state that was stored, with what is configured in this one.
+    ///
+    /// # Errors
+    /// [`BadImage`]; such bytes are of no use.
+    pub fn restored(self, bytes: &[u8]) -> Result<Self, BadImage> {
+        let (FORMAT, body) = bytes.split_first().map_or((0, bytes), |(format, body)| (*format, body)) else {
+            return Err(BadImage::Format(bytes.first().copied()));
+        };
+        let unreadable = |error: postcard::Error| BadImage::Unreadable(error.to_string());
+        let (read, rest): (Read, &[u8]) = postcard::take_from_bytes(body).map_err(unreadable)?;
+        if !rest.is_empty() {
+            return Err(BadImage::Unreadable(format!("{} bytes stand behind it", rest.len())));
+        }
+        let pipeline = match (self.pipeline, read.carried) {
+            (Some(pipeline), Some(carried)) => Some(pipeline.restored(carried).ok_or(BadImage::OtherInputs)?),
+            (None, None) => None,
+            _ => return Err(BadImage::OtherInputs),
+        };
+        Ok(Self {
+            at: read.at,
+            desk: self.desk.restored(read.desk),
+            trials: read.trials,
+            emergency: read.emergency,
+            gradual: read.gradual,
+            stale: read.stale,
+            pipeline,
+            trips: read.trips,
+        })
+    }
+}
