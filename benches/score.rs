@@ -6,7 +6,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use ndarray::Array2;
 use rand::RngExt;
 use rand_pcg::Pcg64;
-use vigie::models::{ModelRecord, Options, Solver, fit_logistic};
+use vigie::models::{LogisticOptions, ModelRecord, Solver, fit_logistic};
 
 /// `n` rows of `k` standardised columns with a weak signal (the best possible AUC is near 0.6).
 fn data(n: usize, k: usize) -> (Array2<f64>, Vec<bool>) {
@@ -19,7 +19,8 @@ fn data(n: usize, k: usize) -> (Array2<f64>, Vec<bool>) {
 
 fn score(criterion: &mut Criterion) {
     let (x, y) = data(2_000, 13);
-    let Ok(Ok(model)) = fit_logistic(x.view(), &y, &Options::default()).map(|fit| ModelRecord::Logistic(fit).compile())
+    let Ok(Ok(model)) =
+        fit_logistic(x.view(), &y, &LogisticOptions::default()).map(|fit| ModelRecord::Logistic(fit).compile())
     else {
         unreachable!("the data have a model");
     };
@@ -36,7 +37,7 @@ fn fit(criterion: &mut Criterion) {
     for n in [2_000, 10_000] {
         let (x, y) = data(n, 12);
         for solver in [Solver::Newton, Solver::Smartcore] {
-            let options = Options { solver, ..Options::default() };
+            let options = LogisticOptions { solver, ..LogisticOptions::default() };
             group.bench_function(format!("{n} rows, {solver:?}"), |bencher| {
                 bencher.iter(|| fit_logistic(black_box(x.view()), &y, &options));
             });

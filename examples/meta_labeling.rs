@@ -21,10 +21,10 @@ use vigie::{
         levels::{Level, Thresholds},
     },
     validation::{
-        Example, Examples, Goal, Life, Options, Recipe, Report, Subject,
+        Candidate, Example, Examples, Goal, Life, Recipe, ValidationOptions, ValidationReport,
         figures::TradePolicy,
         options::Effort,
-        rivals::{Rival, Rivals},
+        rivals::{BaselineModel, BaselineModels},
         sizing::Sizing,
         validate_subject,
     },
@@ -144,7 +144,7 @@ fn market(seed: u64, regime: bool) -> Result<(Examples, f64), Box<dyn Error>> {
 
 /// The gate as a training has it, with models of the levels below; repeats are few where they do not decide. The policy is
 /// the published one: a trade is taken at a probability of at least one half.
-fn judged(kind: Kind, examples: &Examples) -> Result<Report, Box<dyn Error>> {
+fn judged(kind: Kind, examples: &Examples) -> Result<ValidationReport, Box<dyn Error>> {
     let design = DesignOptions {
         scaling: Scaling::Standardise,
         clip_quantile: 0.001,
@@ -156,11 +156,11 @@ fn judged(kind: Kind, examples: &Examples) -> Result<Report, Box<dyn Error>> {
         carry: Default::default(),
     };
     let strengths = if kind.is_linear() { STRENGTHS } else { LEAVES };
-    let mut options = Options {
+    let mut options = ValidationOptions {
         effort: Effort { bootstrap: 3, null: 200, importance: 2, blocks: 8 },
         strengths: strengths.to_vec(),
         policy: TradePolicy { blend_weight: 1.0, trade_threshold: 0.5, sizing: Sizing::UNIT },
-        ..Options::default()
+        ..ValidationOptions::default()
     };
     (options.splits.test_share, options.splits.steps, options.splits.groups) = (0.4, 3, 4);
     (options.splits.judged_groups, options.splits.folds) = (1, 4);
@@ -171,13 +171,13 @@ fn judged(kind: Kind, examples: &Examples) -> Result<Report, Box<dyn Error>> {
     let level = kind.level();
     let mut below = Vec::new();
     if level > Level::Linear {
-        below.push(Rival { level: Level::Linear, fitter: &linear, strengths: &STRENGTHS });
+        below.push(BaselineModel { level: Level::Linear, fitter: &linear, strengths: &STRENGTHS });
     }
     if level > Level::RandomForest {
-        below.push(Rival { level: Level::RandomForest, fitter: &forest, strengths: &LEAVES });
+        below.push(BaselineModel { level: Level::RandomForest, fitter: &forest, strengths: &LEAVES });
     }
-    let rivals = (!below.is_empty()).then_some(Rivals { level, thresholds: Thresholds::default(), below });
-    let subject = Subject { fitter: &fitter, given: None, rivals };
+    let rivals = (!below.is_empty()).then_some(BaselineModels { level, thresholds: Thresholds::default(), below });
+    let subject = Candidate { fitter: &fitter, given: None, rivals };
     Ok(validate_subject(examples, subject, &options, &mut |_, _| ())?)
 }
 

@@ -12,13 +12,13 @@ mod suite;
 
 use std::{env, error::Error, fs};
 
-use vigie::validation::{Goal, Options, options::Effort, validate};
+use vigie::validation::{Goal, ValidationOptions, options::Effort, validate};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let rows = env::args().nth(1).ok_or("usage: validate_planted ROWS")?.parse()?;
     let examples = suite::planted(Goal::Profitability, 2, rows, &[0.4, -0.3, 0.2]);
     let design = planted::design();
-    let mut options = Options { strengths: vec![1.0, 2.0], ..Options::default() };
+    let mut options = ValidationOptions { strengths: vec![1.0, 2.0], ..ValidationOptions::default() };
     options.effort = Effort { bootstrap: 200, null: 20, importance: 30, ..options.effort };
     options.splits.groups = 3;
     let (mut repeats, before, mut seconds) = (0, cpu_seconds()?, 0.0);

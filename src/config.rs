@@ -40,10 +40,10 @@ use crate::{
         experiment::{self, StagingOptions},
         promotion::Automatic,
     },
-    validation::{Options as Validation, training::Training},
+    validation::{ValidationOptions, training::Training},
 };
 
-pub use error::{ConfigError, ConfigErrors, Fault, LoadError};
+pub use error::{ConfigError, ConfigErrors, ConfigFault, LoadError};
 pub use watch::Monitoring;
 
 /// The built-in configuration: every key with its default and what it means.
@@ -81,7 +81,7 @@ pub struct Sections {
     /// `[training]`.
     pub training: Training,
     /// `[validation]`, with what `[training]` and `[scoring]` say about it.
-    pub validation: Validation,
+    pub validation: ValidationOptions,
     /// `[levels]`.
     pub levels: Thresholds,
     /// `[trainer]`.
@@ -91,7 +91,7 @@ pub struct Sections {
     /// `[staging]`.
     pub staging: StagingOptions,
     /// `[experiment]`.
-    pub experiment: experiment::Options,
+    pub experiment: experiment::ExperimentOptions,
     /// `[journal]`.
     pub journal: Journal,
     /// `[supervision]`.

@@ -5,7 +5,7 @@ use std::{fs, path::Path, time::Duration};
 
 use proptest::{prelude::*, test_runner::RngSeed};
 use vigie::{
-    config::{BUILTIN, Config, ConfigErrors, Fault, LoadError, LogLevel, MAX_BYTES, load},
+    config::{BUILTIN, Config, ConfigErrors, ConfigFault, LoadError, LogLevel, MAX_BYTES, load},
     domain::{Symbol, TradingDay},
     features::Scaling,
     validation::sizing::SizingRule,
@@ -589,7 +589,7 @@ fn files_that_are_no_configuration_are_refused_with_the_reason() {
     let error = with(b"[scoring]\nholdback = 2\n").unwrap_err();
     assert_eq!(error.to_string(), format!("{}:2: scoring.holdback = 2: must be 0 to 1", path.display()));
     let LoadError::Invalid(errors) = error else { panic!("{error}") };
-    assert!(matches!(errors.iter().next().unwrap().fault, Fault::OutOfRange { .. }));
+    assert!(matches!(errors.iter().next().unwrap().fault, ConfigFault::OutOfRange { .. }));
 }
 
 #[test]

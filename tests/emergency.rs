@@ -14,9 +14,9 @@ use rand_pcg::Pcg64;
 use vigie::{
     domain::{
         Money, Probability, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId,
-        trip::{Blank, Rule, Trip},
+        trip::{Rule, Trip, Unevaluable},
     },
-    guard::emergency::{ClosedTrade, Emergency, EmergencyOptions, Latches, Say, unwatched},
+    guard::emergency::{ClosedTrade, Emergency, EmergencyOptions, Latches, VersionScore, unwatched},
     models::{
         Facts, Labeller, Question, Stake, Standard, Target,
         standard::{Moods, Share, Validated},
@@ -44,7 +44,7 @@ fn trade(name: &str, minute: i64, pnl: f64) -> ClosedTrade {
         at,
         day,
         pnl: Some(Money::new(pnl).unwrap()),
-        ml: Some(Say { version: id("ES/1"), score: Probability::new(0.6).unwrap(), size: 1.0 }),
+        ml: Some(VersionScore { version: id("ES/1"), score: Probability::new(0.6).unwrap(), size: 1.0 }),
         scores: Vec::new(),
         facts: Facts { pnl: Some(pnl), ..Facts::default() },
         daily_loss_limit: Some(1e6),
@@ -174,13 +174,13 @@ fn a_trade_of_which_nobody_knows_how_it_ended_trips_and_counts_when_it_is_told()
     let (options, mut emergency) = (EmergencyOptions::default(), Emergency::default());
     emergency.begin(&id("ES/1"));
     let loss = trade("T", 0, -10.0);
-    let tripped: Vec<String> = emergency.unknown(&loss, Blank::ExitOutOfRange).iter().map(said).collect();
+    let tripped: Vec<String> = emergency.unknown(&loss, Unevaluable::ExitOutOfRange).iter().map(said).collect();
     let why = "cannot be evaluated: a trade was closed before its signal or in the future";
     assert_eq!(tripped, ["ES/1: accuracy", "ES/1: loss_streak", "all: day_loss"].map(|rule| format!("{rule} {why}")));
     assert_eq!(emergency.judge(&options, &loss), []);
     assert_eq!(emergency.levels(&options)[0].loss_streak, 1);
     emergency.retire(&id("ES/1"));
-    assert_eq!(emergency.unknown(&loss, Blank::ExitOutOfRange).len(), 1, "it is out of service");
+    assert_eq!(emergency.unknown(&loss, Unevaluable::ExitOutOfRange).len(), 1, "it is out of service");
 }
 
 #[test]
@@ -258,9 +258,9 @@ fn good_signals(rng: &mut Pcg64, n: usize, right: f64) -> Vec<ClosedTrade> {
         let pricing = Some(Pricing { tick_value: 12.5, stop_ticks: None });
         let stake = Stake { stop_ticks: Some(8.0), contracts: Some(1.0), pricing };
         let facts = Facts { pnl: Some(pnl), stake, ..Facts::default() };
-        let ml = place.is_multiple_of(2).then(|| Say { version: id("ES/1"), score, size: 1.0 });
-        let beside = Say { version: id("ES/2"), score: Probability::new(0.9).unwrap(), size: 1.0 };
-        let scores = vec![Say { version: id("ES/1"), score, size: 1.0 }, beside];
+        let ml = place.is_multiple_of(2).then(|| VersionScore { version: id("ES/1"), score, size: 1.0 });
+        let beside = VersionScore { version: id("ES/2"), score: Probability::new(0.9).unwrap(), size: 1.0 };
+        let scores = vec![VersionScore { version: id("ES/1"), score, size: 1.0 }, beside];
         ClosedTrade { ml, scores, facts, ..trade(&format!("Q{place}"), place as i64, pnl) }
     };
     (0..n).map(one).collect()
@@ -332,7 +332,7 @@ fn year(
             continue;
         }
         since += usize::from(signal.session >= QUARTER);
-        let say = Say { version: id("ES/1"), score: Probability::new(signal.score).unwrap(), size: 1.0 };
+        let say = VersionScore { version: id("ES/1"), score: Probability::new(signal.score).unwrap(), size: 1.0 };
         let when = at(signal.session, since % 40_000);
         let told = ClosedTrade {
             at: when,
@@ -434,7 +434,7 @@ fn a_version_that_refuses_the_good_trades_does_harm_and_one_that_refuses_the_bad
             let pnl = if rng.random::<f64>() < of_refused { 100.0 } else { -100.0 };
             // it says of each rightly what comes of it, so that only the money tells
             let score = Probability::new(if pnl > 0.0 { 0.6 } else { 0.4 }).unwrap();
-            let scores = vec![Say { version: id("ES/1"), score, size: 0.0 }];
+            let scores = vec![VersionScore { version: id("ES/1"), score, size: 0.0 }];
             let told =
                 ClosedTrade { ml: None, scores, daily_loss_limit: Some(1e9), ..trade(&format!("H{n}"), 288 * n, pnl) };
             emergency.judge(&EmergencyOptions::default(), &told).first().map(|trip| (n, said(trip)))
@@ -532,7 +532,7 @@ fn any_trade() -> impl Strategy<Value = ClosedTrade> {
     let pnl = prop::option::weighted(0.995, (0..9_i32, -200..200_i32));
     (0..600_u32, 0..3000_i64, say, pnl, prop::option::of(300.0..3000.0_f64)).prop_map(
         |(name, minute, say, pnl, limit)| {
-            let ml = say.map(|(number, score)| Say {
+            let ml = say.map(|(number, score)| VersionScore {
                 version: id(&format!("ES/{number}")),
                 score: Probability::new(score).unwrap(),
                 size: 1.0,

@@ -11,8 +11,8 @@ use vigie::{
     domain::{Arm, Outcome, TradeId},
     stats::interval::Test,
     trials::experiment::{
-        Assignment, Criteria, Evidence, EvidenceMetric, Experiment, HarmStanding, Horizon, Measure, MetricStanding,
-        Noted, Options, Report, Standing, Terms, Verdict, View,
+        Assignment, Criteria, EvidenceMetric, Experiment, ExperimentOptions, HarmStanding, Horizon, Measure,
+        MetricStanding, Noted, Terms, TestEvidence, TestReport, TestStanding, TestVerdict, View,
     },
 };
 
@@ -20,8 +20,8 @@ use vigie::{
 type Spoiled<T> = (&'static str, fn(&mut T));
 
 /// Options whose boundaries are quick to compute.
-fn options() -> Options {
-    Options { planned_sessions: 20, resamples: 200, ..Options::default() }
+fn options() -> ExperimentOptions {
+    ExperimentOptions { planned_sessions: 20, resamples: 200, ..ExperimentOptions::default() }
 }
 
 fn assignment(session: usize, n: usize, arm: Arm, ml_size: f64) -> Assignment {
@@ -75,7 +75,7 @@ fn what_is_never_heard_of_again_counts_as_not_traded_and_comes_too_late_afterwar
     assert!(experiment.close_next(day(6), 5).is_some());
     assert_eq!(experiment.outcome(&trade_id(0, 0), &outcome(9.0, 0.0)), Noted::Late);
     assert_eq!(experiment.assign(assignment(0, 1, Arm::Ml, 1.0)), Noted::Late);
-    let evidence = Evidence::of(View::Paired, experiment.sessions());
+    let evidence = TestEvidence::of(View::Paired, experiment.sessions());
     assert_eq!((experiment.late(), evidence.baseline.signals, evidence.baseline.taken), (2, 1, 0));
 }
 
@@ -123,7 +123,7 @@ fn a_signal_that_the_ml_arm_lets_go_is_not_waited_for_and_counts_zero() {
     experiment.assign(assignment(0, 1, Arm::Ml, 1.0));
     experiment.outcome(&trade_id(0, 1), &outcome(10.0, 0.0));
     assert!(experiment.close_next(day(1), 5).is_some());
-    let ml = Evidence::of(View::Randomised, experiment.sessions()).ml;
+    let ml = TestEvidence::of(View::Randomised, experiment.sessions()).ml;
     assert_eq!((ml.signals, ml.taken, ml.per_signal(), ml.per_taken()), (2, 1, Some(5.0), Some(10.0)));
 }
 
@@ -133,7 +133,7 @@ fn what_was_traded_against_the_advice_counts_in_the_arm_it_was_assigned_to() {
     experiment.assign(assignment(0, 0, Arm::Ml, 0.0));
     experiment.outcome(&trade_id(0, 0), &outcome(-4.0, 0.0));
     experiment.close_next(day(1), 5);
-    let ml = Evidence::of(View::Randomised, experiment.sessions()).ml;
+    let ml = TestEvidence::of(View::Randomised, experiment.sessions()).ml;
     assert_eq!((ml.taken, ml.pnl), (1, -4.0));
 }
 
@@ -144,7 +144,7 @@ fn the_paired_view_trades_the_baselines_trades_as_the_policy_would_have() {
         vec![(base, 0.0, Some(-10.0)), (base, 0.5, Some(8.0)), (base, 2.0, Some(3.0)), (Arm::Ml, 1.0, Some(99.0))],
         vec![(base, 0.0, None), (base, 1.0, Some(-1.0))],
     ]);
-    let evidence = Evidence::of(View::Paired, experiment.sessions());
+    let evidence = TestEvidence::of(View::Paired, experiment.sessions());
     assert_eq!(evidence.days(), (vec![10.0, -1.0], vec![1.0, -1.0]));
     assert_eq!((evidence.ml.signals, evidence.ml.taken, evidence.ml.wins), (5, 3, 2));
     assert_eq!((evidence.baseline.signals, evidence.baseline.taken, evidence.baseline.wins), (5, 4, 2));
@@ -163,7 +163,7 @@ fn the_sums_over_sessions_estimate_the_plain_difference_of_the_arms() {
         (arm, 1.0, (rng.random::<f64>() < 0.8).then(|| rng.random::<f64>() - 0.4))
     };
     let sessions: Vec<Vec<_>> = (0..6).map(|_| (0..9).map(|_| row()).collect()).collect();
-    let evidence = Evidence::of(View::Randomised, closed(&sessions).sessions());
+    let evidence = TestEvidence::of(View::Randomised, closed(&sessions).sessions());
     let plain = evidence.ml.per_signal().unwrap() - evidence.baseline.per_signal().unwrap();
     assert!((evidence.mean_pnl.unwrap().estimate().unwrap() - plain).abs() < 1e-12);
     let wins = evidence.win_rate_gain().unwrap();
@@ -185,16 +185,16 @@ fn a_change_of_the_allocation_over_time_is_not_mistaken_for_an_effect() {
         }
         experiment.close_next(day(session + 1), 5);
     }
-    let evidence = Evidence::of(View::Randomised, experiment.sessions());
+    let evidence = TestEvidence::of(View::Randomised, experiment.sessions());
     assert!((evidence.ml.per_signal().unwrap() - evidence.baseline.per_signal().unwrap()) > 40.0);
     assert!(evidence.mean_pnl.unwrap().estimate().unwrap().abs() < 1e-9);
 }
 
 /// A standing in which every condition of shipping holds, half-way.
-fn good() -> Standing {
+fn good() -> TestStanding {
     let metric = |metric| MetricStanding { metric, z: Some(4.0), p: 0.01 };
     let harm = |view| HarmStanding { view, z: Some(1.0), boundary: Some(-2.5) };
-    Standing {
+    TestStanding {
         sessions: 12,
         trades: 240,
         days: 16.0,
@@ -212,8 +212,8 @@ fn good() -> Standing {
 fn a_version_ships_only_when_every_condition_holds() {
     let criteria = Criteria::new(options()).unwrap();
     let ruling = criteria.decide(&good());
-    assert!(matches!(ruling.verdict, Verdict::Ship(_)), "{ruling}");
-    let spoiled: [Spoiled<Standing>; 9] = [
+    assert!(matches!(ruling.verdict, TestVerdict::Ship(_)), "{ruling}");
+    let spoiled: [Spoiled<TestStanding>; 9] = [
         ("days", |s| s.days = 6.9),
         ("trades", |s| s.trades = 99),
         ("win_rate_gain", |s| s.win_rate_gain = Some(0.029)),
@@ -228,7 +228,7 @@ fn a_version_ships_only_when_every_condition_holds() {
         let mut standing = good();
         spoil(&mut standing);
         let ruling = criteria.decide(&standing);
-        assert!(matches!(ruling.verdict, Verdict::Continue(_)), "{name}: {ruling}");
+        assert!(matches!(ruling.verdict, TestVerdict::Continue(_)), "{name}: {ruling}");
         let failed: Vec<_> = ruling.checks.iter().filter(|check| !check.passed).map(|check| check.name).collect();
         assert_eq!(failed, [name]);
     }
@@ -239,9 +239,9 @@ fn a_wrong_sample_ratio_comes_before_all_else_then_harm() {
     let criteria = Criteria::new(options()).unwrap();
     let mut standing = good();
     standing.harm[1].z = Some(-2.6);
-    assert!(matches!(criteria.decide(&standing).verdict, Verdict::StopForHarm(_)));
+    assert!(matches!(criteria.decide(&standing).verdict, TestVerdict::StopForHarm(_)));
     standing.sample_ratio = Some(Test { statistic: 2000.0, p: 0.0005 });
-    assert!(matches!(criteria.decide(&standing).verdict, Verdict::Invalid(_)));
+    assert!(matches!(criteria.decide(&standing).verdict, TestVerdict::Invalid(_)));
 }
 
 #[test]
@@ -252,17 +252,17 @@ fn it_is_futile_at_the_planned_end_or_when_the_gain_cannot_be_reached_any_more()
         standing.metrics.iter_mut().for_each(|metric| metric.p = 0.5);
         standing
     };
-    assert!(matches!(criteria.decide(&unproven()).verdict, Verdict::Continue(_)));
-    let ended = Standing { sessions: 20, ..unproven() };
-    assert!(matches!(criteria.decide(&ended).verdict, Verdict::Futile(_)));
-    let hopeless = Standing { win_rate_upper: Some(0.02), ..unproven() };
-    assert!(matches!(criteria.decide(&hopeless).verdict, Verdict::Futile(_)));
-    assert!(matches!(criteria.decide(&Standing { sessions: 20, ..good() }).verdict, Verdict::Ship(_)));
+    assert!(matches!(criteria.decide(&unproven()).verdict, TestVerdict::Continue(_)));
+    let ended = TestStanding { sessions: 20, ..unproven() };
+    assert!(matches!(criteria.decide(&ended).verdict, TestVerdict::Futile(_)));
+    let hopeless = TestStanding { win_rate_upper: Some(0.02), ..unproven() };
+    assert!(matches!(criteria.decide(&hopeless).verdict, TestVerdict::Futile(_)));
+    assert!(matches!(criteria.decide(&TestStanding { sessions: 20, ..good() }).verdict, TestVerdict::Ship(_)));
 }
 
 #[test]
 fn options_that_make_no_sense_are_refused_by_name() {
-    let spoiled: [Spoiled<Options>; 7] = [
+    let spoiled: [Spoiled<ExperimentOptions>; 7] = [
         ("level", |o| o.level = f64::NAN),
         ("harm_level", |o| o.harm_level = 0.0),
         ("metrics", |o| o.metrics.clear()),
@@ -280,17 +280,21 @@ fn options_that_make_no_sense_are_refused_by_name() {
 
 #[test]
 fn a_plan_that_can_never_ship_is_refused_by_name() {
-    let key = |options: Options| options.can_never_ship().map(|error| error.key);
-    let planned = |planned_sessions| Options { planned_sessions, first_look: 2, ..Options::default() };
-    assert_eq!((key(planned(6)), key(planned(7)), key(Options::default())), (Some("planned_sessions"), None, None));
+    let key = |options: ExperimentOptions| options.can_never_ship().map(|error| error.key);
+    let planned =
+        |planned_sessions| ExperimentOptions { planned_sessions, first_look: 2, ..ExperimentOptions::default() };
+    assert_eq!(
+        (key(planned(6)), key(planned(7)), key(ExperimentOptions::default())),
+        (Some("planned_sessions"), None, None)
+    );
     // one metric needs less than two, and a stricter level more
-    let one = Options { metrics: vec![EvidenceMetric::MeanPnl], ..planned(6) };
-    assert_eq!((key(one.clone()), key(Options { level: 0.01, ..one })), (None, Some("planned_sessions")));
-    assert_eq!(key(Options { min_days: 30.0, ..planned(10) }), Some("min_days"));
-    assert_eq!(key(Options { min_days: 14.0, ..planned(10) }), None);
+    let one = ExperimentOptions { metrics: vec![EvidenceMetric::MeanPnl], ..planned(6) };
+    assert_eq!((key(one.clone()), key(ExperimentOptions { level: 0.01, ..one })), (None, Some("planned_sessions")));
+    assert_eq!(key(ExperimentOptions { min_days: 30.0, ..planned(10) }), Some("min_days"));
+    assert_eq!(key(ExperimentOptions { min_days: 14.0, ..planned(10) }), None);
     // and what it says is so: with every session in its favour it ships after seven and never after six
     for (sessions, ships) in [(6, false), (7, true)] {
-        let options = Options { min_days: 0.0, min_trades: 0, min_sharpe_gain: -10.0, ..planned(sessions) };
+        let options = ExperimentOptions { min_days: 0.0, min_trades: 0, min_sharpe_gain: -10.0, ..planned(sessions) };
         let row = |arm, size, pnl| (arm, size, Some(pnl));
         let session = |n| {
             let noise = 1e-6 * f64::from(n);
@@ -299,24 +303,24 @@ fn a_plan_that_can_never_ship_is_refused_by_name() {
         let experiment = closed(&(0..sessions as i32).map(session).collect::<Vec<_>>());
         let criteria = Criteria::new(options).unwrap();
         let ruling = criteria.decide(&criteria.assess(&experiment, opening(sessions)));
-        assert_eq!(matches!(ruling.verdict, Verdict::Ship(_)), ships, "{ruling}");
+        assert_eq!(matches!(ruling.verdict, TestVerdict::Ship(_)), ships, "{ruling}");
     }
 }
 
 #[test]
 fn a_reload_leaves_a_test_under_way_something_to_be_judged_by() {
     // a level that was allowed when the test began, and a power of now that is below it: only a report needs the power
-    let began = Options { level: 0.5, ..options() }.terms();
-    let now = Options { power: 0.5, first_look: 15, planned_sessions: 30, ..Options::default() };
+    let began = ExperimentOptions { level: 0.5, ..options() }.terms();
+    let now = ExperimentOptions { power: 0.5, first_look: 15, planned_sessions: 30, ..ExperimentOptions::default() };
     assert!(Criteria::new(now.under(began)).is_ok());
 }
 
 #[test]
 fn a_test_keeps_all_that_decides_it_whatever_the_options_become() {
-    let began = Options { metrics: vec![EvidenceMetric::WinRate, EvidenceMetric::MeanPnl], ..options() };
+    let began = ExperimentOptions { metrics: vec![EvidenceMetric::WinRate, EvidenceMetric::MeanPnl], ..options() };
     let recorded = began.terms().numbers();
     assert_eq!(Terms::of(&recorded), Some(began.terms()), "{recorded:?}");
-    let other = Options {
+    let other = ExperimentOptions {
         evidence: View::Randomised,
         metrics: vec![EvidenceMetric::MeanPnl],
         level: 0.5,
@@ -336,16 +340,21 @@ fn a_test_keeps_all_that_decides_it_whatever_the_options_become() {
         holdback_sessions: 9,
         max_trades: 9,
     };
-    let Options { outcome_wait_days, power, resamples, seed, holdback_sessions, max_trades, .. } = other;
-    let beside = Options { outcome_wait_days, power, resamples, seed, holdback_sessions, max_trades, ..began.clone() };
+    let ExperimentOptions { outcome_wait_days, power, resamples, seed, holdback_sessions, max_trades, .. } = other;
+    let beside =
+        ExperimentOptions { outcome_wait_days, power, resamples, seed, holdback_sessions, max_trades, ..began.clone() };
     assert_eq!(other.clone().under(Terms::of(&recorded).unwrap()), beside);
-    let randomised = Options { evidence: View::Randomised, metrics: vec![EvidenceMetric::MeanPnl], ..options() };
+    let randomised =
+        ExperimentOptions { evidence: View::Randomised, metrics: vec![EvidenceMetric::MeanPnl], ..options() };
     assert_eq!(Terms::of(&randomised.terms().numbers()), Some(randomised.terms()));
     // a test that began when only its length and its levels were recorded keeps these
     let old = ["planned_sessions", "first_look", "level", "harm_level"].map(|name| (name.into(), recorded[name]));
     let terms = Terms::of(&old.into()).unwrap();
-    let Options { planned_sessions, first_look, level, harm_level, .. } = began;
-    assert_eq!(other.clone().under(terms), Options { planned_sessions, first_look, level, harm_level, ..other });
+    let ExperimentOptions { planned_sessions, first_look, level, harm_level, .. } = began;
+    assert_eq!(
+        other.clone().under(terms),
+        ExperimentOptions { planned_sessions, first_look, level, harm_level, ..other }
+    );
     assert_eq!(Terms::of(&[("level".into(), 0.05)].into()), None);
 }
 
@@ -367,10 +376,10 @@ fn skilled(sessions: usize) -> Experiment {
 fn a_skilled_version_ships_and_its_report_says_what_each_figure_is_good_for() {
     let criteria = Criteria::new(options()).unwrap();
     let experiment = skilled(18);
-    let report = Report::of(&criteria, &experiment, opening(18));
-    assert!(matches!(report.ruling.verdict, Verdict::Ship(_)), "{report}");
+    let report = TestReport::of(&criteria, &experiment, opening(18));
+    assert!(matches!(report.ruling.verdict, TestVerdict::Ship(_)), "{report}");
     assert_eq!(report.standing, criteria.assess(&experiment, opening(18)));
-    assert_eq!(report, Report::of(&criteria, &experiment, opening(18)));
+    assert_eq!(report, TestReport::of(&criteria, &experiment, opening(18)));
     let [paired, randomised] = report.views.as_slice() else { panic!("two views") };
     for view in [paired, randomised] {
         for measure in [Measure::WinRate, Measure::PnlPerSignal] {
@@ -398,8 +407,8 @@ fn a_skilled_version_ships_and_its_report_says_what_each_figure_is_good_for() {
 fn an_experiment_that_has_hardly_begun_says_nothing_and_claims_nothing() {
     let criteria = Criteria::new(options()).unwrap();
     for sessions in [0, 1, 2] {
-        let report = Report::of(&criteria, &skilled(sessions), opening(sessions));
-        assert!(matches!(report.ruling.verdict, Verdict::Continue(_)), "{report}");
+        let report = TestReport::of(&criteria, &skilled(sessions), opening(sessions));
+        assert!(matches!(report.ruling.verdict, TestVerdict::Continue(_)), "{report}");
         let claims = |metric: &&vigie::trials::experiment::Metric| metric.horizon != Horizon::Fixed;
         let metrics = report.views.iter().flat_map(|view| view.metrics.iter().filter(claims));
         assert!(metrics.map(|metric| (metric.interval, metric.p)).all(|claim| claim == (None, None)));
@@ -414,8 +423,8 @@ fn a_policy_that_does_what_the_baseline_does_is_never_told_apart() {
         |n| vec![row(Arm::Baseline, f64::from(n) - 8.0), row(Arm::Baseline, 3.0), row(Arm::Ml, 1.0), row(Arm::Ml, 1.0)];
     let experiment = closed(&(0..20).map(day).collect::<Vec<_>>());
     let criteria = Criteria::new(options()).unwrap();
-    let report = Report::of(&criteria, &experiment, opening(20));
-    assert!(matches!(report.ruling.verdict, Verdict::Futile(_)), "{report}");
+    let report = TestReport::of(&criteria, &experiment, opening(20));
+    assert!(matches!(report.ruling.verdict, TestVerdict::Futile(_)), "{report}");
     assert_eq!(report.standing.drawdown_ratio, Some(1.0));
     assert!(report.standing.metrics.iter().all(|metric| (metric.z, metric.p) == (None, 1.0)));
 }
@@ -427,6 +436,6 @@ fn an_outcome_without_a_pnl_is_not_a_trade_of_zero() {
     let unpriced = Outcome { pnl: None, ..outcome(0.0, 0.0) };
     assert_eq!(experiment.outcome(&trade_id(0, 0), &unpriced), Noted::Counted);
     assert!(experiment.close_next(day(1), 5).is_some());
-    let evidence = Evidence::of(View::Paired, experiment.sessions());
+    let evidence = TestEvidence::of(View::Paired, experiment.sessions());
     assert_eq!((experiment.unpriced(), evidence.baseline.taken), (1, 0));
 }

@@ -23,8 +23,8 @@ use vigie::{
         sharpe::{Day, studentised},
     },
     trials::experiment::{
-        Assignment, Criteria, Evidence, EvidenceMetric, Experiment, Horizon, Measure, Options, Report, Standing,
-        Verdict, View,
+        Assignment, Criteria, EvidenceMetric, Experiment, ExperimentOptions, Horizon, Measure, TestEvidence,
+        TestReport, TestStanding, TestVerdict, View,
     },
 };
 
@@ -79,12 +79,12 @@ impl Market {
 }
 
 fn criteria(metrics: &[EvidenceMetric], evidence: View) -> Criteria {
-    let options = Options {
+    let options = ExperimentOptions {
         planned_sessions: SESSIONS,
         metrics: metrics.to_vec(),
         evidence,
         resamples: 400,
-        ..Options::default()
+        ..ExperimentOptions::default()
     };
     Criteria::new(options).unwrap()
 }
@@ -138,7 +138,7 @@ fn at_most((p, _): (f64, f64), limit: f64, all: usize) -> bool {
     p <= limit + 3.0 * (limit * (1.0 - limit) / all as f64).sqrt()
 }
 
-fn proven(standing: &Standing, level: f64) -> bool {
+fn proven(standing: &TestStanding, level: f64) -> bool {
     standing.metrics.iter().any(|metric| metric.p <= level)
 }
 
@@ -157,17 +157,17 @@ fn without_an_effect_looking_at_every_close_claims_one_in_at_most_five_per_cent(
                 let standing = judge.assess(experiment, now);
                 claims[place] |= proven(&standing, 0.05);
                 match judge.decide(&standing).verdict {
-                    Verdict::Ship(_) => ships[place] = true,
-                    Verdict::StopForHarm(_) => harm = true,
-                    Verdict::Invalid(_) => srm = true,
-                    Verdict::Futile(_) => futility |= place == 0 && standing.sessions < SESSIONS,
-                    Verdict::Continue(_) | Verdict::Over(_) => {}
+                    TestVerdict::Ship(_) => ships[place] = true,
+                    TestVerdict::StopForHarm(_) => harm = true,
+                    TestVerdict::Invalid(_) => srm = true,
+                    TestVerdict::Futile(_) => futility |= place == 0 && standing.sessions < SESSIONS,
+                    TestVerdict::Continue(_) | TestVerdict::Over(_) => {}
                 }
             }
             if experiment.sessions().len() >= 10 {
-                let paired = Evidence::of(View::Paired, experiment.sessions()).mean_pnl.unwrap();
+                let paired = TestEvidence::of(View::Paired, experiment.sessions()).mean_pnl.unwrap();
                 naives[0] |= paired.fixed_horizon(0.95).is_some_and(|found| found.test.p < 0.05);
-                let arms = Evidence::of(View::Randomised, experiment.sessions()).sessions;
+                let arms = TestEvidence::of(View::Randomised, experiment.sessions()).sessions;
                 let all = |ml: bool| -> Vec<f64> {
                     arms.iter().flat_map(|day| if ml { &day.ml } else { &day.baseline }).copied().collect()
                 };
@@ -254,7 +254,7 @@ fn intervals_hold_the_truth_as_often_as_they_say() {
                 let Some(critical) = judge.plan().critical(closed, 0.05) else { return };
                 let sequence = vigie::stats::confseq::ConfidenceSequence::tuned(SESSIONS, 0.05).unwrap();
                 for (place, view) in [View::Paired, View::Randomised].into_iter().enumerate() {
-                    let evidence = Evidence::of(view, experiment.sessions());
+                    let evidence = TestEvidence::of(view, experiment.sessions());
                     for (metric, (sums, truth)) in
                         [(evidence.mean_pnl, per_signal), (evidence.win_rate, win_rate)].into_iter().enumerate()
                     {
@@ -266,7 +266,7 @@ fn intervals_hold_the_truth_as_often_as_they_say() {
             });
             (0..4).for_each(|place| repeated[place] += usize::from(always[place]));
             (0..2).for_each(|place| for_ever[place] += usize::from(ever[place]));
-            let report = Report::of(&judge, &experiment, opening(SESSIONS));
+            let report = TestReport::of(&judge, &experiment, opening(SESSIONS));
             for view in &report.views {
                 for metric in &view.metrics {
                     let truth = match metric.measure {
@@ -337,14 +337,14 @@ fn the_paired_view_finds_what_the_randomised_one_cannot() {
                     finds[place] |= judge.assess(experiment, now).metrics[0].p <= 0.05;
                 }
                 let ruling = decider.decide(&decider.assess(experiment, now));
-                if matches!(ruling.verdict, Verdict::Ship(_)) && ship.is_none() {
+                if matches!(ruling.verdict, TestVerdict::Ship(_)) && ship.is_none() {
                     ship = Some(experiment.sessions().len());
                 }
             });
             (0..2).for_each(|place| found[place] += usize::from(finds[place]));
             shipped += usize::from(ship.is_some());
             sessions += ship.unwrap_or(0);
-            for (place, view) in Report::of(&judges[0], &experiment, opening(SESSIONS)).views.iter().enumerate() {
+            for (place, view) in TestReport::of(&judges[0], &experiment, opening(SESSIONS)).views.iter().enumerate() {
                 needed[place] += view.power[0].trades_needed / n as f64;
             }
         }
@@ -367,7 +367,7 @@ fn the_paired_view_finds_what_the_randomised_one_cannot() {
 fn harm_is_stopped_early_and_lost_trades_make_the_experiment_invalid() {
     let n = cases(6, 400);
     let judge = criteria(&[EvidenceMetric::MeanPnl], View::Paired);
-    let first = |world: World, seed: u64, wanted: fn(&Verdict) -> bool| {
+    let first = |world: World, seed: u64, wanted: fn(&TestVerdict) -> bool| {
         let mut at = None;
         run(world, seed, |experiment, now| {
             let verdict = judge.decide(&judge.assess(experiment, now)).verdict;
@@ -378,7 +378,7 @@ fn harm_is_stopped_early_and_lost_trades_make_the_experiment_invalid() {
         at
     };
     for (name, world, wanted, short) in [
-        ("-10 points stopped for harm", World { gain: -0.10, lost: 0.0 }, harmful as fn(&Verdict) -> bool, 7),
+        ("-10 points stopped for harm", World { gain: -0.10, lost: 0.0 }, harmful as fn(&TestVerdict) -> bool, 7),
         ("20 % of the ML arm's signals lost: invalid", World { gain: 0.0, lost: 0.20 }, invalid, 5),
     ] {
         let found: Vec<usize> = (0..n).filter_map(|seed| first(world, 130_000 + seed as u64, wanted)).collect();
@@ -390,12 +390,12 @@ fn harm_is_stopped_early_and_lost_trades_make_the_experiment_invalid() {
     }
 }
 
-fn harmful(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::StopForHarm(_))
+fn harmful(verdict: &TestVerdict) -> bool {
+    matches!(verdict, TestVerdict::StopForHarm(_))
 }
 
-fn invalid(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Invalid(_))
+fn invalid(verdict: &TestVerdict) -> bool {
+    matches!(verdict, TestVerdict::Invalid(_))
 }
 
 /// Trades until the sample-ratio test has p below `level`, and until chi-square looked at every session has, of at most

@@ -11,12 +11,12 @@ use rand_pcg::Pcg64;
 use trades::{day, opening, outcome, trade_id};
 use vigie::{
     domain::{Arm, Decision, Opinion, Reason, Split, TradeId, VersionId},
-    lifecycle::{happening::Happening, open_trades::Entry},
+    lifecycle::{happening::Happening, open_trades::AnsweredSignal},
     stats::compare::welch,
     trials::{
         experiment::{
-            Assignment, Comparing, Criteria, Evidence, Experiment, Impact, ImpactOptions, Measure, Metric, Options,
-            Report, Traded, View, impact,
+            Assignment, Comparing, Criteria, Experiment, ExperimentOptions, Impact, ImpactOptions, Measure, Metric,
+            TestEvidence, TestReport, Traded, View, impact,
         },
         groups::{by_arm, by_period},
     },
@@ -112,7 +112,9 @@ fn check_null(name: &str, gains: &[f64], deeper: usize) {
 fn an_arm_of_nine_tenths_looks_no_better_than_one_of_a_tenth_when_both_policies_are_the_same() {
     let mut rng = Pcg64::seed_from_u64(3);
     let all = long::cases(300, 3000);
-    let criteria = Criteria::new(Options { evidence: View::Randomised, resamples: 100, ..Options::default() }).unwrap();
+    let criteria =
+        Criteria::new(ExperimentOptions { evidence: View::Randomised, resamples: 100, ..ExperimentOptions::default() })
+            .unwrap();
     let (mut gains, mut deeper, mut held) = ([vec![], vec![]], [0, 0], [0, 0]);
     for _ in 0..all {
         let (mut groups, mut experiment) = ([vec![], vec![]], Experiment::new(opening(0)));
@@ -141,12 +143,12 @@ fn an_arm_of_nine_tenths_looks_no_better_than_one_of_a_tenth_when_both_policies_
         gains[0].extend(sharpe.difference);
         held[0] += usize::from(sharpe.interval.unwrap().contains(0.0));
         deeper[0] += usize::from(metric(&impact, Measure::DrawdownEven).difference.unwrap() > 1.0);
-        let evidence = Evidence::of(View::Randomised, experiment.sessions());
+        let evidence = TestEvidence::of(View::Randomised, experiment.sessions());
         gains[1].extend(evidence.sharpe_gain());
         deeper[1] += usize::from(evidence.drawdown_ratio().unwrap() > 1.0);
         assert_eq!(evidence.ml.signals + evidence.baseline.signals, 1200, "the other figures have all signals");
         if gains[1].len() <= 20 {
-            let report = Report::of(&criteria, &experiment, opening(60));
+            let report = TestReport::of(&criteria, &experiment, opening(60));
             let of = |measure| report.views[1].metrics.iter().find(|metric| metric.measure == measure).unwrap();
             assert_eq!(of(Measure::SharpeEven).difference, report.standing.sharpe_gain);
             assert_eq!(of(Measure::DrawdownEven).difference, report.standing.drawdown_ratio);
@@ -190,7 +192,7 @@ fn scored(n: usize, arm: Arm, heard: bool, size: f64, share: f64) -> Happening {
     let baseline = Decision::baseline(id.clone(), None, Some(version()), Reason::AbTest);
     let decision = if heard { Decision { arm: Arm::Ml, size, ..baseline } } else { baseline };
     let opinions = vec![Opinion { version: version(), split: Some(Split { arm, share }), score: None, size }];
-    let entry = Entry {
+    let entry = AnsweredSignal {
         trade_id: id,
         at: opening(n),
         day: day(n),

@@ -24,8 +24,8 @@ use tempfile::TempDir;
 use vigie::{
     domain::{Event, EventKind, SignalLine, Symbol},
     journal::{
-        Applied, Counts, Existing, FailureKind, OpenError, Options, Reader, SCHEMA, Source, Store, StoreError, Write,
-        quarantine,
+        Applied, Counts, Existing, FailureKind, OpenError, Reader, SCHEMA, Source, Store, StoreError, StoreOptions,
+        Write, quarantine,
     },
 };
 use writes::{event, skip, write_of};
@@ -192,7 +192,7 @@ fn a_damaged_page_gives_an_error_or_the_truth_never_something_else() {
             Err(other) => panic!("{other:?}"),
         }
         fs::write(&path, &bytes).unwrap();
-        if let Ok(store) = Store::open(&path, Options { verify: true, ..OPTIONS }) {
+        if let Ok(store) = Store::open(&path, StoreOptions { verify: true, ..OPTIONS }) {
             assert_eq!(disagreements(&store, &model), 0, "a verified journal has damage");
         }
     }

@@ -12,10 +12,10 @@ use flate2::read::MultiGzDecoder;
 use redb::{Database, ReadableTable, ReadableTableMetadata, TableDefinition};
 use vigie::{
     domain::{SignalLine, Timestamp},
-    journal::{Applied, Options, Reader, Store, StoreError, Write},
+    journal::{Applied, Reader, Store, StoreError, StoreOptions, Write},
 };
 
-const OPTIONS: Options = Options { cache_bytes: 4 << 20, verify: false };
+const OPTIONS: StoreOptions = StoreOptions { cache_bytes: 4 << 20, verify: false };
 const LOG: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("log");
 const DICTIONARIES: TableDefinition<'static, u32, &[u8]> = TableDefinition::new("dictionaries");
 const DICTIONARIES_AGAIN: TableDefinition<'static, u32, &[u8]> = TableDefinition::new("dictionaries_again");

@@ -13,8 +13,8 @@ use serde_json::json;
 use vigie::{
     domain::{Event, EventKind, Opinion, Skip, TradeId},
     journal::{
-        Applied, Counts, OpenError, Options, OutcomeRecord, Reader, SCHEMA, SignalRecord, SkipRecord, Source, Store,
-        StoreError, Stored, Write,
+        Applied, Counts, OpenError, OutcomeRecord, Reader, SCHEMA, SignalRecord, SkipRecord, Source, Store, StoreError,
+        StoreOptions, Stored, Write,
     },
 };
 
@@ -73,7 +73,7 @@ fn many_signals_at_once_are_all_there_whatever_the_order_of_their_ids() {
 fn a_trade_is_found_among_a_hundred_thousand_records_and_reads_cost_what_they_return() {
     let folder = tempfile::tempdir().unwrap();
     let mut store =
-        Store::open(&folder.path().join("vigie.redb"), Options { cache_bytes: 64 << 20, ..OPTIONS }).unwrap();
+        Store::open(&folder.path().join("vigie.redb"), StoreOptions { cache_bytes: 64 << 20, ..OPTIONS }).unwrap();
     let number_of = |n: u64| format!("{:07}", n.wrapping_mul(7_368_787) % 10_000_019);
     // more than the index keeps young, so that its runs are merged, and the last batch goes beyond one
     let all = 70_000;

@@ -27,7 +27,7 @@ const PATIENT: &str = "[guardian]\nliteral = true\nmin_accuracy = 0\nmax_loss_st
 
 /// What a trader was told, over all lives of the daemon.
 #[derive(Default)]
-struct Told {
+struct Acknowledged {
     /// Outcomes that were acknowledged as durable, with their pnl.
     outcomes: BTreeMap<String, Option<f64>>,
     /// Outcomes that were sent.
@@ -50,7 +50,7 @@ fn requests() -> Vec<String> {
     requests
 }
 
-impl Told {
+impl Acknowledged {
     /// Sends requests in small bursts until the daemon is gone; says how many were answered.
     fn play(&mut self, mut wire: Wire, requests: &[String]) -> usize {
         let mut answered = 0;
@@ -113,7 +113,7 @@ fn a_kill_at_any_moment_loses_nothing_that_was_acknowledged_and_no_lock() {
     let place = Place::with_model(State::Production);
     // the trades of these years have days, streaks and stretches that are emergencies, which are other tests' subject
     place.file("config.toml", &format!("{CONFIG}{PATIENT}"));
-    let (requests, mut told, mut next) = (requests(), Told::default(), 0);
+    let (requests, mut told, mut next) = (requests(), Acknowledged::default(), 0);
     // from each place on there are as many as at first: a quick daemon is not done with them before it is killed
     let twice = [&*requests, &*requests].concat();
     let mut killed_at_work = 0;

@@ -10,9 +10,9 @@ use vigie::{
     config::Config,
     domain::{SignalLine, Symbol, Timestamp, VersionId},
     features::pipeline::Pipeline,
-    models::{Kind, ModelRecord, Options, Solver, Target, stack},
+    models::{Kind, LogisticOptions, ModelRecord, Solver, Target, stack},
     validation::{
-        Examples, Goal, Ledger, Recipe, Report,
+        Examples, Goal, Ledger, Recipe, ValidationReport,
         figures::Figures,
         fitter::TrainingSet,
         gather::gather,
@@ -245,7 +245,7 @@ fn drift_is_measured_against_trades_that_no_model_chose() {
 fn a_report_that_would_not_be_read_back_is_not_registered() {
     let sound = trained(Target::Profitability, None, &history(400, |_, _| ()), &config("")).unwrap();
     let stored = sound.report.stored().unwrap();
-    assert_eq!(serde_json::from_value::<Report>(stored).unwrap(), sound.report);
+    assert_eq!(serde_json::from_value::<ValidationReport>(stored).unwrap(), sound.report);
     let mut unsound = sound.report;
     unsound.overall = f64::INFINITY;
     let error = unsound.stored().unwrap_err();
@@ -293,7 +293,7 @@ fn the_members_of_a_stack_share_nothing_with_the_rows_they_are_judged_on() {
         }
     }
     let labels: Vec<bool> = truth.iter().map(|truth| *truth >= 0.5).collect();
-    let options = Options { tolerance: 1e-10, ..Options::default() };
+    let options = LogisticOptions { tolerance: 1e-10, ..LogisticOptions::default() };
     let ModelRecord::Stack(expected) = stack(found.members.clone(), scores.view(), &labels, &options).unwrap() else {
         unreachable!()
     };

@@ -7,7 +7,7 @@ use rand_pcg::Pcg64;
 use serde::Deserialize;
 use vigie::{
     domain::Probability,
-    models::{ClassWeights, Compiled, FitError, Logistic, ModelRecord, Options, Solver, fit_logistic},
+    models::{ClassWeights, Compiled, FitError, Logistic, LogisticOptions, ModelRecord, Solver, fit_logistic},
 };
 
 #[derive(Deserialize)]
@@ -29,10 +29,10 @@ struct Reference {
 }
 
 impl Reference {
-    fn options(&self, solver: Solver, tolerance: f64) -> Options<'_> {
+    fn options(&self, solver: Solver, tolerance: f64) -> LogisticOptions<'_> {
         let class_weights = if self.balanced { ClassWeights::Balanced } else { ClassWeights::None };
         let sample_weights = self.sample_weights.as_deref();
-        Options { l2: self.l2, class_weights, sample_weights, tolerance, solver, ..Options::default() }
+        LogisticOptions { l2: self.l2, class_weights, sample_weights, tolerance, solver, ..LogisticOptions::default() }
     }
 
     fn is_weighted(&self) -> bool {
@@ -112,7 +112,8 @@ fn both_solvers_agree_on_random_data() {
         let (x, y) = random(seed, 300, 12);
         for l2 in [1e-3, 1.0, 50.0] {
             let fit = |solver, tolerance| {
-                fit_logistic(x.view(), &y, &Options { l2, solver, tolerance, ..Options::default() }).unwrap()
+                fit_logistic(x.view(), &y, &LogisticOptions { l2, solver, tolerance, ..LogisticOptions::default() })
+                    .unwrap()
             };
             let (newton, smartcore) = (fit(Solver::Newton, 1e-13), fit(Solver::Smartcore, 1e-6));
             for (a, b) in newton.weights.iter().zip(&smartcore.weights) {
@@ -145,7 +146,8 @@ fn a_compiled_score_decides_as_smartcore_does() {
     let library = LogisticRegression::fit(&x, &labels, parameters).unwrap();
     let decisions: Vec<u32> = library.predict(&x).unwrap();
 
-    let fit = fit_logistic(x.view(), &y, &Options { solver: Solver::Smartcore, ..Options::default() }).unwrap();
+    let fit = fit_logistic(x.view(), &y, &LogisticOptions { solver: Solver::Smartcore, ..LogisticOptions::default() })
+        .unwrap();
     assert!(fit.weights.iter().eq(library.coefficients().iter()), "the coefficients are passed on as they are");
     let model = ModelRecord::Logistic(fit).compile().unwrap();
     for (row, decision) in x.rows().into_iter().zip(decisions) {
@@ -165,7 +167,9 @@ fn a_full_newton_step_that_raises_the_loss_is_shortened() {
     let seven_labels = [false, false, true, false, true, false, true];
     for (rows, labels, l2) in [(&six[..], &six_labels[..], 0.1), (&seven, &seven_labels, 1e-6)] {
         let x = Array2::from_shape_fn((rows.len(), 2), |(i, j)| rows[i][j]);
-        let fit = fit_logistic(x.view(), labels, &Options { l2, tolerance: 1e-9, ..Options::default() }).unwrap();
+        let fit =
+            fit_logistic(x.view(), labels, &LogisticOptions { l2, tolerance: 1e-9, ..LogisticOptions::default() })
+                .unwrap();
         assert!(fit.gradient <= 1e-9, "{fit:?}");
     }
 }
@@ -177,8 +181,9 @@ fn a_row_of_weight_two_counts_as_two_rows_and_one_of_weight_zero_as_none() {
     let copies: Vec<usize> = (0..80).flat_map(|i| vec![i; i % 3]).collect();
     let repeated: Vec<bool> = copies.iter().map(|&i| y[i]).collect();
     for class_weights in [ClassWeights::None, ClassWeights::Balanced] {
-        let options = Options { class_weights, tolerance: 1e-13, ..Options::default() };
-        let weighted = fit_logistic(x.view(), &y, &Options { sample_weights: Some(&weights), ..options }).unwrap();
+        let options = LogisticOptions { class_weights, tolerance: 1e-13, ..LogisticOptions::default() };
+        let weighted =
+            fit_logistic(x.view(), &y, &LogisticOptions { sample_weights: Some(&weights), ..options }).unwrap();
         let copied = fit_logistic(x.select(ndarray::Axis(0), &copies).view(), &repeated, &options).unwrap();
         for (a, b) in weighted.weights.iter().zip(&copied.weights) {
             assert!((a - b).abs() < 1e-12, "{class_weights:?}: {a} is not {b}");
@@ -192,7 +197,9 @@ fn the_same_input_gives_the_same_bits_and_the_layout_of_the_matrix_does_not_matt
     let columns_first = x.t().as_standard_layout().into_owned().reversed_axes();
     assert_eq!(x, columns_first);
     for solver in [Solver::Newton, Solver::Smartcore] {
-        let fit = |x: ArrayView2<'_, f64>| fit_logistic(x, &y, &Options { solver, ..Options::default() }).unwrap();
+        let fit = |x: ArrayView2<'_, f64>| {
+            fit_logistic(x, &y, &LogisticOptions { solver, ..LogisticOptions::default() }).unwrap()
+        };
         assert_eq!(fit(x.view()), fit(x.view()));
         assert_eq!(fit(x.view()), fit(columns_first.view()));
     }
@@ -202,7 +209,7 @@ fn the_same_input_gives_the_same_bits_and_the_layout_of_the_matrix_does_not_matt
 fn the_bits_are_those_of_every_machine() {
     // whichever instructions it has; they change with the order of the sums, and then stand here anew
     let (x, y) = random(4, 500, 9);
-    let fit = fit_logistic(x.view(), &y, &Options { tolerance: 1e-10, ..Options::default() }).unwrap();
+    let fit = fit_logistic(x.view(), &y, &LogisticOptions { tolerance: 1e-10, ..LogisticOptions::default() }).unwrap();
     let bits: Vec<u64> = fit.weights.iter().chain([&fit.intercept]).map(|w| w.to_bits()).collect();
     let known = [
         4607589395589580993,
@@ -232,8 +239,12 @@ fn strong_and_badly_scaled_signals_are_fitted_too() {
             .collect();
         (y[0], y[1]) = (true, false);
         let weights: Vec<f64> = (0..n).map(|_| f64::from(rng.random_range(1..4_u32))).collect();
-        let options =
-            Options { l2, tolerance: 1e-9, sample_weights: (case % 2 == 0).then_some(&weights), ..Options::default() };
+        let options = LogisticOptions {
+            l2,
+            tolerance: 1e-9,
+            sample_weights: (case % 2 == 0).then_some(&weights),
+            ..LogisticOptions::default()
+        };
         let fit = fit_logistic(x.view(), &y, &options).unwrap_or_else(|error| panic!("case {case}: {error}"));
         assert!(fit.gradient <= 1e-9 && fit.iterations.unwrap() < 60, "case {case}: {fit:?}");
     }
@@ -242,16 +253,17 @@ fn strong_and_badly_scaled_signals_are_fitted_too() {
 #[test]
 fn data_that_cannot_be_fitted_are_refused_with_the_place() {
     let (x, y) = random(2, 30, 3);
-    let refusal = |x: &Array2<f64>, y: &[bool], options: Options<'_>| {
+    let refusal = |x: &Array2<f64>, y: &[bool], options: LogisticOptions<'_>| {
         let newton = fit_logistic(x.view(), y, &options).unwrap_err();
         // smartcore is behind the same checks
         if options.sample_weights.is_none() {
-            let other = fit_logistic(x.view(), y, &Options { solver: Solver::Smartcore, ..options }).unwrap_err();
+            let other =
+                fit_logistic(x.view(), y, &LogisticOptions { solver: Solver::Smartcore, ..options }).unwrap_err();
             assert_eq!(other.to_string(), newton.to_string()); // as text, where NaN equals itself
         }
         newton
     };
-    let plain = Options::default();
+    let plain = LogisticOptions::default();
     let with = |row: usize, column: usize, value: f64| {
         let mut x = x.clone();
         x[[row, column]] = value;
@@ -271,7 +283,7 @@ fn data_that_cannot_be_fitted_are_refused_with_the_place() {
     assert!(matches!(nan, FitError::NonFiniteCell { row: 4, column: 1, .. }), "{nan}");
     assert_eq!(refusal(&with(7, 2, 1e300), &y, plain), FitError::NonFiniteResult);
 
-    let weigh = |weights: &[f64]| refusal(&x, &y, Options { sample_weights: Some(weights), ..plain });
+    let weigh = |weights: &[f64]| refusal(&x, &y, LogisticOptions { sample_weights: Some(weights), ..plain });
     assert_eq!(weigh(&[1.0; 29]), FitError::SampleWeightCount { rows: 30, weights: 29 });
     let mut weights = [1.0; 30];
     weights[3] = -1.0;
@@ -282,15 +294,15 @@ fn data_that_cannot_be_fitted_are_refused_with_the_place() {
     assert_eq!(weigh(&only_wins), FitError::SingleClass { label: true });
 
     for (name, options) in [
-        ("l2", Options { l2: -1.0, ..plain }),
-        ("l2", Options { l2: f64::NAN, ..plain }),
-        ("tolerance", Options { tolerance: 0.0, ..plain }),
-        ("max_iterations", Options { max_iterations: 0, ..plain }),
+        ("l2", LogisticOptions { l2: -1.0, ..plain }),
+        ("l2", LogisticOptions { l2: f64::NAN, ..plain }),
+        ("tolerance", LogisticOptions { tolerance: 0.0, ..plain }),
+        ("max_iterations", LogisticOptions { max_iterations: 0, ..plain }),
     ] {
         let error = refusal(&x, &y, options);
         assert!(matches!(error, FitError::Option { name: found, .. } if found == name), "{error}");
     }
-    let error = fit_logistic(x.view(), &y, &Options { max_iterations: 1, ..plain }).unwrap_err();
+    let error = fit_logistic(x.view(), &y, &LogisticOptions { max_iterations: 1, ..plain }).unwrap_err();
     assert!(matches!(error, FitError::NotConverged { .. }), "{error}");
 }
 
@@ -306,7 +318,7 @@ fn a_panic_inside_smartcore_is_a_refusal() {
         [-8.54623396078933e100, 1.0220730429227117e100, -4.928106766698465e99],
     ];
     let y = [false, true, true, false, false, true];
-    let fit = |solver| fit_logistic(x.view(), &y, &Options { l2: 0.0, solver, ..Options::default() });
+    let fit = |solver| fit_logistic(x.view(), &y, &LogisticOptions { l2: 0.0, solver, ..LogisticOptions::default() });
     let error = fit(Solver::Smartcore).unwrap_err();
     assert!(matches!(error, FitError::Library { .. }), "{error}");
     assert_eq!(fit(Solver::Newton), Err(FitError::Separated));
@@ -316,7 +328,7 @@ fn a_panic_inside_smartcore_is_a_refusal() {
 fn without_a_penalty_separated_classes_and_collinear_columns_are_refused() {
     let (x, y) = random(3, 60, 3);
     let fit = |x: &Array2<f64>, y: &[bool], l2, solver| {
-        fit_logistic(x.view(), y, &Options { l2, solver, ..Options::default() })
+        fit_logistic(x.view(), y, &LogisticOptions { l2, solver, ..LogisticOptions::default() })
     };
     let complete: Vec<bool> = x.column(1).iter().map(|value| *value > 0.2).collect();
     // one column tells the classes apart except where it is 0, where both occur: infinite weights still fit best
@@ -360,7 +372,7 @@ fn a_planted_signal_is_found_within_its_standard_error() {
     let log_odds = |row: &[f64]| 1.5 * row[0] - 0.8 * row[1] + 0.3;
     let y: Vec<bool> =
         x.rows().into_iter().map(|row| uniform() < 1.0 / (1.0 + (-log_odds(&row.to_vec())).exp())).collect();
-    let fit = fit_logistic(x.view(), &y, &Options { l2: 0.0, ..Options::default() }).unwrap();
+    let fit = fit_logistic(x.view(), &y, &LogisticOptions { l2: 0.0, ..LogisticOptions::default() }).unwrap();
     for (found, planted) in fit.weights.iter().chain([&fit.intercept]).zip([1.5, -0.8, 0.3]) {
         assert!((found - planted).abs() < 4.0 * (n as f64 * 0.22 * 0.25).powf(-0.5), "{found} is not {planted}");
     }
@@ -381,7 +393,7 @@ fn many_rows_give_the_minimum_whatever_the_first_look_at_a_part_of_them_showed()
         x.rows().into_iter().map(|row| row[0] + 2.0 * row[1] - row[2] > (1.0 / uniform() - 1.0).ln()).collect();
     for l2 in [0.0, 1.0] {
         let with = |tolerance| {
-            let options = Options { l2, tolerance, ..Options::default() };
+            let options = LogisticOptions { l2, tolerance, ..LogisticOptions::default() };
             fit_logistic(x.view(), &y, &options).unwrap_or_else(|error| unreachable!("{l2}: {error}"))
         };
         let (loose, tight) = (with(1e-8), with(1e-13));
@@ -394,7 +406,7 @@ fn many_rows_give_the_minimum_whatever_the_first_look_at_a_part_of_them_showed()
         let made = [1.0, 2.0, -1.0];
         assert!(loose.weights.iter().zip(made).all(|(found, made)| (found - made).abs() < 0.1), "{:?}", loose.weights);
     }
-    let free = Options { l2: 0.0, ..Options::default() };
+    let free = LogisticOptions { l2: 0.0, ..LogisticOptions::default() };
     let apart: Vec<bool> = x.column(0).iter().map(|x| *x > 0.0).collect();
     assert_eq!(fit_logistic(x.view(), &apart, &free), Err(FitError::Separated));
     let mut copies = x.clone();

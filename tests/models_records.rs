@@ -21,8 +21,9 @@ use rows::uniform;
 use specs::class_specs;
 use vigie::{
     models::{
-        AverageSpec, BoostingSpec, Calibrated, Calibration, FitError, ForestSpec, LinearSpec, LogisticSpec, Method,
-        ModelRecord, ModelSpec, Options, Output, Solver, Stack, Tree, Values, average, calibrated, fit, stack,
+        AverageSpec, BoostingSpec, Calibrated, Calibration, FitError, ForestSpec, LinearSpec, LogisticOptions,
+        LogisticSpec, Method, ModelRecord, ModelSpec, Output, Solver, Stack, Tree, Values, average, calibrated, fit,
+        stack,
     },
     stats::logit::{clipped_logit, sigmoid},
 };
@@ -45,7 +46,7 @@ fn records() -> Vec<ModelRecord> {
     let isotonic = Calibration::fit(Method::Isotonic, &values(&records[1], &x), &y, None).unwrap();
     records.push(calibrated(records[1].clone(), isotonic).unwrap());
     let scores = Array2::from_shape_fn((120, 1), |(i, _)| uniform(3, i as u64));
-    records.push(stack(vec![records[3].clone()], scores.view(), &y, &Options::default()).unwrap());
+    records.push(stack(vec![records[3].clone()], scores.view(), &y, &LogisticOptions::default()).unwrap());
     records
 }
 
@@ -209,7 +210,7 @@ fn ensembles_are_made_of_what_their_members_say() {
     }
     let scores = Array2::from_shape_fn((50, 2), |(i, j)| if j == 0 { a[i] } else { b[i] });
     let members = vec![logistic.clone(), forest.clone()];
-    let stacked = stack(members.clone(), scores.view(), &test.y, &Options::default()).unwrap();
+    let stacked = stack(members.clone(), scores.view(), &test.y, &LogisticOptions::default()).unwrap();
     let ModelRecord::Stack(record) = &stacked else { unreachable!() };
     let Stack { combiner, .. } = &**record;
     for ((s, a), b) in values(&stacked, &test.x).iter().zip(&a).zip(&b) {
@@ -235,14 +236,14 @@ fn ensembles_are_made_of_what_their_members_say() {
     assert!(is_refused(average(Vec::new())));
     assert!(is_refused(average(vec![logistic.clone(), narrow])));
     assert!(is_refused(average(vec![logistic.clone(), real.clone()])));
-    assert!(is_refused(stack(vec![logistic.clone()], scores.view(), &test.y, &Options::default())));
-    assert!(is_refused(stack(vec![real.clone(), real.clone()], scores.view(), &test.y, &Options::default())));
+    assert!(is_refused(stack(vec![logistic.clone()], scores.view(), &test.y, &LogisticOptions::default())));
+    assert!(is_refused(stack(vec![real.clone(), real.clone()], scores.view(), &test.y, &LogisticOptions::default())));
     assert!(is_refused(calibrated(real, Calibration::Platt { slope: 1.0, offset: 0.0 })));
     assert!(is_refused(calibrated(logistic.clone(), Calibration::Platt { slope: f64::NAN, offset: 0.0 })));
     let nest = |model: ModelRecord, times| (0..times).try_fold(model, |model, _| average(vec![model]));
     assert!(nest(logistic.clone(), 4).is_ok() && is_refused(nest(logistic, 5)));
     let wrong = scores.mapv(|p| p * 3.0);
-    assert!(matches!(stack(members, wrong.view(), &test.y, &Options::default()), Err(FitError::Score { .. })));
+    assert!(matches!(stack(members, wrong.view(), &test.y, &LogisticOptions::default()), Err(FitError::Score { .. })));
 }
 
 #[test]

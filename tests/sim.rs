@@ -18,8 +18,8 @@ use vigie::{
     features::{formulas, pipeline::Pipeline, ranges, row},
     models::{self, fit_logistic},
     sim::{
-        self, ActionKind, Change, Delivery, Options, Poison, Relation, Scenario, Sessions, Shift, Tape, Trade, Truth,
-        Venue,
+        self, ActionKind, Change, Delivery, Poison, Relation, Scenario, Sessions, Shift, SimulationOptions, Tape,
+        Trade, Truth, Venue,
     },
     stats::{
         binary::roc_auc,
@@ -34,11 +34,11 @@ fn venue() -> Venue {
     Venue { instrument: config.symbols[&symbol], calendar: config.calendar.clone(), symbol }
 }
 
-fn trades(options: &Options) -> Vec<Trade> {
+fn trades(options: &SimulationOptions) -> Vec<Trade> {
     Sessions::new(options.clone(), venue()).unwrap().flat_map(|session| session.trades).collect()
 }
 
-fn lines(options: &Options) -> Vec<String> {
+fn lines(options: &SimulationOptions) -> Vec<String> {
     Tape::new(options.clone(), venue()).unwrap().map(|action| format!("{} {}", action.at, action.line)).collect()
 }
 
@@ -56,18 +56,18 @@ fn share(holds: impl IntoIterator<Item = bool>) -> f64 {
 }
 
 /// Independent fates, all delivered.
-fn plain(seed: u64, months: u32, edge: f64) -> Options {
-    Options { seed, months, edge, outcome_correlation: 0.0, ..Options::default() }
+fn plain(seed: u64, months: u32, edge: f64) -> SimulationOptions {
+    SimulationOptions { seed, months, edge, outcome_correlation: 0.0, ..SimulationOptions::default() }
 }
 
 #[test]
 fn the_same_seed_gives_the_same_bytes_and_another_one_others() {
     for scenario in Scenario::ALL {
-        let options = Options::of(scenario, 3, 2);
+        let options = SimulationOptions::of(scenario, 3, 2);
         let first = lines(&options);
         assert!(first.len() > 500, "{scenario}: {}", first.len());
         assert_eq!(first, lines(&options), "{scenario}");
-        assert_ne!(first, lines(&Options { seed: 4, ..options }), "{scenario}");
+        assert_ne!(first, lines(&SimulationOptions { seed: 4, ..options }), "{scenario}");
     }
 }
 
@@ -76,7 +76,7 @@ fn the_wire_takes_every_line_and_no_number_is_out_of_its_range() {
     let config = Config::builtin().unwrap();
     for scenario in Scenario::ALL {
         let mut odd = Vec::new();
-        for trade in trades(&Options::of(scenario, 5, 3)) {
+        for trade in trades(&SimulationOptions::of(scenario, 5, 3)) {
             let line = sim::wire::closed_trade(&trade.signal, &trade.outcome);
             let read = SignalLine::parse(line.as_bytes()).unwrap_or_else(|error| unreachable!("{error}: {line}"));
             assert_eq!((&read.signal, &read.outcome), (&trade.signal, &Some(trade.outcome.clone())));
@@ -106,7 +106,11 @@ fn the_wire_takes_every_line_and_no_number_is_out_of_its_range() {
 #[test]
 fn sessions_follow_daylight_saving_and_nothing_happens_in_the_weekend() {
     let zone = TimeZone::get("America/Chicago").unwrap();
-    let options = Options { start: "2025-03-03".parse().unwrap(), months: 10, ..Options::of(Scenario::Happy, 2, 10) };
+    let options = SimulationOptions {
+        start: "2025-03-03".parse().unwrap(),
+        months: 10,
+        ..SimulationOptions::of(Scenario::Happy, 2, 10)
+    };
     let sessions: Vec<_> = Sessions::new(options, venue()).unwrap().collect();
     let opening = |day: &str| {
         let session = sessions.iter().find(|session| session.day.to_string() == day).expect(day);
@@ -167,7 +171,7 @@ fn a_session_has_six_to_twelve_signals_that_overlap() {
 fn fit(trades: &[Trade]) -> Vec<(f64, f64)> {
     let width = trades[0].inputs.len();
     let x = Array2::from_shape_fn((trades.len(), width), |(i, j)| trades[i].inputs[j].unwrap());
-    let options = models::Options { l2: 0.0, tolerance: 1e-10, ..models::Options::default() };
+    let options = models::LogisticOptions { l2: 0.0, tolerance: 1e-10, ..models::LogisticOptions::default() };
     let fitted = fit_logistic(x.view(), &won(trades), &options).unwrap();
     let beta: Vec<f64> = [fitted.intercept].into_iter().chain(fitted.weights).collect();
     let n = width + 1;
@@ -244,7 +248,10 @@ fn the_best_possible_accuracy_is_as_stated_and_is_what_the_planted_relation_reac
 fn without_an_edge_nothing_can_be_foretold() {
     let (relation, mut areas) = (Relation::new(0.0, 1.0, 0.0), Vec::new());
     for seed in 1..=8 {
-        let all = trades(&Options { delivery: Delivery::PERFECT, ..Options::of(Scenario::NoEdge, seed, 12) });
+        let all = trades(&SimulationOptions {
+            delivery: Delivery::PERFECT,
+            ..SimulationOptions::of(Scenario::NoEdge, seed, 12)
+        });
         assert!(all.iter().all(|trade| trade.truth.probability == 0.5));
         let (past, future) = all.split_at(all.len() / 2);
         let weights: Vec<f64> = fit(past).into_iter().map(|(b, _)| b).collect();
@@ -269,15 +276,15 @@ fn without_an_edge_nothing_can_be_foretold() {
 
 #[test]
 fn pnl_is_heavy_tailed_and_the_fates_of_a_session_hang_together() {
-    let options = Options { outcome_correlation: 0.2, ..plain(9, 48, 1.0) };
-    let kurtosis = |options: &Options| {
+    let options = SimulationOptions { outcome_correlation: 0.2, ..plain(9, 48, 1.0) };
+    let kurtosis = |options: &SimulationOptions| {
         let pnls: Vec<f64> = trades(options).iter().map(pnl).collect();
         let middle = mean(&pnls).unwrap();
         let moment = |k: i32| pnls.iter().map(|p| (p - middle).powi(k)).sum::<f64>() / pnls.len() as f64;
         moment(4) / moment(2).powi(2)
     };
     assert!(kurtosis(&options) > 3.3, "{}", kurtosis(&options));
-    let clustering = |options: &Options| {
+    let clustering = |options: &SimulationOptions| {
         let residual = |trade: &Trade| f64::from(u8::from(trade.truth.won)) - trade.truth.probability;
         let sums = Sessions::new(options.clone(), venue()).unwrap().map(|session| {
             let n = session.trades.len().max(1) as f64;
@@ -291,9 +298,9 @@ fn pnl_is_heavy_tailed_and_the_fates_of_a_session_hang_together() {
 
 #[test]
 fn what_goes_wrong_on_the_way_changes_nothing_in_the_market() {
-    let perfect = Options { delivery: Delivery::PERFECT, ..Options::of(Scenario::Happy, 6, 6) };
+    let perfect = SimulationOptions { delivery: Delivery::PERFECT, ..SimulationOptions::of(Scenario::Happy, 6, 6) };
     let poor = Delivery { missing: 2.0, late: 0.2, late_hours: 6.0, duplicates: 0.2, outages_per_month: 6.0 };
-    let (good, bad) = (trades(&perfect), trades(&Options { delivery: poor, ..perfect.clone() }));
+    let (good, bad) = (trades(&perfect), trades(&SimulationOptions { delivery: poor, ..perfect.clone() }));
     assert_eq!(good.len(), bad.len());
     for (good, bad) in good.iter().zip(&bad) {
         assert_eq!((&good.truth, &good.outcome, &good.inputs), (&bad.truth, &bad.outcome, &bad.inputs));
@@ -305,7 +312,7 @@ fn what_goes_wrong_on_the_way_changes_nothing_in_the_market() {
     let vix = |trade: &Trade| matches!(&trade.signal.inputs, Inputs::Snapshot(s) if s.market_state.vix.is_none());
     let missing = share(bad.iter().map(vix));
     assert!((0.05..0.11).contains(&missing), "{missing}");
-    let tape: Vec<_> = Tape::new(Options { delivery: poor, ..perfect }, venue()).unwrap().collect();
+    let tape: Vec<_> = Tape::new(SimulationOptions { delivery: poor, ..perfect }, venue()).unwrap().collect();
     assert!(tape.windows(2).all(|pair| pair[0].at <= pair[1].at));
     let of = |kind, again| tape.iter().filter(|action| action.kind == kind && action.again == again).count();
     let sent = bad.len() - lost;
@@ -328,7 +335,7 @@ fn a_change_does_what_it_says_from_its_session_on_and_nothing_before() {
     let base = plain(4, 12, 1.3);
     let with = |what| {
         let changes = vec![Change { what, from: 120, ramp: 0, until: None }];
-        trades(&Options { changes, ..base.clone() })
+        trades(&SimulationOptions { changes, ..base.clone() })
     };
     let before = |all: &[Trade]| all.iter().filter(|t| t.truth.session < 120).cloned().collect::<Vec<_>>();
     let after = |all: &[Trade]| all.iter().filter(|t| t.truth.session >= 120).cloned().collect::<Vec<_>>();
@@ -363,7 +370,8 @@ fn a_change_does_what_it_says_from_its_session_on_and_nothing_before() {
             Shift::Volatility(_) => assert!(size(&is) > 2.0 * size(&was), "{} {}", size(&is), size(&was)),
         }
     }
-    let poisoned = trades(&Options { poison: Some(Poison { from: 50, sessions: 10, share: 0.9 }), ..base.clone() });
+    let poisoned =
+        trades(&SimulationOptions { poison: Some(Poison { from: 50, sessions: 10, share: 0.9 }), ..base.clone() });
     let in_it = |t: &&Trade| (50..60).contains(&t.truth.session);
     assert!(share(poisoned.iter().filter(in_it).map(|t| t.truth.poisoned)) > 0.8);
     assert!(!poisoned.iter().any(|t| !in_it(&t) && t.truth.poisoned));
@@ -376,7 +384,7 @@ fn only_the_crash_loses_more_in_a_day_than_twice_the_limit() {
     let days = |scenario| {
         let (mut over, mut days) = (0, 0);
         for seed in 1..=10 {
-            let options = Options::of(scenario, seed, 6);
+            let options = SimulationOptions::of(scenario, seed, 6);
             for session in Sessions::new(options.clone(), venue()).unwrap() {
                 days += 1;
                 let worst = session.trades.iter().map(pnl).sum::<f64>();
@@ -395,7 +403,7 @@ fn a_month_takes_far_less_than_a_tenth_of_a_second() {
     let fastest = (0..5)
         .map(|seed| {
             let watch = vigie::clock::Stopwatch::start();
-            let made = Tape::new(Options::of(Scenario::Happy, seed, 1), venue()).unwrap().count();
+            let made = Tape::new(SimulationOptions::of(Scenario::Happy, seed, 1), venue()).unwrap().count();
             assert!(made > 200);
             watch.elapsed()
         })
@@ -456,7 +464,8 @@ fn columns(signals: impl Iterator<Item = vigie::domain::Signal>) -> Vec<Vec<f64>
 
 #[test]
 fn the_inputs_are_distributed_much_as_those_of_real_trades() {
-    let simulated = columns(trades(&Options::of(Scenario::Happy, 1, 24)).into_iter().map(|trade| trade.signal));
+    let simulated =
+        columns(trades(&SimulationOptions::of(Scenario::Happy, 1, 24)).into_iter().map(|trade| trade.signal));
     let Some(file) = data() else { return };
     let real = real(&file);
     let shares = [0.05, 0.25, 0.5, 0.75, 0.95];

@@ -15,12 +15,12 @@ use serde_json::{Value, json};
 use vigie::{
     clock::Stopwatch,
     journal::{
-        OpenError, Options, Progress, Reader, Store, StoredEvent, StoredOutcome, StoredSignal, StoredSkip,
+        OpenError, Progress, Reader, Store, StoreOptions, StoredEvent, StoredOutcome, StoredSignal, StoredSkip,
         StoredVersion,
     },
 };
 
-const OPTIONS: Options = Options { cache_bytes: 4 << 20, verify: false };
+const OPTIONS: StoreOptions = StoreOptions { cache_bytes: 4 << 20, verify: false };
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/journal");
 /// Names of the checkpoints in the fixture.
 const CHECKPOINTS: [&str; 2] = ["report:ES/1", "reopened"];

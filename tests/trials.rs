@@ -15,12 +15,12 @@ use vigie::{
         event::By,
         lifecycle::{State, Transition},
     },
-    lifecycle::open_trades::Entry,
+    lifecycle::open_trades::AnsweredSignal,
     models::{Labeller, Question, Stake, Target, targets::Pricing},
     trials::{
-        experiment::{Criteria, Options, StagingOptions, Verdict},
+        experiment::{Criteria, ExperimentOptions, StagingOptions, TestVerdict},
         promotion::{after_test, to_test},
-        running::{Keep, News, Trials},
+        running::{Keep, TrialNews, Trials},
         trial_view::Case,
     },
 };
@@ -31,13 +31,19 @@ fn version() -> VersionId {
     "ES/1".parse().unwrap()
 }
 
-fn options() -> Options {
-    Options { planned_sessions: PLANNED, first_look: 3, min_days: 2.0, min_trades: 20, ..Options::default() }
+fn options() -> ExperimentOptions {
+    ExperimentOptions {
+        planned_sessions: PLANNED,
+        first_look: 3,
+        min_days: 2.0,
+        min_trades: 20,
+        ..ExperimentOptions::default()
+    }
 }
 
-fn moved(step: Transition, reason: &str, evidence: BTreeMap<Box<str>, f64>) -> News {
+fn moved(step: Transition, reason: &str, evidence: BTreeMap<Box<str>, f64>) -> TrialNews {
     let by = By::Daemon("ab_router".into());
-    News::Event(EventKind::Moved {
+    TrialNews::Event(EventKind::Moved {
         version: version(),
         step,
         reason: reason.to_owned(),
@@ -50,7 +56,7 @@ fn moved(step: Transition, reason: &str, evidence: BTreeMap<Box<str>, f64>) -> N
 /// A version at the beginning of its test.
 fn under_test(keep: Keep) -> Trials {
     let mut trials = Trials::keeping(keep);
-    trials.take(opening(0), &News::Event(EventKind::Trained { version: version(), evidence: BTreeMap::new() }));
+    trials.take(opening(0), &TrialNews::Event(EventKind::Trained { version: version(), evidence: BTreeMap::new() }));
     for step in [Transition::Validate, Transition::Stage] {
         trials.take(opening(0), &moved(step, "", BTreeMap::new()));
     }
@@ -59,7 +65,7 @@ fn under_test(keep: Keep) -> Trials {
 }
 
 /// The `n`-th signal of a session, alternately in either arm; the model lets every other pair go.
-fn entry(session: usize, n: usize) -> (Arc<Entry>, f64) {
+fn entry(session: usize, n: usize) -> (Arc<AnsweredSignal>, f64) {
     let (arm, liked) = (if n.is_multiple_of(2) { Arm::Ml } else { Arm::Baseline }, (n / 2).is_multiple_of(2));
     let id = trade_id(session, n);
     let size = if liked { 1.0 } else { 0.0 };
@@ -69,7 +75,7 @@ fn entry(session: usize, n: usize) -> (Arc<Entry>, f64) {
     }
     let split = Some(Split { arm, share: 0.5 });
     let opinions = vec![Opinion { version: version(), split, score: Probability::new(0.6).ok(), size }];
-    let entry = Entry {
+    let entry = AnsweredSignal {
         trade_id: id,
         at: opening(session),
         day: day(session),
@@ -96,7 +102,7 @@ fn trade(sessions: usize, late: Option<usize>) -> (Trials, Option<(String, usize
     let mut look = |trials: &mut Trials, today: usize| {
         trials.close_due(day(today), 30);
         while let Some((standing, ruling)) = trials.judge_next(&version(), &criteria, opening(today)) {
-            if first.is_none() && !matches!(ruling.verdict, Verdict::Continue(_)) {
+            if first.is_none() && !matches!(ruling.verdict, TestVerdict::Continue(_)) {
                 first = Some((ruling.verdict.name().to_owned(), standing.sessions));
             }
         }
@@ -105,16 +111,16 @@ fn trade(sessions: usize, late: Option<usize>) -> (Trials, Option<(String, usize
         look(&mut trials, session);
         for n in 0..8 {
             let (entry, pnl) = entry(session, n);
-            trials.take(opening(session), &News::Scored(Arc::clone(&entry)));
+            trials.take(opening(session), &TrialNews::Scored(Arc::clone(&entry)));
             if late != Some(session) || n != 1 {
-                trials.take(opening(session), &News::Closed(entry, outcome(pnl, 0.0)));
+                trials.take(opening(session), &TrialNews::Closed(entry, outcome(pnl, 0.0)));
             }
         }
     }
     if let Some(session) = late {
         look(&mut trials, sessions);
         let (entry, pnl) = entry(session, 1);
-        trials.take(opening(sessions), &News::Closed(entry, outcome(pnl, 0.0)));
+        trials.take(opening(sessions), &TrialNews::Closed(entry, outcome(pnl, 0.0)));
     }
     look(&mut trials, sessions);
     (trials, first)
@@ -151,8 +157,8 @@ fn a_fold_from_the_past_judges_what_closed_last_and_nothing_that_was_judged_befo
         past.close_due(day(session), 30);
         for n in 0..8 {
             let (entry, pnl) = entry(session, n);
-            past.take(opening(session), &News::Scored(Arc::clone(&entry)));
-            past.take(opening(session), &News::Closed(entry, outcome(pnl, 0.0)));
+            past.take(opening(session), &TrialNews::Scored(Arc::clone(&entry)));
+            past.take(opening(session), &TrialNews::Closed(entry, outcome(pnl, 0.0)));
         }
     }
     past.close_due(day(5), 30);
@@ -171,17 +177,18 @@ fn watched(trials: &mut Trials, n: usize, stop_ticks: Option<f64>) {
     let stake = Stake { stop_ticks, contracts: Some(1.0), pricing };
     let decision = Decision::baseline(known.trade_id.clone(), None, None, Reason::NoModel);
     let opinions = known.opinions.iter().map(|opinion| Opinion { split: None, size: 1.0, ..opinion.clone() }).collect();
-    let entry = Arc::new(Entry { stake, decision, opinions, ..(*known).clone() });
-    trials.take(opening(n / 8), &News::Scored(Arc::clone(&entry)));
+    let entry = Arc::new(AnsweredSignal { stake, decision, opinions, ..(*known).clone() });
+    trials.take(opening(n / 8), &TrialNews::Scored(Arc::clone(&entry)));
     let pnl = if n.is_multiple_of(3) { -50.0 } else { 60.0 };
-    trials.take(opening(n / 8), &News::Closed(entry, outcome(pnl, 0.0)));
+    trials.take(opening(n / 8), &TrialNews::Closed(entry, outcome(pnl, 0.0)));
 }
 
 #[test]
 fn a_version_whose_label_the_messages_do_not_give_is_kept_in_staging_and_its_gate_names_the_field() {
     let in_staging = || {
         let mut trials = Trials::keeping(Keep::ALL);
-        trials.take(opening(0), &News::Event(EventKind::Trained { version: version(), evidence: BTreeMap::new() }));
+        trials
+            .take(opening(0), &TrialNews::Event(EventKind::Trained { version: version(), evidence: BTreeMap::new() }));
         for step in [Transition::Validate, Transition::Stage] {
             trials.take(opening(0), &moved(step, "", BTreeMap::new()));
         }
@@ -214,7 +221,7 @@ fn a_version_whose_label_the_messages_do_not_give_is_kept_in_staging_and_its_gat
 fn a_version_whose_share_a_decline_has_cut_is_not_promoted_by_its_test_until_it_has_recovered() {
     let shared = |share: f64| {
         let by = By::Daemon("guardian".into());
-        News::Event(EventKind::Shared { version: version(), share, reason: String::new(), by })
+        TrialNews::Event(EventKind::Shared { version: version(), share, reason: String::new(), by })
     };
     let (mut trials, first) = trade(PLANNED - 1, None);
     assert_eq!(first.unwrap().0, "ship");
@@ -222,14 +229,14 @@ fn a_version_whose_share_a_decline_has_cut_is_not_promoted_by_its_test_until_it_
     trials.take(opening(PLANNED - 1), &shared(0.5));
     trials.judge_again();
     let (_, ruling) = trials.judge_next(&version(), &criteria, opening(PLANNED - 1)).unwrap();
-    assert!(matches!(&ruling.verdict, Verdict::Continue(why) if why.contains("without share")), "{ruling:?}");
+    assert!(matches!(&ruling.verdict, TestVerdict::Continue(why) if why.contains("without share")), "{ruling:?}");
     let case =
         Case::of(&trials, &version(), &options(), &StagingOptions::default(), opening(PLANNED - 1), None).unwrap();
     assert!(!case.gate().unwrap().passed && case.assess().unwrap().text.contains("share"));
     trials.take(opening(PLANNED - 1), &shared(1.0));
     trials.judge_again();
     let (_, ruling) = trials.judge_next(&version(), &criteria, opening(PLANNED - 1)).unwrap();
-    assert!(matches!(ruling.verdict, Verdict::Ship(_)), "{ruling:?}");
+    assert!(matches!(ruling.verdict, TestVerdict::Ship(_)), "{ruling:?}");
     // and what was taken from it is not given back by a promotion
     trials.take(opening(PLANNED - 1), &shared(0.25));
     trials.take(opening(PLANNED - 1), &moved(Transition::Promote, "", BTreeMap::new()));
@@ -245,9 +252,9 @@ fn signals_that_no_trade_could_hear_are_no_evidence() {
             let split = Some(Split { arm: Arm::Baseline, share: 0.0 });
             let decision = Decision::baseline(known.trade_id.clone(), None, Some(version()), Reason::AbTest);
             let opinions = known.opinions.iter().map(|opinion| Opinion { split, ..opinion.clone() }).collect();
-            let entry = Arc::new(Entry { decision, opinions, ..(*known).clone() });
-            trials.take(opening(session), &News::Scored(Arc::clone(&entry)));
-            trials.take(opening(session), &News::Closed(entry, outcome(pnl, 0.0)));
+            let entry = Arc::new(AnsweredSignal { decision, opinions, ..(*known).clone() });
+            trials.take(opening(session), &TrialNews::Scored(Arc::clone(&entry)));
+            trials.take(opening(session), &TrialNews::Closed(entry, outcome(pnl, 0.0)));
         }
     }
     trials.close_due(day(7), 30);
@@ -263,7 +270,7 @@ fn what_a_trial_has_no_room_for_is_left_out_and_counted() {
     let keep = Keep { trades: 10 * PLANNED, holdback_sessions: 2 };
     let mut trials = under_test(keep);
     for n in 0..1_000 {
-        trials.take(opening(0), &News::Scored(entry(0, n).0));
+        trials.take(opening(0), &TrialNews::Scored(entry(0, n).0));
     }
     let test = trials.test(&version()).unwrap();
     assert_eq!((test.open_trades(), test.left_out()), (10, 990));
@@ -273,8 +280,8 @@ fn what_a_trial_has_no_room_for_is_left_out_and_counted() {
         trials.close_due(day(session), 5);
         for n in 0..8 {
             let (entry, pnl) = entry(session, n);
-            trials.take(opening(session), &News::Scored(Arc::clone(&entry)));
-            trials.take(opening(session), &News::Closed(entry, outcome(pnl, 0.0)));
+            trials.take(opening(session), &TrialNews::Scored(Arc::clone(&entry)));
+            trials.take(opening(session), &TrialNews::Closed(entry, outcome(pnl, 0.0)));
         }
     }
     let holdback = trials.holdback(&version()).unwrap();
@@ -289,7 +296,7 @@ fn a_test_that_is_over_says_how_it_ended_when_on_whose_word_and_by_which_numbers
     let test = trials.test(&version()).unwrap();
     let standing = criteria.assess(test, opening(5));
     let mut ruling = criteria.decide(&standing);
-    ruling.verdict = Verdict::Futile("the gain is too small".to_owned());
+    ruling.verdict = TestVerdict::Futile("the gain is too small".to_owned());
     let step = after_test(&version(), &standing, &ruling).unwrap();
     trials.take(opening(5), &moved(step.step, &step.reason, step.evidence));
     let case = |trials: &Trials| {
@@ -317,8 +324,12 @@ fn a_test_that_is_over_says_how_it_ended_when_on_whose_word_and_by_which_numbers
 #[test]
 fn outcomes_that_are_never_told_make_no_test_futile_that_had_earned_production() {
     // it can ship only in the last two sessions of its plan, where one untold outcome has it close together with what is beyond
-    let options =
-        Options { min_trades: 8 * (PLANNED - 1), min_sharpe_gain: -1e3, max_drawdown_ratio: 1e3, ..options() };
+    let options = ExperimentOptions {
+        min_trades: 8 * (PLANNED - 1),
+        min_sharpe_gain: -1e3,
+        max_drawdown_ratio: 1e3,
+        ..options()
+    };
     let criteria = Criteria::new(options).unwrap();
     let mut rng = Pcg64::seed_from_u64(5);
     let mut beyond = 0;
@@ -331,7 +342,7 @@ fn outcomes_that_are_never_told_make_no_test_futile_that_had_earned_production()
             let closed = trials.test(&version()).unwrap().sessions().len();
             beyond += usize::from(before < PLANNED - 1 && closed > PLANNED);
             while let Some((_, ruling)) = trials.judge_next(&version(), &criteria, opening(today)) {
-                let over = !matches!(ruling.verdict, Verdict::Continue(_));
+                let over = !matches!(ruling.verdict, TestVerdict::Continue(_));
                 verdict = verdict.take().or(over.then_some(ruling.verdict));
             }
         };
@@ -339,9 +350,9 @@ fn outcomes_that_are_never_told_make_no_test_futile_that_had_earned_production()
             look(&mut trials, session);
             for n in 0..8 {
                 let (entry, pnl) = entry(session, n);
-                trials.take(opening(session), &News::Scored(Arc::clone(&entry)));
+                trials.take(opening(session), &TrialNews::Scored(Arc::clone(&entry)));
                 if rng.random::<f64>() >= 0.02 {
-                    trials.take(opening(session), &News::Closed(entry, outcome(pnl, 0.0)));
+                    trials.take(opening(session), &TrialNews::Closed(entry, outcome(pnl, 0.0)));
                 }
             }
         }
@@ -349,10 +360,10 @@ fn outcomes_that_are_never_told_make_no_test_futile_that_had_earned_production()
         let test = trials.test(&version()).unwrap();
         let alone = (1..=PLANNED).find_map(|closed| {
             let ruling = criteria.decide(&criteria.assess_after(closed, test, opening(PLANNED + 12)));
-            (!matches!(ruling.verdict, Verdict::Continue(_))).then_some(ruling.verdict)
+            (!matches!(ruling.verdict, TestVerdict::Continue(_))).then_some(ruling.verdict)
         });
-        assert_eq!(verdict.as_ref().map(Verdict::name), alone.as_ref().map(Verdict::name));
-        assert!(matches!(verdict, Some(Verdict::Ship(_))), "{verdict:?}");
+        assert_eq!(verdict.as_ref().map(TestVerdict::name), alone.as_ref().map(TestVerdict::name));
+        assert!(matches!(verdict, Some(TestVerdict::Ship(_))), "{verdict:?}");
     }
     assert!(beyond >= 5, "sessions beyond the plan closed together with its last ones {beyond} times");
 }

@@ -20,7 +20,7 @@ use vigie::{
     domain::{Arm, Symbol, lifecycle::State},
     lifecycle::happening::Happening,
     sim::{
-        Options, Scenario, Tape, Venue,
+        Scenario, SimulationOptions, Tape, Venue,
         execution::{Answered, Execution},
         tape::ActionKind,
     },
@@ -271,7 +271,8 @@ fn a_simulated_month_under_two_configurations() {
     let parsed = Config::parse("test", &text).unwrap();
     let symbol = Symbol::new("ES").unwrap();
     let venue = Venue { instrument: parsed.symbols[&symbol], symbol, calendar: parsed.calendar.clone() };
-    let options = Options { start: "2025-02-03".parse().unwrap(), ..Options::of(Scenario::Happy, 5, 1) };
+    let options =
+        SimulationOptions { start: "2025-02-03".parse().unwrap(), ..SimulationOptions::of(Scenario::Happy, 5, 1) };
     let place = Place::with_model(State::Staging);
     let daemon = Daemon::start_with(&place, Setup { config: text.clone(), time: Time::Event, ..Setup::default() });
     let mut wire = daemon.connect();

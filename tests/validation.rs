@@ -30,7 +30,8 @@ use vigie::{
     features::{Instrument, pipeline::Pipeline, row::BUILT_IN, table::Rows},
     models::{Kind, Target},
     validation::{
-        Examples, Given, Goal, Options, Report, Stage, Subject, ValidationError, Verdict,
+        Candidate, Examples, Given, Goal, Stage, ValidationError, ValidationOptions, ValidationReport,
+        ValidationVerdict,
         check::{Area, Outcome, Part},
         figures::{Figures, TradePolicy},
         fitter::{Fitted, NoFit, TrainingSet},
@@ -48,11 +49,11 @@ fn all_of(rows: &Rows<'_>, inputs: usize) -> Vec<Vec<Option<f64>>> {
 }
 
 /// As many repeats as the gates need to say anything.
-fn quick() -> Options {
-    let mut options = Options {
+fn quick() -> ValidationOptions {
+    let mut options = ValidationOptions {
         effort: Effort { bootstrap: 10, null: 20, importance: 5, blocks: 10 },
         strengths: vec![0.1, 1.0, 10.0, 100.0, 1000.0],
-        ..Options::default()
+        ..ValidationOptions::default()
     };
     options.splits.groups = 5;
     options
@@ -69,12 +70,12 @@ fn shuffled(goal: Goal, seed: u64, n: usize, coefficients: &[f64]) -> Examples {
     planted::examples(goal, rows)
 }
 
-fn run(examples: &Examples, options: &Options) -> Report {
+fn run(examples: &Examples, options: &ValidationOptions) -> ValidationReport {
     let design = design();
     validate(examples, &logistic(&design), options, &mut |_, _| ()).unwrap_or_else(|error| unreachable!("{error}"))
 }
 
-fn value(report: &Report, part: Part) -> Option<f64> {
+fn value(report: &ValidationReport, part: Part) -> Option<f64> {
     report.checks.iter().find(|check| check.part == part).and_then(|check| check.value)
 }
 
@@ -84,7 +85,7 @@ fn a_strong_planted_signal_passes_every_gate() {
         let report = run(&planted(goal, 1, 1600, &STRONG), &quick());
         println!("{report}");
         assert_eq!(report.failed_gates().map(|check| check.part).collect::<Vec<_>>(), []);
-        assert!(report.overall > 0.7 && report.verdict == Verdict::Deployable, "{}", report.overall);
+        assert!(report.overall > 0.7 && report.verdict == ValidationVerdict::Deployable, "{}", report.overall);
         assert!(report.evidence.notes.is_empty(), "{:?}", report.evidence.notes);
         // five groups of which two are judged: each is judged four times
         assert_eq!(
@@ -99,11 +100,12 @@ fn a_strong_planted_signal_passes_every_gate() {
 #[test]
 fn a_model_is_judged_where_it_will_say_yes() {
     let examples = planted(Goal::Profitability, 1, 1600, &STRONG);
-    let class = |report: &Report| match report.evidence.test {
+    let class = |report: &ValidationReport| match report.evidence.test {
         Figures::Class(figures) => figures,
         Figures::Real(_) => unreachable!("a class"),
     };
-    let (base, stated) = (run(&examples, &quick()), run(&examples, &Options { decision_point: Some(0.8), ..quick() }));
+    let (base, stated) =
+        (run(&examples, &quick()), run(&examples, &ValidationOptions { decision_point: Some(0.8), ..quick() }));
     let wins = examples.as_slice()[..1280].iter().filter(|row| row.truth == 1.0).count();
     assert_eq!(class(&base).point, wins as f64 / 1280.0);
     assert_eq!((class(&stated).point, stated.evidence.point, stated.evidence.lift.is_some()), (0.8, 0.8, true));
@@ -125,13 +127,14 @@ fn a_policy_that_makes_less_money_than_every_trade_is_not_deployable_however_goo
     let sized = |sizing: Sizing| {
         let options = quick();
         let policy = TradePolicy { sizing, ..options.policy };
-        run(&examples, &Options { policy, ..options })
+        run(&examples, &ValidationOptions { policy, ..options })
     };
     let (whole, small) = (sized(Sizing::UNIT), sized(Sizing { rule: SizingRule::Kelly, ..Sizing::UNIT }));
-    let passes = |report: &Report, part| report.checks.iter().any(|c| c.part == part && c.outcome == Outcome::Pass);
+    let passes =
+        |report: &ValidationReport, part| report.checks.iter().any(|c| c.part == part && c.outcome == Outcome::Pass);
     assert!(passes(&whole, Part::Gain) && passes(&whole, Part::Money), "{whole}");
     assert!(passes(&small, Part::Gain) && !passes(&small, Part::Money), "{small}");
-    assert_eq!(small.verdict, Verdict::NotDeployable);
+    assert_eq!(small.verdict, ValidationVerdict::NotDeployable);
     assert!(small.evidence.money.unwrap().per_signal < 0.0 && small.evidence.gain.unwrap().difference > 0.0);
     assert!(small.to_string().contains("taking every trade made"), "{small}");
 }
@@ -168,7 +171,7 @@ fn a_model_that_exists_is_not_judged_on_the_trades_it_chose() {
         let model = Fitted { score: Box::new(scores), effects: Vec::new() };
         let fitter = logistic(&design);
         let given = Some(Given { model, strength: 1.0, from });
-        let subject = Subject { fitter: &fitter, given, rivals: None };
+        let subject = Candidate { fitter: &fitter, given, rivals: None };
         validate_subject(&examples, subject, &quick(), &mut |_, _| ()).unwrap()
     };
     let report = judged(rows.clone());
@@ -218,7 +221,7 @@ fn a_p_value_by_shifted_labels_is_uniform_where_labels_and_scores_have_memory() 
             Ok((0..rows.len()).map(|row| 1.0 / (1.0 + (-rows.value(row, 0).unwrap()).exp())).collect())
         };
         let fitter = |_: &TrainingSet<'_>| Ok(Fitted { score: Box::new(score), effects: Vec::new() });
-        let mut options = Options { strengths: vec![1.0, 2.0], ..quick() };
+        let mut options = ValidationOptions { strengths: vec![1.0, 2.0], ..quick() };
         options.effort = Effort { bootstrap: 2, null: 200, importance: 2, blocks: 2 };
         (options.splits.test_share, options.splits.steps) = (0.75, 2);
         let report = validate(&examples, &fitter, &options, &mut |_, _| ()).unwrap();
@@ -235,7 +238,7 @@ fn a_p_value_by_shifted_labels_is_uniform_where_labels_and_scores_have_memory() 
 fn rivals_are_judged_on_the_versions_own_test_part_and_one_that_takes_no_trade_earns_nothing() {
     use vigie::{
         models::levels::{Level, Thresholds},
-        validation::rivals::{Rival, Rivals},
+        validation::rivals::{BaselineModel, BaselineModels},
     };
     let examples = planted(Goal::Profitability, 4, 1600, &STRONG);
     let from = examples.as_slice()[900].life.at;
@@ -249,10 +252,10 @@ fn rivals_are_judged_on_the_versions_own_test_part_and_one_that_takes_no_trade_e
         Ok(Fitted { score: Box::new(none), effects: Vec::new() })
     };
     let standing = |rival: &vigie::validation::fitter::Fitter<'_>, model: Fitted| {
-        let below = vec![Rival { level: Level::Linear, fitter: rival, strengths: &[1.0, 2.0] }];
-        let rivals = Some(Rivals { level: Level::RandomForest, thresholds: Thresholds::default(), below });
+        let below = vec![BaselineModel { level: Level::Linear, fitter: rival, strengths: &[1.0, 2.0] }];
+        let rivals = Some(BaselineModels { level: Level::RandomForest, thresholds: Thresholds::default(), below });
         let given = Some(Given { model, strength: 1.0, from });
-        let subject = Subject { fitter: &own, given, rivals };
+        let subject = Candidate { fitter: &own, given, rivals };
         let report = validate_subject(&examples, subject, &quick(), &mut |_, _| ()).unwrap();
         assert_eq!((report.evidence.parts.test, report.evidence.parts.purged), (700, 0));
         report
@@ -273,7 +276,7 @@ fn a_look_at_the_same_test_part_counts_and_settings_chosen_before_it_do_not() {
     let examples = planted(Goal::Profitability, 1, 1600, &[0.6, -0.4]);
     let at = |row: usize| Some(examples.as_slice()[row].life.at);
     let looks = |looks: Vec<Look>, strengths: Vec<f64>| {
-        let options = Options { looks, strengths, ..quick() };
+        let options = ValidationOptions { looks, strengths, ..quick() };
         run(&examples, &options).evidence.gain.unwrap()
     };
     let few = looks(Vec::new(), vec![1.0, 10.0]);
@@ -291,12 +294,13 @@ fn a_look_at_the_same_test_part_counts_and_settings_chosen_before_it_do_not() {
 
 #[test]
 fn shuffled_outcomes_never_pass() {
-    let short = (20, 1050, Options { strengths: vec![1.0, 30.0, 1000.0], ..quick() });
-    let (seeds, rows, options) = cases(short, (200, 1600, Options::default()));
+    let short = (20, 1050, ValidationOptions { strengths: vec![1.0, 30.0, 1000.0], ..quick() });
+    let (seeds, rows, options) = cases(short, (200, 1600, ValidationOptions::default()));
     let (mut skills, mut overall, mut significant) = (Vec::new(), 0.0_f64, 0);
     for seed in 0..seeds {
-        let report = run(&shuffled(Goal::Profitability, seed, rows, &STRONG), &Options { seed, ..options.clone() });
-        assert_eq!(report.verdict, Verdict::NotDeployable, "seed {seed}\n{report}");
+        let report =
+            run(&shuffled(Goal::Profitability, seed, rows, &STRONG), &ValidationOptions { seed, ..options.clone() });
+        assert_eq!(report.verdict, ValidationVerdict::NotDeployable, "seed {seed}\n{report}");
         skills.extend(report.evidence.skill);
         overall = overall.max(report.overall);
         significant += usize::from(value(&report, Part::PValue).is_some_and(|p| p <= 0.05));
@@ -314,7 +318,7 @@ fn shuffled_outcomes_never_pass() {
 fn a_weak_signal_in_few_trades_is_told_how_many_more_would_help() {
     let report = run(&planted(Goal::Profitability, 29, 600, &[0.5, 0.3]), &quick());
     println!("{report}");
-    assert_eq!(report.verdict, Verdict::Insufficient);
+    assert_eq!(report.verdict, ValidationVerdict::Insufficient);
     let trades = report.checks.iter().find(|check| check.part == Part::TestTrades).unwrap();
     // 80 more test trades at a share of one fifth
     assert_eq!((trades.value, trades.more_trades), (Some(120.0), Some(400)));
@@ -330,11 +334,11 @@ fn a_report_is_the_same_every_time_and_survives_storage() {
     let examples = planted(Goal::SignalQuality, 5, 500, &STRONG);
     let report = run(&examples, &quick());
     assert_eq!(run(&examples, &quick()), report);
-    let other = run(&examples, &Options { seed: 8, ..quick() });
+    let other = run(&examples, &ValidationOptions { seed: 8, ..quick() });
     assert_ne!(other.evidence.bootstrap, report.evidence.bootstrap);
     assert_eq!(other.evidence.folds, report.evidence.folds);
     let text = serde_json::to_string(&report).unwrap();
-    assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+    assert_eq!(serde_json::from_str::<ValidationReport>(&text).unwrap(), report);
 }
 
 #[test]
@@ -354,7 +358,7 @@ fn what_cannot_be_fitted_or_asked_is_an_error_and_what_merely_is_missing_a_note(
     let refuse = |_: &TrainingSet<'_>| -> Result<Fitted, NoFit> { Err(NoFit("no".to_owned())) };
     let error = validate(&examples, &refuse, &quick(), &mut none).unwrap_err();
     assert_eq!(error, ValidationError::Fit(NoFit("no".to_owned())));
-    let bad = Options { strengths: Vec::new(), ..quick() };
+    let bad = ValidationOptions { strengths: Vec::new(), ..quick() };
     assert!(matches!(validate(&examples, &logistic(&design), &bad, &mut none), Err(ValidationError::Option(_))));
     let empty = planted(Goal::SignalQuality, 5, 0, &STRONG);
     assert!(matches!(validate(&empty, &logistic(&design), &quick(), &mut none), Err(ValidationError::Split(_))));
@@ -363,7 +367,7 @@ fn what_cannot_be_fitted_or_asked_is_an_error_and_what_merely_is_missing_a_note(
     options.splits.steps = 500;
     let report = run(&examples, &options);
     assert!(report.evidence.notes.iter().any(|note| note.starts_with("expanding walk-forward: number of")));
-    assert_eq!((value(&report, Part::GoodMonths), report.verdict), (None, Verdict::Insufficient));
+    assert_eq!((value(&report, Part::GoodMonths), report.verdict), (None, ValidationVerdict::Insufficient));
 }
 
 #[test]
@@ -434,10 +438,10 @@ fn real_trades(data: &str) -> Examples {
 fn real_trades_are_not_good_enough() {
     let Some(data) = real::data() else { return };
     let examples = real_trades(&data);
-    let options = cases(quick(), Options::default());
+    let options = cases(quick(), ValidationOptions::default());
     let report = run(&examples, &options);
     println!("{report}");
-    assert_eq!(report.verdict, Verdict::NotDeployable);
+    assert_eq!(report.verdict, ValidationVerdict::NotDeployable);
     let auc = report.evidence.skill.unwrap();
     assert!((0.48..0.56).contains(&auc), "an AUC of {auc} on these trades would be a leak");
     let failed: Vec<Part> = report.failed_gates().map(|check| check.part).collect();
@@ -453,7 +457,7 @@ fn the_suite_is_quick_enough_to_run_with_every_training() {
         return skip::skipped("VIGIE_LONG=1 measures it");
     }
     let examples = planted(Goal::Profitability, 2, 2000, &[0.4, -0.3, 0.2]);
-    let mut options = Options::default();
+    let mut options = ValidationOptions::default();
     let watch = Stopwatch::start();
     let report = run(&examples, &options);
     println!("everything: {:?}", watch.elapsed());

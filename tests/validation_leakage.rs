@@ -16,9 +16,9 @@ use rand_pcg::Pcg64;
 use suite::{logistic, planted};
 use vigie::{
     features::table::Rows,
-    models::{Options as FitOptions, fit_logistic},
+    models::{LogisticOptions, fit_logistic},
     validation::{
-        Example, Examples, Goal, Life, Options, Report,
+        Example, Examples, Goal, Life, ValidationOptions, ValidationReport,
         check::{Outcome, Part},
         figures::Figures,
         fitter::{Fitted, NoFit, TrainingSet},
@@ -27,11 +27,11 @@ use vigie::{
     },
 };
 
-fn quick() -> Options {
-    Options {
+fn quick() -> ValidationOptions {
+    ValidationOptions {
         effort: Effort { bootstrap: 5, null: 20, importance: 2, blocks: 10 },
         strengths: vec![1.0, 10.0],
-        ..Options::default()
+        ..ValidationOptions::default()
     }
 }
 
@@ -73,7 +73,7 @@ fn open_together(hidden: bool) -> Examples {
     planted::examples(Goal::SignalQuality, trades)
 }
 
-fn accuracy_over_folds(report: &Report) -> f64 {
+fn accuracy_over_folds(report: &ValidationReport) -> f64 {
     report.evidence.folds.iter().sum::<f64>() / report.evidence.folds.len() as f64
 }
 
@@ -141,7 +141,7 @@ fn planted_coefficients_are_found_within_two_standard_errors() {
         let trades = rows(seed, n, &STRONG);
         let x = Array2::from_shape_fn((n, 12), |(i, j)| trades[i].values[j].unwrap());
         let y: Vec<bool> = trades.iter().map(|row| row.truth == 1.0).collect();
-        let fit = fit_logistic(x.view(), &y, &FitOptions { l2: 1e-6, ..FitOptions::default() }).unwrap();
+        let fit = fit_logistic(x.view(), &y, &LogisticOptions { l2: 1e-6, ..LogisticOptions::default() }).unwrap();
         let log_odds = x.dot(&Array1::from(fit.weights.clone())) + fit.intercept;
         let information = log_odds.mapv(|z| 1.0 / (1.0 + (-z).exp())).mapv(|p| p * (1.0 - p));
         // the intercept is left out: it is nearly orthogonal to columns of mean 0

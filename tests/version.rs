@@ -14,8 +14,8 @@ use vigie::{
         row::{BUILT_IN, Schema},
     },
     models::{
-        DataHash, Kind, Labeller, Logistic, ModelRecord, Options, Question, RecordError, References, ReliabilityBin,
-        Target, TrainingSpan, VersionError, VersionRecord, fit_logistic, targets::Pricing,
+        DataHash, Kind, Labeller, Logistic, LogisticOptions, ModelRecord, Question, RecordError, References,
+        ReliabilityBin, Target, TrainingSpan, VersionError, VersionRecord, fit_logistic, targets::Pricing,
     },
     stats::reference::Reference,
 };
@@ -54,7 +54,7 @@ fn version() -> VersionRecord {
         &options,
         ["a", "b"],
     );
-    let model = fit_logistic(x.view(), &y, &Options::default()).unwrap_or_else(|error| unreachable!("{error}"));
+    let model = fit_logistic(x.view(), &y, &LogisticOptions::default()).unwrap_or_else(|error| unreachable!("{error}"));
     let time = |text: &str| text.parse::<Timestamp>().unwrap_or_else(|error| unreachable!("{error}"));
     VersionRecord {
         id: "ES/2".parse().unwrap_or_else(|error| unreachable!("{error}")),

@@ -19,7 +19,7 @@ use vigie::{
         alarm::Turn,
         health::{Response, Validated},
         monitor::{Learnt, Said, Usual},
-        watch::{Judgement, News, ScoredSignal, Subject, Watch, WatchOptions},
+        watch::{Judgement, ScoredSignal, Watch, WatchNews, WatchOptions, WatchedVersion},
     },
     lifecycle::{measures::measures, roster::Roster},
     models::{Facts, Labeller, Question, Target},
@@ -57,12 +57,12 @@ fn made(pnl: Option<f64>) -> Facts {
     Facts { pnl, ..Facts::default() }
 }
 
-fn subject(options: &WatchOptions) -> Subject {
+fn subject(options: &WatchOptions) -> WatchedVersion {
     let mut rng = Pcg64::seed_from_u64(3);
     let rows: Vec<_> = (0..1200).map(|_| row(&mut rng, 0.0)).collect();
     let column = |place: usize| rows.iter().map(|row: &Vec<Option<f64>>| row[place]).collect::<Vec<_>>();
     let columns = [column(0), column(2)];
-    let thresholds = Subject::thresholds(&columns, 120.0, &options.monitor, &options.budget);
+    let thresholds = WatchedVersion::thresholds(&columns, 120.0, &options.monitor, &options.budget);
     assert_eq!(thresholds.len(), 2);
     let reference = |column: &Vec<Option<f64>>| Reference::of(column.clone()).unwrap();
     let score = Reference::of(column(2).into_iter().map(|value| value.map(score_of))).unwrap();
@@ -78,7 +78,7 @@ fn subject(options: &WatchOptions) -> Subject {
         trades: 0,
         memory: 1.0,
     };
-    Subject {
+    WatchedVersion {
         learnt: Some(Learnt {
             names: vec!["moves".into(), "stays".into()],
             inputs: columns.iter().map(reference).collect(),
@@ -142,13 +142,13 @@ impl Story {
                 row,
                 said: vec![Said { version: version(1), score, taken: score >= 0.5 }],
             };
-            judged.extend(self.hear(News::Scored(Box::new(signal))));
-            judged.extend(self.hear(News::Closed { trade_id, at, facts: made(Some(pnl)) }));
+            judged.extend(self.hear(WatchNews::Scored(Box::new(signal))));
+            judged.extend(self.hear(WatchNews::Closed { trade_id, at, facts: made(Some(pnl)) }));
         }
         judged
     }
 
-    fn hear(&mut self, news: News) -> Vec<Judgement> {
+    fn hear(&mut self, news: WatchNews) -> Vec<Judgement> {
         self.watch.hear(&self.options, &calendar(), news)
     }
 
@@ -175,10 +175,10 @@ fn a_day_is_judged_once_when_the_next_begins_and_a_day_without_news_never() {
     // night falls on the second day; then a weekend passes, and nothing but the second day has closed
     story.day += 1;
     let at = story.at(0);
-    assert_eq!(story.hear(News::Time(at)).len(), 1);
+    assert_eq!(story.hear(WatchNews::Time(at)).len(), 1);
     story.day += 1;
     let at = story.at(0);
-    assert_eq!(story.hear(News::Time(at)), []);
+    assert_eq!(story.hear(WatchNews::Time(at)), []);
     // a clock that goes back closes nothing
     story.day -= 3;
     assert_eq!(story.day(0.75, 0.0), []);
@@ -223,7 +223,8 @@ fn moods_that_the_scores_always_had_are_not_taken_for_another_score() {
     for _ in 0..quarters {
         let history = moody_scores(&mut rng, 2000);
         let (monitor, budget) = (&options.monitor, &options.budget);
-        let limit = Subject::score_limit(&history, 300.0, monitor, budget, options.health.act_level).unwrap().psi;
+        let limit =
+            WatchedVersion::score_limit(&history, 300.0, monitor, budget, options.health.act_level).unwrap().psi;
         let reference = Reference::of(history.iter().copied().map(Some)).unwrap();
         let now = moody_scores(&mut rng, monitor.window + 6 * A_DAY * 10);
         let furthest = |now: &[f64]| {
@@ -241,7 +242,7 @@ fn moods_that_the_scores_always_had_are_not_taken_for_another_score() {
     );
     assert!(beyond_chance > quarters / 2, "{beyond_chance}: these moods are no trial");
     assert!(beyond_limit <= quarters / 10 && found == quarters, "{beyond_limit} {found}");
-    assert_eq!(Subject::score_limit(&[0.5; 150], 30.0, &options.monitor, &options.budget, 0.01), None);
+    assert_eq!(WatchedVersion::score_limit(&[0.5; 150], 30.0, &options.monitor, &options.budget, 0.01), None);
 }
 
 #[test]
@@ -256,7 +257,7 @@ fn an_input_that_moves_is_told_by_its_name_and_the_others_are_not() {
     assert!(told.starts_with("it averaged 0.4990 (deviation 0.2914) where it was learnt from and 0.8"), "{told}");
     assert!(told.contains("over the latest 100 signals; PSI") && held.condition.value.unwrap() > 1.0, "{held:?}");
     // taken out of service it is forgotten, its inputs too
-    story.watch.serve(&story.options, &[version(2)], |_| Subject::default());
+    story.watch.serve(&story.options, &[version(2)], |_| WatchedVersion::default());
     assert!(story.watch.alarms().is_empty());
     let judged = story.day(0.75, 0.0);
     assert_eq!(judged.iter().map(|judgement| &judgement.version).collect::<Vec<_>>(), [&version(2)]);
@@ -320,11 +321,12 @@ fn a_version_with_too_few_validated_sessions_says_what_it_lacks() {
     let options = options();
     let trades: Vec<(usize, bool, f64)> =
         (0..145).map(|n| (n / 5, n % 3 > 0, if n % 3 > 0 { 100.0 } else { -100.0 })).collect();
-    let (limits, lacks) = Subject::declines(&History::of(&trades), &options.health.decline);
+    let (limits, lacks) = WatchedVersion::declines(&History::of(&trades), &options.health.decline);
     let lacks = lacks.unwrap();
     assert!(limits.is_none() && lacks.contains("on 29 trading days, and 30 are needed"), "{lacks}");
     let mut watch = Watch::default();
-    watch.serve(&options, &[version(1)], |_| Subject { lacks: Some(lacks.clone()), ..Subject::default() });
+    watch
+        .serve(&options, &[version(1)], |_| WatchedVersion { lacks: Some(lacks.clone()), ..WatchedVersion::default() });
     assert_eq!(watch.unwatched().into_iter().collect::<Vec<_>>(), [(version(1), lacks)]);
     watch.serve(&options, &[version(2)], |_| subject(&options));
     assert!(watch.unwatched().is_empty());
@@ -335,7 +337,7 @@ fn without_labels() -> Story {
     let options = options();
     let mut watch = Watch::default();
     let question = Question::new(Labeller::bare(Target::SignalQuality), 0.5);
-    watch.serve(&options, &[version(1)], |_| Subject { question, ..subject(&options) });
+    watch.serve(&options, &[version(1)], |_| WatchedVersion { question, ..subject(&options) });
     Story { watch, options, rng: Pcg64::seed_from_u64(8), day: 0 }
 }
 
@@ -359,7 +361,7 @@ fn a_version_whose_labels_do_not_come_is_watched_by_its_money_and_said_to_be_unw
 fn a_version_of_whose_validation_nothing_is_known_says_so_even_where_declines_are_looked_for() {
     let options = options();
     let mut watch = Watch::default();
-    watch.serve(&options, &[version(1)], |_| Subject { validated: None, ..subject(&options) });
+    watch.serve(&options, &[version(1)], |_| WatchedVersion { validated: None, ..subject(&options) });
     let told = watch.unwatched().remove(&version(1)).unwrap();
     assert!(told.contains("nothing is known of its validation"), "{told}");
     assert_eq!(watch.blind(&version(1)).len(), 1);
@@ -381,10 +383,10 @@ fn what_is_remembered_is_bounded_and_an_outcome_counts_once() {
             row: vec![Some(0.5), None, Some(0.5)],
             said: vec![Said { version: version(1), score: 0.6, taken: true }],
         };
-        story.hear(News::Scored(Box::new(signal)));
+        story.hear(WatchNews::Scored(Box::new(signal)));
     }
     assert_eq!(story.watch.open(), 10_000);
-    let close = |id: &str, pnl| News::Closed { trade_id: TradeId::new(id).unwrap(), at, facts: made(pnl) };
+    let close = |id: &str, pnl| WatchNews::Closed { trade_id: TradeId::new(id).unwrap(), at, facts: made(pnl) };
     for news in [close("open-11999", Some(5.0)), close("open-11999", Some(5.0)), close("open-0", Some(5.0))] {
         story.hear(news);
     }

@@ -1,7 +1,7 @@
 //! How often inputs that have not changed are said to have drifted.
 
 use vigie::{
-    guard::watch::{Budget, Subject},
+    guard::watch::{Budget, WatchedVersion},
     sim::process::{InputMemory, Process, QUARTER, Stream},
     stats::{
         bootstrap::Resampling,
@@ -41,7 +41,7 @@ fn quarter(inputs: InputMemory, sessions: usize, seed: u64) -> (f64, usize, usiz
     let resampling = Resampling { seed, ..options.budget.resampling };
     let budget = Budget { false_alarms: 1.0, resampling };
     let days = sessions as f64 / QUARTER as f64 * 365.25 / 4.0;
-    let limits = Subject::thresholds(&history, days, &options.monitor, &budget);
+    let limits = WatchedVersion::thresholds(&history, days, &options.monitor, &budget);
     let references: Option<Vec<Reference>> = history.into_iter().map(Reference::of).collect();
     let Some(references) = references else { return (0.0, 0, 0) };
     let a_day = 10;

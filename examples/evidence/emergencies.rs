@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, civil, tz::TimeZone};
 use vigie::{
     domain::{Money, Probability, Timestamp, TradeId, TradingCalendar, VersionId, trip::Rule},
-    guard::emergency::{ClosedTrade, Emergency, EmergencyOptions, Say},
+    guard::emergency::{ClosedTrade, Emergency, EmergencyOptions, VersionScore},
     models::{Facts, Labeller, Question, Standard, Target, standard::Validated},
     sim::process::{Fate, Process, QUARTER, Scored, Stream, YEAR},
 };
@@ -119,7 +119,7 @@ fn first(
             }
             since += usize::from(session >= broke);
             let score = Probability::new(signal.score).ok()?;
-            let say = Say { version: version.clone(), score, size: f64::from(u8::from(signal.taken)) };
+            let say = VersionScore { version: version.clone(), score, size: f64::from(u8::from(signal.taken)) };
             let when = at(session) + SignedDuration::from_secs(place as i64);
             let closed = ClosedTrade {
                 trade_id: TradeId::new(format!("T{session}-{place}")).ok()?,

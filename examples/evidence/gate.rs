@@ -9,7 +9,7 @@ use vigie::{
     models::{Kind, Solver, Target},
     sim::process::{InputMemory, Process, Stream},
     validation::{
-        Example, Examples, Goal, Life, Options, Recipe, Report,
+        Example, Examples, Goal, Life, Recipe, ValidationOptions, ValidationReport,
         check::{Outcome, Part},
         options::Effort,
         validate,
@@ -66,18 +66,19 @@ fn no_edge(printer: &mut Printer) {
     printer.columns(&["process", "trades", "deployable", "beats chance", "earns more", "lift", "AUC", "overall"]);
     for process in Process::ALL.into_iter().chain([Process::HELD_OUT]) {
         let reports = printer.each(|seed| judged(unrelated(process, 2000, seed), seed));
-        let reports: Vec<Report> = reports.into_iter().flatten().collect();
+        let reports: Vec<ValidationReport> = reports.into_iter().flatten().collect();
         let passed = print_row(printer, &[process.name.to_owned(), "2000".to_owned()], &reports);
         printer.at_most(&format!("deployable without an edge, {}", process.name), passed, 0.01);
     }
 }
 
 /// Prints a row and gives how many are deployable, of how many.
-fn print_row(printer: &mut Printer, names: &[String], reports: &[Report]) -> (usize, usize) {
+fn print_row(printer: &mut Printer, names: &[String], reports: &[ValidationReport]) -> (usize, usize) {
     let runs = reports.len();
     let passes = |part: Part| {
-        let passed =
-            |report: &&Report| report.checks.iter().any(|check| check.part == part && check.outcome == Outcome::Pass);
+        let passed = |report: &&ValidationReport| {
+            report.checks.iter().any(|check| check.part == part && check.outcome == Outcome::Pass)
+        };
         share(reports.iter().filter(passed).count(), runs)
     };
     let mut cells = names.to_vec();
@@ -91,12 +92,12 @@ fn print_row(printer: &mut Printer, names: &[String], reports: &[Report]) -> (us
 }
 
 /// Repeats are few where they do not decide.
-fn judged(examples: Option<Examples>, seed: u64) -> Option<Report> {
-    let mut options = Options {
+fn judged(examples: Option<Examples>, seed: u64) -> Option<ValidationReport> {
+    let mut options = ValidationOptions {
         effort: Effort { bootstrap: 5, null: 200, importance: 3, blocks: 8 },
         strengths: vec![1.0, 10.0, 100.0, 1000.0],
         seed,
-        ..Options::default()
+        ..ValidationOptions::default()
     };
     (options.splits.groups, options.splits.steps) = (5, 5);
     let design = design();

@@ -6,7 +6,7 @@ use rand_pcg::Pcg64;
 use vigie::{
     domain::{Arm, Money, Outcome, Timestamp, TradeId, TradingCalendar},
     sim::process::{Process, Stream},
-    trials::experiment::{Assignment, Criteria, Experiment, Options, Verdict},
+    trials::experiment::{Assignment, Criteria, Experiment, ExperimentOptions, TestVerdict},
 };
 
 use crate::table::{Printer, Table, share};
@@ -26,7 +26,7 @@ const LIFTS: [f64; 3] = [0.02, 0.03, 0.06];
 const BEYOND: usize = 12;
 
 fn print(printer: &mut Printer) {
-    let options = Options { planned_sessions: PLANNED, ..Options::default() };
+    let options = ExperimentOptions { planned_sessions: PLANNED, ..ExperimentOptions::default() };
     let Ok(criteria) = Criteria::new(options) else { return };
     printer.columns(&[
         "process",
@@ -65,12 +65,12 @@ fn endings(process: Process, lift: f64, untold: f64, criteria: &Criteria, seed: 
     let mut rng = Pcg64::seed_from_u64(seed);
     let mut experiment = Experiment::new(at(0));
     // the first verdict that is no waiting
-    let mut one_by_one: Option<Verdict> = None;
-    let mut latest: Option<Verdict> = None;
+    let mut one_by_one: Option<TestVerdict> = None;
+    let mut latest: Option<TestVerdict> = None;
     let mut judged = 0;
     let look = |experiment: &Experiment, closed: usize| {
         let ruling = criteria.decide(&criteria.assess_after(closed, experiment, at(closed)));
-        Some(ruling.verdict).filter(|verdict| !matches!(verdict, Verdict::Continue(_)))
+        Some(ruling.verdict).filter(|verdict| !matches!(verdict, TestVerdict::Continue(_)))
     };
     for (session, signals) in Stream::healthy(process, lift, PLANNED + BEYOND, seed).draw().iter().enumerate() {
         while experiment.close_next(calendar.day_of(at(session)), wait).is_some() {}
@@ -79,7 +79,7 @@ fn endings(process: Process, lift: f64, untold: f64, criteria: &Criteria, seed: 
             one_by_one = one_by_one.or_else(|| look(&experiment, next));
         }
         if closed > judged && latest.is_none() {
-            let beyond = || Some(Verdict::Futile("beyond its plan".to_owned()));
+            let beyond = || Some(TestVerdict::Futile("beyond its plan".to_owned()));
             latest = if closed > PLANNED { beyond() } else { look(&experiment, closed) };
         }
         judged = closed;
@@ -103,7 +103,7 @@ fn endings(process: Process, lift: f64, untold: f64, criteria: &Criteria, seed: 
         }
     }
     let alone = (1..=experiment.sessions().len().min(PLANNED)).find_map(|closed| look(&experiment, closed));
-    [alone, one_by_one, latest].map(|verdict| matches!(verdict, Some(Verdict::Ship(_))))
+    [alone, one_by_one, latest].map(|verdict| matches!(verdict, Some(TestVerdict::Ship(_))))
 }
 
 fn outcome(exit_at: Timestamp, pnl: f64) -> Outcome {

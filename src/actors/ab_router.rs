@@ -28,9 +28,9 @@ use crate::{
     policy::serving::Serving,
     protocol::message::WireError,
     trials::{
-        experiment::{Criteria, Options},
-        promotion::{Step, after_test, to_staging, to_test},
-        running::{Keep, News, Trials},
+        experiment::{Criteria, ExperimentOptions},
+        promotion::{EvidenceStep, after_test, to_staging, to_test},
+        running::{Keep, TrialNews, Trials},
         trial_view::Case,
     },
 };
@@ -39,21 +39,21 @@ use crate::{
 pub struct AbRouter {
     trials: Trials,
     /// What tests are judged by, with the options it was made of; `None` where these contradict each other, which was told.
-    criteria: BTreeMap<VersionId, (Options, Option<Arc<Criteria>>)>,
+    criteria: BTreeMap<VersionId, (ExperimentOptions, Option<Arc<Criteria>>)>,
     /// Criteria that are being made.
     making: BTreeSet<VersionId>,
     /// Steps that follow from the evidence and have not been taken.
-    due: BTreeMap<VersionId, Step>,
+    due: BTreeMap<VersionId, EvidenceStep>,
     /// Those the guardian is at.
     asked: BTreeSet<VersionId>,
     /// Those a person was told of.
     told: BTreeSet<(VersionId, State)>,
-    shared: Shared,
+    shared: RouterShared,
 }
 
 /// What the router works with.
 #[derive(Clone)]
-pub struct Shared {
+pub struct RouterShared {
     /// The configuration in force.
     pub config: Arc<ArcSwap<Config>>,
     /// What is served, and so what each version is asked.
@@ -106,7 +106,7 @@ enum Ready {
 struct Made {
     at: Timestamp,
     version: VersionId,
-    options: Options,
+    options: ExperimentOptions,
     criteria: Result<Criteria, String>,
 }
 
@@ -141,7 +141,7 @@ impl AbRouter {
     ///
     /// # Errors
     /// When the journal cannot be read.
-    pub async fn from_journal(shared: Shared) -> Result<Self, String> {
+    pub async fn from_journal(shared: RouterShared) -> Result<Self, String> {
         let config = shared.config.load_full();
         let reader = shared.journal.read().await.map_err(|error| error.to_string())?;
         let folded = tokio::task::spawn_blocking(move || history::state(&reader, &config));
@@ -154,7 +154,7 @@ impl AbRouter {
     ///
     /// # Errors
     /// When the journal cannot be read.
-    pub async fn at_start(shared: Shared, mut trials: Trials, seen: u64) -> Result<Self, String> {
+    pub async fn at_start(shared: RouterShared, mut trials: Trials, seen: u64) -> Result<Self, String> {
         let reader = shared.journal.read().await.map_err(|error| error.to_string())?;
         let since = tokio::task::spawn_blocking(move || reader.events(seen + 1)?.collect::<Result<Vec<_>, _>>());
         let Ok(since) = since.await.map_err(|error| error.to_string())? else {
@@ -164,12 +164,12 @@ impl AbRouter {
         let config = shared.config.load_full();
         for StoredEvent { event: Event { at, kind }, .. } in since {
             trials.close_due(config.calendar.day_of(at), config.experiment.outcome_wait_days);
-            trials.take(at, &News::Event(kind));
+            trials.take(at, &TrialNews::Event(kind));
         }
         Ok(Self::of(trials, shared))
     }
 
-    fn of(mut trials: Trials, shared: Shared) -> Self {
+    fn of(mut trials: Trials, shared: RouterShared) -> Self {
         trials.judge_again();
         Self {
             trials,
@@ -261,11 +261,11 @@ impl AbRouter {
     fn step(&mut self, now: Timestamp, address: &Addr<Shell<Self>>) {
         let config = self.shared.config.load_full();
         let automatic = config.lifecycle.automatic;
-        let stands = |step: &Step| {
+        let stands = |step: &EvidenceStep| {
             self.trials.roster().standing(&step.version).is_some_and(|standing| standing.state == step.step.edge().0)
         };
         self.due.retain(|_, step| stands(step));
-        let mut steps: Vec<Step> = self.due.values().cloned().collect();
+        let mut steps: Vec<EvidenceStep> = self.due.values().cloned().collect();
         steps.extend(to_test(&self.trials, &config.staging, now));
         if automatic.stage {
             steps.extend(to_staging(&self.trials));
@@ -279,7 +279,7 @@ impl AbRouter {
         }
     }
 
-    fn ask(&mut self, step: Step, address: &Addr<Shell<Self>>) {
+    fn ask(&mut self, step: EvidenceStep, address: &Addr<Shell<Self>>) {
         if !self.asked.insert(step.version.clone()) {
             return;
         }
@@ -292,7 +292,7 @@ impl AbRouter {
         });
     }
 
-    fn tell(&self, now: Timestamp, step: &Step) {
+    fn tell(&self, now: Timestamp, step: &EvidenceStep) {
         self.alert(now, Level::Info, "step_due", step.notice());
     }
 

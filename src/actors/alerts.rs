@@ -186,7 +186,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::Event,
-        journal::{Options, Store, Write},
+        journal::{Store, StoreOptions, Write},
     };
 
     fn alert(seconds: i64, level: Level) -> Write {
@@ -206,7 +206,7 @@ mod tests {
     fn an_answer_reads_only_what_was_recorded_since_the_last_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("vigie.redb");
-        let mut store = Store::open(&path, Options { cache_bytes: 1 << 20, verify: false }).unwrap();
+        let mut store = Store::open(&path, StoreOptions { cache_bytes: 1 << 20, verify: false }).unwrap();
         store.apply(&(0..3000).map(|n| alert(n, Level::Warning)).collect::<Vec<_>>()).unwrap();
         let mut index = Index::default();
         assert_eq!(index.read(&store.reader().unwrap(), false).unwrap().0, 3000);
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(index.pick(&wanted(MOST_ALERTS)).len(), MOST_ALERTS);
         // another journal, with fewer records, is read from its start
         let other = folder.path().join("other.redb");
-        let mut other = Store::open(&other, Options { cache_bytes: 1 << 20, verify: false }).unwrap();
+        let mut other = Store::open(&other, StoreOptions { cache_bytes: 1 << 20, verify: false }).unwrap();
         other.apply(&[alert(7, Level::Critical)]).unwrap();
         assert_eq!(index.read(&other.reader().unwrap(), false).unwrap().0, 1);
         assert_eq!(messages(&index.pick(&wanted(3))), [7]);

@@ -101,14 +101,14 @@ impl Line {
 }
 
 #[derive(Serialize)]
-struct Told<'a> {
+struct EventLine<'a> {
     seq: u64,
     #[serde(flatten)]
     event: &'a Event,
 }
 
 fn event_line(seq: u64, event: &Event) -> Vec<u8> {
-    line(&Told { seq, event })
+    line(&EventLine { seq, event })
 }
 
 fn decision_line(seq: u64, at: Timestamp, decision: &Decision) -> Vec<u8> {

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::learning::{Assignment, Product, Refused, Told};
+use super::learning::{Assignment, ChildMessage, Product, Refused};
 use crate::clock::Stopwatch;
 
 /// The hidden subcommand that the child runs.
@@ -150,9 +150,9 @@ fn attend(
             Err(mpsc::RecvTimeoutError::Disconnected) => return Err(Silence::Gone),
         };
         match serde_json::from_slice(&line) {
-            Ok(Told::Progress { share, stage }) => watched.set_progress(Progress { share, stage }),
-            Ok(Told::Product(product)) => return Ok(Ok(*product)),
-            Ok(Told::Refused(refused)) => return Ok(Err(refused)),
+            Ok(ChildMessage::Progress { share, stage }) => watched.set_progress(Progress { share, stage }),
+            Ok(ChildMessage::Product(product)) => return Ok(Ok(*product)),
+            Ok(ChildMessage::Refused(refused)) => return Ok(Err(refused)),
             Err(error) => {
                 let start: String = String::from_utf8_lossy(&line).chars().take(80).collect();
                 return Err(Silence::Garbage(format!("{start:?}, which is no answer: {error}")));

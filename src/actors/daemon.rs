@@ -82,7 +82,7 @@ pub type OnReload = Rc<dyn Fn(&Config)>;
 
 /// What a daemon is started with.
 #[derive(Clone)]
-pub struct Options {
+pub struct DaemonOptions {
     /// The configuration.
     pub config: Config,
     /// The file it came from, to be read again at a reload. `None`: the built-in one, which does not change.
@@ -171,7 +171,7 @@ pub enum StartError {
 /// # Errors
 /// [`StartError`] when it cannot start; nothing is left behind then.
 pub async fn run(
-    mut options: Options,
+    mut options: DaemonOptions,
     mut control: mpsc::Receiver<Control>,
     mut ready: impl FnMut(Gateway),
 ) -> Result<Ended, StartError> {
@@ -192,7 +192,7 @@ enum Life {
 }
 
 async fn live(
-    options: Options,
+    options: DaemonOptions,
     control: &mut mpsc::Receiver<Control>,
     ready: &mut impl FnMut(Gateway),
     supervision: &mut Supervision,
@@ -301,7 +301,7 @@ struct Supervision {
 }
 
 impl Daemon {
-    async fn start(options: Options) -> Result<Self, StartError> {
+    async fn start(options: DaemonOptions) -> Result<Self, StartError> {
         let access = AccessList::resolve(&options.config.access)?;
         let limits = Rc::new(options.config.server.clone());
         make_folder(&options.state)?;
@@ -335,7 +335,7 @@ impl Daemon {
         let kill_file = options.state.join(KILL_FILE);
         let asked_to_train = Rc::clone(&guardian_shared.trainer);
         let unsaved = Rc::clone(&guardian_shared.unsaved);
-        let scorer_shared = scorer::Shared {
+        let scorer_shared = scorer::ScorerShared {
             serving: Arc::clone(&serving),
             config: Arc::clone(&config),
             journal: journal.clone(),
@@ -390,7 +390,7 @@ impl Daemon {
         watched.map_err(|error| part_error(monitor::NAME, error.to_string()))?;
         let (keeper, doubts) = keeper::start(kept, journal.clone(), Arc::clone(&config), failed.clone())
             .map_err(|error| part_error(keeper::NAME, error.to_string()))?;
-        let router_shared = ab_router::Shared {
+        let router_shared = ab_router::RouterShared {
             config: Arc::clone(&config),
             serving: Arc::clone(&serving),
             feed: feed.clone(),
@@ -409,7 +409,7 @@ impl Daemon {
             mailbox,
         )
         .start();
-        let trainer_shared = trainer::Shared {
+        let trainer_shared = trainer::TrainerShared {
             program: options.program,
             file,
             config: Arc::clone(&config),
@@ -495,7 +495,7 @@ fn part_error(part: &'static str, error: String) -> StartError {
 }
 
 /// A scorer that carries forward what the signals that were answered knew.
-async fn make_scorer(shared: scorer::Shared) -> Result<Scorer, String> {
+async fn make_scorer(shared: scorer::ScorerShared) -> Result<Scorer, String> {
     let (pipeline, stale) = make_pipeline(&shared.journal, &shared.config).await?;
     // one that is made anew knows what it has told
     if shared.pipeline.borrow().is_none() {

@@ -17,9 +17,9 @@ use crate::{
     domain::{EventKind, Opinion, Outcome, Signal, Timestamp, TradeId, snapshot::TrendRegime},
     lifecycle::{
         names::NameCount,
-        open_trades::{Closing, Desk, Entry},
+        open_trades::{AnsweredSignal, Closing, OpenTrades},
     },
-    trials::running::News,
+    trials::running::TrialNews,
 };
 
 /// News that may wait; beyond them the reader is told to start from the journal.
@@ -31,8 +31,8 @@ pub struct Feed(Rc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    desk: RefCell<Desk>,
-    news: RefCell<VecDeque<(Timestamp, News)>>,
+    desk: RefCell<OpenTrades>,
+    news: RefCell<VecDeque<(Timestamp, TrialNews)>>,
     lost: Cell<bool>,
     bell: Notify,
     monitor: MonitorHandle,
@@ -40,18 +40,18 @@ struct Inner {
 
 impl Feed {
     /// A feed that knows what `desk` does, and tells `monitor` as well.
-    pub fn new(desk: Desk, monitor: MonitorHandle) -> Self {
+    pub fn new(desk: OpenTrades, monitor: MonitorHandle) -> Self {
         let (news, lost, bell) = (RefCell::default(), Cell::new(false), Notify::new());
         Self(Rc::new(Inner { desk: RefCell::new(desk), news, lost, bell, monitor }))
     }
 
     /// What was made of a signal when it was scored for the first time.
-    pub fn entry(&self, trade_id: &TradeId) -> Option<Arc<Entry>> {
+    pub fn entry(&self, trade_id: &TradeId) -> Option<Arc<AnsweredSignal>> {
         self.0.desk.borrow().entry(trade_id).cloned()
     }
 
     /// What was answered to a signal when a model was heard, else when it was scored for the first time.
-    pub fn heard(&self, trade_id: &TradeId) -> Option<Arc<Entry>> {
+    pub fn heard(&self, trade_id: &TradeId) -> Option<Arc<AnsweredSignal>> {
         self.0.desk.borrow().heard(trade_id).cloned()
     }
 
@@ -83,25 +83,25 @@ impl Feed {
     }
 
     /// A signal was answered at `now` and its record is on its way to the journal.
-    pub fn scored(&self, now: Timestamp, entry: Entry) {
+    pub fn scored(&self, now: Timestamp, entry: AnsweredSignal) {
         self.open(now, entry);
     }
 
     /// The same, with what the versions looked at.
-    pub fn looked_at(&self, now: Timestamp, entry: Entry, row: Vec<Option<f64>>, regime: Option<TrendRegime>) {
+    pub fn looked_at(&self, now: Timestamp, entry: AnsweredSignal, row: Vec<Option<f64>>, regime: Option<TrendRegime>) {
         if let Some(entry) = self.open(now, entry) {
             self.0.monitor.scored(now, &entry, row, regime);
         }
     }
 
-    fn open(&self, now: Timestamp, entry: Entry) -> Option<Arc<Entry>> {
+    fn open(&self, now: Timestamp, entry: AnsweredSignal) -> Option<Arc<AnsweredSignal>> {
         let opened = self.0.desk.borrow_mut().open(now, entry)?;
-        self.push(now, News::Scored(Arc::clone(&opened)));
+        self.push(now, TrialNews::Scored(Arc::clone(&opened)));
         Some(opened)
     }
 
     /// What was answered to a signal long ago, from the journal. It is no news.
-    pub fn remember(&self, now: Timestamp, entry: Entry) {
+    pub fn remember(&self, now: Timestamp, entry: AnsweredSignal) {
         self.0.desk.borrow_mut().recall(now, entry);
     }
 
@@ -120,7 +120,7 @@ impl Feed {
         let closing = self.0.desk.borrow_mut().close(now, trade_id);
         if let Closing::First(Some(entry)) = closing {
             self.0.monitor.closed(now, &entry, &outcome);
-            self.push(now, News::Closed(entry, outcome));
+            self.push(now, TrialNews::Closed(entry, outcome));
             self.ring();
         }
     }
@@ -128,14 +128,14 @@ impl Feed {
     /// That a signal was let go is on disk.
     pub fn skipped(&self, now: Timestamp, trade_id: &TradeId) {
         if let Some(entry) = self.entry(trade_id) {
-            self.push(now, News::Skipped(entry));
+            self.push(now, TrialNews::Skipped(entry));
             self.ring();
         }
     }
 
     /// Something happened in the life of a version.
     pub fn event(&self, at: Timestamp, event: EventKind) {
-        self.push(at, News::Event(event));
+        self.push(at, TrialNews::Event(event));
         self.ring();
     }
 
@@ -150,7 +150,7 @@ impl Feed {
     }
 
     /// Takes the oldest news. It stays here until a part is there that takes it.
-    pub fn next(&self) -> Option<(Timestamp, News)> {
+    pub fn next(&self) -> Option<(Timestamp, TrialNews)> {
         self.0.news.borrow_mut().pop_front()
     }
 
@@ -159,7 +159,7 @@ impl Feed {
         self.0.lost.take()
     }
 
-    fn push(&self, at: Timestamp, news: News) {
+    fn push(&self, at: Timestamp, news: TrialNews) {
         let mut waiting = self.0.news.borrow_mut();
         if waiting.len() >= MOST_NEWS {
             // nobody reads: what is in the journal is the truth

@@ -28,7 +28,7 @@ use super::{
     journal::JournalHandle,
     learning::Job,
     monitor::MonitorHandle,
-    scorer::{Scorer, Told},
+    scorer::{ScoreReply, Scorer},
     supervision::{Door, Shell},
     trainer::{Ask, ObserveTrainer, Trainer},
 };
@@ -41,7 +41,7 @@ use crate::{
     },
     guard::plausibility::check_signal,
     journal::{LatestBackup, SignalRecord, Source, Write},
-    lifecycle::open_trades::Entry,
+    lifecycle::open_trades::AnsweredSignal,
     policy::serving::Serving,
     protocol::{
         message::{self, Ack, Change, Envelope, Read, Rejected, RejectedScore, Request, Subscribe, Task, WireError},
@@ -139,7 +139,7 @@ impl Gateway {
         Some(SignalLine { signal, outcome: None, deadline_us: None })
     }
 
-    fn score(&self, request: &SignalLine, line: &[u8], received: Stopwatch) -> Told {
+    fn score(&self, request: &SignalLine, line: &[u8], received: Stopwatch) -> ScoreReply {
         let scored = self.0.scorer.call("score", |scorer| scorer.score(request, Some(line.to_vec()), received));
         scored.unwrap_or_else(|| {
             let Signal { trade_id, confidence, .. } = &request.signal;
@@ -147,7 +147,7 @@ impl Gateway {
             let reason = if is_reuse { Reason::TradeIdReused } else { Reason::InternalError };
             let decision = Decision::baseline(trade_id.clone(), *confidence, None, reason);
             self.record_failure(&decision, &request.signal, line);
-            Told { decision, missing: Vec::new() }
+            ScoreReply { decision, missing: Vec::new() }
         })
     }
 
@@ -171,7 +171,7 @@ impl Gateway {
             wiring.journal.count_dropped();
         }
         let instrument = config.symbols.get(&signal.symbol);
-        let entry = Entry::of_signal(signal, &config.calendar, instrument, decision.clone(), opinions);
+        let entry = AnsweredSignal::of_signal(signal, &config.calendar, instrument, decision.clone(), opinions);
         wiring.feed.scored(now, entry);
     }
 
@@ -282,7 +282,7 @@ impl Service for Gateway {
                 let turn = self.pass_to(request.signal.at).await;
                 // the time that the replay needed to catch up is not the trader's
                 let received = if turn.is_some() { Stopwatch::start() } else { received };
-                let Told { decision, missing } = self.score(&request, line, received);
+                let ScoreReply { decision, missing } = self.score(&request, line, received);
                 message::write_answer(out, id, &decision, &missing);
             }
             Ok(Request::Read(Read::Ping)) => {

@@ -77,12 +77,12 @@ pub struct Guardian {
     /// How far each version that was judged has lost its say.
     gradual: BTreeMap<VersionId, Gradual>,
     loaded: BTreeMap<VersionId, Arc<Served>>,
-    shared: Shared,
+    shared: GuardianShared,
 }
 
 /// What the guardian reads and writes.
 #[derive(Clone)]
-pub struct Shared {
+pub struct GuardianShared {
     /// The configuration in force.
     pub config: Arc<ArcSwap<Config>>,
     /// What may be served; the guardian alone stores into it.
@@ -125,7 +125,7 @@ impl Attempts {
     }
 }
 
-impl Shared {
+impl GuardianShared {
     fn schema(&self) -> Result<Schema, String> {
         Schema::new(&self.config.load().features.extra).map_err(|error| error.to_string())
     }
@@ -145,7 +145,7 @@ impl Guardian {
     /// # Errors
     /// When the journal cannot be read. A version that cannot score is left out with an alert; if it should speak, serving is
     /// locked.
-    pub async fn from_journal(shared: Shared) -> Result<Self, String> {
+    pub async fn from_journal(shared: GuardianShared) -> Result<Self, String> {
         Self::made_of(shared, None).await
     }
 
@@ -153,11 +153,11 @@ impl Guardian {
     ///
     /// # Errors
     /// As there.
-    pub async fn at_start(shared: Shared, known: Folded) -> Result<Self, String> {
+    pub async fn at_start(shared: GuardianShared, known: Folded) -> Result<Self, String> {
         Self::made_of(shared, Some(known)).await
     }
 
-    async fn made_of(shared: Shared, known: Option<Folded>) -> Result<Self, String> {
+    async fn made_of(shared: GuardianShared, known: Option<Folded>) -> Result<Self, String> {
         let config = shared.config.load_full();
         // taken before the journal is read: what is saved meanwhile is in neither, or in both, which does no harm
         let unsaved = shared.unsaved.borrow().clone();
@@ -279,7 +279,7 @@ impl Guardian {
 }
 
 /// Records an alert and logs it; an alert that the queue has no room for is only logged.
-pub fn alert(shared: &Shared, level: Level, code: &str, message: String) {
+pub fn alert(shared: &GuardianShared, level: Level, code: &str, message: String) {
     tracing::warn!(code, "{message}");
     let event = Event { at: shared.clock.now(), kind: EventKind::Alert { level, code: code.into(), message } };
     let _it_is_logged = shared.journal.write_behind(Write::Event(event));
@@ -287,7 +287,7 @@ pub fn alert(shared: &Shared, level: Level, code: &str, message: String) {
 
 /// The same of a fault of one trade: the first is told, and then their number at each power of ten, so that a trader who
 /// repeats it buries nothing else.
-fn alert_of_trade(shared: &Shared, level: Level, code: &str, trade_id: &TradeId, message: String) {
+fn alert_of_trade(shared: &GuardianShared, level: Level, code: &str, trade_id: &TradeId, message: String) {
     let counted = shared.repeats.borrow_mut().count(code, trade_id);
     match counted {
         None => tracing::debug!(code, "{message}"),

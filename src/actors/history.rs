@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     domain::{Arm, Decision, EventKind, Signal, Timestamp, TradeId, VersionId},
     journal::{OutcomeRecord, Reader, Source, StoreError, StoredOutcome, StoredSignal},
-    lifecycle::{happening::Happening, open_trades::Entry},
+    lifecycle::{happening::Happening, open_trades::AnsweredSignal},
     state::replay::Watching,
     validation::{
         arrival::{Arrival, Arrived},
@@ -25,7 +25,7 @@ use crate::{
 
 /// The records of signals as they were written, without their lines.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct RecordedSignals {
     /// Of each trade the first that was answered here, or else the one from a file, in the order of their times.
     pub signals: Vec<StoredSignal>,
     /// All of them in the order in which they were recorded, in terms of `signals`.
@@ -44,7 +44,7 @@ pub struct Told {
 ///
 /// # Errors
 /// When the storage cannot be read.
-pub fn told(reader: &Reader) -> Result<Told, String> {
+pub fn told(reader: &Reader) -> Result<RecordedSignals, String> {
     told_by(reader.signals().map_err(|error| error.to_string())?)
 }
 
@@ -58,7 +58,7 @@ pub fn told_of_latest(
     end: u64,
     most: usize,
     open: impl Fn(&str) -> bool,
-) -> Result<(Told, usize), String> {
+) -> Result<(RecordedSignals, usize), String> {
     let mut keys = reader.signal_keys(end).map_err(|error| error.to_string())?;
     let left_out = keys.leave_out(most, open);
     let places = (0..keys.len()).filter_map(|place| keys.get(place));
@@ -67,8 +67,8 @@ pub fn told_of_latest(
 }
 
 /// `records`: those of a trade in the order in which they were recorded.
-fn told_by(records: impl Iterator<Item = Result<StoredSignal, StoreError>>) -> Result<Told, String> {
-    let mut told = Told::default();
+fn told_by(records: impl Iterator<Item = Result<StoredSignal, StoreError>>) -> Result<RecordedSignals, String> {
+    let mut told = RecordedSignals::default();
     let (mut kept, mut repeats): (Vec<StoredSignal>, Vec<(u64, bool, Signal)>) = (Vec::new(), Vec::new());
     let mut places: HashMap<TradeId, usize> = HashMap::new();
     for stored in records {
@@ -127,7 +127,7 @@ fn told_by(records: impl Iterator<Item = Result<StoredSignal, StoreError>>) -> R
 /// # Errors
 /// When the storage cannot be read; damaged records, and those whose times lie long after they came, are listed and left out.
 pub fn read(reader: &Reader) -> Result<History, String> {
-    let Told { signals, arrivals, answered, heard, left_out: damaged, .. } = told(reader)?;
+    let RecordedSignals { signals, arrivals, answered, heard, left_out: damaged, .. } = told(reader)?;
     let signals = signals.into_iter().map(|stored| stored.signal).collect();
     let mut history = History { signals, arrivals, heard, damaged, ..History::default() };
     for stored in reader.outcomes().map_err(|error| error.to_string())? {
@@ -176,12 +176,12 @@ pub struct Answered {
     /// When it came.
     pub at: Timestamp,
     /// What was made of it.
-    pub entry: Entry,
+    pub entry: AnsweredSignal,
 }
 
 impl Known {
     /// What was answered, without when.
-    pub fn entries(self) -> impl Iterator<Item = Entry> {
+    pub fn entries(self) -> impl Iterator<Item = AnsweredSignal> {
         self.answered.into_iter().map(|answered| answered.entry)
     }
 }
@@ -206,7 +206,7 @@ pub fn known_of(reader: &Reader, trade_id: &TradeId, config: &Config) -> Result<
         let StoredSignal { seq, record, signal } = stored;
         if let Some(decision) = record.decision {
             let instrument = config.symbols.get(&signal.symbol);
-            let entry = Entry::of_signal(&signal, &config.calendar, instrument, decision, record.opinions);
+            let entry = AnsweredSignal::of_signal(&signal, &config.calendar, instrument, decision, record.opinions);
             answered.push(Answered { seq, at: record.received_at, entry });
         }
     }

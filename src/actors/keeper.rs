@@ -112,7 +112,7 @@ pub fn start(
     let (stop, stopped) = channel();
     let (doubts, doubted) = mpsc::unbounded_channel();
     let stops = Arc::new(AtomicBool::new(false));
-    let check = kept.begun.map(|against| Check { against, folded: None });
+    let check = kept.begun.map(|against| FoldComparison { against, folded: None });
     let keeper = Keeper {
         journal,
         config,
@@ -137,7 +137,7 @@ struct Keeper {
     kept: u64,
     /// A checkpoint that waits to be written.
     pending: Option<Batches>,
-    check: Option<Check>,
+    check: Option<FoldComparison>,
     /// A checkpoint was not what it should be: none is made any more.
     is_doubted: bool,
     /// The last attempt at anything failed.
@@ -145,7 +145,7 @@ struct Keeper {
 }
 
 /// The fold from the beginning that a checkpoint is compared with.
-struct Check {
+struct FoldComparison {
     against: Begun,
     folded: Option<Box<(Folded, Arc<Config>)>>,
 }
@@ -268,9 +268,9 @@ impl Keeper {
         is_over.map(drop)
     }
 
-    fn compare(&mut self, check: &mut Check) -> Result<bool, Undone> {
+    fn compare(&mut self, check: &mut FoldComparison) -> Result<bool, Undone> {
         let config = self.config.load_full();
-        let Check { against: Begun { seq, digest: expected, .. }, folded } = check;
+        let FoldComparison { against: Begun { seq, digest: expected, .. }, folded } = check;
         if folded.is_none() {
             // damage that it meets is seen to where the journal is written
             let reader = self.journal.read_blocking().map_err(|error| error.to_string())?;

@@ -17,7 +17,7 @@ use crate::{
     lifecycle::roster::Roster,
     models::VersionRecord,
     validation::{
-        Ledger, Report, Stage,
+        Ledger, Stage, ValidationReport,
         training::{Birth, Order, Settings, TrainError, revalidate, train},
     },
 };
@@ -52,7 +52,7 @@ pub struct Product {
     /// Of a training, its entry in the ledger.
     pub trial: Option<Trial>,
     /// What the validation found.
-    pub report: Report,
+    pub report: ValidationReport,
 }
 
 /// Why nothing came of it.
@@ -85,7 +85,7 @@ pub struct Assignment {
 /// What a child process tells.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Told {
+pub enum ChildMessage {
     /// How far it is.
     Progress {
         /// Share done, 0 to 1.
@@ -178,7 +178,7 @@ pub fn ledger(reader: &Reader) -> Result<Ledger, String> {
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn latest_report(reader: &Reader, record: &VersionRecord) -> Result<Option<Report>, String> {
+pub fn latest_report(reader: &Reader, record: &VersionRecord) -> Result<Option<ValidationReport>, String> {
     let later = reader.checkpoint(&format!("{REPORT}{}", record.id)).map_err(|error| error.to_string())?;
     let parsed = match (later, &record.validation) {
         (Some(bytes), _) => serde_json::from_slice(&bytes),

@@ -14,7 +14,7 @@ use crate::{
         row::Schema,
     },
     journal::{FailureKind, Reader, StoreError},
-    lifecycle::roster::{Roster, Standing},
+    lifecycle::roster::{Roster, VersionStanding},
     models::{Kind, VersionRecord},
     policy::serving::Served,
     portfolio::Portfolio,
@@ -48,7 +48,10 @@ pub struct VersionSummary {
 ///
 /// # Errors
 /// When the journal cannot be read; a damaged record is an entry with its error.
-pub fn summaries(reader: &Reader, standings: &BTreeMap<VersionId, Standing>) -> Result<Vec<VersionSummary>, String> {
+pub fn summaries(
+    reader: &Reader,
+    standings: &BTreeMap<VersionId, VersionStanding>,
+) -> Result<Vec<VersionSummary>, String> {
     standings.iter().map(|(version, standing)| summary(reader, version, *standing)).collect()
 }
 
@@ -169,8 +172,8 @@ impl Unusable {
     }
 }
 
-fn summary(reader: &Reader, version: &VersionId, standing: Standing) -> Result<VersionSummary, String> {
-    let Standing { state, overridden } = standing;
+fn summary(reader: &Reader, version: &VersionId, standing: VersionStanding) -> Result<VersionSummary, String> {
+    let VersionStanding { state, overridden } = standing;
     let stored = reader.version(version);
     let record = match stored {
         Ok(Some(stored)) => VersionRecord::from_bytes(&stored.body).map_err(|error| error.to_string()),

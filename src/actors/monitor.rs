@@ -30,7 +30,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use self::{
-    line::{Line, Told},
+    line::{Line, MonitorMessage},
     retold::Retold,
     subject::untold,
 };
@@ -46,9 +46,9 @@ use crate::{
     domain::{EventKind, Timestamp, TradeId, TradingDay, VersionId},
     guard::{
         alarm::Alarm,
-        integrity::{Fault, check_clock},
+        integrity::{IntegrityFault, check_clock},
         monitor::Rolling,
-        watch::{JudgedDays, Judgement, News, Subject, VersionView, Watch},
+        watch::{JudgedDays, Judgement, VersionView, Watch, WatchNews, WatchedVersion},
     },
     journal::Reader,
     policy::serving::Serving,
@@ -71,9 +71,9 @@ pub enum Finding {
     /// A version when a trading day has closed.
     Judged(Box<Judgement>),
     /// A fault after which no figure means anything.
-    Broken(Fault),
+    Broken(IntegrityFault),
     /// An alert.
-    Told(EventKind),
+    Alert(EventKind),
 }
 
 impl Message for Finding {
@@ -155,7 +155,7 @@ struct Monitor {
     surroundings: Surroundings,
     line: Arc<Line>,
     /// What is known of the versions in service, as their records say; it outlives a state that failed.
-    known: BTreeMap<VersionId, Subject>,
+    known: BTreeMap<VersionId, WatchedVersion>,
     /// Hash of the configuration they were made by.
     made_by: Option<String>,
     /// Which days the guardian was told of, by the log and since it was read.
@@ -179,14 +179,14 @@ struct State {
 
 impl State {
     /// Whether a signal is known from the journal. An outcome may be heard twice: it counts once.
-    fn knows(&self, news: &News) -> bool {
-        let (News::Scored(signal), Some((until, last))) = (news, &self.until) else { return false };
+    fn knows(&self, news: &WatchNews) -> bool {
+        let (WatchNews::Scored(signal), Some((until, last))) = (news, &self.until) else { return false };
         signal.at < *until || (signal.at == *until && last.contains(&signal.trade_id))
     }
 }
 
 impl Monitor {
-    fn run(mut self, told: &Receiver<Told>) {
+    fn run(mut self, told: &Receiver<MonitorMessage>) {
         // this thread alone; where it is refused, it only competes a little more
         let _it_is_only_polite = rustix::process::nice(NICE);
         let mut nap = NAPS.0;
@@ -224,25 +224,25 @@ impl Monitor {
         }
     }
 
-    fn take(&mut self, told: Told) {
+    fn take(&mut self, told: MonitorMessage) {
         self.keep_up();
         let config = self.surroundings.config.load_full();
         let options = &config.monitoring.watch;
         let Some(state) = &mut self.state else { return };
         match told {
-            Told::News(news) => {
+            MonitorMessage::News(news) => {
                 if state.knows(&news) {
                     return;
                 }
                 let judged = state.watch.hear(options, &config.calendar, news);
                 self.tell(judged);
             }
-            Told::Drift(answer) => {
+            MonitorMessage::Drift(answer) => {
                 let versions: Vec<VersionId> = state.watch.versions().cloned().collect();
                 let view = |version: VersionId| Some((version.clone(), state.watch.view(options, &version)?));
                 let _nobody_waits = answer.send(versions.into_iter().filter_map(view).collect());
             }
-            Told::Observe(answer) => {
+            MonitorMessage::Observe(answer) => {
                 let _nobody_waits = answer.send(MonitorStatus {
                     day: state.watch.day(),
                     waiting: self.line.waiting.load(Ordering::Relaxed),
@@ -270,7 +270,7 @@ impl Monitor {
             }
         }
         if let Some(state) = &mut self.state {
-            let judged = state.watch.hear(&config.monitoring.watch, &config.calendar, News::Time(now));
+            let judged = state.watch.hear(&config.monitoring.watch, &config.calendar, WatchNews::Time(now));
             self.tell(judged);
         }
     }
@@ -306,7 +306,7 @@ impl Monitor {
         if let Some(state) = &mut self.state
             && versions.iter().all(|version| state.watch.versions().any(|known| known == version))
         {
-            state.watch.serve(&options, &versions, |_| Subject::default());
+            state.watch.serve(&options, &versions, |_| WatchedVersion::default());
             state.epoch = serving.epoch;
             return;
         }
@@ -346,7 +346,7 @@ impl Monitor {
                 Err(Unusable::Unreadable(error)) => return Err(error),
                 Err(error) => {
                     tracing::error!(actor = NAME, %version, %error, "it cannot be judged");
-                    Subject::default()
+                    WatchedVersion::default()
                 }
             };
             tracing::info!(%version, seconds = since.elapsed().as_secs_f64(), "its limits were drawn");
@@ -358,7 +358,7 @@ impl Monitor {
         let Retold { watch, days, found, until, told, .. } = Retold::from(&reader, &config, watch)?;
         self.days = days.and(&self.days);
         for alert in untold(&watch, &self.surroundings.serving.load(), &told) {
-            let _it_is_logged = self.send(Finding::Told(alert));
+            let _it_is_logged = self.send(Finding::Alert(alert));
         }
         self.state = Some(State { watch, epoch, until });
         let missed = self.days.missed(found);
@@ -373,7 +373,7 @@ pub fn subjects(
     config: &Config,
     past: &Signals,
     versions: impl IntoIterator<Item = VersionId>,
-) -> BTreeMap<VersionId, Subject> {
+) -> BTreeMap<VersionId, WatchedVersion> {
     let subject = |version: VersionId| {
         let subject = subject::of(reader, config, past, &version).unwrap_or_default();
         (version, subject)

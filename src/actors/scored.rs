@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::history::{self, Told};
+use super::history::{self, RecordedSignals};
 use crate::{
     config::Config,
     domain::{Decision, Inputs, Opinion, Outcome, Signal, Symbol, Timestamp, TradeId, VersionId},
@@ -80,7 +80,7 @@ pub fn read_before(reader: &Reader, config: &Config, end: u64) -> Result<Signals
     let closed: HashSet<&str> = outcomes.keys().map(TradeId::as_str).collect();
     let is_open = |trade_id: &str| !closed.contains(trade_id);
     let (told, left_out) = history::told_of_latest(reader, end, config.monitoring.max_open, is_open)?;
-    let Told { signals, arrivals, answered, told_before, .. } = told;
+    let RecordedSignals { signals, arrivals, answered, told_before, .. } = told;
     let seq_of = |stored: &StoredSignal| told_before.get(&stored.record.trade_id).copied().unwrap_or(stored.seq);
     let seqs: Vec<u64> = signals.iter().map(seq_of).collect();
     let (signals, records): (Vec<Signal>, Vec<SignalRecord>) =

@@ -27,7 +27,7 @@ use crate::{
     domain::{Arm, Decision, EventKind, Reason, Signal, SignalLine, Timestamp, event::Level},
     features::pipeline::Pipeline,
     journal::{SignalRecord, Source, Write},
-    lifecycle::open_trades::Entry,
+    lifecycle::open_trades::AnsweredSignal,
     policy::{
         serving::{Scored, Serving},
         stale::StaleWatch,
@@ -62,7 +62,7 @@ pub struct ScorerStatus {
 
 /// What the trader is told: the answer, and the inputs that were not measured where it is the baseline for that.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Told {
+pub struct ScoreReply {
     /// The answer.
     pub decision: Decision,
     /// Names of inputs.
@@ -74,12 +74,12 @@ pub struct Scorer {
     /// As the journal has it, until it takes its place.
     made: Option<Pipeline>,
     row: Vec<f64>,
-    shared: Shared,
+    shared: ScorerShared,
 }
 
 /// What the scorer reads, each waiting for nothing.
 #[derive(Clone)]
-pub struct Shared {
+pub struct ScorerShared {
     /// What may be served.
     pub serving: Arc<ArcSwap<Serving>>,
     /// The configuration in force.
@@ -131,13 +131,13 @@ impl Message for ObserveScorer {
 
 impl Scorer {
     /// A scorer that carries values forward as `pipeline` does.
-    pub fn new(pipeline: Pipeline, shared: Shared) -> Self {
+    pub fn new(pipeline: Pipeline, shared: ScorerShared) -> Self {
         Self { made: Some(pipeline), row: Vec::new(), shared }
     }
 
     /// The answer to `request`, which came at `received`. `line` is the request as it came, for the journal; none of a
     /// probe, which leaves no trace.
-    pub fn score(&mut self, request: &SignalLine, line: Option<Vec<u8>>, received: Stopwatch) -> Told {
+    pub fn score(&mut self, request: &SignalLine, line: Option<Vec<u8>>, received: Stopwatch) -> ScoreReply {
         let now = self.shared.clock.now();
         let config = self.shared.config.load();
         let serving = self.shared.serving.load();
@@ -181,9 +181,9 @@ impl Scorer {
         }
         if let Some(line) = line {
             if let Some(guardian) = self.shared.guardian.get() {
-                let tell = |alert| guardian.try_send(Finding::Told(alert)).is_ok();
+                let tell = |alert| guardian.try_send(Finding::Alert(alert)).is_ok();
                 self.shared.stale.borrow_mut().take(&scored, tell);
-                if reused == Some(false) && guardian.try_send(Finding::Told(taken_name(signal))).is_err() {
+                if reused == Some(false) && guardian.try_send(Finding::Alert(taken_name(signal))).is_err() {
                     tracing::warn!(trade_id = signal.trade_id.as_str(), "a trade id came again for another signal");
                 }
             }
@@ -194,7 +194,7 @@ impl Scorer {
             }
             self.shared.counters.borrow_mut().count(scored.decision.reason, lateness::known(latency));
         }
-        Told { decision: scored.decision, missing: scored.missing }
+        ScoreReply { decision: scored.decision, missing: scored.missing }
     }
 }
 
@@ -211,7 +211,7 @@ fn taken_name(signal: &Signal) -> EventKind {
 /// Hands the decision to the journal. When it cannot be recorded it is not made: the answer becomes the baseline. Says whether
 /// it was.
 fn record(
-    shared: &Shared,
+    shared: &ScorerShared,
     request: &SignalLine,
     line: Vec<u8>,
     scored: &mut Scored,
@@ -237,7 +237,8 @@ fn record(
     let opinions = std::mem::take(&mut scored.opinions);
     let config = shared.config.load();
     let instrument = config.symbols.get(&request.signal.symbol);
-    let entry = Entry::of_signal(&request.signal, &config.calendar, instrument, scored.decision.clone(), opinions);
+    let entry =
+        AnsweredSignal::of_signal(&request.signal, &config.calendar, instrument, scored.decision.clone(), opinions);
     shared.feed.looked_at(now, entry, seen, request.signal.trend());
     recorded
 }

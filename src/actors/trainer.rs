@@ -24,7 +24,7 @@ use crate::{
     },
     journal::Write,
     protocol::message::WireError,
-    validation::Report,
+    validation::ValidationReport,
 };
 
 /// Asks for a training or a validation. The answer is its number; what comes of it is seen in [`TrainerStatus`].
@@ -84,7 +84,7 @@ pub struct Ended {
     /// Whether it was registered.
     pub registered: bool,
     /// What the validation found.
-    pub report: Option<Box<Report>>,
+    pub report: Option<Box<ValidationReport>>,
     /// Why nothing came of it.
     pub refused: Option<Refused>,
 }
@@ -97,11 +97,11 @@ impl Message for ObserveTrainer {
 }
 
 /// The state of the trainer. What is under way outlives it: a trainer made anew finds it on the desk.
-pub struct Trainer(Shared);
+pub struct Trainer(TrainerShared);
 
 /// What the trainer works with.
 #[derive(Clone)]
-pub struct Shared {
+pub struct TrainerShared {
     /// The program whose child does the work.
     pub program: PathBuf,
     /// The journal's file, which the child reads.
@@ -141,7 +141,7 @@ impl Part for Trainer {
 
 impl Trainer {
     /// A trainer at the desk of `shared`.
-    pub fn new(shared: Shared) -> Self {
+    pub fn new(shared: TrainerShared) -> Self {
         Self(shared)
     }
 
@@ -185,7 +185,7 @@ impl Trainer {
     }
 }
 
-impl Shared {
+impl TrainerShared {
     /// Lets a thread of its own wait for the child, so that nothing here does.
     fn start(
         &self,

@@ -49,7 +49,7 @@ enum LevelArg {
 
 /// An alert as it is answered.
 #[derive(Debug, Deserialize)]
-struct Told {
+struct AlertLine {
     #[serde(default)]
     drill: bool,
     seq: u64,
@@ -77,11 +77,11 @@ impl Alerts {
             tell(alerts)?;
             return Ok(());
         }
-        let alerts: Vec<Told> = serde_json::from_value(alerts)?;
+        let alerts: Vec<AlertLine> = serde_json::from_value(alerts)?;
         if alerts.is_empty() {
             tell("no alerts")?;
         }
-        for Told { drill, seq, at, level, code, message } in alerts {
+        for AlertLine { drill, seq, at, level, code, message } in alerts {
             let drill = if drill { "DRILL " } else { "" };
             tell_line(format_args!("{drill}#{seq} {at:.0} {level} {code}: {message}"))?;
         }

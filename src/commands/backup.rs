@@ -16,8 +16,8 @@ use crate::{
     clock::{Clock as _, WallClock},
     config::Config,
     journal::{
-        Backup as BackupFile, Counts, LatestBackup, Manifest, OpenError, Options, Reached, Reader, SilenceFile, Store,
-        back_up, present,
+        Backup as BackupFile, Counts, LatestBackup, Manifest, OpenError, Reached, Reader, SilenceFile, Store,
+        StoreOptions, back_up, present,
     },
     protocol::client::{Client, ClientError},
 };
@@ -164,8 +164,8 @@ impl Backup {
     }
 }
 
-fn options(config: &Config) -> Options {
-    Options { cache_bytes: config.journal.cache_bytes, verify: false }
+fn options(config: &Config) -> StoreOptions {
+    StoreOptions { cache_bytes: config.journal.cache_bytes, verify: false }
 }
 
 fn what_is_in(manifest: &Manifest) -> String {

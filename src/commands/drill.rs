@@ -24,7 +24,7 @@ use crate::{
     domain::{Symbol, VersionId},
     features::row::Schema,
     models::{Facts, Stake},
-    sim::{Options, Scenario, Sessions, Venue},
+    sim::{Scenario, Sessions, SimulationOptions, Venue},
     state::drill::{Damage, Delay, DrillOptions, DrillReport, Past, PastTrade, drill},
 };
 
@@ -211,7 +211,7 @@ fn simulated(config: &Config, symbol: &Symbol, seed: u64) -> anyhow::Result<Past
     let instrument = config.symbols.get(symbol).copied();
     let instrument = instrument.ok_or_else(|| anyhow::anyhow!("{symbol} has no table in the configuration"))?;
     let venue = Venue { symbol: symbol.clone(), instrument, calendar: config.calendar.clone() };
-    let sessions = Sessions::new(Options::of(Scenario::Happy, seed, MONTHS), venue)?;
+    let sessions = Sessions::new(SimulationOptions::of(Scenario::Happy, seed, MONTHS), venue)?;
     let mut trades = Vec::new();
     for trade in sessions.flat_map(|session| session.trades) {
         let Ok(score) = crate::domain::Probability::new(trade.truth.probability) else { continue };

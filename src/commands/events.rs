@@ -52,7 +52,7 @@ pub struct Events {
 }
 
 #[derive(Deserialize)]
-struct Told {
+struct EventLine {
     seq: u64,
     #[serde(flatten)]
     event: Event,
@@ -95,7 +95,7 @@ impl Events {
 fn in_words(line: &str) -> anyhow::Result<String> {
     let told: Value = serde_json::from_str(line)?;
     let drill = if told.get("drill") == Some(&Value::Bool(true)) { "DRILL " } else { "" };
-    if let Ok(Told { seq, event }) = serde_json::from_str(line) {
+    if let Ok(EventLine { seq, event }) = serde_json::from_str(line) {
         return Ok(format!("{drill}#{seq} {:.0} {}", event.at, event.kind));
     }
     let text = |name: &str| match told.get(name) {

@@ -29,9 +29,9 @@ use crate::{
     },
     clock::{Clock, WallClock},
     config::Config,
-    domain::{Event, EventKind, InvalidLine, SignalLine, Timestamp, TradeId, trip::Blank},
+    domain::{Event, EventKind, InvalidLine, SignalLine, Timestamp, TradeId, trip::Unevaluable},
     guard::plausibility::{Bounds, check, check_line},
-    journal::{Applied, Existing, OpenError, Options, Store, Write},
+    journal::{Applied, Existing, OpenError, Store, StoreOptions, Write},
     protocol::{client::Client, message::unread_outcome},
 };
 
@@ -114,7 +114,7 @@ impl Import {
             .mode(0o700)
             .create(state)
             .with_context(|| format!("{} cannot be made", state.display()))?;
-        let options = Options { cache_bytes: config.journal.cache_bytes, verify: false };
+        let options = StoreOptions { cache_bytes: config.journal.cache_bytes, verify: false };
         match Store::open_audited(&self.state.journal(), options) {
             Ok(store) => Ok(Journal::Own(Box::new(store), Doubts::new(state.join(SILENCE_FILE)))),
             Err(in_use @ OpenError::InUse { .. }) => {
@@ -182,7 +182,7 @@ struct Unread {
     code: &'static str,
     message: String,
     /// The trade that it says was closed, where nobody can know how, and why not.
-    doubted: Option<(TradeId, Blank)>,
+    doubted: Option<(TradeId, Unevaluable)>,
 }
 
 fn read(line: Line<'_>, config: &Config, journal: &Journal) -> Result<Trade, Unread> {
@@ -200,7 +200,7 @@ fn read(line: Line<'_>, config: &Config, journal: &Journal) -> Result<Trade, Unr
     });
     let parsed = parsed.map_err(|InvalidLine { code, message, .. }| {
         let told = unread_outcome(Some("import"), text).filter(|told| told.closed.is_none());
-        let doubted = told.and_then(|told| Some((told.trade_id?, Blank::OutcomeUnreadable)));
+        let doubted = told.and_then(|told| Some((told.trade_id?, Unevaluable::OutcomeUnreadable)));
         Unread { code, message, doubted }
     })?;
     if let Journal::Own(..) = journal {
@@ -278,7 +278,7 @@ enum Again {
     /// It says what was missing: to be written are the whole outcome, and the signal, if that is not there.
     Completes(Vec<Write>),
     /// The outcome of this trade cannot be known any more, and why.
-    Contradicts(TradeId, Blank),
+    Contradicts(TradeId, Unevaluable),
 }
 
 impl Again {
@@ -293,7 +293,9 @@ fn again(write: &Write, applied: &Applied, fired: Timestamp, now: Timestamp, bou
     let Existing::Outcome(stored) = &**existing else { return Again::No };
     let (signal, told) = (&trade.0, &trade.1.outcome);
     let contradicts = |blank| Again::Contradicts(signal.trade_id.clone(), blank);
-    let Some(whole) = stored.record.completed_by(told, None, now) else { return contradicts(Blank::Contradicted) };
+    let Some(whole) = stored.record.completed_by(told, None, now) else {
+        return contradicts(Unevaluable::Contradicted);
+    };
     match check(&whole.outcome, Some(fired), now, bounds) {
         Ok(()) => Again::Completes(vec![Write::Completion(Box::new(whole)), Write::Signal(signal.clone())]),
         Err(incredible) => contradicts(incredible.blank()),
@@ -320,7 +322,7 @@ impl Journal {
         config: &Config,
         trade_id: &TradeId,
         fault: &str,
-        blank: Blank,
+        blank: Unevaluable,
         summary: &mut Summary,
     ) -> anyhow::Result<String> {
         let Self::Own(store, doubts) = self else { return Ok(String::new()) };

@@ -11,7 +11,7 @@ use crate::{
     journal::Reader,
     models::{
         Target,
-        levels::{Level, Verdict, judge},
+        levels::{Level, LevelVerdict, judge},
     },
     portfolio::{Held, PORTFOLIO_DAYS, PORTFOLIO_SYMBOLS},
     validation::{
@@ -96,7 +96,7 @@ fn verdicts(
     config: &Config,
     symbol: &Symbol,
     target: Target,
-) -> Result<Vec<Verdict>, String> {
+) -> Result<Vec<LevelVerdict>, String> {
     let (closed, clean) = (closed_trades(history, symbol), clean_trades(history, symbol));
     let facts = learning::ledger(reader)?.facts(symbol, target.name(), closed, clean);
     Ok(Level::ALL.into_iter().map(|level| judge(level, &facts, &config.levels)).collect())

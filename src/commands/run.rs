@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use super::{ConfigArgs, DEFAULT_STATE, Failed, Outcome, log};
 use crate::{
     actors::{
-        daemon::{self, Control, Ended, Options, SOCKET_FILE, Time},
+        daemon::{self, Control, DaemonOptions, Ended, SOCKET_FILE, Time},
         gateway::Gateway,
         supervision::Tripwire,
     },
@@ -73,7 +73,7 @@ impl Run {
         let config = self.config.load()?;
         let level = log::start(config.log_level, self.drill)?;
         let socket = self.socket.clone().unwrap_or_else(|| self.state.join(SOCKET_FILE));
-        let options = Options {
+        let options = DaemonOptions {
             config,
             config_path: self.config.config.clone(),
             state: self.state.clone(),

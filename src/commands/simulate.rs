@@ -15,7 +15,7 @@ use super::{ConfigArgs, Outcome, draft::Draft, terminal::tell};
 use crate::{
     config::Config,
     domain::{Symbol, Timestamp, TradeId},
-    sim::{self, Options, Scenario, Sessions, Trade, Truth, Venue},
+    sim::{self, Scenario, Sessions, SimulationOptions, Trade, Truth, Venue},
 };
 
 const EXAMPLES: &str = "\
@@ -95,7 +95,8 @@ impl Simulate {
     /// When an option is out of range or a file cannot be written.
     pub fn run(self) -> Outcome {
         let config = self.config.load()?;
-        let mut options = Options { start: self.start, ..Options::of(self.scenario, self.seed, self.months) };
+        let mut options =
+            SimulationOptions { start: self.start, ..SimulationOptions::of(self.scenario, self.seed, self.months) };
         options.edge = self.edge.unwrap_or(options.edge);
         let sessions = Sessions::new(options, venue(&config, self.symbol)?)?;
         let mark = mark(self.scenario, self.edge);

@@ -16,7 +16,7 @@ use crate::{
     clock::{Clock, WallClock},
     config::Config,
     domain::{Symbol, VersionId},
-    journal::{OpenError, Options, Store},
+    journal::{OpenError, Store, StoreOptions},
     models::{Kind, Target, VersionRecord},
     protocol::client::Client,
     validation::{Stage, training::Order},
@@ -148,7 +148,7 @@ impl Common {
         if !self.state.journal().exists() {
             self.state.reader(config)?; // says what to do
         }
-        let options = Options { cache_bytes: config.journal.cache_bytes, verify: false };
+        let options = StoreOptions { cache_bytes: config.journal.cache_bytes, verify: false };
         match Store::open_audited(&self.state.journal(), options) {
             Ok(store) => Self::on_the_folder(store, job, config),
             Err(in_use @ OpenError::InUse { .. }) => {

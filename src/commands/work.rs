@@ -8,7 +8,7 @@ use rustix::process::{Resource, Rlimit, Signal, getrlimit, nice, set_parent_proc
 
 use super::Outcome;
 use crate::{
-    actors::learning::{Assignment, Refused, Told, work},
+    actors::learning::{Assignment, ChildMessage, Refused, work},
     config::Config,
     journal::Reader,
     validation::Stage,
@@ -36,7 +36,7 @@ impl Work {
         limit(&assignment)?;
         let told = match done(&assignment) {
             Ok(told) => told,
-            Err(refused) => Told::Refused(refused),
+            Err(refused) => ChildMessage::Refused(refused),
         };
         say(&told)?;
         Ok(())
@@ -56,7 +56,7 @@ fn limit(assignment: &Assignment) -> io::Result<()> {
     Ok(())
 }
 
-fn done(assignment: &Assignment) -> Result<Told, Refused> {
+fn done(assignment: &Assignment) -> Result<ChildMessage, Refused> {
     let config = Config::parse("the daemon", &assignment.config);
     let config = config.map_err(|errors| Refused::new("config", errors))?;
     let reader = Reader::open_path(&assignment.journal, config.journal.cache_bytes.min(16 << 20));
@@ -66,14 +66,14 @@ fn done(assignment: &Assignment) -> Result<Told, Refused> {
         if share >= last + STEP {
             last = share;
             // when nobody listens any more the product will find out
-            let _a_parent_that_is_gone_ends_this = say(&Told::Progress { share, stage: stage.to_string() });
+            let _a_parent_that_is_gone_ends_this = say(&ChildMessage::Progress { share, stage: stage.to_string() });
         }
     };
     let product = work(&assignment.job, &reader, &config, assignment.at, &mut progress)?;
-    Ok(Told::Product(Box::new(product)))
+    Ok(ChildMessage::Product(Box::new(product)))
 }
 
-fn say(told: &Told) -> io::Result<()> {
+fn say(told: &ChildMessage) -> io::Result<()> {
     let mut output = io::stdout().lock();
     serde_json::to_writer(&mut output, told)?;
     output.write_all(b"\n")?;

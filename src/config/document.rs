@@ -10,7 +10,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::error::{ConfigError, Fault, File};
+use super::error::{ConfigError, ConfigFault, File};
 
 /// A parsed TOML text that knows the place of each of its values.
 pub(super) struct Document<'t> {
@@ -67,7 +67,7 @@ impl<'t> Document<'t> {
     }
 
     /// An error about the text in `span`, which is quoted as the value of `key` if `quote`.
-    pub(super) fn error(&self, key: String, span: Range<usize>, quote: bool, fault: Fault) -> ConfigError {
+    pub(super) fn error(&self, key: String, span: Range<usize>, quote: bool, fault: ConfigFault) -> ConfigError {
         let written = quote.then(|| self.written(span.clone()));
         let line = self.line(span.start);
         ConfigError { line, key, written, fault, span, other: None, file: Arc::clone(&self.file) }
@@ -112,7 +112,7 @@ impl<'t> Document<'t> {
             last_line = line;
             let array = arrays.get(..arrays.partition_point(|span| span.start <= start)).and_then(<[_]>::last);
             quiet_until = array.filter(|span| span.contains(&start)).map_or(0, |span| span.end + 1);
-            errors.push(self.error(String::new(), broken.at.clone(), false, Fault::Syntax(self.explain(broken))));
+            errors.push(self.error(String::new(), broken.at.clone(), false, ConfigFault::Syntax(self.explain(broken))));
         }
         errors
     }

@@ -31,7 +31,7 @@ pub struct ConfigError {
     /// The value as it stands in the file, cut to one short line.
     pub written: Option<String>,
     /// What is wrong with it.
-    pub fault: Fault,
+    pub fault: ConfigFault,
     pub(super) span: Range<usize>,
     pub(super) other: Option<Range<usize>>,
     pub(super) file: File,
@@ -42,7 +42,7 @@ pub(super) type File = Arc<NamedSource<String>>;
 
 /// The kinds of fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum ConfigFault {
     /// The text is not TOML, or a key is given twice.
     #[error("{0}")]
     Syntax(String),

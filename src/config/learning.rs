@@ -17,7 +17,7 @@ use crate::{
     },
     policy::answer::Policy,
     validation::{
-        Options,
+        ValidationOptions,
         options::{Effort, Gates, Overall, Splits, Stability, Targets},
         training::Training,
     },
@@ -47,7 +47,7 @@ pub(super) fn training(reader: &mut Reader<'_, '_>) -> Training {
 }
 
 /// The strengths and the trials of a run are set by the run.
-pub(super) fn validation(reader: &mut Reader<'_, '_>, training: &Training, policy: &Policy) -> Options {
+pub(super) fn validation(reader: &mut Reader<'_, '_>, training: &Training, policy: &Policy) -> ValidationOptions {
     let mut at = reader.section("validation", AtReload);
     let splits = splits(&mut at, training);
     let effort = Effort {
@@ -74,7 +74,7 @@ pub(super) fn validation(reader: &mut Reader<'_, '_>, training: &Training, polic
         splits.judged_groups < splits.groups,
         ("validation.judged_groups", "must be below", "validation.groups"),
     );
-    Options {
+    ValidationOptions {
         splits,
         strengths: training.strengths.clone(),
         strength: None,

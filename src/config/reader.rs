@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::{
     Setting,
     document::Document,
-    error::{ConfigError, Fault, LISTED},
+    error::{ConfigError, ConfigFault, LISTED},
     nearest::{did_you_mean, nearest, suggest},
     section::Section,
 };
@@ -65,13 +65,18 @@ impl<'d, 't> Reader<'d, 't> {
             let path = vec![name.to_owned(), key.get_ref().to_string()];
             if !value.get_ref().is_table() {
                 self.asked.insert(path.clone());
-                let fault = Fault::WrongType { expected: "a table".to_owned(), found: type_of(value.get_ref()) };
+                let fault = ConfigFault::WrongType { expected: "a table".to_owned(), found: type_of(value.get_ref()) };
                 self.errors.push(document.error(dotted(&path), value.span(), true, fault));
                 continue;
             }
             let section = Section { reader: self, documents: vec![document], path: path.clone(), effect };
             if let Err(why) = take(key.get_ref(), section) {
-                self.errors.push(document.error(dotted(&path), key.span(), false, Fault::Refused(why.to_string())));
+                self.errors.push(document.error(
+                    dotted(&path),
+                    key.span(),
+                    false,
+                    ConfigFault::Refused(why.to_string()),
+                ));
                 self.asked.insert(path);
             }
         }
@@ -87,7 +92,7 @@ impl<'d, 't> Reader<'d, 't> {
             Some(span) => self.given.written(span),
             None => format!("{value} (the default)"),
         };
-        let fault = Fault::Conflict { rule, other: format!("{other} = {}", describe(other, others)) };
+        let fault = ConfigFault::Conflict { rule, other: format!("{other} = {}", describe(other, others)) };
         let written = describe(key, mine);
         let first = place(key).or_else(|| place(other)).unwrap_or_default();
         let mut error = self.given.error(key.to_owned(), first.clone(), false, fault);
@@ -106,7 +111,7 @@ impl<'d, 't> Reader<'d, 't> {
         let (given, builtin) = (self.given, self.builtin);
         // where the text is not TOML its values mean nothing, and what seems to be missing may stand there
         self.errors.retain(|e| !(given.is_explained_by_syntax(e) || builtin.is_explained_by_syntax(e)));
-        self.errors.retain(|e| !(broken && matches!(e.fault, Fault::Missing { .. })));
+        self.errors.retain(|e| !(broken && matches!(e.fault, ConfigFault::Missing { .. })));
         let mut errors = given.syntax_errors();
         errors.append(&mut self.errors);
         errors.extend(builtin.syntax_errors());
@@ -149,13 +154,13 @@ impl Reader<'_, '_> {
             } else if !holds_keys {
                 let what = if value.get_ref().is_table() { "section" } else { "key" };
                 let hint = (self.errors.len() < LISTED).then(|| self.hint(path)).flatten();
-                let fault = Fault::Unknown { what, hint };
+                let fault = ConfigFault::Unknown { what, hint };
                 self.errors.push(self.given.error(dotted(path), key.span(), false, fault));
             } else if let DeValue::Table(inner) = value.get_ref() {
                 self.refuse_unknown(inner, path);
             } else {
                 let expected = format!("a section, headed [{}]", dotted(path));
-                let fault = Fault::WrongType { expected, found: type_of(value.get_ref()) };
+                let fault = ConfigFault::WrongType { expected, found: type_of(value.get_ref()) };
                 self.errors.push(self.given.error(dotted(path), value.span(), true, fault));
             }
             path.pop();

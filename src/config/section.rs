@@ -15,7 +15,7 @@ use toml::{
 use super::{
     Setting,
     document::Document,
-    error::Fault,
+    error::ConfigFault,
     nearest,
     reader::{Effect, Reader, dotted, type_of},
 };
@@ -231,7 +231,7 @@ impl<'d, 't> Section<'_, 'd, 't> {
         {
             let parent = steps.split_last().and_then(|(_, parent)| document.find(parent));
             let span = parent.map(|found| found.span()).unwrap_or_default();
-            let fault = Fault::Missing { allowed: format!("{}, {}", form.kind, form.allowed) };
+            let fault = ConfigFault::Missing { allowed: format!("{}, {}", form.kind, form.allowed) };
             self.reader.errors.push(document.error(dotted(&path), span, false, fault));
         }
         self.reader.asked.insert(path);
@@ -249,10 +249,10 @@ impl<'d, 't> Section<'_, 'd, 't> {
         let fault = match refusal {
             Refusal::Type => {
                 let expected = format!("{}, {}", form.kind, form.allowed);
-                Fault::WrongType { expected, found: type_of(value.get_ref()) }
+                ConfigFault::WrongType { expected, found: type_of(value.get_ref()) }
             }
-            Refusal::Range(hint) => Fault::OutOfRange { allowed: form.allowed.clone(), hint },
-            Refusal::Because(why) => Fault::Refused(why),
+            Refusal::Range(hint) => ConfigFault::OutOfRange { allowed: form.allowed.clone(), hint },
+            Refusal::Because(why) => ConfigFault::Refused(why),
         };
         self.reader.errors.push(document.error(self.name_of(key), value.span(), true, fault));
     }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     stats::sequential::MOST_SESSIONS,
     trials::{
-        experiment::{EvidenceMetric, Options, StagingOptions, View},
+        experiment::{EvidenceMetric, ExperimentOptions, StagingOptions, View},
         promotion::Automatic,
     },
 };
@@ -37,10 +37,10 @@ pub(super) fn staging(reader: &mut Reader<'_, '_>) -> StagingOptions {
     }
 }
 
-pub(super) fn experiment(reader: &mut Reader<'_, '_>) -> Options {
+pub(super) fn experiment(reader: &mut Reader<'_, '_>) -> ExperimentOptions {
     let views = [(View::Paired.name(), View::Paired), (View::Randomised.name(), View::Randomised)];
     let mut at = reader.section("experiment", AtReload);
-    let options = Options {
+    let options = ExperimentOptions {
         evidence: at.choice("evidence", View::Paired, &views),
         metrics: metrics(&mut at),
         level: at.number("level", above(0.0, 0.5)),

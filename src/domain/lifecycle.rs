@@ -60,7 +60,7 @@ pub enum Transition {
 
 impl State {
     /// Whether a model in this state may influence an answer.
-    pub fn may_speak(self) -> bool {
+    pub fn may_influence(self) -> bool {
         matches!(self, Self::AbTest | Self::Production)
     }
 

@@ -26,7 +26,7 @@ pub enum Rule {
 /// Why a rule could not be evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Blank {
+pub enum Unevaluable {
     /// A trade that a model had a say in was closed without a pnl.
     PnlOfMlTrade,
     /// A trade was closed without a pnl.
@@ -57,7 +57,7 @@ pub struct Breach {
     /// What it was held against. `None` when the rule could not be evaluated.
     pub threshold: Option<f64>,
     /// Why it could not be evaluated, if so.
-    pub blank: Option<Blank>,
+    pub blank: Option<Unevaluable>,
 }
 
 /// A rule that trips, and at which trade.
@@ -94,7 +94,7 @@ impl Breach {
     }
 
     /// Broken because it cannot be evaluated.
-    pub fn unknown(rule: Rule, blank: Blank) -> Self {
+    pub fn unknown(rule: Rule, blank: Unevaluable) -> Self {
         Self { rule, value: None, threshold: None, blank: Some(blank) }
     }
 }
@@ -121,7 +121,7 @@ impl fmt::Display for Rule {
     }
 }
 
-impl fmt::Display for Blank {
+impl fmt::Display for Unevaluable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::PnlOfMlTrade => "an ML trade was closed without a pnl",

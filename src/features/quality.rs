@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 
-pub use super::quality_report::{ClassBalance, Fault, Gap, InputQuality, OutOfRangeField, QualityReport};
+pub use super::quality_report::{ClassBalance, Gap, InputQuality, OutOfRangeField, QualityReport, RowFault};
 use super::{
     Instrument, ranges,
     row::{self, Schema},
@@ -45,10 +45,10 @@ pub struct QualityCheck {
     inputs: Vec<InputQuality>,
     read: u64,
     accepted: u64,
-    rejected: BTreeMap<&'static str, Fault>,
-    duplicates: Fault,
-    conflicts: Fault,
-    out_of_range: BTreeMap<(&'static str, ranges::Rule), Fault>,
+    rejected: BTreeMap<&'static str, RowFault>,
+    duplicates: RowFault,
+    conflicts: RowFault,
+    out_of_range: BTreeMap<(&'static str, ranges::Rule), RowFault>,
     classes: ClassBalance,
     span: Option<(Timestamp, Timestamp)>,
     values: Vec<Option<f64>>,
@@ -75,8 +75,8 @@ impl QualityCheck {
             read: 0,
             accepted: 0,
             rejected: BTreeMap::new(),
-            duplicates: Fault::default(),
-            conflicts: Fault::default(),
+            duplicates: RowFault::default(),
+            conflicts: RowFault::default(),
             out_of_range: BTreeMap::new(),
             classes: ClassBalance::default(),
             span: None,

@@ -19,11 +19,11 @@ pub struct QualityReport {
     /// Lines that hold a usable signal not seen before; the rest of the report is about these.
     pub accepted: u64,
     /// Lines that were refused, by the code of the error.
-    pub rejected: BTreeMap<&'static str, Fault>,
+    pub rejected: BTreeMap<&'static str, RowFault>,
     /// Lines that repeat an earlier signal: the same trade id, time and side; the first one counts.
-    pub duplicates: Fault,
+    pub duplicates: RowFault,
     /// Lines with the trade id of an earlier signal that are another signal; the first one counts.
-    pub conflicts: Fault,
+    pub conflicts: RowFault,
     /// Time of the first and of the last signal.
     pub span: Option<(Timestamp, Timestamp)>,
     /// Signals of each symbol.
@@ -44,7 +44,7 @@ pub struct QualityReport {
 
 /// How often something was found, and where first.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Fault {
+pub struct RowFault {
     /// How often.
     pub count: u64,
     /// The first few, in words.
@@ -88,7 +88,7 @@ pub struct OutOfRangeField {
     pub rule: ranges::Rule,
     /// How often it is not so.
     #[serde(flatten)]
-    pub fault: Fault,
+    pub fault: RowFault,
 }
 
 /// A stretch of trading days without a signal.
@@ -110,7 +110,7 @@ fn as_text<S: Serializer>(day: &TradingDay, serializer: S) -> Result<S::Ok, S::E
     serializer.collect_str(day)
 }
 
-impl Fault {
+impl RowFault {
     pub(super) fn add(&mut self, example: impl FnOnce() -> String) {
         self.count += 1;
         if self.examples.len() < EXAMPLES {
@@ -205,7 +205,7 @@ fn win_rate(classes: ClassBalance) -> String {
     if closed == 0 { String::new() } else { format!(", win rate {:.1} %", 100.0 * classes.wins as f64 / closed as f64) }
 }
 
-fn write_fault(f: &mut fmt::Formatter<'_>, name: &str, fault: &Fault) -> fmt::Result {
+fn write_fault(f: &mut fmt::Formatter<'_>, name: &str, fault: &RowFault) -> fmt::Result {
     writeln!(f, "{name}: {}", fault.count)?;
     fault.examples.iter().try_for_each(|example| writeln!(f, "    {example}"))
 }

@@ -47,7 +47,7 @@ pub struct Gradual {
 
 /// The say of a version has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Step {
+pub struct ShareStep {
     /// Share of what it would have, before.
     pub from: f64,
     /// And from now on.
@@ -75,7 +75,7 @@ impl Gradual {
 
     /// A trading day has closed: at most one step down or up. A day that is not after the last one is passed over, so a
     /// clock that goes back, or a day that is closed twice, changes nothing.
-    pub fn close_day(&mut self, options: &GradualOptions, close: &DayClose) -> Option<Step> {
+    pub fn close_day(&mut self, options: &GradualOptions, close: &DayClose) -> Option<ShareStep> {
         if self.closed.is_some_and(|closed| close.day <= closed) {
             return None;
         }
@@ -95,7 +95,7 @@ impl Gradual {
             }
         }
         let to = self.share();
-        (from != to).then_some(Step { from, to })
+        (from != to).then_some(ShareStep { from, to })
     }
 
     /// Whether a decline takes a step now: on its first day, and then every so many days while the composite goes on falling.

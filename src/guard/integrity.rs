@@ -8,7 +8,7 @@ use crate::domain::{Timestamp, VersionId};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "fault", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the fields are what the messages name")]
-pub enum Fault {
+pub enum IntegrityFault {
     /// What is served is not what was registered.
     #[error("{version} is served with checksum {served}, and {registered} was registered")]
     Checksum { version: VersionId, served: String, registered: String },
@@ -27,9 +27,9 @@ pub enum Fault {
 }
 
 /// Whether what is served has the checksum it was registered with.
-pub fn check_checksum(version: &VersionId, served: &str, registered: &str) -> Option<Fault> {
+pub fn check_checksum(version: &VersionId, served: &str, registered: &str) -> Option<IntegrityFault> {
     let text = |sum: &str| sum.chars().take(64).collect();
-    (served != registered).then(|| Fault::Checksum {
+    (served != registered).then(|| IntegrityFault::Checksum {
         version: version.clone(),
         served: text(served),
         registered: text(registered),
@@ -37,32 +37,33 @@ pub fn check_checksum(version: &VersionId, served: &str, registered: &str) -> Op
 }
 
 /// Whether a score is a probability.
-pub fn check_score(version: &VersionId, score: f64) -> Option<Fault> {
+pub fn check_score(version: &VersionId, score: f64) -> Option<IntegrityFault> {
     // written so that NaN is at fault
-    (!(0.0..=1.0).contains(&score)).then(|| Fault::Score { version: version.clone(), score: score.to_string() })
+    (!(0.0..=1.0).contains(&score))
+        .then(|| IntegrityFault::Score { version: version.clone(), score: score.to_string() })
 }
 
 /// The first place at which the names of the inputs differ.
-pub fn check_schema(version: &VersionId, expected: &[&str], found: &[&str]) -> Option<Fault> {
+pub fn check_schema(version: &VersionId, expected: &[&str], found: &[&str]) -> Option<IntegrityFault> {
     let longest = expected.len().max(found.len());
     let place = (0..longest).find(|place| expected.get(*place) != found.get(*place))?;
     let name = |names: &[&str]| names.get(place).map(|name| (*name).to_owned());
-    Some(Fault::Schema { version: version.clone(), place, expected: name(expected), found: name(found) })
+    Some(IntegrityFault::Schema { version: version.clone(), place, expected: name(expected), found: name(found) })
 }
 
 /// Whether the wall clock went from `before` to `now` while `elapsed_s` seconds passed by a clock that cannot be set, to
 /// within `tolerance_s` seconds.
-pub fn check_clock(before: Timestamp, now: Timestamp, elapsed_s: f64, tolerance_s: f64) -> Option<Fault> {
+pub fn check_clock(before: Timestamp, now: Timestamp, elapsed_s: f64, tolerance_s: f64) -> Option<IntegrityFault> {
     let wall_s = now.duration_since(before).as_secs_f64();
     let agrees = (wall_s - elapsed_s).abs() <= tolerance_s;
-    (!agrees).then_some(Fault::ClockJump { wall_s, elapsed_s })
+    (!agrees).then_some(IntegrityFault::ClockJump { wall_s, elapsed_s })
 }
 
 /// Whether the clock of a daemon that starts at `now` stands before `latest`, the time of its last event, by more than
 /// `tolerance_s` seconds.
-pub fn check_start(latest: Timestamp, now: Timestamp, tolerance_s: f64) -> Option<Fault> {
+pub fn check_start(latest: Timestamp, now: Timestamp, tolerance_s: f64) -> Option<IntegrityFault> {
     let behind_s = latest.duration_since(now).as_secs_f64();
-    (behind_s > tolerance_s).then_some(Fault::ClockBehind { latest })
+    (behind_s > tolerance_s).then_some(IntegrityFault::ClockBehind { latest })
 }
 
 #[cfg(test)]
@@ -88,7 +89,7 @@ mod tests {
     fn a_clock_that_stands_before_the_last_event_is_behind() {
         let at = |second: i64| Timestamp::from_second(second).unwrap();
         assert_eq!((check_start(at(100), at(98), 2.0), check_start(at(100), at(5000), 2.0)), (None, None));
-        assert_eq!(check_start(at(100), at(97), 2.0), Some(Fault::ClockBehind { latest: at(100) }));
+        assert_eq!(check_start(at(100), at(97), 2.0), Some(IntegrityFault::ClockBehind { latest: at(100) }));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use jiff::SignedDuration;
 
-use crate::domain::{InvalidLine, Outcome, SignalLine, Timestamp, trip::Blank};
+use crate::domain::{InvalidLine, Outcome, SignalLine, Timestamp, trip::Unevaluable};
 
 /// How far an outcome may go.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,10 +48,10 @@ impl Incredible {
     }
 
     /// What is not known of the trade.
-    pub fn blank(&self) -> Blank {
+    pub fn blank(&self) -> Unevaluable {
         match self {
-            Self::Pnl { .. } => Blank::PnlOutOfRange,
-            Self::Early { .. } | Self::Ahead { .. } | Self::Signal { .. } => Blank::ExitOutOfRange,
+            Self::Pnl { .. } => Unevaluable::PnlOutOfRange,
+            Self::Early { .. } | Self::Ahead { .. } | Self::Signal { .. } => Unevaluable::ExitOutOfRange,
         }
     }
 }

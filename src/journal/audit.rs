@@ -21,13 +21,13 @@ use super::{
     error::{FailureKind, OpenError, StorageFailure, StoreError, guarded},
     reader::Reader,
     schema,
-    store::{Options, Store},
+    store::{Store, StoreOptions},
     tables::META_LAST_SEQ,
 };
 
 impl Reader {
     /// The same reader, which sets `met_damage` when it meets a damaged page: the journal is to be opened again with
-    /// [`Options::verify`] then.
+    /// [`StoreOptions::verify`] then.
     pub fn telling(mut self, met_damage: Arc<AtomicBool>) -> Self {
         self.met_damage = met_damage;
         self
@@ -79,7 +79,7 @@ impl Store {
     ///
     /// # Errors
     /// As there; [`OpenError::Corrupt`] also when the audit finds damage.
-    pub fn open_audited(path: &Path, options: Options) -> Result<Self, OpenError> {
+    pub fn open_audited(path: &Path, options: StoreOptions) -> Result<Self, OpenError> {
         let store = Self::open(path, options)?;
         match store.reader().and_then(|reader| reader.audit()) {
             Err(StoreError::Storage(failure)) if failure.kind == FailureKind::Corrupt => {

@@ -25,7 +25,7 @@ use super::{
     reader::{Counts, Reader},
     record::Write,
     seal::{parse, seal, to_json, unseal},
-    store::{Options, flatten, shared_builder},
+    store::{StoreOptions, flatten, shared_builder},
     tables::CHECKPOINTS,
 };
 use crate::domain::Timestamp;
@@ -131,7 +131,7 @@ impl Draft {
         let file = options.open(&path).map_err(|error| OpenError::io(&path, WRITING, &error))?;
         let draft = Self(Some(path.clone()));
         let made = catch_damage(|| {
-            let builder = shared_builder(Options { cache_bytes: CACHE_BYTES, verify: false });
+            let builder = shared_builder(StoreOptions { cache_bytes: CACHE_BYTES, verify: false });
             Ok(builder.create_with_backend(FileBackend::new(file)?)?)
         });
         Ok((draft, flatten(&path, made)?))
@@ -334,7 +334,7 @@ fn refuse_in_use(path: &Path) -> Result<(), OpenError> {
         return Ok(());
     }
     let opened = catch_damage(|| {
-        let builder = shared_builder(Options { cache_bytes: 1 << 20, verify: false });
+        let builder = shared_builder(StoreOptions { cache_bytes: 1 << 20, verify: false });
         Ok(builder.create_with_backend(FileBackend::new(file)?)?)
     });
     match flatten(path, opened) {

@@ -107,7 +107,7 @@ pub enum FailureKind {
     Denied,
     /// The device or the file system reported another error.
     Io,
-    /// A page does not hold what it should. Open again with [`super::Options::verify`], which reads the whole file and
+    /// A page does not hold what it should. Open again with [`super::StoreOptions::verify`], which reads the whole file and
     /// answers [`OpenError::Corrupt`] when it is beyond repair.
     Corrupt,
     /// The handle was closed, or has failed before.

@@ -56,5 +56,5 @@ pub use record::{
 pub use recorded::Recorded;
 pub use schema::SCHEMA;
 pub use silenced::SilenceFile;
-pub use store::{Options, Place, Store};
+pub use store::{Place, Store, StoreOptions};
 pub use takeover::Progress;

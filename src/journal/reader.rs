@@ -23,7 +23,7 @@ use super::{
     record::{Stored, StoredEvent, StoredOutcome, StoredSignal, StoredSkip, StoredVersion},
     schema::{self, SCHEMA},
     seal,
-    store::{Options, flatten, shared_builder},
+    store::{StoreOptions, flatten, shared_builder},
     stream::{self, Found, READING},
     tables::{
         BY_TIME, BY_TRADE, CHECKPOINTS, EVENT_NUMBERS, LOG, META, META_CREATED_AT, META_DECISIONS, META_LAST_SEQ,
@@ -82,7 +82,7 @@ impl Reader {
     pub fn open_path(path: &Path, cache_bytes: usize) -> Result<Self, OpenError> {
         let file = file::open_to_read(path)?;
         let opened = catch_damage(|| {
-            let builder = shared_builder(Options { cache_bytes, verify: false });
+            let builder = shared_builder(StoreOptions { cache_bytes, verify: false });
             let database = builder.open_read_only_with_backend(FileBackend::new(file)?)?;
             let schema = schema::of(&database)?;
             let reader = (schema == Some(SCHEMA)).then(|| Self::new(database.begin_read()?, Some(database)));

@@ -18,7 +18,7 @@ pub const SCHEMA: u64 = 3;
 
 /// How a file stands to this program.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum FoundSchema {
     Current,
     /// An older program wrote it.
     Older(u64),
@@ -84,12 +84,12 @@ pub(super) fn number(
 }
 
 /// How a file stands to this program.
-pub(super) fn standing(database: &impl ReadableDatabase) -> Result<Standing, redb::Error> {
+pub(super) fn standing(database: &impl ReadableDatabase) -> Result<FoundSchema, redb::Error> {
     Ok(match of(database)? {
-        None | Some(0) => Standing::NotAJournal,
-        Some(SCHEMA) => Standing::Current,
-        Some(found) if found < SCHEMA => Standing::Older(found),
-        Some(found) => Standing::Newer(found),
+        None | Some(0) => FoundSchema::NotAJournal,
+        Some(SCHEMA) => FoundSchema::Current,
+        Some(found) if found < SCHEMA => FoundSchema::Older(found),
+        Some(found) => FoundSchema::Newer(found),
     })
 }
 
@@ -110,10 +110,11 @@ mod tests {
     #[test]
     fn an_older_file_a_newer_one_and_a_foreign_one_are_recognised() {
         let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
-        assert_eq!(standing(&database).unwrap(), Standing::NotAJournal);
+        assert_eq!(standing(&database).unwrap(), FoundSchema::NotAJournal);
         create(&database, Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!(standing(&database).unwrap(), Standing::Current);
-        let others = [(1, Standing::Older(1)), (2, Standing::Older(2)), (SCHEMA + 1, Standing::Newer(SCHEMA + 1))];
+        assert_eq!(standing(&database).unwrap(), FoundSchema::Current);
+        let others =
+            [(1, FoundSchema::Older(1)), (2, FoundSchema::Older(2)), (SCHEMA + 1, FoundSchema::Newer(SCHEMA + 1))];
         for (number, expected) in others {
             let transaction = durable(&database).unwrap();
             let value = codec::encode_number(META_SCHEMA, number);

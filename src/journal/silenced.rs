@@ -62,12 +62,12 @@ struct Line {
     text: String,
     /// `None` of a damaged line.
     event: Option<(u64, [u8; DIGEST])>,
-    standing: Standing,
+    standing: LineState,
 }
 
 /// How an event stands to the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum LineState {
     /// It was recorded here and is about to be there.
     Pending,
     /// It is there.
@@ -117,7 +117,7 @@ impl SilenceFile {
     /// Says that the file is gone although there was one: a line that no journal knows.
     pub fn was_gone(&mut self, at: Timestamp) {
         let words = "this file was gone when the daemon started, and what it held is not known";
-        self.push(digest_of(at, words), at, words, Standing::Missing);
+        self.push(digest_of(at, words), at, words, LineState::Missing);
     }
 
     /// Compares with the events of a journal, latest first, and no further back than it takes. What the file does not know
@@ -143,28 +143,28 @@ impl SilenceFile {
             let digest = digest(&event);
             let mut is_here = false;
             for line in self.lines.iter_mut().filter(|line| line.is(&digest)) {
-                missing -= usize::from(line.standing != Standing::Committed);
-                (line.standing, is_here) = (Standing::Committed, true);
+                missing -= usize::from(line.standing != LineState::Committed);
+                (line.standing, is_here) = (LineState::Committed, true);
             }
             if !is_here && unknown.len() < KEEP {
                 unknown.push((digest, event.at, words));
             }
         }
-        for line in self.lines.iter_mut().filter(|line| line.standing == Standing::Pending) {
-            line.standing = Standing::Missing;
+        for line in self.lines.iter_mut().filter(|line| line.standing == LineState::Pending) {
+            line.standing = LineState::Missing;
         }
         if !unknown.is_empty() {
             self.file = None;
         }
         for (digest, at, words) in unknown.into_iter().rev() {
-            self.push(digest, at, &words, Standing::Committed);
+            self.push(digest, at, &words, LineState::Committed);
         }
         Ok(())
     }
 
     /// How the file and the journal do not agree, in words; `None` when they do.
     pub fn disagreement(&self) -> Option<String> {
-        let missing = || self.lines.iter().filter(|line| line.standing == Standing::Missing);
+        let missing = || self.lines.iter().filter(|line| line.standing == LineState::Missing);
         let lacks = missing().filter(|line| line.event.is_some()).count();
         let damaged = missing().count() - lacks;
         let mut said = Vec::new();
@@ -192,7 +192,7 @@ impl SilenceFile {
             {
                 let digest = digest(event);
                 if !self.lines.iter().any(|line| line.is(&digest)) {
-                    self.push(digest, event.at, &words, Standing::Pending);
+                    self.push(digest, event.at, &words, LineState::Pending);
                 }
             }
         }
@@ -218,16 +218,16 @@ impl SilenceFile {
         for write in writes {
             let Write::Event(event) = write else { continue };
             if matches!(event.kind, EventKind::Resumed { .. }) {
-                anew |= self.drop_lines(|_, line| line.standing == Standing::Missing);
+                anew |= self.drop_lines(|_, line| line.standing == LineState::Missing);
             } else if words(event).is_some() {
                 let digest = digest(event);
                 let mine = self.lines.iter_mut().filter(|line| line.is(&digest));
-                mine.for_each(|line| line.standing = Standing::Committed);
+                mine.for_each(|line| line.standing = LineState::Committed);
             }
         }
         if self.lines.len() >= MOST {
             let old = self.lines.len() - KEEP;
-            anew |= self.drop_lines(|place, line| place < old && line.standing == Standing::Committed);
+            anew |= self.drop_lines(|place, line| place < old && line.standing == LineState::Committed);
         }
         if anew { self.write_anew() } else { Ok(()) }
     }
@@ -247,7 +247,7 @@ impl SilenceFile {
         self.lines.len() < before
     }
 
-    fn push(&mut self, digest: [u8; DIGEST], at: Timestamp, words: &str, standing: Standing) {
+    fn push(&mut self, digest: [u8; DIGEST], at: Timestamp, words: &str, standing: LineState) {
         self.last += 1;
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         let text = sealed(&format!("{} {hex} {at} {}", self.last, one_line(words)));
@@ -311,7 +311,7 @@ impl Line {
         for (place, byte) in digest.iter_mut().enumerate() {
             *byte = u8::from_str_radix(hex.get(2 * place..2 * place + 2)?, 16).ok()?;
         }
-        Some(Self { text: text.to_owned(), event: Some((number, digest)), standing: Standing::Pending })
+        Some(Self { text: text.to_owned(), event: Some((number, digest)), standing: LineState::Pending })
     }
 
     fn is(&self, digest: &[u8; DIGEST]) -> bool {
@@ -319,7 +319,7 @@ impl Line {
     }
 
     fn damaged(text: &str) -> Self {
-        Self { text: one_line(text), event: None, standing: Standing::Missing }
+        Self { text: one_line(text), event: None, standing: LineState::Missing }
     }
 
     /// `7 (2026-11-28T09:00:00Z ES/1 left production: ...)`.

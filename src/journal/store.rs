@@ -12,14 +12,14 @@ use super::{
     file,
     reader::Reader,
     record::{Applied, Write},
-    schema::{self, SCHEMA, Standing},
+    schema::{self, FoundSchema, SCHEMA},
     takeover::{self, Progress},
 };
 use crate::clock::{Clock, WallClock};
 
 /// How to open a journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
+pub struct StoreOptions {
     /// Memory for pages, in bytes.
     pub cache_bytes: usize,
     /// Read the whole file and check every page first. It takes seconds per gigabyte; it is for a journal whose last
@@ -62,7 +62,7 @@ impl Store {
     /// # Errors
     /// Every [`OpenError`] but those of readers. [`OpenError::Corrupt`] leaves the file where it is;
     /// [`quarantine`](super::quarantine) puts it aside.
-    pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
+    pub fn open(path: &Path, options: StoreOptions) -> Result<Self, OpenError> {
         Self::open_telling(path, options, &mut takeover::log())
     }
 
@@ -70,15 +70,15 @@ impl Store {
     ///
     /// # Errors
     /// As for [`Store::open`].
-    pub fn open_telling(path: &Path, options: Options, tell: &mut dyn FnMut(Progress)) -> Result<Self, OpenError> {
+    pub fn open_telling(path: &Path, options: StoreOptions, tell: &mut dyn FnMut(Progress)) -> Result<Self, OpenError> {
         let builder = shared_builder(options);
         file::ensure(path, &builder)?;
         refuse_newer(path)?;
         let mut opened = Self::open_file(path, &builder)?;
-        if let (store, Standing::Older(found)) = &opened {
+        if let (store, FoundSchema::Older(found)) = &opened {
             // it is written from one end to the other
             let cache_bytes = options.cache_bytes.min(16 << 20);
-            let beside = shared_builder(Options { cache_bytes, verify: false });
+            let beside = shared_builder(StoreOptions { cache_bytes, verify: false });
             takeover::run(path, store.database_of(path)?, *found, &beside, tell)?;
             opened = Self::open_file(path, &builder)?;
         }
@@ -86,7 +86,7 @@ impl Store {
         Self::current(path, opened)
     }
 
-    fn open_file(path: &Path, builder: &Builder) -> Result<(Self, Standing), OpenError> {
+    fn open_file(path: &Path, builder: &Builder) -> Result<(Self, FoundSchema), OpenError> {
         let file = file::open_own(path)?;
         let origin = file::Origin::of(path, &file).map_err(|error| OpenError::io(path, OPENING, &error))?;
         let backend = FileBackend::new(file).map_err(|error| OpenError::from_redb(path, OPENING, &error.into()))?;
@@ -104,7 +104,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::open`]; the path in them is `(storage)`.
-    pub fn open_backend(backend: impl StorageBackend, options: Options) -> Result<Self, OpenError> {
+    pub fn open_backend(backend: impl StorageBackend, options: StoreOptions) -> Result<Self, OpenError> {
         let path = Path::new("(storage)");
         let new = backend.len().map_err(|error| OpenError::io(path, OPENING, &error))? == 0;
         let mut builder = shared_builder(options);
@@ -182,7 +182,11 @@ impl Store {
         })
     }
 
-    fn open_with(path: &Path, builder: &Builder, backend: impl StorageBackend) -> Result<(Self, Standing), OpenError> {
+    fn open_with(
+        path: &Path,
+        builder: &Builder,
+        backend: impl StorageBackend,
+    ) -> Result<(Self, FoundSchema), OpenError> {
         let opened = catch_damage(|| {
             let database = builder.create_with_backend(backend)?;
             let standing = schema::standing(&database)?;
@@ -194,13 +198,13 @@ impl Store {
     }
 
     /// The store, if it has today's schema.
-    fn current(path: &Path, (store, standing): (Self, Standing)) -> Result<Self, OpenError> {
+    fn current(path: &Path, (store, standing): (Self, FoundSchema)) -> Result<Self, OpenError> {
         let path = path.to_owned();
         match standing {
-            Standing::Current => Ok(store),
-            Standing::Older(found) => Err(OpenError::Older { path, found, supported: SCHEMA }),
-            Standing::Newer(found) => Err(OpenError::Newer { path, found, supported: SCHEMA }),
-            Standing::NotAJournal => Err(OpenError::corrupt(&path, "it is a database, and not of vigie")),
+            FoundSchema::Current => Ok(store),
+            FoundSchema::Older(found) => Err(OpenError::Older { path, found, supported: SCHEMA }),
+            FoundSchema::Newer(found) => Err(OpenError::Newer { path, found, supported: SCHEMA }),
+            FoundSchema::NotAJournal => Err(OpenError::corrupt(&path, "it is a database, and not of vigie")),
         }
     }
 
@@ -219,7 +223,7 @@ impl Drop for Store {
 const OPENING: &str = "opening the journal";
 
 /// How every process opens a journal's file: one writes, any number may read beside it.
-pub(super) fn shared_builder(options: Options) -> Builder {
+pub(super) fn shared_builder(options: StoreOptions) -> Builder {
     let mut builder = Builder::new();
     builder
         .set_cache_size(options.cache_bytes)
@@ -233,7 +237,7 @@ pub(super) fn shared_builder(options: Options) -> Builder {
 fn refuse_newer(path: &Path) -> Result<(), OpenError> {
     let found = catch_damage(|| {
         let backend = FileBackend::new(file::open_own(path).ok()?).ok()?;
-        let database = shared_builder(Options { cache_bytes: 1 << 20, verify: false });
+        let database = shared_builder(StoreOptions { cache_bytes: 1 << 20, verify: false });
         schema::of(&database.open_read_only_with_backend(backend).ok()?).ok()?
     });
     match found {

@@ -4,14 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{open_trades::Entry, roster::Roster};
+use super::{open_trades::AnsweredSignal, roster::Roster};
 use crate::{
     domain::{
         Decision, EventKind, Opinion, Outcome, Timestamp, TradeId, TradingCalendar, VersionId,
         event::{By, Level},
         trip::Trip,
     },
-    guard::emergency::{ClosedTrade, Emergency, Say},
+    guard::emergency::{ClosedTrade, Emergency, VersionScore},
     models::{Facts, Stake},
 };
 
@@ -26,20 +26,20 @@ pub fn is_of_here(roster: &Roster, echo: &Decision) -> bool {
 pub fn closed_trade(
     trade_id: &TradeId,
     outcome: &Outcome,
-    entry: Option<&Entry>,
+    entry: Option<&AnsweredSignal>,
     received_at: Timestamp,
     limit: Option<f64>,
     calendar: &TradingCalendar,
 ) -> ClosedTrade {
     let exit_at = entry.map_or(outcome.exit_at, |entry| outcome.exit_at.max(entry.at));
     let (at, day) = ClosedTrade::closed_at(exit_at, received_at, calendar);
-    let say = |entry: &Entry| {
+    let say = |entry: &AnsweredSignal| {
         let Decision { score, size, .. } = entry.decision;
-        Some(Say { version: entry.speaker()?.clone(), score, size })
+        Some(VersionScore { version: entry.speaker()?.clone(), score, size })
     };
-    let scores = |entry: &Entry| {
+    let scores = |entry: &AnsweredSignal| {
         let say = |opinion: &Opinion| {
-            Some(Say { version: opinion.version.clone(), score: opinion.score?, size: opinion.size })
+            Some(VersionScore { version: opinion.version.clone(), score: opinion.score?, size: opinion.size })
         };
         entry.opinions.iter().filter_map(say).collect()
     };
@@ -59,7 +59,7 @@ pub fn closed_trade(
 pub fn follow(emergency: &mut Emergency, roster: &Roster, event: &EventKind) {
     let EventKind::Moved { version, .. } = event else { return };
     match roster.standing(version) {
-        Some(standing) if standing.state.may_speak() => emergency.begin(version),
+        Some(standing) if standing.state.may_influence() => emergency.begin(version),
         _ => emergency.retire(version),
     }
 }

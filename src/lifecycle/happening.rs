@@ -4,7 +4,7 @@
 //! same ones. [`State`](crate::state::step::State) is what they come to.
 #![deny(clippy::indexing_slicing)]
 
-use super::open_trades::Entry;
+use super::open_trades::AnsweredSignal;
 use crate::domain::{Event, Outcome, Signal, Timestamp, TradeId};
 
 /// Something that happened.
@@ -17,7 +17,7 @@ pub enum Happening {
         /// When it came.
         at: Timestamp,
         /// What was made of it.
-        entry: Box<Entry>,
+        entry: Box<AnsweredSignal>,
     },
     /// A trade was closed.
     Closed {
@@ -26,7 +26,7 @@ pub enum Happening {
         /// Which.
         trade_id: TradeId,
         /// What is known of its signal by the decision that it echoes.
-        echo: Option<Box<Entry>>,
+        echo: Option<Box<AnsweredSignal>>,
         /// What became of it.
         outcome: Box<Outcome>,
     },

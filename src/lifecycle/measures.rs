@@ -12,7 +12,7 @@ use crate::{
         alarm::Turn,
         gradual::{DayClose, Gradual, GradualOptions, next_share},
         health::{Response, code},
-        integrity::Fault,
+        integrity::IntegrityFault,
         watch::Judgement,
     },
 };
@@ -44,7 +44,7 @@ pub fn measures(roster: &Roster, judgement: Judgement) -> Option<Measures> {
     let told = |turn: &Turn| {
         let (Turn::Raised(alarm) | Turn::Cleared(alarm)) = turn;
         let level = if matches!(turn, Turn::Raised(_)) { alarm.condition.level } else { Level::Info };
-        let message = truly(turn, state.may_speak()).message();
+        let message = truly(turn, state.may_influence()).message();
         EventKind::Alert { level, code: alarm.condition.code.clone(), message }
     };
     let mut alerts: Vec<EventKind> = turns.iter().map(told).collect();
@@ -62,7 +62,7 @@ pub fn measures(roster: &Roster, judgement: Judgement) -> Option<Measures> {
     };
     let train = CALL_FOR_TRAINING.into_iter().find_map(raised).map(|told| format!("{version} has declined: {told}"));
     let told = raised(code(Response::RollBack)).unwrap_or("it has not recovered");
-    let step = state.out_of_service().filter(|_| state.may_speak() && response == Some(Response::RollBack));
+    let step = state.out_of_service().filter(|_| state.may_influence() && response == Some(Response::RollBack));
     let out = step.map(|step| EventKind::Moved {
         version: version.clone(),
         step,
@@ -87,7 +87,7 @@ fn truly(turn: &Turn, speaks: bool) -> Turn {
 }
 
 /// What people are told of a fault, and the lock, unless all is locked already.
-pub fn broken(roster: &Roster, fault: &Fault) -> (EventKind, Option<EventKind>) {
+pub fn broken(roster: &Roster, fault: &IntegrityFault) -> (EventKind, Option<EventKind>) {
     let message = format!("{fault}; serving is locked, look and then resume");
     let alert = EventKind::Alert { level: Level::Critical, code: "integrity".into(), message };
     let lock = EventKind::Locked { reason: fault.to_string(), by: By::Daemon("monitor".into()) };
@@ -105,7 +105,7 @@ pub fn adjustment(
     let share = roster.share(version);
     // the days may be judged otherwise than they were, by limits that were changed since
     let called_for = next_share(share, called_for);
-    if share == called_for || !roster.standing(version)?.state.may_speak() {
+    if share == called_for || !roster.standing(version)?.state.may_influence() {
         return None;
     }
     let why = match called_for < share {
@@ -130,7 +130,7 @@ pub fn follow(known: &mut BTreeMap<VersionId, Gradual>, options: &GradualOptions
             known.entry(version.clone()).or_default().close_day(options, &close);
         }
         // a promotion gives nothing back that a decline took
-        EventKind::Moved { step, .. } if step.edge().1.may_speak() => {}
+        EventKind::Moved { step, .. } if step.edge().1.may_influence() => {}
         EventKind::Moved { version, .. } => drop(known.remove(version)),
         _ => {}
     }

@@ -15,7 +15,7 @@ use std::{
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::image::DeskImage;
+pub(crate) use self::image::OpenTradesImage;
 use super::names::{MOST_NAMES, NameCount, Names};
 use crate::{
     domain::{
@@ -32,7 +32,7 @@ pub const MOST_TRADES: usize = 50_000;
 
 /// A signal as it was answered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct AnsweredSignal {
     /// The trader's name for it.
     pub trade_id: TradeId,
     /// When it fired. Of one that is known by its echo only, when it was closed.
@@ -61,14 +61,14 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Closing {
     /// It was open, with what was made of its signal if that is known.
-    First(Option<Arc<Entry>>),
+    First(Option<Arc<AnsweredSignal>>),
     /// It was closed before.
     Again,
 }
 
 /// The trades of the last days.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Desk {
+pub struct OpenTrades {
     keep: SignedDuration,
     trades: HashMap<TradeId, Held>,
     /// The same in the order they came, with the latest time known then: a clock that was set back ages nothing sooner.
@@ -80,15 +80,15 @@ pub struct Desk {
 
 #[derive(Debug, Clone, PartialEq)]
 struct Held {
-    entry: Option<Arc<Entry>>,
+    entry: Option<Arc<AnsweredSignal>>,
     /// A later answer to the same signal in which a model was heard, when it was not in the first.
-    heard: Option<Arc<Entry>>,
+    heard: Option<Arc<AnsweredSignal>>,
     closed: bool,
     /// Another signal came under its name.
     reused: bool,
 }
 
-impl Entry {
+impl AnsweredSignal {
     /// Of a signal that was scored. `instrument` is what it trades; without it the risk is not known.
     pub fn of_signal(
         signal: &Signal,
@@ -168,7 +168,7 @@ impl Entry {
     }
 }
 
-impl Desk {
+impl OpenTrades {
     /// An empty one that remembers a trade for `keep` after it came.
     pub fn new(keep: SignedDuration) -> Self {
         Self::knowing(keep, MOST_NAMES)
@@ -181,12 +181,12 @@ impl Desk {
     }
 
     /// What was made of a signal when it was scored for the first time.
-    pub fn entry(&self, trade_id: &TradeId) -> Option<&Arc<Entry>> {
+    pub fn entry(&self, trade_id: &TradeId) -> Option<&Arc<AnsweredSignal>> {
         self.trades.get(trade_id)?.entry.as_ref()
     }
 
     /// The same, but of an answer in which a model was heard, if there was one: what a model may be held to account for.
-    pub fn heard(&self, trade_id: &TradeId) -> Option<&Arc<Entry>> {
+    pub fn heard(&self, trade_id: &TradeId) -> Option<&Arc<AnsweredSignal>> {
         let held = self.trades.get(trade_id)?;
         held.heard.as_ref().or(held.entry.as_ref())
     }
@@ -231,19 +231,19 @@ impl Desk {
         self.daily_loss_limit
     }
 
-    /// Whether [`Desk::open`] would give an entry back.
-    pub fn is_first(&self, entry: &Entry) -> bool {
+    /// Whether [`OpenTrades::open`] would give an entry back.
+    pub fn is_first(&self, entry: &AnsweredSignal) -> bool {
         !self.trades.contains_key(&entry.trade_id) && entry.decision.reason != Reason::TradeIdReused
     }
 
     /// A signal was answered at `now`. `None` for one that came before: its first answer is the one that counts.
-    pub fn open(&mut self, now: Timestamp, entry: Entry) -> Option<Arc<Entry>> {
+    pub fn open(&mut self, now: Timestamp, entry: AnsweredSignal) -> Option<Arc<AnsweredSignal>> {
         self.daily_loss_limit = entry.daily_loss_limit.or(self.daily_loss_limit);
         self.recall(now, entry)
     }
 
-    /// As [`Desk::open`], of a signal that was answered long ago: what it says of the daily limit has been overtaken.
-    pub fn recall(&mut self, now: Timestamp, entry: Entry) -> Option<Arc<Entry>> {
+    /// As [`OpenTrades::open`], of a signal that was answered long ago: what it says of the daily limit has been overtaken.
+    pub fn recall(&mut self, now: Timestamp, entry: AnsweredSignal) -> Option<Arc<AnsweredSignal>> {
         if let Some(held) = self.trades.get_mut(&entry.trade_id) {
             held.reused |= entry.decision.reason == Reason::TradeIdReused;
             let heard_before = held.heard.as_ref().or(held.entry.as_ref()).is_some_and(|held| held.speaker().is_some());
@@ -284,7 +284,7 @@ impl Desk {
         }
     }
 
-    fn hold(&mut self, now: Timestamp, trade_id: TradeId, entry: Option<Arc<Entry>>, closed: bool) {
+    fn hold(&mut self, now: Timestamp, trade_id: TradeId, entry: Option<Arc<AnsweredSignal>>, closed: bool) {
         let now = self.by_time.back().map_or(now, |(latest, _)| now.max(*latest));
         self.by_time.push_back((now, trade_id.clone()));
         self.trades.insert(trade_id, Held { entry, heard: None, closed, reused: false });
@@ -316,11 +316,11 @@ mod tests {
         TradingCalendar::new(TimeZone::UTC, civil::time(22, 0, 0, 0))
     }
 
-    fn entry(n: usize, size: f64) -> Entry {
+    fn entry(n: usize, size: f64) -> AnsweredSignal {
         let decision = Decision { size, ..Decision::baseline(id(n), None, None, Reason::AbTest) };
         let symbol = Some(Symbol::new("ES").unwrap());
         let day = calendar().day_of(at(0));
-        Entry {
+        AnsweredSignal {
             trade_id: id(n),
             at: at(0),
             day,
@@ -335,8 +335,8 @@ mod tests {
         }
     }
 
-    fn desk() -> Desk {
-        Desk::new(SignedDuration::from_hours(240))
+    fn desk() -> OpenTrades {
+        OpenTrades::new(SignedDuration::from_hours(240))
     }
 
     #[test]
@@ -359,7 +359,7 @@ mod tests {
 
     #[test]
     fn the_daily_limit_is_that_of_the_latest_signal_and_not_of_one_that_is_recalled() {
-        let with = |n, limit| Entry { daily_loss_limit: limit, ..entry(n, 1.0) };
+        let with = |n, limit| AnsweredSignal { daily_loss_limit: limit, ..entry(n, 1.0) };
         let mut desk = desk();
         desk.open(at(0), with(1, Some(1e6)));
         desk.open(at(11), with(2, Some(1000.0)));
@@ -394,7 +394,7 @@ mod tests {
         let policy = Policy { blend_weight: 0.5, trade_threshold: 0.5, ab_share: 0.4, holdback: 0.1, sizing };
         let model: VersionId = "ES/3".parse().unwrap();
         let told = |reason| Decision::baseline(id(1), None, Some(model.clone()), reason);
-        let of = |reason| Entry::of_echo(&told(reason), at(2), &calendar(), &policy);
+        let of = |reason| AnsweredSignal::of_echo(&told(reason), at(2), &calendar(), &policy);
         let split = of(Reason::AbTest).opinion(&model).unwrap().split.unwrap();
         assert_eq!(split, Split { arm: Arm::Baseline, share: 0.4 });
         assert_eq!(of(Reason::Holdback).opinion(&model).unwrap().split.unwrap().share, 0.9);

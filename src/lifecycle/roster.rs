@@ -16,7 +16,7 @@ use crate::{
 /// All versions ever registered and the state of each, and whether serving is locked.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Roster {
-    versions: BTreeMap<VersionId, Standing>,
+    versions: BTreeMap<VersionId, VersionStanding>,
     /// Parts of the share that versions in service would have, where they are not the whole.
     shares: BTreeMap<VersionId, f64>,
     lock: Option<String>,
@@ -25,7 +25,7 @@ pub struct Roster {
 
 /// Where a version stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct VersionStanding {
     /// Its state.
     pub state: State,
     /// Whether a gate was ever passed over for it. That is never forgotten.
@@ -85,7 +85,7 @@ impl Roster {
     pub fn apply(&mut self, event: &EventKind) {
         match event {
             EventKind::Trained { version, .. } => {
-                self.versions.insert(version.clone(), Standing { state: State::Trained, overridden: false });
+                self.versions.insert(version.clone(), VersionStanding { state: State::Trained, overridden: false });
             }
             EventKind::Moved { version, step, overridden, .. } => {
                 let Some(standing) = self.versions.get_mut(version) else { return };
@@ -147,17 +147,17 @@ impl Roster {
 
     /// The versions that may speak, if nothing silences them.
     pub fn speaking(&self) -> impl Iterator<Item = (&VersionId, State)> {
-        let speaking = self.versions.iter().filter(|(_, standing)| standing.state.may_speak());
+        let speaking = self.versions.iter().filter(|(_, standing)| standing.state.may_influence());
         speaking.map(|(version, standing)| (version, standing.state))
     }
 
     /// All versions, by name.
-    pub fn versions(&self) -> impl Iterator<Item = (&VersionId, Standing)> {
+    pub fn versions(&self) -> impl Iterator<Item = (&VersionId, VersionStanding)> {
         self.versions.iter().map(|(version, standing)| (version, *standing))
     }
 
     /// Where one version stands.
-    pub fn standing(&self, version: &VersionId) -> Option<Standing> {
+    pub fn standing(&self, version: &VersionId) -> Option<VersionStanding> {
         self.versions.get(version).copied()
     }
 

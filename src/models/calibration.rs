@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     error::FitError,
     input,
-    logistic::{Logistic, Options, fit_logistic},
+    logistic::{Logistic, LogisticOptions, fit_logistic},
 };
 use crate::stats::logit::{clipped_logit, sigmoid};
 
@@ -138,7 +138,7 @@ fn platt(scores: &[f64], labels: &[bool], weights: &[f64], yes: f64, no: f64) ->
     let (total, came_true): (f64, f64) = (w.iter().sum(), w.iter().step_by(2).sum());
     let rows = x.len();
     let x = ndarray::Array2::from_shape_vec((rows, 1), x).map_err(|_| FitError::Empty { rows, columns: 1 })?;
-    let options = Options { l2: 0.0, sample_weights: Some(&w), tolerance: 1e-12, ..Options::default() };
+    let options = LogisticOptions { l2: 0.0, sample_weights: Some(&w), tolerance: 1e-12, ..LogisticOptions::default() };
     let slope = |fit: &Logistic| fit.weights.first().copied().filter(|slope| *slope > 0.0);
     match fit_logistic(x.view(), &y, &options) {
         Ok(fit) => Ok(match slope(&fit) {

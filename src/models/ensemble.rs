@@ -7,7 +7,7 @@ use super::{
     calibration::Calibration,
     error::FitError,
     forest::Output,
-    logistic::{Logistic, Options, fit_logistic},
+    logistic::{Logistic, LogisticOptions, fit_logistic},
     record::ModelRecord,
 };
 use crate::stats::logit::clipped_logit;
@@ -58,7 +58,7 @@ pub fn stack(
     members: Vec<ModelRecord>,
     out_of_fold: ArrayView2<'_, f64>,
     labels: &[bool],
-    options: &Options<'_>,
+    options: &LogisticOptions<'_>,
 ) -> Result<ModelRecord, FitError> {
     if out_of_fold.ncols() != members.len() {
         let reason = format!("{} members and {} columns of scores", members.len(), out_of_fold.ncols());

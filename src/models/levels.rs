@@ -60,7 +60,7 @@ pub struct Thresholds {
 
 /// Whether a level is open, and why.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Verdict {
+pub struct LevelVerdict {
     /// The level.
     pub level: Level,
     /// All conditions are met.
@@ -116,7 +116,7 @@ impl Default for Thresholds {
 }
 
 /// Whether models of `level` may be trained.
-pub fn judge(level: Level, facts: &Facts, thresholds: &Thresholds) -> Verdict {
+pub fn judge(level: Level, facts: &Facts, thresholds: &Thresholds) -> LevelVerdict {
     let at_least = |found, needed| trades("closed trades", found, needed, ">=", found >= needed);
     let more_than = |what, found, needed| trades(what, found, needed, ">", found > needed);
     let linear =
@@ -134,7 +134,7 @@ pub fn judge(level: Level, facts: &Facts, thresholds: &Thresholds) -> Verdict {
             non_linearity(facts, thresholds),
         ],
     };
-    Verdict { level, go: conditions.iter().all(|condition| condition.met), conditions }
+    LevelVerdict { level, go: conditions.iter().all(|condition| condition.met), conditions }
 }
 
 /// What a model of `level` must reach out of sample to be registered over the best of the levels below, which reached
@@ -197,7 +197,7 @@ impl fmt::Display for Level {
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for LevelVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.level, if self.go { "GO" } else { "NO-GO" })?;
         self.conditions.iter().try_for_each(|condition| write!(f, "\n  {condition}"))

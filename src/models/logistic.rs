@@ -13,7 +13,7 @@ pub struct Logistic {
     pub weights: Vec<f64>,
     /// Log-odds where all columns are 0.
     pub intercept: f64,
-    /// Penalty it was fitted with, see [`Options::l2`].
+    /// Penalty it was fitted with, see [`LogisticOptions::l2`].
     pub l2: f64,
     /// How the classes were weighted.
     pub class_weights: ClassWeights,
@@ -21,7 +21,7 @@ pub struct Logistic {
     pub solver: Solver,
     /// Steps taken; smartcore does not tell.
     pub iterations: Option<u32>,
-    /// Relative gradient at the solution, at most the tolerance, see [`Options::tolerance`].
+    /// Relative gradient at the solution, at most the tolerance, see [`LogisticOptions::tolerance`].
     pub gradient: f64,
 }
 
@@ -29,7 +29,7 @@ pub struct Logistic {
 /// sum_i w_i log_loss_i + l2/2 |weights|^2, with the intercept unpenalised. With unit weights this is scikit-learn's
 /// `LogisticRegression(C = 1/l2)` and smartcore's with `alpha = l2`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Options<'a> {
+pub struct LogisticOptions<'a> {
     /// Weight of the penalty on the summed loss, at least 0. With 0, data that the columns tell apart have no solution.
     pub l2: f64,
     /// Whether the rarer class counts more.
@@ -67,7 +67,7 @@ pub enum Solver {
     Smartcore,
 }
 
-impl Default for Options<'_> {
+impl Default for LogisticOptions<'_> {
     /// l2 = 1 as in scikit-learn, no weights, 100 Newton steps, tolerance 1e-6.
     fn default() -> Self {
         Self {
@@ -88,7 +88,7 @@ impl Default for Options<'_> {
 /// # Errors
 /// [`FitError`] for input that cannot be fitted, and for a result that is not the minimum: a model that comes back has
 /// finite numbers and a gradient within the tolerance.
-pub fn fit_logistic(x: ArrayView2<'_, f64>, y: &[bool], options: &Options<'_>) -> Result<Logistic, FitError> {
+pub fn fit_logistic(x: ArrayView2<'_, f64>, y: &[bool], options: &LogisticOptions<'_>) -> Result<Logistic, FitError> {
     let problem = Problem::new(x, y, options)?;
     let solution = match options.solver {
         Solver::Newton => newton::minimise(&problem, options.max_iterations)?,

@@ -41,7 +41,7 @@ pub use forest::{Forest, ForestSpec, Output};
 pub use input::{Held, Values};
 pub use kind::Kind;
 pub use linear::{Linear, LinearSpec};
-pub use logistic::{ClassWeights, Logistic, Options, Solver, fit_logistic};
+pub use logistic::{ClassWeights, Logistic, LogisticOptions, Solver, fit_logistic};
 pub use question::{Answer, Question};
 pub use record::{ModelRecord, RecordError};
 pub use spec::{AverageSpec, LogisticSpec, ModelSpec, fit};

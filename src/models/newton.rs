@@ -22,11 +22,11 @@ struct Curvature {
     factor: Factor,
     /// Whether it is that of the place it was made for: no step was taken since.
     is_exact: bool,
-    told: Vec<Told>,
+    told: Vec<Correction>,
 }
 
 /// A step, by how much the slope changed over it, and the product of the two, which is above 0.
-struct Told {
+struct Correction {
     step: Vec<f64>,
     change: Vec<f64>,
     product: f64,
@@ -112,7 +112,7 @@ impl Curvature {
             if self.told.len() == REMEMBERED {
                 self.told.remove(0);
             }
-            self.told.push(Told { step, change, product });
+            self.told.push(Correction { step, change, product });
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
     cholesky::Factor,
     error::FitError,
     input::{self, in_range},
-    logistic::{ClassWeights, Options, Solver},
+    logistic::{ClassWeights, LogisticOptions, Solver},
 };
 use crate::stats::logit::{exp_of_negative, ln_1p_of_share};
 
@@ -52,7 +52,7 @@ pub(super) struct Point {
 
 impl Problem {
     /// Checks data and options, and applies the weights.
-    pub fn new(x: ArrayView2<'_, f64>, y: &[bool], options: &Options<'_>) -> Result<Self, FitError> {
+    pub fn new(x: ArrayView2<'_, f64>, y: &[bool], options: &LogisticOptions<'_>) -> Result<Self, FitError> {
         check_options(options)?;
         input::check_shape(x, y.len(), x.ncols() + 2)?;
         let signed = signed(row_weights(y, options)?.as_deref(), y);
@@ -230,7 +230,7 @@ fn signed(weights: Option<&[f64]>, y: &[bool]) -> Vec<Strip> {
     strips
 }
 
-fn check_options(options: &Options<'_>) -> Result<(), FitError> {
+fn check_options(options: &LogisticOptions<'_>) -> Result<(), FitError> {
     in_range(options.l2 >= 0.0 && options.l2.is_finite(), "l2", options.l2, "finite and at least 0")?;
     let tolerance = options.tolerance;
     in_range(tolerance > 0.0 && tolerance < 1.0, "tolerance", tolerance, "above 0 and below 1")?;
@@ -242,7 +242,7 @@ fn check_options(options: &Options<'_>) -> Result<(), FitError> {
 
 /// Sample weights times class weights, `None` where all are 1. Balanced: total / (2 x weight of the class), as scikit-learn has
 /// it.
-fn row_weights(y: &[bool], options: &Options<'_>) -> Result<Option<Vec<f64>>, FitError> {
+fn row_weights(y: &[bool], options: &LogisticOptions<'_>) -> Result<Option<Vec<f64>>, FitError> {
     let balanced = options.class_weights == ClassWeights::Balanced;
     if options.sample_weights.is_none() && !balanced {
         let [yes, no] = [true, false].map(|label| y.contains(&label));
@@ -270,8 +270,11 @@ mod tests {
         let x = Array2::from_shape_fn((201, 3), |(i, j)| ((i * 31 + j * 17 + 5) % 43) as f64 / 9.0 - 2.0);
         let y: Vec<bool> = (0..201).map(|i| i % 3 == 0).collect();
         let weights: Vec<f64> = (0..201).map(|i| f64::from(i % 5)).collect();
-        let options =
-            Options { sample_weights: Some(&weights), class_weights: ClassWeights::Balanced, ..Options::default() };
+        let options = LogisticOptions {
+            sample_weights: Some(&weights),
+            class_weights: ClassWeights::Balanced,
+            ..LogisticOptions::default()
+        };
         let problem = Problem::new(x.view(), &y, &options).unwrap();
         let (start, zero) = (problem.start(), problem.at(vec![0.0; 4]));
         assert_eq!((start.gradient, start.relative), (zero.gradient, zero.relative));

@@ -11,7 +11,7 @@ use super::{
     input::{self, Held, Values},
     levels::Level,
     linear::{self, LinearSpec},
-    logistic::{ClassWeights, Options, Solver, fit_logistic},
+    logistic::{ClassWeights, LogisticOptions, Solver, fit_logistic},
     record::ModelRecord,
 };
 
@@ -33,7 +33,7 @@ pub enum ModelSpec {
     Average(AverageSpec),
 }
 
-/// How a logistic regression is fitted; see [`Options`].
+/// How a logistic regression is fitted; see [`LogisticOptions`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogisticSpec {
@@ -120,8 +120,14 @@ fn fit_nested(
             // smartcore stops where its loss no longer falls
             let tolerance = if spec.solver == Solver::Newton { 1e-6 } else { 1e-4 };
             let LogisticSpec { l2, class_weights, solver } = *spec;
-            let options =
-                Options { l2, class_weights, solver, sample_weights: weights, tolerance, ..Options::default() };
+            let options = LogisticOptions {
+                l2,
+                class_weights,
+                solver,
+                sample_weights: weights,
+                tolerance,
+                ..LogisticOptions::default()
+            };
             fit_logistic(x, labels, &options).map(ModelRecord::Logistic)
         }
         (ModelSpec::Linear(spec), Values::Reals(values)) => {

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     domain::{Arm, Decision, Opinion, Probability, Reason, Signal, Split, Symbol, TradeId, VersionId},
     features::{design::DesignMatrix, measured::Needs, pipeline::Seen},
-    guard::integrity::{Fault, check_score},
+    guard::integrity::{IntegrityFault, check_score},
     models::{Compiled, Question, Standard},
 };
 
@@ -63,7 +63,7 @@ pub struct Scored {
     /// What every version in service was to the signal and made of it.
     pub opinions: Vec<Opinion>,
     /// A version whose score is no probability, if there is one: none of its figures means anything.
-    pub broken: Option<Fault>,
+    pub broken: Option<IntegrityFault>,
     /// The inputs that were not measured, where the answer is the baseline for that.
     pub missing: Vec<Box<str>>,
     /// Versions for which too little was measured, each with its inputs that were not.
@@ -144,7 +144,7 @@ impl Served {
     }
 
     /// What is wrong when it has no score for `reason`; one that foretells amounts never has any.
-    fn fault(&self, reason: Reason, row: &[f64]) -> Option<Fault> {
+    fn fault(&self, reason: Reason, row: &[f64]) -> Option<IntegrityFault> {
         let broken = reason == Reason::InvalidScore && self.scores();
         broken.then(|| check_score(&self.version, self.model.value(row).unwrap_or(f64::NAN)))?
     }

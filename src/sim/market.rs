@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{
     draw::{Draw, Stream},
-    options::Options,
+    options::SimulationOptions,
 };
 use crate::features::formulas::SESSION_MINUTES;
 
@@ -135,7 +135,7 @@ impl Market {
     }
 
     /// The next session, whose number from 0 says what `options` change in it.
-    pub(super) fn session(&mut self, number: usize, options: &Options) -> Session {
+    pub(super) fn session(&mut self, number: usize, options: &SimulationOptions) -> Session {
         let mut mood = self.mood(options.moved(number));
         mood.log_volatility += options.swing(number).ln();
         let levels = self.levels();

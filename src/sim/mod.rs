@@ -4,7 +4,7 @@
 //! everything that serves and learns is used as in life; whether a trade wins is drawn with a probability that a known
 //! [`Relation`] gives. Nothing here says anything about a real market, and nothing that judges a model may use it.
 //!
-//! Pure: the same [`Options`] at the same [`Venue`] give the same bytes.
+//! Pure: the same [`SimulationOptions`] at the same [`Venue`] give the same bytes.
 
 mod delivery;
 pub mod demo;
@@ -22,7 +22,7 @@ pub mod wire;
 
 pub use delivery::Delivered;
 pub use market::Regime;
-pub use options::{Change, Delivery, InvalidOptions, Options, Poison, Scenario, Shift};
+pub use options::{Change, Delivery, InvalidOptions, Poison, Scenario, Shift, SimulationOptions};
 pub use relation::Relation;
 pub use tape::{Action, ActionKind, Tape};
 pub use trade::{Sessions, Trade, TradedSession, Truth};

@@ -13,7 +13,7 @@ pub const SESSIONS_PER_MONTH: usize = 21;
 
 /// Everything that can be set. Two simulations with equal options are equal to the last byte.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Options {
+pub struct SimulationOptions {
     /// Seed of every draw.
     pub seed: u64,
     /// The first session is that of this day, or of the first trading day after it.
@@ -136,7 +136,7 @@ impl Delivery {
         Self { missing: 0.5, late: 0.01, late_hours: 6.0, duplicates: 0.005, outages_per_month: 0.5 };
 }
 
-impl Default for Options {
+impl Default for SimulationOptions {
     /// Six months of an edge of 1, all delivered.
     fn default() -> Self {
         Self {
@@ -156,7 +156,7 @@ impl Default for Options {
     }
 }
 
-impl Options {
+impl SimulationOptions {
     /// The options of `scenario`.
     pub fn of(scenario: Scenario, seed: u64, months: u32) -> Self {
         let at = months as usize * SESSIONS_PER_MONTH * 3 / 5;
@@ -295,39 +295,42 @@ mod tests {
     #[test]
     fn a_change_comes_bit_by_bit_and_goes() {
         let change = Change { what: Shift::BaseRate(-1.0), from: 10, ramp: 4, until: Some(20) };
-        let options = Options { changes: vec![change], ..Options::default() };
+        let options = SimulationOptions { changes: vec![change], ..SimulationOptions::default() };
         let base: Vec<f64> = [9, 10, 12, 14, 19, 20].map(|session| options.relation(session).base).to_vec();
         for (found, expected) in base.iter().zip([0.0, -0.2, -0.6, -1.0, -1.0, 0.0]) {
             assert!((found - expected).abs() < 1e-12, "{base:?}");
         }
         let sudden = Change { what: Shift::Volatility(3.0), from: 5, ramp: 0, until: None };
-        let options = Options { changes: vec![sudden], ..Options::default() };
+        let options = SimulationOptions { changes: vec![sudden], ..SimulationOptions::default() };
         assert_eq!([4, 5, 500].map(|session| options.swing(session)), [1.0, 3.0, 3.0]);
     }
 
     #[test]
     fn options_out_of_range_are_named() {
         for scenario in Scenario::ALL {
-            assert_eq!(Options::of(scenario, 1, 6).check(), Ok(()), "{scenario}");
+            assert_eq!(SimulationOptions::of(scenario, 1, 6).check(), Ok(()), "{scenario}");
             assert_eq!(scenario.name().parse(), Ok(scenario));
         }
         assert_eq!("no_edge".parse(), Ok(Scenario::NoEdge));
         assert!("sunny".parse::<Scenario>().is_err());
         let bad = [
-            (Options { months: 0, ..Options::default() }, "months is 0; it must be 1 to 240"),
-            (Options { edge: f64::NAN, ..Options::default() }, "edge is NaN; it must be -5 to 5"),
+            (SimulationOptions { months: 0, ..SimulationOptions::default() }, "months is 0; it must be 1 to 240"),
+            (SimulationOptions { edge: f64::NAN, ..SimulationOptions::default() }, "edge is NaN; it must be -5 to 5"),
             (
-                Options { daily_loss_limit: 0.0, ..Options::default() },
+                SimulationOptions { daily_loss_limit: 0.0, ..SimulationOptions::default() },
                 "daily_loss_limit is 0; it must be above 0 to 1000000000",
             ),
             (
-                Options { poison: Some(Poison { from: 0, sessions: 1, share: 1.5 }), ..Options::default() },
+                SimulationOptions {
+                    poison: Some(Poison { from: 0, sessions: 1, share: 1.5 }),
+                    ..SimulationOptions::default()
+                },
                 "share of poison is 1.5; it must be 0 to 1",
             ),
             (
-                Options {
+                SimulationOptions {
                     changes: vec![Change { what: Shift::Turn(2.0), from: 0, ramp: 0, until: None }],
-                    ..Options::default()
+                    ..SimulationOptions::default()
                 },
                 "turn of the relation is 2; it must be 0 to 1",
             ),

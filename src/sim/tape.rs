@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     Venue,
-    options::{InvalidOptions, Options},
+    options::{InvalidOptions, SimulationOptions},
     trade::{Sessions, Trade, TradedSession, Truth},
     wire,
 };
@@ -56,7 +56,7 @@ impl Tape {
     ///
     /// # Errors
     /// [`InvalidOptions`].
-    pub fn new(options: Options, venue: Venue) -> Result<Self, InvalidOptions> {
+    pub fn new(options: SimulationOptions, venue: Venue) -> Result<Self, InvalidOptions> {
         Ok(Self::of(Sessions::new(options, venue)?))
     }
 

@@ -11,7 +11,7 @@ use super::{
     delivery::{Courier, Delivered},
     fate::{Ending, Fate, Terms},
     market::{Bar, Market, Regime, Session},
-    options::{InvalidOptions, Options},
+    options::{InvalidOptions, SimulationOptions},
     relation::Relation,
     trader::{Setup, Trader},
 };
@@ -74,7 +74,7 @@ pub struct TradedSession {
 /// The sessions of a simulation, one after another.
 #[derive(Debug, Clone)]
 pub struct Sessions {
-    options: Options,
+    options: SimulationOptions,
     venue: Venue,
     schema: Schema,
     next_date: Date,
@@ -92,7 +92,7 @@ impl Sessions {
     ///
     /// # Errors
     /// [`InvalidOptions`].
-    pub fn new(options: Options, venue: Venue) -> Result<Self, InvalidOptions> {
+    pub fn new(options: SimulationOptions, venue: Venue) -> Result<Self, InvalidOptions> {
         options.check()?;
         let (seed, tick) = (options.seed, venue.instrument.tick);
         let end = options.start.checked_add(i64::from(options.months).months()).unwrap_or(Date::MAX);

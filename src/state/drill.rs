@@ -24,7 +24,7 @@ use crate::{
     guard::{
         emergency::EmergencyOptions,
         monitor::Usual,
-        watch::{Subject, WatchOptions},
+        watch::{WatchOptions, WatchedVersion},
     },
     stats::{
         budget::Thresholds,
@@ -204,8 +204,8 @@ fn limits(past: &Past, options: &DrillOptions) -> (Vec<Thresholds>, Option<Thres
     let WatchOptions { monitor, health, budget, .. } = &options.watch;
     let scores: Vec<f64> = past.trades().map(|trade| trade.score).collect();
     (
-        Subject::thresholds(&columns, days, monitor, budget),
-        Subject::score_limit(&scores, days, monitor, budget, health.act_level),
+        WatchedVersion::thresholds(&columns, days, monitor, budget),
+        WatchedVersion::score_limit(&scores, days, monitor, budget, health.act_level),
     )
 }
 

@@ -22,10 +22,10 @@ use crate::{
         consequences::{closed_trade, consequences, follow, follows, is_of_here},
         happening::Happening,
         measures,
-        open_trades::{Closing, Desk},
+        open_trades::{Closing, OpenTrades},
     },
     policy::stale::StaleWatch,
-    trials::running::{Keep, News, Trials},
+    trials::running::{Keep, TrialNews, Trials},
 };
 
 pub use image::BadImage;
@@ -49,7 +49,7 @@ pub struct State {
     /// When the latest of it happened.
     pub at: Timestamp,
     /// The trades under way.
-    pub desk: Desk,
+    pub desk: OpenTrades,
     /// The versions on trial, and where all versions stand.
     pub trials: Trials,
     /// What the emergency rules remember.
@@ -73,7 +73,7 @@ pub struct Effects {
 
 impl State {
     /// Nothing has happened yet. A trial keeps what `room` says.
-    pub fn new(desk: Desk, room: Keep, pipeline: Option<Pipeline>) -> Self {
+    pub fn new(desk: OpenTrades, room: Keep, pipeline: Option<Pipeline>) -> Self {
         Self {
             at: Timestamp::UNIX_EPOCH,
             desk,
@@ -106,13 +106,13 @@ impl State {
             Happening::Event(event) => self.event(rules, event),
             Happening::Scored { entry, .. } => {
                 if let Some(entry) = self.desk.open(at, *entry) {
-                    self.trials.take(at, &News::Scored(entry));
+                    self.trials.take(at, &TrialNews::Scored(entry));
                 }
             }
             Happening::Closed { trade_id, echo, outcome, .. } => {
                 let echo = echo.filter(|entry| is_of_here(self.trials.roster(), &entry.decision));
                 if let Some(entry) = echo.and_then(|entry| self.desk.open(at, *entry)) {
-                    self.trials.take(at, &News::Scored(entry));
+                    self.trials.take(at, &TrialNews::Scored(entry));
                 }
                 return self.closed(rules, at, &trade_id, *outcome);
             }
@@ -121,7 +121,7 @@ impl State {
             }
             Happening::Skipped { trade_id, .. } => {
                 if let Some(entry) = self.desk.entry(&trade_id) {
-                    self.trials.take(at, &News::Skipped(entry.clone()));
+                    self.trials.take(at, &TrialNews::Skipped(entry.clone()));
                 }
             }
             Happening::Came { .. } => {}
@@ -146,9 +146,9 @@ impl State {
 
     fn event(&mut self, rules: &Rules<'_>, event: Event) {
         let Event { at, kind } = event;
-        let news = News::Event(kind);
+        let news = TrialNews::Event(kind);
         self.trials.take(at, &news);
-        let News::Event(kind) = &news else { return };
+        let TrialNews::Event(kind) = &news else { return };
         follow(&mut self.emergency, self.trials.roster(), kind);
         measures::follow(&mut self.gradual, rules.gradual, kind);
         self.stale.follow(kind);
@@ -162,7 +162,7 @@ impl State {
         let trade = closed_trade(trade_id, &outcome, entry.as_deref(), at, limit, rules.calendar);
         let trips = self.emergency.judge(rules.guardian, &trade);
         if let Closing::First(Some(entry)) = self.desk.close(at, trade_id) {
-            self.trials.take(at, &News::Closed(entry, outcome));
+            self.trials.take(at, &TrialNews::Closed(entry, outcome));
         }
         self.tripped(trips)
     }
@@ -184,7 +184,7 @@ impl State {
         trips.extend(self.emergency.settle(rules.guardian, &trade));
         let _it_was_closed_before = self.desk.close(at, trade_id);
         if let Some(entry) = self.desk.entry(trade_id).cloned() {
-            self.trials.take(at, &News::Closed(entry, outcome));
+            self.trials.take(at, &TrialNews::Closed(entry, outcome));
         }
         self.tripped(trips)
     }
@@ -213,7 +213,7 @@ impl State {
 
     /// Whether a version speaks whose trades are judged no more: it tripped, and nobody took it down.
     fn is_spared(&self, version: &VersionId) -> bool {
-        let speaks = self.trials.roster().standing(version).is_some_and(|standing| standing.state.may_speak());
+        let speaks = self.trials.roster().standing(version).is_some_and(|standing| standing.state.may_influence());
         speaks && !self.emergency.judges(version)
     }
 }
@@ -247,7 +247,7 @@ mod tests {
 
     /// A state in which ES/1 is trained, and what brings it into production.
     fn trained() -> (State, Vec<EventKind>) {
-        let mut state = State::new(Desk::new(SignedDuration::from_hours(240)), Keep::ALL, None);
+        let mut state = State::new(OpenTrades::new(SignedDuration::from_hours(240)), Keep::ALL, None);
         let version: VersionId = "ES/1".parse().unwrap();
         let kind = EventKind::Trained { version: version.clone(), evidence: BTreeMap::new() };
         told(&mut state, Happening::Event(Event { at: noon(), kind }));

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::experiment::Traded;
 use crate::{
     domain::{Arm, Outcome, Signal, Timestamp, TradeId, TradingCalendar, VersionId},
-    lifecycle::{happening::Happening, open_trades::Entry},
+    lifecycle::{happening::Happening, open_trades::AnsweredSignal},
 };
 
 /// Two groups, and what was left out.
@@ -40,7 +40,7 @@ pub struct Counts {
 /// What became of trades, as the past tells it.
 #[derive(Debug, Default)]
 struct Fates<'a> {
-    entries: BTreeMap<&'a TradeId, &'a Entry>,
+    entries: BTreeMap<&'a TradeId, &'a AnsweredSignal>,
     outcomes: BTreeMap<&'a TradeId, &'a Outcome>,
     skipped: BTreeSet<&'a TradeId>,
 }
@@ -67,7 +67,7 @@ impl<'a> Fates<'a> {
     }
 
     /// `None` while it may still be traded, for all that is known.
-    fn traded(&self, entry: &Entry) -> Option<Traded> {
+    fn traded(&self, entry: &AnsweredSignal) -> Option<Traded> {
         let outcome = self.outcomes.get(&entry.trade_id);
         let let_go = self.skipped.contains(&entry.trade_id) || entry.decision.size == 0.0;
         (outcome.is_some() || let_go).then(|| Traded {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    experiment::{Ruling, StagingOptions, Standing, Terms, Verdict},
+    experiment::{Ruling, StagingOptions, Terms, TestStanding, TestVerdict},
     running::Trials,
 };
 use crate::{
@@ -32,7 +32,7 @@ pub struct Automatic {
 
 /// A step that a version takes on evidence.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Step {
+pub struct EvidenceStep {
     /// Which version.
     pub version: VersionId,
     /// The step.
@@ -45,7 +45,7 @@ pub struct Step {
     pub locks: bool,
 }
 
-impl Step {
+impl EvidenceStep {
     /// Whether it is taken without an operator: always when it takes a version's word away for harm or because something is
     /// wrong, and otherwise when `automatic` says so.
     pub fn needs_nobody(&self, automatic: Automatic) -> bool {
@@ -84,12 +84,12 @@ pub fn numbers(checks: &[Check]) -> Numbers {
 }
 
 /// The step that follows from a test, if it is over.
-pub fn after_test(version: &VersionId, standing: &Standing, ruling: &Ruling) -> Option<Step> {
+pub fn after_test(version: &VersionId, standing: &TestStanding, ruling: &Ruling) -> Option<EvidenceStep> {
     let step = match ruling.verdict {
-        Verdict::Continue(_) | Verdict::Over(_) => return None,
-        Verdict::Ship(_) => Transition::Promote,
-        Verdict::StopForHarm(_) => Transition::RollBackTest,
-        Verdict::Futile(_) | Verdict::Invalid(_) => Transition::ArchiveTest,
+        TestVerdict::Continue(_) | TestVerdict::Over(_) => return None,
+        TestVerdict::Ship(_) => Transition::Promote,
+        TestVerdict::StopForHarm(_) => Transition::RollBackTest,
+        TestVerdict::Futile(_) | TestVerdict::Invalid(_) => Transition::ArchiveTest,
     };
     let mut evidence = numbers(&ruling.checks);
     evidence.insert("sessions".into(), standing.sessions as f64);
@@ -105,20 +105,20 @@ pub fn after_test(version: &VersionId, standing: &Standing, ruling: &Ruling) -> 
     }
     evidence.extend(standing.sample_ratio.map(|test| ("sample_ratio_p".into(), test.p)));
     let reason = format!("{}: {}", ruling.verdict.name(), ruling.verdict.why());
-    let locks = matches!(ruling.verdict, Verdict::Invalid(_));
-    Some(Step { version: version.clone(), step, reason, evidence, locks })
+    let locks = matches!(ruling.verdict, TestVerdict::Invalid(_));
+    Some(EvidenceStep { version: version.clone(), step, reason, evidence, locks })
 }
 
 /// The events that `step` is, taken by `by`: those of `steps`, which the roster gave for it, and what goes with them. A
 /// test takes `terms` along.
 pub fn events(
-    step: &Step,
+    step: &EvidenceStep,
     steps: Vec<(VersionId, Transition)>,
     terms: &Terms,
     by: &By,
     overridden: bool,
 ) -> Vec<EventKind> {
-    let Step { version: of, reason, evidence, .. } = step;
+    let EvidenceStep { version: of, reason, evidence, .. } = step;
     let moved = |(version, step): (VersionId, Transition)| {
         let mut evidence = if version == *of { evidence.clone() } else { Numbers::new() };
         if step == Transition::StartTest {
@@ -130,8 +130,8 @@ pub fn events(
 }
 
 /// The first version of each symbol that may begin its test: its gate is passed, and no other is under test.
-pub fn to_test(trials: &Trials, staging: &StagingOptions, now: Timestamp) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
+pub fn to_test(trials: &Trials, staging: &StagingOptions, now: Timestamp) -> Vec<EvidenceStep> {
+    let mut steps: Vec<EvidenceStep> = Vec::new();
     for (version, shadowing) in trials.staging() {
         let free = trials.under_test().all(|(other, _)| other.symbol != version.symbol)
             && steps.iter().all(|step| step.version.symbol != version.symbol);
@@ -143,17 +143,17 @@ pub fn to_test(trials: &Trials, staging: &StagingOptions, now: Timestamp) -> Vec
             let ruling = shadowing.ruling(staging, now).under(conditions);
             let (evidence, reason) = (numbers(&ruling.checks), "the staging gate is passed".to_owned());
             let step = Transition::StartTest;
-            steps.push(Step { version: version.clone(), step, reason, evidence, locks: false });
+            steps.push(EvidenceStep { version: version.clone(), step, reason, evidence, locks: false });
         }
     }
     steps
 }
 
 /// The versions that passed validation and may watch.
-pub fn to_staging(trials: &Trials) -> Vec<Step> {
+pub fn to_staging(trials: &Trials) -> Vec<EvidenceStep> {
     let validated =
         trials.roster().versions().filter(|(_, standing)| standing.state == State::Validated && !standing.overridden);
-    let step = |version: &VersionId| Step {
+    let step = |version: &VersionId| EvidenceStep {
         version: version.clone(),
         step: Transition::Stage,
         reason: "it passed validation".to_owned(),

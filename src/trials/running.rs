@@ -10,27 +10,27 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::experiment::{
-    Assignment, Criteria, Experiment, Options, Room, Ruling, ShadowBook, ShadowTrade, StagingOptions, StagingRuling,
-    Standing, Terms, Verdict,
+    Assignment, Criteria, Experiment, ExperimentOptions, Room, Ruling, ShadowBook, ShadowTrade, StagingOptions,
+    StagingRuling, Terms, TestStanding, TestVerdict,
 };
 use crate::{
     domain::{Arm, EventKind, Opinion, Outcome, Timestamp, TradeId, TradingDay, VersionId, lifecycle::State},
     guard::labels::{Labels, Unlabelled},
-    lifecycle::{ending::Ending, gates::Check, open_trades::Entry, roster::Roster},
+    lifecycle::{ending::Ending, gates::Check, open_trades::AnsweredSignal, roster::Roster},
     models::Question,
 };
 
 /// Something that concerns versions on trial.
 #[derive(Debug, Clone, PartialEq)]
-pub enum News {
+pub enum TrialNews {
     /// The life of a version went on.
     Event(EventKind),
     /// A signal was answered, for the first time.
-    Scored(Arc<Entry>),
+    Scored(Arc<AnsweredSignal>),
     /// A trade was closed, and what was made of its signal.
-    Closed(Arc<Entry>, Outcome),
+    Closed(Arc<AnsweredSignal>, Outcome),
     /// A signal was let go.
-    Skipped(Arc<Entry>),
+    Skipped(Arc<AnsweredSignal>),
 }
 
 /// All versions on trial.
@@ -76,7 +76,7 @@ impl Keep {
     pub const ALL: Self = Self { trades: usize::MAX, holdback_sessions: 1 };
 
     /// What `options` allow.
-    pub fn of(options: &Options) -> Self {
+    pub fn of(options: &ExperimentOptions) -> Self {
         Self { trades: options.max_trades, holdback_sessions: options.holdback_sessions }
     }
 }
@@ -142,7 +142,7 @@ impl Trials {
     pub fn conditions(&self, version: &VersionId) -> Vec<Check> {
         let share = self.roster.share(version);
         let whole = Check { name: "share", value: Some(share), threshold: 1.0, passed: share >= 1.0 };
-        let speaks = self.state(version).is_some_and(State::may_speak);
+        let speaks = self.state(version).is_some_and(State::may_influence);
         let labelled = self.labels.get(version).and_then(Check::of_labels);
         labelled.into_iter().chain(speaks.then_some(whole)).collect()
     }
@@ -212,7 +212,7 @@ impl Trials {
         version: &VersionId,
         criteria: &Criteria,
         now: Timestamp,
-    ) -> Option<(Standing, Ruling)> {
+    ) -> Option<(TestStanding, Ruling)> {
         let test = self.tests.get(version).filter(|_| self.state(version) == Some(State::AbTest))?;
         let (closed, judged) = (test.sessions().len(), self.judged_after(version));
         (judged < closed).then_some(())?;
@@ -220,7 +220,7 @@ impl Trials {
         let next = (judged + 1).min(planned);
         let standing = criteria.assess_after(next, test, now);
         let ruling = criteria.decide(&standing).under(self.conditions(version), next >= planned);
-        let over = next >= planned || matches!(ruling.verdict, Verdict::Invalid(_));
+        let over = next >= planned || matches!(ruling.verdict, TestVerdict::Invalid(_));
         self.judged.insert(version.clone(), if over { closed } else { next });
         Some((standing, ruling))
     }
@@ -247,12 +247,12 @@ impl Trials {
     }
 
     /// Takes in what happened at `at`. What was taken in before changes nothing.
-    pub fn take(&mut self, at: Timestamp, news: &News) {
+    pub fn take(&mut self, at: Timestamp, news: &TrialNews) {
         match news {
-            News::Event(event) => self.event(at, event),
-            News::Scored(entry) => self.scored(entry),
-            News::Closed(entry, outcome) => self.closed(entry, outcome),
-            News::Skipped(entry) => {
+            TrialNews::Event(event) => self.event(at, event),
+            TrialNews::Scored(entry) => self.scored(entry),
+            TrialNews::Closed(entry, outcome) => self.closed(entry, outcome),
+            TrialNews::Skipped(entry) => {
                 for experiment in self.experiments_of(entry) {
                     experiment.skip(&entry.trade_id);
                 }
@@ -324,7 +324,7 @@ impl Trials {
         }
     }
 
-    fn scored(&mut self, entry: &Entry) {
+    fn scored(&mut self, entry: &AnsweredSignal) {
         for opinion in &entry.opinions {
             let Some(assignment) = assignment(entry, opinion) else { continue };
             let experiment = match self.state(&opinion.version) {
@@ -338,7 +338,7 @@ impl Trials {
         }
     }
 
-    fn closed(&mut self, entry: &Entry, outcome: &Outcome) {
+    fn closed(&mut self, entry: &AnsweredSignal, outcome: &Outcome) {
         for experiment in self.experiments_of(entry) {
             experiment.outcome(&entry.trade_id, outcome);
         }
@@ -353,7 +353,7 @@ impl Trials {
     }
 
     /// Counts whether a closed trade tells each version that scored it its label. One that a model let go tells nothing.
-    fn label(&mut self, entry: &Entry, outcome: &Outcome) {
+    fn label(&mut self, entry: &AnsweredSignal, outcome: &Outcome) {
         if entry.decision.size <= 0.0 {
             return;
         }
@@ -365,7 +365,7 @@ impl Trials {
         }
     }
 
-    fn experiments_of(&mut self, entry: &Entry) -> impl Iterator<Item = &mut Experiment> {
+    fn experiments_of(&mut self, entry: &AnsweredSignal) -> impl Iterator<Item = &mut Experiment> {
         let concerns = |version: &VersionId, trade_id: &TradeId, experiment: &Experiment| {
             entry.opinion(version).is_some() && experiment.has(trade_id)
         };
@@ -376,7 +376,7 @@ impl Trials {
 }
 
 /// How a signal takes part in the experiment of the version that split it.
-fn assignment(entry: &Entry, opinion: &Opinion) -> Option<Assignment> {
+fn assignment(entry: &AnsweredSignal, opinion: &Opinion) -> Option<Assignment> {
     let split = opinion.split?;
     let spoke = entry.speaker() == Some(&opinion.version);
     let ml_size = match split.arm {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 use serde::Serialize;
 
-use super::experiment::{Assignment, Evidence, EvidenceMetric, Experiment, View};
+use super::experiment::{Assignment, EvidenceMetric, Experiment, TestEvidence, View};
 use crate::{
     domain::{Arm, TradingCalendar, VersionId},
     lifecycle::happening::Happening,
@@ -245,7 +245,7 @@ pub fn watched(happenings: &[Happening], version: &VersionId, calendar: &Trading
     }
     let end = happenings.last()?.at().checked_add(SignedDuration::from_hours(24 * 4)).ok()?;
     while experiment.close_next(calendar.day_of(end), 0).is_some() {}
-    let evidence = Evidence::of(View::Paired, experiment.sessions());
+    let evidence = TestEvidence::of(View::Paired, experiment.sessions());
     let trades = evidence.baseline.taken;
     (trades > 0).then(|| Watched {
         trades,
@@ -255,7 +255,7 @@ pub fn watched(happenings: &[Happening], version: &VersionId, calendar: &Trading
 }
 
 /// How much more the estimates vary by session than they would by trade.
-fn effects(evidence: &Evidence) -> Option<Effects> {
+fn effects(evidence: &TestEvidence) -> Option<Effects> {
     let n = evidence.baseline.taken as f64;
     let skipped = 1.0 - evidence.ml.taken as f64 / n;
     let of = |sums: Option<Sums>, by_trade: Option<f64>| {

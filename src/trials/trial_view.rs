@@ -7,7 +7,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{
-    experiment::{Criteria, Experiment, InvalidOptions, Options, Report, StagingOptions, StagingRuling, Verdict},
+    experiment::{
+        Criteria, Experiment, ExperimentOptions, InvalidOptions, StagingOptions, StagingRuling, TestReport, TestVerdict,
+    },
     running::{Shadowing, Trials},
 };
 use crate::{
@@ -45,7 +47,7 @@ pub enum JudgedBy {
     /// Made before.
     Criteria(Arc<Criteria>),
     /// To be made; see [`Criteria`].
-    Options(Box<Options>),
+    Options(Box<ExperimentOptions>),
 }
 
 /// How a version on trial stands, for people and programs.
@@ -67,7 +69,7 @@ pub struct Assessment {
     pub ended: Option<Ending>,
     /// Of a test or a holdback: all figures.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub report: Option<Box<Report>>,
+    pub report: Option<Box<TestReport>>,
     /// The same in words.
     pub text: String,
 }
@@ -87,7 +89,7 @@ impl Case {
     pub fn of(
         trials: &Trials,
         version: &VersionId,
-        options: &Options,
+        options: &ExperimentOptions,
         staging: &StagingOptions,
         now: Timestamp,
         ready: Option<&Arc<Criteria>>,
@@ -128,7 +130,7 @@ impl Case {
                 let standing = criteria.assess(experiment, self.now);
                 let is_over = standing.sessions >= criteria.plan().sessions();
                 let ruling = criteria.decide(&standing).under(self.conditions.clone(), is_over);
-                let passed = matches!(ruling.verdict, Verdict::Ship(_));
+                let passed = matches!(ruling.verdict, TestVerdict::Ship(_));
                 let says = if passed { "is passed" } else { "is not passed" };
                 let lacks = self.unlabelled.map(|unlabelled| format!("; {unlabelled}")).unwrap_or_default();
                 let says = format!("{says}: {}{lacks}", ruling.verdict.why());
@@ -166,9 +168,9 @@ impl Case {
             Trial::Test { experiment, judged_by } => {
                 let criteria = judged_by.criteria()?;
                 let over = self.ending.as_ref();
-                let mut report = Report::of(&criteria, experiment, over.map_or(self.now, |ending| ending.at));
+                let mut report = TestReport::of(&criteria, experiment, over.map_or(self.now, |ending| ending.at));
                 if let Some(ending) = over {
-                    report.ruling.verdict = Verdict::Over(ending.reason.clone());
+                    report.ruling.verdict = TestVerdict::Over(ending.reason.clone());
                     report.ruling.checks.clear();
                 } else {
                     let is_over = report.sessions >= criteria.plan().sessions();
@@ -186,9 +188,9 @@ impl Case {
             }
             Trial::Holdback { experiment, judged_by } => {
                 let criteria = Criteria::clone(&*judged_by.criteria()?).of_holdback();
-                let mut report = Report::of(&criteria, experiment, self.now);
+                let mut report = TestReport::of(&criteria, experiment, self.now);
                 let sessions = report.sessions;
-                report.ruling.verdict = Verdict::Continue(format!(
+                report.ruling.verdict = TestVerdict::Continue(format!(
                     "measured for as long as it is in production, {sessions} sessions so far"
                 ));
                 report.ruling.checks.clear();

@@ -1,10 +1,10 @@
 //! What would help a part that did not pass.
 
 use super::{
-    check::{Check, Part, counted, gaps},
+    check::{Part, ValidationCheck, counted, gaps},
     figures::Figures,
-    options::Options,
-    report::Evidence,
+    options::ValidationOptions,
+    report::ValidationEvidence,
 };
 use crate::stats::normal;
 
@@ -20,7 +20,7 @@ const MOST: f64 = 100_000.0;
 const ONE_SIDED: f64 = 1.644_853_626_951_472_7;
 
 /// For a part that failed or could not be found out.
-pub(super) fn advice(check: &Check, evidence: &Evidence, options: &Options) -> Advice {
+pub(super) fn advice(check: &ValidationCheck, evidence: &ValidationEvidence, options: &ValidationOptions) -> Advice {
     let Some(value) = check.value else {
         let help = match check.part {
             Part::PrecisionLift => "the model predicts yes for no test trade, or there are too few trading days",
@@ -43,7 +43,7 @@ pub(super) fn advice(check: &Check, evidence: &Evidence, options: &Options) -> A
     }
 }
 
-fn words(check: &Check, evidence: &Evidence, options: &Options) -> String {
+fn words(check: &ValidationCheck, evidence: &ValidationEvidence, options: &ValidationOptions) -> String {
     let short = (check.value.unwrap_or_default() - check.limit.number()).abs();
     match check.part {
         Part::SingleInput => {
@@ -105,7 +105,7 @@ fn below_the_bar((own, below): (f64, f64)) -> &'static str {
 }
 
 /// How many trades until the observed lead over shifted labels is significant, if it is real.
-fn significance(evidence: &Evidence, trades: f64) -> Advice {
+fn significance(evidence: &ValidationEvidence, trades: f64) -> Advice {
     let z = evidence.skill.zip(evidence.null.as_ref()).map(|(skill, null)| (skill - null.mean) / null.deviation);
     match z.filter(|z| *z > 0.0 && z.is_finite()) {
         Some(z) => counting(trades * ((ONE_SIDED / z).powi(2) - 1.0), "if what it shows is real".to_owned()),
@@ -117,7 +117,7 @@ fn significance(evidence: &Evidence, trades: f64) -> Advice {
 }
 
 /// What following the model made less, or hardly more.
-fn money(evidence: &Evidence) -> String {
+fn money(evidence: &ValidationEvidence) -> String {
     match evidence.money.map(|money| money.per_signal) {
         Some(less) if less < 0.0 => format!("taking every trade made {:.2} more per signal on the test part", -less),
         _ => "it made hardly more than taking every trade: more trades, or a bolder policy".to_owned(),
@@ -126,7 +126,7 @@ fn money(evidence: &Evidence) -> String {
 
 /// How many trades until the gain over every trade suffices, if it is real: its standard errors grow with the square root
 /// of the trades.
-fn gained(evidence: &Evidence, options: &Options, trades: f64) -> Advice {
+fn gained(evidence: &ValidationEvidence, options: &ValidationOptions, trades: f64) -> Advice {
     let Some(gain) = evidence.gain.filter(|gain| gain.difference > 0.0) else {
         return Advice {
             help: "taking every trade earned more for its risk on the test part".to_owned(),
@@ -146,7 +146,7 @@ fn gained(evidence: &Evidence, options: &Options, trades: f64) -> Advice {
 }
 
 /// How many trades until the lift is surely above 0, if it is real.
-fn lifted(evidence: &Evidence, trades: f64) -> Advice {
+fn lifted(evidence: &ValidationEvidence, trades: f64) -> Advice {
     match evidence.lift.filter(|lift| lift.value > 0.0) {
         Some(lift) => counting(
             trades * ((ONE_SIDED * lift.error / lift.value).powi(2) - 1.0).max(0.05),

@@ -10,8 +10,8 @@ use super::{
     example::Goal,
     figures::Figures,
     lift::Measure,
-    options::{Options, Overall},
-    report::{Evidence, Verdict},
+    options::{Overall, ValidationOptions},
+    report::{ValidationEvidence, ValidationVerdict},
     stability::Group,
 };
 
@@ -49,7 +49,7 @@ pub enum Outcome {
 
 /// One part of a verdict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Check {
+pub struct ValidationCheck {
     /// Which.
     pub part: Part,
     /// What it belongs to.
@@ -89,7 +89,7 @@ impl Limit {
 }
 
 /// All parts of `evidence`.
-pub(super) fn checks(evidence: &Evidence, options: &Options, goal: Goal) -> Vec<Check> {
+pub(super) fn checks(evidence: &ValidationEvidence, options: &ValidationOptions, goal: Goal) -> Vec<ValidationCheck> {
     let mut checks = data(evidence, options, goal);
     checks.extend(performance(evidence, options, goal));
     checks.extend(overfitting(evidence, options));
@@ -102,7 +102,7 @@ pub(super) fn checks(evidence: &Evidence, options: &Options, goal: Goal) -> Vec<
 }
 
 /// The weighted mean of the areas' mean credits, 0 to 1; an area without parts does not count.
-pub(super) fn overall(checks: &[Check], overall: &Overall) -> f64 {
+pub(super) fn overall(checks: &[ValidationCheck], overall: &Overall) -> f64 {
     let areas = [
         (Area::Performance, overall.performance_weight),
         (Area::Overfitting, overall.overfitting_weight),
@@ -120,16 +120,16 @@ pub(super) fn overall(checks: &[Check], overall: &Overall) -> f64 {
 }
 
 /// What follows from the parts.
-pub(super) fn verdict(checks: &[Check], overall: f64, min_overall: f64) -> Verdict {
-    let failed = |check: &&Check| check.hard && check.outcome != Outcome::Pass;
+pub(super) fn verdict(checks: &[ValidationCheck], overall: f64, min_overall: f64) -> ValidationVerdict {
+    let failed = |check: &&ValidationCheck| check.hard && check.outcome != Outcome::Pass;
     if checks.iter().filter(failed).any(|check| check.part == Part::TestTrades) {
-        return Verdict::Insufficient;
+        return ValidationVerdict::Insufficient;
     }
     let deployable = overall > min_overall && !checks.iter().any(|check| failed(&check));
-    if deployable { Verdict::Deployable } else { Verdict::NotDeployable }
+    if deployable { ValidationVerdict::Deployable } else { ValidationVerdict::NotDeployable }
 }
 
-fn data(evidence: &Evidence, options: &Options, goal: Goal) -> Vec<Check> {
+fn data(evidence: &ValidationEvidence, options: &ValidationOptions, goal: Goal) -> Vec<ValidationCheck> {
     let trades = Limit::AtLeast(options.splits.min_test_trades as f64);
     let alone = evidence.strongest_input.as_ref().map(|(_, skill)| *skill);
     let most = Limit::AtMost(options.gates.max_single_skill.max(goal.chance()));
@@ -139,7 +139,7 @@ fn data(evidence: &Evidence, options: &Options, goal: Goal) -> Vec<Check> {
     ]
 }
 
-fn performance(evidence: &Evidence, options: &Options, goal: Goal) -> Vec<Check> {
+fn performance(evidence: &ValidationEvidence, options: &ValidationOptions, goal: Goal) -> Vec<ValidationCheck> {
     let targets = &options.targets;
     let of_goal = match (goal, &evidence.test) {
         (Goal::SignalQuality, Figures::Class(test)) => vec![
@@ -188,7 +188,7 @@ fn performance(evidence: &Evidence, options: &Options, goal: Goal) -> Vec<Check>
 
 /// How much better the training part looks than the test part, by each measure: it has learnt by heart as far as any of
 /// them says so.
-pub(super) fn gaps(evidence: &Evidence) -> Vec<(&'static str, f64)> {
+pub(super) fn gaps(evidence: &ValidationEvidence) -> Vec<(&'static str, f64)> {
     let of = |name, train: Option<f64>, test: Option<f64>| Some((name, train? - test?));
     match (&evidence.train, &evidence.test) {
         (Figures::Class(train), Figures::Class(test)) => [
@@ -204,7 +204,7 @@ pub(super) fn gaps(evidence: &Evidence) -> Vec<(&'static str, f64)> {
     }
 }
 
-fn overfitting(evidence: &Evidence, options: &Options) -> Vec<Check> {
+fn overfitting(evidence: &ValidationEvidence, options: &ValidationOptions) -> Vec<ValidationCheck> {
     let gates = &options.gates;
     let gap = gaps(evidence).into_iter().map(|(_, gap)| gap).reduce(f64::max);
     let deviation = crate::stats::describe::standard_deviation(&evidence.folds);
@@ -223,7 +223,7 @@ fn overfitting(evidence: &Evidence, options: &Options) -> Vec<Check> {
     ]
 }
 
-fn stability(evidence: &Evidence, options: &Options, goal: Goal) -> Vec<Check> {
+fn stability(evidence: &ValidationEvidence, options: &ValidationOptions, goal: Goal) -> Vec<ValidationCheck> {
     let limits = &options.stability;
     let spread = evidence.bootstrap.as_ref().map(|bootstrap| bootstrap.deviation);
     let months: Vec<f64> = counted(&evidence.months, limits.min_month_trades).map(|(_, skill)| skill).collect();
@@ -257,12 +257,12 @@ fn curve_step(curve: &[(f64, f64)], chosen: f64) -> Option<f64> {
 }
 
 /// A part that may be at most `limit`, and means nothing from twice that on.
-fn twice(part: Part, value: Option<f64>, limit: f64) -> Check {
+fn twice(part: Part, value: Option<f64>, limit: f64) -> ValidationCheck {
     check(part, value, Limit::AtMost(limit), 2.0 * limit)
 }
 
 /// A part with the value that is worth nothing.
-fn check(part: Part, value: Option<f64>, limit: Limit, worthless: f64) -> Check {
+fn check(part: Part, value: Option<f64>, limit: Limit, worthless: f64) -> ValidationCheck {
     let (outcome, credit) = match value {
         None => (Outcome::Undefined, 0.0),
         Some(value) if limit.holds(value) => (Outcome::Pass, 1.0),
@@ -272,7 +272,7 @@ fn check(part: Part, value: Option<f64>, limit: Limit, worthless: f64) -> Check 
         }
     };
     let (area, hard) = part.area();
-    Check { part, area, value, limit, outcome, hard, credit, help: None, more_trades: None }
+    ValidationCheck { part, area, value, limit, outcome, hard, credit, help: None, more_trades: None }
 }
 
 fn share(of: usize, part: usize) -> Option<f64> {
@@ -317,10 +317,10 @@ mod tests {
         let soft = check(Part::GoodPaths, None, Limit::AtLeast(0.5), 0.0);
         let hard = check(Part::PValue, None, Limit::AtMost(0.05), 0.5);
         let few = check(Part::TestTrades, Some(199.0), Limit::AtLeast(200.0), 0.0);
-        assert_eq!(verdict(&[pass.clone(), soft.clone()], 0.8, 0.7), Verdict::Deployable);
-        assert_eq!(verdict(&[pass.clone(), soft], 0.7, 0.7), Verdict::NotDeployable);
-        assert_eq!(verdict(&[pass.clone(), hard.clone()], 0.9, 0.7), Verdict::NotDeployable);
-        assert_eq!(verdict(&[pass, hard, few], 0.9, 0.7), Verdict::Insufficient);
+        assert_eq!(verdict(&[pass.clone(), soft.clone()], 0.8, 0.7), ValidationVerdict::Deployable);
+        assert_eq!(verdict(&[pass.clone(), soft], 0.7, 0.7), ValidationVerdict::NotDeployable);
+        assert_eq!(verdict(&[pass.clone(), hard.clone()], 0.9, 0.7), ValidationVerdict::NotDeployable);
+        assert_eq!(verdict(&[pass, hard, few], 0.9, 0.7), ValidationVerdict::Insufficient);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Examples, Options, Recipe, Report,
+    Examples, Recipe, ValidationOptions, ValidationReport,
     figures::TradePolicy,
     fitter::TrainingSet,
     recipe::{self, Learnt},
@@ -32,7 +32,7 @@ pub(super) struct Stored {
     pub kind: Kind,
     pub strength: f64,
     /// The report it was registered with.
-    pub earlier: Option<Report>,
+    pub earlier: Option<ValidationReport>,
 }
 
 /// What the labels were made by, and where a score says yes.
@@ -60,8 +60,8 @@ pub(super) fn version(
     recipe: &Recipe<'_>,
     (examples, asked): (&Examples, Asked),
     mut warnings: Vec<String>,
-    report: Report,
-    options: &Options,
+    report: ValidationReport,
+    options: &ValidationOptions,
 ) -> Result<Trained, TrainError> {
     let split = examples.lives().time_split(0.0, options.splits.test_share).map_err(super::ValidationError::Split)?;
     let (strength, truth) = (report.evidence.strength, examples.truth(&split.train));
@@ -168,7 +168,7 @@ fn validated(
 /// The model in a record, reading rows of `schema`.
 pub(super) fn stored(record: &VersionRecord, schema: &Schema) -> Result<Stored, String> {
     let design = record.design.for_schema(schema).map_err(|error| format!("{}: {error}", record.id))?;
-    let earlier = record.validation.clone().and_then(|report| serde_json::from_value::<Report>(report).ok());
+    let earlier = record.validation.clone().and_then(|report| serde_json::from_value::<ValidationReport>(report).ok());
     // records of the first format hold a logistic regression, which knows its penalty
     let (kind, penalty) = match &record.model {
         ModelRecord::Logistic(model) => (Some(Kind::Logistic), Some(model.l2)),
@@ -185,7 +185,7 @@ pub(super) fn stored(record: &VersionRecord, schema: &Schema) -> Result<Stored, 
     Ok(Stored { model: Learnt { design, model: record.model.clone(), unknown }, kind, strength, earlier })
 }
 
-fn trial(birth: &Birth, recipe: &Recipe<'_>, report: &Report, names: &[&str], data_hash: DataHash) -> Trial {
+fn trial(birth: &Birth, recipe: &Recipe<'_>, report: &ValidationReport, names: &[&str], data_hash: DataHash) -> Trial {
     let evidence = &report.evidence;
     Trial {
         symbol: birth.id.symbol.clone(),
@@ -204,7 +204,7 @@ fn trial(birth: &Birth, recipe: &Recipe<'_>, report: &Report, names: &[&str], da
     }
 }
 
-fn hyper(order: &Order, options: &Options, strength: f64) -> BTreeMap<Box<str>, Vec<f64>> {
+fn hyper(order: &Order, options: &ValidationOptions, strength: f64) -> BTreeMap<Box<str>, Vec<f64>> {
     let days = order.days.map(|days| ("days".into(), vec![f64::from(days)]));
     let own = [("strength".into(), vec![strength]), ("strengths_tried".into(), options.strengths.clone())];
     own.into_iter().chain(days).collect()

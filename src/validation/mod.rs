@@ -33,9 +33,9 @@ pub mod training;
 
 pub use example::{Example, Examples, Goal};
 pub use ledger::Ledger;
-pub use options::Options;
+pub use options::ValidationOptions;
 pub use progress::Stage;
 pub use recipe::Recipe;
-pub use report::{Report, Verdict};
+pub use report::{ValidationReport, ValidationVerdict};
 pub use splits::{Life, Lives, Split, SplitError};
-pub use suite::{Given, Subject, ValidationError, validate, validate_subject};
+pub use suite::{Candidate, Given, ValidationError, validate, validate_subject};

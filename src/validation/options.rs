@@ -7,7 +7,7 @@ use crate::domain::Timestamp;
 
 /// Everything that a validation can be told. The defaults are those of the configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Options {
+pub struct ValidationOptions {
     /// How trades are split.
     pub splits: Splits,
     /// Strengths of regularisation to try, ascending, at least two; see [`super::fitter::TrainingSet::strength`].
@@ -161,7 +161,7 @@ pub struct InvalidOption {
     pub range: &'static str,
 }
 
-impl Default for Options {
+impl Default for ValidationOptions {
     fn default() -> Self {
         Self {
             splits: Splits::default(),
@@ -231,7 +231,7 @@ impl Default for Stability {
     }
 }
 
-impl Options {
+impl ValidationOptions {
     /// Checks what would make a validation meaningless or impossible whatever the trades are.
     ///
     /// # Errors
@@ -331,8 +331,8 @@ mod tests {
 
     #[test]
     fn the_defaults_pass_and_what_is_out_of_range_is_named() {
-        Options::default().check().unwrap();
-        type Case = (&'static str, fn(&mut Options));
+        ValidationOptions::default().check().unwrap();
+        type Case = (&'static str, fn(&mut ValidationOptions));
         let cases: [Case; 10] = [
             ("validation_share", |o| o.splits.validation_share = 0.0),
             ("test_share", |o| o.splits.test_share = f64::NAN),
@@ -349,7 +349,7 @@ mod tests {
             }),
         ];
         for (name, change) in cases {
-            let mut options = Options::default();
+            let mut options = ValidationOptions::default();
             change(&mut options);
             assert_eq!(options.check().unwrap_err().name, name);
         }

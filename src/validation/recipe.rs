@@ -16,8 +16,8 @@ use crate::{
         table::{Rows, Sample},
     },
     models::{
-        Calibration, Compiled, Held, Kind, Method, ModelRecord, ModelSpec, Options as FitOptions, Solver, Target,
-        TargetKind, Values, average, calibrated, fit, stack,
+        Calibration, Compiled, Held, Kind, LogisticOptions, Method, ModelRecord, ModelSpec, Solver, Target, TargetKind,
+        Values, average, calibrated, fit, stack,
     },
     stats::describe::{mean, standard_deviation},
 };
@@ -166,7 +166,8 @@ impl Recipe<'_> {
                 }
             }
         }
-        let options = FitOptions { tolerance: 1e-10, sample_weights: data.weights.as_deref(), ..FitOptions::default() };
+        let options =
+            LogisticOptions { tolerance: 1e-10, sample_weights: data.weights.as_deref(), ..LogisticOptions::default() };
         stack(fitted, scores.view(), &data.labels, &options).map_err(refuse)
     }
 

@@ -6,7 +6,7 @@ use super::{
     example::Examples,
     figures::PolicyFigures,
     fitter::{Fitted, Fitter, NoFit, TrainingSet},
-    options::Options,
+    options::ValidationOptions,
     progress::{Progress, Stage},
     splits::{Life, Lives, Split, SplitError, TimeSplit, Window, blocks},
 };
@@ -21,7 +21,7 @@ pub(super) struct Missing(pub String);
 pub(super) struct Refit<'a> {
     pub examples: &'a Examples,
     pub fitter: &'a Fitter<'a>,
-    pub options: &'a Options,
+    pub options: &'a ValidationOptions,
 }
 
 /// A strength that was chosen.

@@ -4,7 +4,7 @@ use super::{ValidationError, example::InvalidExamples, fitter::NoFit};
 use crate::{
     domain::Symbol,
     features::row::InvalidSchema,
-    models::{Kind, Target, VersionError, levels::Verdict},
+    models::{Kind, Target, VersionError, levels::LevelVerdict},
 };
 
 /// Why there is no new version.
@@ -84,7 +84,7 @@ pub enum TrainError {
     },
     /// A decision point says no.
     #[error("{0}\nnothing was fitted; training.allow_levels opens a level whatever its decision point says")]
-    Level(Verdict),
+    Level(LevelVerdict),
     /// The kind of model cannot learn such values.
     #[error("{kind} cannot learn {target}: it learns from {}", if *.real { "real values" } else { "yes and no" })]
     WrongKind {

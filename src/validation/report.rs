@@ -5,36 +5,36 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    check::{Check, Outcome},
+    check::{Outcome, ValidationCheck},
     example::Goal,
     figures::{Figures, PolicyFigures, one_half},
     lift::Lift,
-    rivals::Standing,
+    rivals::AgainstBaselines,
     stability::{Bootstrap, Group, Importance, Null},
 };
 use crate::{domain::Timestamp, stats::sessions::History};
 
 /// Everything a validation found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct ValidationReport {
     /// What the model is meant to foretell.
     pub goal: Goal,
     /// Whether it may be deployed.
-    pub verdict: Verdict,
+    pub verdict: ValidationVerdict,
     /// The overall score, 0 to 1.
     pub overall: f64,
     /// What the overall score must exceed.
     pub min_overall: f64,
     /// Every part with its value, its limit and whether it passed.
-    pub checks: Vec<Check>,
+    pub checks: Vec<ValidationCheck>,
     /// What the parts rest on.
-    pub evidence: Evidence,
+    pub evidence: ValidationEvidence,
 }
 
 /// Whether a model may be deployed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum ValidationVerdict {
     /// The overall score suffices and every hard gate was passed.
     Deployable,
     /// It does not, or one was not.
@@ -45,7 +45,7 @@ pub enum Verdict {
 
 /// What the parts of a report rest on. What could not be found out is empty or `None`, with the reason in `notes`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Evidence {
+pub struct ValidationEvidence {
     /// How the trades were divided.
     pub parts: Parts,
     /// Strength of regularisation of the model.
@@ -117,7 +117,7 @@ pub struct Evidence {
     pub has_rivals: bool,
     /// How the model stands to them.
     #[serde(default)]
-    pub rivals: Option<Standing>,
+    pub rivals: Option<AgainstBaselines>,
     /// Configurations tried in this run.
     #[serde(default)]
     pub configurations: usize,
@@ -202,7 +202,7 @@ pub struct Deflated {
     pub deflated: f64,
 }
 
-impl Report {
+impl ValidationReport {
     /// The report as it is stored, which was read back once.
     ///
     /// # Errors
@@ -215,7 +215,7 @@ impl Report {
 
     /// Whether the model may be deployed to staging.
     pub fn is_deployable(&self) -> bool {
-        self.verdict == Verdict::Deployable
+        self.verdict == ValidationVerdict::Deployable
     }
 
     /// The figures by name, as they are stored with a version; what is not defined is left out.
@@ -266,16 +266,16 @@ impl Report {
     pub fn summary(&self) -> String {
         let failed: Vec<String> = self.failed_gates().map(|check| check.part.to_string()).collect();
         let word = match self.verdict {
-            Verdict::Deployable => "validation passed",
-            Verdict::NotDeployable => "validation failed",
-            Verdict::Insufficient => "validation failed, too few test trades",
+            ValidationVerdict::Deployable => "validation passed",
+            ValidationVerdict::NotDeployable => "validation failed",
+            ValidationVerdict::Insufficient => "validation failed, too few test trades",
         };
         let gates = if failed.is_empty() { String::new() } else { format!("; not passed: {}", failed.join(", ")) };
         format!("{word}: overall {:.2}, must exceed {:.2}{gates}", self.overall, self.min_overall)
     }
 
     /// The hard parts that were not passed.
-    pub fn failed_gates(&self) -> impl Iterator<Item = &Check> {
+    pub fn failed_gates(&self) -> impl Iterator<Item = &ValidationCheck> {
         self.checks.iter().filter(|check| check.hard && check.outcome != Outcome::Pass)
     }
 }

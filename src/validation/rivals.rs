@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     example::Goal,
     fitter::Fitter,
-    options::Options,
+    options::ValidationOptions,
     progress::{Progress, Stage},
     refit::{Missing, Refit},
     splits::TimeSplit,
@@ -20,17 +20,17 @@ const RESAMPLES: usize = 500;
 const STREAM: u128 = 4;
 
 /// What a model has to beat.
-pub struct Rivals<'a> {
+pub struct BaselineModels<'a> {
     /// Its own level.
     pub level: Level,
     /// By how much it has to beat what is below.
     pub thresholds: Thresholds,
     /// A model of each level below.
-    pub below: Vec<Rival<'a>>,
+    pub below: Vec<BaselineModel<'a>>,
 }
 
 /// A model of a lower level.
-pub struct Rival<'a> {
+pub struct BaselineModel<'a> {
     /// Its level.
     pub level: Level,
     /// How it is made.
@@ -41,7 +41,7 @@ pub struct Rival<'a> {
 
 /// How the model stands to those of lower levels, all judged on the test part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct AgainstBaselines {
     /// What the best of them reached: the Sharpe ratio of its policy, or its skill where a score has none.
     pub best_below: Option<f64>,
     /// What the model reached.
@@ -67,7 +67,7 @@ pub struct Below {
     pub skill: Option<f64>,
 }
 
-impl Rivals<'_> {
+impl BaselineModels<'_> {
     /// How many configurations are tried for them.
     pub(super) fn configurations(&self) -> usize {
         self.below.iter().map(|rival| rival.strengths.len()).sum()
@@ -81,7 +81,7 @@ impl Rivals<'_> {
         learnt: &[usize],
         scores: &[f64],
         progress: &mut Progress<'_>,
-    ) -> Result<Standing, Missing> {
+    ) -> Result<AgainstBaselines, Missing> {
         if scores.len() != split.test.len() {
             return Err(Missing("the model was judged on other trades".to_owned()));
         }
@@ -89,7 +89,8 @@ impl Rivals<'_> {
         let truth = refit.examples.truth(&split.test);
         let (mut below, mut beats_linear_p) = (Vec::new(), None);
         for rival in &self.below {
-            let options = Options { strengths: rival.strengths.to_vec(), strength: None, ..refit.options.clone() };
+            let options =
+                ValidationOptions { strengths: rival.strengths.to_vec(), strength: None, ..refit.options.clone() };
             let other = Refit { examples: refit.examples, fitter: rival.fitter, options: &options };
             let strength = other.choose_strength(split, progress)?.strength;
             progress.tick(Stage::Rivals);
@@ -103,7 +104,7 @@ impl Rivals<'_> {
         let best_below = below.iter().filter_map(|below| below.figure).reduce(f64::max);
         let own = figure(refit, split, scores);
         let bar = bar(self.level, best_below, &self.thresholds);
-        Ok(Standing { best_below, own, bar, beats_linear_p, below })
+        Ok(AgainstBaselines { best_below, own, bar, beats_linear_p, below })
     }
 }
 

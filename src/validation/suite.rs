@@ -8,11 +8,11 @@ use super::{
     figures::{Figures, PolicyFigures},
     fitter::{Fitted, Fitter, NoFit},
     lift::lift,
-    options::{InvalidOption, Options},
+    options::{InvalidOption, ValidationOptions},
     progress::{Progress, Stage},
     refit::{Choice, Missing, Refit},
-    report::{Evidence, Parts, Report},
-    rivals::Rivals,
+    report::{Parts, ValidationEvidence, ValidationReport},
+    rivals::BaselineModels,
     splits::{SplitError, TimeSplit, Window},
     stability,
 };
@@ -42,13 +42,13 @@ pub enum ValidationError {
 }
 
 /// What is validated.
-pub struct Subject<'a> {
+pub struct Candidate<'a> {
     /// How such models are made.
     pub fitter: &'a Fitter<'a>,
     /// A model that exists already and is judged as it is; without one it is made.
     pub given: Option<Given>,
     /// What it has to beat, if anything.
-    pub rivals: Option<Rivals<'a>>,
+    pub rivals: Option<BaselineModels<'a>>,
 }
 
 /// A model that exists already.
@@ -61,7 +61,7 @@ pub struct Given {
     pub from: Timestamp,
 }
 
-impl<'a> Subject<'a> {
+impl<'a> Candidate<'a> {
     /// Models that `fitter` makes, with nothing to beat.
     pub fn new(fitter: &'a Fitter<'a>) -> Self {
         Self { fitter, given: None, rivals: None }
@@ -75,10 +75,10 @@ impl<'a> Subject<'a> {
 pub fn validate(
     examples: &Examples,
     fitter: &Fitter<'_>,
-    options: &Options,
+    options: &ValidationOptions,
     progress: &mut dyn FnMut(f64, Stage),
-) -> Result<Report, ValidationError> {
-    validate_subject(examples, Subject::new(fitter), options, progress)
+) -> Result<ValidationReport, ValidationError> {
+    validate_subject(examples, Candidate::new(fitter), options, progress)
 }
 
 /// Validates a way to make models, or a model that exists, on `examples`. `progress` is told the share done, 0 to 1, and
@@ -91,14 +91,14 @@ pub fn validate(
 /// [`ValidationError`] for options out of range, and when the trades do not suffice for one fit and one test.
 pub fn validate_subject(
     examples: &Examples,
-    subject: Subject<'_>,
-    options: &Options,
+    subject: Candidate<'_>,
+    options: &ValidationOptions,
     progress: &mut dyn FnMut(f64, Stage),
-) -> Result<Report, ValidationError> {
+) -> Result<ValidationReport, ValidationError> {
     options.check()?;
     let goal = examples.goal();
     let refit = Refit { examples, fitter: subject.fitter, options };
-    let rivals = subject.rivals.as_ref().map_or(0, Rivals::configurations);
+    let rivals = subject.rivals.as_ref().map_or(0, BaselineModels::configurations);
     let mut progress = Progress::new(progress, steps(options, examples.schema().width()) + 2 * rivals);
     let evidence = gather(&refit, subject, &mut progress)?;
     progress.finish();
@@ -106,11 +106,11 @@ pub fn validate_subject(
     let overall = check::overall(&checks, &options.overall);
     let min_overall = options.overall.min_score;
     let verdict = check::verdict(&checks, overall, min_overall);
-    Ok(Report { goal, verdict, overall, min_overall, checks, evidence })
+    Ok(ValidationReport { goal, verdict, overall, min_overall, checks, evidence })
 }
 
 /// About how many fits there will be.
-fn steps(options: &Options, inputs: usize) -> usize {
+fn steps(options: &ValidationOptions, inputs: usize) -> usize {
     let (splits, effort, strengths) = (&options.splits, &options.effort, options.strengths.len());
     let choices = (1..=splits.judged_groups).fold(1, |n, k| n * (splits.groups + 1 - k) / k);
     strengths * (splits.folds + 1) + 2 + 2 * splits.steps + choices + effort.bootstrap + inputs
@@ -118,7 +118,7 @@ fn steps(options: &Options, inputs: usize) -> usize {
 
 /// What is known once the model is fitted, and what everything after it needs.
 struct Judged {
-    evidence: Evidence,
+    evidence: ValidationEvidence,
     model: Fitted,
     learnt: Vec<usize>,
     test: Vec<usize>,
@@ -130,7 +130,11 @@ struct Judged {
     notes: Vec<String>,
 }
 
-fn gather(refit: &Refit<'_>, subject: Subject<'_>, progress: &mut Progress<'_>) -> Result<Evidence, ValidationError> {
+fn gather(
+    refit: &Refit<'_>,
+    subject: Candidate<'_>,
+    progress: &mut Progress<'_>,
+) -> Result<ValidationEvidence, ValidationError> {
     let lives = refit.examples.lives();
     let shares = &refit.options.splits;
     let by_share = || lives.time_split(shares.validation_share, shares.test_share);
@@ -179,12 +183,12 @@ fn gather(refit: &Refit<'_>, subject: Subject<'_>, progress: &mut Progress<'_>) 
     judged.add_walks(refit, progress);
     judged.add_resampling(refit, progress);
     let Judged { evidence, notes, .. } = judged;
-    Ok(Evidence { notes, ..evidence })
+    Ok(ValidationEvidence { notes, ..evidence })
 }
 
 /// Judges the model on the test part; the rest of the evidence is left empty.
 /// What is to be said where following the model loses money, whatever it gains over taking every trade.
-fn money_lost(evidence: &Evidence) -> Option<String> {
+fn money_lost(evidence: &ValidationEvidence) -> Option<String> {
     let (policy, every) = (evidence.policy?.total, evidence.every_trade?.total);
     (policy < 0.0).then(|| {
         format!("test part: following the model loses money, {policy:.2}; taking every trade made {every:.2}, and that is what it is held against")
@@ -208,7 +212,7 @@ fn judge(
         Figures::of(goal, &picked, scores, point).ok_or(ValidationError::Figures { part })
     };
     let tested: Vec<&Example> = examples.pick(&split.test).collect();
-    let evidence = Evidence {
+    let evidence = ValidationEvidence {
         parts: parts(examples, split, &learnt),
         strength,
         losses: Vec::new(),

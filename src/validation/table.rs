@@ -3,22 +3,22 @@
 use std::fmt;
 
 use super::{
-    check::{Area, Check, Outcome, Part},
+    check::{Area, Outcome, Part, ValidationCheck},
     figures::{ClassFigures, Figures, PolicyFigures, RealFigures},
     lift::Measure,
-    report::{Evidence, Report, Verdict},
+    report::{ValidationEvidence, ValidationReport, ValidationVerdict},
 };
 use crate::stats::describe::{mean, standard_deviation};
 
 /// Inputs shown of the importances.
 const INPUTS_SHOWN: usize = 5;
 
-impl fmt::Display for Report {
+impl fmt::Display for ValidationReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = match self.verdict {
-            Verdict::Deployable => "deployable",
-            Verdict::NotDeployable => "not deployable",
-            Verdict::Insufficient => "insufficient: too few test trades for a verdict",
+            ValidationVerdict::Deployable => "deployable",
+            ValidationVerdict::NotDeployable => "not deployable",
+            ValidationVerdict::Insufficient => "insufficient: too few test trades for a verdict",
         };
         writeln!(f, "{}: {verdict}", self.goal)?;
         let failed = self.failed_gates().count();
@@ -36,7 +36,7 @@ impl fmt::Display for Report {
     }
 }
 
-fn parts(f: &mut fmt::Formatter<'_>, evidence: &Evidence) -> fmt::Result {
+fn parts(f: &mut fmt::Formatter<'_>, evidence: &ValidationEvidence) -> fmt::Result {
     let parts = &evidence.parts;
     writeln!(
         f,
@@ -49,7 +49,7 @@ fn parts(f: &mut fmt::Formatter<'_>, evidence: &Evidence) -> fmt::Result {
     }
 }
 
-fn figures(f: &mut fmt::Formatter<'_>, evidence: &Evidence) -> fmt::Result {
+fn figures(f: &mut fmt::Formatter<'_>, evidence: &ValidationEvidence) -> fmt::Result {
     let rows = [
         ("training", Some(&evidence.train)),
         ("test", Some(&evidence.test)),
@@ -101,7 +101,7 @@ fn cells(figures: &Figures) -> (usize, Vec<Option<f64>>) {
     }
 }
 
-fn policies(f: &mut fmt::Formatter<'_>, evidence: &Evidence) -> fmt::Result {
+fn policies(f: &mut fmt::Formatter<'_>, evidence: &ValidationEvidence) -> fmt::Result {
     writeln!(
         f,
         "\n{:<20} {:>9} {:>9} {:>11} {:>11} {:>11}",
@@ -120,7 +120,7 @@ fn policies(f: &mut fmt::Formatter<'_>, evidence: &Evidence) -> fmt::Result {
     Ok(())
 }
 
-fn resampled(f: &mut fmt::Formatter<'_>, evidence: &Evidence) -> fmt::Result {
+fn resampled(f: &mut fmt::Formatter<'_>, evidence: &ValidationEvidence) -> fmt::Result {
     writeln!(f)?;
     let paths = format!("{} (every trade {})", spread(&evidence.paths, 2), number(evidence.paths_every_trade, 2));
     let lines = [
@@ -178,7 +178,7 @@ fn resampled(f: &mut fmt::Formatter<'_>, evidence: &Evidence) -> fmt::Result {
     writeln!(f, "{:<25} {}", "skill lost without", inputs.join(", "))
 }
 
-fn checks(f: &mut fmt::Formatter<'_>, checks: &[Check]) -> fmt::Result {
+fn checks(f: &mut fmt::Formatter<'_>, checks: &[ValidationCheck]) -> fmt::Result {
     for (area, title) in [
         (Area::Data, "data"),
         (Area::Performance, "performance"),

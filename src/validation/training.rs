@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Examples, Goal, Options, Recipe, Report, Stage, Subject, ValidationError,
+    Candidate, Examples, Goal, Recipe, Stage, ValidationError, ValidationOptions, ValidationReport,
     arrival::Arrival,
     gather::{self, clean_trades, gather, known_pnl},
     keep,
     ledger::Ledger,
     options::Look,
-    rivals::{Rival, Rivals},
+    rivals::{BaselineModel, BaselineModels},
     validate_subject,
 };
 use crate::{
@@ -66,7 +66,7 @@ pub struct Settings<'a> {
     /// Where the decision points stand.
     pub levels: &'a Thresholds,
     /// How models are validated; strengths and trials are set here.
-    pub validation: &'a Options,
+    pub validation: &'a ValidationOptions,
 }
 
 /// What is to be trained.
@@ -122,7 +122,7 @@ pub struct Trained {
     /// What is stored of it; the report is in there too.
     pub record: VersionRecord,
     /// What its validation found.
-    pub report: Report,
+    pub report: ValidationReport,
     /// Its entry in the ledger.
     pub trial: Trial,
 }
@@ -166,7 +166,7 @@ pub fn train(
     check_parts(examples, target, training)?;
     let looks = ledger.looks(&birth.id.symbol, target.name(), kind, None);
     let point = training.decision_point.filter(|_| target.can_speak());
-    let options = Options { decision_point: point, ..options(settings, kind, looks) };
+    let options = ValidationOptions { decision_point: point, ..options(settings, kind, looks) };
     let recipe = Recipe { kind, target, solver: training.solver, design: settings.features, seed: training.seed };
     let report = validated(&recipe, None, examples, settings, &options, progress)?;
     let asked = keep::Asked { labeller: trades.labeller, decision_point: training.decision_point };
@@ -192,7 +192,7 @@ pub fn revalidate(
     settings: &Settings<'_>,
     ledger: &Ledger,
     progress: &mut dyn FnMut(f64, Stage),
-) -> Result<Report, TrainError> {
+) -> Result<ValidationReport, TrainError> {
     let training = settings.training;
     if let Some((made, now)) = record.inputs.as_ref().zip(inputs_of(record, settings)) {
         let changed = made.check(&record.id.symbol, &now);
@@ -203,7 +203,7 @@ pub fn revalidate(
     let stored = keep::stored(record, trades.examples.schema()).map_err(TrainError::Stored)?;
     let looks = ledger.looks(&record.id.symbol, record.target.name(), stored.kind, Some(&record.id));
     let (strength, point) = (Some(stored.strength), record.question.map(|question| question.decision_point));
-    let options = Options { strength, decision_point: point, ..options(settings, stored.kind, looks) };
+    let options = ValidationOptions { strength, decision_point: point, ..options(settings, stored.kind, looks) };
     let (kind, target, seed) = (stored.kind, record.target, record.seed);
     let recipe = Recipe { kind, target, solver: training.solver, design: settings.features, seed };
     let first_new =
@@ -222,9 +222,9 @@ fn validated(
     given: Option<super::Given>,
     examples: &Examples,
     settings: &Settings<'_>,
-    options: &Options,
+    options: &ValidationOptions,
     progress: &mut dyn FnMut(f64, Stage),
-) -> Result<Report, ValidationError> {
+) -> Result<ValidationReport, ValidationError> {
     let training = settings.training;
     let linear = Recipe { kind: Kind::Logistic.for_target(recipe.target.kind()), ..*recipe };
     let forest = Recipe { kind: Kind::RandomForest, ..*recipe };
@@ -232,13 +232,13 @@ fn validated(
     let mut below = Vec::new();
     let level = recipe.kind.level();
     if level > Level::Linear {
-        below.push(Rival { level: Level::Linear, fitter: &linear, strengths: &training.strengths });
+        below.push(BaselineModel { level: Level::Linear, fitter: &linear, strengths: &training.strengths });
     }
     if level > Level::RandomForest {
-        below.push(Rival { level: Level::RandomForest, fitter: &forest, strengths: &training.leaves });
+        below.push(BaselineModel { level: Level::RandomForest, fitter: &forest, strengths: &training.leaves });
     }
-    let rivals = (!below.is_empty()).then_some(Rivals { level, thresholds: *settings.levels, below });
-    validate_subject(examples, Subject { fitter: &own, given, rivals }, options, progress)
+    let rivals = (!below.is_empty()).then_some(BaselineModels { level, thresholds: *settings.levels, below });
+    validate_subject(examples, Candidate { fitter: &own, given, rivals }, options, progress)
 }
 
 /// The kind that was ordered, or the configured one or its like for the target.
@@ -250,10 +250,10 @@ fn kind_for(order: &Order, target: Target, training: &Training) -> Result<Kind, 
     }
 }
 
-fn options(settings: &Settings<'_>, kind: Kind, looks: Vec<Look>) -> Options {
+fn options(settings: &Settings<'_>, kind: Kind, looks: Vec<Look>) -> ValidationOptions {
     let training = settings.training;
     let strengths = if kind.is_linear() { &training.strengths } else { &training.leaves };
-    let mut options = Options { strengths: strengths.clone(), looks, ..settings.validation.clone() };
+    let mut options = ValidationOptions { strengths: strengths.clone(), looks, ..settings.validation.clone() };
     options.seed = training.seed;
     options.splits.test_share = training.test_share;
     options.splits.min_test_trades = training.min_test_trades;

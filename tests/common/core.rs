@@ -29,12 +29,12 @@ use vigie::{
     features::{measured::Needs, pipeline::Pipeline, row::Schema},
     guard::{
         gradual::Gradual,
-        watch::{Judgement, News, Subject, Watch},
+        watch::{Judgement, Watch, WatchNews, WatchedVersion},
     },
     lifecycle::{
         happening::Happening,
         measures::{Measures, adjustment, follow, measures},
-        open_trades::{Desk, Entry},
+        open_trades::{AnsweredSignal, OpenTrades},
         roster::Plan,
         watch_news::{closed_news, scored_news},
     },
@@ -51,12 +51,12 @@ use vigie::{
     state::step::State as Past,
     trials::{
         experiment::Criteria,
-        promotion::{Step as Promotion, after_test, to_staging, to_test},
+        promotion::{EvidenceStep as Promotion, after_test, to_staging, to_test},
         running::Keep,
         trial_view::Case,
     },
     validation::{
-        Ledger, Report,
+        Ledger, ValidationReport,
         arrival::{Arrival, Arrived},
         training::{Birth, History, Order, TrainError, revalidate, train},
     },
@@ -78,21 +78,21 @@ pub struct Core {
     trainings: u64,
     pub found: Found,
     row: Vec<f64>,
-    entries: HashMap<TradeId, Entry>,
+    entries: HashMap<TradeId, AnsweredSignal>,
     /// What the monitor would read from the journal, and where each trade is in it.
     scored: Signals,
     places: HashMap<TradeId, usize>,
     schema: Schema,
     watch: Watch,
-    heard: Vec<News>,
-    subjects: BTreeMap<VersionId, Subject>,
+    heard: Vec<WatchNews>,
+    subjects: BTreeMap<VersionId, WatchedVersion>,
     gradual: BTreeMap<VersionId, Gradual>,
 }
 
 impl Core {
     pub fn new(config: Config) -> Self {
         let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features).unwrap();
-        let past = Past::new(Desk::new(desk_keeps(&config)), Keep::ALL, None);
+        let past = Past::new(OpenTrades::new(desk_keeps(&config)), Keep::ALL, None);
         let mut core = Self {
             config,
             pipeline,
@@ -176,7 +176,7 @@ impl Core {
     }
 
     /// What the journal would hold of a signal, for the monitor.
-    fn note(&mut self, signal: &Signal, entry: Option<&Entry>, row: Vec<Option<f64>>) {
+    fn note(&mut self, signal: &Signal, entry: Option<&AnsweredSignal>, row: Vec<Option<f64>>) {
         self.places.entry(signal.trade_id.clone()).or_insert(self.scored.signals.len());
         self.scored.signals.push(Scored {
             signal: signal.clone(),
@@ -221,7 +221,8 @@ impl Core {
         self.found.take(self.seq, Some(&scored.decision), &signal.trade_id, &scored.opinions);
         let instrument = self.config.symbols.get(&signal.symbol);
         let (arm, size) = (scored.decision.arm, scored.decision.size);
-        let entry = Entry::of_signal(&signal, &self.config.calendar, instrument, scored.decision, scored.opinions);
+        let entry =
+            AnsweredSignal::of_signal(&signal, &self.config.calendar, instrument, scored.decision, scored.opinions);
         self.take(Happening::Scored { at: self.now, entry: Box::new(entry.clone()) });
         let trade_id = signal.trade_id.clone();
         if self.places.contains_key(&trade_id) {
@@ -235,7 +236,7 @@ impl Core {
         }
         let news = scored_news(self.now, &entry, inputs_row, signal.trend());
         self.entries.entry(trade_id.clone()).or_insert(entry);
-        self.hear(news.unwrap_or(News::Time(self.now)));
+        self.hear(news.unwrap_or(WatchNews::Time(self.now)));
         demo.answered(&trade_id, Answered { arm, size });
         assert!(arm == Arm::Ml || size == 1.0);
     }
@@ -273,7 +274,7 @@ impl Core {
                 match self.config.calendar.opening(day) {
                     Some(opening) if opening < at => {
                         self.now = opening;
-                        self.hear(News::Time(opening));
+                        self.hear(WatchNews::Time(opening));
                         self.settle();
                     }
                     _ => break,
@@ -323,9 +324,9 @@ impl Core {
     }
 
     /// The monitor hears of it, and what it finds of a day that has closed is acted on.
-    fn hear(&mut self, news: News) {
+    fn hear(&mut self, news: WatchNews) {
         self.keep_up();
-        if !matches!(news, News::Time(_)) {
+        if !matches!(news, WatchNews::Time(_)) {
             self.heard.push(news.clone());
         }
         let judged = self.watch.hear(&self.config.monitoring.watch, &self.config.calendar, news);
@@ -344,7 +345,7 @@ impl Core {
         let options = &self.config.monitoring.watch;
         if versions.iter().all(|version| known.contains(version)) {
             if known.len() != versions.len() {
-                self.watch.serve(options, &versions, |_| Subject::default());
+                self.watch.serve(options, &versions, |_| WatchedVersion::default());
             }
             return;
         }
@@ -418,7 +419,7 @@ impl Core {
 
     fn may(&self, step: &Promotion) -> bool {
         let roster = self.past.trials.roster();
-        let silenced = step.step.edge().1.may_speak() && roster.silenced(&step.version.symbol).is_some();
+        let silenced = step.step.edge().1.may_influence() && roster.silenced(&step.version.symbol).is_some();
         !silenced && roster.advance(&step.version, step.step).is_ok()
     }
 
@@ -530,7 +531,7 @@ impl Core {
     }
 }
 
-fn judged(version: &VersionId, report: &Report) -> EventKind {
+fn judged(version: &VersionId, report: &ValidationReport) -> EventKind {
     EventKind::Moved {
         version: version.clone(),
         step: if report.is_deployable() { Transition::Validate } else { Transition::Reject },

@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::mpsc::Sender;
 use vigie::{
     actors::{
-        daemon::{self, Control, Ended, Options, StartError, Time},
+        daemon::{self, Control, DaemonOptions, Ended, StartError, Time},
         supervision::Tripwire,
     },
     config::{self, Config},
@@ -73,7 +73,7 @@ impl Daemon {
         let (ready, readied) = mpsc::channel();
         let own_socket = socket.clone();
         let thread = thread::spawn(move || {
-            let options = Options {
+            let options = DaemonOptions {
                 config,
                 config_path: setup.config_path,
                 state,

@@ -10,7 +10,7 @@ use vigie::{
     },
     config::Config,
     domain::{Event, EventKind, SignalLine, Timestamp, VersionId, event::By, lifecycle::State},
-    journal::{Options, Reader, Store, Write},
+    journal::{Reader, Store, StoreOptions, Write},
     models::VersionRecord,
     validation::{
         Ledger,
@@ -25,7 +25,7 @@ pub const CONFIG: &str = "server.deadline_us = 1000000\ntraining.min_test_trades
      validation.folds = 2\nvalidation.steps = 2\nvalidation.groups = 3\nvalidation.judged_groups = 1\n";
 /// With this a version that passes its gates waits for an order of a person.
 pub const BY_HAND: &str = "lifecycle.stage_validated = false\n";
-const OPTIONS: Options = Options { cache_bytes: 1 << 20, verify: false };
+const OPTIONS: StoreOptions = StoreOptions { cache_bytes: 1 << 20, verify: false };
 
 /// A folder for one test.
 pub struct Place(TempDir);

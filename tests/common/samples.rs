@@ -8,12 +8,12 @@ use vigie::{
         TradeId,
     },
     journal::{
-        Options, OutcomeRecord, Reader, SignalRecord, SkipRecord, Source, StoredEvent, StoredOutcome, StoredSignal,
-        StoredSkip, StoredVersion, Write,
+        OutcomeRecord, Reader, SignalRecord, SkipRecord, Source, StoreOptions, StoredEvent, StoredOutcome,
+        StoredSignal, StoredSkip, StoredVersion, Write,
     },
 };
 
-pub const OPTIONS: Options = Options { cache_bytes: 16 << 10, verify: false };
+pub const OPTIONS: StoreOptions = StoreOptions { cache_bytes: 16 << 10, verify: false };
 pub const CHECKPOINTS: [&str; 2] = ["guardian", "monitor"];
 
 pub fn at(second: i64) -> Timestamp {

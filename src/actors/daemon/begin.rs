@@ -31,10 +31,10 @@ use crate::{
     features::pipeline::Pipeline,
     guard::integrity::check_start,
     journal::{
-        FailureKind, OpenError, Options as StoreOptions, Reached, Reader, SilenceFile, StorageFailure, Store,
-        StoreError, Write, quarantine,
+        FailureKind, OpenError, Reached, Reader, SilenceFile, StorageFailure, Store, StoreError, StoreOptions, Write,
+        quarantine,
     },
-    lifecycle::open_trades::Desk,
+    lifecycle::open_trades::OpenTrades,
     policy::{serving::Serving, stale::StaleWatch},
     trials::running::Trials,
 };
@@ -66,7 +66,7 @@ pub(super) struct Begun {
     pub(super) journal: JournalHandle,
     pub(super) feed: Feed,
     pub(super) guardian: Guardian,
-    pub(super) guardian_shared: guardian::Shared,
+    pub(super) guardian_shared: guardian::GuardianShared,
     pub(super) trials: Trials,
     /// Number of the last record they know of.
     pub(super) seen: u64,
@@ -158,7 +158,7 @@ impl Beginning<'_> {
         let feed = Feed::new(desk, self.monitor.clone());
         let (trials, stale) = (known.state.trials.clone(), known.state.stale.clone());
         let seen = known.seq;
-        let guardian_shared = guardian::Shared {
+        let guardian_shared = guardian::GuardianShared {
             config: Arc::clone(self.config),
             serving: Arc::clone(self.serving),
             journal: journal.clone(),
@@ -312,7 +312,7 @@ pub(super) fn make_folder(path: &Path) -> Result<(), StartError> {
 
 /// What is made of the journal by reading it once.
 struct Read {
-    desk: Desk,
+    desk: OpenTrades,
     pipeline: Pipeline,
     /// What everything comes to, without the desk and the pipeline.
     known: Folded,
@@ -325,7 +325,7 @@ impl Read {
         known.go_on(reader, config, last)?;
         let kept = keeper::at_start(&known, config);
         known.state.desk.make_room(ROOM);
-        let desk = std::mem::replace(&mut known.state.desk, Desk::new(history::desk_keeps(config)));
+        let desk = std::mem::replace(&mut known.state.desk, OpenTrades::new(history::desk_keeps(config)));
         let pipeline = known.state.pipeline.take().ok_or("it makes no inputs")?;
         Ok(Self { desk, pipeline, known, kept })
     }

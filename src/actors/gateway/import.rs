@@ -17,7 +17,7 @@ use crate::{
     domain::{InvalidLine, Outcome, SignalLine, Timestamp, TradeId},
     guard::plausibility::{Incredible, check_line},
     journal::{Applied, StoredOutcome, Write},
-    lifecycle::open_trades::Entry,
+    lifecycle::open_trades::AnsweredSignal,
     protocol::{
         message::{Ack, ImportRequest, OutcomeRequest, UnreadOutcome, WireError},
         peer::Peer,
@@ -114,13 +114,13 @@ impl Gateway {
     }
 
     /// What was answered to the signal of a trade, from the journal.
-    async fn recalled(&self, trade_id: &TradeId) -> Result<Vec<Entry>, WireError> {
+    async fn recalled(&self, trade_id: &TradeId) -> Result<Vec<AnsweredSignal>, WireError> {
         Ok(self.known(trade_id).await?.entries().collect())
     }
 
     /// What was answered to the signal of a trade whose outcome was imported, as far as it is not on the desk. `None` when
     /// the trade is none of here, or counted already.
-    async fn answered_here(&self, trade_id: &TradeId, is_new: bool) -> Result<Option<Vec<Entry>>, WireError> {
+    async fn answered_here(&self, trade_id: &TradeId, is_new: bool) -> Result<Option<Vec<AnsweredSignal>>, WireError> {
         let feed = &self.0.feed;
         if feed.is_closed(trade_id) {
             return Ok(None);

@@ -9,7 +9,7 @@ use crate::{
         guardian::Unread,
         history::{self, Known},
     },
-    domain::{TradeId, VersionId, trip::Blank},
+    domain::{TradeId, VersionId, trip::Unevaluable},
     protocol::{
         message::{Rejected, UnreadOutcome, WireError},
         peer::Peer,
@@ -27,7 +27,7 @@ impl Gateway {
         if unread.is_import && may_operate(peer).is_err() {
             return Ok(rejected);
         }
-        let silenced = self.tell_unread(unread, &rejected.error.message, Blank::OutcomeUnreadable).await?;
+        let silenced = self.tell_unread(unread, &rejected.error.message, Unevaluable::OutcomeUnreadable).await?;
         rejected.error.message.push_str(&words(&silenced));
         Ok(rejected)
     }
@@ -37,7 +37,7 @@ impl Gateway {
         &self,
         unread: UnreadOutcome,
         fault: &str,
-        blank: Blank,
+        blank: Unevaluable,
     ) -> Result<Vec<VersionId>, WireError> {
         let UnreadOutcome { trade_id, closed, decision, .. } = unread;
         let mut answered = Vec::new();

@@ -10,12 +10,12 @@ use crate::{
         journal::Unavailable,
         supervision::Shell,
     },
-    domain::{Event, Outcome, Timestamp, TradeId, event::Level, trip::Blank},
+    domain::{Event, Outcome, Timestamp, TradeId, event::Level, trip::Unevaluable},
     guard::{emergency::ClosedTrade, plausibility::check},
     journal::{Applied, Existing, Source, StoredOutcome, Write},
     lifecycle::{
         consequences::{closed_trade, consequences, is_of_here},
-        open_trades::Entry,
+        open_trades::AnsweredSignal,
     },
     protocol::message::{Ack, OutcomeRequest},
 };
@@ -30,7 +30,7 @@ pub struct Contest {
     /// What is stored.
     pub stored: Box<StoredOutcome>,
     /// What was answered to the trade's signal, if that is not on the desk.
-    pub answered: Vec<Entry>,
+    pub answered: Vec<AnsweredSignal>,
 }
 
 /// The outcome of a trade that was heard is on disk.
@@ -64,7 +64,7 @@ impl Guardian {
         let on_desk = self.shared.feed.heard(&trade_id);
         // of a trade that was told without a decision, what the trader now says that it acted on
         let echo = decision.as_ref().filter(|echo| is_of_here(&self.roster, echo));
-        let echo = echo.map(|echo| Entry::of_echo(echo, told.exit_at, &config.calendar, &config.policy));
+        let echo = echo.map(|echo| AnsweredSignal::of_echo(echo, told.exit_at, &config.calendar, &config.policy));
         let entry = on_desk.as_deref().or(heard).or(echo.as_ref());
         // a past trade passes no judgement
         let counts = stored.source == Source::Live || entry.is_some();
@@ -77,7 +77,7 @@ impl Guardian {
         self.shared.feed.closed(at, &trade_id, stored.outcome.clone());
         let Some(record) = stored.completed_by(&told, decision, at) else {
             if known.ml.as_ref().is_some_and(|say| self.emergency.judges(&say.version)) {
-                trips.extend(self.emergency.unknown(&known, Blank::Contradicted));
+                trips.extend(self.emergency.unknown(&known, Unevaluable::Contradicted));
             }
             let kinds = self.follow_from(trips);
             let error = conflict(&trade_id, &silenced_by(&kinds));

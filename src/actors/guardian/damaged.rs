@@ -8,11 +8,11 @@ use crate::{
     domain::{
         EventKind, Outcome, Timestamp, TradeId,
         event::Level,
-        trip::{Blank, Trip},
+        trip::{Trip, Unevaluable},
     },
     guard::emergency::Emergency,
     journal::{BadRecord, Reader},
-    lifecycle::{consequences::closed_trade, open_trades::Entry},
+    lifecycle::{consequences::closed_trade, open_trades::AnsweredSignal},
 };
 
 /// Code of the alert.
@@ -68,7 +68,7 @@ fn trips(
     now: Timestamp,
     trade_id: &TradeId,
 ) -> Result<Vec<Trip>, String> {
-    let answered: Vec<Entry> = history::known_of(reader, trade_id, config)?.entries().collect();
+    let answered: Vec<AnsweredSignal> = history::known_of(reader, trade_id, config)?.entries().collect();
     let is_signal_known = reader.signals_of(trade_id).map_err(|error| error.to_string())?.next().is_some();
     if answered.is_empty() && is_signal_known {
         // a past trade passes no judgement
@@ -79,7 +79,7 @@ fn trips(
     let outcome = Outcome::of(entry.map_or(now, |entry| entry.at), None);
     let trade = closed_trade(trade_id, &outcome, entry, now, None, &config.calendar);
     let today = config.calendar.day_of(now);
-    let mut trips = emergency.unknown(&trade, Blank::OutcomeDamaged);
+    let mut trips = emergency.unknown(&trade, Unevaluable::OutcomeDamaged);
     trips.retain(|trip| trip.version.is_some() || trip.day >= today);
     Ok(trips)
 }

@@ -14,7 +14,7 @@ use crate::{
     },
     guard::{
         gradual::{Gradual, next_share},
-        integrity::Fault,
+        integrity::IntegrityFault,
         watch::Judgement,
     },
     journal::Write,
@@ -27,13 +27,13 @@ impl Guardian {
         match finding {
             Finding::Judged(judgement) => self.judged(*judgement, address),
             Finding::Broken(fault) => self.broken(&fault),
-            Finding::Told(alert) => self.alert(alert),
+            Finding::Alert(alert) => self.alert(alert),
         }
     }
 
-    fn broken(&mut self, fault: &Fault) {
+    fn broken(&mut self, fault: &IntegrityFault) {
         // signals that were answered before the first of them was heard here tell of it again
-        if matches!(fault, Fault::Score { .. }) && self.roster.lock().is_some() {
+        if matches!(fault, IntegrityFault::Score { .. }) && self.roster.lock().is_some() {
             return;
         }
         let (alert, lock) = broken(&self.roster, fault);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Shared,
+    GuardianShared,
     damaged::{Damaged, damaged},
 };
 use crate::{
@@ -57,7 +57,7 @@ pub(super) fn load(
 
 /// Locks the guardian that is about to be made, and every one after it. A lock for this reason that the journal holds
 /// already is left as it is.
-pub fn lock_at_start(shared: &Shared, known: &State, reason: String) {
+pub fn lock_at_start(shared: &GuardianShared, known: &State, reason: String) {
     if known.trials.roster().lock().is_some_and(|lock| lock.contains(&reason)) {
         return;
     }

@@ -6,9 +6,9 @@ use serde::Serialize;
 use crate::{
     domain::{Outcome, Skip, Symbol, Timestamp, TradeId, VersionId, event::By},
     guard::emergency::VersionLevel,
-    lifecycle::{gates::Gate, open_trades::Entry, roster::Standing},
+    lifecycle::{gates::Gate, open_trades::AnsweredSignal, roster::VersionStanding},
     protocol::message::{Ack, Change, OutcomeRequest, WireError},
-    trials::promotion::Step,
+    trials::promotion::EvidenceStep,
 };
 
 /// A closed trade to be judged and recorded.
@@ -26,7 +26,7 @@ pub struct Recalled {
     /// Whether its outcome is there.
     pub closed: bool,
     /// If so, what was answered to its signal.
-    pub answered: Vec<Entry>,
+    pub answered: Vec<AnsweredSignal>,
     /// When its signal fired, if that is known.
     pub fired: Option<Timestamp>,
 }
@@ -42,7 +42,7 @@ pub struct PastClosed {
     /// What became of it.
     pub outcome: Outcome,
     /// What was answered to its signal, if that is not on the desk.
-    pub answered: Vec<Entry>,
+    pub answered: Vec<AnsweredSignal>,
 }
 
 /// A signal that was let go, to be recorded.
@@ -62,7 +62,7 @@ pub struct Order {
 
 /// A step that a version takes on evidence.
 #[derive(Debug, Clone)]
-pub struct Advance(pub Step);
+pub struct Advance(pub EvidenceStep);
 
 /// Compares what is served with what the journal says is live. True when they agree, or cannot be compared now.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ pub struct VersionStatus {
     pub version: VersionId,
     /// State and mark.
     #[serde(flatten)]
-    pub standing: Standing,
+    pub standing: VersionStanding,
     /// Whether it is loaded and scores.
     pub scoring: bool,
 }

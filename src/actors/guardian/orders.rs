@@ -24,7 +24,7 @@ use crate::{
     lifecycle::gates::Gate,
     policy::serving::Served,
     protocol::message::{Change, WireError},
-    trials::promotion::{Step, events, numbers},
+    trials::promotion::{EvidenceStep, events, numbers},
 };
 
 /// Events of an order that are on disk and now take effect.
@@ -91,7 +91,7 @@ impl Guardian {
                 match self.roster.promote(version, *to, *overridden, &order.gates) {
                     Err(refusal) => refused(refusal.to_string()),
                     Ok(steps) => {
-                        let step = Step {
+                        let step = EvidenceStep {
                             version: version.clone(),
                             step: steps.last().map_or(Transition::Validate, |(_, step)| *step),
                             reason: reason.clone(),
@@ -111,7 +111,7 @@ impl Guardian {
             self.roster.speaking().map(|(version, state)| (version.clone(), state)).collect();
         for event in &*self.shared.under_way.borrow() {
             if let EventKind::Moved { version, step, .. } = &event.kind
-                && step.edge().1.may_speak()
+                && step.edge().1.may_influence()
             {
                 speaking.insert(version.clone(), step.edge().1);
             }
@@ -126,7 +126,7 @@ impl Guardian {
     fn advance(&mut self, advance: Advance, address: Addr<Shell<Self>>) -> ResponseFuture<Answer<Done>> {
         let (step, by) = (advance.0, By::Daemon("ab_router".into()));
         let (version, to) = (&step.version, step.step.edge().1);
-        if to.may_speak()
+        if to.may_influence()
             && let Some(why) = self.roster.silenced(&version.symbol)
         {
             return refused(format!("{version} does not go on while models are silenced: {why}"));
@@ -147,7 +147,7 @@ impl Guardian {
     /// Brings a version forward by `steps`. A test takes the terms of now along with it.
     fn bring(
         &mut self,
-        step: &Step,
+        step: &EvidenceStep,
         steps: Vec<(VersionId, Transition)>,
         by: &By,
         overridden: bool,
@@ -164,8 +164,8 @@ impl Guardian {
     /// What a decline has taken from a version before it may speak stays taken: it comes back as it recovers.
     fn cut(&self, version: &VersionId, to: State) -> Option<EventKind> {
         let allowed = self.gradual.get(version).map_or(1.0, Gradual::share);
-        let before = self.roster.standing(version).is_some_and(|standing| standing.state.may_speak());
-        (to.may_speak() && !before && allowed < 1.0).then(|| EventKind::Shared {
+        let before = self.roster.standing(version).is_some_and(|standing| standing.state.may_influence());
+        (to.may_influence() && !before && allowed < 1.0).then(|| EventKind::Shared {
             version: version.clone(),
             share: allowed,
             reason: format!("it declined before it spoke: it speaks to {:.0} % of its trades", 100.0 * allowed),
@@ -247,7 +247,7 @@ impl Guardian {
 /// The versions that `events` give a say.
 fn will_speak(events: &[Event]) -> Vec<VersionId> {
     let speaks = |event: &Event| match &event.kind {
-        EventKind::Moved { version, step, .. } if step.edge().1.may_speak() => Some(version.clone()),
+        EventKind::Moved { version, step, .. } if step.edge().1.may_influence() => Some(version.clone()),
         _ => None,
     };
     events.iter().filter_map(speaks).collect()

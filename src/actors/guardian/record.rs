@@ -26,7 +26,7 @@ use crate::{
     journal::{Applied, OutcomeRecord, SkipRecord, Source, Write},
     lifecycle::{
         consequences::{closed_trade, consequences, is_of_here},
-        open_trades::Entry,
+        open_trades::AnsweredSignal,
     },
     protocol::message::{Ack, OutcomeRequest, WireError},
 };
@@ -52,7 +52,7 @@ impl Guardian {
         if let Some(echo) = echo.filter(|_| is_open) {
             // a decision that was lost on its way to the disk; one that is known stays as it is
             let config = self.shared.config.load();
-            let entry = Entry::of_echo(echo, outcome.exit_at, &config.calendar, &config.policy);
+            let entry = AnsweredSignal::of_echo(echo, outcome.exit_at, &config.calendar, &config.policy);
             self.shared.feed.scored(now, entry);
         }
         if is_open && echo.is_none() {
@@ -149,7 +149,7 @@ impl Guardian {
             let found = found.map_err(|error| WireError::new("retry", error))?;
             let now = shared.clock.now();
             let (closed, fired) = (found.closed, found.fired);
-            let mut answered: Vec<Entry> = found.entries().collect();
+            let mut answered: Vec<AnsweredSignal> = found.entries().collect();
             if !closed {
                 answered.drain(..).for_each(|entry| shared.feed.remember(now, entry));
             }
@@ -270,7 +270,7 @@ pub(super) fn silenced_by<'a>(kinds: impl IntoIterator<Item = &'a EventKind>) ->
     kinds.into_iter().filter_map(gone).collect()
 }
 
-impl super::Shared {
+impl super::GuardianShared {
     /// Waits until what was silenced `before`, perhaps by an earlier attempt at the same outcome, is on disk: no outcome is
     /// acknowledged sooner. Whoever silenced it writes it, and nobody else: it is recorded once.
     async fn catch_up(&self, before: &[Event]) -> Result<(), WireError> {

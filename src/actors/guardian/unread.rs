@@ -8,11 +8,11 @@ use super::{
 };
 use crate::{
     actors::{acknowledge::words, supervision::Shell},
-    domain::{Decision, Money, Outcome, Timestamp, TradeId, VersionId, event::Level, trip::Blank},
+    domain::{Decision, Money, Outcome, Timestamp, TradeId, VersionId, event::Level, trip::Unevaluable},
     guard::plausibility::check,
     lifecycle::{
         consequences::{closed_trade, is_of_here},
-        open_trades::Entry,
+        open_trades::AnsweredSignal,
     },
 };
 
@@ -28,9 +28,9 @@ pub struct Unread {
     /// What is wrong with the line, in words.
     pub fault: String,
     /// Why the rules cannot be evaluated unless the trade's result could be read.
-    pub blank: Blank,
+    pub blank: Unevaluable,
     /// What was answered to the trade's signal, if that is not on the desk.
-    pub answered: Vec<Entry>,
+    pub answered: Vec<AnsweredSignal>,
 }
 
 /// The versions that were taken out of service. `None` when the guardian is being made anew and has to be told again.
@@ -51,7 +51,7 @@ impl Guardian {
         let config = self.shared.config.load_full();
         let exit_at = closed.map_or(now, |(exit_at, _)| exit_at);
         let echo = decision.filter(|echo| is_of_here(&self.roster, echo));
-        let echo = echo.map(|echo| Entry::of_echo(&echo, exit_at, &config.calendar, &config.policy));
+        let echo = echo.map(|echo| AnsweredSignal::of_echo(&echo, exit_at, &config.calendar, &config.policy));
         let open = trade_id.as_ref().filter(|trade_id| !self.shared.feed.is_closed(trade_id));
         let on_desk = open.and_then(|trade_id| self.shared.feed.heard(trade_id));
         let heard = [on_desk.as_deref(), echo.as_ref()].into_iter().flatten().find(|entry| entry.speaker().is_some());

@@ -22,7 +22,7 @@ use crate::{
     },
     lifecycle::{
         happening::Happening,
-        open_trades::{Desk, Entry},
+        open_trades::{AnsweredSignal, OpenTrades},
     },
     state::step::State,
     trials::running::Keep,
@@ -115,7 +115,7 @@ impl Folded {
     pub fn empty(config: &Config) -> Result<Self, String> {
         let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features);
         let pipeline = pipeline.map_err(|error| error.to_string())?;
-        let desk = Desk::knowing(desk_keeps(config), config.journal.known_ids);
+        let desk = OpenTrades::knowing(desk_keeps(config), config.journal.known_ids);
         let state = State::new(desk, Keep::of(&config.experiment), Some(pipeline));
         Ok(Self { state, seq: 0, damaged: Vec::new(), unreadable: 0, begun: None })
     }
@@ -223,7 +223,7 @@ impl Folded {
         };
         let is_from_file = self.state.desk.was_answered(&trade_id) == Some(false);
         let instrument = config.symbols.get(&signal.symbol);
-        let entry = Box::new(Entry::of_signal(&signal, &config.calendar, instrument, decision, opinions));
+        let entry = Box::new(AnsweredSignal::of_signal(&signal, &config.calendar, instrument, decision, opinions));
         let came = Happening::Came { signal: Box::new(signal), served, answered: true };
         let mut told = vec![came, Happening::Scored { at, entry }];
         if is_from_file && let Some(before) = kept(reader.outcome_before(&trade_id, seq))?.flatten() {
@@ -285,7 +285,8 @@ pub fn desk_keeps(config: &Config) -> SignedDuration {
 /// An outcome as it happened.
 fn closed(record: OutcomeRecord, config: &Config) -> Happening {
     let OutcomeRecord { trade_id, received_at: at, echo, outcome, .. } = record;
-    let echo = echo.map(|echo| Box::new(Entry::of_echo(&echo, outcome.exit_at, &config.calendar, &config.policy)));
+    let echo =
+        echo.map(|echo| Box::new(AnsweredSignal::of_echo(&echo, outcome.exit_at, &config.calendar, &config.policy)));
     Happening::Closed { at, trade_id, echo, outcome: Box::new(outcome) }
 }
 
@@ -294,7 +295,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::{Decision, Outcome, Reason, SignalLine, Timestamp},
-        journal::{Options, SignalRecord, Store, Write},
+        journal::{SignalRecord, Store, StoreOptions, Write},
     };
 
     fn at(minute: usize) -> Timestamp {
@@ -336,7 +337,7 @@ mod tests {
     fn everything_is_told_in_its_order_whatever_the_names_of_the_trades() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("vigie.redb");
-        let mut store = Store::open(&path, Options { cache_bytes: 1 << 20, verify: false }).unwrap();
+        let mut store = Store::open(&path, StoreOptions { cache_bytes: 1 << 20, verify: false }).unwrap();
         let mut writes = vec![imported("H-1", 0), imported("Z-1", 1), scored("Z-1", 1), scored("M-1", 2)];
         // names that do not rise with time, and each third closed
         let many = 300;

@@ -14,9 +14,9 @@ use tokio::sync::oneshot;
 use super::{DriftStatus, MonitorStatus};
 use crate::{
     domain::{Outcome, Timestamp, snapshot::TrendRegime},
-    guard::watch::News,
+    guard::watch::WatchNews,
     lifecycle::{
-        open_trades::Entry,
+        open_trades::AnsweredSignal,
         watch_news::{closed_news, scored_news},
     },
 };
@@ -27,8 +27,8 @@ const QUEUE: usize = 8192;
 const CROWD: usize = QUEUE / 4;
 
 /// What is handed over.
-pub(super) enum Told {
-    News(News),
+pub(super) enum MonitorMessage {
+    News(WatchNews),
     Drift(oneshot::Sender<DriftStatus>),
     Observe(oneshot::Sender<MonitorStatus>),
 }
@@ -36,7 +36,7 @@ pub(super) enum Told {
 /// Hands news to the monitor, and asks it.
 #[derive(Debug, Clone)]
 pub struct MonitorHandle {
-    queue: SyncSender<Told>,
+    queue: SyncSender<MonitorMessage>,
     shared: Arc<Line>,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Line {
 
 /// The other end, from which the thread is started.
 pub struct Inbox {
-    pub(super) told: Receiver<Told>,
+    pub(super) told: Receiver<MonitorMessage>,
     pub(super) shared: Arc<Line>,
 }
 
@@ -63,12 +63,12 @@ pub fn channel() -> (MonitorHandle, Inbox) {
 
 impl MonitorHandle {
     /// A signal was answered at `now`, when `row` was known.
-    pub fn scored(&self, now: Timestamp, entry: &Entry, row: Vec<Option<f64>>, regime: Option<TrendRegime>) {
+    pub fn scored(&self, now: Timestamp, entry: &AnsweredSignal, row: Vec<Option<f64>>, regime: Option<TrendRegime>) {
         self.news(scored_news(now, entry, row, regime));
     }
 
     /// A trade was closed at `now`.
-    pub fn closed(&self, now: Timestamp, entry: &Entry, outcome: &Outcome) {
+    pub fn closed(&self, now: Timestamp, entry: &AnsweredSignal, outcome: &Outcome) {
         if entry.opinions.iter().any(|opinion| opinion.score.is_some()) {
             self.news(Some(closed_news(now, entry, outcome)));
         }
@@ -76,27 +76,27 @@ impl MonitorHandle {
 
     /// Tells it the time, so that a day that has ended is judged.
     pub fn time(&self, now: Timestamp) {
-        self.news(Some(News::Time(now)));
+        self.news(Some(WatchNews::Time(now)));
     }
 
     /// Everything that is measured. `None` when the monitor is not there or has no room.
     pub async fn drift(&self) -> Option<DriftStatus> {
         let (sender, receiver) = oneshot::channel();
-        self.ask(Told::Drift(sender))?;
+        self.ask(MonitorMessage::Drift(sender))?;
         receiver.await.ok()
     }
 
     /// How it is. `None` as for [`drift`](Self::drift).
     pub async fn observe(&self) -> Option<MonitorStatus> {
         let (sender, receiver) = oneshot::channel();
-        self.ask(Told::Observe(sender))?;
+        self.ask(MonitorMessage::Observe(sender))?;
         receiver.await.ok()
     }
 
-    fn news(&self, news: Option<News>) {
+    fn news(&self, news: Option<WatchNews>) {
         let Some(news) = news else { return };
         let waiting = self.shared.waiting.fetch_add(1, Ordering::Relaxed);
-        if self.queue.try_send(Told::News(news)).is_err() {
+        if self.queue.try_send(MonitorMessage::News(news)).is_err() {
             self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
         } else if waiting == CROWD {
@@ -104,7 +104,7 @@ impl MonitorHandle {
         }
     }
 
-    fn ask(&self, told: Told) -> Option<()> {
+    fn ask(&self, told: MonitorMessage) -> Option<()> {
         self.shared.waiting.fetch_add(1, Ordering::Relaxed);
         let sent = self.queue.try_send(told);
         if sent.is_err() {

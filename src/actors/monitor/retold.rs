@@ -8,11 +8,11 @@ use crate::{
     actors::history::{Folded, desk_keeps},
     config::Config,
     domain::{Timestamp, TradeId, snapshot::TrendRegime},
-    guard::watch::{JudgedDays, Judgement, News, Watch},
+    guard::watch::{JudgedDays, Judgement, Watch, WatchNews},
     journal::Reader,
     lifecycle::{
         happening::Happening,
-        open_trades::{Desk, Entry},
+        open_trades::{AnsweredSignal, OpenTrades},
         watch_news::{closed_news, scored_news},
     },
     state::step::State,
@@ -46,7 +46,7 @@ impl<'a> Retold<'a> {
         let (days, looked_at) = (JudgedDays::default(), (Vec::new(), None));
         let mut retold = Self { config, watch, days, found: Vec::new(), until: None, told: Vec::new(), looked_at };
         let mut folded = Folded::empty(config)?;
-        folded.state.desk = Desk::knowing(desk_keeps(config), NAMES.min(config.journal.known_ids));
+        folded.state.desk = OpenTrades::knowing(desk_keeps(config), NAMES.min(config.journal.known_ids));
         let last = reader.last_seq().map_err(|error| error.to_string())?;
         folded.go_on_telling(reader, config, last, &mut |happening, state| retold.hear(happening, state))?;
         Ok(retold)
@@ -74,7 +74,7 @@ impl<'a> Retold<'a> {
         }
     }
 
-    fn scored(&mut self, at: Timestamp, entry: &Entry) {
+    fn scored(&mut self, at: Timestamp, entry: &AnsweredSignal) {
         let (row, regime) = std::mem::take(&mut self.looked_at);
         if let Some(news) = scored_news(at, entry, row, regime) {
             match &mut self.until {
@@ -86,7 +86,7 @@ impl<'a> Retold<'a> {
         }
     }
 
-    fn tell(&mut self, news: News) {
+    fn tell(&mut self, news: WatchNews) {
         self.found.extend(self.watch.hear(&self.config.monitoring.watch, &self.config.calendar, news));
     }
 }

@@ -11,13 +11,13 @@ use crate::{
     guard::{
         health::{ScoredTrade, Validated},
         monitor::{Learnt, Usual},
-        watch::{Subject, Watch},
+        watch::{Watch, WatchedVersion},
     },
     journal::Reader,
     models::VersionRecord,
     policy::serving::{Served, Serving},
     stats::{describe::standard_deviation, sessions::History},
-    validation::Report,
+    validation::ValidationReport,
 };
 
 /// Of a record without the taken trades of its validation.
@@ -54,7 +54,12 @@ pub(super) fn untold(watch: &Watch, serving: &Serving, told: &[String]) -> Vec<E
 ///
 /// # Errors
 /// When its record cannot be used.
-pub(super) fn of(reader: &Reader, config: &Config, past: &Signals, version: &VersionId) -> Result<Subject, Unusable> {
+pub(super) fn of(
+    reader: &Reader,
+    config: &Config,
+    past: &Signals,
+    version: &VersionId,
+) -> Result<WatchedVersion, Unusable> {
     let record = models::usable(reader, version)?;
     let schema = Schema::new(&config.features.extra).map_err(|error| Unusable::Damaged(error.to_string()))?;
     let served = models::served(reader, version, &schema, config)?;
@@ -78,7 +83,7 @@ pub fn against(
     config: &Config,
     past: &Signals,
     born: u64,
-) -> Subject {
+) -> WatchedVersion {
     let version = &record.id;
     let own = |scored: &&Scored| scored.signal.symbol == version.symbol && scored.seq < born;
     let learnt: Vec<&Scored> = past
@@ -101,7 +106,7 @@ pub fn against(
     // where the trades do not say it any more its record does
     let validated = Validated::of(&tested, variance).filter(|_| enough).or_else(|| told(record, variance));
     let history = history(record, &tested);
-    let (limits, lacks) = Subject::declines(&history, &watch.health.decline);
+    let (limits, lacks) = WatchedVersion::declines(&history, &watch.health.decline);
     let usual = if history.pnl_sd.is_some() {
         Usual::of(&history)
     } else {
@@ -109,11 +114,17 @@ pub fn against(
         let rate = record.training.wins as f64 / record.training.rows as f64;
         Usual { win_rate: Some(rate), pnl_sd: standard_deviation(&pnl) }
     };
-    Subject {
+    WatchedVersion {
         limits,
         lacks,
-        thresholds: Subject::thresholds(&columns, span, &watch.monitor, &watch.budget),
-        score_limit: Subject::score_limit(&scores, scored_days, &watch.monitor, &watch.budget, watch.health.act_level),
+        thresholds: WatchedVersion::thresholds(&columns, span, &watch.monitor, &watch.budget),
+        score_limit: WatchedVersion::score_limit(
+            &scores,
+            scored_days,
+            &watch.monitor,
+            &watch.budget,
+            watch.health.act_level,
+        ),
         learnt: record.reference.score.clone().map(|score| Learnt { names, inputs, score }),
         places,
         question: *served.question(),
@@ -138,7 +149,7 @@ fn history(record: &VersionRecord, tested: &[ScoredTrade]) -> History {
 
 /// The taken trades of its validation, as far as its record has them.
 fn kept(record: &VersionRecord) -> History {
-    let report = record.validation.clone().and_then(|report| serde_json::from_value::<Report>(report).ok());
+    let report = record.validation.clone().and_then(|report| serde_json::from_value::<ValidationReport>(report).ok());
     report.map(|report| report.evidence.out_of_fold).unwrap_or_default()
 }
 

@@ -41,7 +41,7 @@ pub(super) struct Performer {
 }
 
 #[derive(Deserialize)]
-struct Told {
+struct EventLine {
     seq: u64,
     #[serde(flatten)]
     event: Event,
@@ -165,7 +165,7 @@ impl Performer {
             if told.get("event").and_then(Value::as_str) == Some("caught_up") {
                 continue;
             }
-            let Told { seq, event } = serde_json::from_value(told).with_context(|| line.clone())?;
+            let EventLine { seq, event } = serde_json::from_value(told).with_context(|| line.clone())?;
             (self.told, self.last_seq) = (self.told + 1, seq);
             if let EventKind::Latched { trip } = &event.kind
                 && let Some(took) = self.acknowledged.get(&trip.at)

@@ -21,7 +21,7 @@ use super::{
     Drill,
     load::{Ending, Heard, Load, Word},
     stage::{self, CONFIG, Model},
-    way::{Way, noon, signal},
+    way::{EmergencyScenario, noon, signal},
 };
 use crate::{
     clock::Stopwatch,
@@ -91,7 +91,7 @@ pub(super) fn run(drill: &Drill, config: &Config) -> Outcome {
         None => Model::of_simulation(&named::symbol_of(drill.symbol.as_ref(), None)?, drill.seed)?,
     };
     let folder = Folder::new("vigie-drill", false)?;
-    let rounds = Way::ALL.len() * usize::from(drill.rounds);
+    let rounds = EmergencyScenario::ALL.len() * usize::from(drill.rounds);
     let versions = stage::build(&folder.path.join("state"), &model.record, u32::try_from(rounds)?)?;
     let daemon = Daemon::start_with(&folder.path, CONFIG, &["--drill"])?;
     let player = Player { client: Client::new(daemon.socket(), PATIENCE), versions, interrupted: &interrupted };
@@ -99,7 +99,7 @@ pub(super) fn run(drill: &Drill, config: &Config) -> Outcome {
     let stopped = stop(daemon);
     let played = played?;
     stopped?;
-    let rows: Vec<Row> = Way::ALL.into_iter().map(|way| row(way, &played)).collect();
+    let rows: Vec<Row> = EmergencyScenario::ALL.into_iter().map(|way| row(way, &played)).collect();
     print(drill, &model.source, &rows)?;
     match accusation(&rows) {
         None => Ok(()),
@@ -132,7 +132,7 @@ fn stop(mut daemon: Daemon) -> anyhow::Result<()> {
 }
 
 /// Plays each emergency in turn, one for each version, while the load goes on.
-fn perform(daemon: &Daemon, mut player: Player<'_>) -> anyhow::Result<Vec<(Way, Played)>> {
+fn perform(daemon: &Daemon, mut player: Player<'_>) -> anyhow::Result<Vec<(EmergencyScenario, Played)>> {
     let symbol = &player.versions.first().context("no version to take down")?.symbol;
     let load = Load::new(symbol.clone());
     let socket = daemon.socket();
@@ -143,7 +143,7 @@ fn perform(daemon: &Daemon, mut player: Player<'_>) -> anyhow::Result<Vec<(Way, 
             let (load, socket) = (&load, &socket);
             scope.spawn(move || load.ask(connection, socket));
         }
-        let ways = Way::ALL.into_iter().cycle().zip(0..player.versions.len());
+        let ways = EmergencyScenario::ALL.into_iter().cycle().zip(0..player.versions.len());
         ways.map(|(way, round)| {
             let played = player.round(&load, way, round).with_context(|| format!("{} in round {round}", way.name()))?;
             bar.inc(1);
@@ -162,7 +162,7 @@ struct Player<'a> {
 }
 
 impl Player<'_> {
-    fn round(&mut self, load: &Load, way: Way, round: usize) -> anyhow::Result<Played> {
+    fn round(&mut self, load: &Load, way: EmergencyScenario, round: usize) -> anyhow::Result<Played> {
         let day = round as u64;
         let version = self.versions.get(round).context("there is no such version")?.clone();
         if round > 0 {
@@ -194,7 +194,7 @@ impl Player<'_> {
     }
 
     /// The trades that lead to an emergency, and what trips it, which is not sent yet.
-    fn lead_up(&mut self, symbol: &Symbol, way: Way, round: usize) -> anyhow::Result<Value> {
+    fn lead_up(&mut self, symbol: &Symbol, way: EmergencyScenario, round: usize) -> anyhow::Result<Value> {
         for n in 0..way.trades() {
             let answer = self.ml_trade(symbol, round, n)?;
             let says_win = answer.get("score").and_then(Value::as_f64).is_some_and(|score| score >= 0.5);
@@ -205,7 +205,7 @@ impl Player<'_> {
             let outcome = json!({
                 "type": "outcome", "trade_id": answer.get("trade_id"), "decision": decision, "outcome_metrics": metrics,
             });
-            if n + 1 == way.trades() && way != Way::Kill {
+            if n + 1 == way.trades() && way != EmergencyScenario::Kill {
                 return Ok(outcome);
             }
             self.patiently(&outcome)?;
@@ -249,7 +249,7 @@ impl Player<'_> {
     }
 
     /// Whether it was the emergency that it should be.
-    fn check(&mut self, way: Way) -> anyhow::Result<()> {
+    fn check(&mut self, way: EmergencyScenario) -> anyhow::Result<()> {
         let status = self.patiently(&json!({ "type": "status" }))?.remove("status").unwrap_or_default();
         if status.get("drill") != Some(&Value::Bool(true)) {
             bail!("the daemon does not say that it is a drill");
@@ -292,7 +292,7 @@ impl Player<'_> {
     }
 }
 
-fn row(way: Way, played: &[(Way, Played)]) -> Row {
+fn row(way: EmergencyScenario, played: &[(EmergencyScenario, Played)]) -> Row {
     let of_way = || played.iter().filter(|(other, _)| *other == way).map(|(_, played)| played);
     Row {
         emergency: way.name(),

@@ -11,9 +11,9 @@ use crate::{
     },
     config::Config,
     domain::{Event, EventKind, Symbol, Timestamp, VersionId, event::By, lifecycle::State},
-    journal::{Options as StoreOptions, Reader, Store, Write},
+    journal::{Reader, Store, StoreOptions, Write},
     models::VersionRecord,
-    sim::{Options, Scenario, Sessions, Venue},
+    sim::{Scenario, Sessions, SimulationOptions, Venue},
     validation::{
         Ledger,
         training::{Birth, History, Order, train},
@@ -71,7 +71,9 @@ impl Model {
         let instrument = instrument.with_context(|| format!("{symbol} has no table in the built-in configuration"))?;
         let venue = Venue { symbol: symbol.clone(), instrument, calendar: config.calendar.clone() };
         let mut history = History::default();
-        for trade in Sessions::new(Options::of(Scenario::Happy, seed, MONTHS), venue)?.flat_map(|day| day.trades) {
+        for trade in
+            Sessions::new(SimulationOptions::of(Scenario::Happy, seed, MONTHS), venue)?.flat_map(|day| day.trades)
+        {
             history.outcomes.insert(trade.signal.trade_id.clone(), trade.outcome);
             history.signals.push(trade.signal);
         }

@@ -10,7 +10,7 @@ const FIRST_DAY: &str = "2025-01-01T18:00:00Z";
 
 /// An emergency.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Way {
+pub(super) enum EmergencyScenario {
     Accuracy,
     LossStreak,
     DayLoss,
@@ -18,7 +18,7 @@ pub(super) enum Way {
     Kill,
 }
 
-impl Way {
+impl EmergencyScenario {
     pub(super) const ALL: [Self; 5] = [Self::Accuracy, Self::LossStreak, Self::DayLoss, Self::NoPnl, Self::Kill];
 
     pub(super) fn name(self) -> &'static str {
@@ -87,9 +87,10 @@ mod tests {
     #[test]
     fn what_leads_to_an_emergency_is_no_emergency_before_its_last_trade() {
         for says_win in [true, false] {
-            let right = (0..9).filter(|n| (Way::Accuracy.pnl(*n, says_win) > Some(0.0)) == says_win).count();
+            let right =
+                (0..9).filter(|n| (EmergencyScenario::Accuracy.pnl(*n, says_win) > Some(0.0)) == says_win).count();
             assert_eq!(right, 3);
-            let pnls: Vec<_> = (0..9).map(|n| Way::Accuracy.pnl(n, says_win) < Some(0.0)).collect();
+            let pnls: Vec<_> = (0..9).map(|n| EmergencyScenario::Accuracy.pnl(n, says_win) < Some(0.0)).collect();
             let longest = pnls.split(|lost| !lost).map(<[bool]>::len).max().unwrap();
             // with three of nine right, losses in a row stay within the limit of the drill
             assert!(longest <= 4, "{longest}");

@@ -6,7 +6,7 @@ use crate::{
     actors::history,
     clock::{Clock, WallClock},
     config::Config,
-    domain::{Event, EventKind, Outcome, TradeId, VersionId, event::Level, trip::Blank},
+    domain::{Event, EventKind, Outcome, TradeId, VersionId, event::Level, trip::Unevaluable},
     guard::emergency::Emergency,
     journal::{Reader, SilenceFile, Store, StoreError, Write},
     lifecycle::{
@@ -36,14 +36,14 @@ impl Doubts {
         config: &Config,
         trade_id: &TradeId,
         fault: &str,
-        blank: Blank,
+        blank: Unevaluable,
     ) -> anyhow::Result<Vec<VersionId>> {
         let reader = store.reader()?;
         let known = history::known_of(&reader, trade_id, config).map_err(anyhow::Error::msg)?;
-        let is_contradicted = blank == Blank::Contradicted;
+        let is_contradicted = blank == Unevaluable::Contradicted;
         let entries = known.answered.into_iter().map(|answered| answered.entry);
         let Some(entry) = entries.into_iter().find(|entry| entry.speaker().is_some()) else { return Ok(Vec::new()) };
-        if known.closed && blank == Blank::OutcomeUnreadable {
+        if known.closed && blank == Unevaluable::OutcomeUnreadable {
             return Ok(Vec::new());
         }
         let roster = match self.roster.take() {

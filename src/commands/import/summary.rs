@@ -30,11 +30,11 @@ pub(super) struct Summary {
     /// Versions that an outcome of the import took out of service.
     pub(super) silenced: BTreeSet<String>,
     /// By code: how many, and the first few.
-    faults: BTreeMap<String, Fault>,
+    faults: BTreeMap<String, ImportFault>,
 }
 
 #[derive(Debug, Default, Serialize)]
-struct Fault {
+struct ImportFault {
     count: u64,
     examples: Vec<String>,
 }

@@ -30,7 +30,7 @@ use self::window::Window;
 use crate::{
     domain::{
         Money, Probability, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId,
-        trip::{Blank, Breach, Rule, Trip},
+        trip::{Breach, Rule, Trip, Unevaluable},
     },
     models::{Facts, Question, Standard},
 };
@@ -80,10 +80,10 @@ pub struct ClosedTrade {
     /// After costs.
     pub pnl: Option<Money>,
     /// The model that had a say in it; `None` when it was traded on the baseline, or nothing is known of its decision.
-    pub ml: Option<Say>,
+    pub ml: Option<VersionScore>,
     /// What every version in service said of it, heard or not.
     #[serde(default)]
-    pub scores: Vec<Say>,
+    pub scores: Vec<VersionScore>,
     /// What labels are made of.
     #[serde(default)]
     pub facts: Facts,
@@ -93,7 +93,7 @@ pub struct ClosedTrade {
 
 /// A model's say in a trade.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Say {
+pub struct VersionScore {
     /// Whose.
     pub version: VersionId,
     /// What it said.
@@ -105,7 +105,7 @@ pub struct Say {
 /// What the rules remember.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Emergency {
-    versions: BTreeMap<VersionId, Standing>,
+    versions: BTreeMap<VersionId, Tracked>,
     /// What each is asked and may be expected to be; of one that is not among them whether the trade makes money, at one
     /// half, and nothing is expected.
     #[serde(default, with = "crate::domain::as_json")]
@@ -120,7 +120,7 @@ pub struct Emergency {
 /// What is known of a version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Standing {
+enum Tracked {
     /// It is judged by its trades.
     Judged(Window),
     /// Its trades are judged no more: it was taken down, or is not in service.
@@ -210,15 +210,15 @@ impl Emergency {
     /// A version goes into service; its trades are judged from here on. What was known of one that is judged already
     /// stays.
     pub fn begin(&mut self, version: &VersionId) {
-        let standing = self.versions.entry(version.clone()).or_insert(Standing::Retired);
-        if *standing == Standing::Retired {
-            *standing = Standing::Judged(Window::default());
+        let standing = self.versions.entry(version.clone()).or_insert(Tracked::Retired);
+        if *standing == Tracked::Retired {
+            *standing = Tracked::Judged(Window::default());
         }
     }
 
     /// A version is out of service: trades of it that close later count for the account and trip nothing else.
     pub fn retire(&mut self, version: &VersionId) {
-        self.versions.insert(version.clone(), Standing::Retired);
+        self.versions.insert(version.clone(), Tracked::Retired);
     }
 
     /// Takes in a closed trade whose outcome is on disk, and gives back every rule that it trips. A version that was neither
@@ -239,7 +239,7 @@ impl Emergency {
             breaches.extend(self.judge_version(options, trade, say));
         }
         for version in breaches.iter().filter_map(|(version, _)| version.as_ref()) {
-            self.versions.insert(version.clone(), Standing::Retired);
+            self.versions.insert(version.clone(), Tracked::Retired);
         }
         breaches.extend(self.judge_day(options, trade));
         let trip = |(version, breach)| Trip { at: trade.at, day: trade.day, version, breach };
@@ -248,7 +248,7 @@ impl Emergency {
 
     /// The rules that a trade trips of which it is known that it was closed, and by `why` not how. It does not count: it may
     /// yet be told rightly.
-    pub fn unknown(&self, trade: &ClosedTrade, why: Blank) -> Vec<Trip> {
+    pub fn unknown(&self, trade: &ClosedTrade, why: Unevaluable) -> Vec<Trip> {
         let judged = trade.ml.as_ref().map(|say| &say.version).filter(|version| self.judges(version));
         let of_version = judged.into_iter().flat_map(|version| {
             [Rule::Accuracy, Rule::LossStreak].map(|rule| (Some(version.clone()), Breach::unknown(rule, why)))
@@ -260,14 +260,14 @@ impl Emergency {
 
     /// Whether the trades of `version` are judged.
     pub fn judges(&self, version: &VersionId) -> bool {
-        matches!(self.versions.get(version), Some(Standing::Judged(_)))
+        matches!(self.versions.get(version), Some(Tracked::Judged(_)))
     }
 
     /// The versions that are judged and how close they are.
     pub fn levels(&self, options: &EmergencyOptions) -> Vec<VersionLevel> {
         let judged = self.versions.iter().filter_map(|(version, standing)| match standing {
-            Standing::Judged(window) => Some((version, window)),
-            Standing::Retired => None,
+            Tracked::Judged(window) => Some((version, window)),
+            Tracked::Retired => None,
         });
         let level = |(version, window): (&VersionId, &Window)| VersionLevel {
             version: version.clone(),
@@ -293,7 +293,7 @@ impl Emergency {
 
     /// Whether a trade of this name counted already.
     fn knows(&self, trade: &ClosedTrade) -> bool {
-        let holds = |version: &VersionId| matches!(self.versions.get(version), Some(Standing::Judged(window)) if window.holds(&trade.trade_id));
+        let holds = |version: &VersionId| matches!(self.versions.get(version), Some(Tracked::Judged(window)) if window.holds(&trade.trade_id));
         let heard = trade.ml.iter().map(|say| &say.version);
         heard.chain(trade.scores.iter().map(|say| &say.version)).any(holds)
             || self.days.iter().any(|day| day.trades.contains(&trade.trade_id))
@@ -301,8 +301,8 @@ impl Emergency {
 
     /// The versions whose score of the trade is known: those in service, and the one that was heard, which may be known by
     /// an echo alone.
-    fn scored(&self, trade: &ClosedTrade) -> Vec<Say> {
-        let is_heard = |say: &Say| trade.ml.as_ref().is_some_and(|heard| heard.version == say.version);
+    fn scored(&self, trade: &ClosedTrade) -> Vec<VersionScore> {
+        let is_heard = |say: &VersionScore| trade.ml.as_ref().is_some_and(|heard| heard.version == say.version);
         let beside = trade.scores.iter().filter(|say| !is_heard(say) && self.judges(&say.version));
         trade.ml.iter().chain(beside).cloned().collect()
     }
@@ -316,11 +316,11 @@ impl Emergency {
         &mut self,
         options: &EmergencyOptions,
         trade: &ClosedTrade,
-        say: &Say,
+        say: &VersionScore,
     ) -> Vec<(Option<VersionId>, Breach)> {
         let (question, standard) = self.asked.get(&say.version).copied().unwrap_or_default();
-        let standing = self.versions.entry(say.version.clone()).or_insert(Standing::Judged(Window::default()));
-        let Standing::Judged(window) = standing else { return Vec::new() };
+        let standing = self.versions.entry(say.version.clone()).or_insert(Tracked::Judged(Window::default()));
+        let Tracked::Judged(window) = standing else { return Vec::new() };
         if trade.pnl.is_some_and(|pnl| pnl.get().abs() > options.max_trade_pnl) {
             return Vec::new();
         }
@@ -336,22 +336,22 @@ impl Emergency {
         &mut self,
         options: &EmergencyOptions,
         trade: &ClosedTrade,
-        say: &Say,
+        say: &VersionScore,
     ) -> Vec<(Option<VersionId>, Breach)> {
         let standard = self.standard(&say.version).copied();
-        let standing = self.versions.entry(say.version.clone()).or_insert(Standing::Judged(Window::default()));
-        let Standing::Judged(window) = standing else { return Vec::new() };
+        let standing = self.versions.entry(say.version.clone()).or_insert(Tracked::Judged(Window::default()));
+        let Tracked::Judged(window) = standing else { return Vec::new() };
         let breaches = match trade.pnl {
             Some(pnl) if pnl.get().abs() > options.max_trade_pnl => vec![
-                Breach::unknown(Rule::Accuracy, Blank::PnlOutOfRange),
-                Breach::unknown(Rule::LossStreak, Blank::PnlOutOfRange),
+                Breach::unknown(Rule::Accuracy, Unevaluable::PnlOutOfRange),
+                Breach::unknown(Rule::LossStreak, Unevaluable::PnlOutOfRange),
             ],
             Some(pnl) => window.made(options, standard.as_ref(), trade, pnl).into_iter().collect(),
             // asked for no trade, and there was none
             None if say.size == 0.0 => Vec::new(),
             None => vec![
-                Breach::unknown(Rule::Accuracy, Blank::PnlOfMlTrade),
-                Breach::unknown(Rule::LossStreak, Blank::PnlOfMlTrade),
+                Breach::unknown(Rule::Accuracy, Unevaluable::PnlOfMlTrade),
+                Breach::unknown(Rule::LossStreak, Unevaluable::PnlOfMlTrade),
             ],
         };
         breaches.into_iter().map(|breach| (Some(say.version.clone()), breach)).collect()
@@ -369,11 +369,11 @@ impl Emergency {
         }
         let breach = match trade.daily_loss_limit.unwrap_or(options.daily_loss_limit) {
             _ if untraded => None,
-            _ if trade.pnl.is_none() => Some(Breach::unknown(Rule::DayLoss, Blank::PnlOfTrade)),
-            _ if pnl.is_none() => Some(Breach::unknown(Rule::DayLoss, Blank::PnlOutOfRange)),
-            _ if day.trades.len() > MOST_TRADES => Some(Breach::unknown(Rule::DayLoss, Blank::TooManyTrades)),
+            _ if trade.pnl.is_none() => Some(Breach::unknown(Rule::DayLoss, Unevaluable::PnlOfTrade)),
+            _ if pnl.is_none() => Some(Breach::unknown(Rule::DayLoss, Unevaluable::PnlOutOfRange)),
+            _ if day.trades.len() > MOST_TRADES => Some(Breach::unknown(Rule::DayLoss, Unevaluable::TooManyTrades)),
             limit if limit >= 0.0 => Breach::above(Rule::DayLoss, -day.pnl(), options.daily_loss_factor * limit),
-            _ => Some(Breach::unknown(Rule::DayLoss, Blank::DailyLimit)),
+            _ => Some(Breach::unknown(Rule::DayLoss, Unevaluable::DailyLimit)),
         };
         let breach = breach?;
         if breach.value.is_some() && std::mem::replace(&mut day.tripped, true) {

@@ -2,7 +2,7 @@
 //! stored: of several tellings of one trade the worst counts meanwhile, and in the end the one that is on disk. What a
 //! telling tripped stays tripped.
 
-use super::{ClosedTrade, Emergency, EmergencyOptions, Standing};
+use super::{ClosedTrade, Emergency, EmergencyOptions, Tracked};
 use crate::domain::trip::Trip;
 
 /// Tellings that can be taken back. Beyond them the one with the lowest name counts for good.
@@ -68,7 +68,7 @@ impl Emergency {
         let is_credible = trade.pnl.is_none_or(|pnl| pnl.get().abs() <= options.max_trade_pnl);
         for say in trade.ml.iter().chain(&trade.scores) {
             let (question, _) = self.asked.get(&say.version).copied().unwrap_or_default();
-            if let Some(Standing::Judged(window)) = self.versions.get_mut(&say.version) {
+            if let Some(Tracked::Judged(window)) = self.versions.get_mut(&say.version) {
                 let is_labelled = question.answer(say.score.get(), &trade.facts).hit().is_some();
                 window.forget(&trade.trade_id, is_credible && !is_labelled);
             }
@@ -115,14 +115,14 @@ mod tests {
     use super::*;
     use crate::{
         domain::{Money, Probability, Timestamp, TradeId, TradingCalendar},
-        guard::emergency::Say,
+        guard::emergency::VersionScore,
         models::Facts,
     };
 
     fn loss(name: &str) -> ClosedTrade {
         let at: Timestamp = "2025-09-01T12:00:00Z".parse().unwrap();
         let calendar = TradingCalendar::new(jiff::tz::TimeZone::UTC, jiff::civil::time(22, 0, 0, 0));
-        let say = Say { version: "ES/1".parse().unwrap(), score: Probability::new(0.7).unwrap(), size: 1.0 };
+        let say = VersionScore { version: "ES/1".parse().unwrap(), score: Probability::new(0.7).unwrap(), size: 1.0 };
         ClosedTrade {
             trade_id: TradeId::new(name).unwrap(),
             at,

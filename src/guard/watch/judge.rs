@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Judgement, Subject, Watch, WatchOptions,
+    Judgement, Watch, WatchOptions, WatchedVersion,
     words::{Recent, moved, promised, strange},
 };
 use crate::{
@@ -83,12 +83,12 @@ pub struct VersionView {
 /// A version on the day that has closed.
 struct Day<'a> {
     version: &'a VersionId,
-    subject: &'a Subject,
+    subject: &'a WatchedVersion,
     options: &'a WatchOptions,
     found: &'a Measured,
 }
 
-impl Subject {
+impl WatchedVersion {
     /// How far `scores` scores go when nothing has changed, by chance and by the moods of the market: their index and their
     /// distance. Without the moods, the distance is that of independent scores, and only one that never happens counts.
     fn usual_of_scores(&self, options: &WatchOptions, scores: usize) -> (Option<f64>, Option<f64>) {
@@ -165,7 +165,7 @@ impl Watch {
         Some(Judgement { version: version.clone(), day_close, turns, response, faults: Vec::new(), evidence })
     }
 
-    fn measure(&self, options: &WatchOptions, version: &VersionId, subject: &Subject) -> Measured {
+    fn measure(&self, options: &WatchOptions, version: &VersionId, subject: &WatchedVersion) -> Measured {
         let scores = self.monitor.scores(version);
         let full = scores.len() >= options.monitor.window;
         let learnt = subject.learnt.as_ref();

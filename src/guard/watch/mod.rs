@@ -21,7 +21,7 @@ use super::{
     alarm::{Alarm, Alarms, Turn},
     gradual::DayClose,
     health::{HealthOptions, Response, Validated},
-    integrity::Fault,
+    integrity::IntegrityFault,
     monitor::{Change, Closed, Learnt, Monitor, MonitorOptions, Rolling, Said, Usual},
 };
 use crate::{
@@ -77,7 +77,7 @@ pub struct Budget {
 
 /// What a version in service is judged against. What is not known is not judged.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Subject {
+pub struct WatchedVersion {
     /// What it learnt from.
     pub learnt: Option<Learnt>,
     /// Where each input of `learnt` stands in a row.
@@ -103,7 +103,7 @@ pub struct Subject {
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
-pub enum News {
+pub enum WatchNews {
     /// A signal was scored.
     Scored(Box<ScoredSignal>),
     /// A trade was closed.
@@ -150,7 +150,7 @@ pub struct Judgement {
     /// What its composite asks for now.
     pub response: Option<Response>,
     /// Faults after which none of its figures means anything.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<IntegrityFault>,
     /// What it rests on, by name; what is not defined is not there.
     pub evidence: BTreeMap<Box<str>, f64>,
 }
@@ -160,7 +160,7 @@ pub struct Judgement {
 pub struct Watch {
     monitor: Monitor,
     alarms: Alarms,
-    subjects: BTreeMap<VersionId, Subject>,
+    subjects: BTreeMap<VersionId, WatchedVersion>,
     /// How far each has declined.
     declines: BTreeMap<VersionId, Decline>,
     /// What of each was told of late.
@@ -191,7 +191,7 @@ struct Open {
     said: Vec<Said>,
 }
 
-impl News {
+impl WatchNews {
     /// When it came.
     pub fn at(&self) -> Timestamp {
         match self {
@@ -201,7 +201,7 @@ impl News {
     }
 }
 
-impl Subject {
+impl WatchedVersion {
     /// How far a version may decline that was validated on `history`, or what that lacks, in words.
     pub fn declines(history: &History, options: &DeclineOptions) -> (Option<Limits>, Option<Box<str>>) {
         let limits = Limits::of(&history.sessions, NO_SKILL, options);
@@ -278,7 +278,7 @@ impl Watch {
         &mut self,
         options: &WatchOptions,
         versions: &[VersionId],
-        mut load: impl FnMut(&VersionId) -> Subject,
+        mut load: impl FnMut(&VersionId) -> WatchedVersion,
     ) {
         let gone: Vec<VersionId> = self.subjects.keys().filter(|known| !versions.contains(known)).cloned().collect();
         for version in gone {
@@ -299,13 +299,13 @@ impl Watch {
 
     /// Takes in what happened. When that is on a later trading day than all before, the day before has closed, and each
     /// version in service is judged, unless nothing was heard on that day: it was none.
-    pub fn hear(&mut self, options: &WatchOptions, calendar: &TradingCalendar, news: News) -> Vec<Judgement> {
+    pub fn hear(&mut self, options: &WatchOptions, calendar: &TradingCalendar, news: WatchNews) -> Vec<Judgement> {
         let at = news.at();
         let judged = self.turn_to(options, calendar.day_of(at), at);
         match news {
-            News::Time(_) => {}
-            News::Scored(signal) => self.scored(options, calendar.day_of(at), *signal),
-            News::Closed { trade_id, facts, .. } => self.closed(options, &trade_id, facts),
+            WatchNews::Time(_) => {}
+            WatchNews::Scored(signal) => self.scored(options, calendar.day_of(at), *signal),
+            WatchNews::Closed { trade_id, facts, .. } => self.closed(options, &trade_id, facts),
         }
         judged
     }
@@ -327,7 +327,7 @@ impl Watch {
 
     /// The versions of which something is not watched, and why.
     pub fn unwatched(&self) -> BTreeMap<VersionId, Box<str>> {
-        let why = |(version, subject): (&VersionId, &Subject)| {
+        let why = |(version, subject): (&VersionId, &WatchedVersion)| {
             let lacks = || subject.lacks.clone().unwrap_or_else(|| UNKNOWN.into());
             let declines = subject.limits.is_none().then(lacks);
             let labels = self.unlabelled(version).map(Into::into);

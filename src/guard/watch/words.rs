@@ -1,6 +1,6 @@
 //! What an alarm says: what was, and what is now, as a person reads it.
 
-use super::Subject;
+use super::WatchedVersion;
 use crate::{
     guard::health::ScoredTrade,
     stats::{
@@ -35,7 +35,7 @@ impl Recent {
     }
 
     /// What a detector has found to have changed. Empty where nothing is there to be compared.
-    pub(super) fn told(&self, detector: &str, subject: &Subject) -> String {
+    pub(super) fn told(&self, detector: &str, subject: &WatchedVersion) -> String {
         let Self { trades, labelled, hits, wins, pnl } = *self;
         let limits = subject.limits.as_ref();
         let found = match detector {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Desk, Entry, Held};
+use super::{AnsweredSignal, Held, OpenTrades};
 use crate::{
     domain::{Timestamp, TradeId},
     lifecycle::names::{Names, NamesImage},
@@ -13,7 +13,7 @@ use crate::{
 
 /// A desk as it is stored, its trades in the order in which they came.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct DeskImage<E> {
+pub(crate) struct OpenTradesImage<E> {
     trades: Vec<HeldImage<E>>,
     daily_loss_limit: Option<f64>,
     names: NamesImage,
@@ -29,9 +29,9 @@ struct HeldImage<E> {
     reused: bool,
 }
 
-impl Desk {
+impl OpenTrades {
     /// As it is stored: equal desks give equal images.
-    pub(crate) fn image(&self) -> DeskImage<&Entry> {
+    pub(crate) fn image(&self) -> OpenTradesImage<&AnsweredSignal> {
         let trade = |(came, trade_id): &(Timestamp, TradeId)| {
             let Held { entry, heard, closed, reused } = self.trades.get(trade_id)?;
             Some(HeldImage {
@@ -44,12 +44,12 @@ impl Desk {
             })
         };
         let trades = self.by_time.iter().filter_map(trade).collect();
-        DeskImage { trades, daily_loss_limit: self.daily_loss_limit, names: self.names.image() }
+        OpenTradesImage { trades, daily_loss_limit: self.daily_loss_limit, names: self.names.image() }
     }
 
     /// The desk that was stored, with the bounds of this one.
-    pub(crate) fn restored(&self, image: DeskImage<Entry>) -> Self {
-        let DeskImage { trades, daily_loss_limit, names } = image;
+    pub(crate) fn restored(&self, image: OpenTradesImage<AnsweredSignal>) -> Self {
+        let OpenTradesImage { trades, daily_loss_limit, names } = image;
         let mut desk = Self { daily_loss_limit, ..Self::knowing(self.keep, self.names.most()) };
         desk.names = Names::of(names, self.names.most());
         desk.trades.reserve(trades.len());

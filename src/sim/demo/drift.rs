@@ -5,7 +5,7 @@ use crate::{
     domain::Timestamp,
     features::row::Schema,
     report::Moved,
-    sim::{Options, Sessions, Venue},
+    sim::{Sessions, SimulationOptions, Venue},
     stats::{
         bootstrap::Resampling,
         budget::{Thresholds, Watch, thresholds},
@@ -30,7 +30,7 @@ pub(super) const WHAT: &str = "Population stability index of the latest 150 trad
 
 /// A reading of each input every few sessions, against the trades before the latest of the times `trained` at which a
 /// version was trained, as a share of its limit.
-pub(super) fn moved(options: &Options, venue: &Venue, trained: &[Timestamp]) -> Vec<Moved> {
+pub(super) fn moved(options: &SimulationOptions, venue: &Venue, trained: &[Timestamp]) -> Vec<Moved> {
     let Ok(sessions) = Sessions::new(options.clone(), venue.clone()) else { return Vec::new() };
     let schema = Schema::built_in();
     let mut inputs: Vec<Input> = schema.names().map(Input::new).collect();

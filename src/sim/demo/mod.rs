@@ -27,7 +27,7 @@ use self::{
     story::Story,
 };
 use super::{
-    Options, Scenario, Sessions, Shift, Tape, Venue,
+    Scenario, Sessions, Shift, SimulationOptions, Tape, Venue,
     execution::{Answered, Execution},
     options::{InvalidOptions, SESSIONS_PER_MONTH},
     tape::{Action, ActionKind},
@@ -102,7 +102,7 @@ pub enum Step {
 #[derive(Debug, Clone)]
 pub struct Demo {
     scenario: Scenario,
-    options: Options,
+    options: SimulationOptions,
     venue: Venue,
     tape: Tape,
     span: Option<(Timestamp, Timestamp)>,
@@ -154,7 +154,7 @@ impl Demo {
     /// # Errors
     /// [`InvalidOptions`].
     pub fn new(scenario: Scenario, seed: u64, months: u32, venue: Venue) -> Result<Self, InvalidOptions> {
-        let options = after_history(Options::of(scenario, seed, months));
+        let options = after_history(SimulationOptions::of(scenario, seed, months));
         let mut sessions = Sessions::new(options.clone(), venue.clone())?;
         let openings: Vec<Timestamp> = sessions.clone().map(|session| session.opening).collect();
         let past: Vec<TradedSession> = sessions.by_ref().take(HISTORY_SESSIONS).collect();
@@ -388,7 +388,7 @@ impl Demo {
 }
 
 /// The same with a history before it, in which nothing changes.
-fn after_history(mut options: Options) -> Options {
+fn after_history(mut options: SimulationOptions) -> SimulationOptions {
     options.months += HISTORY;
     for change in &mut options.changes {
         // a crash is milder and longer, so that the way back fits into a year

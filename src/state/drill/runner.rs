@@ -7,10 +7,10 @@ use crate::{
     domain::{Arm, Money, Probability, Symbol, Timestamp, TradeId, TradingCalendar, VersionId, trip::Rule},
     guard::{
         alarm::Turn,
-        emergency::{ClosedTrade, Emergency, EmergencyOptions, Say},
+        emergency::{ClosedTrade, Emergency, EmergencyOptions, VersionScore},
         health::{ScoredTrade, Validated},
         monitor::{Learnt, Said, Usual},
-        watch::{Judgement, News, ScoredSignal, Subject, Watch},
+        watch::{Judgement, ScoredSignal, Watch, WatchNews, WatchedVersion},
     },
     models::{Question, Standard, standard::Validated as Seen},
     stats::{budget::Thresholds, decline::DeclineOptions, reference::Reference, sessions::History},
@@ -68,7 +68,7 @@ pub(super) fn subject(
     limits: &[Thresholds],
     score_limit: Option<Thresholds>,
     decline: &DeclineOptions,
-) -> Subject {
+) -> WatchedVersion {
     let scored = |trade: &PastTrade| ScoredTrade {
         day: Some(trade.day),
         score: trade.score,
@@ -80,14 +80,14 @@ pub(super) fn subject(
     let taken = trades.iter().filter(|trade| trade.taken);
     let hits: Vec<_> = taken.filter_map(|trade| Some((trade.day?, trade.answer.hit()?, trade.pnl))).collect();
     let history = History::of(&hits);
-    let (falls, lacks) = Subject::declines(&history, decline);
+    let (falls, lacks) = WatchedVersion::declines(&history, decline);
     let score = Reference::of(past.trades().map(|trade| Some(trade.score)));
     let inputs: Vec<Option<Reference>> = (0..past.names.len()).map(|place| Reference::of(past.column(place))).collect();
     // a column that was drawn without a value leaves nothing to compare
     let whole = inputs.iter().all(Option::is_some);
     let variance = score.as_ref().map_or(0.0, |score| score.sd() * score.sd());
     let names = if whole { past.names.clone() } else { Vec::new() };
-    Subject {
+    WatchedVersion {
         places: (0..names.len()).collect(),
         thresholds: if whole { limits.to_vec() } else { Vec::new() },
         learnt: score.map(|score| Learnt {
@@ -106,7 +106,7 @@ pub(super) fn subject(
 }
 
 impl<'a> Runner<'a> {
-    pub(super) fn new(options: &'a DrillOptions, subject: Subject) -> Self {
+    pub(super) fn new(options: &'a DrillOptions, subject: WatchedVersion) -> Self {
         let names = Symbol::new("DRILL").ok().zip("DRILL/1".parse().ok());
         let mut watch = Watch::default();
         if let Some((_, version)) = &names {
@@ -161,18 +161,18 @@ impl<'a> Runner<'a> {
                 row: trade.row.clone(),
                 said,
             };
-            spoken.extend(self.hear(News::Scored(Box::new(signal))));
+            spoken.extend(self.hear(WatchNews::Scored(Box::new(signal))));
             self.taken += usize::from(trade.taken);
-            spoken.extend(self.hear(News::Closed { trade_id: trade_id.clone(), at, facts: trade.facts() }));
+            spoken.extend(self.hear(WatchNews::Closed { trade_id: trade_id.clone(), at, facts: trade.facts() }));
             spoken.extend(self.judge(trade, trade_id, at, &version));
         }
         // the next day begins
         let night = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * (self.day + 1));
-        spoken.extend(self.hear(News::Time(night)));
+        spoken.extend(self.hear(WatchNews::Time(night)));
         spoken
     }
 
-    fn hear(&mut self, news: News) -> Vec<&'static str> {
+    fn hear(&mut self, news: WatchNews) -> Vec<&'static str> {
         let judged = self.watch.hear(&self.options.watch, &self.calendar, news);
         let turns = judged.iter().flat_map(|Judgement { turns, .. }| turns);
         turns
@@ -185,7 +185,7 @@ impl<'a> Runner<'a> {
 
     fn judge(&mut self, trade: &PastTrade, trade_id: TradeId, at: Timestamp, version: &VersionId) -> Vec<&'static str> {
         let Ok(score) = Probability::new(trade.score) else { return Vec::new() };
-        let say = Say { version: version.clone(), score, size: 1.0 };
+        let say = VersionScore { version: version.clone(), score, size: 1.0 };
         let closed = ClosedTrade {
             trade_id,
             at,

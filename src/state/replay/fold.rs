@@ -22,13 +22,13 @@ use crate::{
         consequences::is_of_here,
         happening::Happening,
         measures::{Measures, adjustment, measures},
-        open_trades::{Desk, Entry},
+        open_trades::{AnsweredSignal, OpenTrades},
         roster::Roster,
     },
     state::step::{Rules, State as PastState},
     trials::{
-        experiment::{Criteria, Options},
-        promotion::{Step, after_test, events, to_staging, to_test},
+        experiment::{Criteria, ExperimentOptions},
+        promotion::{EvidenceStep, after_test, events, to_staging, to_test},
         running::Keep,
     },
 };
@@ -39,12 +39,12 @@ pub(super) struct Fold<'a> {
     state: PastState,
     /// Where the versions stood in fact.
     then: Roster,
-    criteria: Vec<(Options, Arc<Criteria>)>,
+    criteria: Vec<(ExperimentOptions, Arc<Criteria>)>,
     /// Steps that follow from the evidence of a test and have not been taken.
-    due: BTreeMap<VersionId, Step>,
+    due: BTreeMap<VersionId, EvidenceStep>,
     told: BTreeSet<(VersionId, State)>,
     /// Each signal as it was recorded and as it would have been answered.
-    signals: BTreeMap<TradeId, (Entry, Retold)>,
+    signals: BTreeMap<TradeId, (AnsweredSignal, Retold)>,
     fates: BTreeMap<TradeId, Fate>,
     lines: Vec<Line>,
     last: Option<Timestamp>,
@@ -53,7 +53,7 @@ pub(super) struct Fold<'a> {
 
 impl<'a> Fold<'a> {
     pub(super) fn new(thresholds: &'a Thresholds) -> Self {
-        let mut state = PastState::new(Desk::new(thresholds.keep), Keep::of(&thresholds.experiment), None);
+        let mut state = PastState::new(OpenTrades::new(thresholds.keep), Keep::of(&thresholds.experiment), None);
         for (version, subject) in thresholds.watching.iter().flat_map(|watching| &watching.subjects) {
             state.emergency.ask(version, subject.question, subject.standard);
             state.trials.ask(version, subject.question);
@@ -159,7 +159,7 @@ impl<'a> Fold<'a> {
                 match steps {
                     Err(refusal) => Some(refusal.to_string()),
                     Ok(steps) => {
-                        let step = Step {
+                        let step = EvidenceStep {
                             version: version.clone(),
                             step: *step,
                             reason: reason.clone(),
@@ -173,7 +173,7 @@ impl<'a> Fold<'a> {
             }
             EventKind::Resumed { .. } => roster.may_resume(self.thresholds.calendar.day_of(*at)).err(),
             EventKind::Shared { version, .. } => {
-                let speaks = roster.standing(version).is_some_and(|standing| standing.state.may_speak());
+                let speaks = roster.standing(version).is_some_and(|standing| standing.state.may_influence());
                 (!speaks).then(|| format!("{version} does not speak"))
             }
             _ => None,
@@ -187,7 +187,7 @@ impl<'a> Fold<'a> {
         }
     }
 
-    fn scored(&mut self, at: Timestamp, entry: &Entry) {
+    fn scored(&mut self, at: Timestamp, entry: &AnsweredSignal) {
         if self.signals.contains_key(&entry.trade_id) {
             return;
         }
@@ -282,7 +282,7 @@ impl<'a> Fold<'a> {
         Ok(())
     }
 
-    fn criteria(&mut self, options: Options) -> Result<Arc<Criteria>, String> {
+    fn criteria(&mut self, options: ExperimentOptions) -> Result<Arc<Criteria>, String> {
         if let Some((_, criteria)) = self.criteria.iter().find(|(made_of, _)| *made_of == options) {
             return Ok(Arc::clone(criteria));
         }
@@ -295,11 +295,11 @@ impl<'a> Fold<'a> {
     fn step(&mut self, at: Timestamp, signal_only: bool) {
         let Thresholds { staging, automatic, .. } = self.thresholds;
         let trials = &self.state.trials;
-        let stands = |step: &Step| {
+        let stands = |step: &EvidenceStep| {
             trials.roster().standing(&step.version).is_some_and(|standing| standing.state == step.step.edge().0)
         };
         self.due.retain(|_, step| stands(step));
-        let mut steps: Vec<Step> = self.due.values().cloned().collect();
+        let mut steps: Vec<EvidenceStep> = self.due.values().cloned().collect();
         if !signal_only || self.hours_are_over(at) {
             steps.extend(to_test(trials, staging, at));
         }
@@ -327,9 +327,9 @@ impl<'a> Fold<'a> {
     }
 
     /// A step on evidence, as the guardian takes it.
-    fn advance(&mut self, at: Timestamp, step: &Step) {
+    fn advance(&mut self, at: Timestamp, step: &EvidenceStep) {
         let roster = self.state.trials.roster();
-        if step.step.edge().1.may_speak() && roster.silenced(&step.version.symbol).is_some() {
+        if step.step.edge().1.may_influence() && roster.silenced(&step.version.symbol).is_some() {
             return;
         }
         if let Ok(steps) = roster.advance(&step.version, step.step) {
@@ -337,7 +337,14 @@ impl<'a> Fold<'a> {
         }
     }
 
-    fn perform(&mut self, at: Timestamp, step: &Step, steps: Vec<(VersionId, Transition)>, by: &By, overridden: bool) {
+    fn perform(
+        &mut self,
+        at: Timestamp,
+        step: &EvidenceStep,
+        steps: Vec<(VersionId, Transition)>,
+        by: &By,
+        overridden: bool,
+    ) {
         let terms = self.thresholds.experiment.terms();
         for kind in events(step, steps, &terms, by, overridden) {
             self.happens(at, kind);

@@ -29,12 +29,12 @@ use crate::{
     guard::{
         emergency::EmergencyOptions,
         gradual::GradualOptions,
-        watch::{Subject, WatchOptions},
+        watch::{WatchOptions, WatchedVersion},
     },
     lifecycle::happening::Happening,
     policy::answer::Policy,
     trials::{
-        experiment::{Options, StagingOptions},
+        experiment::{ExperimentOptions, StagingOptions},
         promotion::Automatic,
     },
 };
@@ -53,7 +53,7 @@ pub struct Thresholds {
     /// The gate out of staging.
     pub staging: StagingOptions,
     /// The A/B test.
-    pub experiment: Options,
+    pub experiment: ExperimentOptions,
     /// Which steps need no operator.
     pub automatic: Automatic,
     /// Shares, blend and sizes.
@@ -73,7 +73,7 @@ pub struct Watching {
     /// The say that shrinks.
     pub gradual: GradualOptions,
     /// What each version is judged against.
-    pub subjects: BTreeMap<VersionId, Subject>,
+    pub subjects: BTreeMap<VersionId, WatchedVersion>,
     /// What each signal was like.
     pub rows: BTreeMap<TradeId, Seen>,
 }

@@ -4,7 +4,7 @@ use super::{Fate, Thresholds};
 use crate::{
     domain::{Arm, Decision, Money, Opinion, Outcome, Probability, Reason, VersionId},
     lifecycle::{
-        open_trades::Entry,
+        open_trades::AnsweredSignal,
         roster::{Plan, Roster},
     },
     policy::routing::{Assigned, Splits},
@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Retold {
     /// The answer and the opinions; where the answer is not known, that of the baseline.
-    pub(super) entry: Entry,
+    pub(super) entry: AnsweredSignal,
     /// Whether the answer is known.
     pub(super) known: bool,
 }
@@ -29,7 +29,7 @@ pub(super) enum Became {
 }
 
 /// Answers `entry` again, when the versions stand as in `roster`, and stood as in `then` when it was answered.
-pub(super) fn retell(entry: &Entry, roster: &Roster, then: &Roster, thresholds: &Thresholds) -> Retold {
+pub(super) fn retell(entry: &AnsweredSignal, roster: &Roster, then: &Roster, thresholds: &Thresholds) -> Retold {
     let Some(symbol) = &entry.symbol else { return Retold { entry: entry.clone(), known: true } };
     let plan = roster.plan().remove(symbol).unwrap_or_default();
     let part = |version: &VersionId| (version.clone(), roster.share(version));
@@ -48,12 +48,12 @@ pub(super) fn retell(entry: &Entry, roster: &Roster, then: &Roster, thresholds: 
     };
     let versions = plan.production.iter().chain(&plan.test).chain(&plan.shadows);
     let opinions = versions.map(opinion).collect();
-    Retold { entry: Entry { decision, opinions, ..entry.clone() }, known }
+    Retold { entry: AnsweredSignal { decision, opinions, ..entry.clone() }, known }
 }
 
 /// The recorded splits that hold when the versions stand as in `roster`. What a version was to the signal it must be
 /// still; where it speaks to another part of its trades than it did, the salt says which.
-fn still_split(entry: &Entry, plan: &Plan, roster: &Roster, then: &Roster, splits: &Splits) -> Vec<Opinion> {
+fn still_split(entry: &AnsweredSignal, plan: &Plan, roster: &Roster, then: &Roster, splits: &Splits) -> Vec<Opinion> {
     let recorded = entry.symbol.as_ref().and_then(|symbol| then.plan().remove(symbol)).unwrap_or_default();
     let still = |opinion: &Opinion| {
         let Opinion { version, split, .. } = opinion;
@@ -75,7 +75,7 @@ fn still_split(entry: &Entry, plan: &Plan, roster: &Roster, then: &Roster, split
 
 /// The answer, and whether it is known. `silenced` is why no model may speak, if so.
 fn decide(
-    entry: &Entry,
+    entry: &AnsweredSignal,
     plan: &Plan,
     assigned: &Assigned,
     silenced: Option<Reason>,
@@ -124,7 +124,7 @@ fn decide(
 }
 
 /// What kept every model from having a word in this signal, whichever it was.
-fn fault(entry: &Entry) -> Option<Reason> {
+fn fault(entry: &AnsweredSignal) -> Option<Reason> {
     let reason = entry.decision.reason;
     let of_versions = matches!(
         reason,
@@ -142,7 +142,7 @@ fn fault(entry: &Entry) -> Option<Reason> {
 }
 
 /// The multiple of the strategy's size that the policy of `version` gives the signal.
-fn size(entry: &Entry, version: &VersionId, thresholds: &Thresholds) -> Option<f64> {
+fn size(entry: &AnsweredSignal, version: &VersionId, thresholds: &Thresholds) -> Option<f64> {
     let opinion = entry.opinion(version)?;
     if !thresholds.by_policy {
         return Some(opinion.size);
@@ -154,7 +154,7 @@ fn size(entry: &Entry, version: &VersionId, thresholds: &Thresholds) -> Option<f
 
 /// What would have become of a trade that was answered as in `recorded` and closed with `outcome`, had it been answered
 /// as in `retold`.
-pub(super) fn became(recorded: &Entry, retold: &Entry, outcome: &Outcome) -> (Became, Fate) {
+pub(super) fn became(recorded: &AnsweredSignal, retold: &AnsweredSignal, outcome: &Outcome) -> (Became, Fate) {
     let (was, is) = (recorded.decision.size, retold.decision.size);
     let pnl = outcome.pnl.map(|pnl| pnl.get());
     if was == is {
@@ -174,7 +174,7 @@ pub(super) fn became(recorded: &Entry, retold: &Entry, outcome: &Outcome) -> (Be
 }
 
 /// What a signal earned that was let go.
-pub(super) fn let_go(recorded: &Entry, retold: &Entry) -> Fate {
+pub(super) fn let_go(recorded: &AnsweredSignal, retold: &AnsweredSignal) -> Fate {
     let would_have_traded = recorded.decision.size == 0.0 && retold.decision.size > 0.0;
     if would_have_traded { Fate::Unknown } else { Fate::Earned(0.0) }
 }

@@ -8,11 +8,11 @@ use crate::{
     domain::{EventKind, Outcome, Timestamp, TradingCalendar, VersionId},
     guard::{
         gradual::Gradual,
-        watch::{Judgement, News, Subject, Watch},
+        watch::{Judgement, Watch, WatchNews, WatchedVersion},
     },
     lifecycle::{
         measures::follow,
-        open_trades::Entry,
+        open_trades::AnsweredSignal,
         roster::Roster,
         watch_news::{closed_news, scored_news},
     },
@@ -22,7 +22,7 @@ use crate::{
 pub(super) struct Watcher<'a> {
     by: &'a Watching,
     watch: Watch,
-    heard: Vec<News>,
+    heard: Vec<WatchNews>,
     gradual: BTreeMap<VersionId, Gradual>,
 }
 
@@ -35,7 +35,7 @@ impl<'a> Watcher<'a> {
     pub(super) fn scored(
         &mut self,
         at: Timestamp,
-        entry: &Entry,
+        entry: &AnsweredSignal,
         roster: &Roster,
         calendar: &TradingCalendar,
     ) -> Vec<Judgement> {
@@ -50,7 +50,7 @@ impl<'a> Watcher<'a> {
     pub(super) fn closed(
         &mut self,
         at: Timestamp,
-        entry: &Entry,
+        entry: &AnsweredSignal,
         outcome: &Outcome,
         roster: &Roster,
         calendar: &TradingCalendar,
@@ -64,7 +64,7 @@ impl<'a> Watcher<'a> {
     /// So late is it by now.
     pub(super) fn time(&mut self, at: Timestamp, roster: &Roster, calendar: &TradingCalendar) -> Vec<Judgement> {
         self.keep_up(roster, calendar);
-        self.watch.hear(&self.by.options, calendar, News::Time(at))
+        self.watch.hear(&self.by.options, calendar, WatchNews::Time(at))
     }
 
     /// Takes in an event of the log.
@@ -77,7 +77,7 @@ impl<'a> Watcher<'a> {
         self.gradual.get(version).map_or(1.0, Gradual::share)
     }
 
-    fn hear(&mut self, news: News, roster: &Roster, calendar: &TradingCalendar) -> Vec<Judgement> {
+    fn hear(&mut self, news: WatchNews, roster: &Roster, calendar: &TradingCalendar) -> Vec<Judgement> {
         self.keep_up(roster, calendar);
         self.heard.push(news.clone());
         self.watch.hear(&self.by.options, calendar, news)
@@ -98,7 +98,7 @@ impl<'a> Watcher<'a> {
         }
         let subject = |version: &VersionId| self.by.subjects.get(version).cloned().unwrap_or_default();
         if versions.iter().all(|version| known.contains(&version)) {
-            return self.watch.serve(&self.by.options, &versions, |_| Subject::default());
+            return self.watch.serve(&self.by.options, &versions, |_| WatchedVersion::default());
         }
         self.watch = Watch::default();
         self.watch.serve(&self.by.options, &versions, subject);

@@ -12,7 +12,7 @@ use crate::{
     domain::{Timestamp, VersionId, trip::Trip},
     features::fill::LastKnown,
     guard::{emergency::Emergency, gradual::Gradual},
-    lifecycle::open_trades::{DeskImage, Entry},
+    lifecycle::open_trades::{AnsweredSignal, OpenTradesImage},
     policy::stale::StaleWatch,
     trials::running::Trials,
 };
@@ -37,7 +37,7 @@ pub enum BadImage {
 #[derive(Serialize)]
 struct Written<'a> {
     at: Timestamp,
-    desk: DeskImage<&'a Entry>,
+    desk: OpenTradesImage<&'a AnsweredSignal>,
     trials: &'a Trials,
     emergency: &'a Emergency,
     gradual: &'a BTreeMap<VersionId, Gradual>,
@@ -49,7 +49,7 @@ struct Written<'a> {
 #[derive(Deserialize)]
 struct Read {
     at: Timestamp,
-    desk: DeskImage<Entry>,
+    desk: OpenTradesImage<AnsweredSignal>,
     trials: Trials,
     emergency: Emergency,
     gradual: BTreeMap<VersionId, Gradual>,

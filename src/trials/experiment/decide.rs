@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    evidence::Evidence,
+    evidence::TestEvidence,
     options::{Criteria, EvidenceMetric, View},
     state::{Experiment, Session},
 };
@@ -16,7 +16,7 @@ use crate::{
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "verdict", content = "why", rename_all = "snake_case")]
-pub enum Verdict {
+pub enum TestVerdict {
     /// Wait; in words, for what.
     Continue(String),
     /// Take the version out now.
@@ -36,7 +36,7 @@ pub enum Verdict {
 pub struct Ruling {
     /// What to do.
     #[serde(flatten)]
-    pub verdict: Verdict,
+    pub verdict: TestVerdict,
     /// The conditions of shipping.
     pub checks: Vec<Check>,
 }
@@ -65,7 +65,7 @@ pub struct HarmStanding {
 
 /// All that a decision looks at.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Standing {
+pub struct TestStanding {
     /// Sessions closed.
     pub sessions: usize,
     /// Trades in them.
@@ -88,7 +88,7 @@ pub struct Standing {
     pub drawdown_ratio: Option<f64>,
 }
 
-impl Verdict {
+impl TestVerdict {
     /// The word for it.
     pub fn name(&self) -> &'static str {
         match self {
@@ -114,11 +114,11 @@ impl Ruling {
     /// The same where shipping has further `conditions`. A test that would ship waits for them until its plan is over.
     #[must_use]
     pub fn under(mut self, conditions: Vec<Check>, is_over: bool) -> Self {
-        if matches!(self.verdict, Verdict::Ship(_)) && conditions.iter().any(|check| !check.passed) {
+        if matches!(self.verdict, TestVerdict::Ship(_)) && conditions.iter().any(|check| !check.passed) {
             let failed = failed(&conditions);
             self.verdict = match is_over {
-                true => Verdict::Futile(format!("the planned sessions are over without {failed}")),
-                false => Verdict::Continue(format!("every other condition holds; without {failed} so far")),
+                true => TestVerdict::Futile(format!("the planned sessions are over without {failed}")),
+                false => TestVerdict::Continue(format!("every other condition holds; without {failed} so far")),
             };
         }
         self.checks.extend(conditions);
@@ -128,16 +128,16 @@ impl Ruling {
 
 impl Criteria {
     /// How `experiment` stands at `now`, by the sessions that [`counted`](Self::counted) gives.
-    pub fn assess(&self, experiment: &Experiment, now: Timestamp) -> Standing {
+    pub fn assess(&self, experiment: &Experiment, now: Timestamp) -> TestStanding {
         self.assess_after(self.counted(experiment).len(), experiment, now)
     }
 
     /// How `experiment` stood when `closed` of its sessions had closed. A test is judged after each, so that what came to
     /// light at once is looked at one by one; nothing beyond the planned end counts.
-    pub fn assess_after(&self, closed: usize, experiment: &Experiment, now: Timestamp) -> Standing {
+    pub fn assess_after(&self, closed: usize, experiment: &Experiment, now: Timestamp) -> TestStanding {
         let counted = self.counted(experiment);
         let sessions = counted.get(..closed).unwrap_or(counted);
-        let [paired, randomised] = [View::Paired, View::Randomised].map(|view| Evidence::of(view, sessions));
+        let [paired, randomised] = [View::Paired, View::Randomised].map(|view| TestEvidence::of(view, sessions));
         self.standing(experiment, now, &paired, &randomised)
     }
 
@@ -157,9 +157,9 @@ impl Criteria {
         &self,
         experiment: &Experiment,
         now: Timestamp,
-        paired: &Evidence,
-        randomised: &Evidence,
-    ) -> Standing {
+        paired: &TestEvidence,
+        randomised: &TestEvidence,
+    ) -> TestStanding {
         let closed = paired.sessions.len();
         let chosen = match self.view_of(experiment) {
             View::Paired => paired,
@@ -172,7 +172,7 @@ impl Criteria {
             z: evidence.mean_pnl.and_then(|sums| sums.statistic()),
             boundary: self.harm_boundary(closed),
         });
-        Standing {
+        TestStanding {
             sessions: closed,
             trades: paired.trades,
             days: now.duration_since(experiment.since()).as_secs_f64() / 86_400.0,
@@ -187,7 +187,7 @@ impl Criteria {
     }
 
     /// What follows from `standing`. Emergencies are no part of it: the guardian acts on them at the outcome.
-    pub fn decide(&self, standing: &Standing) -> Ruling {
+    pub fn decide(&self, standing: &TestStanding) -> Ruling {
         let checks = self.checks(standing);
         let verdict = self
             .invalid(standing)
@@ -198,7 +198,7 @@ impl Criteria {
         Ruling { verdict, checks }
     }
 
-    fn metric_standings(&self, evidence: &Evidence, closed: usize) -> Vec<MetricStanding> {
+    fn metric_standings(&self, evidence: &TestEvidence, closed: usize) -> Vec<MetricStanding> {
         let z: Vec<Option<f64>> = self.options.metrics.iter().map(|metric| z_of(evidence, *metric)).collect();
         let p = |z: &Option<f64>| z.and_then(|z| self.plan.p_value(closed, z)).unwrap_or(1.0);
         let adjusted = holm(&z.iter().map(p).collect::<Vec<_>>()).unwrap_or_default();
@@ -206,7 +206,7 @@ impl Criteria {
         rows.map(|((metric, z), p)| MetricStanding { metric: *metric, z, p }).collect()
     }
 
-    fn checks(&self, standing: &Standing) -> Vec<Check> {
+    fn checks(&self, standing: &TestStanding) -> Vec<Check> {
         let options = &self.options;
         let least = |name, value: Option<f64>, threshold: f64| Check {
             name,
@@ -235,58 +235,58 @@ impl Criteria {
         ]
     }
 
-    fn invalid(&self, standing: &Standing) -> Option<Verdict> {
+    fn invalid(&self, standing: &TestStanding) -> Option<TestVerdict> {
         let test = standing.sample_ratio.filter(|test| test.p < self.options.sample_ratio_level)?;
         let Test { statistic, p } = test;
-        Some(Verdict::Invalid(format!(
+        Some(TestVerdict::Invalid(format!(
             "the arms are not of the sizes they should be: {statistic:.0} to 1 against chance, p {p:.1e} over all looks; \
              find out what keeps trades of one arm from being recorded, then start anew"
         )))
     }
 
-    fn futile(&self, standing: &Standing, checks: &[Check]) -> Option<Verdict> {
+    fn futile(&self, standing: &TestStanding, checks: &[Check]) -> Option<TestVerdict> {
         let (closed, planned) = (standing.sessions, self.plan.sessions());
         if closed >= planned {
             let failed = failed(checks);
-            return Some(Verdict::Futile(format!("the {planned} planned sessions are over without {failed}")));
+            return Some(TestVerdict::Futile(format!("the {planned} planned sessions are over without {failed}")));
         }
         let least = self.options.min_win_rate_gain;
         let upper = standing.win_rate_upper.filter(|upper| *upper < least)?;
-        Some(Verdict::Futile(format!(
+        Some(TestVerdict::Futile(format!(
             "the win rate gains at most {:.1} points, {:.1} are asked for",
             100.0 * upper,
             100.0 * least
         )))
     }
 
-    fn wait(&self, standing: &Standing, checks: &[Check]) -> Verdict {
+    fn wait(&self, standing: &TestStanding, checks: &[Check]) -> TestVerdict {
         let planned = self.plan.sessions();
-        Verdict::Continue(format!("{} of {planned} sessions; without {} so far", standing.sessions, failed(checks)))
+        TestVerdict::Continue(format!("{} of {planned} sessions; without {} so far", standing.sessions, failed(checks)))
     }
 }
 
-fn z_of(evidence: &Evidence, metric: EvidenceMetric) -> Option<f64> {
+fn z_of(evidence: &TestEvidence, metric: EvidenceMetric) -> Option<f64> {
     match metric {
         EvidenceMetric::MeanPnl => evidence.mean_pnl.as_ref()?.statistic(),
         EvidenceMetric::WinRate => evidence.win_rate.as_ref()?.statistic(),
     }
 }
 
-fn harm(standing: &Standing) -> Option<Verdict> {
+fn harm(standing: &TestStanding) -> Option<TestVerdict> {
     let crossed = |harm: &&HarmStanding| harm.z.zip(harm.boundary).is_some_and(|(z, boundary)| z <= boundary);
     let harm = standing.harm.iter().find(crossed)?;
     let (z, boundary) = harm.z.zip(harm.boundary)?;
-    Some(Verdict::StopForHarm(format!(
+    Some(TestVerdict::StopForHarm(format!(
         "the {} view's mean pnl is worse than the baseline's: z {z:.2}, harm from {boundary:.2}",
         harm.view.name()
     )))
 }
 
-fn ship(standing: &Standing, checks: &[Check]) -> Option<Verdict> {
+fn ship(standing: &TestStanding, checks: &[Check]) -> Option<TestVerdict> {
     checks.iter().all(|check| check.passed).then(|| {
         let gain = 100.0 * standing.win_rate_gain.unwrap_or_default();
         let p = standing.metrics.iter().map(|metric| metric.p).fold(1.0, f64::min);
-        Verdict::Ship(format!("win rate {gain:+.1} points, p {p:.2e} over all looks; every condition holds"))
+        TestVerdict::Ship(format!("win rate {gain:+.1} points, p {p:.2e} over all looks; every condition holds"))
     })
 }
 

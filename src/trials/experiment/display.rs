@@ -5,10 +5,10 @@ use std::fmt::{self, Display, Formatter};
 use super::{
     decide::Ruling,
     impact::{Comparing, Group, Impact},
-    report::{Horizon, Measure, Metric, PowerLine, Report, ViewReport},
+    report::{Horizon, Measure, Metric, PowerLine, TestReport, ViewReport},
 };
 
-impl Display for Report {
+impl Display for TestReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { sessions, planned_sessions, trades, open_trades, late, days, .. } = self;
         let of = if self.is_measured_only { String::new() } else { format!(" of {planned_sessions}") };
@@ -49,7 +49,7 @@ impl Display for Report {
     }
 }
 
-impl Report {
+impl TestReport {
     fn write_view(&self, f: &mut Formatter<'_>, view: &ViewReport) -> fmt::Result {
         let ([ml, baseline], [ml_taken, baseline_taken]) = (view.signals, view.taken);
         writeln!(f, "  signals: ML {ml} ({ml_taken} traded), baseline {baseline} ({baseline_taken} traded)")?;

@@ -38,7 +38,7 @@ pub struct PolicyFigures {
 
 /// One view of the closed sessions.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Evidence {
+pub struct TestEvidence {
     /// Which.
     pub view: View,
     /// The ML policy.
@@ -95,7 +95,7 @@ impl SessionPnl {
     }
 }
 
-impl Evidence {
+impl TestEvidence {
     /// `view` of the closed sessions.
     pub fn of(view: View, sessions: &[Session]) -> Self {
         let mut evidence = Self {

@@ -2,7 +2,7 @@
 
 use super::{
     arms::risk,
-    evidence::{Evidence, PolicyFigures, SessionPnl},
+    evidence::{PolicyFigures, SessionPnl, TestEvidence},
     options::{Criteria, EvidenceMetric, View},
     report::{Horizon, Measure, Metric},
     state::Session,
@@ -25,7 +25,7 @@ use crate::{
 const LEAST_EXPECTED: f64 = 5.0;
 
 /// All metrics of `evidence`, which is a view of `sessions`.
-pub(super) fn metrics(criteria: &Criteria, evidence: &Evidence, sessions: &[Session]) -> Vec<Metric> {
+pub(super) fn metrics(criteria: &Criteria, evidence: &TestEvidence, sessions: &[Session]) -> Vec<Metric> {
     let mut metrics = vec![win_rate(criteria, evidence)];
     metrics.extend(sequential(criteria, evidence, EvidenceMetric::WinRate));
     metrics.push(per_signal(criteria, evidence));
@@ -67,7 +67,7 @@ pub(super) fn with_figures(metric: Metric, ml: Option<f64>, baseline: Option<f64
     Metric { ml, baseline, difference, ..metric }
 }
 
-fn win_rate(criteria: &Criteria, evidence: &Evidence) -> Metric {
+fn win_rate(criteria: &Criteria, evidence: &TestEvidence) -> Metric {
     let method = "Newcombe interval, two-proportion z";
     let metric = blank(Measure::WinRate, Horizon::Fixed, method);
     let metric = with_figures(metric, evidence.ml.win_rate(), evidence.baseline.win_rate());
@@ -95,7 +95,7 @@ fn win_rate(criteria: &Criteria, evidence: &Evidence) -> Metric {
 }
 
 /// How much more the covariance of keeping and winning varies by session than it would by trade; at least 1.
-fn session_effect(evidence: &Evidence) -> Option<f64> {
+fn session_effect(evidence: &TestEvidence) -> Option<f64> {
     let n = evidence.baseline.taken as f64;
     let (rate, kept) = (evidence.baseline.win_rate()?, evidence.ml.taken as f64 / n);
     let by_trade = n * rate * (1.0 - rate) * kept * (1.0 - kept) / evidence.ml.taken as f64 / evidence.ml.taken as f64;
@@ -118,7 +118,7 @@ pub(super) fn of_counts(level: f64, a: PolicyFigures, b: PolicyFigures, effect: 
     Some(Metric { interval: newcombe(share_a, share_b, level), p, ..metric })
 }
 
-fn sequential(criteria: &Criteria, evidence: &Evidence, metric: EvidenceMetric) -> Option<Metric> {
+fn sequential(criteria: &Criteria, evidence: &TestEvidence, metric: EvidenceMetric) -> Option<Metric> {
     let (measure, sums, ml, baseline) = match metric {
         EvidenceMetric::WinRate => {
             (Measure::WinRate, evidence.win_rate, evidence.ml.win_rate(), evidence.baseline.win_rate())
@@ -136,7 +136,7 @@ fn sequential(criteria: &Criteria, evidence: &Evidence, metric: EvidenceMetric) 
     Some(Metric { difference: sums.estimate(), interval, p, ml, baseline, ..metric })
 }
 
-fn open_ended(criteria: &Criteria, evidence: &Evidence, tuned_to: usize) -> Metric {
+fn open_ended(criteria: &Criteria, evidence: &TestEvidence, tuned_to: usize) -> Metric {
     let metric = blank(Measure::PnlPerSignal, Horizon::OpenEnded, "asymptotic confidence sequence");
     let metric = with_figures(metric, evidence.ml.per_signal(), evidence.baseline.per_signal());
     let looked_at = evidence.mean_pnl.filter(|sums| sums.sessions >= criteria.plan.first_look());
@@ -145,7 +145,7 @@ fn open_ended(criteria: &Criteria, evidence: &Evidence, tuned_to: usize) -> Metr
     Metric { interval, ..metric }
 }
 
-fn per_signal(criteria: &Criteria, evidence: &Evidence) -> Metric {
+fn per_signal(criteria: &Criteria, evidence: &TestEvidence) -> Metric {
     let (method, comparison) = match evidence.view {
         View::Paired => {
             ("Student t over sessions", evidence.mean_pnl.and_then(|sums| sums.fixed_horizon(confidence(criteria))))
@@ -163,7 +163,7 @@ fn per_signal(criteria: &Criteria, evidence: &Evidence) -> Metric {
 }
 
 /// The strategy's own metric. Both policies' means are ratios, so each session adds how far its trades lie from them.
-fn per_taken(criteria: &Criteria, evidence: &Evidence) -> Metric {
+fn per_taken(criteria: &Criteria, evidence: &TestEvidence) -> Metric {
     let metric = blank(Measure::PnlPerTaken, Horizon::Fixed, "Student t over sessions");
     let (ml, baseline) = (evidence.ml.per_taken(), evidence.baseline.per_taken());
     let metric = with_figures(metric, ml, baseline);

@@ -1,7 +1,7 @@
 //! The A/B test of a version: what was assigned and what became of it, what that says, and what follows from it.
 //!
 //! An [`Experiment`] is a fold over assignments and outcomes. [`Criteria`] judge it whenever a session closes; a
-//! [`Report`] shows all there is to know, for people. Nothing here reads a clock: `now` and the trading day are
+//! [`TestReport`] shows all there is to know, for people. Nothing here reads a clock: `now` and the trading day are
 //! arguments.
 #![deny(clippy::indexing_slicing)]
 
@@ -17,11 +17,11 @@ mod staging;
 mod state;
 mod terms;
 
-pub use decide::{HarmStanding, MetricStanding, Ruling, Standing, Verdict};
-pub use evidence::{Evidence, PolicyFigures, SessionPnl};
+pub use decide::{HarmStanding, MetricStanding, Ruling, TestStanding, TestVerdict};
+pub use evidence::{PolicyFigures, SessionPnl, TestEvidence};
 pub use impact::{Comparing, Group, Impact, ImpactOptions, Traded, impact};
-pub use options::{Criteria, EvidenceMetric, InvalidOptions, Options, View};
-pub use report::{Horizon, Measure, Metric, PowerLine, Report, ViewReport};
+pub use options::{Criteria, EvidenceMetric, ExperimentOptions, InvalidOptions, View};
+pub use report::{Horizon, Measure, Metric, PowerLine, TestReport, ViewReport};
 pub use staging::{ShadowBook, ShadowTrade, StagingOptions, StagingRuling};
 pub use state::{Assignment, Experiment, Noted, Room, Session, Trade};
 pub use terms::{Conditions, Terms};

@@ -26,7 +26,7 @@ pub enum EvidenceMetric {
 
 /// The section `[experiment]` of the configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Options {
+pub struct ExperimentOptions {
     /// The view that decides.
     pub evidence: View,
     /// What in it may prove success; Holm's correction is over these. At least one, none twice.
@@ -79,7 +79,7 @@ pub struct InvalidOptions {
 /// sessions half a second; keep it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Criteria {
-    pub(super) options: Options,
+    pub(super) options: ExperimentOptions,
     pub(super) plan: Plan,
     /// The constant of the harm boundary, each view having half of the error rate.
     pub(super) harm: f64,
@@ -89,7 +89,7 @@ pub struct Criteria {
     pub(super) endless: bool,
 }
 
-impl Default for Options {
+impl Default for ExperimentOptions {
     fn default() -> Self {
         Self {
             evidence: View::Paired,
@@ -134,7 +134,7 @@ impl EvidenceMetric {
     }
 }
 
-impl Options {
+impl ExperimentOptions {
     /// Why a test of this plan can never ship, whatever the version is worth, if so. With all sessions in its favour its z
     /// is the root of their number, which must be significant after Holm's correction; and at five sessions a week, with a
     /// weekend and a start in mid-session, the plan must last for `min_days`.
@@ -157,7 +157,7 @@ impl Criteria {
     ///
     /// # Errors
     /// [`InvalidOptions`], which names the first key at fault.
-    pub fn new(options: Options) -> Result<Self, InvalidOptions> {
+    pub fn new(options: ExperimentOptions) -> Result<Self, InvalidOptions> {
         let refuse = |key, problem| Err(InvalidOptions { key, problem });
         let share = |x: f64, most: f64| x > 0.0 && x <= most;
         let repeated = |metric| options.metrics.iter().filter(|other| *other == metric).count() > 1;
@@ -196,7 +196,7 @@ impl Criteria {
     }
 
     /// The options as given.
-    pub fn options(&self) -> &Options {
+    pub fn options(&self) -> &ExperimentOptions {
         &self.options
     }
 

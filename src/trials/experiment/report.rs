@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::{
-    decide::{Ruling, Standing},
-    evidence::Evidence,
+    decide::{Ruling, TestStanding},
+    evidence::TestEvidence,
     inference,
     options::{Criteria, View},
     state::{Experiment, Session},
@@ -109,7 +109,7 @@ pub struct PowerLine {
 
 /// The whole report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub struct TestReport {
     /// Sessions closed.
     pub sessions: usize,
     /// Sessions planned.
@@ -150,17 +150,17 @@ pub struct Report {
     /// Paired, then randomised.
     pub views: Vec<ViewReport>,
     /// How the experiment stands.
-    pub standing: Standing,
+    pub standing: TestStanding,
     /// What follows.
     pub ruling: Ruling,
 }
 
-impl Report {
+impl TestReport {
     /// The report on `experiment` at `now`. Takes some tens of milliseconds for the bootstrap: not on the serving
     /// thread.
     pub fn of(criteria: &Criteria, experiment: &Experiment, now: Timestamp) -> Self {
         let sessions = criteria.counted(experiment);
-        let evidence = [View::Paired, View::Randomised].map(|view| Evidence::of(view, sessions));
+        let evidence = [View::Paired, View::Randomised].map(|view| TestEvidence::of(view, sessions));
         let [paired, randomised] = &evidence;
         let standing = criteria.standing(experiment, now, paired, randomised);
         let ruling = criteria.decide(&standing);
@@ -192,7 +192,7 @@ impl Report {
     }
 }
 
-fn view(criteria: &Criteria, sessions: &[Session], evidence: &Evidence) -> ViewReport {
+fn view(criteria: &Criteria, sessions: &[Session], evidence: &TestEvidence) -> ViewReport {
     // what has no end has no power at it
     let lines: &[Reading] = if criteria.endless { &[] } else { &[Reading::Sequential, Reading::FixedHorizon] };
     ViewReport {
@@ -204,7 +204,7 @@ fn view(criteria: &Criteria, sessions: &[Session], evidence: &Evidence) -> ViewR
     }
 }
 
-fn power(criteria: &Criteria, evidence: &Evidence, reading: Reading) -> Option<PowerLine> {
+fn power(criteria: &Criteria, evidence: &TestEvidence, reading: Reading) -> Option<PowerLine> {
     let options = criteria.options();
     let (closed, trades) = (evidence.sessions.len() as f64, evidence.trades as f64);
     // the standard error falls with the root of the sessions

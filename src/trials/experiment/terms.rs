@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::options::{EvidenceMetric, Options, View};
+use super::options::{EvidenceMetric, ExperimentOptions, View};
 
 /// All that decides a test. What is not here, how long outcomes are waited for and what the report needs, may change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ pub struct Conditions {
     pub sample_ratio_level: f64,
 }
 
-impl Options {
+impl ExperimentOptions {
     /// The terms that a test that begins now keeps.
     pub fn terms(&self) -> Terms {
         let Self { planned_sessions, first_look, level, harm_level, .. } = *self;
