@@ -22,9 +22,9 @@ use vigie::{
     },
     validation::{
         Candidate, Example, Examples, Goal, Life, Recipe, ValidationOptions, ValidationReport,
+        baselines::{BaselineModel, BaselineModels},
         figures::TradePolicy,
         options::Effort,
-        rivals::{BaselineModel, BaselineModels},
         sizing::Sizing,
         validate_subject,
     },
@@ -176,8 +176,8 @@ fn judged(kind: Kind, examples: &Examples) -> Result<ValidationReport, Box<dyn E
     if level > Level::RandomForest {
         below.push(BaselineModel { level: Level::RandomForest, fitter: &forest, strengths: &LEAVES });
     }
-    let rivals = (!below.is_empty()).then_some(BaselineModels { level, thresholds: Thresholds::default(), below });
-    let subject = Candidate { fitter: &fitter, given: None, rivals };
+    let baselines = (!below.is_empty()).then_some(BaselineModels { level, thresholds: Thresholds::default(), below });
+    let subject = Candidate { fitter: &fitter, given: None, baselines };
     Ok(validate_subject(examples, subject, &options, &mut |_, _| ())?)
 }
 

@@ -17,7 +17,8 @@ use std::{
 use common::{
     daemon::{Daemon, Setup, Trap},
     emergencies::{
-        WAYS, Way, config, latched, lead_up, ml_trade, outcome_on, place_with, register, score_on, spread, taken,
+        SCENARIOS, Scenario, config, latched, lead_up, ml_trade, outcome_on, place_with, register, score_on, spread,
+        taken,
     },
     long::cases,
     place::{CONFIG, Place, model},
@@ -133,7 +134,7 @@ fn after_the_acknowledgement_of_the_tripping_outcome_no_connection_hears_the_mod
         let ending = Ending(&load.over);
         let mut wire = daemon.connect();
         for round in 0..rounds {
-            let way = WAYS[round % WAYS.len()];
+            let scenario = SCENARIOS[round % SCENARIOS.len()];
             load.day.store(round as u64, Ordering::Release);
             if round > 0 {
                 // of a new day, so that a loss of the day before may be lifted
@@ -141,7 +142,7 @@ fn after_the_acknowledgement_of_the_tripping_outcome_no_connection_hears_the_mod
                 taken(&mut wire, RESUME);
                 taken(&mut wire, &promote(&format!("ES/{}", round + 1)));
             }
-            let tripping = lead_up(&mut wire, way, round);
+            let tripping = lead_up(&mut wire, scenario, round);
             *load.heard.lock().unwrap() = (0, 0);
             let sent = load.now();
             taken(&mut wire, &tripping);
@@ -153,17 +154,17 @@ fn after_the_acknowledgement_of_the_tripping_outcome_no_connection_hears_the_mod
                 let answer = until("an answer that the queue had room for", || {
                     tries += 1;
                     let answer = wire.arm_on(round, &format!("A-{round}-{k}-{tries}"));
-                    assert_eq!(answer.0, "baseline", "{way:?} in round {round}: {answer:?}");
+                    assert_eq!(answer.0, "baseline", "{scenario:?} in round {round}: {answer:?}");
                     (answer != baseline("journal_unavailable")).then_some(answer)
                 });
-                assert_eq!(answer, baseline("locked"), "{way:?} in round {round}");
+                assert_eq!(answer, baseline("locked"), "{scenario:?} in round {round}");
             }
             let answers = load.answers.load(Ordering::Relaxed);
             until("answers of the load after the acknowledgement", || {
                 (load.answers.load(Ordering::Relaxed) > answers + 16).then_some(())
             });
             let (last, after) = *load.heard.lock().unwrap();
-            assert_eq!(after, 0, "{way:?} in round {round}: a model was heard after the acknowledgement");
+            assert_eq!(after, 0, "{scenario:?} in round {round}: a model was heard after the acknowledgement");
             load.acknowledged.store(u64::MAX, Ordering::Release);
             to_baseline.push(last.saturating_sub(sent));
             to_ack.push(acknowledged - sent);
@@ -172,8 +173,8 @@ fn after_the_acknowledgement_of_the_tripping_outcome_no_connection_hears_the_mod
     });
     daemon.stop();
     let rules = latched(&place);
-    for (round, way) in (0..rounds).zip(WAYS.into_iter().cycle()) {
-        assert!(rules.contains(&way.rule()), "{way:?} in round {round}");
+    for (round, scenario) in (0..rounds).zip(SCENARIOS.into_iter().cycle()) {
+        assert!(rules.contains(&scenario.rule()), "{scenario:?} in round {round}");
     }
     assert!(rules.len() >= rounds, "{rules:?}");
     println!(
@@ -206,13 +207,13 @@ impl OnDay for Wire {
 
 #[test]
 fn a_journal_that_stands_still_or_fails_delays_the_acknowledgement_and_not_the_rollback() {
-    for way in WAYS {
+    for scenario in SCENARIOS {
         let place = Place::with_model(State::Production);
         let trap = Trap::default();
         let setup = Setup { config: config(), time: Time::Event, trap: trap.clone(), ..Setup::default() };
         let daemon = Daemon::start_with(&place, setup);
         let (mut wire, mut other) = (daemon.connect(), daemon.connect());
-        let tripping = lead_up(&mut wire, way, 0);
+        let tripping = lead_up(&mut wire, scenario, 0);
         trap.hold_journal();
         other.ask_ok(score_on(0, "W"));
         trap.await_held();
@@ -221,15 +222,15 @@ fn a_journal_that_stands_still_or_fails_delays_the_acknowledgement_and_not_the_r
         trap.panic_over("journal", "apply", 2);
         trap.release();
         let answer = wire.answer();
-        assert_eq!(answer["error"]["code"], "retry", "{way:?}: {answer}");
-        assert_eq!(other.arm_on(0, "Y"), baseline("locked"), "{way:?}");
+        assert_eq!(answer["error"]["code"], "retry", "{scenario:?}: {answer}");
+        assert_eq!(other.arm_on(0, "Y"), baseline("locked"), "{scenario:?}");
         until("the outcome on disk", || (wire.ask(&tripping)["ok"] == true).then_some(()));
-        assert_eq!(other.arm_on(0, "Z"), baseline("locked"), "{way:?}");
+        assert_eq!(other.arm_on(0, "Z"), baseline("locked"), "{scenario:?}");
         // what is acknowledged is there with what followed from it
-        assert!(latched(&place).contains(&way.rule()), "{way:?}");
+        assert!(latched(&place).contains(&scenario.rule()), "{scenario:?}");
         daemon.stop();
         let daemon = Daemon::start_with(&place, Setup { config: config(), time: Time::Event, ..Setup::default() });
-        assert_eq!(daemon.connect().arm_on(0, "Q"), baseline("locked"), "{way:?} after a restart");
+        assert_eq!(daemon.connect().arm_on(0, "Q"), baseline("locked"), "{scenario:?} after a restart");
         daemon.stop();
     }
 }
@@ -240,7 +241,7 @@ fn a_monitor_that_stands_still_and_a_trainer_that_is_busy_change_nothing() {
     place.file("config.toml", CONFIG);
     succeed(&place, &["import", "--state", "state", concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz")]);
     register(&place, 1, State::Production);
-    (2..=WAYS.len()).for_each(|number| register(&place, number, State::Staging));
+    (2..=SCENARIOS.len()).for_each(|number| register(&place, number, State::Staging));
     let trap = Trap::default();
     // a training that takes its time
     let config = config()
@@ -254,16 +255,16 @@ fn a_monitor_that_stands_still_and_a_trainer_that_is_busy_change_nothing() {
     let begun = wire.ask_ok(r#"{"type":"train","symbol":"ES","model":"boosting","reason":"a test"}"#);
     assert_eq!(begun["training"], 1, "{begun}");
     trap.hold("monitor");
-    for (round, way) in WAYS.into_iter().enumerate() {
+    for (round, scenario) in SCENARIOS.into_iter().enumerate() {
         if round > 0 {
             wire.ask_ok(score_on(round, &format!("D-{round}")));
             taken(&mut wire, RESUME);
             taken(&mut wire, &promote(&format!("ES/{}", round + 1)));
         }
-        let tripping = lead_up(&mut wire, way, round);
+        let tripping = lead_up(&mut wire, scenario, round);
         wire.ask_ok(&tripping);
-        assert_eq!(other.arm_on(round, &format!("X-{round}")), baseline("locked"), "{way:?}");
-        assert!(latched(&place).contains(&way.rule()), "{way:?}");
+        assert_eq!(other.arm_on(round, &format!("X-{round}")), baseline("locked"), "{scenario:?}");
+        assert!(latched(&place).contains(&scenario.rule()), "{scenario:?}");
     }
     assert!(wire.status()["training"].is_object(), "the training was still under way");
     trap.await_held();
@@ -273,30 +274,30 @@ fn a_monitor_that_stands_still_and_a_trainer_that_is_busy_change_nothing() {
 
 #[test]
 fn a_guardian_that_panics_over_the_tripping_outcome_lets_no_model_speak_and_judges_it_when_it_comes_again() {
-    for way in WAYS {
+    for scenario in SCENARIOS {
         let place = Place::with_model(State::Production);
         let trap = Trap::default();
         let setup = Setup { config: config(), time: Time::Event, trap: trap.clone(), ..Setup::default() };
         let daemon = Daemon::start_with(&place, setup);
         let mut wire = daemon.connect();
-        let tripping = lead_up(&mut wire, way, 0);
+        let tripping = lead_up(&mut wire, scenario, 0);
         trap.panic_over("guardian", "outcome", 1);
         assert_eq!(wire.ask(&tripping)["error"]["code"], "retry");
         until("the outcome taken", || (wire.ask(&tripping)["ok"] == true).then_some(()));
-        assert_eq!(wire.arm_on(0, "X"), baseline("locked"), "{way:?}");
+        assert_eq!(wire.arm_on(0, "X"), baseline("locked"), "{scenario:?}");
         daemon.stop();
     }
 }
 
 #[test]
 fn what_tripped_stays_through_kills_reloads_and_looser_limits_until_an_operator_and_the_next_day() {
-    for way in WAYS {
+    for scenario in SCENARIOS {
         let place = Place::with_model(State::Production);
         place.file("config.toml", &config());
         let event = ["--clock", "event"];
         let mut daemon = Process::start(&place, &event);
         let mut wire = daemon.connect();
-        let tripping = lead_up(&mut wire, way, 0);
+        let tripping = lead_up(&mut wire, scenario, 0);
         let acknowledged = wire.ask_ok(&tripping);
         assert_eq!(acknowledged["durable"], true);
         daemon.kill();
@@ -304,23 +305,23 @@ fn what_tripped_stays_through_kills_reloads_and_looser_limits_until_an_operator_
         place.file("config.toml", &format!("{CONFIG}\n{loose}"));
         let daemon = Process::start(&place, &event);
         let mut wire = daemon.connect();
-        assert_eq!(wire.arm_on(0, "X"), baseline("locked"), "{way:?}");
+        assert_eq!(wire.arm_on(0, "X"), baseline("locked"), "{scenario:?}");
         daemon.signal("HUP");
         let reloaded = |kind: &EventKind| matches!(kind, EventKind::Reloaded { .. });
         until("a reload", || place.events().iter().any(reloaded).then_some(()));
-        assert_eq!(wire.arm_on(0, "Y"), baseline("locked"), "{way:?}");
+        assert_eq!(wire.arm_on(0, "Y"), baseline("locked"), "{scenario:?}");
         let status = wire.status();
-        assert_eq!(status["guardian"]["silenced"], json!(["ES"]), "{way:?}");
+        assert_eq!(status["guardian"]["silenced"], json!(["ES"]), "{scenario:?}");
         let emergencies = status["guardian"]["emergencies"].as_array().unwrap().clone();
-        assert!(emergencies[0].as_str().unwrap().contains(way.rule().name()), "{emergencies:?}");
-        if matches!(way, Way::DayLoss | Way::Unknown) {
+        assert!(emergencies[0].as_str().unwrap().contains(scenario.rule().name()), "{emergencies:?}");
+        if matches!(scenario, Scenario::DayLoss | Scenario::Unknown) {
             let refused = wire.ask(RESUME);
             assert!(refused["error"]["message"].as_str().unwrap().contains("trading day"), "{refused}");
             wire.ask_ok(score_on(1, "next-day"));
         }
         wire.ask_ok(RESUME);
         // the version stays out: only a new validation brings it back
-        assert_eq!(wire.arm_on(1, "Z"), baseline("no_model"), "{way:?}");
+        assert_eq!(wire.arm_on(1, "Z"), baseline("no_model"), "{scenario:?}");
         let back = wire.ask(promote("ES/1"));
         assert_eq!(back["error"]["code"], "refused", "{back}");
         daemon.stop();
@@ -330,13 +331,13 @@ fn what_tripped_stays_through_kills_reloads_and_looser_limits_until_an_operator_
 #[test]
 fn a_kill_between_the_tripping_outcome_and_its_acknowledgement_changes_nothing() {
     for round in 0..12 {
-        let way = WAYS[round % WAYS.len()];
+        let scenario = SCENARIOS[round % SCENARIOS.len()];
         let place = Place::with_model(State::Production);
         place.file("config.toml", &config());
         let event = ["--clock", "event"];
         let mut daemon = Process::start(&place, &event);
         let (mut wire, mut other) = (daemon.connect(), daemon.connect());
-        let tripping = lead_up(&mut wire, way, 0);
+        let tripping = lead_up(&mut wire, scenario, 0);
         wire.send(format!("{tripping}\n"));
         // killed at once, or after so many answers to somebody else; and in the last round of each way when it has answered
         (0..round).for_each(|_| drop(other.ask_ok(r#"{"type":"ping"}"#)));
@@ -344,14 +345,14 @@ fn a_kill_between_the_tripping_outcome_and_its_acknowledgement_changes_nothing()
         daemon.kill();
         let answer = awaited.or_else(|| wire.line());
         let acknowledged = answer.is_some_and(|line| line.contains("\"durable\":true"));
-        assert!(acknowledged || round < 8, "{way:?} in round {round}");
+        assert!(acknowledged || round < 8, "{scenario:?} in round {round}");
         let daemon = Process::start(&place, &event);
         let mut wire = daemon.connect();
         let arm = wire.arm_on(0, "X");
-        assert!(!acknowledged || arm == baseline("locked"), "{way:?} in round {round}: {arm:?}");
+        assert!(!acknowledged || arm == baseline("locked"), "{scenario:?} in round {round}: {arm:?}");
         // a trader that got no answer sends it again, with the decision it acted on
         wire.ask_ok(&tripping);
-        assert_eq!(wire.arm_on(0, "Y"), baseline("locked"), "{way:?} in round {round}");
+        assert_eq!(wire.arm_on(0, "Y"), baseline("locked"), "{scenario:?} in round {round}");
         daemon.stop();
     }
 }

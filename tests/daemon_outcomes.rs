@@ -48,7 +48,7 @@ fn day_pnl(wire: &mut Wire) -> Option<f64> {
 
 #[test]
 fn an_outcome_that_contradicts_counts_for_nothing_however_long_ago_the_first_was_told() {
-    // while the trade is on the desk, and when only the journal knows it
+    // while the trade is remembered, and when only the journal knows it
     for later in [4, 30] {
         let place = Place::with_model(State::Staging);
         let daemon = Daemon::start_with(&place, setup());
@@ -162,7 +162,7 @@ fn streak(wire: &mut Wire) -> u64 {
 
 #[test]
 fn an_imported_outcome_of_a_trade_of_here_counts_as_if_the_trader_had_told_it_and_history_does_not() {
-    // while the trades are on the desk, and when only the journal knows them
+    // while the trades are remembered, and when only the journal knows them
     for later in [0, 30] {
         let place = Place::with_model(State::Production);
         let daemon = Daemon::start_with(&place, setup());
@@ -343,7 +343,7 @@ fn an_import_hides_no_closed_trade_that_cannot_be_read_or_cannot_be_and_says_wha
         ("", true),
         (r#","pnl":-50000"#, true),
     ] {
-        // while the trade is on the desk, and when only the journal knows it
+        // while the trade is remembered, and when only the journal knows it
         let later = if pnl.contains("NaN") { 30 } else { 0 };
         let place = Place::with_model(State::Production);
         let daemon = Daemon::start_with(&place, setup());

@@ -126,7 +126,7 @@ fn a_trade_id_of_long_ago_hears_no_model_wherever_it_was_told_of_first() {
                 }
                 First::ImportedIntoTheFile => {}
             }
-            // a month later nothing of it is on the desk any more
+            // a month later nothing of it is remembered any more
             assert_eq!(arm_of(&wire.ask_ok(score(&at(30, 0), "N-1"))), ml());
             if restarted {
                 daemon.stop();

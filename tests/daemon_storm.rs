@@ -18,7 +18,7 @@ use std::{
 };
 
 use common::{
-    emergencies::{WAYS, config, latched, lead_up, place_with, score_on, spread, taken},
+    emergencies::{SCENARIOS, config, latched, lead_up, place_with, score_on, spread, taken},
     long::cases,
     place::Place,
     process::Process,
@@ -224,13 +224,13 @@ fn play(place: &Place, rounds: usize) {
         let torment = scope.spawn(move || tormentor.torment(victim, done));
         let mut wire = daemon.connect();
         for round in 0..rounds {
-            let way = WAYS[round % WAYS.len()];
+            let scenario = SCENARIOS[round % SCENARIOS.len()];
             storm.day.store(round as u64, Ordering::Release);
             if round > 0 {
                 taken(&mut wire, RESUME);
                 taken(&mut wire, &promote(&format!("ES/{}", round + 1)));
             }
-            let tripping = lead_up(&mut wire, way, round);
+            let tripping = lead_up(&mut wire, scenario, round);
             let silent: Vec<Wire> =
                 (0..SILENT).map(|n| fall_silent(&storm, &daemon, &format!("S-{round}-{n}"))).collect();
             let sent = storm.now();
@@ -240,16 +240,16 @@ fn play(place: &Place, rounds: usize) {
             to_ack.push(acknowledged - sent);
             for k in 0..5 {
                 let answer = wire.ask(score_on(round, &format!("A-{round}-{k}")));
-                assert_eq!(answer["arm"], "baseline", "{way:?} in round {round}: {answer}");
+                assert_eq!(answer["arm"], "baseline", "{scenario:?} in round {round}: {answer}");
             }
             for mut wire in silent {
                 (0..UNREAD).for_each(|_| drop(wire.answer()));
                 let answer = wire.answer();
-                assert_eq!(answer["arm"], "baseline", "{way:?} in round {round}, not read before: {answer}");
+                assert_eq!(answer["arm"], "baseline", "{scenario:?} in round {round}, not read before: {answer}");
                 behind += 1;
             }
             let after = storm.heard.lock().unwrap().after.clone();
-            assert!(after.is_empty(), "{way:?} in round {round}: {after:?}");
+            assert!(after.is_empty(), "{scenario:?} in round {round}: {after:?}");
         }
         drop(ending);
         torment.join().unwrap();
@@ -273,5 +273,8 @@ fn play(place: &Place, rounds: usize) {
     until("a disk that takes what followed", || (wire.status()["journal"]["ok"] == true).then_some(()));
     daemon.stop();
     let rules = latched(place);
-    assert!(WAYS.iter().take(rounds).all(|way| rules.contains(&way.rule())) && rules.len() >= rounds, "{rules:?}");
+    assert!(
+        SCENARIOS.iter().take(rounds).all(|scenario| rules.contains(&scenario.rule())) && rules.len() >= rounds,
+        "{rules:?}"
+    );
 }

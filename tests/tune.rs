@@ -34,7 +34,7 @@ fn happenings(place: &Place, config: &Config) -> Vec<Happening> {
 fn thresholds(place: &Place, config: &Config, happenings: &[Happening]) -> Thresholds {
     Thresholds {
         calendar: config.calendar.clone(),
-        keep: history::desk_keeps(config),
+        keep: history::open_trades_keep(config),
         guardian: config.guardian,
         staging: config.staging,
         experiment: config.experiment.clone(),

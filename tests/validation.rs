@@ -171,7 +171,7 @@ fn a_model_that_exists_is_not_judged_on_the_trades_it_chose() {
         let model = Fitted { score: Box::new(scores), effects: Vec::new() };
         let fitter = logistic(&design);
         let given = Some(Given { model, strength: 1.0, from });
-        let subject = Candidate { fitter: &fitter, given, rivals: None };
+        let subject = Candidate { fitter: &fitter, given, baselines: None };
         validate_subject(&examples, subject, &quick(), &mut |_, _| ()).unwrap()
     };
     let report = judged(rows.clone());
@@ -238,7 +238,7 @@ fn a_p_value_by_shifted_labels_is_uniform_where_labels_and_scores_have_memory() 
 fn rivals_are_judged_on_the_versions_own_test_part_and_one_that_takes_no_trade_earns_nothing() {
     use vigie::{
         models::levels::{Level, Thresholds},
-        validation::rivals::{BaselineModel, BaselineModels},
+        validation::baselines::{BaselineModel, BaselineModels},
     };
     let examples = planted(Goal::Profitability, 4, 1600, &STRONG);
     let from = examples.as_slice()[900].life.at;
@@ -251,22 +251,22 @@ fn rivals_are_judged_on_the_versions_own_test_part_and_one_that_takes_no_trade_e
         let none = |rows: &Rows<'_>| Ok(vec![0.0; rows.len()]);
         Ok(Fitted { score: Box::new(none), effects: Vec::new() })
     };
-    let standing = |rival: &vigie::validation::fitter::Fitter<'_>, model: Fitted| {
-        let below = vec![BaselineModel { level: Level::Linear, fitter: rival, strengths: &[1.0, 2.0] }];
-        let rivals = Some(BaselineModels { level: Level::RandomForest, thresholds: Thresholds::default(), below });
+    let standing = |baseline: &vigie::validation::fitter::Fitter<'_>, model: Fitted| {
+        let below = vec![BaselineModel { level: Level::Linear, fitter: baseline, strengths: &[1.0, 2.0] }];
+        let baselines = Some(BaselineModels { level: Level::RandomForest, thresholds: Thresholds::default(), below });
         let given = Some(Given { model, strength: 1.0, from });
-        let subject = Candidate { fitter: &own, given, rivals };
+        let subject = Candidate { fitter: &own, given, baselines };
         let report = validate_subject(&examples, subject, &quick(), &mut |_, _| ()).unwrap();
         assert_eq!((report.evidence.parts.test, report.evidence.parts.purged), (700, 0));
         report
     };
     // the same model as its own rival: judged on the same rows they reach the same
     let report = standing(&own, own(&set).unwrap());
-    let found = report.evidence.rivals.as_ref().unwrap();
+    let found = report.evidence.baselines.as_ref().unwrap();
     assert!((found.own.unwrap() - report.evidence.policy.unwrap().sharpe.unwrap()).abs() < 1e-9, "{found:?}");
     assert!((found.own.unwrap() - found.best_below.unwrap()).abs() < 0.5, "{found:?}");
     // one that takes no trade
-    let none = standing(&refuses, model).evidence.rivals.unwrap();
+    let none = standing(&refuses, model).evidence.baselines.unwrap();
     assert_eq!((none.best_below, none.bar), (Some(0.0), Some(0.0)), "{none:?}");
 }
 

@@ -14,11 +14,11 @@ use arc_swap::ArcSwap;
 use serde::Serialize;
 
 use super::{
-    feed::Feed,
     guardian::{Advance, Guardian},
     history,
     journal::JournalHandle,
     supervision::{Part, Shell},
+    trade_news::TradeNews,
 };
 use crate::{
     clock::Clock,
@@ -59,7 +59,7 @@ pub struct RouterShared {
     /// What is served, and so what each version is asked.
     pub serving: Arc<ArcSwap<Serving>>,
     /// Where the news is.
-    pub feed: Feed,
+    pub trade_news: TradeNews,
     /// Where alerts go.
     pub journal: JournalHandle,
     /// The daemon's clock.
@@ -186,7 +186,7 @@ impl AbRouter {
         self.trials.make_room(Keep::of(&self.shared.config.load().experiment));
         let serving = self.shared.serving.load();
         serving.all().for_each(|served| self.trials.ask(served.version(), *served.question()));
-        while let Some((at, news)) = self.shared.feed.next() {
+        while let Some((at, news)) = self.shared.trade_news.next() {
             self.close(at);
             self.trials.take(at, &news);
         }
@@ -342,7 +342,7 @@ impl AbRouter {
     }
 
     fn status(&self) -> RouterStatus {
-        let settled = self.shared.feed.waiting() == 0
+        let settled = self.shared.trade_news.waiting() == 0
             && self.asked.is_empty()
             && self.making.is_empty()
             && self.trials.unjudged().is_empty();
@@ -356,7 +356,7 @@ impl Handler<Look> for Shell<AbRouter> {
     fn handle(&mut self, _: Look, context: &mut Context<Self>) {
         let address = context.address();
         let lost = self.handle_with(context, "look", |router| {
-            if router.shared.feed.has_lost() {
+            if router.shared.trade_news.has_lost() {
                 return true;
             }
             router.look(&address);

@@ -35,9 +35,10 @@ use super::{
     guardian::Guardian,
     keeper,
     kill_file::{self, KILL_FILE},
-    monitor, pulse,
+    monitor,
     scorer::{self, Scorer},
     supervision::{Budget, Failure, Shell, Tripwire},
+    ticker,
     trainer::{self, Trainer},
 };
 use crate::{
@@ -241,7 +242,7 @@ async fn live(
                 parts.kill_file_is(there);
                 if round.elapsed() >= ROUND {
                     round = Stopwatch::start();
-                    parts.feed.ring();
+                    parts.trade_news.ring();
                 }
             }
             Some(displaced) = displaced.recv() => if let Some(listener) = parts.socket_is(displaced) {
@@ -330,7 +331,7 @@ impl Daemon {
             failures: &failed,
             tripwire: &options.tripwire,
         };
-        let Begun { journal, feed, guardian, guardian_shared, trials, seen, pipeline, stale, kept } =
+        let Begun { journal, trade_news, guardian, guardian_shared, trials, seen, pipeline, stale, kept } =
             beginning.begin().await?;
         let kill_file = options.state.join(KILL_FILE);
         let asked_to_train = Rc::clone(&guardian_shared.trainer);
@@ -339,7 +340,7 @@ impl Daemon {
             serving: Arc::clone(&serving),
             config: Arc::clone(&config),
             journal: journal.clone(),
-            feed: feed.clone(),
+            trade_news: trade_news.clone(),
             clock: Arc::clone(&clock),
             guardian: Rc::default(),
             counters: Rc::default(),
@@ -393,7 +394,7 @@ impl Daemon {
         let router_shared = ab_router::RouterShared {
             config: Arc::clone(&config),
             serving: Arc::clone(&serving),
-            feed: feed.clone(),
+            trade_news: trade_news.clone(),
             journal: journal.clone(),
             clock: Arc::clone(&clock),
             guardian: guardian.clone(),
@@ -432,7 +433,7 @@ impl Daemon {
         let _set_once = asked_to_train.set(trainer.clone().recipient());
         let looked_for = kill_file.clone();
         let (mut socket, (displaces, displaced)) = (socket_file.watch(), mpsc::unbounded_channel());
-        let looks = pulse::start("kill-file", KILL_FILE_LOOK, move || {
+        let looks = ticker::start("kill-file", KILL_FILE_LOOK, move || {
             if let Some(found) = socket.look() {
                 let _the_daemon_may_be_gone = displaces.send(found);
             }
@@ -449,7 +450,7 @@ impl Daemon {
             trainer,
             monitor,
             ab_router: ab_router.clone(),
-            feed: feed.clone(),
+            trade_news: trade_news.clone(),
             serving: Arc::clone(&serving),
             journal: journal.clone(),
             alerts: AlertList::new(options.drill),
@@ -477,7 +478,7 @@ impl Daemon {
             connections,
             training,
             ab_router,
-            feed,
+            trade_news,
             kill_file,
             opening: options.state.join(OPENING),
             killed: Cell::new(false),
@@ -506,7 +507,7 @@ async fn make_scorer(shared: scorer::ScorerShared) -> Result<Scorer, String> {
 
 /// Feeds the service manager's watchdog as long as a probe through the real scoring path and the journal comes back.
 pub async fn feed_watchdog(gateway: Gateway, period: Duration, feed: impl Fn()) {
-    let mut beats = match pulse::start("watchdog", period / 3, || ()) {
+    let mut beats = match ticker::start("watchdog", period / 3, || ()) {
         Ok(beats) => beats,
         Err(error) => {
             return tracing::error!(%error, "the watchdog cannot be fed; the service manager will restart this");

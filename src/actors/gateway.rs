@@ -22,14 +22,14 @@ use super::{
     ab_router::AbRouter,
     acknowledge::retry,
     alerts::AlertList,
-    bulletin,
-    feed::Feed,
+    event_stream,
     guardian::{Guardian, Order, RecordOutcome, RecordSkip},
     journal::JournalHandle,
     learning::Job,
     monitor::MonitorHandle,
     scorer::{ScoreReply, Scorer},
     supervision::{Door, Shell},
+    trade_news::TradeNews,
     trainer::{Ask, ObserveTrainer, Trainer},
 };
 use crate::{
@@ -73,7 +73,7 @@ pub struct Wiring {
     /// Watches the versions in service.
     pub monitor: MonitorHandle,
     /// The trades under way.
-    pub feed: Feed,
+    pub trade_news: TradeNews,
     /// What may be served.
     pub serving: Arc<ArcSwap<Serving>>,
     /// Reads.
@@ -143,7 +143,7 @@ impl Gateway {
         let scored = self.0.scorer.call("score", |scorer| scorer.score(request, Some(line.to_vec()), received));
         scored.unwrap_or_else(|| {
             let Signal { trade_id, confidence, .. } = &request.signal;
-            let is_reuse = self.0.feed.reuse(&request.signal).is_some();
+            let is_reuse = self.0.trade_news.reuse(&request.signal).is_some();
             let reason = if is_reuse { Reason::TradeIdReused } else { Reason::InternalError };
             let decision = Decision::baseline(trade_id.clone(), *confidence, None, reason);
             self.record_failure(&decision, &request.signal, line);
@@ -155,7 +155,7 @@ impl Gateway {
     /// arm it belongs to.
     fn record_failure(&self, decision: &Decision, signal: &Signal, line: &[u8]) {
         let (wiring, now) = (&*self.0, self.0.clock.now());
-        let (config, first) = (wiring.config.load(), wiring.feed.first(&signal.trade_id));
+        let (config, first) = (wiring.config.load(), wiring.trade_news.first(&signal.trade_id));
         let assigned = wiring.serving.load().assign(&config.policy, &signal.symbol, &signal.trade_id, &first);
         let opinions = assigned.unheard();
         let record = SignalRecord {
@@ -172,7 +172,7 @@ impl Gateway {
         }
         let instrument = config.symbols.get(&signal.symbol);
         let entry = AnsweredSignal::of_signal(signal, &config.calendar, instrument, decision.clone(), opinions);
-        wiring.feed.scored(now, entry);
+        wiring.trade_news.scored(now, entry);
     }
 
     /// The time by which a time in the future is told; none where time comes from the messages.
@@ -330,7 +330,7 @@ impl Service for Gateway {
         id: Option<&RawValue>,
         out: &mut Vec<u8>,
     ) -> Option<mpsc::Receiver<Vec<u8>>> {
-        bulletin::subscribe(&self.0.journal, self.0.drill, wanted, id, out).await
+        event_stream::subscribe(&self.0.journal, self.0.drill, wanted, id, out).await
     }
 
     fn epoch(&self) -> u64 {

@@ -40,10 +40,10 @@ pub use self::messages::{
 pub use self::register::Register;
 pub use self::unread::Unread;
 use super::{
-    feed::Feed,
     history::Folded,
     journal::JournalHandle,
     supervision::{Part, Shell},
+    trade_news::TradeNews,
     trainer::Ask,
 };
 use crate::{
@@ -90,7 +90,7 @@ pub struct GuardianShared {
     /// Where events go.
     pub journal: JournalHandle,
     /// The trades under way, and where news of them and of versions goes.
-    pub feed: Feed,
+    pub trade_news: TradeNews,
     /// Who is asked for a new version, once the daemon is whole.
     pub trainer: Rc<OnceCell<Recipient<Ask>>>,
     /// A file whose presence keeps every model silent.
@@ -229,7 +229,7 @@ impl Guardian {
             self.roster.apply(&event.kind);
             follow(&mut self.emergency, &self.roster, &event.kind);
             measures::follow(&mut self.gradual, &self.shared.config.load().gradual, &event.kind);
-            self.shared.feed.event(event.at, event.kind.clone());
+            self.shared.trade_news.event(event.at, event.kind.clone());
         }
         self.publish();
     }

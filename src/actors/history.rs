@@ -5,7 +5,7 @@ mod fold;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-pub use self::fold::{Begun, Folded, begin, desk_keeps, happenings, state};
+pub use self::fold::{Begun, Folded, begin, happenings, open_trades_keep, state};
 
 use super::{
     monitor,

@@ -24,7 +24,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::writer::Writer;
 use super::{
-    bulletin::Bulletin,
+    event_stream::EventStream,
     supervision::{Failure, Tripwire},
 };
 use crate::{
@@ -119,7 +119,7 @@ pub struct JournalHandle {
     room_behind: usize,
     health: Arc<Health>,
     bell: Arc<Bell>,
-    bulletin: Bulletin,
+    event_stream: EventStream,
 }
 
 /// Wakes the thread, when that is needed.
@@ -191,8 +191,8 @@ impl JournalHandle {
     }
 
     /// Where commits are posted, for who wants to be told.
-    pub fn bulletin(&self) -> &Bulletin {
-        &self.bulletin
+    pub fn event_stream(&self) -> &EventStream {
+        &self.event_stream
     }
 
     /// Counts a signal that could not be kept.
@@ -311,11 +311,11 @@ pub fn start(
     let room_behind = limits.queue;
     let (queue, jobs) = sync_channel(room_behind + RESERVED.min(room_behind));
     let health = Arc::new(Health::default());
-    let bulletin = Bulletin::default();
+    let event_stream = EventStream::default();
     let bell = Arc::new(Bell { crowd: limits.batch.min(limits.queue / 2), ..Bell::default() });
     let writer = Writer {
         bell: Arc::clone(&bell),
-        bulletin: bulletin.clone(),
+        event_stream: event_stream.clone(),
         place: store.place().cloned(),
         displaced: false,
         store: Some(store),
@@ -333,5 +333,5 @@ pub fn start(
     };
     let thread = thread::Builder::new().name(NAME.to_owned()).spawn(move || writer.run(&jobs))?;
     let _set_once = bell.thread.set(thread.thread().clone());
-    Ok(JournalHandle { queue, room_behind, health, bell, bulletin })
+    Ok(JournalHandle { queue, room_behind, health, bell, event_stream })
 }

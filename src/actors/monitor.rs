@@ -6,7 +6,7 @@
 //! journal: it is made from there at the start, after a panic, and when a version goes into service.
 
 mod line;
-mod retold;
+mod rebuilt;
 mod subject;
 
 pub use line::{Inbox, MonitorHandle, channel};
@@ -31,7 +31,7 @@ use tokio::sync::mpsc;
 
 use self::{
     line::{Line, MonitorMessage},
-    retold::Retold,
+    rebuilt::Rebuilt,
     subject::untold,
 };
 use super::{
@@ -355,7 +355,7 @@ impl Monitor {
         drop(past);
         let (mut watch, options) = (Watch::default(), &config.monitoring.watch);
         watch.serve(options, versions, |version| self.known.get(version).cloned().unwrap_or_default());
-        let Retold { watch, days, found, until, told, .. } = Retold::from(&reader, &config, watch)?;
+        let Rebuilt { watch, days, found, until, told, .. } = Rebuilt::from(&reader, &config, watch)?;
         self.days = days.and(&self.days);
         for alert in untold(&watch, &self.surroundings.serving.load(), &told) {
             let _it_is_logged = self.send(Finding::Alert(alert));

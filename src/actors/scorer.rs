@@ -16,10 +16,10 @@ use arc_swap::ArcSwap;
 use serde::Serialize;
 
 use super::{
-    feed::Feed,
     journal::JournalHandle,
     monitor::Finding,
     supervision::{Part, Shell},
+    trade_news::TradeNews,
 };
 use crate::{
     clock::{Clock, Stopwatch},
@@ -89,7 +89,7 @@ pub struct ScorerShared {
     /// Where decisions are recorded.
     pub journal: JournalHandle,
     /// The trades under way.
-    pub feed: Feed,
+    pub trade_news: TradeNews,
     /// The daemon's clock.
     pub clock: Arc<dyn Clock>,
     /// What was counted so far; it outlives a scorer that failed.
@@ -143,8 +143,8 @@ impl Scorer {
         let serving = self.shared.serving.load();
         let deadline = request.deadline_us.map_or(config.server.deadline, Duration::from_micros);
         let signal = &request.signal;
-        let first = self.shared.feed.first(&signal.trade_id);
-        let reused = self.shared.feed.reuse(signal);
+        let first = self.shared.trade_news.first(&signal.trade_id);
+        let reused = self.shared.trade_news.reuse(signal);
         let mut pipeline = self.shared.pipeline.borrow_mut();
         let mut seen = Vec::new();
         let mut scored = match pipeline.as_mut().map(|pipeline| pipeline.look(signal)) {
@@ -239,7 +239,7 @@ fn record(
     let instrument = config.symbols.get(&request.signal.symbol);
     let entry =
         AnsweredSignal::of_signal(&request.signal, &config.calendar, instrument, scored.decision.clone(), opinions);
-    shared.feed.looked_at(now, entry, seen, request.signal.trend());
+    shared.trade_news.looked_at(now, entry, seen, request.signal.trend());
     recorded
 }
 

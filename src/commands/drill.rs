@@ -3,8 +3,8 @@
 
 mod load;
 mod play;
+mod scenario;
 mod stage;
-mod way;
 
 use clap::Args;
 use serde_json::json;

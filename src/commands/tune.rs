@@ -88,7 +88,7 @@ impl Tune {
 fn thresholds(config: &Config, in_force: &Config, by_policy: bool, watching: Watching) -> Thresholds {
     Thresholds {
         calendar: in_force.calendar.clone(),
-        keep: history::desk_keeps(config),
+        keep: history::open_trades_keep(config),
         guardian: config.guardian,
         staging: config.staging,
         experiment: config.experiment.clone(),

@@ -5,6 +5,7 @@
 
 pub(crate) mod as_json;
 pub mod decision;
+mod display;
 pub mod event;
 pub mod feature;
 pub mod id;
@@ -13,7 +14,6 @@ pub mod number;
 pub mod outcome;
 pub mod signal;
 pub mod snapshot;
-mod telling;
 pub mod time;
 pub mod trip;
 pub mod unique;

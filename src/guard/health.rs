@@ -10,9 +10,9 @@ use crate::{
     domain::{TradingDay, event::Level},
     models::Answer,
     stats::{
+        autocorrelation::inflation,
         decline::{Decline, DeclineOptions, Furthest, Limits},
         describe::{mean, standard_deviation},
-        memory::memory,
     },
 };
 
@@ -136,7 +136,7 @@ impl Validated {
             trades: trades.len(),
             memory: 1.0,
         };
-        let memory = parts(&validated, trades).and_then(|parts| memory(&parts)).unwrap_or(1.0);
+        let memory = parts(&validated, trades).and_then(|parts| inflation(&parts)).unwrap_or(1.0);
         Some(Self { memory, ..validated })
     }
 }

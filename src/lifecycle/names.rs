@@ -1,6 +1,6 @@
 //! The names that trades have had: a signal under one of them is a repeat, or takes the name of another trade.
 //!
-//! The desk remembers the trades of the last days. A name that comes again after months must be known as quickly, and
+//! Open trades are remembered for some days. A name that comes again after months must be known as quickly, and
 //! nobody may wait for the disk before a signal is answered. So of each name no more than two numbers are kept: a hash of
 //! the name, and one of when its signal fired, for what and which way. A new name is taken for a known one once in
 //! 10^12 or so, which costs it the word of a model and nothing else.

@@ -1,7 +1,7 @@
 //! The trades under way: what was known and answered when each was scored, kept until nothing more is expected of it.
 //!
-//! Whoever judges a closed trade needs to know what was made of its signal, and cannot wait for the disk to tell. The
-//! desk also knows which trades are closed already, so that an outcome that is sent twice is judged once. It is a fold
+//! Whoever judges a closed trade needs to know what was made of its signal, and cannot wait for the disk to tell.
+//! Closed trades are remembered too, so that an outcome that is sent twice is judged once. It is a fold
 //! over what is scored and closed, bounded in time and in number.
 #![deny(clippy::indexing_slicing)]
 
@@ -57,7 +57,7 @@ pub struct AnsweredSignal {
     pub by_echo: bool,
 }
 
-/// What the desk knows of a trade that was closed.
+/// What is known of a trade that was closed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Closing {
     /// It was open, with what was made of its signal if that is known.
@@ -335,52 +335,55 @@ mod tests {
         }
     }
 
-    fn desk() -> OpenTrades {
+    fn open_trades() -> OpenTrades {
         OpenTrades::new(SignedDuration::from_hours(240))
     }
 
     #[test]
     fn the_first_answer_to_a_signal_stays_and_its_outcome_counts_once() {
-        let mut desk = desk();
-        assert!(desk.open(at(0), entry(1, 1.0)).is_some());
-        assert_eq!(desk.open(at(0), entry(1, 0.0)), None);
-        assert_eq!(desk.entry(&id(1)).unwrap().decision.size, 1.0);
-        assert!(matches!(desk.close(at(1), &id(1)), Closing::First(Some(entry)) if entry.decision.size == 1.0));
-        assert_eq!(desk.close(at(1), &id(1)), Closing::Again);
-        assert_eq!(desk.heard(&id(1)).unwrap().speaker(), None);
+        let mut open_trades = open_trades();
+        assert!(open_trades.open(at(0), entry(1, 1.0)).is_some());
+        assert_eq!(open_trades.open(at(0), entry(1, 0.0)), None);
+        assert_eq!(open_trades.entry(&id(1)).unwrap().decision.size, 1.0);
+        assert!(matches!(open_trades.close(at(1), &id(1)), Closing::First(Some(entry)) if entry.decision.size == 1.0));
+        assert_eq!(open_trades.close(at(1), &id(1)), Closing::Again);
+        assert_eq!(open_trades.heard(&id(1)).unwrap().speaker(), None);
         let mut late = entry(1, 1.0);
         late.decision = Decision { arm: Arm::Ml, model: Some("ES/3".parse().unwrap()), ..late.decision };
-        assert_eq!(desk.open(at(1), late), None);
-        assert!(desk.heard(&id(1)).unwrap().speaker().is_some() && desk.entry(&id(1)).unwrap().speaker().is_none());
+        assert_eq!(open_trades.open(at(1), late), None);
+        assert!(
+            open_trades.heard(&id(1)).unwrap().speaker().is_some()
+                && open_trades.entry(&id(1)).unwrap().speaker().is_none()
+        );
         // one that was never scored here counts once as well, and is not opened behind its own outcome
-        assert_eq!(desk.close(at(1), &id(2)), Closing::First(None));
-        assert_eq!((desk.close(at(1), &id(2)), desk.open(at(1), entry(2, 1.0))), (Closing::Again, None));
+        assert_eq!(open_trades.close(at(1), &id(2)), Closing::First(None));
+        assert_eq!((open_trades.close(at(1), &id(2)), open_trades.open(at(1), entry(2, 1.0))), (Closing::Again, None));
     }
 
     #[test]
     fn the_daily_limit_is_that_of_the_latest_signal_and_not_of_one_that_is_recalled() {
         let with = |n, limit| AnsweredSignal { daily_loss_limit: limit, ..entry(n, 1.0) };
-        let mut desk = desk();
-        desk.open(at(0), with(1, Some(1e6)));
-        desk.open(at(11), with(2, Some(1000.0)));
-        desk.open(at(11), with(3, None));
-        assert_eq!(desk.entry(&id(1)), None);
-        desk.recall(at(11), with(1, Some(1e6)));
-        assert_eq!((desk.entry(&id(1)).is_some(), desk.daily_loss_limit()), (true, Some(1000.0)));
-        desk.open(at(11), with(4, Some(500.0)));
-        assert_eq!(desk.daily_loss_limit(), Some(500.0));
+        let mut open_trades = open_trades();
+        open_trades.open(at(0), with(1, Some(1e6)));
+        open_trades.open(at(11), with(2, Some(1000.0)));
+        open_trades.open(at(11), with(3, None));
+        assert_eq!(open_trades.entry(&id(1)), None);
+        open_trades.recall(at(11), with(1, Some(1e6)));
+        assert_eq!((open_trades.entry(&id(1)).is_some(), open_trades.daily_loss_limit()), (true, Some(1000.0)));
+        open_trades.open(at(11), with(4, Some(500.0)));
+        assert_eq!(open_trades.daily_loss_limit(), Some(500.0));
     }
 
     #[test]
     fn it_forgets_what_is_too_old_or_too_many() {
-        let mut desk = desk();
-        (0..3).for_each(|n| drop(desk.open(at(n as i64), entry(n, 1.0))));
-        desk.open(at(11), entry(3, 1.0));
-        let held: Vec<bool> = (0..4).map(|n| desk.entry(&id(n)).is_some()).collect();
+        let mut open_trades = open_trades();
+        (0..3).for_each(|n| drop(open_trades.open(at(n as i64), entry(n, 1.0))));
+        open_trades.open(at(11), entry(3, 1.0));
+        let held: Vec<bool> = (0..4).map(|n| open_trades.entry(&id(n)).is_some()).collect();
         assert_eq!(held, [false, true, true, true], "ten days");
-        (10..10 + MOST_TRADES).for_each(|n| drop(desk.open(at(12), entry(n, 1.0))));
-        assert_eq!(desk.trades.len(), MOST_TRADES);
-        assert!(desk.entry(&id(3)).is_none() && desk.entry(&id(10)).is_some());
+        (10..10 + MOST_TRADES).for_each(|n| drop(open_trades.open(at(12), entry(n, 1.0))));
+        assert_eq!(open_trades.trades.len(), MOST_TRADES);
+        assert!(open_trades.entry(&id(3)).is_none() && open_trades.entry(&id(10)).is_some());
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub struct State {
     /// When the latest of it happened.
     pub at: Timestamp,
     /// The trades under way.
-    pub desk: OpenTrades,
+    pub open_trades: OpenTrades,
     /// The versions on trial, and where all versions stand.
     pub trials: Trials,
     /// What the emergency rules remember.
@@ -73,10 +73,10 @@ pub struct Effects {
 
 impl State {
     /// Nothing has happened yet. A trial keeps what `room` says.
-    pub fn new(desk: OpenTrades, room: Keep, pipeline: Option<Pipeline>) -> Self {
+    pub fn new(open_trades: OpenTrades, room: Keep, pipeline: Option<Pipeline>) -> Self {
         Self {
             at: Timestamp::UNIX_EPOCH,
-            desk,
+            open_trades,
             trials: Trials::keeping(room),
             emergency: Emergency::default(),
             gradual: BTreeMap::new(),
@@ -95,7 +95,7 @@ impl State {
             }
             // one that is answered takes its name with the answer
             if !answered {
-                self.desk.take_name(&signal);
+                self.open_trades.take_name(&signal);
             }
             return Effects::default();
         }
@@ -105,13 +105,13 @@ impl State {
         match happening {
             Happening::Event(event) => self.event(rules, event),
             Happening::Scored { entry, .. } => {
-                if let Some(entry) = self.desk.open(at, *entry) {
+                if let Some(entry) = self.open_trades.open(at, *entry) {
                     self.trials.take(at, &TrialNews::Scored(entry));
                 }
             }
             Happening::Closed { trade_id, echo, outcome, .. } => {
                 let echo = echo.filter(|entry| is_of_here(self.trials.roster(), &entry.decision));
-                if let Some(entry) = echo.and_then(|entry| self.desk.open(at, *entry)) {
+                if let Some(entry) = echo.and_then(|entry| self.open_trades.open(at, *entry)) {
                     self.trials.take(at, &TrialNews::Scored(entry));
                 }
                 return self.closed(rules, at, &trade_id, *outcome);
@@ -120,7 +120,7 @@ impl State {
                 return self.completed(rules, at, told_at, &trade_id, &before, *outcome);
             }
             Happening::Skipped { trade_id, .. } => {
-                if let Some(entry) = self.desk.entry(&trade_id) {
+                if let Some(entry) = self.open_trades.entry(&trade_id) {
                     self.trials.take(at, &TrialNews::Skipped(entry.clone()));
                 }
             }
@@ -158,10 +158,10 @@ impl State {
     }
 
     fn closed(&mut self, rules: &Rules<'_>, at: Timestamp, trade_id: &TradeId, outcome: Outcome) -> Effects {
-        let (entry, limit) = (self.desk.heard(trade_id).cloned(), self.desk.daily_loss_limit());
+        let (entry, limit) = (self.open_trades.heard(trade_id).cloned(), self.open_trades.daily_loss_limit());
         let trade = closed_trade(trade_id, &outcome, entry.as_deref(), at, limit, rules.calendar);
         let trips = self.emergency.judge(rules.guardian, &trade);
-        if let Closing::First(Some(entry)) = self.desk.close(at, trade_id) {
+        if let Closing::First(Some(entry)) = self.open_trades.close(at, trade_id) {
             self.trials.take(at, &TrialNews::Closed(entry, outcome));
         }
         self.tripped(trips)
@@ -177,13 +177,13 @@ impl State {
         before: &Outcome,
         outcome: Outcome,
     ) -> Effects {
-        let (entry, limit) = (self.desk.heard(trade_id).cloned(), self.desk.daily_loss_limit());
+        let (entry, limit) = (self.open_trades.heard(trade_id).cloned(), self.open_trades.daily_loss_limit());
         let of = |outcome| closed_trade(trade_id, outcome, entry.as_deref(), told_at, limit, rules.calendar);
         let (known, trade) = (of(before), of(&outcome));
         let mut trips = self.emergency.complete(rules.guardian, &known, &trade);
         trips.extend(self.emergency.settle(rules.guardian, &trade));
-        let _it_was_closed_before = self.desk.close(at, trade_id);
-        if let Some(entry) = self.desk.entry(trade_id).cloned() {
+        let _it_was_closed_before = self.open_trades.close(at, trade_id);
+        if let Some(entry) = self.open_trades.entry(trade_id).cloned() {
             self.trials.take(at, &TrialNews::Closed(entry, outcome));
         }
         self.tripped(trips)

@@ -2,6 +2,7 @@
 
 pub mod adwin;
 pub mod association;
+pub mod autocorrelation;
 pub mod binary;
 pub mod bootstrap;
 pub mod budget;
@@ -16,7 +17,6 @@ pub mod expected;
 pub mod histogram;
 pub mod interval;
 pub mod logit;
-pub mod memory;
 pub mod multiple;
 pub mod normal;
 pub mod novelty;

@@ -58,7 +58,7 @@ fn words(check: &ValidationCheck, evidence: &ValidationEvidence, options: &Valid
         Part::LossSaved => no_loss_saved(check.value < Some(0.0), matches!(evidence.test, Figures::Real(_))).to_owned(),
         Part::SharpeGained => "taking every trade earned more for its risk: another threshold or no model".to_owned(),
         Part::LevelBelow => {
-            let reached = evidence.rivals.as_ref().and_then(|standing| standing.own.zip(standing.best_below));
+            let reached = evidence.baselines.as_ref().and_then(|standing| standing.own.zip(standing.best_below));
             format!("{short:.2} short: {}", reached.map_or("the simpler models are not defined", below_the_bar))
         }
         Part::Gap => {

@@ -169,9 +169,9 @@ fn performance(evidence: &ValidationEvidence, options: &ValidationOptions, goal:
         check(Part::LossSaved, saved, Limit::Above(0.0), -0.1),
         check(Part::SharpeGained, gained, Limit::AtLeast(0.0), -1.0),
     ];
-    let below = evidence.has_rivals.then(|| {
-        let bar = evidence.rivals.as_ref().and_then(|standing| standing.bar);
-        let own = bar.and_then(|_| evidence.rivals.as_ref()?.own);
+    let below = evidence.has_baselines.then(|| {
+        let bar = evidence.baselines.as_ref().and_then(|standing| standing.bar);
+        let own = bar.and_then(|_| evidence.baselines.as_ref()?.own);
         let bar = bar.unwrap_or_default();
         check(Part::LevelBelow, own, Limit::AtLeast(bar), bar - 1.0)
     });

@@ -7,12 +7,12 @@
 mod advice;
 pub mod arrival;
 mod backtest;
+pub mod baselines;
 pub mod check;
 pub mod example;
 pub mod figures;
 pub mod fitter;
 pub mod gather;
-mod keep;
 pub mod ledger;
 pub mod lift;
 pub mod options;
@@ -22,13 +22,13 @@ pub mod recipe;
 mod refit;
 mod refused;
 pub mod report;
-pub mod rivals;
 mod rotation;
 pub mod sizing;
 pub mod splits;
 pub mod stability;
 mod suite;
 mod table;
+mod to_record;
 pub mod training;
 
 pub use example::{Example, Examples, Goal};

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    baselines::AgainstBaselines,
     check::{Outcome, ValidationCheck},
     example::Goal,
     figures::{Figures, PolicyFigures, one_half},
     lift::Lift,
-    rivals::AgainstBaselines,
     stability::{Bootstrap, Group, Importance, Null},
 };
 use crate::{domain::Timestamp, stats::sessions::History};
@@ -113,11 +113,11 @@ pub struct ValidationEvidence {
     /// Skill by regime, on the same trades.
     pub regimes: Vec<Group>,
     /// Whether there were models of lower levels to beat.
-    #[serde(default)]
-    pub has_rivals: bool,
+    #[serde(default, rename = "has_rivals")]
+    pub has_baselines: bool,
     /// How the model stands to them.
-    #[serde(default)]
-    pub rivals: Option<AgainstBaselines>,
+    #[serde(default, rename = "rivals")]
+    pub baselines: Option<AgainstBaselines>,
     /// Configurations tried in this run.
     #[serde(default)]
     pub configurations: usize,

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{
-    backtest, check,
+    backtest,
+    baselines::BaselineModels,
+    check,
     example::{Example, Examples},
     figures::{Figures, PolicyFigures},
     fitter::{Fitted, Fitter, NoFit},
@@ -12,7 +14,6 @@ use super::{
     progress::{Progress, Stage},
     refit::{Choice, Missing, Refit},
     report::{Parts, ValidationEvidence, ValidationReport},
-    rivals::BaselineModels,
     splits::{SplitError, TimeSplit, Window},
     stability,
 };
@@ -48,7 +49,7 @@ pub struct Candidate<'a> {
     /// A model that exists already and is judged as it is; without one it is made.
     pub given: Option<Given>,
     /// What it has to beat, if anything.
-    pub rivals: Option<BaselineModels<'a>>,
+    pub baselines: Option<BaselineModels<'a>>,
 }
 
 /// A model that exists already.
@@ -64,7 +65,7 @@ pub struct Given {
 impl<'a> Candidate<'a> {
     /// Models that `fitter` makes, with nothing to beat.
     pub fn new(fitter: &'a Fitter<'a>) -> Self {
-        Self { fitter, given: None, rivals: None }
+        Self { fitter, given: None, baselines: None }
     }
 }
 
@@ -98,8 +99,8 @@ pub fn validate_subject(
     options.check()?;
     let goal = examples.goal();
     let refit = Refit { examples, fitter: subject.fitter, options };
-    let rivals = subject.rivals.as_ref().map_or(0, BaselineModels::configurations);
-    let mut progress = Progress::new(progress, steps(options, examples.schema().width()) + 2 * rivals);
+    let baselines = subject.baselines.as_ref().map_or(0, BaselineModels::configurations);
+    let mut progress = Progress::new(progress, steps(options, examples.schema().width()) + 2 * baselines);
     let evidence = gather(&refit, subject, &mut progress)?;
     progress.finish();
     let checks = check::checks(&evidence, options, goal);
@@ -126,7 +127,7 @@ struct Judged {
     /// From where on a score says yes in service.
     asked: f64,
     /// Configurations tried for the levels below.
-    rivals: usize,
+    baselines: usize,
     notes: Vec<String>,
 }
 
@@ -171,13 +172,13 @@ fn gather(
         ));
     }
     judged.notes.extend(money_lost(&judged.evidence));
-    if let Some(rivals) = &subject.rivals {
-        judged.rivals = rivals.configurations();
+    if let Some(baselines) = &subject.baselines {
+        judged.baselines = baselines.configurations();
         // their strengths are chosen on what came before the test part, and they are judged on the same trades
         let split = if split.validation.is_empty() { refit.before(&judged.learnt, &judged.test) } else { Ok(split) };
-        let standing = split.and_then(|split| rivals.stand(refit, &split, &judged.learnt, &judged.scores, progress));
-        judged.evidence.rivals = judged.keep("the levels below", standing);
-        judged.evidence.has_rivals = true;
+        let standing = split.and_then(|split| baselines.stand(refit, &split, &judged.learnt, &judged.scores, progress));
+        judged.evidence.baselines = judged.keep("the levels below", standing);
+        judged.evidence.has_baselines = true;
     }
     judged.add_backtests(refit, progress);
     judged.add_walks(refit, progress);
@@ -243,13 +244,13 @@ fn judge(
         importance_stability: None,
         months: Vec::new(),
         regimes: Vec::new(),
-        has_rivals: false,
-        rivals: None,
+        has_baselines: false,
+        baselines: None,
         configurations: 0,
         out_of_fold: History::default(),
         notes: Vec::new(),
     };
-    Ok(Judged { evidence, model, learnt, test: split.test.clone(), scores, asked, rivals: 0, notes: Vec::new() })
+    Ok(Judged { evidence, model, learnt, test: split.test.clone(), scores, asked, baselines: 0, notes: Vec::new() })
 }
 
 impl Judged {
@@ -276,7 +277,7 @@ impl Judged {
         out_of_fold.extend(taken(refit, &self.test, &self.scores, self.asked));
         out_of_fold.sort_by_key(|(day, ..)| *day);
         self.evidence.out_of_fold = History::of(&out_of_fold);
-        self.evidence.configurations = trials.len().max(strengths.len()) + self.rivals;
+        self.evidence.configurations = trials.len().max(strengths.len()) + self.baselines;
         if !goal.is_share() {
             return self.notes.push(format!("a score of {goal} cannot be blended with a confidence: it has no policy"));
         }

@@ -166,8 +166,8 @@ fn resampled(f: &mut fmt::Formatter<'_>, evidence: &ValidationEvidence) -> fmt::
             "Sharpe ratio a day"
         )?;
     }
-    if let Some(standing) = &evidence.rivals {
-        let of = |below: &super::rivals::Below| format!("{} {}", below.level, number(below.figure, 4));
+    if let Some(standing) = &evidence.baselines {
+        let of = |below: &super::baselines::Below| format!("{} {}", below.level, number(below.figure, 4));
         let below: Vec<String> = standing.below.iter().map(of).collect();
         let (own, p) = (number(standing.own, 4), number(standing.beats_linear_p, 4));
         let below = below.join(", ");

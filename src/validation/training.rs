@@ -7,12 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::{
     Candidate, Examples, Goal, Recipe, Stage, ValidationError, ValidationOptions, ValidationReport,
     arrival::Arrival,
+    baselines::{BaselineModel, BaselineModels},
     gather::{self, clean_trades, gather, known_pnl},
-    keep,
     ledger::Ledger,
     options::Look,
-    rivals::{BaselineModel, BaselineModels},
-    validate_subject,
+    to_record, validate_subject,
 };
 use crate::{
     domain::{Outcome, Signal, Symbol, Timestamp, TradeId, TradingCalendar, VersionId, event::Trial},
@@ -169,9 +168,9 @@ pub fn train(
     let options = ValidationOptions { decision_point: point, ..options(settings, kind, looks) };
     let recipe = Recipe { kind, target, solver: training.solver, design: settings.features, seed: training.seed };
     let report = validated(&recipe, None, examples, settings, &options, progress)?;
-    let asked = keep::Asked { labeller: trades.labeller, decision_point: training.decision_point };
+    let asked = to_record::Asked { labeller: trades.labeller, decision_point: training.decision_point };
     let mut trained =
-        keep::version(birth, order, &recipe, (&trades.examples, asked), trades.warnings, report, &options)?;
+        to_record::version(birth, order, &recipe, (&trades.examples, asked), trades.warnings, report, &options)?;
     trained.record.inputs = inputs_of(&trained.record, settings);
     Ok(trained)
 }
@@ -200,7 +199,7 @@ pub fn revalidate(
     }
     let first = Some(record.training.first);
     let trades = closed_trades(&record.id.symbol, record.target, first, Some(record), history, settings)?;
-    let stored = keep::stored(record, trades.examples.schema()).map_err(TrainError::Stored)?;
+    let stored = to_record::stored(record, trades.examples.schema()).map_err(TrainError::Stored)?;
     let looks = ledger.looks(&record.id.symbol, record.target.name(), stored.kind, Some(&record.id));
     let (strength, point) = (Some(stored.strength), record.question.map(|question| question.decision_point));
     let options = ValidationOptions { strength, decision_point: point, ..options(settings, stored.kind, looks) };
@@ -237,8 +236,8 @@ fn validated(
     if level > Level::RandomForest {
         below.push(BaselineModel { level: Level::RandomForest, fitter: &forest, strengths: &training.leaves });
     }
-    let rivals = (!below.is_empty()).then_some(BaselineModels { level, thresholds: *settings.levels, below });
-    validate_subject(examples, Candidate { fitter: &own, given, rivals }, options, progress)
+    let baselines = (!below.is_empty()).then_some(BaselineModels { level, thresholds: *settings.levels, below });
+    validate_subject(examples, Candidate { fitter: &own, given, baselines }, options, progress)
 }
 
 /// The kind that was ordered, or the configured one or its like for the target.

@@ -15,7 +15,7 @@ use std::{
 use serde_json::{Value, json};
 use vigie::{
     actors::{
-        history::desk_keeps,
+        history::open_trades_keep,
         learning::settings,
         monitor::against,
         scored::{Scored, Signals},
@@ -92,7 +92,7 @@ pub struct Core {
 impl Core {
     pub fn new(config: Config) -> Self {
         let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features).unwrap();
-        let past = Past::new(OpenTrades::new(desk_keeps(&config)), Keep::ALL, None);
+        let past = Past::new(OpenTrades::new(open_trades_keep(&config)), Keep::ALL, None);
         let mut core = Self {
             config,
             pipeline,
@@ -212,7 +212,8 @@ impl Core {
         let Request::Score(request) = message::decode(line.as_bytes()).body.unwrap() else { panic!("{line}") };
         let signal = request.signal;
         self.pass_to(signal.at);
-        let first = self.past.desk.entry(&signal.trade_id).map(|entry| entry.opinions.clone()).unwrap_or_default();
+        let first =
+            self.past.open_trades.entry(&signal.trade_id).map(|entry| entry.opinions.clone()).unwrap_or_default();
         let seen = self.pipeline.look(&signal).unwrap();
         let inputs_row = seen.values.to_vec();
         let scored = self.serving.answer(&self.config.policy, &signal, &seen, None, &first, &mut self.row);

@@ -18,7 +18,7 @@ pub const LIMITS: &str = "[guardian]\nliteral = true\naccuracy_window = 12\naccu
 
 /// How an emergency comes about.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Way {
+pub enum Scenario {
     Accuracy,
     Streak,
     DayLoss,
@@ -26,7 +26,7 @@ pub enum Way {
     Unknown,
 }
 
-pub const WAYS: [Way; 4] = [Way::Accuracy, Way::Streak, Way::DayLoss, Way::Unknown];
+pub const SCENARIOS: [Scenario; 4] = [Scenario::Accuracy, Scenario::Streak, Scenario::DayLoss, Scenario::Unknown];
 
 pub fn config() -> String {
     format!("{CONFIG}\n{LIMITS}")
@@ -50,7 +50,7 @@ pub fn outcome_on(n: usize, id: &str, pnl: Option<f64>) -> String {
     json!({ "type": "outcome", "trade_id": id, "outcome_metrics": metrics }).to_string()
 }
 
-impl Way {
+impl Scenario {
     /// The pnl of the trades that lead to the emergency, the last of which trips it. `says_win`: what the model says.
     pub fn trades(self, says_win: bool) -> Vec<Option<f64>> {
         match self {
@@ -97,8 +97,8 @@ pub fn register(place: &Place, number: usize, state: State) {
 }
 
 /// Plays `way` on day `n` up to the tripping outcome, which is given back and not yet sent.
-pub fn lead_up(wire: &mut Wire, way: Way, n: usize) -> String {
-    let mut trades = way.trades(says_win());
+pub fn lead_up(wire: &mut Wire, scenario: Scenario, n: usize) -> String {
+    let mut trades = scenario.trades(says_win());
     let last = trades.pop().unwrap();
     for (k, pnl) in trades.into_iter().enumerate() {
         let (id, _) = ml_trade(wire, n, &format!("E-{n}-{k}"));

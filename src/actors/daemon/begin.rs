@@ -17,13 +17,13 @@ use tokio::sync::mpsc;
 use super::{JOURNAL_FILE, KILL_FILE, REACHED_FILE, SILENCE_FILE, StartError, part_error};
 use crate::{
     actors::{
-        feed::Feed,
         guardian::{self, Guardian},
         history::{self, Folded},
         journal::{self, JournalHandle, OpenStore},
         keeper::{self, Kept},
         monitor::MonitorHandle,
         supervision::{Failure, Tripwire},
+        trade_news::TradeNews,
     },
     clock::{Clock, EventClock},
     config::Config,
@@ -64,7 +64,7 @@ pub(super) struct Beginning<'a> {
 /// What is made of the whole journal.
 pub(super) struct Begun {
     pub(super) journal: JournalHandle,
-    pub(super) feed: Feed,
+    pub(super) trade_news: TradeNews,
     pub(super) guardian: Guardian,
     pub(super) guardian_shared: guardian::GuardianShared,
     pub(super) trials: Trials,
@@ -154,8 +154,8 @@ impl Beginning<'_> {
         if let Some(clock) = self.event_clock {
             latest(journal).await.into_iter().for_each(|at| clock.knows(at));
         }
-        let Read { desk, pipeline, known, kept } = self.read_once(journal).await?;
-        let feed = Feed::new(desk, self.monitor.clone());
+        let Read { open_trades, pipeline, known, kept } = self.read_once(journal).await?;
+        let trade_news = TradeNews::new(open_trades, self.monitor.clone());
         let (trials, stale) = (known.state.trials.clone(), known.state.stale.clone());
         let seen = known.seq;
         let guardian_shared = guardian::GuardianShared {
@@ -163,7 +163,7 @@ impl Beginning<'_> {
             serving: Arc::clone(self.serving),
             journal: journal.clone(),
             clock: Arc::clone(self.clock),
-            feed: feed.clone(),
+            trade_news: trade_news.clone(),
             kill_file: Some(self.state.join(KILL_FILE)),
             trainer: Rc::default(),
             unsaved: Rc::new(RefCell::new(Vec::new())),
@@ -181,7 +181,7 @@ impl Beginning<'_> {
         let guardian = Guardian::at_start(guardian_shared.clone(), known).await;
         let guardian = guardian.map_err(|error| part_error("guardian", error))?;
         let journal = journal.clone();
-        Ok(Begun { journal, feed, guardian, guardian_shared, trials, seen, pipeline, stale, kept })
+        Ok(Begun { journal, trade_news, guardian, guardian_shared, trials, seen, pipeline, stale, kept })
     }
 
     /// Reads the journal once for all parts, from the newest checkpoint on. Where there is none, another thread counts meanwhile
@@ -312,9 +312,9 @@ pub(super) fn make_folder(path: &Path) -> Result<(), StartError> {
 
 /// What is made of the journal by reading it once.
 struct Read {
-    desk: OpenTrades,
+    open_trades: OpenTrades,
     pipeline: Pipeline,
-    /// What everything comes to, without the desk and the pipeline.
+    /// What everything comes to, without the open trades and the pipeline.
     known: Folded,
     kept: Kept,
 }
@@ -324,10 +324,11 @@ impl Read {
         let last = reader.last_seq().map_err(|error| error.to_string())?;
         known.go_on(reader, config, last)?;
         let kept = keeper::at_start(&known, config);
-        known.state.desk.make_room(ROOM);
-        let desk = std::mem::replace(&mut known.state.desk, OpenTrades::new(history::desk_keeps(config)));
+        known.state.open_trades.make_room(ROOM);
+        let open_trades =
+            std::mem::replace(&mut known.state.open_trades, OpenTrades::new(history::open_trades_keep(config)));
         let pipeline = known.state.pipeline.take().ok_or("it makes no inputs")?;
-        Ok(Self { desk, pipeline, known, kept })
+        Ok(Self { open_trades, pipeline, known, kept })
     }
 }
 

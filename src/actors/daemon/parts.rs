@@ -20,12 +20,12 @@ use super::{OnReload, Supervision};
 use crate::{
     actors::{
         ab_router::{AbRouter, Look},
-        feed::Feed,
         guardian::{Guardian, LockNow, Verify},
         journal::{self, JournalHandle, NotClosed},
         keeper::{self, KeeperHandle},
         scorer::{Renew, Scorer},
         supervision::{Failure, Shell},
+        trade_news::TradeNews,
         trainer,
     },
     clock::{Clock, Stopwatch},
@@ -60,7 +60,7 @@ pub(super) struct Parts {
     pub(super) connections: Rc<Connections>,
     pub(super) training: Rc<RefCell<trainer::Desk>>,
     pub(super) ab_router: actix::Addr<Shell<AbRouter>>,
-    pub(super) feed: Feed,
+    pub(super) trade_news: TradeNews,
     pub(super) kill_file: PathBuf,
     /// Whether the file was there when it was looked for last.
     pub(super) killed: Cell<bool>,
@@ -177,7 +177,7 @@ impl Parts {
     /// Has the router look at the news when the feed rings, which it does when there is some and once a second, and the
     /// guardian compare what is served with what the journal says is live.
     pub(super) fn rounds(&self) -> impl Future<Output = ()> + 'static + use<> {
-        let (feed, router, guardian) = (self.feed.clone(), self.ab_router.clone(), self.guardian.clone());
+        let (trade_news, router, guardian) = (self.trade_news.clone(), self.ab_router.clone(), self.guardian.clone());
         let (config, mut verified) = (Arc::clone(&self.config), Stopwatch::start());
         async move {
             loop {
@@ -187,7 +187,7 @@ impl Parts {
                     verified = Stopwatch::start();
                     let _told = guardian.try_send(Verify);
                 }
-                feed.rung().await;
+                trade_news.rung().await;
             }
         }
     }

@@ -52,7 +52,7 @@ impl Gateway {
         let written = self.0.journal.write(vec![write]).await;
         let is_new = matches!(written.as_deref(), Ok([Applied::Stored { matched: Some(_), .. }]));
         if let Ok([Applied::Stored { .. }]) = written.as_deref() {
-            self.0.feed.take_name(&signal);
+            self.0.trade_news.take_name(&signal);
         }
         let instead = written.as_deref().ok().and_then(stored_instead);
         if let Some((stored, outcome)) = instead.zip(outcome.clone()) {
@@ -101,7 +101,7 @@ impl Gateway {
         stored: Box<StoredOutcome>,
     ) -> Result<Ack, WireError> {
         let answered =
-            if self.0.feed.heard(&trade_id).is_some() { Vec::new() } else { self.recalled(&trade_id).await? };
+            if self.0.trade_news.heard(&trade_id).is_some() { Vec::new() } else { self.recalled(&trade_id).await? };
         let request = OutcomeRequest { trade_id, outcome, decision: None };
         let contest = Contest { at, request, stored, answered };
         loop {
@@ -118,14 +118,14 @@ impl Gateway {
         Ok(self.known(trade_id).await?.entries().collect())
     }
 
-    /// What was answered to the signal of a trade whose outcome was imported, as far as it is not on the desk. `None` when
+    /// What was answered to the signal of a trade whose outcome was imported, as far as it is not remembered. `None` when
     /// the trade is none of here, or counted already.
     async fn answered_here(&self, trade_id: &TradeId, is_new: bool) -> Result<Option<Vec<AnsweredSignal>>, WireError> {
-        let feed = &self.0.feed;
-        if feed.is_closed(trade_id) {
+        let trade_news = &self.0.trade_news;
+        if trade_news.is_closed(trade_id) {
             return Ok(None);
         }
-        if feed.heard(trade_id).is_some() {
+        if trade_news.heard(trade_id).is_some() {
             return Ok(Some(Vec::new()));
         }
         if !is_new {

@@ -103,7 +103,7 @@ impl Gateway {
             counts,
             journal: wiring.journal.status(),
             storage,
-            trade_ids: wiring.feed.names(),
+            trade_ids: wiring.trade_news.names(),
             scorer: wiring.scorer_shell.send(ObserveScorer).await.ok().flatten(),
             guardian: wiring.guardian.send(ObserveGuardian).await.ok().flatten(),
             trials: wiring.ab_router.send(ObserveRouter).await.ok().flatten(),

@@ -41,7 +41,7 @@ impl Gateway {
     ) -> Result<Vec<VersionId>, WireError> {
         let UnreadOutcome { trade_id, closed, decision, .. } = unread;
         let mut answered = Vec::new();
-        if let Some(trade_id) = trade_id.as_ref().filter(|trade_id| self.0.feed.heard(trade_id).is_none()) {
+        if let Some(trade_id) = trade_id.as_ref().filter(|trade_id| self.0.trade_news.heard(trade_id).is_none()) {
             let known = self.known(trade_id).await?;
             if known.closed {
                 return Ok(Vec::new());

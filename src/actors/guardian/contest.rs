@@ -29,7 +29,7 @@ pub struct Contest {
     pub request: OutcomeRequest,
     /// What is stored.
     pub stored: Box<StoredOutcome>,
-    /// What was answered to the trade's signal, if that is not on the desk.
+    /// What was answered to the trade's signal, if that is not remembered.
     pub answered: Vec<AnsweredSignal>,
 }
 
@@ -61,20 +61,20 @@ impl Guardian {
         let StoredOutcome { record: stored, .. } = *stored;
         let config = self.shared.config.load_full();
         let heard = answered.iter().find(|entry| entry.speaker().is_some()).or(answered.first());
-        let on_desk = self.shared.feed.heard(&trade_id);
+        let open = self.shared.trade_news.heard(&trade_id);
         // of a trade that was told without a decision, what the trader now says that it acted on
         let echo = decision.as_ref().filter(|echo| is_of_here(&self.roster, echo));
         let echo = echo.map(|echo| AnsweredSignal::of_echo(echo, told.exit_at, &config.calendar, &config.policy));
-        let entry = on_desk.as_deref().or(heard).or(echo.as_ref());
+        let entry = open.as_deref().or(heard).or(echo.as_ref());
         // a past trade passes no judgement
         let counts = stored.source == Source::Live || entry.is_some();
-        let limit = self.shared.feed.daily_loss_limit();
+        let limit = self.shared.trade_news.daily_loss_limit();
         let closed = |outcome: &Outcome| -> ClosedTrade {
             closed_trade(&trade_id, outcome, entry, stored.received_at, limit, &config.calendar)
         };
         let known = closed(&stored.outcome);
         let mut trips = if counts { self.emergency.settle(&config.guardian, &known) } else { Vec::new() };
-        self.shared.feed.closed(at, &trade_id, stored.outcome.clone());
+        self.shared.trade_news.closed(at, &trade_id, stored.outcome.clone());
         let Some(record) = stored.completed_by(&told, decision, at) else {
             if known.ml.as_ref().is_some_and(|say| self.emergency.judges(&say.version)) {
                 trips.extend(self.emergency.unknown(&known, Unevaluable::Contradicted));
@@ -108,7 +108,7 @@ impl Guardian {
         }
         let write = if completed { Write::Completion(Box::new(record)) } else { Write::Outcome(Box::new(record)) };
         let recorded = self.record(write, events);
-        let feed = self.shared.feed.clone();
+        let trade_news = self.shared.trade_news.clone();
         Box::pin(async move {
             let written = recorded.await?;
             if stored_instead(&written).is_some() {
@@ -119,7 +119,7 @@ impl Guardian {
             let ack = acknowledgement(Ok(written), trade_id.clone(), false)?;
             let _told_if_it_lives = address.send(Settle { at, trade_id, outcome: merged }).await;
             if completed {
-                feed.completed();
+                trade_news.completed();
             }
             Ok(Ack { completed, silenced, ..ack })
         })

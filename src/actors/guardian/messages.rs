@@ -16,7 +16,7 @@ use crate::{
 pub struct RecordOutcome {
     /// As it came.
     pub request: OutcomeRequest,
-    /// What the journal knows of a trade that is not on the desk, once it was asked.
+    /// What the journal knows of a trade that is not remembered, once it was asked.
     pub recalled: Option<Recalled>,
 }
 
@@ -41,7 +41,7 @@ pub struct PastClosed {
     pub trade_id: TradeId,
     /// What became of it.
     pub outcome: Outcome,
-    /// What was answered to its signal, if that is not on the desk.
+    /// What was answered to its signal, if that is not remembered.
     pub answered: Vec<AnsweredSignal>,
 }
 

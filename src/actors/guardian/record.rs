@@ -43,7 +43,8 @@ impl Guardian {
     ) -> ResponseFuture<Answer<Ack>> {
         let now = self.shared.clock.now();
         let OutcomeRequest { trade_id, outcome, decision } = request;
-        let is_open = !(recalled.as_ref().is_some_and(|known| known.closed) || self.shared.feed.is_closed(trade_id));
+        let is_open =
+            !(recalled.as_ref().is_some_and(|known| known.closed) || self.shared.trade_news.is_closed(trade_id));
         let fired = recalled.as_ref().and_then(|known| known.fired);
         if is_open && let Err(why) = self.check(now, trade_id, outcome, fired) {
             return self.refuse(now, trade_id, outcome, &why);
@@ -53,7 +54,7 @@ impl Guardian {
             // a decision that was lost on its way to the disk; one that is known stays as it is
             let config = self.shared.config.load();
             let entry = AnsweredSignal::of_echo(echo, outcome.exit_at, &config.calendar, &config.policy);
-            self.shared.feed.scored(now, entry);
+            self.shared.trade_news.scored(now, entry);
         }
         if is_open && echo.is_none() {
             self.tell_of_unknown(trade_id, decision.as_ref());
@@ -68,7 +69,7 @@ impl Guardian {
         };
         let (silenced, echoed) = (silenced_by(tripped.iter().map(|event| &event.kind)), echo.is_some());
         let recorded = self.record(Write::Outcome(Box::new(record)), tripped);
-        let (feed, request, trade_id) = (self.shared.feed.clone(), request.clone(), trade_id.clone());
+        let (trade_news, request, trade_id) = (self.shared.trade_news.clone(), request.clone(), trade_id.clone());
         Box::pin(async move {
             let written = recorded.await?;
             if let Some(stored) = stored_instead(&written) {
@@ -82,7 +83,7 @@ impl Guardian {
                 return Err(down());
             }
             // also of a duplicate: it may be the first time that it is known to be on disk
-            feed.closed(now, &trade_id, request.outcome);
+            trade_news.closed(now, &trade_id, request.outcome);
             Ok(Ack { silenced, ..ack })
         })
     }
@@ -90,7 +91,7 @@ impl Guardian {
     /// Alerts of a decision that is echoed and was not made here, when it is all that is known of the trade's signal.
     fn tell_of_unknown(&self, trade_id: &TradeId, echo: Option<&Decision>) {
         let Some(version) = echo.and_then(|echo| echo.model.as_ref()) else { return };
-        if self.shared.feed.heard(trade_id).is_none() {
+        if self.shared.trade_news.heard(trade_id).is_none() {
             let message = format!(
                 "{trade_id} was closed with a decision of {version}, which was never registered here: it counts for the \
                  account and for no version; look whether the trader asks another daemon"
@@ -99,7 +100,7 @@ impl Guardian {
         }
     }
 
-    /// Whether an outcome can be that of its trade, whose signal fired at `fired` if it is not on the desk.
+    /// Whether an outcome can be that of its trade, whose signal fired at `fired` if it is not remembered.
     fn check(
         &self,
         now: Timestamp,
@@ -109,7 +110,7 @@ impl Guardian {
     ) -> Result<(), Incredible> {
         let config = self.shared.config.load();
         // of a trade that is known by its echo only nobody knows when its signal fired
-        let entry = self.shared.feed.entry(trade_id).filter(|entry| !entry.by_echo);
+        let entry = self.shared.trade_news.entry(trade_id).filter(|entry| !entry.by_echo);
         check(outcome, entry.map(|entry| entry.at).or(fired), now, &config.bounds())
     }
 
@@ -137,7 +138,7 @@ impl Guardian {
         })
     }
 
-    /// A trade that is not on the desk any more, or never was: the journal is asked what was answered to its signal, so
+    /// A trade that is not remembered any more, or never was: the journal is asked what was answered to its signal, so
     /// that no model is spared for being forgotten, and whether it is closed, so that it counts once.
     fn recall(&self, request: OutcomeRequest, address: Addr<Shell<Self>>) -> ResponseFuture<Answer<Ack>> {
         let shared = self.shared.clone();
@@ -151,7 +152,7 @@ impl Guardian {
             let (closed, fired) = (found.closed, found.fired);
             let mut answered: Vec<AnsweredSignal> = found.entries().collect();
             if !closed {
-                answered.drain(..).for_each(|entry| shared.feed.remember(now, entry));
+                answered.drain(..).for_each(|entry| shared.trade_news.remember(now, entry));
             }
             let recalled = Some(Recalled { closed, answered, fired });
             let sent = address.send(RecordOutcome { request, recalled }).await;
@@ -180,8 +181,8 @@ impl Guardian {
     }
 
     pub(super) fn closed_trade(&self, now: Timestamp, trade_id: &TradeId, outcome: &Outcome) -> ClosedTrade {
-        let (config, feed) = (self.shared.config.load(), &self.shared.feed);
-        let (entry, limit) = (feed.heard(trade_id), feed.daily_loss_limit());
+        let (config, trade_news) = (self.shared.config.load(), &self.shared.trade_news);
+        let (entry, limit) = (trade_news.heard(trade_id), trade_news.daily_loss_limit());
         closed_trade(trade_id, outcome, entry.as_deref(), now, limit, &config.calendar)
     }
 
@@ -198,15 +199,15 @@ impl Guardian {
     /// A trade of here whose outcome was imported: it is judged as if the trader had told it, unless it counted already.
     fn past_closed(&mut self, closed: PastClosed) -> ResponseFuture<Vec<VersionId>> {
         let PastClosed { at, trade_id, outcome, answered } = closed;
-        let feed = self.shared.feed.clone();
-        if feed.is_closed(&trade_id) {
+        let trade_news = self.shared.trade_news.clone();
+        if trade_news.is_closed(&trade_id) {
             return Box::pin(std::future::ready(Vec::new()));
         }
-        answered.into_iter().for_each(|entry| feed.remember(at, entry));
+        answered.into_iter().for_each(|entry| trade_news.remember(at, entry));
         let kinds = self.emergencies(at, &trade_id, &outcome);
         let silenced = silenced_by(&kinds);
         let saved = (!kinds.is_empty()).then(|| self.silence(kinds));
-        feed.closed(at, &trade_id, outcome);
+        trade_news.closed(at, &trade_id, outcome);
         Box::pin(async move {
             if let Some(saved) = saved {
                 let _it_is_written_until_it_is = saved.await;
@@ -220,14 +221,14 @@ impl Guardian {
         let record = SkipRecord { received_at: now, skip: skip.clone() };
         let recorded = self.record(Write::Skip(record), Vec::new());
         let shared = self.shared.clone();
-        let feed = self.shared.feed.clone();
+        let trade_news = self.shared.trade_news.clone();
         Box::pin(async move {
             let ack = acknowledgement(Ok(recorded.await?), trade_id.clone(), false).inspect_err(|error| {
                 if error.code == CONFLICT {
                     alert_of_trade(&shared, Level::Warning, CONFLICT, &trade_id, error.message.clone());
                 }
             })?;
-            feed.skipped(now, &trade_id);
+            trade_news.skipped(now, &trade_id);
             Ok(ack)
         })
     }
@@ -329,7 +330,7 @@ impl Handler<RecordOutcome> for Shell<Guardian> {
         let address = context.address();
         let recorded = self.handle_with(context, "outcome", |guardian| {
             let RecordOutcome { request, recalled } = message;
-            let known = recalled.is_some() || guardian.shared.feed.heard(&request.trade_id).is_some();
+            let known = recalled.is_some() || guardian.shared.trade_news.heard(&request.trade_id).is_some();
             if known { guardian.outcome(&request, recalled, address) } else { guardian.recall(request, address) }
         });
         recorded.unwrap_or_else(|| Box::pin(std::future::ready(Err(down()))))

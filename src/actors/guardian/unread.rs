@@ -29,7 +29,7 @@ pub struct Unread {
     pub fault: String,
     /// Why the rules cannot be evaluated unless the trade's result could be read.
     pub blank: Unevaluable,
-    /// What was answered to the trade's signal, if that is not on the desk.
+    /// What was answered to the trade's signal, if that is not remembered.
     pub answered: Vec<AnsweredSignal>,
 }
 
@@ -47,14 +47,15 @@ impl Guardian {
     fn unread(&mut self, unread: Unread) -> ResponseFuture<Vec<VersionId>> {
         let Unread { trade_id, closed, decision, fault, blank, answered } = unread;
         let now = self.shared.clock.now();
-        answered.into_iter().for_each(|entry| self.shared.feed.remember(now, entry));
+        answered.into_iter().for_each(|entry| self.shared.trade_news.remember(now, entry));
         let config = self.shared.config.load_full();
         let exit_at = closed.map_or(now, |(exit_at, _)| exit_at);
         let echo = decision.filter(|echo| is_of_here(&self.roster, echo));
         let echo = echo.map(|echo| AnsweredSignal::of_echo(&echo, exit_at, &config.calendar, &config.policy));
-        let open = trade_id.as_ref().filter(|trade_id| !self.shared.feed.is_closed(trade_id));
-        let on_desk = open.and_then(|trade_id| self.shared.feed.heard(trade_id));
-        let heard = [on_desk.as_deref(), echo.as_ref()].into_iter().flatten().find(|entry| entry.speaker().is_some());
+        let open = trade_id.as_ref().filter(|trade_id| !self.shared.trade_news.is_closed(trade_id));
+        let answered_here = open.and_then(|trade_id| self.shared.trade_news.heard(trade_id));
+        let heard =
+            [answered_here.as_deref(), echo.as_ref()].into_iter().flatten().find(|entry| entry.speaker().is_some());
         let Some((trade_id, entry)) = open.zip(heard) else {
             let message = format!("an outcome is not recorded, correct it and send it again: {fault}");
             if let Ok(none) = TradeId::new(NO_TRADE) {
@@ -62,7 +63,7 @@ impl Guardian {
             }
             return Box::pin(std::future::ready(Vec::new()));
         };
-        let limit = self.shared.feed.daily_loss_limit();
+        let limit = self.shared.trade_news.daily_loss_limit();
         let trade = |outcome: &Outcome| closed_trade(trade_id, outcome, Some(entry), now, limit, &config.calendar);
         let signal_at = (!entry.by_echo).then_some(entry.at);
         let outcome = closed.map(|(exit_at, pnl)| Outcome::of(exit_at, Some(pnl)));

@@ -115,8 +115,8 @@ impl Folded {
     pub fn empty(config: &Config) -> Result<Self, String> {
         let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features);
         let pipeline = pipeline.map_err(|error| error.to_string())?;
-        let desk = OpenTrades::knowing(desk_keeps(config), config.journal.known_ids);
-        let state = State::new(desk, Keep::of(&config.experiment), Some(pipeline));
+        let open_trades = OpenTrades::knowing(open_trades_keep(config), config.journal.known_ids);
+        let state = State::new(open_trades, Keep::of(&config.experiment), Some(pipeline));
         Ok(Self { state, seq: 0, damaged: Vec::new(), unreadable: 0, begun: None })
     }
 
@@ -167,16 +167,16 @@ impl Folded {
         Ok(())
     }
 
-    /// What must be known before a happening is taken in: what the journal knows of a trade that has left the desk, and what a
+    /// What must be known before a happening is taken in: what the journal knows of a trade that is forgotten, and what a
     /// version is asked.
     fn prepare(&mut self, reader: &Reader, config: &Config, happening: &Happening) -> Result<(), String> {
         match happening {
             Happening::Closed { at, trade_id, .. } | Happening::Completed { at, trade_id, .. }
-                if self.state.desk.heard(trade_id).is_none() =>
+                if self.state.open_trades.heard(trade_id).is_none() =>
             {
                 let Known { answered, .. } = known_of(reader, trade_id, config)?;
                 let known_then = answered.into_iter().filter(|answered| answered.seq < self.seq);
-                known_then.for_each(|answered| drop(self.state.desk.recall(*at, answered.entry)));
+                known_then.for_each(|answered| drop(self.state.open_trades.recall(*at, answered.entry)));
             }
             Happening::Event(event) => {
                 // one whose record cannot be read cannot speak either
@@ -221,7 +221,7 @@ impl Folded {
         let Some(decision) = decision else {
             return Ok(vec![Happening::Came { signal: Box::new(signal), served, answered: false }]);
         };
-        let is_from_file = self.state.desk.was_answered(&trade_id) == Some(false);
+        let is_from_file = self.state.open_trades.was_answered(&trade_id) == Some(false);
         let instrument = config.symbols.get(&signal.symbol);
         let entry = Box::new(AnsweredSignal::of_signal(&signal, &config.calendar, instrument, decision, opinions));
         let came = Happening::Came { signal: Box::new(signal), served, answered: true };
@@ -244,7 +244,7 @@ impl Folded {
     ) -> Result<Option<Happening>, String> {
         let StoredOutcome { seq, mut record, .. } = stored;
         if record.source == Source::Import {
-            if self.state.desk.was_answered(&record.trade_id) == Some(false) {
+            if self.state.open_trades.was_answered(&record.trade_id) == Some(false) {
                 return Ok(None);
             }
             let known = known_of(reader, &record.trade_id, config)?;
@@ -278,7 +278,7 @@ impl Folded {
 }
 
 /// How long a trade is remembered: as long as a test waits for its outcome, with a weekend before and after.
-pub fn desk_keeps(config: &Config) -> SignedDuration {
+pub fn open_trades_keep(config: &Config) -> SignedDuration {
     SignedDuration::from_hours(24 * (i64::from(config.experiment.outcome_wait_days) + 5))
 }
 

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{Bell, Health, Job, MET_DAMAGE, NAME, NotClosed, OpenStore, Unavailable, Written};
 use crate::{
     actors::{
-        bulletin::Bulletin,
+        event_stream::EventStream,
         supervision::{Failure, Tripwire, panic_text},
     },
     clock::{Clock, Stopwatch, WallClock},
@@ -54,7 +54,7 @@ pub(super) struct Writer {
     pub(super) kept: VecDeque<Write>,
     pub(super) health: Arc<Health>,
     pub(super) bell: Arc<Bell>,
-    pub(super) bulletin: Bulletin,
+    pub(super) event_stream: EventStream,
     pub(super) failures: mpsc::Sender<Failure>,
     pub(super) tripwire: Tripwire,
 }
@@ -219,7 +219,7 @@ impl Writer {
                 let number = |applied: &Applied| if let Applied::Stored { seq, .. } = applied { *seq } else { 0 };
                 let latest = applied.iter().map(number).max().unwrap_or(0);
                 self.health.reached.fetch_max(latest, Ordering::Relaxed);
-                self.bulletin.post(writes, &applied);
+                self.event_stream.post(writes, &applied);
                 Ok(applied)
             }
             Ok(Err(error)) => {
@@ -314,7 +314,7 @@ impl Writer {
     }
 
     fn resume(&mut self) {
-        self.bulletin.post_gap();
+        self.event_stream.post_gap();
         if self.write_kept() {
             self.health.reopened.fetch_add(1, Ordering::Relaxed);
             self.health.failing.store(false, Ordering::Release);

@@ -11,7 +11,7 @@ use std::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{play::PATIENCE, way::signal};
+use super::{play::PATIENCE, scenario::signal};
 use crate::{clock::Stopwatch, domain::Symbol, protocol::client::Client};
 
 /// What all connections share. Times are in microseconds since it was made.

@@ -20,8 +20,8 @@ use signal_hook::{
 use super::{
     Drill,
     load::{Ending, Heard, Load, Word},
+    scenario::{EmergencyScenario, noon, signal},
     stage::{self, CONFIG, Model},
-    way::{EmergencyScenario, noon, signal},
 };
 use crate::{
     clock::Stopwatch,
@@ -99,7 +99,7 @@ pub(super) fn run(drill: &Drill, config: &Config) -> Outcome {
     let stopped = stop(daemon);
     let played = played?;
     stopped?;
-    let rows: Vec<Row> = EmergencyScenario::ALL.into_iter().map(|way| row(way, &played)).collect();
+    let rows: Vec<Row> = EmergencyScenario::ALL.into_iter().map(|scenario| row(scenario, &played)).collect();
     print(drill, &model.source, &rows)?;
     match accusation(&rows) {
         None => Ok(()),
@@ -143,13 +143,16 @@ fn perform(daemon: &Daemon, mut player: Player<'_>) -> anyhow::Result<Vec<(Emerg
             let (load, socket) = (&load, &socket);
             scope.spawn(move || load.ask(connection, socket));
         }
-        let ways = EmergencyScenario::ALL.into_iter().cycle().zip(0..player.versions.len());
-        ways.map(|(way, round)| {
-            let played = player.round(&load, way, round).with_context(|| format!("{} in round {round}", way.name()))?;
-            bar.inc(1);
-            Ok((way, played))
-        })
-        .collect()
+        let scenarios = EmergencyScenario::ALL.into_iter().cycle().zip(0..player.versions.len());
+        scenarios
+            .map(|(scenario, round)| {
+                let played = player
+                    .round(&load, scenario, round)
+                    .with_context(|| format!("{} in round {round}", scenario.name()))?;
+                bar.inc(1);
+                Ok((scenario, played))
+            })
+            .collect()
     });
     bar.finish_and_clear();
     played
@@ -162,7 +165,7 @@ struct Player<'a> {
 }
 
 impl Player<'_> {
-    fn round(&mut self, load: &Load, way: EmergencyScenario, round: usize) -> anyhow::Result<Played> {
+    fn round(&mut self, load: &Load, scenario: EmergencyScenario, round: usize) -> anyhow::Result<Played> {
         let day = round as u64;
         let version = self.versions.get(round).context("there is no such version")?.clone();
         if round > 0 {
@@ -174,7 +177,7 @@ impl Player<'_> {
                 "type": "promote", "version": version, "to": "production", "override": true, "reason": "a drill",
             }))?;
         }
-        let tripping = self.lead_up(&version.symbol, way, round)?;
+        let tripping = self.lead_up(&version.symbol, scenario, round)?;
         let _before = load.take();
         let sent = load.now();
         self.patiently(&tripping)?;
@@ -188,24 +191,24 @@ impl Player<'_> {
         heard.words.splice(0..0, own.words);
         let answers = load.answers() - before + OWN;
         load.acknowledge(None);
-        self.check(way)?;
+        self.check(scenario)?;
         let last_word = heard.last.map_or(0, |last| last.saturating_sub(sent));
         Ok(Played { last_word, acknowledged: acknowledged - sent, answers, heard })
     }
 
     /// The trades that lead to an emergency, and what trips it, which is not sent yet.
-    fn lead_up(&mut self, symbol: &Symbol, way: EmergencyScenario, round: usize) -> anyhow::Result<Value> {
-        for n in 0..way.trades() {
+    fn lead_up(&mut self, symbol: &Symbol, scenario: EmergencyScenario, round: usize) -> anyhow::Result<Value> {
+        for n in 0..scenario.trades() {
             let answer = self.ml_trade(symbol, round, n)?;
             let says_win = answer.get("score").and_then(Value::as_f64).is_some_and(|score| score >= 0.5);
             let metrics =
-                json!({ "exit_at": noon(round as u64), "pnl": way.pnl(n, says_win), "exit_reason": "signal" });
+                json!({ "exit_at": noon(round as u64), "pnl": scenario.pnl(n, says_win), "exit_reason": "signal" });
             // with its decision, which may have been dropped on its way to the disk under load
             let decision = Value::Object(answer.clone());
             let outcome = json!({
                 "type": "outcome", "trade_id": answer.get("trade_id"), "decision": decision, "outcome_metrics": metrics,
             });
-            if n + 1 == way.trades() && way != EmergencyScenario::Kill {
+            if n + 1 == scenario.trades() && scenario != EmergencyScenario::Kill {
                 return Ok(outcome);
             }
             self.patiently(&outcome)?;
@@ -249,14 +252,14 @@ impl Player<'_> {
     }
 
     /// Whether it was the emergency that it should be.
-    fn check(&mut self, way: EmergencyScenario) -> anyhow::Result<()> {
+    fn check(&mut self, scenario: EmergencyScenario) -> anyhow::Result<()> {
         let status = self.patiently(&json!({ "type": "status" }))?.remove("status").unwrap_or_default();
         if status.get("drill") != Some(&Value::Bool(true)) {
             bail!("the daemon does not say that it is a drill");
         }
         let said = [status.pointer("/guardian/lock"), status.pointer("/guardian/emergencies")];
         let said: String = said.into_iter().flatten().map(Value::to_string).collect();
-        if said.contains(way.sign()) { Ok(()) } else { bail!("it did not come about: {said}") }
+        if said.contains(scenario.sign()) { Ok(()) } else { bail!("it did not come about: {said}") }
     }
 
     /// Sends a request until it is taken: under load the journal may have no room for it at first.
@@ -292,16 +295,16 @@ impl Player<'_> {
     }
 }
 
-fn row(way: EmergencyScenario, played: &[(EmergencyScenario, Played)]) -> Row {
-    let of_way = || played.iter().filter(|(other, _)| *other == way).map(|(_, played)| played);
+fn row(scenario: EmergencyScenario, played: &[(EmergencyScenario, Played)]) -> Row {
+    let of_scenario = || played.iter().filter(|(other, _)| *other == scenario).map(|(_, played)| played);
     Row {
-        emergency: way.name(),
-        played: of_way().count(),
-        last_word_us: Spread::of(of_way().map(|played| played.last_word)),
-        acknowledged_us: Spread::of(of_way().map(|played| played.acknowledged)),
-        answers_after: of_way().map(|played| played.answers).sum(),
-        ml_answers_after: of_way().map(|played| played.heard.after).sum(),
-        words_after: of_way().flat_map(|played| played.heard.words.clone()).collect(),
+        emergency: scenario.name(),
+        played: of_scenario().count(),
+        last_word_us: Spread::of(of_scenario().map(|played| played.last_word)),
+        acknowledged_us: Spread::of(of_scenario().map(|played| played.acknowledged)),
+        answers_after: of_scenario().map(|played| played.answers).sum(),
+        ml_answers_after: of_scenario().map(|played| played.heard.after).sum(),
+        words_after: of_scenario().flat_map(|played| played.heard.words.clone()).collect(),
     }
 }
 

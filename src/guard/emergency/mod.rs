@@ -16,7 +16,7 @@
 
 mod latch;
 mod rare;
-mod telling;
+mod unsettled;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! A desk as it is stored in a checkpoint, and back.
+//! The open trades as they are stored in a checkpoint, and back.
 #![deny(clippy::indexing_slicing)]
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::{
     lifecycle::names::{Names, NamesImage},
 };
 
-/// A desk as it is stored, its trades in the order in which they came.
+/// The open trades as they are stored, in the order in which they came.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct OpenTradesImage<E> {
     trades: Vec<HeldImage<E>>,
@@ -30,7 +30,7 @@ struct HeldImage<E> {
 }
 
 impl OpenTrades {
-    /// As it is stored: equal desks give equal images.
+    /// As they are stored: equal ones give equal images.
     pub(crate) fn image(&self) -> OpenTradesImage<&AnsweredSignal> {
         let trade = |(came, trade_id): &(Timestamp, TradeId)| {
             let Held { entry, heard, closed, reused } = self.trades.get(trade_id)?;
@@ -47,17 +47,17 @@ impl OpenTrades {
         OpenTradesImage { trades, daily_loss_limit: self.daily_loss_limit, names: self.names.image() }
     }
 
-    /// The desk that was stored, with the bounds of this one.
+    /// Those that were stored, with the bounds of these.
     pub(crate) fn restored(&self, image: OpenTradesImage<AnsweredSignal>) -> Self {
         let OpenTradesImage { trades, daily_loss_limit, names } = image;
-        let mut desk = Self { daily_loss_limit, ..Self::knowing(self.keep, self.names.most()) };
-        desk.names = Names::of(names, self.names.most());
-        desk.trades.reserve(trades.len());
+        let mut open_trades = Self { daily_loss_limit, ..Self::knowing(self.keep, self.names.most()) };
+        open_trades.names = Names::of(names, self.names.most());
+        open_trades.trades.reserve(trades.len());
         for HeldImage { came, trade_id, entry, heard, closed, reused } in trades {
             let held = Held { entry: entry.map(Arc::new), heard: heard.map(Arc::new), closed, reused };
-            desk.by_time.push_back((came, trade_id.clone()));
-            desk.trades.insert(trade_id, held);
+            open_trades.by_time.push_back((came, trade_id.clone()));
+            open_trades.trades.insert(trade_id, held);
         }
-        desk
+        open_trades
     }
 }

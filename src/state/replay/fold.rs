@@ -6,9 +6,9 @@ use std::{
 };
 
 use super::{
-    Fate, Line, Replay, Thresholds, is_found_anew,
-    retell::{Became, Retold, became, let_go, retell},
-    text,
+    Fate, Line, Replay, Thresholds,
+    counterfactual::{Became, Counterfactual, answer_again, became, let_go},
+    is_found_anew, text,
     watcher::Watcher,
 };
 use crate::{
@@ -44,7 +44,7 @@ pub(super) struct Fold<'a> {
     due: BTreeMap<VersionId, EvidenceStep>,
     told: BTreeSet<(VersionId, State)>,
     /// Each signal as it was recorded and as it would have been answered.
-    signals: BTreeMap<TradeId, (AnsweredSignal, Retold)>,
+    signals: BTreeMap<TradeId, (AnsweredSignal, Counterfactual)>,
     fates: BTreeMap<TradeId, Fate>,
     lines: Vec<Line>,
     last: Option<Timestamp>,
@@ -102,15 +102,15 @@ impl<'a> Fold<'a> {
     }
 
     pub(super) fn finish(mut self) -> Replay {
-        for (trade_id, (recorded, retold)) in &self.signals {
+        for (trade_id, (recorded, counterfactual)) in &self.signals {
             // nothing more is expected of what was let go by the answer itself
             if recorded.decision.size == 0.0 {
-                self.fates.entry(trade_id.clone()).or_insert_with(|| let_go(recorded, &retold.entry));
+                self.fates.entry(trade_id.clone()).or_insert_with(|| let_go(recorded, &counterfactual.entry));
             }
         }
         let roster = self.state.trials.roster();
         Replay {
-            heard: self.signals.values().filter(|(_, retold)| retold.entry.speaker().is_some()).count(),
+            heard: self.signals.values().filter(|(_, counterfactual)| counterfactual.entry.speaker().is_some()).count(),
             standing: roster.versions().map(|(version, standing)| (version.clone(), standing.state)).collect(),
             locked: roster.lock(),
             lines: self.lines,
@@ -191,9 +191,9 @@ impl<'a> Fold<'a> {
         if self.signals.contains_key(&entry.trade_id) {
             return;
         }
-        let retold = retell(entry, self.state.trials.roster(), &self.then, self.thresholds);
-        let answered = retold.entry.clone();
-        self.signals.insert(entry.trade_id.clone(), (entry.clone(), retold));
+        let counterfactual = answer_again(entry, self.state.trials.roster(), &self.then, self.thresholds);
+        let answered = counterfactual.entry.clone();
+        self.signals.insert(entry.trade_id.clone(), (entry.clone(), counterfactual));
         self.put(at, Happening::Scored { at, entry: Box::new(answered.clone()) });
         if let Some(watcher) = &mut self.watcher {
             let judged = watcher.scored(at, &answered, self.state.trials.roster(), &self.thresholds.calendar);
@@ -227,9 +227,9 @@ impl<'a> Fold<'a> {
     fn closed(&mut self, at: Timestamp, trade_id: &TradeId, outcome: &Outcome) {
         let (became, fate) = match self.signals.get(trade_id) {
             None => (Became::Closed(outcome.clone()), outcome.pnl.map_or(Fate::Unknown, |pnl| Fate::Earned(pnl.get()))),
-            Some((recorded, retold)) => {
-                let (became, fate) = became(recorded, &retold.entry, outcome);
-                (became, if retold.known { fate } else { Fate::Unknown })
+            Some((recorded, counterfactual)) => {
+                let (became, fate) = became(recorded, &counterfactual.entry, outcome);
+                (became, if counterfactual.known { fate } else { Fate::Unknown })
             }
         };
         self.fates.entry(trade_id.clone()).or_insert(fate);
@@ -239,10 +239,10 @@ impl<'a> Fold<'a> {
             let judged = watcher.closed(at, recorded, outcome, roster, &self.thresholds.calendar);
             self.judged(at, judged);
         }
-        if let Some((_, retold)) = self.signals.get(trade_id)
-            && self.state.desk.heard(trade_id).is_none()
+        if let Some((_, counterfactual)) = self.signals.get(trade_id)
+            && self.state.open_trades.heard(trade_id).is_none()
         {
-            self.state.desk.recall(at, retold.entry.clone());
+            self.state.open_trades.recall(at, counterfactual.entry.clone());
         }
         let trade_id = trade_id.clone();
         match became {
@@ -254,8 +254,8 @@ impl<'a> Fold<'a> {
     }
 
     fn skipped(&mut self, at: Timestamp, trade_id: &TradeId) {
-        if let Some((recorded, retold)) = self.signals.get(trade_id) {
-            let fate = if retold.known { let_go(recorded, &retold.entry) } else { Fate::Unknown };
+        if let Some((recorded, counterfactual)) = self.signals.get(trade_id) {
+            let fate = if counterfactual.known { let_go(recorded, &counterfactual.entry) } else { Fate::Unknown };
             self.fates.entry(trade_id.clone()).or_insert(fate);
         }
         self.put(at, Happening::Skipped { at, trade_id: trade_id.clone() });

@@ -10,8 +10,8 @@
 #![deny(clippy::indexing_slicing)]
 
 mod compare;
+mod counterfactual;
 mod fold;
-mod retell;
 mod watcher;
 
 use std::collections::BTreeMap;

@@ -37,7 +37,7 @@ pub enum BadImage {
 #[derive(Serialize)]
 struct Written<'a> {
     at: Timestamp,
-    desk: OpenTradesImage<&'a AnsweredSignal>,
+    open_trades: OpenTradesImage<&'a AnsweredSignal>,
     trials: &'a Trials,
     emergency: &'a Emergency,
     gradual: &'a BTreeMap<VersionId, Gradual>,
@@ -49,7 +49,7 @@ struct Written<'a> {
 #[derive(Deserialize)]
 struct Read {
     at: Timestamp,
-    desk: OpenTradesImage<AnsweredSignal>,
+    open_trades: OpenTradesImage<AnsweredSignal>,
     trials: Trials,
     emergency: Emergency,
     gradual: BTreeMap<VersionId, Gradual>,
@@ -66,7 +66,7 @@ impl State {
     pub fn to_bytes(&self) -> Result<Vec<u8>, BadImage> {
         let written = Written {
             at: self.at,
-            desk: self.desk.image(),
+            open_trades: self.open_trades.image(),
             trials: &self.trials,
             emergency: &self.emergency,
             gradual: &self.gradual,
@@ -98,7 +98,7 @@ impl State {
         };
         Ok(Self {
             at: read.at,
-            desk: self.desk.restored(read.desk),
+            open_trades: self.open_trades.restored(read.open_trades),
             trials: read.trials,
             emergency: read.emergency,
             gradual: read.gradual,

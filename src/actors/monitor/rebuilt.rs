@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::subject::unwatched;
 use crate::{
-    actors::history::{Folded, desk_keeps},
+    actors::history::{Folded, open_trades_keep},
     config::Config,
     domain::{Timestamp, TradeId, snapshot::TrendRegime},
     guard::watch::{JudgedDays, Judgement, Watch, WatchNews},
@@ -22,7 +22,7 @@ use crate::{
 const NAMES: usize = 100_000;
 
 /// What was heard so far.
-pub(super) struct Retold<'a> {
+pub(super) struct Rebuilt<'a> {
     config: &'a Config,
     pub(super) watch: Watch,
     /// Which days the guardian was told of, by the log.
@@ -37,7 +37,7 @@ pub(super) struct Retold<'a> {
     looked_at: (Vec<Option<f64>>, Option<TrendRegime>),
 }
 
-impl<'a> Retold<'a> {
+impl<'a> Rebuilt<'a> {
     /// Tells everything that the journal holds to `watch`, which serves the versions of now.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl<'a> Retold<'a> {
         let (days, looked_at) = (JudgedDays::default(), (Vec::new(), None));
         let mut retold = Self { config, watch, days, found: Vec::new(), until: None, told: Vec::new(), looked_at };
         let mut folded = Folded::empty(config)?;
-        folded.state.desk = OpenTrades::knowing(desk_keeps(config), NAMES.min(config.journal.known_ids));
+        folded.state.open_trades = OpenTrades::knowing(open_trades_keep(config), NAMES.min(config.journal.known_ids));
         let last = reader.last_seq().map_err(|error| error.to_string())?;
         folded.go_on_telling(reader, config, last, &mut |happening, state| retold.hear(happening, state))?;
         Ok(retold)
@@ -64,9 +64,9 @@ impl<'a> Retold<'a> {
                     state.pipeline.as_mut().and_then(|pipeline| Some(pipeline.look(signal).ok()?.values.to_vec()));
                 self.looked_at = (seen.unwrap_or_default(), signal.trend());
             }
-            Happening::Scored { at, entry } if state.desk.is_first(entry) => self.scored(*at, entry),
-            Happening::Closed { at, trade_id, outcome, .. } if !state.desk.is_closed(trade_id) => {
-                if let Some(entry) = state.desk.entry(trade_id) {
+            Happening::Scored { at, entry } if state.open_trades.is_first(entry) => self.scored(*at, entry),
+            Happening::Closed { at, trade_id, outcome, .. } if !state.open_trades.is_closed(trade_id) => {
+                if let Some(entry) = state.open_trades.entry(trade_id) {
                     self.tell(closed_news(*at, entry, outcome));
                 }
             }

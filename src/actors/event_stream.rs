@@ -39,7 +39,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Where commits are posted.
 #[derive(Debug, Clone)]
-pub struct Bulletin {
+pub struct EventStream {
     posts: broadcast::Sender<Post>,
     /// Subscribers who want decisions.
     decisions: Arc<AtomicUsize>,
@@ -60,13 +60,13 @@ struct Line {
     text: Vec<u8>,
 }
 
-impl Default for Bulletin {
+impl Default for EventStream {
     fn default() -> Self {
         Self { posts: broadcast::channel(COMMITS).0, decisions: Arc::default() }
     }
 }
 
-impl Bulletin {
+impl EventStream {
     /// Posts what was committed.
     pub fn post(&self, writes: &[Write], applied: &[Applied]) {
         if self.posts.receiver_count() == 0 {
@@ -221,8 +221,9 @@ impl Drop for Counted {
 impl Subscriber {
     /// Listens first and looks at the journal then, so that nothing falls between the two.
     async fn new(journal: &JournalHandle, wanted: Subscribe) -> Result<(Self, u64), WireError> {
-        let bulletin = journal.bulletin();
-        let (posts, count) = (bulletin.posts.subscribe(), wanted.decisions.then(|| Counted::new(&bulletin.decisions)));
+        let event_stream = journal.event_stream();
+        let (posts, count) =
+            (event_stream.posts.subscribe(), wanted.decisions.then(|| Counted::new(&event_stream.decisions)));
         let reader = journal.read().await.map_err(|error| retry(&error))?;
         let last = reader.last_seq().map_err(|error| WireError::new("retry", error.to_string()))?;
         let next = wanted.from.unwrap_or(last + 1);

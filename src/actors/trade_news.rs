@@ -25,55 +25,55 @@ use crate::{
 /// News that may wait; beyond them the reader is told to start from the journal.
 const MOST_NEWS: usize = 100_000;
 
-/// The desk and the news of it.
+/// The open trades and the news of them.
 #[derive(Debug, Clone)]
-pub struct Feed(Rc<Inner>);
+pub struct TradeNews(Rc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    desk: RefCell<OpenTrades>,
+    open_trades: RefCell<OpenTrades>,
     news: RefCell<VecDeque<(Timestamp, TrialNews)>>,
     lost: Cell<bool>,
     bell: Notify,
     monitor: MonitorHandle,
 }
 
-impl Feed {
-    /// A feed that knows what `desk` does, and tells `monitor` as well.
-    pub fn new(desk: OpenTrades, monitor: MonitorHandle) -> Self {
+impl TradeNews {
+    /// News of `open_trades`, which are told to `monitor` as well.
+    pub fn new(open_trades: OpenTrades, monitor: MonitorHandle) -> Self {
         let (news, lost, bell) = (RefCell::default(), Cell::new(false), Notify::new());
-        Self(Rc::new(Inner { desk: RefCell::new(desk), news, lost, bell, monitor }))
+        Self(Rc::new(Inner { open_trades: RefCell::new(open_trades), news, lost, bell, monitor }))
     }
 
     /// What was made of a signal when it was scored for the first time.
     pub fn entry(&self, trade_id: &TradeId) -> Option<Arc<AnsweredSignal>> {
-        self.0.desk.borrow().entry(trade_id).cloned()
+        self.0.open_trades.borrow().entry(trade_id).cloned()
     }
 
     /// What was answered to a signal when a model was heard, else when it was scored for the first time.
     pub fn heard(&self, trade_id: &TradeId) -> Option<Arc<AnsweredSignal>> {
-        self.0.desk.borrow().heard(trade_id).cloned()
+        self.0.open_trades.borrow().heard(trade_id).cloned()
     }
 
     /// What the versions made of a signal when it was scored for the first time; nothing when it never was.
     pub fn first(&self, trade_id: &TradeId) -> Vec<Opinion> {
-        self.0.desk.borrow().entry(trade_id).map(|entry| entry.opinions.clone()).unwrap_or_default()
+        self.0.open_trades.borrow().entry(trade_id).map(|entry| entry.opinions.clone()).unwrap_or_default()
     }
 
     /// Whether a signal takes the name of another trade, and whether that trade's name was taken before.
     pub fn reuse(&self, signal: &Signal) -> Option<bool> {
-        let desk = self.0.desk.borrow();
-        desk.is_reuse(signal).then(|| desk.was_reused(&signal.trade_id))
+        let open_trades = self.0.open_trades.borrow();
+        open_trades.is_reuse(signal).then(|| open_trades.was_reused(&signal.trade_id))
     }
 
     /// A signal has its name from a file: no other may take it.
     pub fn take_name(&self, signal: &Signal) {
-        self.0.desk.borrow_mut().take_name(signal);
+        self.0.open_trades.borrow_mut().take_name(signal);
     }
 
     /// How many names of trades are known.
     pub fn names(&self) -> NameCount {
-        self.0.desk.borrow().names()
+        self.0.open_trades.borrow().names()
     }
 
     /// What is known of a closed trade has changed on disk: who counts its news reads all of it again.
@@ -95,29 +95,29 @@ impl Feed {
     }
 
     fn open(&self, now: Timestamp, entry: AnsweredSignal) -> Option<Arc<AnsweredSignal>> {
-        let opened = self.0.desk.borrow_mut().open(now, entry)?;
+        let opened = self.0.open_trades.borrow_mut().open(now, entry)?;
         self.push(now, TrialNews::Scored(Arc::clone(&opened)));
         Some(opened)
     }
 
     /// What was answered to a signal long ago, from the journal. It is no news.
     pub fn remember(&self, now: Timestamp, entry: AnsweredSignal) {
-        self.0.desk.borrow_mut().recall(now, entry);
+        self.0.open_trades.borrow_mut().recall(now, entry);
     }
 
     /// Whether the outcome of a trade is known to be on disk.
     pub fn is_closed(&self, trade_id: &TradeId) -> bool {
-        self.0.desk.borrow().is_closed(trade_id)
+        self.0.open_trades.borrow().is_closed(trade_id)
     }
 
     /// The daily limit of the latest signal that carried one.
     pub fn daily_loss_limit(&self) -> Option<f64> {
-        self.0.desk.borrow().daily_loss_limit()
+        self.0.open_trades.borrow().daily_loss_limit()
     }
 
     /// The outcome of a trade is on disk. It is told once, however often it is sent.
     pub fn closed(&self, now: Timestamp, trade_id: &TradeId, outcome: Outcome) {
-        let closing = self.0.desk.borrow_mut().close(now, trade_id);
+        let closing = self.0.open_trades.borrow_mut().close(now, trade_id);
         if let Closing::First(Some(entry)) = closing {
             self.0.monitor.closed(now, &entry, &outcome);
             self.push(now, TrialNews::Closed(entry, outcome));

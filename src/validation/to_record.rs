@@ -197,7 +197,7 @@ fn trial(birth: &Birth, recipe: &Recipe<'_>, report: &ValidationReport, names: &
         strength: evidence.strength,
         configurations: evidence.configurations as u64,
         skill: evidence.skill,
-        beats_linear_p: evidence.rivals.as_ref().and_then(|standing| standing.beats_linear_p),
+        beats_linear_p: evidence.baselines.as_ref().and_then(|standing| standing.beats_linear_p),
         test_from: evidence.parts.test_from,
         test_to: evidence.parts.test_to,
         version: Some(birth.id.clone()),

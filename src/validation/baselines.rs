@@ -70,7 +70,7 @@ pub struct Below {
 impl BaselineModels<'_> {
     /// How many configurations are tried for them.
     pub(super) fn configurations(&self) -> usize {
-        self.below.iter().map(|rival| rival.strengths.len()).sum()
+        self.below.iter().map(|baseline| baseline.strengths.len()).sum()
     }
 
     /// Fits them to `learnt` and judges them on the test part of `split`, whose `scores` by the model itself are known.
@@ -88,18 +88,18 @@ impl BaselineModels<'_> {
         let goal = refit.examples.goal();
         let truth = refit.examples.truth(&split.test);
         let (mut below, mut beats_linear_p) = (Vec::new(), None);
-        for rival in &self.below {
+        for baseline in &self.below {
             let options =
-                ValidationOptions { strengths: rival.strengths.to_vec(), strength: None, ..refit.options.clone() };
-            let other = Refit { examples: refit.examples, fitter: rival.fitter, options: &options };
+                ValidationOptions { strengths: baseline.strengths.to_vec(), strength: None, ..refit.options.clone() };
+            let other = Refit { examples: refit.examples, fitter: baseline.fitter, options: &options };
             let strength = other.choose_strength(split, progress)?.strength;
             progress.tick(Stage::Rivals);
             let theirs = other.score(&other.fit(learnt, strength)?, &split.test)?;
-            if rival.level == Level::Linear {
+            if baseline.level == Level::Linear {
                 beats_linear_p = beats_p(goal, &truth, scores, &theirs, refit.options.seed);
             }
             let skill = goal.skill(&truth, &theirs);
-            below.push(Below { level: rival.level, strength, figure: figure(&other, split, &theirs), skill });
+            below.push(Below { level: baseline.level, strength, figure: figure(&other, split, &theirs), skill });
         }
         let best_below = below.iter().filter_map(|below| below.figure).reduce(f64::max);
         let own = figure(refit, split, scores);

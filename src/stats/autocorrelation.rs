@@ -8,7 +8,7 @@ const FEWEST: usize = 50;
 /// By how much the standard error of the mean of a series is larger than that of independent values, at least 1: overlapping
 /// batch means (Meketon and Schmeiser 1984) in batches of twice the root of its length, which see a memory up to about that
 /// and less of a longer one. `None` below 50 values, or when they do not vary.
-pub fn memory(series: &[f64]) -> Option<f64> {
+pub fn inflation(series: &[f64]) -> Option<f64> {
     let n = series.len();
     let batch = (2.0 * (n as f64).sqrt()) as usize;
     let deviation = standard_deviation(series).filter(|sd| n >= FEWEST && *sd > 0.0)?;
@@ -43,7 +43,7 @@ mod tests {
                 last = phi * last + noise();
                 last
             };
-            let mut once = || memory(&(0..20_000).map(|_| next()).collect::<Vec<f64>>()).unwrap();
+            let mut once = || inflation(&(0..20_000).map(|_| next()).collect::<Vec<f64>>()).unwrap();
             let found = (0..30).map(|_| once()).sum::<f64>() / 30.0;
             assert!((found / expected - 1.0).abs() < 0.05, "{phi}: {found} and not {expected}");
         }
@@ -52,6 +52,6 @@ mod tests {
     #[test]
     fn a_series_that_swings_back_counts_as_one_without_memory_and_a_constant_one_has_none() {
         let turning: Vec<f64> = (0..100).map(|n| f64::from(n % 2)).collect();
-        assert_eq!((memory(&turning), memory(&[1.0; 60]), memory(&[1.0, 2.0])), (Some(1.0), None, None));
+        assert_eq!((inflation(&turning), inflation(&[1.0; 60]), inflation(&[1.0, 2.0])), (Some(1.0), None, None));
     }
 }

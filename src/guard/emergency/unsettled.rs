@@ -85,7 +85,7 @@ impl Emergency {
 
 impl ClosedTrade {
     /// The same with what was known of its signal when it was told `before`, if that is not known any more: a crowd of signals
-    /// may have pushed it off the desk, and no model is spared for that.
+    /// may have pushed it out, and no model is spared for that.
     fn knowing(&self, before: &Self) -> Self {
         let is_known = |trade: &Self| trade.ml.is_some() || !trade.scores.is_empty();
         if is_known(self) || !is_known(before) {
@@ -144,7 +144,7 @@ mod tests {
             |name: &str| ClosedTrade { ml: None, scores: Vec::new(), facts: Facts::default(), ..loss(name) };
         for name in ["A", "B", "C", "D"] {
             assert_eq!(emergency.hear(&options, &loss(name)), []);
-            // told again, and on disk, when the desk has forgotten it
+            // told again, and on disk, when its signal is forgotten
             assert_eq!(emergency.hear(&options, &forgotten(name)), []);
             assert_eq!(emergency.settle(&options, &forgotten(name)), []);
         }

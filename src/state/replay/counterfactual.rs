@@ -12,7 +12,7 @@ use crate::{
 
 /// A signal as it would have been answered.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Retold {
+pub(super) struct Counterfactual {
     /// The answer and the opinions; where the answer is not known, that of the baseline.
     pub(super) entry: AnsweredSignal,
     /// Whether the answer is known.
@@ -29,8 +29,13 @@ pub(super) enum Became {
 }
 
 /// Answers `entry` again, when the versions stand as in `roster`, and stood as in `then` when it was answered.
-pub(super) fn retell(entry: &AnsweredSignal, roster: &Roster, then: &Roster, thresholds: &Thresholds) -> Retold {
-    let Some(symbol) = &entry.symbol else { return Retold { entry: entry.clone(), known: true } };
+pub(super) fn answer_again(
+    entry: &AnsweredSignal,
+    roster: &Roster,
+    then: &Roster,
+    thresholds: &Thresholds,
+) -> Counterfactual {
+    let Some(symbol) = &entry.symbol else { return Counterfactual { entry: entry.clone(), known: true } };
     let plan = roster.plan().remove(symbol).unwrap_or_default();
     let part = |version: &VersionId| (version.clone(), roster.share(version));
     let splits = Splits::new(plan.test.as_ref().map(part), plan.production.as_ref().map(part));
@@ -48,7 +53,7 @@ pub(super) fn retell(entry: &AnsweredSignal, roster: &Roster, then: &Roster, thr
     };
     let versions = plan.production.iter().chain(&plan.test).chain(&plan.shadows);
     let opinions = versions.map(opinion).collect();
-    Retold { entry: AnsweredSignal { decision, opinions, ..entry.clone() }, known }
+    Counterfactual { entry: AnsweredSignal { decision, opinions, ..entry.clone() }, known }
 }
 
 /// The recorded splits that hold when the versions stand as in `roster`. What a version was to the signal it must be
@@ -154,8 +159,8 @@ fn size(entry: &AnsweredSignal, version: &VersionId, thresholds: &Thresholds) ->
 
 /// What would have become of a trade that was answered as in `recorded` and closed with `outcome`, had it been answered
 /// as in `retold`.
-pub(super) fn became(recorded: &AnsweredSignal, retold: &AnsweredSignal, outcome: &Outcome) -> (Became, Fate) {
-    let (was, is) = (recorded.decision.size, retold.decision.size);
+pub(super) fn became(recorded: &AnsweredSignal, counterfactual: &AnsweredSignal, outcome: &Outcome) -> (Became, Fate) {
+    let (was, is) = (recorded.decision.size, counterfactual.decision.size);
     let pnl = outcome.pnl.map(|pnl| pnl.get());
     if was == is {
         let fate = if is == 0.0 { Fate::Earned(pnl.unwrap_or(0.0)) } else { pnl.map_or(Fate::Unknown, Fate::Earned) };
@@ -174,7 +179,7 @@ pub(super) fn became(recorded: &AnsweredSignal, retold: &AnsweredSignal, outcome
 }
 
 /// What a signal earned that was let go.
-pub(super) fn let_go(recorded: &AnsweredSignal, retold: &AnsweredSignal) -> Fate {
-    let would_have_traded = recorded.decision.size == 0.0 && retold.decision.size > 0.0;
+pub(super) fn let_go(recorded: &AnsweredSignal, counterfactual: &AnsweredSignal) -> Fate {
+    let would_have_traded = recorded.decision.size == 0.0 && counterfactual.decision.size > 0.0;
     if would_have_traded { Fate::Unknown } else { Fate::Earned(0.0) }
 }
