@@ -168,7 +168,8 @@ fn a_kill_file_silences_all_while_it_is_there_and_what_it_took_out_stays_out() {
     let refused = wire.ask(RESUME);
     assert!(refused["error"]["message"].as_str().unwrap().contains("remove it"), "{refused}");
     fs::remove_file(&kill).unwrap();
-    wire.ask_ok(RESUME);
+    // the daemon may learn later than a reader that the kill is on disk
+    until("the resume", || (wire.ask(RESUME)["ok"] == true).then_some(()));
     assert_eq!(wire.arm("T-3"), baseline("no_model"));
     daemon.stop();
     // and one that is there at the start

@@ -96,7 +96,7 @@ fn measured(mut fresh: impl FnMut() -> Box<dyn FnMut(bool) -> bool>) -> (f64, Op
 #[test]
 fn a_win_rate_that_falls_from_55_to_45_per_cent_is_found_at_the_price_that_is_told() {
     let cusum = measured(|| {
-        let mut cusum = Cusum::new(CusumOptions { rate: 0.55, shift: 0.1, threshold: 4.0 }).unwrap();
+        let mut cusum = Cusum::new(CusumOptions { rate: 0.55, error: 0.0, shift: 0.1, threshold: 4.0 }).unwrap();
         Box::new(move |won| cusum.update(won) == Some(Move::Down))
     });
     let page = measured(|| {

@@ -45,7 +45,7 @@ fn past(days: i64, right: f64) -> Past {
         PastTrade {
             day: day(number),
             score,
-            taken: true,
+            size: 1.0,
             pnl,
             daily_loss_limit: None,
             facts: Facts::default(),
@@ -73,7 +73,7 @@ fn false_alarms_of_the_emergencies_are_those_that_can_be_worked_out() {
     let trade = |number: i64, place: i64| PastTrade {
         day: day(number),
         score: 0.6,
-        taken: true,
+        size: 1.0,
         pnl: ended(number, place),
         daily_loss_limit: None,
         facts: Facts::default(),

@@ -445,6 +445,40 @@ fn a_version_that_refuses_the_good_trades_does_harm_and_one_that_refuses_the_bad
     assert!(n < 500 && said.starts_with("ES/1: harm"), "{said} after {n}");
 }
 
+#[test]
+fn a_version_that_trades_smaller_does_no_harm_by_the_trades_that_it_took_and_one_that_trades_larger_does() {
+    // only what it took closes: of these 65 or 40 of 100 win
+    let play = |size: f64, wins: f64, heard: bool| {
+        let (mut emergency, mut rng) = (Emergency::default(), Pcg64::seed_from_u64(11));
+        let question = Question::new(Labeller::bare(Target::Profitability), 0.5);
+        emergency.ask(&id("ES/1"), question, Some(validated(wins)));
+        emergency.begin(&id("ES/1"));
+        (0..1500).find_map(|n| {
+            let pnl = if rng.random::<f64>() < wins { 100.0 } else { -100.0 };
+            // right of each, so that only the money tells
+            let say = VersionScore {
+                version: id("ES/1"),
+                score: Probability::new(if pnl > 0.0 { 0.6 } else { 0.4 }).unwrap(),
+                size,
+            };
+            let ml = heard.then(|| say.clone());
+            let told = ClosedTrade {
+                ml,
+                scores: vec![say],
+                daily_loss_limit: Some(1e9),
+                ..trade(&format!("H{n}"), 288 * n, pnl)
+            };
+            emergency.judge(&EmergencyOptions::default(), &told).first().map(said)
+        })
+    };
+    assert_eq!(play(0.5, 0.65, true), None, "half of what wins is no harm: what it refused is not seen");
+    assert!(play(2.0, 0.35, true).unwrap().starts_with("ES/1: harm"), "twice of what loses is");
+    assert!(
+        play(0.5, 0.65, false).unwrap().starts_with("ES/1: harm"),
+        "where chance chose the trades half of what wins is"
+    );
+}
+
 /// What the rules would say if they kept everything and added it all up each time.
 #[derive(Default)]
 struct Slow {

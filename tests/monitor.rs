@@ -102,7 +102,7 @@ fn a_win_rate_that_collapses_makes_the_detectors_speak_and_a_steady_one_does_not
         monitor.begin(
             &options(),
             &version(1),
-            Usual { win_rate: Some(0.55), pnl_sd: Some(100.0) },
+            Usual { win_rate: Some(0.55), pnl_sd: Some(100.0), inflation: Some(1.0), win_rate_error: None },
             Question::default(),
         );
         let told = rates.map(|rate| (0..400).map(move |_| rate)).into_iter().flatten();
@@ -127,7 +127,7 @@ fn a_win_rate_that_collapses_makes_the_detectors_speak_and_a_steady_one_does_not
 fn detectors_and_sessions_see_only_the_trades_that_the_policy_takes() {
     let mut rng = Pcg64::seed_from_u64(5);
     let mut monitor = Monitor::default();
-    let usual = Usual { win_rate: Some(0.55), pnl_sd: Some(100.0) };
+    let usual = Usual { win_rate: Some(0.55), pnl_sd: Some(100.0), inflation: Some(1.0), win_rate_error: None };
     monitor.begin(&options(), &version(1), usual, Question::default());
     let mut lose = |monitor: &mut Monitor, taken: bool| {
         let mut trade = trade(&mut rng, 1, 0.0);

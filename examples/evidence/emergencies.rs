@@ -27,12 +27,36 @@ enum Seen {
     All,
 }
 
+/// At what multiple of the strategy's size a trade is taken.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Sizes {
+    /// Its own.
+    Unit,
+    /// Half of it.
+    Half,
+    /// The surer the larger, up to twice.
+    Bet,
+}
+
+impl Sizes {
+    fn of(self, signal: &Scored, process: &Process) -> f64 {
+        let surer = (signal.score - process.base_rate) / (1.0 - process.base_rate);
+        match self {
+            _ if !signal.taken => 0.0,
+            Self::Unit => 1.0,
+            Self::Half => 0.5,
+            Self::Bet => (4.0 * surer).clamp(0.1, 2.0),
+        }
+    }
+}
+
 fn print(printer: &mut Printer) {
     printer.columns(&[
         "process",
         "lift",
         "validated on",
         "seen",
+        "sizes",
         "accuracy",
         "streak",
         "harm",
@@ -44,20 +68,23 @@ fn print(printer: &mut Printer) {
     for process in Process::ALL.into_iter().chain([Process::HELD_OUT]) {
         for (lift, reference) in [(0.08, 2000), (0.15, 200)] {
             for seen in [Seen::Taken, Seen::All] {
-                row(printer, process, lift, reference, seen);
+                row(printer, process, lift, reference, (seen, Sizes::Unit));
+            }
+            for sizes in [Sizes::Half, Sizes::Bet].into_iter().filter(|_| reference == 2000) {
+                row(printer, process, lift, reference, (Seen::Taken, sizes));
             }
         }
     }
 }
 
-fn row(printer: &mut Printer, process: Process, lift: f64, reference: usize, seen: Seen) {
+fn row(printer: &mut Printer, process: Process, lift: f64, reference: usize, (seen, sizes): (Seen, Sizes)) {
     let from = QUARTER;
-    let years = printer.each(|seed| first(process, lift, reference, seen, Fate::Healthy, seed));
+    let years = printer.each(|seed| first(process, lift, reference, (seen, sizes), Fate::Healthy, seed));
     let alarms =
         |rule: Rule| share(years.iter().filter(|found| found.is_some_and(|(by, _)| by == rule)).count(), years.len());
     let late = |printer: &Printer, fate: Fate| {
         let found = printer.each(|seed| {
-            let (_, after) = first(process, lift, reference, seen, fate, seed)?;
+            let (_, after) = first(process, lift, reference, (seen, sizes), fate, seed)?;
             after
         });
         median(&found)
@@ -65,12 +92,17 @@ fn row(printer: &mut Printer, process: Process, lift: f64, reference: usize, see
     let down = (years.iter().filter(|found| found.is_some()).count(), years.len());
     let any = share(down.0, down.1);
     let most = 1.0 - (-EmergencyOptions::default().false_alarms_per_year).exp();
-    printer.at_most(&format!("{}, {lift}, {reference}, {seen:?}: healthy and down", process.name), down, most);
+    printer.at_most(
+        &format!("{}, {lift}, {reference}, {seen:?}, {sizes:?}: healthy and down", process.name),
+        down,
+        most,
+    );
     let cells = [
         process.name.to_owned(),
         format!("{lift}"),
         format!("{reference}"),
         format!("{seen:?}").to_lowercase(),
+        format!("{sizes:?}").to_lowercase(),
         alarms(RULES[0]),
         alarms(RULES[1]),
         alarms(RULES[2]),
@@ -87,7 +119,7 @@ fn first(
     process: Process,
     lift: f64,
     reference: usize,
-    seen: Seen,
+    (seen, sizes): (Seen, Sizes),
     fate: Fate,
     seed: u64,
 ) -> Option<(Rule, Option<usize>)> {
@@ -119,7 +151,7 @@ fn first(
             }
             since += usize::from(session >= broke);
             let score = Probability::new(signal.score).ok()?;
-            let say = VersionScore { version: version.clone(), score, size: f64::from(u8::from(signal.taken)) };
+            let say = VersionScore { version: version.clone(), score, size: sizes.of(signal, &process) };
             let when = at(session) + SignedDuration::from_secs(place as i64);
             let closed = ClosedTrade {
                 trade_id: TradeId::new(format!("T{session}-{place}")).ok()?,

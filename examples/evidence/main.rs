@@ -6,6 +6,7 @@
 //! more than chance explains at that number of runs.
 
 mod coverage;
+mod detectors;
 mod drift;
 mod emergencies;
 mod gate;
@@ -21,12 +22,13 @@ use std::{env, process::ExitCode};
 use table::{Printer, Table};
 
 /// Every table: a file each.
-const TABLES: [Table; 15] = [
+const TABLES: [Table; 16] = [
     processes::TABLE,
     emergencies::TABLE,
     gate::EDGE,
     gate::NO_EDGE,
     drift::TABLE,
+    detectors::TABLE,
     ladder::HEALTHY,
     ladder::DELAYS,
     lives::HAPPY,

@@ -116,10 +116,10 @@ impl Scored {
         Some(Facts::of(outcome, self.pnl, Stake::of(&self.signal, instrument.copied())))
     }
 
-    /// What `version` said of it, and whether its policy takes such a trade.
-    pub fn said_by(&self, version: &VersionId) -> Option<(f64, bool)> {
+    /// What `version` said of it, and at what multiple of the strategy's size its policy takes such a trade, 0 where it does not.
+    pub fn said_by(&self, version: &VersionId) -> Option<(f64, f64)> {
         let opinion = self.opinions.iter().find(|opinion| opinion.version == *version)?;
-        Some((opinion.score?.get(), opinion.size > 0.0))
+        Some((opinion.score?.get(), opinion.size))
     }
 }
 
@@ -139,11 +139,11 @@ impl Signals {
     /// The closed trades that `version` scored.
     pub fn past(&self, version: &VersionId, config: &Config) -> Past {
         let trade = |scored: &Scored| {
-            let (score, taken) = scored.said_by(version)?;
+            let (score, size) = scored.said_by(version)?;
             Some(PastTrade {
                 day: config.calendar.day_of(scored.signal.at),
                 score,
-                taken,
+                size,
                 pnl: scored.pnl?,
                 daily_loss_limit: daily_loss_limit(&scored.signal),
                 facts: scored.facts(config)?,

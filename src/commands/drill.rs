@@ -220,7 +220,7 @@ fn simulated(config: &Config, symbol: &Symbol, seed: u64) -> anyhow::Result<Past
         trades.push(PastTrade {
             day: trade.truth.day,
             score: score.get(),
-            taken: config.policy.size(config.policy.blend(confidence, score), score) > 0.0,
+            size: config.policy.size(config.policy.blend(confidence, score), score),
             pnl: pnl.get(),
             daily_loss_limit: scored::daily_loss_limit(&trade.signal),
             facts: Facts::of(&trade.outcome, Some(pnl.get()), Stake::of(&trade.signal, Some(instrument))),

@@ -4,25 +4,29 @@
 //! A pure fold of bounded size, whatever the volume: windows of a fixed length, a fixed number of scopes, and the one not
 //! heard of for longest goes first. It decides nothing and silences nobody.
 
+mod detectors;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use self::detectors::Detectors;
+pub use self::detectors::Usual;
 use super::{health::ScoredTrade, labels::Labels};
 use crate::{
     domain::{Arm, Symbol, TradingDay, VersionId, snapshot::TrendRegime},
     models::{Answer, Facts, Missing, Question},
     stats::{
-        adwin::{Adwin, AdwinOptions},
+        adwin::AdwinOptions,
         binary::{Confusion, brier, expected_calibration_error},
-        detector::{Cusum, CusumOptions, Move, PageHinkley, PageHinkleyOptions},
+        detector::{Move, PageHinkleyOptions},
         drift::{Drift, mean_relative_change},
         expected::{Expected, expected},
         multiple::benjamini_hochberg,
         novelty::Novelty,
         reference::Reference,
         risk::expectancy,
-        sessions::{History, SessionTrades},
+        sessions::SessionTrades,
     },
 };
 
@@ -46,22 +50,6 @@ pub struct MonitorOptions {
     pub cusum_shift: f64,
     /// The same: the log likelihood ratio that is an alarm.
     pub cusum_threshold: f64,
-}
-
-/// What is usual for the trades of a version. A detector whose measure is not known does not speak.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Usual {
-    /// Share of trades that win, above 0 to below 1.
-    pub win_rate: Option<f64>,
-    /// Standard deviation of the pnl of a trade, above 0, in account currency.
-    pub pnl_sd: Option<f64>,
-}
-
-impl Usual {
-    /// What is usual in the taken trades of a validation.
-    pub fn of(history: &History) -> Self {
-        Self { win_rate: history.win_rate, pnl_sd: history.pnl_sd }
-    }
 }
 
 /// A closed trade as the monitor sees it.
@@ -188,22 +176,17 @@ struct Streams {
     /// The taken trades that closed since the last session was closed.
     #[serde(default)]
     session: SessionTrades,
-    adwin: Option<Adwin>,
-    page_hinkley: Option<PageHinkley>,
-    cusum: Option<Cusum>,
+    detectors: Detectors,
 }
 
 impl Monitor {
     /// A version goes into service, in which this is usual. What was heard of it before is forgotten.
     pub fn begin(&mut self, options: &MonitorOptions, version: &VersionId, usual: Usual, question: Question) {
         self.versions.remove(version);
-        let MonitorOptions { cusum_shift: shift, cusum_threshold: threshold, .. } = *options;
-        let scale = usual.pnl_sd.filter(|sd| *sd > 0.0 && sd.is_finite());
         let streams = self.streams(options, version);
-        streams.scale = scale;
+        streams.scale = usual.scale();
         streams.question = question;
-        streams.page_hinkley = scale.and_then(|_| PageHinkley::new(options.page_hinkley));
-        streams.cusum = usual.win_rate.and_then(|rate| Cusum::new(CusumOptions { rate, shift, threshold }));
+        streams.detectors = Detectors::new(options, &usual);
     }
 
     /// A signal was scored by `version`: its row of inputs, and what the version said.
@@ -253,18 +236,10 @@ impl Monitor {
         }
         // a trade without a label has made what it made
         streams.session = streams.session.and(SessionTrades::scored(answer.hit(), *pnl, streams.scale.unwrap_or(0.0)));
-        let hit = answer.hit().map(|hit| f64::from(u8::from(hit)));
-        let shrunk = streams.adwin.as_mut().zip(hit).is_some_and(|(adwin, hit)| adwin.update(hit));
         let scaled = streams.scale.map(|scale| pnl / scale);
-        let fell = streams.page_hinkley.as_mut().zip(scaled).and_then(|(page, pnl)| page.update(pnl));
-        let rate = streams.cusum.as_mut().and_then(|cusum| cusum.update(won));
-        let change = |detector: &str, way| Change { version: version.clone(), detector: detector.into(), way };
-        let found = [
-            shrunk.then(|| change("adwin", None)),
-            fell.map(|way| change("page_hinkley", Some(way))),
-            rate.map(|way| change("cusum", Some(way))),
-        ];
-        found.into_iter().flatten().collect()
+        let spoken = streams.detectors.closed(answer.hit(), scaled, won);
+        let change = |(detector, way): (&str, _)| Change { version: version.clone(), detector: detector.into(), way };
+        spoken.into_iter().map(change).collect()
     }
 
     /// The figures of each scope: `model ES/1`, `arm ml`, `symbol ES`, `regime trend_up`.
@@ -352,9 +327,7 @@ impl Monitor {
             question: Question::default(),
             scale: None,
             session: SessionTrades::default(),
-            adwin: Adwin::new(options.adwin),
-            page_hinkley: None,
-            cusum: None,
+            detectors: Detectors::new(options, &Usual::default()),
         });
         streams.heard = self.clock;
         streams

@@ -106,7 +106,7 @@ pub struct Delay {
 /// Tries every rule on streams drawn from `past`. `progress` is told the share that is done. `None` without a trade that
 /// is taken.
 pub fn drill(past: &Past, options: &DrillOptions, mut progress: impl FnMut(f64)) -> Option<DrillReport> {
-    let taken = past.trades().filter(|trade| trade.taken).count();
+    let taken = past.trades().filter(|trade| trade.taken()).count();
     (taken > 0 && options.runs > 0).then_some(())?;
     let (limits, score_limit) = limits(past, options);
     let shift: Vec<f64> = (0..past.names.len()).map(|place| options.shift * deviation(past, place)).collect();

@@ -94,7 +94,10 @@ impl PageHinkley {
 pub struct CusumOptions {
     /// The win rate that is expected, above 0 to below 1.
     pub rate: f64,
-    /// The change it is sharpest for, above 0; both `rate` less and plus it must lie between 0 and 1.
+    /// How far `rate` may be off, at least 0: a fall is looked for from so much below it, a rise from so much above.
+    #[serde(default)]
+    pub error: f64,
+    /// The change it is sharpest for, above 0; `rate` less and plus it and the error must lie between 0 and 1.
     pub shift: f64,
     /// The log likelihood ratio that is an alarm, above 0. The mean number of trades between false alarms of one side is
     /// at least its exponential (Lorden 1971), and in truth several times that.
@@ -114,17 +117,19 @@ pub struct Cusum {
 impl Cusum {
     /// One that has seen nothing. `None` when an option is out of its range.
     pub fn new(options: CusumOptions) -> Option<Self> {
-        let CusumOptions { rate, shift, threshold } = options;
-        let valid = shift > 0.0 && rate - shift > 0.0 && rate + shift < 1.0 && threshold > 0.0;
+        let CusumOptions { rate, error, shift, threshold } = options;
+        let farthest = error + shift;
+        let valid = error >= 0.0 && shift > 0.0 && rate - farthest > 0.0 && rate + farthest < 1.0 && threshold > 0.0;
         valid.then_some(Self { options, down: 0.0, up: 0.0 })
     }
 
     /// Takes in a trade, and says which way the win rate has moved if it has.
     pub fn update(&mut self, won: bool) -> Option<Move> {
-        let CusumOptions { rate, shift, threshold } = self.options;
-        let ratio = |to: f64| if won { (to / rate).ln() } else { ((1.0 - to) / (1.0 - rate)).ln() };
-        self.down = (self.down + ratio(rate - shift)).max(0.0);
-        self.up = (self.up + ratio(rate + shift)).max(0.0);
+        let CusumOptions { rate, error, shift, threshold } = self.options;
+        let ratio = |from: f64, to: f64| if won { (to / from).ln() } else { ((1.0 - to) / (1.0 - from)).ln() };
+        let (low, high) = (rate - error, rate + error);
+        self.down = (self.down + ratio(low, low - shift)).max(0.0);
+        self.up = (self.up + ratio(high, high + shift)).max(0.0);
         let found = match () {
             () if self.down >= threshold => Some(Move::Down),
             () if self.up >= threshold => Some(Move::Up),
@@ -159,13 +164,13 @@ mod tests {
         let mut page = PageHinkley::new(options).unwrap();
         assert_eq!((page.update(f64::NAN), page.values), (None, 0));
         for (rate, shift, threshold) in [(0.5, 0.5, 1.0), (0.5, 0.0, 1.0), (0.05, 0.1, 1.0), (0.5, 0.1, f64::NAN)] {
-            assert_eq!(Cusum::new(CusumOptions { rate, shift, threshold }), None);
+            assert_eq!(Cusum::new(CusumOptions { rate, error: 0.0, shift, threshold }), None);
         }
     }
 
     #[test]
     fn a_cumulative_sum_is_the_log_likelihood_ratio_and_says_which_way() {
-        let options = CusumOptions { rate: 0.55, shift: 0.1, threshold: 1.0 };
+        let options = CusumOptions { rate: 0.55, error: 0.0, shift: 0.1, threshold: 1.0 };
         let run = |wins: &[bool]| {
             let mut cusum = Cusum::new(options).unwrap();
             wins.iter().position(|won| cusum.update(*won).is_some()).map(|place| (place, cusum))

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{bootstrap::block_length, describe::standard_deviation};
+use super::{autocorrelation, bootstrap::block_length, describe::standard_deviation};
 
 /// Fewest sessions with trades that say how far chance goes.
 pub const FEWEST: usize = 30;
@@ -97,13 +97,41 @@ impl History {
         }
     }
 
+    /// How many times as much the sums of its trades vary as those of independent trades would, at least 1: by what the trades of a
+    /// session share, and by what sessions carry on. The larger of what the hits and the pnl show. `None` below 50 sessions, which
+    /// do not show what is carried on, or when they do not vary.
+    pub fn inflation(&self) -> Option<f64> {
+        let all = self.trades();
+        let size = all.trades / self.sessions.len() as f64;
+        let of = |each: &dyn Fn(&SessionTrades) -> f64, variance: f64| {
+            let series: Vec<f64> = self.sessions.iter().map(each).collect();
+            let error = autocorrelation::inflation(&series)? * standard_deviation(&series)?;
+            (size > 0.0 && variance > 0.0).then(|| error * error / (size * variance))
+        };
+        let (rate, mean) = (all.hits / all.trades, all.pnl / all.trades);
+        let hits = of(&|day| day.hits - rate * day.trades, rate * (1.0 - rate));
+        // the pnl is in its own standard deviations
+        let pnl = of(&|day| day.pnl - mean * day.trades, 1.0);
+        Some(hits?.max(pnl.unwrap_or(1.0)).max(1.0))
+    }
+
+    /// The standard error of its share of trades that made money. `None` where that share or [`inflation`](Self::inflation) is.
+    pub fn win_rate_error(&self) -> Option<f64> {
+        let rate = self.win_rate?;
+        Some((rate * (1.0 - rate) * self.inflation()? / self.trades().trades).sqrt())
+    }
+
+    fn trades(&self) -> SessionTrades {
+        self.sessions.iter().copied().fold(SessionTrades::default(), SessionTrades::and)
+    }
+
     /// What it lacks for declines to be looked for, if it lacks anything.
     pub fn lacks(&self) -> Option<TooLittle> {
         let sessions: Vec<SessionTrades> = self.sessions.iter().copied().filter(|day| day.trades > 0.0).collect();
         if sessions.len() < FEWEST {
             return Some(TooLittle::Sessions(sessions.len()));
         }
-        let all = sessions.iter().copied().fold(SessionTrades::default(), SessionTrades::and);
+        let all = self.trades();
         let rate = all.hits / all.trades;
         let hits: Vec<f64> = sessions.iter().map(|day| day.hits - rate * day.trades).collect();
         block_length(&hits).is_none().then_some(TooLittle::Alike)
@@ -148,5 +176,30 @@ mod tests {
         };
         assert_eq!(alike.lacks(), Some(TooLittle::Alike));
         assert_eq!(History::of::<u8>(&[]).lacks(), Some(TooLittle::Sessions(0)));
+    }
+
+    #[test]
+    fn sums_vary_as_much_more_as_the_trades_of_a_session_share() {
+        // of n trades a session that all go alike a sum varies n times as much as that of independent ones
+        let mut state = 1_u64;
+        let mut coin = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 63) == 1
+        };
+        let days: Vec<bool> = (0..4_000).map(|_| coin()).collect();
+        let trades = |size: usize, alike: bool, coin: &mut dyn FnMut() -> bool| -> Vec<(usize, bool, f64)> {
+            let won = |place: usize, coin: &mut dyn FnMut() -> bool| if alike { days[place / size] } else { coin() };
+            (0..4_000 * size)
+                .map(|place| (place / size, won(place, coin)))
+                .map(|(day, won)| (day, won, if won { 1.0 } else { -1.0 }))
+                .collect()
+        };
+        let inflation = |trades: &[(usize, bool, f64)]| History::of(trades).inflation().unwrap();
+        assert!((inflation(&trades(5, true, &mut coin)) - 5.0).abs() < 0.5);
+        assert!(inflation(&trades(5, false, &mut coin)) < 1.1);
+        let history = History::of(&trades(5, true, &mut coin));
+        assert!((history.win_rate_error().unwrap() - 0.5 / 4_000_f64.sqrt()).abs() < 1e-3);
+        let short = History { sessions: history.sessions[..49].to_vec(), ..history };
+        assert_eq!((short.inflation(), short.win_rate_error()), (None, None));
     }
 }

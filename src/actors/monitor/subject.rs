@@ -112,7 +112,7 @@ pub fn against(
     } else {
         let pnl: Vec<f64> = learnt.iter().filter_map(|scored| scored.pnl).collect();
         let rate = record.training.wins as f64 / record.training.rows as f64;
-        Usual { win_rate: Some(rate), pnl_sd: standard_deviation(&pnl) }
+        Usual { win_rate: Some(rate), pnl_sd: standard_deviation(&pnl), ..Usual::default() }
     };
     WatchedVersion {
         limits,

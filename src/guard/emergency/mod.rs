@@ -326,8 +326,8 @@ impl Emergency {
         }
         let answer = question.answer(say.score.get(), &trade.facts);
         let wrong = window.answered(options, standard.as_ref(), trade, answer);
-        let more = trade.facts.pnl.map(|pnl| (say.size - 1.0) * pnl);
         let heard = trade.ml.as_ref().is_some_and(|ml| ml.version == say.version);
+        let more = trade.facts.pnl.map(|pnl| say.beyond_own_size(heard) * pnl);
         let harm = more.and_then(|more| window.gained(options, standard.as_ref(), trade, (more, heard)));
         wrong.into_iter().chain(harm).map(|breach| (Some(say.version.clone()), breach)).collect()
     }

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Breach, ClosedTrade, EmergencyOptions, Rule,
+    Breach, ClosedTrade, EmergencyOptions, Rule, VersionScore,
     rare::{Accuracy, harm},
 };
 use crate::{
@@ -89,6 +89,16 @@ impl<T> Latest<T> {
             self.trades.remove(place);
             self.values.remove(place);
         }
+    }
+}
+
+impl VersionScore {
+    /// By what multiple of the strategy's size following it differs from not following it, as far as closed trades can tell. Of those that
+    /// heard it mostly those close that it took: what a smaller size gave away in them is seen, and what it saved in those that it
+    /// refused is not. So a smaller size counts only where the trade did not choose itself by the score.
+    pub(super) fn beyond_own_size(&self, heard: bool) -> f64 {
+        let is_smaller = self.size > 0.0 && self.size < 1.0;
+        if heard && is_smaller { 0.0 } else { self.size - 1.0 }
     }
 }
 

@@ -73,7 +73,7 @@ pub(super) fn subject(
         day: Some(trade.day),
         score: trade.score,
         answer: past.question.answer(trade.score, &trade.facts()),
-        taken: trade.taken,
+        taken: trade.taken(),
         pnl: trade.pnl,
     };
     let trades: Vec<ScoredTrade> = past.trades().map(scored).collect();
@@ -151,7 +151,7 @@ impl<'a> Runner<'a> {
             let at = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * self.day);
             let at = at + SignedDuration::from_millis(place as i64);
             let Ok(trade_id) = TradeId::new(format!("D{}", self.told)) else { continue };
-            let said = vec![Said { version: version.clone(), score: trade.score, taken: trade.taken }];
+            let said = vec![Said { version: version.clone(), score: trade.score, taken: trade.taken() }];
             let signal = ScoredSignal {
                 trade_id: trade_id.clone(),
                 at,
@@ -162,7 +162,7 @@ impl<'a> Runner<'a> {
                 said,
             };
             spoken.extend(self.hear(WatchNews::Scored(Box::new(signal))));
-            self.taken += usize::from(trade.taken);
+            self.taken += usize::from(trade.taken());
             spoken.extend(self.hear(WatchNews::Closed { trade_id: trade_id.clone(), at, facts: trade.facts() }));
             spoken.extend(self.judge(trade, trade_id, at, &version));
         }
@@ -185,13 +185,13 @@ impl<'a> Runner<'a> {
 
     fn judge(&mut self, trade: &PastTrade, trade_id: TradeId, at: Timestamp, version: &VersionId) -> Vec<&'static str> {
         let Ok(score) = Probability::new(trade.score) else { return Vec::new() };
-        let say = VersionScore { version: version.clone(), score, size: 1.0 };
+        let say = VersionScore { version: version.clone(), score, size: trade.size };
         let closed = ClosedTrade {
             trade_id,
             at,
             day: self.calendar.day_of(at),
             pnl: Money::new(trade.pnl).ok(),
-            ml: Some(say.clone()).filter(|_| trade.taken),
+            ml: Some(say.clone()).filter(|_| trade.taken()),
             scores: vec![say],
             facts: trade.facts(),
             daily_loss_limit: trade.daily_loss_limit,
@@ -200,10 +200,6 @@ impl<'a> Runner<'a> {
         for ((rule, name, literal), emergency) in EMERGENCIES.into_iter().zip(&mut self.emergencies) {
             emergency.ask(version, self.question, self.standard);
             emergency.begin(version);
-            let mut closed = closed.clone();
-            if rule == Rule::Harm && !trade.taken {
-                closed.scores.iter_mut().for_each(|say| say.size = 0.0);
-            }
             let trips = emergency.judge(&alone(rule, literal, &self.options.emergency), &closed);
             if !trips.is_empty() {
                 spoken.push(name);
@@ -222,7 +218,7 @@ fn standard(past: &Past) -> Option<Standard> {
     let seen = |trade: &PastTrade| {
         let answer = past.question.answer(trade.score, &trade.facts());
         let (yes, label) = (answer.yes, answer.label?);
-        Some(Seen { session: trade.day, yes, label, taken: trade.taken, won: trade.pnl > 0.0 })
+        Some(Seen { session: trade.day, yes, label, taken: trade.taken(), won: trade.pnl > 0.0 })
     };
     Standard::of(&past.trades().filter_map(seen).collect::<Vec<_>>())
 }

@@ -16,8 +16,8 @@ pub struct PastTrade {
     pub day: TradingDay,
     /// What the version said, 0 to 1.
     pub score: f64,
-    /// Whether the version's policy takes such a trade.
-    pub taken: bool,
+    /// The multiple of the strategy's size at which the version's policy takes such a trade; 0 where it does not.
+    pub size: f64,
     /// After costs.
     pub pnl: f64,
     /// The daily limit that its signal carried.
@@ -75,6 +75,11 @@ pub(super) struct Stream<'a> {
 }
 
 impl PastTrade {
+    /// Whether the version's policy takes such a trade.
+    pub fn taken(&self) -> bool {
+        self.size > 0.0
+    }
+
     /// What its label is made of. One that lost reached no target.
     pub fn facts(&self) -> Facts {
         let reached_target = self.facts.reached_target && self.pnl > 0.0;
@@ -155,7 +160,7 @@ impl<'a> Stream<'a> {
             Damage::Reversed => trade.pnl = -trade.pnl,
             Damage::Ignorant => {
                 if let Some(other) = self.draw(&past.all) {
-                    (trade.score, trade.taken) = (other.score, other.taken);
+                    (trade.score, trade.size) = (other.score, other.size);
                 }
             }
             Damage::Fading => {
