@@ -84,6 +84,29 @@ fn a_signal_that_knows_one_feature_of_twelve_hears_no_model() {
 }
 
 #[test]
+fn however_much_a_few_features_matter_no_model_speaks_when_more_than_a_third_of_them_did_not_come() {
+    let place = trained();
+    let daemon = Daemon::start(&place);
+    let mut wire = daemon.connect();
+    until("the promotion", || (wire.ask(promote("ES/1"))["ok"] == true).then_some(()));
+    // a daemon that has not seen any of them yet: what does not come is missing, and nothing can be carried forward
+    let all: serde_json::Map<String, Value> = serde_json::from_str(FEATURES).unwrap();
+    let few = |n: usize| {
+        let names = all.keys().cycle().skip(n).take(7);
+        Value::Object(names.map(|name| (name.clone(), all[name].clone())).collect()).to_string()
+    };
+    for n in 0..12 {
+        let answer = wire.ask(at_minute(&format!("few-{n}"), 60 * n as i64, &few(n)));
+        assert_eq!(arm_of(&answer), baseline("stale_inputs"), "{n}: {answer}");
+        assert!(answer["missing"].as_array().unwrap().len() > 4, "{n}: {answer}");
+    }
+    assert_eq!(arm_of(&wire.ask(at_minute("full", 1000, FEATURES))), ml());
+    daemon.stop();
+    let told = place.alerts("stale_inputs");
+    assert!(told.len() == 1 && told[0].starts_with("ES/1 does not score"), "{told:?}");
+}
+
+#[test]
 fn a_value_that_the_version_was_trained_nowhere_near_is_not_carried_to_it() {
     let place = Place::new();
     let tape = |line: &str, x: f64| line.replacen('{', &format!("{{\"extra\":{{\"tape\":{x}}},"), 1);

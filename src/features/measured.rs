@@ -10,7 +10,7 @@ const ROUNDING: f64 = 1e-6;
 /// When the inputs of a signal are too stale to be scored; the section `[carry]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StaleOptions {
-    /// Share of a version's inputs, weighted by their importance, that may be carried forward or missing; 0 to 1.
+    /// Share of a version's inputs that may be carried forward or missing, by their number and by their importance; 0 to 1.
     pub max_filled_share: f64,
     /// Names of inputs that must have been measured.
     pub required: Vec<String>,
@@ -29,17 +29,26 @@ struct Need {
     name: Box<str>,
     /// Its place in a row.
     place: usize,
-    /// Its share in what the version says; the shares add up to 1.
-    weight: f64,
+    /// Its shares in what the version looks at; each kind adds up to 1.
+    shares: Shares,
     required: bool,
+}
+
+/// Shares of inputs in what a version looks at.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Shares {
+    /// Each input counts the same.
+    number: f64,
+    /// Each counts as much as it matters to what the version says.
+    importance: f64,
 }
 
 impl Needs {
     /// Those of a version whose inputs are `inputs`, each with its place in a row and the share of the training rows in which
     /// it was known. `importance` is the share of each of its columns in what it says: that of an indicator belongs to its
-    /// input, that of a product to both by halves. Where it says nothing of any input, all weigh the same. An input weighs
-    /// less that was often not known in training: that it is missing is no news to the model. The strategy's confidence is
-    /// what an answer is blended with, and does not count.
+    /// input, that of a product to both by halves. Where it says nothing of any input, all matter the same. An input that was
+    /// often not known in training counts less, by number and by importance: that it is missing is no news to the model. The
+    /// strategy's confidence is what an answer is blended with, and does not count.
     pub fn new<'a>(
         inputs: impl IntoIterator<Item = (&'a str, usize, f64)>,
         importance: &[(Box<str>, f64)],
@@ -54,21 +63,21 @@ impl Needs {
             .map(|(name, place, known)| Need {
                 name: name.into(),
                 place,
-                weight: known * if has_importance { share(name) } else { 1.0 },
+                shares: Shares { number: known, importance: known * if has_importance { share(name) } else { 1.0 } },
                 required: options.required.iter().any(|required| required == name),
             })
             .collect();
-        let total: f64 = inputs.iter().map(|need| need.weight).sum();
-        inputs.iter_mut().for_each(|need| need.weight = if total > 0.0 { need.weight / total } else { 0.0 });
+        let all = Shares::sum(inputs.iter());
+        inputs.iter_mut().for_each(|need| need.shares = need.shares.of(all));
         Self { inputs, max_filled_share: options.max_filled_share }
     }
 
-    /// Whether too much of what the version looks at was not measured, or something it cannot do without.
+    /// Whether too much of what the version looks at was not measured, by number or by importance, or something it cannot do
+    /// without.
     pub fn is_stale(&self, seen: &Seen<'_>) -> bool {
-        let filled = self.inputs.iter().filter(|need| !seen.is_measured(need.place));
-        let (share, lacks) =
-            filled.fold((0.0, false), |(share, lacks), need| (share + need.weight, lacks | need.required));
-        lacks || share > self.max_filled_share + ROUNDING
+        let filled = || self.inputs.iter().filter(|need| !seen.is_measured(need.place));
+        let Shares { number, importance } = Shares::sum(filled());
+        filled().any(|need| need.required) || number.max(importance) > self.max_filled_share + ROUNDING
     }
 
     /// Whether none of its inputs was ever known.
@@ -79,6 +88,20 @@ impl Needs {
     /// The inputs that were not measured, in the order of the rows.
     pub fn missing(&self, seen: &Seen<'_>) -> Vec<Box<str>> {
         self.inputs.iter().filter(|need| !seen.is_measured(need.place)).map(|need| need.name.clone()).collect()
+    }
+}
+
+impl Shares {
+    fn sum<'a>(needs: impl Iterator<Item = &'a Need>) -> Self {
+        needs.fold(Self::default(), |sum, Need { shares, .. }| Self {
+            number: sum.number + shares.number,
+            importance: sum.importance + shares.importance,
+        })
+    }
+
+    fn of(self, all: Self) -> Self {
+        let share = |part: f64, all: f64| if all > 0.0 { part / all } else { 0.0 };
+        Self { number: share(self.number, all.number), importance: share(self.importance, all.importance) }
     }
 }
 
@@ -133,6 +156,9 @@ mod tests {
     fn what_matters_more_weighs_more_and_what_is_required_decides_alone() {
         let weighed = needs(&[("a", 0.3), ("missing:a", 0.2), ("a*b", 0.2), ("c", 0.1), ("b", 0.2)], &[]);
         assert_eq!(["cmm", "mcm", "mmc", "mcc"].map(|row| stale(&weighed, row).0), [true, false, false, true]);
+        // however little the others matter, one input of three is not what the version looks at
+        let one_matters = needs(&[("a", 0.9), ("b", 0.05), ("c", 0.05)], &[]);
+        assert_eq!(["mcm", "mm-", "mc-", "m--"].map(|row| stale(&one_matters, row).0), [false, false, true, true]);
         let rare = needs_of(&[], &[], 0.05);
         assert_eq!(["mmc", "cmm", "mm-"].map(|row| stale(&rare, row).0), [false, true, false]);
         let required = needs(&[("a", 1.0)], &["c"]);
