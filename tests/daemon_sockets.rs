@@ -19,7 +19,7 @@ use std::{
 use common::{
     daemon::{Daemon, Setup, Trap},
     place::{CONFIG, Place, model},
-    process::Process,
+    process::{Process, succeed},
     skip::skipped,
     wait::{until, until_passed},
     wire::{LOCK, Wire, arm_of, baseline, ml, outcome, promote, rollback, score},
@@ -40,21 +40,47 @@ fn with_config(more: &str) -> Setup {
 }
 
 #[test]
-fn the_connection_after_the_last_is_refused_with_the_reason_and_room_is_made_again() {
+fn when_every_place_is_taken_the_connection_that_asked_longest_ago_gives_way_to_an_operator() {
     let place = Place::new();
     let daemon = Daemon::start_with(&place, with_config("server.reserved_connections = 0\n"));
     let mut open: Vec<Wire> = (0..64).map(|_| daemon.connect()).collect();
     open.iter_mut().for_each(|wire| drop(wire.ask_ok(PING)));
+    open[0].ask_ok(PING);
     let mut late = daemon.connect();
-    assert_eq!(late.answer()["error"]["code"], "too_many_connections");
-    assert_eq!(late.line(), None, "closed");
-    assert_eq!(open[0].status()["refused"], 1);
-    open.truncate(1);
-    until("room for another", || {
-        let mut wire = daemon.connect();
-        wire.send(format!("{PING}\n"));
-        wire.line().filter(|line| line.contains("\"ok\":true"))
-    });
+    late.ask_ok(PING);
+    assert_eq!(open[1].answer()["error"]["code"], "too_many_connections");
+    assert_eq!(open[1].line(), None, "closed");
+    let told = open[0].status();
+    assert_eq!((&told["refused"], &told["connections"]), (&1.into(), &64.into()));
+    open.drain(2..).for_each(|mut wire| drop(wire.ask_ok(PING)));
+    daemon.stop();
+}
+
+#[test]
+fn an_operator_gets_in_while_the_daemons_own_user_holds_every_connection() {
+    let place = Place::with_model(State::Production);
+    let daemon = Daemon::start(&place);
+    let mut trader = daemon.connect();
+    assert_eq!(trader.arm("T-1"), ml());
+    let mut subscriber = daemon.connect();
+    subscriber.ask_ok(r#"{"type":"subscribe"}"#);
+    let socket = daemon.socket().to_str().unwrap().to_owned();
+    let mut leaked = Vec::new();
+    let orders: [&[&str]; 5] = [
+        &["status"],
+        &["lock", "--reason", "x"],
+        &["resume", "--reason", "y"],
+        &["rollback", "ES/1", "--reason", "z"],
+        &["kill", "--reason", "now"],
+    ];
+    for order in orders {
+        leaked.extend((0..64).map(|_| daemon.connect()));
+        succeed(&place, &[order, &["--socket", &socket]].concat());
+    }
+    // who asked before outlasts those that never did
+    assert_eq!(trader.arm("T-2"), baseline("locked"));
+    assert!(std::iter::from_fn(|| subscriber.line()).any(|line| line.contains("locked")));
+    assert!(leaked.iter_mut().take(5).all(|wire| wire.answer()["error"]["code"] == "too_many_connections"));
     daemon.stop();
 }
 
@@ -456,5 +482,20 @@ fn when_file_descriptors_are_used_up_operators_get_in_and_it_is_said_once() {
     assert_eq!(said, 1, "once, and then once a minute: {}", daemon.log());
     // there is room again
     until("a trader that gets in", || as_user(12_345, &socket, 1, || {})[0].contains("\"forbidden\"").then_some(()));
+    daemon.stop();
+}
+
+#[test]
+fn file_descriptors_that_the_daemons_own_user_holds_are_given_to_its_operator() {
+    let place = Place::new();
+    place.file("config.toml", &format!("{CONFIG}server.max_connections = 1000\n"));
+    let socket = place.socket();
+    let daemon = Process::start_limited_at(&place, "ulimit -n 48", socket.clone());
+    let leaked: Vec<Wire> = (0..60).map(|_| daemon.connect()).collect();
+    for _ in 0..3 {
+        succeed(&place, &["lock", "--reason", "x", "--socket", socket.to_str().unwrap()]);
+    }
+    assert!(daemon.connect().status()["guardian"]["lock"].is_string());
+    drop(leaked);
     daemon.stop();
 }

@@ -30,7 +30,7 @@ use crate::{clock::Stopwatch, config::Server as Limits};
 
 /// Pause after the system refused to give a connection, so that a lack of file descriptors is not a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How often a lack of file descriptors is told of.
+/// How often a lack of room is told of.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 /// How long somebody who is turned away may take to hear why.
 const FAREWELL: Duration = Duration::from_millis(250);
@@ -53,14 +53,29 @@ pub(super) struct Admission {
     spares: RefCell<Vec<OwnedFd>>,
     /// Connections that waited at a listener before this one.
     waiting: RefCell<Vec<UnixStream>>,
-    exhausted: RefCell<Exhausted>,
+    /// A lack of file descriptors.
+    exhausted: RefCell<OnceAMinute>,
+    /// Connections that gave way.
+    crowded: RefCell<OnceAMinute>,
 }
 
-/// What was told of a lack of file descriptors.
+/// When something was told last.
 #[derive(Default)]
-struct Exhausted {
+struct OnceAMinute {
     told: Option<Stopwatch>,
     untold: u64,
+}
+
+impl OnceAMinute {
+    /// Whether it is to be told now, and how often it was not since the last time.
+    fn due(&mut self) -> Option<u64> {
+        if self.told.is_some_and(|told| told.elapsed() < TELL_AGAIN) {
+            self.untold += 1;
+            return None;
+        }
+        let before = std::mem::replace(self, Self { told: Some(Stopwatch::start()), untold: 0 });
+        Some(before.untold)
+    }
 }
 
 struct Farewell(Rc<Cell<usize>>);
@@ -78,10 +93,11 @@ impl Admission {
         limits: Rc<Limits>,
         connections: Rc<Connections>,
     ) -> Self {
-        let (strangers, farewells, exhausted) = (RefCell::default(), Rc::default(), RefCell::default());
+        let (strangers, farewells) = (RefCell::default(), Rc::default());
+        let (exhausted, crowded) = (RefCell::default(), RefCell::default());
         let (spares, waiting) = (RefCell::default(), RefCell::default());
         let admission =
-            Self { listener, access, limits, connections, strangers, farewells, spares, waiting, exhausted };
+            Self { listener, access, limits, connections, strangers, farewells, spares, waiting, exhausted, crowded };
         admission.has_reserve();
         admission
     }
@@ -134,6 +150,13 @@ impl Admission {
             Ok(peer) if is_short && peer.role < Role::Operator => {
                 Err(WireError::new("too_many_connections", "the daemon has no file descriptor left"))
             }
+            Ok(peer) => {
+                if self.spares.borrow().len() < SPARES / 2 {
+                    // the next operator needs a descriptor too
+                    self.make_room();
+                }
+                Ok(peer)
+            }
             other => other,
         };
         let admitted = match admitted {
@@ -169,12 +192,28 @@ impl Admission {
             return Err(forbidden(&uid));
         };
         let reserved = if role == Role::Operator { 0 } else { self.limits.reserved_connections };
-        let open = self.connections.open.get();
-        if open >= self.limits.max_connections.saturating_sub(reserved) {
+        let open = self.connections.staying();
+        let is_full = open >= self.limits.max_connections.saturating_sub(reserved);
+        if is_full && !(role == Role::Operator && self.make_room()) {
             let message = format!("{open} connections are open already; close one, or raise server.max_connections");
             return Err(WireError::new("too_many_connections", message));
         }
         Ok(Peer { uid, role })
+    }
+
+    /// Has an idle connection give way to an operator.
+    fn make_room(&self) -> bool {
+        let made = self.connections.make_room();
+        if made && let Some(before) = self.crowded.borrow_mut().due() {
+            let open = self.connections.open.get();
+            tracing::warn!(
+                open,
+                before,
+                "an idle connection gave way to an operator: somebody leaks connections, or server.max_connections is too \
+                 low; this is said once a minute"
+            );
+        }
+        made
     }
 
     fn note_stranger(&self, uid: u32) {
@@ -203,13 +242,9 @@ impl Admission {
 
     /// Tells of an error of `accept`, the same one no more than once a minute.
     fn tell(&self, error: &io::Error) {
-        let mut exhausted = self.exhausted.borrow_mut();
-        if exhausted.told.is_some_and(|told| told.elapsed() < TELL_AGAIN) {
-            exhausted.untold += 1;
-            return;
+        if let Some(before) = self.exhausted.borrow_mut().due() {
+            tracing::warn!(%error, before, "a connection could not be accepted; this is said once a minute");
         }
-        tracing::warn!(%error, before = exhausted.untold, "a connection could not be accepted; this is said once a minute");
-        *exhausted = Exhausted { told: Some(Stopwatch::start()), untold: 0 };
     }
 }
 

@@ -7,7 +7,6 @@
 #![deny(clippy::indexing_slicing)]
 
 use std::{
-    cell::Cell,
     collections::VecDeque,
     future::Future,
     io::{self, Read as _, Write as _},
@@ -31,8 +30,11 @@ use super::{
     lateness,
     message::{self, Request, Subscribe, WireError},
     peer::{AccessList, Peer},
+    seats::Seat,
 };
 use crate::{clock::Stopwatch, config::Server as Limits};
+
+pub use super::seats::Connections;
 
 /// Bytes asked for in one read.
 const READ_BYTES: usize = 16 * 1024;
@@ -66,30 +68,6 @@ pub trait Service: Clone + 'static {
     fn record(&self, peer: Peer, id: Option<Box<RawValue>>, request: Request) -> JoinHandle<Vec<u8>>;
 }
 
-/// Counters of the listener, shared with whoever reports them.
-#[derive(Debug, Default)]
-pub struct Connections {
-    /// Open now.
-    pub open: Cell<usize>,
-    /// Turned away since the start, for lack of room or of permission.
-    pub refused: Cell<u64>,
-}
-
-struct Open(Rc<Connections>);
-
-impl Open {
-    fn new(connections: &Rc<Connections>) -> Self {
-        connections.open.set(connections.open.get() + 1);
-        Self(Rc::clone(connections))
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.open.set(self.0.open.get() - 1);
-    }
-}
-
 /// Accepts connections, on the latest of `listeners` once there is one, until `stop` turns true; then lets each finish what it
 /// has been sent in full, and returns when all are closed or the drain time is over.
 pub async fn serve<S: Service>(
@@ -110,11 +88,18 @@ pub async fn serve<S: Service>(
             Some(listener) = listeners.recv() => { admission.listen_on(listener); continue },
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let open = Open::new(&connections);
-        match Connection::new(stream, peer, service.clone(), Rc::clone(&limits), stop.clone()) {
-            Ok(connection) => drop(tasks.spawn_local(async move {
-                let _open = open;
-                connection.run().await;
+        let taken = connections.seat();
+        let seat = Rc::clone(&taken.seat);
+        match Connection::new(stream, peer, service.clone(), Rc::clone(&limits), stop.clone(), seat) {
+            Ok(mut connection) => drop(tasks.spawn_local(async move {
+                let hears_why = tokio::select! {
+                    biased;
+                    () = connection.run() => false,
+                    hears_why = taken.seat.must_leave() => hears_why,
+                };
+                if hears_why {
+                    connection.give_way();
+                }
             })),
             Err(error) => tracing::warn!(%error, "a connection could not be watched"),
         }
@@ -137,6 +122,7 @@ struct Connection<S> {
     scratch: Box<[u8]>,
     out: Vec<u8>,
     recording: VecDeque<JoinHandle<Vec<u8>>>,
+    seat: Rc<Seat>,
 }
 
 enum Read {
@@ -163,18 +149,20 @@ impl<S: Service> Connection<S> {
         service: S,
         limits: Rc<Limits>,
         stop: watch::Receiver<bool>,
+        seat: Rc<Seat>,
     ) -> io::Result<Self> {
         let stream = watch_for(stream.into_std()?, Interest::READABLE)?;
         let scratch = vec![0; READ_BYTES].into_boxed_slice();
         let (out, recording) = (Vec::with_capacity(512), VecDeque::new());
-        Ok(Self { stream, peer, service, limits, stop, scratch, out, recording })
+        Ok(Self { stream, peer, service, limits, stop, scratch, out, recording, seat })
     }
 
-    async fn run(mut self) {
+    async fn run(&mut self) {
         let mut buffer = LineBuffer::new(self.limits.max_line_bytes);
         let mut half_line_since: Option<Stopwatch> = None;
         let mut emptied: Option<Stopwatch> = None;
         loop {
+            self.seat.waits();
             let received = match self.read(&mut buffer, half_line_since).await {
                 Ok(Read::Some { emptied: is_empty }) => {
                     let received = Stopwatch::started_ago(lateness::waited(emptied));
@@ -188,6 +176,7 @@ impl<S: Service> Connection<S> {
                 }
                 Ok(Read::End) | Err(_) => return,
             };
+            self.seat.answers(received);
             let any = match self.answer_all(&mut buffer, received).await {
                 Ok(Round::Answered { any }) => any,
                 Ok(Round::Close) | Err(_) => return,
@@ -261,6 +250,7 @@ impl<S: Service> Connection<S> {
                     let lines = self.service.subscribe(wanted, envelope.id, &mut self.out).await;
                     write(&self.stream, &self.out, self.limits.write_timeout).await?;
                     if let Some(lines) = lines {
+                        self.seat.follows();
                         self.follow(lines, buffer).await?;
                         return Ok(Round::Close);
                     }
@@ -346,6 +336,14 @@ impl<S: Service> Connection<S> {
             write(&self.stream, &answer, self.limits.write_timeout).await?;
         }
         Ok(())
+    }
+
+    /// Says why it is closed, as far as the socket takes it at once.
+    fn give_way(&mut self) {
+        let why = "an operator needed the place of this connection, which was idle; connect again";
+        self.out.clear();
+        message::write_error(&mut self.out, None, &WireError::new("too_many_connections", why));
+        let _best_effort = write_at_once(&self.stream, &self.out);
     }
 
     async fn say(&mut self, error: &WireError) -> io::Result<()> {
