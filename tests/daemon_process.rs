@@ -25,6 +25,18 @@ fn json(place: &Place, arguments: &[&str]) -> Value {
 }
 
 #[test]
+fn nothing_is_said_after_the_end() {
+    let place = Place::with_model(State::Production);
+    for _ in 0..4 {
+        let daemon = Process::start(&place, &[]);
+        daemon.stop();
+    }
+    let log = fs::read_to_string(place.folder().join("log")).unwrap();
+    let ends = log.matches("stopped").count();
+    assert!(ends >= 4 && !log.contains("ERROR"), "{log}");
+}
+
+#[test]
 fn from_past_trades_to_a_model_in_production_and_back() {
     let place = Place::new();
     // these trades are not what the emergency rules are tried on

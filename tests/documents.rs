@@ -227,7 +227,7 @@ fn every_reason_of_a_lock_stands_in_the_table_with_what_to_do() {
     let expected = [
         ("src/actors/daemon.rs", 2),
         ("src/actors/daemon/parts.rs", 1),
-        ("src/actors/guardian.rs", 2),
+        ("src/actors/guardian.rs", 1),
         ("src/actors/guardian/load.rs", 2),
         ("src/actors/guardian/orders.rs", 2),
         ("src/actors/history/fold.rs", 1),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use common::{
     daemon::{Daemon, Setup, Trap},
     place::{CONFIG, Place, model},
-    wire::{Wire, outcome, promote, score, score_with},
+    wire::{LOCK, RESUME, Wire, outcome, promote, score, score_with},
 };
 use serde_json::{Value, json};
 use vigie::{
@@ -158,6 +158,46 @@ fn a_monitor_that_panics_is_made_anew_from_the_journal_and_no_score_notices() {
     let daemon = Daemon::start_with(&place, Setup { trap: Default::default(), ..self::setup() });
     let mut wire = daemon.connect();
     until("it is made from the journal", || monitor(&mut wire)["rolling"] == before["rolling"]);
+    daemon.stop();
+}
+
+#[test]
+fn after_a_restart_under_a_lock_the_monitor_knows_what_it_knew() {
+    let place = Place::with_model(State::Production);
+    let daemon = Daemon::start_with(&place, setup());
+    let mut wire = daemon.connect();
+    await_monitor(&mut wire);
+    days(4).for_each(|number| day(&mut wire, number, 120.0));
+    wire.ask_ok(score_with("open", "2025-09-01T15:00:00Z", "2025-09-04T15:30:00Z"));
+    until("all is heard", || monitor(&mut wire)["open"] == 1);
+    wire.ask_ok(LOCK);
+    let known = |wire: &mut Wire| {
+        let drift = wire.ask(r#"{"type":"drift"}"#)["versions"].take();
+        let versions: Vec<String> = drift.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+        let monitor = monitor(wire);
+        (monitor["open"].clone(), monitor["rolling"].clone(), versions)
+    };
+    let before = known(&mut wire);
+    assert_eq!(
+        (&before.0, &before.1["model ES/1"]["trades"], &before.2[..]),
+        (&1.into(), &24.into(), &["ES/1".to_owned()][..])
+    );
+    daemon.stop();
+    let setup = setup();
+    let trap = setup.trap.clone();
+    let daemon = Daemon::start_with(&place, setup);
+    let mut wire = daemon.connect();
+    let is_locked = |wire: &mut Wire| wire.status()["guardian"]["lock"].is_string();
+    until("it is made from the journal", || known(&mut wire) == before);
+    assert!(is_locked(&mut wire));
+    // and so does one that fails under a lock
+    trap.panic_over("monitor", "told", 1);
+    monitor(&mut wire);
+    until("it has panicked", || trap.left() == 0);
+    until("it is back", || known(&mut wire) == before);
+    assert!(is_locked(&mut wire));
+    until("the resume", || wire.ask(RESUME)["ok"] == true);
+    assert_eq!(known(&mut wire), before);
     daemon.stop();
 }
 

@@ -448,7 +448,7 @@ impl Daemon {
             scorer_shell: scorer.clone(),
             guardian: guardian.clone(),
             trainer,
-            monitor,
+            monitor: monitor.clone(),
             ab_router: ab_router.clone(),
             trade_news: trade_news.clone(),
             serving: Arc::clone(&serving),
@@ -485,6 +485,7 @@ impl Daemon {
             restarts,
             on_reload: options.on_reload,
             keeper,
+            monitor,
         };
         let access = watch::channel(access).0;
         Ok(Self { listener, socket_file, access, limits, gateway, parts, looks, displaced, doubts, reloads, failures })

@@ -199,10 +199,7 @@ impl Guardian {
     fn publish(&mut self) {
         self.shared.unsaved.borrow().iter().for_each(|event| self.roster.apply(&event.kind));
         let epoch = self.shared.serving.load().epoch + 1;
-        let serving = match self.roster.lock() {
-            Some(reason) => Serving::locked(epoch, reason, self.splits()),
-            None => Serving { epoch, lock: None, scopes: self.scopes(), splits: self.splits() },
-        };
+        let serving = Serving::new(epoch, self.roster.lock(), self.scopes(), self.splits());
         self.shared.serving.store(Arc::new(serving));
     }
 

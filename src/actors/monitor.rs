@@ -190,7 +190,7 @@ impl Monitor {
         // this thread alone; where it is refused, it only competes a little more
         let _it_is_only_polite = rustix::process::nice(NICE);
         let mut nap = NAPS.0;
-        loop {
+        while !self.line.ends.load(Ordering::Acquire) {
             match told.try_recv() {
                 Ok(told) => {
                     self.line.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -294,14 +294,15 @@ impl Monitor {
         sent
     }
 
-    /// Watches those who are served now. While all are locked, those who were go on being watched.
+    /// Watches those who stand in service now, also while a lock silences them.
     fn keep_up(&mut self) {
         let serving = self.surroundings.serving.load_full();
-        let current = self.state.as_ref().is_some_and(|state| state.epoch == serving.epoch || serving.lock.is_some());
-        if current {
+        let is_current = self.state.as_ref().is_some_and(|state| state.epoch == serving.epoch);
+        // nothing was published yet at 0
+        if is_current || serving.epoch == 0 {
             return;
         }
-        let versions: Vec<VersionId> = serving.scopes.values().flat_map(|scope| scope.names().cloned()).collect();
+        let versions: Vec<VersionId> = serving.standing.iter().map(|standing| standing.version.clone()).collect();
         let options = self.surroundings.config.load().monitoring.watch;
         if let Some(state) = &mut self.state
             && versions.iter().all(|version| state.watch.versions().any(|known| known == version))
@@ -314,7 +315,10 @@ impl Monitor {
             return;
         }
         self.failed = None;
-        if let Err(error) = self.make(&versions, serving.epoch) {
+        // a journal that was closed behind it at the end is no fault
+        if let Err(error) = self.make(&versions, serving.epoch)
+            && !self.line.ends.load(Ordering::Acquire)
+        {
             tracing::error!(actor = NAME, error, "the monitor could not be made; trying again");
             self.failed = Some(Stopwatch::start());
         }

@@ -212,7 +212,7 @@ fn said(reader: &Reader, config: &Config, roster: &Roster, path: &PathBuf) -> an
     let splits = Splits::new(test.as_ref().map(share), production.as_ref().map(share));
     let scopes = BTreeMap::from([(signal.symbol.clone(), scope)]);
     let splits = BTreeMap::from([(signal.symbol.clone(), splits)]);
-    let serving = Serving { epoch: 0, lock: roster.lock(), scopes, splits };
+    let serving = Serving::new(0, roster.lock(), scopes, splits);
     let seen = pipeline.look(&signal)?;
     Ok(serving.answer(&config.policy, &signal, &seen, None, &[], &mut Vec::new()))
 }

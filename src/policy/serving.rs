@@ -53,6 +53,17 @@ pub struct Serving {
     pub scopes: BTreeMap<Symbol, Scope>,
     /// How trades are given out, also while nothing may be served.
     pub splits: BTreeMap<Symbol, Splits>,
+    /// The versions that would score were nothing locked: who is watched, whatever may be served.
+    pub standing: Vec<Standing>,
+}
+
+/// A version in service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Which.
+    pub version: VersionId,
+    /// Whether it speaks where nothing silences it.
+    pub speaks: bool,
 }
 
 /// An answer and what was thought beside it.
@@ -170,6 +181,12 @@ impl Scope {
         self.served().map(|served| &served.version)
     }
 
+    fn standing(&self) -> impl Iterator<Item = Standing> {
+        let standing = |served: &Arc<Served>, speaks| Standing { version: served.version.clone(), speaks };
+        let speaking = self.production.iter().chain(&self.test).map(move |served| standing(served, true));
+        speaking.chain(self.shadows.iter().map(move |served| standing(served, false)))
+    }
+
     fn route(&self, assigned: &Assigned) -> Route<'_> {
         let is_ml = |split: &Option<(VersionId, Split)>| split.as_ref().is_some_and(|(_, split)| split.arm == Arm::Ml);
         let (by_test, by_production) = (is_ml(&assigned.test), is_ml(&assigned.production));
@@ -195,15 +212,28 @@ impl Serving {
         self.scopes.values().flat_map(Scope::served)
     }
 
-    /// Serves nothing but the baseline, because of `lock`. Trades are still given out by `splits`.
+    /// Serves `scopes`, by the `splits` of their trades; nothing but the baseline where there is a `lock`.
+    pub fn new(
+        epoch: u64,
+        lock: Option<String>,
+        scopes: BTreeMap<Symbol, Scope>,
+        splits: BTreeMap<Symbol, Splits>,
+    ) -> Self {
+        let standing = scopes.values().flat_map(Scope::standing).collect();
+        let scopes = if lock.is_some() { BTreeMap::new() } else { scopes };
+        Self { epoch, lock, scopes, splits, standing }
+    }
+
+    /// Serves nothing but the baseline, because of `lock`, and knows of no version. Trades are still given out by `splits`.
     pub fn locked(epoch: u64, lock: String, splits: BTreeMap<Symbol, Splits>) -> Self {
-        Self { epoch, lock: Some(lock), scopes: BTreeMap::new(), splits }
+        Self::new(epoch, Some(lock), BTreeMap::new(), splits)
     }
 
     /// What is served when all models are silenced because of `lock`.
     #[must_use]
     pub fn silenced(&self, lock: String) -> Self {
-        Self { epoch: self.epoch + 1, lock: Some(lock), scopes: BTreeMap::new(), splits: self.splits.clone() }
+        let (splits, standing) = (self.splits.clone(), self.standing.clone());
+        Self { epoch: self.epoch + 1, lock: Some(lock), scopes: BTreeMap::new(), splits, standing }
     }
 
     /// Where a trade belongs; `first` is what was made of it when it was scored before.

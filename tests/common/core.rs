@@ -318,10 +318,7 @@ impl Core {
             scopes.insert(symbol, scope);
         }
         let epoch = self.serving.epoch + 1;
-        self.serving = match roster.lock() {
-            Some(reason) => Serving::locked(epoch, reason, splits),
-            None => Serving { epoch, lock: None, scopes, splits },
-        };
+        self.serving = Serving::new(epoch, roster.lock(), scopes, splits);
     }
 
     /// The monitor hears of it, and what it finds of a day that has closed is acted on.

@@ -23,6 +23,7 @@ use crate::{
         guardian::{Guardian, LockNow, Verify},
         journal::{self, JournalHandle, NotClosed},
         keeper::{self, KeeperHandle},
+        monitor::MonitorHandle,
         scorer::{Renew, Scorer},
         supervision::{Failure, Shell},
         trade_news::TradeNews,
@@ -69,6 +70,7 @@ pub(super) struct Parts {
     pub(super) opening: PathBuf,
     pub(super) on_reload: Option<OnReload>,
     pub(super) keeper: KeeperHandle,
+    pub(super) monitor: MonitorHandle,
 }
 
 impl Parts {
@@ -233,6 +235,7 @@ impl Parts {
     pub(super) async fn last_words(&self) {
         self.training.borrow().clear();
         self.write_event(EventKind::Stopped);
+        self.monitor.end();
         if timeout(LAST_CHECKPOINT, self.keeper.stop()).await.is_err() {
             tracing::warn!("the last checkpoint was not made in time; the next start reads more of the log");
         }

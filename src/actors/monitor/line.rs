@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::Thread,
@@ -46,6 +46,8 @@ pub(super) struct Line {
     pub(super) thread: OnceLock<Thread>,
     pub(super) waiting: AtomicUsize,
     pub(super) dropped: AtomicU64,
+    /// Whether it is to end.
+    pub(super) ends: AtomicBool,
 }
 
 /// The other end, from which the thread is started.
@@ -77,6 +79,12 @@ impl MonitorHandle {
     /// Tells it the time, so that a day that has ended is judged.
     pub fn time(&self, now: Timestamp) {
         self.news(Some(WatchNews::Time(now)));
+    }
+
+    /// Lets it end: the journal is about to be closed. What it has not heard yet is in there.
+    pub fn end(&self) {
+        self.shared.ends.store(true, Ordering::Release);
+        self.shared.wake();
     }
 
     /// Everything that is measured. `None` when the monitor is not there or has no room.

@@ -15,7 +15,7 @@ use crate::{
     },
     journal::Reader,
     models::VersionRecord,
-    policy::serving::{Served, Serving},
+    policy::serving::{Served, Serving, Standing},
     stats::{describe::standard_deviation, sessions::History},
     validation::ValidationReport,
 };
@@ -37,9 +37,8 @@ pub(super) fn unwatched(event: EventKind) -> Option<String> {
 
 /// What is to be told of versions that speak and that something does not watch, unless it is among the messages `told` before.
 pub(super) fn untold(watch: &Watch, serving: &Serving, told: &[String]) -> Vec<EventKind> {
-    let speaking = serving.scopes.values().flat_map(|scope| scope.production.iter().chain(&scope.test));
-    let blind = speaking.flat_map(|served| {
-        let version = served.version();
+    let speaking = serving.standing.iter().filter(|standing| standing.speaks);
+    let blind = speaking.flat_map(|Standing { version, .. }| {
         watch.blind(version).into_iter().filter_map(move |why| {
             // the numbers stand in front, and change
             let (begin, key) = (format!("{version}: "), why.rsplit(": ").next().unwrap_or(&why));
