@@ -7,6 +7,8 @@ use std::{
     io::{self, Write as _},
 };
 
+use crate::domain::visible::is_hidden;
+
 /// Prints text on standard output, harmless to a terminal (see [`harmless`]). When what reads it has gone away nothing is
 /// wrong, and nothing is left to say.
 ///
@@ -48,8 +50,8 @@ pub(super) fn harmless_line(line: &[u8], colours: bool) -> Vec<u8> {
     spelled(&text, |character| commands(character) && !(colours && character == '\u{1b}')).into_owned().into_bytes()
 }
 
-/// `text` without anything that a terminal obeys: control characters other than the line break, and those that turn the
-/// direction of writing, are spelled `\\u001b` as JSON spells them. So JSON stays the same JSON.
+/// `text` without anything that a terminal obeys or hides: control characters other than the line break, those that turn the
+/// direction of writing, and those that nobody sees, are spelled `\\u001b` as JSON spells them. So JSON stays the same JSON.
 pub(super) fn harmless(text: &str) -> Cow<'_, str> {
     spelled(text, commands)
 }
@@ -61,7 +63,9 @@ fn spelled(text: &str, is_command: impl Fn(char) -> bool) -> Cow<'_, str> {
     let mut spelled = String::with_capacity(text.len() + 16);
     for character in text.chars() {
         if is_command(character) {
-            let _a_string_takes_it = write!(spelled, "\\u{:04x}", u32::from(character));
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _a_string_takes_it = write!(spelled, "\\u{unit:04x}");
+            }
         } else {
             spelled.push(character);
         }
@@ -84,11 +88,9 @@ fn allows_colours(no_color: Option<&OsStr>) -> bool {
     no_color.is_none_or(OsStr::is_empty)
 }
 
-/// Whether a terminal may obey `character` instead of showing it.
+/// Whether a terminal may obey or hide `character` instead of showing it.
 fn commands(character: char) -> bool {
-    let turns =
-        matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    turns || (character.is_control() && character != '\n')
+    (character.is_control() && character != '\n') || is_hidden(character)
 }
 
 /// Passes on what is written, whole characters at a time, harmless to a terminal.
@@ -140,6 +142,8 @@ mod tests {
         let nasty = "a\u{1b}[2Jb\u{7}c\rd\u{9b}e\u{202e}f\u{2066}g\u{7f}h\ti\nj é";
         let expected = r"a\u001b[2Jb\u0007c\u000dd\u009be\u202ef\u2066g\u007fh\u0009i".to_owned() + "\nj é";
         assert_eq!(harmless(nasty), expected);
+        let unseen = "a\u{200b}b\u{ad}c\u{2060}d\u{feff}e\u{3164}f\u{e0041}g";
+        assert_eq!(harmless(unseen), r"a\u200bb\u00adc\u2060d\ufeffe\u3164f\udb40\udc41g");
         assert_eq!(on_one_line("a\nb"), r"a\nb");
         let logged = |colours| String::from_utf8(harmless_line("\u{1b}[3mx\u{202e}\n".as_bytes(), colours)).unwrap();
         assert_eq!(

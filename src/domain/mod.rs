@@ -17,6 +17,7 @@ pub mod snapshot;
 pub mod time;
 pub mod trip;
 pub mod unique;
+pub mod visible;
 pub mod writable;
 
 pub use decision::{Arm, Decision, Opinion, Reason, Split};

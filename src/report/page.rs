@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display, Write as _};
 
+use crate::domain::visible::is_hidden;
+
 /// A page, or a part of one, as it is being written.
 #[derive(Debug, Default)]
 pub(super) struct Page(String);
@@ -62,6 +64,8 @@ impl fmt::Write for Escaped<'_> {
                 '\'' => self.0.push_str("&#39;"),
                 // no control character belongs into a page
                 c if c.is_control() && c != '\n' && c != '\t' => self.0.push('\u{fffd}'),
+                // what nobody sees, or what turns the direction of the text around it, is named
+                c if is_hidden(c) => write!(self.0, "U+{:04X}", u32::from(c))?,
                 c => self.0.push(c),
             }
         }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::domain::{
     Arm, Decision, InvalidLine, Outcome, Probability, Reason, SignalLine, Skip, TradeId, VersionId, signal::parse_json,
-    writable::check_id,
+    visible::check_reason, writable::check_id,
 };
 
 /// Longest `id` that is echoed, in bytes as written.
@@ -213,9 +213,7 @@ fn decode_alerts(line: &[u8]) -> Result<Request, InvalidLine> {
 fn decode_order<T: DeserializeOwned>(line: &[u8]) -> Result<T, InvalidLine> {
     let Fields(mut fields) = parse_json(line)?;
     fields.remove("id");
-    if fields.get("reason").and_then(serde_json::Value::as_str).is_some_and(|reason| reason.trim().is_empty()) {
-        return Err(invalid("out_of_range", "reason", "it is empty; say why in your own words, it is kept for ever"));
-    }
+    fields.get("reason").and_then(serde_json::Value::as_str).map_or(Ok(()), check_reason)?;
     of_fields(fields)
 }
 
@@ -339,6 +337,10 @@ mod tests {
         assert!(matches!(decode(good.as_bytes()).body, Ok(Request::Change(Change::Promote { overridden: true, .. }))));
         assert!(answer(r#"{"type":"lock"}"#).contains("missing_field"));
         assert!(answer(r#"{"type":"lock","reason":"x","why":1}"#).contains("unknown_field"));
+        for kind in ["promote", "rollback", "lock", "kill", "resume", "train", "validate"] {
+            let unseen = format!(r#"{{"type":"{kind}","version":"ES/1","symbol":"ES","reason":"\u200b \u2060"}}"#);
+            assert!(answer(&unseen).contains("nothing in it can be seen"), "{}", answer(&unseen));
+        }
         let twice = answer(r#"{"type":"lock","reason":"x","reason":"y"}"#);
         assert!(twice.contains("duplicate_field") && twice.contains("\"field\":\"reason\""), "{twice}");
     }
