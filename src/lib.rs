@@ -5,6 +5,8 @@
 
 pub mod domain;
 
+pub mod panics;
+
 pub mod stats;
 
 pub mod features;

@@ -10,7 +10,7 @@ mod writes;
 use std::{fs, panic::AssertUnwindSafe, path::Path};
 
 use common::{
-    place::Place,
+    place::{Place, examples},
     process::{Process, succeed, told, vigie},
     wire::score,
 };
@@ -101,6 +101,39 @@ fn a_flipped_byte_of_a_backup_is_found_or_is_none_that_counts() {
     assert!(Backup::open(&copy).and_then(|backup| backup.check(&mut |_, _| {})).is_err());
     let refused = Backup::open(&place.journal()).unwrap_err();
     assert!(matches!(&refused, OpenError::Refused { reason, .. } if reason.contains("no backup")), "{refused}");
+}
+
+#[test]
+fn damage_is_told_of_by_every_command_without_the_text_of_a_panic() {
+    let place = Place::new();
+    place.file("trades.jsonl", &(examples().join("\n") + "\n"));
+    succeed(&place, &["import", "--state", "state", "trades.jsonl"]);
+    succeed(&place, &["backup", "--state", "state", "b.backup"]);
+    let sound = fs::read(place.folder().join("b.backup")).unwrap();
+    let pages = (5..sound.len() / 4096).filter(|page| sound[page * 4096..][..4096].iter().any(|byte| *byte != 0));
+    let pages: Vec<usize> = pages.collect();
+    let commands: [&[&str]; 5] = [
+        &["restore", "--check", "--state", "empty", "damaged.backup"],
+        &["dataset", "--state", "damaged"],
+        &["models", "--offline", "--state", "damaged"],
+        &["backup", "--state", "damaged", "--force", "again.backup"],
+        &["train", "--state", "damaged", "--dry-run"],
+    ];
+    fs::create_dir(place.folder().join("damaged")).unwrap();
+    let mut panicked = 0;
+    for page in pages.iter().step_by(pages.len().div_ceil(12)) {
+        let mut bytes = sound.clone();
+        bytes[page * 4096..][..4096].fill(0);
+        for command in commands {
+            fs::write(place.folder().join("damaged.backup"), &bytes).unwrap();
+            fs::write(place.folder().join("damaged/vigie.redb"), &bytes).unwrap();
+            let output = vigie(&place, command).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(!said.contains("panicked at") && !said.contains("backtrace"), "{command:?}: {said}");
+            panicked += usize::from(said.contains("the database panicked"));
+        }
+    }
+    assert!(panicked > 3, "{panicked}: this test sees no panic");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod common;
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{Read, Write},
     process::{Output, Stdio},
@@ -187,6 +188,20 @@ fn exit_codes_tell_what_happened() {
     let refused = ends_with(&place, &["import", "half.jsonl"], 5);
     assert!(stdout(&refused).contains("half.jsonl:2"), "{refused:?}");
     ends_with(&place, &["features", "half.jsonl"], 5);
+}
+
+#[test]
+fn help_lists_every_exit_code_as_the_readme_does() {
+    let source = include_str!("../src/commands/mod.rs");
+    let made = source.split("ExitCode::from(").skip(1).filter_map(|rest| rest.split(')').next()?.parse().ok());
+    let made: BTreeSet<u8> = made.chain([0]).collect();
+    let place = Place::new();
+    let help = stdout(&ends_with(&place, &["--help"], 0));
+    let listed = help.split("Exit codes:").nth(1).unwrap().lines();
+    let listed: BTreeSet<u8> = listed.filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
+    let readme = include_str!("../README.md").split("## Exit codes").nth(1).unwrap().split("\n## ").next().unwrap();
+    let table: BTreeSet<u8> = readme.lines().filter_map(|line| line.split('|').nth(1)?.trim().parse().ok()).collect();
+    assert_eq!((&listed, &table), (&made, &made), "{help}");
 }
 
 #[test]

@@ -25,7 +25,7 @@ use tracing_subscriber::{
 };
 
 use super::terminal::{colours, harmless_line};
-use crate::config::LogLevel;
+use crate::{config::LogLevel, panics};
 
 /// Lines that may wait for the sink.
 const QUEUE: usize = 1024;
@@ -60,7 +60,14 @@ pub(super) fn start(level: LogLevel, drill: bool) -> anyhow::Result<LevelHandle>
     };
     tracing_subscriber::registry().with(layer).init();
     std::panic::set_hook(Box::new(|panic| {
-        tracing::error!(thread = thread::current().name().unwrap_or("unnamed"), "{panic}");
+        let thread = thread::current();
+        let thread = thread.name().unwrap_or("unnamed");
+        if panics::are_caught() {
+            // who catches it tells of it
+            tracing::debug!(thread, "{panic}");
+        } else {
+            tracing::error!(thread, "{panic}");
+        }
     }));
     Ok(handle)
 }

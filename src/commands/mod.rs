@@ -47,6 +47,7 @@ use crate::{
     actors::daemon::{JOURNAL_FILE, SOCKET_FILE},
     config::{self, Config},
     journal::Reader,
+    panics,
     protocol::client::{Client, ClientError},
 };
 
@@ -65,6 +66,7 @@ Exit codes:
   3   the configuration is wrong
   4   no daemon answers
   5   done, but some input was refused; the summary says which
+  6   `vigie status --check`: a lock or an emergency keeps models silent
   70  a part of the daemon failed too often; it is locked to the baseline until `vigie resume`";
 
 /// The lookout beside an automated futures trader: scores every signal of a rule-based strategy with a model that had
@@ -146,12 +148,19 @@ impl<E: Into<anyhow::Error>> From<E> for Failed {
     }
 }
 
-/// What every command begins with: a handler of any kind for SIGXFSZ makes of a file that may not grow (`ulimit -f`) a write that
-/// fails, as on a full disk, and not the end of the process.
+/// What every command begins with. A handler of any kind for SIGXFSZ makes of a file that may not grow (`ulimit -f`) a write that
+/// fails, as on a full disk, and not the end of the process. A panic of a library that is caught is not printed: the command
+/// says in its own words what it means.
 ///
 /// # Errors
 /// When the system takes no handler.
 pub fn begin() -> std::io::Result<()> {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !panics::are_caught() {
+            print(panic);
+        }
+    }));
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).map(drop)
 }
 

@@ -2,13 +2,12 @@
 #![deny(clippy::indexing_slicing)]
 
 use std::{
-    any::Any,
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
 use super::file;
+use crate::panics;
 
 /// Why a journal could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -222,10 +221,5 @@ pub(super) fn guarded<T>(
 /// Runs `work` and gives back what a panic in it said.
 pub(super) fn catch_damage<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     // what the work leaves half done is a handle that is dropped after any failure
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| format!("the database panicked: {}", said(&*panic)))
-}
-
-fn said(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word")
+    panics::caught(work).map_err(|said| format!("the database panicked: {said}"))
 }

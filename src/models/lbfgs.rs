@@ -4,8 +4,6 @@
 //! loss has a step of 3e-7 where log-odds pass 15, and it answers cells that are not finite with weights of 0: so the
 //! data are checked before, and the gradient at what it found is measured here.
 
-use std::panic::catch_unwind;
-
 use ndarray::{Array2, ArrayView2};
 use smartcore::linear::logistic_regression::{LogisticRegression, LogisticRegressionParameters};
 
@@ -13,6 +11,7 @@ use super::{
     error::FitError,
     problem::{Problem, Solution},
 };
+use crate::panics::caught;
 
 /// Lets smartcore search the minimum, and checks that it is one.
 pub(super) fn minimise(x: ArrayView2<'_, f64>, y: &[bool], problem: &Problem) -> Result<Solution, FitError> {
@@ -23,7 +22,7 @@ pub(super) fn minimise(x: ArrayView2<'_, f64>, y: &[bool], problem: &Problem) ->
     let parameters = LogisticRegressionParameters::default().with_alpha(problem.l2());
     let x = x.to_owned();
     // its line search panics when it gets nowhere, which columns of 1e100 bring about
-    let model = catch_unwind(|| LogisticRegression::<f64, u32, Array2<f64>, Vec<u32>>::fit(&x, &labels, parameters))
+    let model = caught(|| LogisticRegression::<f64, u32, Array2<f64>, Vec<u32>>::fit(&x, &labels, parameters))
         .map_err(|_| FitError::Library { message: "it panicked; scale the columns".to_owned() })?
         .map_err(|error| FitError::Library { message: error.to_string() })?;
     let beta: Vec<f64> = model.intercept().iter().chain(model.coefficients().iter()).copied().collect();
