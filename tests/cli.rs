@@ -205,6 +205,38 @@ fn help_lists_every_exit_code_as_the_readme_does() {
 }
 
 #[test]
+fn input_of_which_nothing_can_be_used_ends_with_5_and_says_how_much_and_why() {
+    let place = Place::new();
+    let files = [("nonsense.jsonl", "not json\n".repeat(30), 30), ("unknown.jsonl", "{\"a\":1}\n".to_owned(), 1)];
+    files.iter().for_each(|(name, text, _)| drop(place.file(name, text)));
+    place.file("empty.jsonl", "");
+    let daemon = Process::start(&place, &[]);
+    let socket = place.socket();
+    let socket = socket.to_str().unwrap();
+    let commands: [&[&str]; 5] = [
+        &["replay", "--socket", socket],
+        &["import", "--socket", socket],
+        &["import", "--state", "other"],
+        &["dataset"],
+        &["features"],
+    ];
+    for command in commands {
+        for (name, _, lines) in &files {
+            let output = ends_with(&place, &[command, &[name]].concat(), 5);
+            let said = stdout(&output) + &stderr(&output);
+            assert!(said.contains(&format!("none of {lines} lines could be used")), "{command:?}: {said}");
+            let why = if *lines == 1 { "unknown field `a`" } else { "not a JSON object" };
+            assert!(said.contains(why), "{command:?}: {said}");
+        }
+        let output = ends_with(&place, &[command, &["empty.jsonl"]].concat(), 5);
+        assert!(stderr(&output).contains("there was no line to read"), "{command:?}: {output:?}");
+    }
+    let summary = json(&ends_with(&place, &["replay", "--json", "--socket", socket, "nonsense.jsonl"], 5));
+    assert_eq!((&summary["lines"], &summary["unreadable"], &summary["sent"]), (&30.into(), &30.into(), &0.into()));
+    daemon.stop();
+}
+
+#[test]
 fn a_score_without_a_daemon_prints_the_neutral_answer_and_ends_with_4() {
     let place = Place::new();
     let signal = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signal.json");

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     Failed, JournalArgs, Outcome,
-    files::{Line, Lines, bytes_bar},
+    files::{Line, Lines, bytes_bar, used},
     terminal::tell,
 };
 use crate::{
@@ -68,7 +68,11 @@ impl Dataset {
             tell(report.to_string().trim_end())?
         }
         read?;
-        if report.rejected.is_empty() { Ok(()) } else { Err(Failed::Refused) }
+        if self.files.is_empty() && report.read == 0 {
+            // a journal without a trade is no input that was refused
+            return Ok(());
+        }
+        used(report.read, report.rejected.values().map(|fault| fault.count).sum())
     }
 
     fn check_journal(&self, config: &Config, check: &mut QualityCheck) -> anyhow::Result<()> {

@@ -5,8 +5,8 @@ use std::{io::Write, path::PathBuf};
 use clap::Args;
 
 use super::{
-    ConfigArgs, Failed, Outcome,
-    files::{Line, Lines, bytes_bar},
+    ConfigArgs, Outcome,
+    files::{Line, Lines, bytes_bar, used},
     terminal::warn,
 };
 use crate::{
@@ -45,8 +45,9 @@ impl Features {
         let config = self.config.load()?;
         let mut lines = Lines::open(&self.file, &bytes_bar([]))?;
         let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-        let mut refused = false;
+        let (mut lines_read, mut refused) = (0, 0);
         while let Some((number, line)) = lines.next()? {
+            lines_read += 1;
             let parsed = match line {
                 Line::Text(text) => SignalLine::parse(text)
                     .and_then(|line| {
@@ -65,7 +66,7 @@ impl Features {
             match computed {
                 Err(error) => {
                     warn(format_args!("{}:{number}: {error}", self.file.display()));
-                    refused = true;
+                    refused += 1;
                 }
                 Ok((trade_id, vector)) if self.with_id => {
                     let features = serde_json::to_string(&vector)?;
@@ -75,6 +76,9 @@ impl Features {
             }
         }
         out.flush()?;
-        if refused { Err(Failed::Refused) } else { Ok(()) }
+        if 0 < refused && refused < lines_read {
+            warn(format_args!("{refused} of {lines_read} lines were refused"));
+        }
+        used(lines_read, refused)
     }
 }

@@ -10,6 +10,8 @@ use anyhow::Context;
 use flate2::bufread::GzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::{Failed, Outcome, terminal::warn};
+
 /// Longest line that is read, in bytes.
 const MAX_LINE_BYTES: u64 = 1 << 20;
 /// First bytes of a gzip file.
@@ -175,6 +177,17 @@ impl Lines {
             }
         }
     }
+}
+
+/// How a command ends that read `lines` lines and could not use `refused` of them: when that was none of all, it says so.
+pub(super) fn used(lines: u64, refused: u64) -> Outcome {
+    match (lines, refused) {
+        (0, _) => warn("there was no line to read"),
+        (lines, refused) if lines == refused => warn(format_args!("none of {lines} lines could be used")),
+        (_, 0) => return Ok(()),
+        _ => {}
+    }
+    Err(Failed::Refused)
 }
 
 /// A bar over the bytes of `paths`, on a terminal only.

@@ -19,7 +19,7 @@ use self::{
 };
 use super::{
     ConfigArgs, Failed, Outcome, PATIENCE, StateArgs, change,
-    files::{Line, Lines, bytes_bar},
+    files::{Line, Lines, bytes_bar, used},
     terminal::{harmless, tell},
 };
 use crate::{
@@ -100,7 +100,7 @@ impl Import {
         // what was read before is stored, and told
         imported?;
         closed?;
-        if summary.rejected > 0 { Err(Failed::Refused) } else { Ok(()) }
+        used(summary.lines, summary.rejected)
     }
 
     fn journal(&self, config: &Config) -> Result<Journal, Failed> {

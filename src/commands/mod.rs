@@ -65,7 +65,7 @@ Exit codes:
   2   the command line is wrong
   3   the configuration is wrong
   4   no daemon answers
-  5   done, but some input was refused; the summary says which
+  5   done, but some input was refused, or none could be used; the summary lists it
   6   `vigie status --check`: a lock or an emergency keeps models silent
   70  a part of the daemon failed too often; it is locked to the baseline until `vigie resume`";
 

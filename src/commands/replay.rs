@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Failed, Outcome, SocketArgs,
-    files::{Line, Lines, bar, bytes_bar},
+    files::{Line, Lines, bar, bytes_bar, used},
     terminal::tell,
 };
 use crate::{
@@ -116,8 +116,9 @@ impl Replay {
         let mut summary = Summary::default();
         let (steps, read) = read(&self.file, &mut summary)?;
         if steps.is_empty() {
+            summary.tell(self.json)?;
             read?;
-            return Ok(());
+            return used(summary.lines, summary.unreadable);
         }
         let progress = bar(steps.len() as u64, "{bar:40} {pos}/{len} requests, {per_sec}, {eta} left");
         let watch = Stopwatch::start();
@@ -134,11 +135,7 @@ impl Replay {
             summary.score_p50_us = crate::stats::describe::quantile(&round_trips, 0.5);
             summary.score_p99_us = crate::stats::describe::quantile(&round_trips, 0.99);
         }
-        if self.json {
-            tell(serde_json::to_string(&summary)?)?;
-        } else {
-            summary.print()?;
-        }
+        summary.tell(self.json)?;
         played?;
         // what was read before the file ended badly was played
         read?;
@@ -268,6 +265,10 @@ impl Summary {
         if self.errors.len() < EXAMPLES_SHOWN {
             self.errors.push(error);
         }
+    }
+
+    fn tell(&self, as_json: bool) -> io::Result<()> {
+        if as_json { tell(serde_json::to_string(self)?) } else { self.print() }
     }
 
     fn print(&self) -> io::Result<()> {
