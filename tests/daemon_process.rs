@@ -14,7 +14,7 @@ use common::{
 use serde_json::Value;
 use vigie::{
     clock::Stopwatch,
-    domain::{EventKind, lifecycle::State},
+    domain::{EventKind, SignalLine, lifecycle::State},
 };
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
@@ -64,19 +64,67 @@ fn from_past_trades_to_a_model_in_production_and_back() {
     let number = |name: &str| answer[name].as_f64().unwrap();
     assert_eq!((arm_of(&answer), &answer["model"]), (ml(), &"ES/1".into()));
     assert!((number("confidence") - 0.5 * (example_confidence() + number("score"))).abs() < 1e-12, "{answer}");
-    let replayed = json(&place, &["replay", "--json", "--socket", socket, EXAMPLES]);
+    // under other names, since these were imported with what the strategy made of them
+    place.file("renamed.jsonl", &examples().join("\n").replace("\"EX-", "\"RE-"));
+    let replayed = json(&place, &["replay", "--json", "--socket", socket, "renamed.jsonl"]);
     let count = |name: &str| replayed[name].as_u64().unwrap();
-    assert_eq!((count("scored"), count("acknowledged"), count("duplicates")), (all, all, all));
+    assert_eq!((count("scored"), count("acknowledged") + count("let_go"), count("duplicates")), (all, all, 0));
+    assert!(count("let_go") > 0 && count("matched") == count("acknowledged"), "{replayed}");
     assert_eq!(replayed["arms"]["ml"], all, "{replayed}");
     succeed(&place, &["rollback", "ES/1", "--reason", "x", "--socket", socket]);
     assert_eq!(arm_of(&scored()), baseline("no_model"));
     let models = json(&place, &["models", "--json", "--socket", socket]);
     assert_eq!((&models[0]["state"], &models[0]["overridden"]), (&"rolled_back".into(), &true.into()));
     let status = json(&place, &["status", "--json", "--socket", socket]);
-    assert_eq!((&status["counts"]["decisions"], &status["counts"]["outcomes"]), (&(all + 3).into(), &all.into()));
+    assert_eq!(
+        (&status["counts"]["decisions"], &status["counts"]["outcomes"]),
+        (&(all + 3).into(), &(all + count("acknowledged")).into())
+    );
     daemon.stop();
     let offline = json(&place, &["models", "--json", "--offline", "--state", "state"]);
     assert_eq!(offline, models, "the journal tells the same as the daemon");
+}
+
+#[test]
+fn a_replay_makes_of_the_answers_what_a_trader_would() {
+    for (sizing, speed) in [("max = 0.4", &["--window", "8"][..]), ("rule = \"kelly\"", &["--speed", "1e9"])] {
+        let place = Place::with_model(State::Production);
+        // these trades are not what the emergency rules are tried on
+        let loose = "[guardian]\nliteral = true\nmin_accuracy = 0\nmax_loss_streak = 50\ndaily_loss_factor = 100\n";
+        place.file("config.toml", &format!("{CONFIG}{BY_HAND}[sizing]\n{sizing}\n{loose}"));
+        let daemon = Process::start(&place, &["--clock", "event"]);
+        let (socket, lines) = (place.socket(), examples().split_off(900));
+        place.file("trades.jsonl", &lines.join("\n"));
+        let command = [&["replay", "--json", "--socket", socket.to_str().unwrap(), "trades.jsonl"][..], speed].concat();
+        let replayed = json(&place, &command);
+        daemon.stop();
+        let reader = place.reader();
+        let (mut let_go, mut smaller, mut told) = (0_u64, 0_u64, 0_u64);
+        for line in &lines {
+            let SignalLine { signal, outcome, .. } = SignalLine::parse(line.as_bytes()).unwrap();
+            let size = reader.signal(&signal.trade_id).unwrap().unwrap().record.decision.unwrap().size;
+            let outcome = outcome.unwrap();
+            let stored = reader.outcome(&signal.trade_id).unwrap().map(|stored| stored.record.outcome);
+            if size == 0.0 {
+                assert_eq!(stored, None, "{} was let go", signal.trade_id);
+                assert!(reader.skip(&signal.trade_id).unwrap().is_some(), "{} was let go", signal.trade_id);
+                let_go += 1;
+                continue;
+            }
+            let traded = outcome.pnl.unwrap().get() * size;
+            let stored = stored.unwrap();
+            assert!(
+                (stored.pnl.unwrap().get() - traded).abs() < 1e-9,
+                "{} at size {size}: {stored:?}",
+                signal.trade_id
+            );
+            assert_eq!((stored.exit_at, stored.exit_reason), (outcome.exit_at, outcome.exit_reason));
+            (smaller, told) = (smaller + u64::from(size < 1.0), told + 1);
+        }
+        let count = |name: &str| replayed[name].as_u64().unwrap();
+        assert_eq!((count("let_go"), count("acknowledged")), (let_go, told), "{replayed}");
+        assert!(let_go > 10 && smaller > 10, "{sizing}: {let_go} let go, {smaller} made smaller");
+    }
 }
 
 #[test]

@@ -23,6 +23,7 @@ use crate::{
     clock::Stopwatch,
     domain::{SignalLine, Timestamp, TradeId},
     protocol::client::Client,
+    sim::execution::{Answered, Book},
 };
 
 /// How long one answer is waited for: a daemon whose time comes from the messages first does what follows from earlier
@@ -39,7 +40,10 @@ Examples:
 
 /// Play recorded trades through the running daemon: each signal when it fired, each outcome when the trade closed
 ///
-/// Every answer is checked against its request. At full speed several requests are under way at once.
+/// It does with the answers what a trader does: a trade that is answered with size 0 is let go, by a `skip`, and its outcome is
+/// not sent; the outcome of any other carries the pnl of the file times the size that was answered. The file tells what the
+/// strategy made at its own size. Every answer is checked against its request. At full speed several requests are under way
+/// at once.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Replay {
@@ -63,7 +67,14 @@ struct Step {
     at: Timestamp,
     trade_id: TradeId,
     line: String,
-    is_score: bool,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Outcome,
+    Skip,
+    Score,
 }
 
 /// What came back.
@@ -87,6 +98,8 @@ struct Summary {
     duplicates: u64,
     /// Of the new ones, those whose signal had been scored.
     matched: u64,
+    /// Signals answered with size 0 and let go; their outcomes are not sent.
+    let_go: u64,
     /// Requests refused, by code.
     refused: BTreeMap<String, u64>,
     /// The first of them.
@@ -124,7 +137,8 @@ impl Replay {
         let watch = Stopwatch::start();
         let mut client = self.socket.client();
         let mut round_trips = Vec::new();
-        let mut player = Player { client: &mut client, summary: &mut summary, round_trips: &mut round_trips };
+        let mut player =
+            Player { client: &mut client, summary: &mut summary, round_trips: &mut round_trips, book: Book::default() };
         let played = match self.speed {
             Some(speed) => player.play_timed(&steps, speed, &progress),
             None => player.play(&steps, usize::from(self.window), &progress),
@@ -168,7 +182,7 @@ fn read(path: &Path, summary: &mut Summary) -> anyhow::Result<(Vec<Step>, anyhow
         }
     };
     progress.finish_and_clear();
-    steps.sort_by_key(|step| (step.at, step.is_score));
+    steps.sort_by_key(|step| (step.at, step.kind));
     Ok((steps, read))
 }
 
@@ -179,13 +193,12 @@ fn split(text: &[u8]) -> anyhow::Result<Vec<Step>> {
     let outcome_fields = fields.remove("outcome_metrics");
     fields.insert("type".to_owned(), "score".into());
     let (at, trade_id) = (parsed.signal.at, parsed.signal.trade_id);
-    let line = format!("{}\n", Value::Object(fields));
-    let mut steps = vec![Step { at, trade_id: trade_id.clone(), line, is_score: true }];
+    let line = Value::Object(fields).to_string();
+    let mut steps = vec![Step { at, trade_id: trade_id.clone(), line, kind: Kind::Score }];
     if let Some(outcome) = parsed.outcome {
-        let line =
-            format!("{}\n", json!({ "type": "outcome", "trade_id": trade_id, "outcome_metrics": outcome_fields }));
+        let line = json!({ "type": "outcome", "trade_id": trade_id, "outcome_metrics": outcome_fields }).to_string();
         // an outcome never comes before its signal, whatever the file says
-        steps.push(Step { at: outcome.exit_at.max(at + Duration::from_nanos(1)), trade_id, line, is_score: false });
+        steps.push(Step { at: outcome.exit_at.max(at + Duration::from_nanos(1)), trade_id, line, kind: Kind::Outcome });
     }
     Ok(steps)
 }
@@ -194,14 +207,16 @@ struct Player<'a> {
     client: &'a mut Client,
     summary: &'a mut Summary,
     round_trips: &'a mut Vec<f64>,
+    book: Book,
 }
 
 impl Player<'_> {
     fn play(&mut self, steps: &[Step], window: usize, progress: &ProgressBar) -> anyhow::Result<()> {
-        // answers come in order, so a score sent behind an outcome would wait for the disk: it is sent after the answer
-        let runs = steps.chunk_by(|step, next| step.is_score || !next.is_score);
+        // answers come in order, so a score sent behind an outcome would wait for the disk: it is sent after the answer. What is
+        // sent of an outcome depends on the answer to its signal
+        let runs = steps.chunk_by(|step, next| step.kind == next.kind);
         for steps in runs.flat_map(|run| run.chunks(window)) {
-            self.exchange(steps)?;
+            self.perform(steps)?;
             progress.inc(steps.len() as u64);
         }
         Ok(())
@@ -213,25 +228,52 @@ impl Player<'_> {
         for step in steps {
             let due = step.at.duration_since(first.at).as_secs_f64() / speed;
             thread::sleep(Duration::from_secs_f64(due.max(0.0)).saturating_sub(watch.elapsed()));
-            self.exchange(std::slice::from_ref(step))?;
+            self.perform(std::slice::from_ref(step))?;
             progress.inc(1);
         }
         Ok(())
     }
 
-    fn exchange(&mut self, steps: &[Step]) -> anyhow::Result<()> {
-        let lines: String = steps.iter().map(|step| step.line.as_str()).collect();
+    /// Sends steps of one kind as far as a trader would, and then what is to be let go by the answers.
+    fn perform(&mut self, steps: &[Step]) -> anyhow::Result<()> {
+        let request = |step: &Step| match step.kind {
+            Kind::Score | Kind::Skip => Some(step.line.clone()),
+            Kind::Outcome => self.book.outcome(&step.trade_id, &step.line),
+        };
+        let due: Vec<(&Step, String)> = steps.iter().filter_map(|step| Some((step, request(step)?))).collect();
+        let skips = self.exchange(&due)?;
+        if skips.is_empty() { Ok(()) } else { self.perform(&skips) }
+    }
+
+    fn exchange(&mut self, due: &[(&Step, String)]) -> anyhow::Result<Vec<Step>> {
+        let lines: String = due.iter().flat_map(|(_, line)| [line.as_str(), "\n"]).collect();
         let watch = Stopwatch::start();
         self.client.send(&lines, PATIENCE)?;
-        self.summary.sent += steps.len() as u64;
-        for step in steps {
+        self.summary.sent += due.len() as u64;
+        let mut skips = Vec::new();
+        for (step, _) in due {
             let answer = self.client.receive(PATIENCE)?;
-            if steps.len() == 1 && step.is_score {
+            if due.len() == 1 && step.kind == Kind::Score {
                 self.round_trips.push(watch.elapsed().as_secs_f64() * 1e6);
             }
-            self.summary.take(step, &serde_json::from_str(&answer)?)?;
+            let answer = serde_json::from_str(&answer)?;
+            self.summary.take(step, &answer)?;
+            if step.kind == Kind::Score {
+                let skip = self.book.answered(&step.trade_id, answered(&answer));
+                let (at, trade_id, kind) = (step.at, step.trade_id.clone(), Kind::Skip);
+                skips.extend(skip.map(|line| Step { at, trade_id, line, kind }));
+            }
         }
-        Ok(())
+        Ok(skips)
+    }
+}
+
+/// What a trader makes of the answer to a signal: without a size in it, the strategy alone.
+fn answered(answer: &Map<String, Value>) -> Answered {
+    let field = |name: &str| answer.get(name).cloned().unwrap_or_default();
+    match (serde_json::from_value(field("arm")), field("size").as_f64()) {
+        (Ok(arm), Some(size)) => Answered { arm, size },
+        _ => Answered::ALONE,
     }
 }
 
@@ -248,12 +290,16 @@ impl Summary {
         if text("trade_id") != step.trade_id.as_str() {
             anyhow::bail!("the answers are out of order: {} came in the place of {}", text("trade_id"), step.trade_id);
         }
-        if step.is_score {
+        if step.kind == Kind::Score {
             self.scored += 1;
             *self.arms.entry(text("arm")).or_default() += 1;
             *self.reasons.entry(text("reason")).or_default() += 1;
+            return Ok(());
+        }
+        anyhow::ensure!(holds("durable"), "what was told of {} was answered and is not durable", step.trade_id);
+        if step.kind == Kind::Skip {
+            self.let_go += 1;
         } else {
-            anyhow::ensure!(holds("durable"), "the outcome of {} was answered and is not durable", step.trade_id);
             self.acknowledged += 1;
             self.duplicates += u64::from(holds("duplicate"));
             self.matched += u64::from(holds("matched"));
@@ -288,8 +334,8 @@ impl Summary {
             list(&self.reasons)
         ))?;
         tell(format_args!(
-            "outcomes  {} acknowledged, {} of them known before, {} matched",
-            self.acknowledged, self.duplicates, self.matched
+            "outcomes  {} acknowledged, {} of them known before, {} matched; {} signals let go",
+            self.acknowledged, self.duplicates, self.matched, self.let_go
         ))?;
         if let (Some(p50), Some(p99)) = (self.score_p50_us, self.score_p99_us) {
             tell(format_args!("scores    round trip p50 {p50:.0} us, p99 {p99:.0} us"))?;

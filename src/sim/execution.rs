@@ -1,7 +1,8 @@
-//! What the simulated trader makes of the answers it gets: which trades it takes, at which size, and what it reports.
+//! What a trader makes of the answers it gets: which trades it takes, at which size, and what it reports.
 //!
 //! A trade that the answer asks no size of is let go and reported as such; its end is still known here, and to nobody
-//! else. The end of one that is taken is reported with the profit of its size.
+//! else. The end of one that is taken is reported with the profit of its size. [`Book`] holds for whoever plays a trader,
+//! [`Execution`] for the simulated one, whose truth is known as well.
 #![deny(clippy::indexing_slicing)]
 
 use std::collections::BTreeMap;
@@ -14,10 +15,14 @@ use crate::domain::{Arm, Timestamp, TradeId};
 /// Trades of which a mean chance says something.
 const FEWEST: usize = 20;
 
-/// The trader's book.
+/// The answers that trades are made on.
+#[derive(Debug, Clone, Default)]
+pub struct Book(BTreeMap<TradeId, Answered>);
+
+/// The simulated trader.
 #[derive(Debug, Clone, Default)]
 pub struct Execution {
-    open: BTreeMap<TradeId, Answered>,
+    book: Book,
     /// Trades whose end has come, in that order.
     closed: Vec<Closed>,
 }
@@ -51,37 +56,64 @@ pub struct Closed {
     pub chance: f64,
 }
 
+impl Book {
+    /// Takes in the answer to a signal. Gives what is to be sent when the trade is let go. The first answer counts.
+    pub fn answered(&mut self, trade_id: &TradeId, answer: Answered) -> Option<String> {
+        if self.0.contains_key(trade_id) {
+            return None;
+        }
+        self.0.insert(trade_id.clone(), answer);
+        let skip = json!({ "type": "skip", "trade_id": trade_id, "reason": "the answer asks for no size" });
+        (answer.size <= 0.0).then(|| skip.to_string())
+    }
+
+    /// The answer that a trade is made on.
+    pub fn answer(&self, trade_id: &TradeId) -> Option<&Answered> {
+        self.0.get(trade_id)
+    }
+
+    /// What to send when a trade ends, of which the request `line` tells what the strategy alone would have made: the same
+    /// with the profit of the size that was traded. Nothing for a trade that was let go or that no answer is known of.
+    pub fn outcome(&self, trade_id: &TradeId, line: &str) -> Option<String> {
+        let size = self.answer(trade_id)?.size;
+        if size == 1.0 { Some(line.to_owned()) } else { (size > 0.0).then(|| scaled(line, size)).flatten() }
+    }
+}
+
+impl Answered {
+    /// What a trader does who hears nothing: the strategy alone.
+    pub const ALONE: Self = Self { arm: Arm::Baseline, size: 1.0 };
+
+    /// The amount that a trade makes at this size which makes `own` at the strategy's own.
+    pub fn makes(&self, own: f64) -> f64 {
+        if self.size > 0.0 { own * self.size } else { 0.0 }
+    }
+}
+
 impl Execution {
     /// What to send for `action`; nothing for the end of a trade that was let go.
     pub fn request(&self, action: &Action) -> Option<String> {
         match action.kind {
             ActionKind::Signal => Some(action.line.clone()),
-            ActionKind::Outcome => {
-                let size = self.size(&action.trade_id);
-                (size > 0.0).then(|| scaled(&action.line, size)).flatten()
-            }
+            ActionKind::Outcome => self.book.outcome(&action.trade_id, &action.line),
         }
     }
 
-    /// Takes in the answer to a signal. Gives what is to be sent when the trade is let go. The first answer counts.
+    /// [`Book::answered`].
     pub fn answered(&mut self, trade_id: &TradeId, answer: Answered) -> Option<String> {
-        if self.open.contains_key(trade_id) {
-            return None;
-        }
-        self.open.insert(trade_id.clone(), answer);
-        let skip = json!({ "type": "skip", "trade_id": trade_id, "reason": "the answer asks for no size" });
-        (answer.size <= 0.0).then(|| skip.to_string())
+        self.book.answered(trade_id, answer)
     }
 
     /// Takes in the end of a trade, as far as it is the first word of it.
     pub fn closed(&mut self, action: &Action) {
         let first = action.kind == ActionKind::Outcome && !action.again;
-        let (true, Some(answer), Some(told)) = (first, self.open.get(&action.trade_id), own_pnl(&action.line)) else {
+        let (true, Some(answer), Some(told)) = (first, self.book.answer(&action.trade_id), own_pnl(&action.line))
+        else {
             return;
         };
-        let (own, is_traded) = (action.truth.pnl, answer.size > 0.0);
-        let traded = if is_traded { cents(own * answer.size) } else { 0.0 };
-        let reported = is_traded.then(|| cents(told * answer.size));
+        let own = action.truth.pnl;
+        let traded = answer.makes(own);
+        let reported = (answer.size > 0.0).then(|| answer.makes(told));
         let (trade_id, at) = (action.trade_id.clone(), action.at);
         let chance = action.truth.probability;
         self.closed.push(Closed { trade_id, at, own, traded, reported, answer: *answer, chance });
@@ -104,10 +136,6 @@ impl Execution {
         };
         Some((mean(&before)?, mean(&lately)?))
     }
-
-    fn size(&self, trade_id: &TradeId) -> f64 {
-        self.open.get(trade_id).map_or(0.0, |answer| answer.size)
-    }
 }
 
 fn own_pnl(line: &str) -> Option<f64> {
@@ -121,13 +149,9 @@ fn scaled(line: &str, size: f64) -> Option<String> {
     if let Some(pnl) = outcome.pointer_mut("/outcome_metrics/pnl")
         && let Some(own) = pnl.as_f64()
     {
-        *pnl = json!(cents(own * size));
+        *pnl = json!(own * size);
     }
     Some(outcome.to_string())
-}
-
-fn cents(amount: f64) -> f64 {
-    (amount * 100.0).round() / 100.0
 }
 
 #[cfg(test)]
@@ -163,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_trade_is_reported_with_the_profit_of_its_size_and_not_at_all_when_it_was_let_go() {
-        assert_eq!([1.0, 0.5, 0.333].map(pnl_sent), [Some(120.5), Some(60.25), Some(40.13)]);
+        assert_eq!([1.0, 0.5, 0.333].map(pnl_sent), [Some(120.5), Some(60.25), Some(120.5 * 0.333)]);
         assert_eq!(pnl_sent(0.0), None);
     }
 
