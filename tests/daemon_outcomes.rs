@@ -6,10 +6,14 @@ mod common;
 use common::{
     daemon::{Daemon, Setup},
     place::{CONFIG, Place, examples},
-    wire::{FEATURES, LOCK, Wire, arm_of, baseline, ml, promote},
+    wire::{FEATURES, LOCK, RESUME, Wire, arm_of, baseline, ml, promote},
 };
 use serde_json::{Value, json};
-use vigie::{actors::daemon::Time, domain::lifecycle::State};
+use vigie::{
+    actors::{daemon::Time, history, scored},
+    config::Config,
+    domain::{Outcome, lifecycle::State},
+};
 
 /// Rules that trip soon, and nothing but them.
 const LIMITS: &str = "[guardian]\nliteral = true\nmin_accuracy = 0\nmax_loss_streak = 4\ndaily_loss_limit = 1000\ndaily_loss_factor = 2\n\
@@ -258,6 +262,58 @@ fn a_decision_of_a_version_that_never_was_counts_for_the_account_and_for_no_vers
     assert_eq!(arm_of(&wire.ask(score_at(&at(0, 11), "Y"))), ml());
     assert_eq!(day_pnl(&mut wire), Some(-60.0));
     daemon.stop();
+}
+
+#[test]
+fn a_trade_counts_at_the_size_of_the_answer_that_its_outcome_echoes_and_else_of_the_first() {
+    let place = Place::with_model(State::Production);
+    let text = format!("{}[sizing]\nmin = 2.0\nmax = 2.0\n", setup().config);
+    let large = || Setup { config: text.clone(), ..setup() };
+    let daemon = Daemon::start_with(&place, large());
+    let mut wire = daemon.connect();
+    // made on a later answer, which asked for half of the size
+    let first = wire.ask_ok(score_at(&at(0, 0), "ECHO"));
+    assert_eq!((arm_of(&first), first["size"].as_f64()), (ml(), Some(2.0)));
+    wire.ask_ok(LOCK);
+    let second = wire.ask_ok(score_at(&at(0, 0), "ECHO"));
+    assert_eq!((arm_of(&second), second["size"].as_f64()), (baseline("locked"), Some(1.0)));
+    let mut outcome: Value = serde_json::from_str(&outcome_at(&at(0, 1), "ECHO", Some(100.0))).unwrap();
+    outcome["decision"] = second.clone();
+    wire.ask_ok(outcome.to_string());
+    // made on the first one, which was the strategy's, though a model was heard in the second
+    assert_eq!(wire.ask_ok(score_at(&at(0, 2), "FIRST"))["size"].as_f64(), Some(1.0));
+    wire.ask_ok(RESUME);
+    assert_eq!(wire.ask_ok(score_at(&at(0, 2), "FIRST"))["size"].as_f64(), Some(2.0));
+    wire.ask_ok(outcome_at(&at(0, 3), "FIRST", Some(100.0)));
+    // told without a decision, and then with one, and a field that was missing
+    assert_eq!(wire.ask_ok(score_at(&at(0, 4), "LATER"))["size"].as_f64(), Some(2.0));
+    let mut outcome: Value = serde_json::from_str(&outcome_at(&at(0, 5), "LATER", Some(50.0))).unwrap();
+    wire.ask_ok(outcome.to_string());
+    outcome["outcome_metrics"]["slippage_ticks"] = json!(1.0);
+    outcome["decision"] = second;
+    outcome["decision"]["trade_id"] = json!("LATER");
+    assert_eq!(wire.ask_ok(outcome.to_string())["completed"], true);
+    let gain = |wire: &mut Wire| {
+        let level = wire.status()["guardian"]["levels"][0].take();
+        (level["gain"].as_f64(), level["gain_trades"].as_u64())
+    };
+    // twice the size makes once as much more
+    let told = gain(&mut wire);
+    daemon.stop();
+    let daemon = Daemon::start_with(&place, large());
+    let mut wire = daemon.connect();
+    assert_eq!(
+        (gain(&mut wire), told),
+        ((Some(250.0), Some(3)), (Some(250.0), Some(3))),
+        "after a restart, and before"
+    );
+    daemon.stop();
+    let (reader, config) = (place.reader(), Config::parse("test", &text).unwrap());
+    let pnl = |outcome: &Outcome| outcome.pnl.unwrap().get();
+    let learnt: Vec<f64> = history::read(&reader).unwrap().outcomes.values().map(pnl).collect();
+    let drawn: Vec<Option<f64>> =
+        scored::read(&reader, &config).unwrap().signals.iter().map(|scored| scored.pnl).collect();
+    assert_eq!((learnt, drawn), (vec![100.0, 100.0, 50.0], [100.0, 100.0, 50.0].map(Some).to_vec()));
 }
 
 /// The line of an outcome with `pnl` and `exit_at` as written.

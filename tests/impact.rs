@@ -199,6 +199,7 @@ fn scored(n: usize, arm: Arm, heard: bool, size: f64, share: f64) -> Happening {
         symbol: None,
         confidence: None,
         decision,
+        traded: None,
         opinions,
         daily_loss_limit: None,
         stake: Default::default(),

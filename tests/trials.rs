@@ -82,6 +82,7 @@ fn entry(session: usize, n: usize) -> (Arc<AnsweredSignal>, f64) {
         symbol: None,
         confidence: None,
         decision,
+        traded: None,
         opinions,
         daily_loss_limit: None,
         stake: Default::default(),

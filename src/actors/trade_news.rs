@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::monitor::MonitorHandle;
 use crate::{
-    domain::{EventKind, Opinion, Outcome, Signal, Timestamp, TradeId, snapshot::TrendRegime},
+    domain::{Decision, EventKind, Opinion, Outcome, Signal, Timestamp, TradeId, snapshot::TrendRegime},
     lifecycle::{
         names::NameCount,
         open_trades::{AnsweredSignal, Closing, OpenTrades},
@@ -103,6 +103,11 @@ impl TradeNews {
     /// What was answered to a signal long ago, from the journal. It is no news.
     pub fn remember(&self, now: Timestamp, entry: AnsweredSignal) {
         self.0.open_trades.borrow_mut().recall(now, entry);
+    }
+
+    /// [`OpenTrades::traded_on`].
+    pub fn traded_on(&self, trade_id: &TradeId, echo: Option<&Decision>) {
+        self.0.open_trades.borrow_mut().traded_on(trade_id, echo);
     }
 
     /// Whether the outcome of a trade is known to be on disk.

@@ -184,11 +184,22 @@ impl Decision {
         Self { trade_id, arm: Arm::Baseline, confidence, score: NEUTRAL_SCORE, size: 1.0, model, reason }
     }
 
-    /// What the strategy alone would have made of a trade that earned `pnl` at the size the trader was told. `None` when
-    /// that size is 0, or next to it: nothing was to be traded.
+    /// [`at_own_size`], of a trade at the size the trader was told.
     pub fn at_own_size(&self, pnl: f64) -> Option<f64> {
-        (self.size >= LEAST_SIZE).then(|| pnl / self.size)
+        at_own_size(pnl, self.size)
     }
+}
+
+/// What the strategy alone would have made of a trade that earned `pnl` at `size`, a multiple of the strategy's own. `None`
+/// when that is 0, or next to it: nothing was to be traded.
+pub fn at_own_size(pnl: f64, size: f64) -> Option<f64> {
+    (size >= LEAST_SIZE).then(|| pnl / size)
+}
+
+/// The answer that a closed trade was made on: the one that its outcome echoes, and else the first that was given to its
+/// signal. A signal that is scored again may be answered otherwise, and only the trader knows which answer was used.
+pub fn traded_on<'a>(first: Option<&'a Decision>, echo: Option<&'a Decision>) -> Option<&'a Decision> {
+    echo.or(first)
 }
 
 #[cfg(test)]

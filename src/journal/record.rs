@@ -2,6 +2,7 @@
 
 use crate::domain::{
     Decision, Event, Money, Opinion, Outcome, Reason, Signal, SignalLine, Skip, Timestamp, TradeId, VersionId,
+    decision::traded_on,
 };
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -62,11 +63,11 @@ impl SignalRecord {
 
 impl OutcomeRecord {
     /// The closed trade as the strategy alone would have made it: its pnl at the strategy's own size, where `answered` is
-    /// what the trader was first told, or, where that is not known, what it says it acted on. Past trades from a file are
-    /// at that size already. Models learn from it and are judged by it, whatever size was traded.
+    /// what the trader was first told; see [`traded_on`]. Past trades from a file are at that size already. Models learn from
+    /// it and are judged by it, whatever size was traded.
     pub fn at_own_size(&self, answered: Option<&Decision>) -> Outcome {
         let mut outcome = self.outcome.clone();
-        if let Some(decision) = answered.or(self.echo.as_ref()).filter(|_| self.source == Source::Live) {
+        if let Some(decision) = traded_on(answered, self.echo.as_ref()).filter(|_| self.source == Source::Live) {
             let own = outcome.pnl.and_then(|pnl| decision.at_own_size(pnl.get()));
             outcome.pnl = own.and_then(|pnl| Money::new(pnl).ok());
         }

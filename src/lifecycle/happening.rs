@@ -38,6 +38,8 @@ pub enum Happening {
         told_at: Timestamp,
         /// Which.
         trade_id: TradeId,
+        /// As of [`Happening::Closed`].
+        echo: Option<Box<AnsweredSignal>>,
         /// What was told first.
         before: Box<Outcome>,
         /// That, and the rest.

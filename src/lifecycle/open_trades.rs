@@ -5,6 +5,7 @@
 //! over what is scored and closed, bounded in time and in number.
 #![deny(clippy::indexing_slicing)]
 
+mod answered;
 mod image;
 
 use std::{
@@ -13,49 +14,14 @@ use std::{
 };
 
 use jiff::SignedDuration;
-use serde::{Deserialize, Serialize};
 
+pub use self::answered::AnsweredSignal;
 pub(crate) use self::image::OpenTradesImage;
 use super::names::{MOST_NAMES, NameCount, Names};
-use crate::{
-    domain::{
-        Arm, Decision, Inputs, Opinion, Outcome, Probability, Reason, Side, Signal, Split, Symbol, Timestamp, TradeId,
-        TradingCalendar, TradingDay, VersionId,
-    },
-    features::Instrument,
-    models::{Facts, Stake},
-    policy::answer::Policy,
-};
+use crate::domain::{Decision, Reason, Signal, Timestamp, TradeId, decision::traded_on};
 
 /// Trades that are remembered at most; the oldest make room.
 pub const MOST_TRADES: usize = 50_000;
-
-/// A signal as it was answered.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AnsweredSignal {
-    /// The trader's name for it.
-    pub trade_id: TradeId,
-    /// When it fired. Of one that is known by its echo only, when it was closed.
-    pub at: Timestamp,
-    /// The trading day of that.
-    pub day: TradingDay,
-    /// What it would trade; `None` of an echo that names no version.
-    pub symbol: Option<Symbol>,
-    /// Which way; `None` of an echo.
-    pub side: Option<Side>,
-    /// The strategy's own confidence; `None` also of an echo.
-    pub confidence: Option<Probability>,
-    /// What the trader was told.
-    pub decision: Decision,
-    /// What every version in service was to it and made of it.
-    pub opinions: Vec<Opinion>,
-    /// Largest loss of the trading day that the trader wants, account currency, where the signal says so.
-    pub daily_loss_limit: Option<f64>,
-    /// What the trade stakes at the strategy's own size; nothing is known of it by an echo.
-    pub stake: Stake,
-    /// Whether only the echo of its outcome is known, and not the signal.
-    pub by_echo: bool,
-}
 
 /// What is known of a trade that was closed.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,86 +52,6 @@ struct Held {
     closed: bool,
     /// Another signal came under its name.
     reused: bool,
-}
-
-impl AnsweredSignal {
-    /// Of a signal that was scored. `instrument` is what it trades; without it the risk is not known.
-    pub fn of_signal(
-        signal: &Signal,
-        calendar: &TradingCalendar,
-        instrument: Option<&Instrument>,
-        decision: Decision,
-        opinions: Vec<Opinion>,
-    ) -> Self {
-        let daily_loss_limit = match &signal.inputs {
-            Inputs::Snapshot(snapshot) => snapshot.execution_context.risk_parameters.daily_loss_limit,
-            Inputs::Features(_) => None,
-        };
-        Self {
-            trade_id: signal.trade_id.clone(),
-            at: signal.at,
-            day: calendar.day_of(signal.at),
-            symbol: Some(signal.symbol.clone()),
-            side: Some(signal.side),
-            confidence: signal.confidence,
-            decision,
-            opinions,
-            daily_loss_limit,
-            stake: Stake::of(signal, instrument.copied()),
-            by_echo: false,
-        }
-    }
-
-    /// Of a trade that is known by the decision that its outcome echoes. What was not part of that decision, such as the
-    /// scores of versions that watched, is lost; the chances of its arms are those of now.
-    pub fn of_echo(decision: &Decision, exit_at: Timestamp, calendar: &TradingCalendar, policy: &Policy) -> Self {
-        let share = match decision.reason {
-            Reason::AbTest => Some(policy.ab_share),
-            Reason::Production | Reason::Holdback => Some(1.0 - policy.holdback),
-            _ => None,
-        };
-        let heard = decision.arm == Arm::Ml;
-        let opinion = |(version, share): (&VersionId, f64)| Opinion {
-            version: version.clone(),
-            split: Some(Split { arm: decision.arm, share }),
-            score: heard.then_some(decision.score),
-            size: decision.size,
-        };
-        Self {
-            trade_id: decision.trade_id.clone(),
-            at: exit_at,
-            day: calendar.day_of(exit_at),
-            symbol: decision.model.as_ref().map(|version| version.symbol.clone()),
-            side: None,
-            confidence: None,
-            decision: decision.clone(),
-            opinions: decision.model.as_ref().zip(share).map(opinion).into_iter().collect(),
-            daily_loss_limit: None,
-            stake: Stake::default(),
-            by_echo: true,
-        }
-    }
-
-    /// The version whose word the trader was given, if one had it.
-    pub fn speaker(&self) -> Option<&VersionId> {
-        self.decision.model.as_ref().filter(|_| self.decision.arm == Arm::Ml)
-    }
-
-    /// What `version` made of it.
-    pub fn opinion(&self, version: &VersionId) -> Option<&Opinion> {
-        self.opinions.iter().find(|opinion| opinion.version == *version)
-    }
-
-    /// What `outcome` and the signal tell of the trade, at the strategy's own size.
-    pub fn facts(&self, outcome: &Outcome) -> Facts {
-        let pnl = outcome.pnl.and_then(|pnl| self.at_own_size(pnl.get()));
-        Facts::of(outcome, pnl, self.stake)
-    }
-
-    /// [`Decision::at_own_size`].
-    pub fn at_own_size(&self, pnl: f64) -> Option<f64> {
-        self.decision.at_own_size(pnl)
-    }
 }
 
 impl OpenTrades {
@@ -243,11 +129,14 @@ impl OpenTrades {
     }
 
     /// As [`OpenTrades::open`], of a signal that was answered long ago: what it says of the daily limit has been overtaken.
-    pub fn recall(&mut self, now: Timestamp, entry: AnsweredSignal) -> Option<Arc<AnsweredSignal>> {
+    pub fn recall(&mut self, now: Timestamp, mut entry: AnsweredSignal) -> Option<Arc<AnsweredSignal>> {
         if let Some(held) = self.trades.get_mut(&entry.trade_id) {
             held.reused |= entry.decision.reason == Reason::TradeIdReused;
             let heard_before = held.heard.as_ref().or(held.entry.as_ref()).is_some_and(|held| held.speaker().is_some());
             if entry.speaker().is_some() && !heard_before {
+                if let Some(first) = &held.entry {
+                    entry.trade_on(&first.decision);
+                }
                 held.heard = Some(Arc::new(entry));
             }
             return None;
@@ -262,6 +151,17 @@ impl OpenTrades {
         let (trade_id, entry) = (entry.trade_id.clone(), Arc::new(entry));
         self.hold(now, trade_id, Some(Arc::clone(&entry)), false);
         Some(entry)
+    }
+
+    /// A trade was closed, and its outcome echoes `echo`: everything that follows is at the size of that answer, or without
+    /// an echo of the first.
+    pub fn traded_on(&mut self, trade_id: &TradeId, echo: Option<&Decision>) {
+        let Some(held) = self.trades.get_mut(trade_id) else { return };
+        let first = held.entry.as_ref().map(|entry| entry.decision.clone());
+        let Some(answer) = traded_on(first.as_ref(), echo) else { return };
+        for entry in held.entry.iter_mut().chain(&mut held.heard).filter(|entry| entry.size() != answer.size) {
+            Arc::make_mut(entry).trade_on(answer);
+        }
     }
 
     /// Whether a trade is known to be closed.
@@ -303,6 +203,11 @@ mod tests {
     use jiff::{civil, tz::TimeZone};
 
     use super::*;
+    use crate::{
+        domain::{Arm, Split, Symbol, TradingCalendar, VersionId},
+        models::Stake,
+        policy::answer::Policy,
+    };
 
     fn at(day: i64) -> Timestamp {
         Timestamp::from_second(1_420_000_000 + day * 86_400).unwrap()
@@ -328,6 +233,7 @@ mod tests {
             side: None,
             confidence: None,
             decision,
+            traded: None,
             opinions: vec![],
             daily_loss_limit: None,
             stake: Stake::default(),
@@ -358,6 +264,27 @@ mod tests {
         // one that was never scored here counts once as well, and is not opened behind its own outcome
         assert_eq!(open_trades.close(at(1), &id(2)), Closing::First(None));
         assert_eq!((open_trades.close(at(1), &id(2)), open_trades.open(at(1), entry(2, 1.0))), (Closing::Again, None));
+    }
+
+    #[test]
+    fn a_trade_is_of_the_size_of_the_answer_that_its_outcome_echoes_and_else_of_the_first() {
+        let sized = |size| Decision { size, ..entry(1, size).decision };
+        let mut trades = open_trades();
+        trades.open(at(0), entry(1, 1.0));
+        let mut heard = entry(1, 0.5);
+        heard.decision = Decision { arm: Arm::Ml, model: Some("ES/3".parse().unwrap()), ..heard.decision };
+        trades.open(at(0), heard);
+        let own =
+            |trades: &OpenTrades| [trades.entry(&id(1)), trades.heard(&id(1))].map(|entry| entry?.at_own_size(100.0));
+        assert_eq!(own(&trades), [Some(100.0); 2]);
+        for (echo, wanted) in
+            [(Some(0.5), Some(200.0)), (Some(0.0), None), (Some(1.0), Some(100.0)), (None, Some(100.0))]
+        {
+            trades.traded_on(&id(1), echo.map(sized).as_ref());
+            assert_eq!(own(&trades), [wanted; 2], "{echo:?}");
+        }
+        let said = trades.heard(&id(1)).unwrap();
+        assert_eq!((said.decision.size, said.speaker().is_some()), (0.5, true), "what was said stays");
     }
 
     #[test]

@@ -110,13 +110,16 @@ impl State {
                 }
             }
             Happening::Closed { trade_id, echo, outcome, .. } => {
+                let traded_on = echo.as_ref().map(|entry| entry.decision.clone());
                 let echo = echo.filter(|entry| is_of_here(self.trials.roster(), &entry.decision));
                 if let Some(entry) = echo.and_then(|entry| self.open_trades.open(at, *entry)) {
                     self.trials.take(at, &TrialNews::Scored(entry));
                 }
+                self.open_trades.traded_on(&trade_id, traded_on.as_ref());
                 return self.closed(rules, at, &trade_id, *outcome);
             }
-            Happening::Completed { told_at, trade_id, before, outcome, .. } => {
+            Happening::Completed { told_at, trade_id, echo, before, outcome, .. } => {
+                self.open_trades.traded_on(&trade_id, echo.as_ref().map(|entry| &entry.decision));
                 return self.completed(rules, at, told_at, &trade_id, &before, *outcome);
             }
             Happening::Skipped { trade_id, .. } => {

@@ -339,11 +339,12 @@ impl Trials {
     }
 
     fn closed(&mut self, entry: &AnsweredSignal, outcome: &Outcome) {
+        let own = outcome.pnl.and_then(|pnl| entry.at_own_size(pnl.get()));
         for experiment in self.experiments_of(entry) {
-            experiment.outcome(&entry.trade_id, outcome);
+            experiment.closed(&entry.trade_id, outcome, own);
         }
         self.label(entry, outcome);
-        let Some(pnl) = outcome.pnl.and_then(|pnl| entry.at_own_size(pnl.get())) else { return };
+        let Some(pnl) = own else { return };
         for opinion in entry.opinions.iter().filter(|opinion| opinion.score.is_some()) {
             if let Some(shadowing) = self.staging.get_mut(&opinion.version) {
                 let trade = ShadowTrade { pnl, ml_size: opinion.size };
@@ -354,7 +355,7 @@ impl Trials {
 
     /// Counts whether a closed trade tells each version that scored it its label. One that a model let go tells nothing.
     fn label(&mut self, entry: &AnsweredSignal, outcome: &Outcome) {
-        if entry.decision.size <= 0.0 {
+        if entry.size() <= 0.0 {
             return;
         }
         let facts = entry.facts(outcome);

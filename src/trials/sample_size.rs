@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::experiment::{Assignment, EvidenceMetric, Experiment, TestEvidence, View};
 use crate::{
-    domain::{Arm, TradingCalendar, VersionId},
+    domain::{Arm, TradingCalendar, VersionId, decision::at_own_size},
     lifecycle::happening::Happening,
     stats::{
         cluster::{DesignEffect, Sums},
@@ -239,7 +239,12 @@ pub fn watched(happenings: &[Happening], version: &VersionId, calendar: &Trading
                     alone: true,
                 });
             }
-            Happening::Closed { trade_id, outcome, .. } => drop(experiment.outcome(trade_id, outcome)),
+            Happening::Closed { trade_id, echo, outcome, .. } => {
+                // the strategy alone was to be traded, unless the outcome says otherwise
+                let size = echo.as_ref().map_or(1.0, |echo| echo.size());
+                let own = outcome.pnl.and_then(|pnl| at_own_size(pnl.get(), size));
+                experiment.closed(trade_id, outcome, own);
+            }
             _ => {}
         }
     }

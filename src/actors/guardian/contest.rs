@@ -10,7 +10,7 @@ use crate::{
         journal::Unavailable,
         supervision::Shell,
     },
-    domain::{Event, Outcome, Timestamp, TradeId, event::Level, trip::Unevaluable},
+    domain::{Event, Outcome, Timestamp, TradeId, decision::traded_on, event::Level, trip::Unevaluable},
     guard::{emergency::ClosedTrade, plausibility::check},
     journal::{Applied, Existing, Source, StoredOutcome, Write},
     lifecycle::{
@@ -65,7 +65,15 @@ impl Guardian {
         // of a trade that was told without a decision, what the trader now says that it acted on
         let echo = decision.as_ref().filter(|echo| is_of_here(&self.roster, echo));
         let echo = echo.map(|echo| AnsweredSignal::of_echo(echo, told.exit_at, &config.calendar, &config.policy));
-        let entry = open.as_deref().or(heard).or(echo.as_ref());
+        let mut entry = open.as_deref().or(heard).or(echo.as_ref()).cloned();
+        // at the size that the journal will say was traded
+        let first = answered.first().map(|entry| &entry.decision);
+        if let Some(answer) = traded_on(first, stored.echo.as_ref().or(decision.as_ref()))
+            && let Some(entry) = &mut entry
+        {
+            entry.trade_on(answer);
+        }
+        let entry = entry.as_ref();
         // a past trade passes no judgement
         let counts = stored.source == Source::Live || entry.is_some();
         let limit = self.shared.trade_news.daily_loss_limit();
@@ -96,6 +104,7 @@ impl Guardian {
             if let Err(why) = check(&merged, signal_at, at, &config.bounds()) {
                 return self.refuse(at, &trade_id, &merged, &why);
             }
+            self.shared.trade_news.traded_on(&trade_id, record.echo.as_ref());
             if counts {
                 trips.extend(self.emergency.complete(&config.guardian, &known, &closed(&merged)));
             }

@@ -59,6 +59,9 @@ impl Guardian {
         if is_open && echo.is_none() {
             self.tell_of_unknown(trade_id, decision.as_ref());
         }
+        if is_open {
+            self.shared.trade_news.traded_on(trade_id, decision.as_ref());
+        }
         let tripped = if is_open { self.judge(now, trade_id, outcome) } else { Vec::new() };
         let record = OutcomeRecord {
             trade_id: trade_id.clone(),

@@ -53,6 +53,9 @@ impl Guardian {
         let echo = decision.filter(|echo| is_of_here(&self.roster, echo));
         let echo = echo.map(|echo| AnsweredSignal::of_echo(&echo, exit_at, &config.calendar, &config.policy));
         let open = trade_id.as_ref().filter(|trade_id| !self.shared.trade_news.is_closed(trade_id));
+        if let Some(trade_id) = open {
+            self.shared.trade_news.traded_on(trade_id, echo.as_ref().map(|echo| &echo.decision));
+        }
         let answered_here = open.and_then(|trade_id| self.shared.trade_news.heard(trade_id));
         let heard =
             [answered_here.as_deref(), echo.as_ref()].into_iter().flatten().find(|entry| entry.speaker().is_some());

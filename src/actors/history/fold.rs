@@ -91,13 +91,11 @@ pub fn happenings(reader: &Reader, config: &Config) -> Result<Vec<Happening>, St
             Happening::Came { .. } => return,
             other => other.clone(),
         };
-        if let Happening::Completed { at, trade_id, outcome, .. } = &happening {
-            let echo =
-                places.get(trade_id).and_then(|place| all.get_mut(*place)?.take()).and_then(|first| match first {
-                    Happening::Closed { echo, .. } => echo,
-                    _ => None,
-                });
-            happening = Happening::Closed { at: *at, trade_id: trade_id.clone(), echo, outcome: outcome.clone() };
+        if let Happening::Completed { at, trade_id, echo, outcome, .. } = happening {
+            if let Some(first) = places.get(&trade_id).and_then(|place| all.get_mut(*place)) {
+                *first = None;
+            }
+            happening = Happening::Closed { at, trade_id, echo, outcome };
         }
         if let Happening::Closed { trade_id, .. } = &happening {
             places.insert(trade_id.clone(), all.len());
@@ -256,9 +254,10 @@ impl Folded {
             self.damaged.retain(|bad| bad.key != record.trade_id.as_str());
             return Ok(Some(closed(record, config)));
         };
-        let OutcomeRecord { trade_id, received_at: at, outcome, .. } = record;
         let (told_at, before) = (first.record.received_at, Box::new(first.record.outcome));
-        Ok(Some(Happening::Completed { at, told_at, trade_id, before, outcome: Box::new(outcome) }))
+        let echo = echoed(&record, config);
+        let OutcomeRecord { trade_id, received_at: at, outcome, .. } = record;
+        Ok(Some(Happening::Completed { at, told_at, trade_id, echo, before, outcome: Box::new(outcome) }))
     }
 
     /// What stands in the place of a record that cannot be read: a lock where it may have been the event that silenced a model.
@@ -284,10 +283,14 @@ pub fn open_trades_keep(config: &Config) -> SignedDuration {
 
 /// An outcome as it happened.
 fn closed(record: OutcomeRecord, config: &Config) -> Happening {
-    let OutcomeRecord { trade_id, received_at: at, echo, outcome, .. } = record;
-    let echo =
-        echo.map(|echo| Box::new(AnsweredSignal::of_echo(&echo, outcome.exit_at, &config.calendar, &config.policy)));
+    let echo = echoed(&record, config);
+    let OutcomeRecord { trade_id, received_at: at, outcome, .. } = record;
     Happening::Closed { at, trade_id, echo, outcome: Box::new(outcome) }
+}
+
+fn echoed(record: &OutcomeRecord, config: &Config) -> Option<Box<AnsweredSignal>> {
+    let echo = record.echo.as_ref()?;
+    Some(Box::new(AnsweredSignal::of_echo(echo, record.outcome.exit_at, &config.calendar, &config.policy)))
 }
 
 #[cfg(test)]

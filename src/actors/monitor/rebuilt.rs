@@ -65,7 +65,8 @@ impl<'a> Rebuilt<'a> {
                 self.looked_at = (seen.unwrap_or_default(), signal.trend());
             }
             Happening::Scored { at, entry } if state.open_trades.is_first(entry) => self.scored(*at, entry),
-            Happening::Closed { at, trade_id, outcome, .. } if !state.open_trades.is_closed(trade_id) => {
+            Happening::Closed { at, trade_id, echo, outcome } if !state.open_trades.is_closed(trade_id) => {
+                state.open_trades.traded_on(trade_id, echo.as_ref().map(|echo| &echo.decision));
                 if let Some(entry) = state.open_trades.entry(trade_id) {
                     self.tell(closed_news(*at, entry, outcome));
                 }

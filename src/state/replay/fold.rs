@@ -89,7 +89,7 @@ impl<'a> Fold<'a> {
                 {
                     self.scored(at, echo);
                 }
-                self.closed(at, trade_id, outcome);
+                self.closed(at, trade_id, echo.as_deref(), outcome);
             }
             Happening::Skipped { trade_id, .. } => self.skipped(at, trade_id),
             // signals are told with their answers, and outcomes as they are in the end
@@ -224,7 +224,14 @@ impl<'a> Fold<'a> {
         }
     }
 
-    fn closed(&mut self, at: Timestamp, trade_id: &TradeId, outcome: &Outcome) {
+    fn closed(&mut self, at: Timestamp, trade_id: &TradeId, echo: Option<&AnsweredSignal>, outcome: &Outcome) {
+        let mut as_told = true;
+        if let Some((recorded, retold)) = self.signals.get_mut(trade_id) {
+            as_told = recorded.decision.size == retold.entry.decision.size;
+            if let Some(echo) = echo {
+                recorded.trade_on(&echo.decision);
+            }
+        }
         let (became, fate) = match self.signals.get(trade_id) {
             None => (Became::Closed(outcome.clone()), outcome.pnl.map_or(Fate::Unknown, |pnl| Fate::Earned(pnl.get()))),
             Some((recorded, counterfactual)) => {
@@ -247,7 +254,8 @@ impl<'a> Fold<'a> {
         let trade_id = trade_id.clone();
         match became {
             Became::Closed(outcome) => {
-                self.put(at, Happening::Closed { at, trade_id, echo: None, outcome: Box::new(outcome) });
+                let echo = echo.filter(|_| as_told).cloned().map(Box::new);
+                self.put(at, Happening::Closed { at, trade_id, echo, outcome: Box::new(outcome) });
             }
             Became::LetGo => self.put(at, Happening::Skipped { at, trade_id }),
         }

@@ -169,16 +169,16 @@ impl TestEvidence {
     }
 
     fn add(&mut self, trade: &Trade, session: &mut SessionPnl) {
-        let pnl = trade.pnl;
+        let (pnl, own) = (trade.pnl, trade.own);
         let random = trade.assignment.is_random();
         match (self.view, trade.assignment.arm) {
             (View::Paired, Arm::Baseline) if trade.assignment.is_paired() => {
                 let size = trade.assignment.ml_size;
-                let kept = pnl.filter(|_| size > 0.0).map(|pnl| size * pnl);
+                let kept = own.filter(|_| size > 0.0).map(|own| size * own);
                 self.ml.add(kept);
                 session.add_ml(kept);
-                self.baseline.add(pnl);
-                session.add_baseline(pnl);
+                self.baseline.add(own);
+                session.add_baseline(own);
             }
             (View::Randomised, Arm::Ml) if random => {
                 self.ml.add(pnl);
@@ -208,7 +208,7 @@ impl TestEvidence {
         let session = |session: &Session| {
             let mut sum = SessionSum::default();
             for trade in session.trades.iter().filter(|trade| trade.assignment.is_paired()) {
-                let Some(pnl) = trade.pnl else { continue };
+                let Some(pnl) = trade.own else { continue };
                 let kept = f64::from(u8::from(trade.assignment.ml_size > 0.0));
                 sum.difference += (kept - kept_share) * (win(pnl) - rate);
                 sum.weight += kept;

@@ -43,6 +43,8 @@ pub struct Trade {
     pub assignment: Assignment,
     /// After costs, at the size that was traded; `None` when it was not traded or its pnl is not known.
     pub pnl: Option<f64>,
+    /// The same at the strategy's own size.
+    pub own: Option<f64>,
     /// Of the entry, in ticks, where known.
     pub slippage_ticks: Option<f64>,
     /// Nothing more is expected of it.
@@ -283,13 +285,18 @@ impl Experiment {
         // the ML arm was told to let it go: no outcome is waited for, but if one comes in time it counts
         let resolved = assignment.arm == Arm::Ml && assignment.ml_size == 0.0;
         open.waiting += usize::from(!resolved);
-        let trade = Trade { assignment, pnl: None, slippage_ticks: None, resolved };
+        let trade = Trade { assignment, pnl: None, own: None, slippage_ticks: None, resolved };
         open.trades.insert(trade.assignment.trade_id.clone(), trade);
         Noted::Counted
     }
 
-    /// A trade was closed.
+    /// A trade was closed at the strategy's own size.
     pub fn outcome(&mut self, trade_id: &TradeId, outcome: &Outcome) -> Noted {
+        self.closed(trade_id, outcome, outcome.pnl.map(|pnl| pnl.get()))
+    }
+
+    /// A trade was closed, which made `own` at the strategy's own size.
+    pub fn closed(&mut self, trade_id: &TradeId, outcome: &Outcome, own: Option<f64>) -> Noted {
         let Some(day) = self.days.get(trade_id) else { return Noted::Unknown };
         let Some((trade, waiting)) = pending(&mut self.open, *day, trade_id) else {
             return match closed(&self.sessions, *day, trade_id) {
@@ -305,7 +312,7 @@ impl Experiment {
         }
         *waiting -= usize::from(!trade.resolved);
         trade.resolved = true;
-        trade.pnl = outcome.pnl.map(|pnl| pnl.get());
+        (trade.pnl, trade.own) = (outcome.pnl.map(|pnl| pnl.get()), own);
         trade.slippage_ticks = outcome.slippage_ticks.filter(|ticks| ticks.is_finite());
         self.unpriced += usize::from(trade.pnl.is_none());
         Noted::Counted
