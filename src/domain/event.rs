@@ -52,6 +52,10 @@ pub struct Trial {
     pub model: Box<str>,
     /// Hash of the data it was fitted on.
     pub data_hash: Box<str>,
+    /// Closed trades of the symbol with a known pnl that there were, however many of them it was given; `None` in journals of
+    /// older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_trades: Option<u64>,
     /// The columns it was given.
     pub columns: Vec<Box<str>>,
     /// Each strength of regularisation that was tried, and its loss on the validation part where it is defined.

@@ -20,6 +20,10 @@ pub enum Level {
     NeuralNetwork,
 }
 
+/// How many more closed trades, as a share, there must be than at the training that counted before, for a training to be one
+/// on other data: what is hardly more says hardly more.
+pub const OTHER_DATA: f64 = 0.1;
+
 /// What is known when the question is asked.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,7 +32,8 @@ pub struct Facts {
     pub closed_trades: u64,
     /// Those of them whose signals passed the quality checks without a remark.
     pub clean_trades: u64,
-    /// Out-of-sample score (AUC) of the best linear model on each data that one was trained on, oldest first.
+    /// Out-of-sample score (AUC) of the best linear model on each data that one was trained on, oldest first; see
+    /// [`OTHER_DATA`].
     pub linear_scores: Vec<f64>,
     /// The same of forests and boosting.
     pub tree_scores: Vec<f64>,
@@ -46,7 +51,7 @@ pub struct Thresholds {
     pub boosting_min_trades: u64,
     /// Clean trades that a neural network needs more than.
     pub neural_min_trades: u64,
-    /// Latest trainings over which a level has reached its plateau, at least 2.
+    /// Latest trainings, each on other data, over which a level has reached its plateau, at least 2.
     pub plateau_trainings: usize,
     /// Rise of the score, from the first of these to the best of the others, that is still a plateau; at least 0.
     pub plateau_rise: f64,
@@ -171,7 +176,10 @@ fn plateau(what: &'static str, scores: &[f64], thresholds: &Thresholds) -> Condi
     });
     let met = rise.is_some_and(|rise| rise <= thresholds.plateau_rise);
     let help = match rise {
-        None => format!("{} more trainings on other data", needed_trainings.saturating_sub(scores.len()).max(1)),
+        None => {
+            let missing = needed_trainings.saturating_sub(scores.len()).max(1);
+            format!("{missing} more trainings, each when there are {:.0} % more closed trades", 100.0 * OTHER_DATA)
+        }
         Some(_) => "it still improves: train it on more trades first".to_owned(),
     };
     let needed = format!("<= {} over {needed_trainings} trainings", thresholds.plateau_rise);
@@ -268,7 +276,7 @@ mod tests {
         let text = judge(Level::RandomForest, &facts, &Thresholds::default()).to_string();
         let wanted = "random_forest: NO-GO\n  not met  closed trades: 480, needs >= 500 (20 more)\n  not met  rise of the \
                       linear models' score over the last trainings: not known yet, needs <= 0.01 over 3 trainings (2 \
-                      more trainings on other data)";
+                      more trainings, each when there are 10 % more closed trades)";
         assert_eq!(text, wanted);
         let text = judge(Level::GradientBoosting, &facts, &Thresholds::default()).to_string();
         assert!(text.ends_with("480, needs > 2000 (1521 more)"), "{text}");

@@ -8,7 +8,7 @@ use crate::{
     domain::{EventKind, Symbol, VersionId, event::Trial},
     models::{
         Kind,
-        levels::{Facts, Level},
+        levels::{Facts, Level, OTHER_DATA},
     },
 };
 
@@ -55,13 +55,15 @@ impl Ledger {
 
     /// What the decision points ask for about `symbol` and `target`, of which `closed_trades` are known, `clean_trades` of
     /// them without a remark. A level that is trained on the same data again, with another kind or another strength, says
-    /// nothing new about more trades: its best score on them counts, once.
+    /// nothing new about more trades: its best score on them counts, once. One on data that are hardly more counts for nothing
+    /// ([`OTHER_DATA`]), and neither does a dry run, or one that does not say how many trades there were.
     pub fn facts(&self, symbol: &Symbol, target: &str, closed_trades: u64, clean_trades: u64) -> Facts {
         let mut facts = Facts { closed_trades, clean_trades, ..Facts::default() };
-        // per data, oldest first, the best score
-        let mut linear: Vec<(&str, f64)> = Vec::new();
-        let mut trees: Vec<(&str, f64)> = Vec::new();
-        for trial in self.0.iter().filter(|trial| trial.symbol == *symbol && &*trial.target == target) {
+        // per data, oldest first, how many trades there were, and the best score
+        let mut linear: Vec<(&str, f64, f64)> = Vec::new();
+        let mut trees: Vec<(&str, f64, f64)> = Vec::new();
+        let kept = self.0.iter().filter(|trial| trial.version.is_some());
+        for trial in kept.filter(|trial| trial.symbol == *symbol && &*trial.target == target) {
             let Some(kind) = Kind::named(&trial.model) else { continue };
             let scores = match kind.level() {
                 Level::Linear => &mut linear,
@@ -70,14 +72,16 @@ impl Ledger {
                     &mut trees
                 }
             };
-            let Some(skill) = trial.skill else { continue };
-            match scores.iter_mut().find(|(data, _)| *data == &*trial.data_hash) {
-                Some((_, best)) => *best = best.max(skill),
-                None => scores.push((&trial.data_hash, skill)),
+            let Some((skill, trades)) = trial.skill.zip(trial.closed_trades) else { continue };
+            let needed = scores.last().map_or(0.0, |(_, trades, _)| trades * (1.0 + OTHER_DATA));
+            match scores.iter_mut().find(|(data, ..)| *data == &*trial.data_hash) {
+                Some((.., best)) => *best = best.max(skill),
+                None if trades as f64 >= needed => scores.push((&trial.data_hash, trades as f64, skill)),
+                None => {}
             }
         }
-        facts.linear_scores = linear.into_iter().map(|(_, best)| best).collect();
-        facts.tree_scores = trees.into_iter().map(|(_, best)| best).collect();
+        facts.linear_scores = linear.into_iter().map(|(.., best)| best).collect();
+        facts.tree_scores = trees.into_iter().map(|(.., best)| best).collect();
         facts
     }
 }
@@ -92,6 +96,7 @@ mod tests {
             target: "profitability".into(),
             model: model.into(),
             data_hash: data.into(),
+            closed_trades: Some(if data == "a" { 500 } else { 600 }),
             columns: Vec::new(),
             fits: vec![(1.0, Some(0.69)), (10.0, None)],
             strength: 1.0,
@@ -100,8 +105,27 @@ mod tests {
             beats_linear_p: (model == "boosting").then_some(0.2),
             test_from: None,
             test_to: None,
-            version: None,
+            version: Some("ES/1".parse().unwrap()),
         }
+    }
+
+    #[test]
+    fn a_training_is_on_other_data_when_there_are_a_tenth_more_trades_and_something_was_kept() {
+        let scores = |trades: &[Option<u64>], version: Option<&str>| {
+            let of = |(n, trades): (usize, &Option<u64>)| Trial {
+                closed_trades: *trades,
+                version: version.map(|version| version.parse().unwrap()),
+                ..trial("ridge", &n.to_string(), 0.5 + n as f64)
+            };
+            let ledger = ledger(trades.iter().enumerate().map(of).collect());
+            ledger.facts(&Symbol::new("ES").unwrap(), "profitability", 2000, 2000).linear_scores
+        };
+        let some = Some("ES/1");
+        assert_eq!(scores(&[Some(1000), Some(1001), Some(1002)], some), [0.5], "one trade more is the same data");
+        assert_eq!(scores(&[Some(1000), Some(1099), Some(1100), Some(1209), Some(1210)], some), [0.5, 2.5, 4.5]);
+        assert_eq!(scores(&[Some(1000), Some(300), Some(1050)], some), [0.5], "fewer are no more");
+        assert!(scores(&[Some(1000), Some(1100), Some(1210)], None).is_empty(), "dry runs");
+        assert!(scores(&[None, None, None], some).is_empty(), "how many there were is not known");
     }
 
     fn ledger(trials: Vec<Trial>) -> Ledger {

@@ -192,6 +192,7 @@ fn trial(birth: &Birth, recipe: &Recipe<'_>, report: &ValidationReport, names: &
         target: recipe.target.name().into(),
         model: recipe.kind.name().into(),
         data_hash: data_hash.to_string().into(),
+        closed_trades: None,
         columns: names.iter().map(|name| (*name).into()).collect(),
         fits: evidence.losses.iter().map(|(strength, loss)| (*strength, Some(*loss))).collect(),
         strength: evidence.strength,

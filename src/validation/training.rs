@@ -172,6 +172,7 @@ pub fn train(
     let mut trained =
         to_record::version(birth, order, &recipe, (&trades.examples, asked), trades.warnings, report, &options)?;
     trained.record.inputs = inputs_of(&trained.record, settings);
+    trained.trial.closed_trades = Some(gather::closed_trades(history, &order.symbol));
     Ok(trained)
 }
 
