@@ -17,15 +17,14 @@ use vigie::{
     domain::{Timestamp, TradingCalendar},
     features::{DesignOptions, Scaling, row::Schema},
     models::{
-        Kind, Solver, Target,
+        Kind, Solver, Target, TradePolicy,
         levels::{Level, Thresholds},
+        sizing::Sizing,
     },
     validation::{
         Candidate, Example, Examples, Goal, Life, Recipe, ValidationOptions, ValidationReport,
         baselines::{BaselineModel, BaselineModels},
-        figures::TradePolicy,
         options::Effort,
-        sizing::Sizing,
         validate_subject,
     },
 };

@@ -8,7 +8,7 @@ use vigie::{
     config::{BUILTIN, Config, ConfigErrors, ConfigFault, LoadError, LogLevel, MAX_BYTES, load},
     domain::{Symbol, TradingDay},
     features::Scaling,
-    validation::sizing::SizingRule,
+    models::sizing::SizingRule,
 };
 
 /// A file in which every key differs from its default.

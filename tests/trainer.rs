@@ -10,7 +10,7 @@ use common::{
     place::{BY_HAND, CONFIG, Place, examples},
     process::{Process, succeed, vigie},
     wait::until,
-    wire::Wire,
+    wire::{Wire, promote, score_with},
 };
 use serde_json::{Value, json};
 use vigie::{
@@ -298,4 +298,46 @@ fn a_level_that_the_configuration_opens_is_trained_and_has_a_simpler_model_to_be
     let parts = last["report"]["checks"].to_string();
     assert!(parts.contains("level_below"), "it has a simpler model to beat: {parts}");
     daemon.stop();
+}
+
+#[test]
+fn a_version_is_served_and_validated_again_by_the_policy_it_was_validated_by_whatever_is_configured_later() {
+    let place = with_trades(|_, line| line);
+    let text = |more: &str| format!("{CONFIG}{BY_HAND}{more}");
+    let file = place.file("config.toml", &text(""));
+    let figure = |arguments: &[&str], name: &str| {
+        let all = [arguments, &["--json", "--state", "state", "--config", "config.toml"]].concat();
+        let told: Value = serde_json::from_slice(&succeed(&place, &all).stdout).unwrap();
+        told["metrics"][name].as_f64().unwrap()
+    };
+    let taken = figure(&["train", "--keep"], "test_taken");
+    assert!(taken > 0.0);
+    let daemon = Daemon::start_with(&place, Setup { config_path: Some(file), ..Setup::default() });
+    let mut wire = daemon.connect();
+    wire.ask_ok(promote("ES/1"));
+    let answer = |wire: &mut Wire, id: &str| {
+        let answer = wire.ask_ok(score_with(id, "\"confidence\":0.6", "\"confidence\":0.99"));
+        assert_eq!(answer["arm"], "ml", "{answer}");
+        (answer["confidence"].clone(), answer["size"].as_f64().unwrap())
+    };
+    let reload = |wire: &mut Wire, more: &str| {
+        place.file("config.toml", &text(more));
+        wire.ask_ok(r#"{"type":"reload"}"#)["kept"].take()
+    };
+    let before = answer(&mut wire, "T-1");
+    assert_eq!(before.1, 1.0);
+    let other = "scoring.blend_weight = 0.25\nscoring.trade_threshold = 1.0\n";
+    let kept = reload(&mut wire, other);
+    let told = kept[0].as_str().unwrap();
+    for part in ["ES/1 keeps", "scoring.blend_weight = 0.5, not 0.25", "scoring.trade_threshold = 0.5, not 1", "train"]
+    {
+        assert!(told.contains(part), "{part} is not in {told}");
+    }
+    assert_eq!(answer(&mut wire, "T-2"), before);
+    // what makes trades smaller holds at once
+    assert_eq!(reload(&mut wire, "sizing.max = 0.25\n"), json!([]));
+    assert_eq!(answer(&mut wire, "T-3"), (before.0, 0.25));
+    daemon.stop();
+    place.file("config.toml", &text(other));
+    assert_eq!(figure(&["validate", "ES/1"], "test_taken"), taken);
 }

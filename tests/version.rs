@@ -15,7 +15,8 @@ use vigie::{
     },
     models::{
         DataHash, Kind, Labeller, Logistic, LogisticOptions, ModelRecord, Question, RecordError, References,
-        ReliabilityBin, Target, TrainingSpan, VersionError, VersionRecord, fit_logistic, targets::Pricing,
+        ReliabilityBin, Target, TradePolicy, TrainingSpan, VersionError, VersionRecord, fit_logistic, sizing::Sizing,
+        targets::Pricing,
     },
     stats::reference::Reference,
 };
@@ -83,6 +84,7 @@ fn version() -> VersionRecord {
         question: Some(Question::new(Labeller::bare(Target::SignalQuality), 0.4)),
         standard: None,
         inputs: Some(inputs),
+        policy: Some(TradePolicy { blend_weight: 0.5, trade_threshold: 0.4, sizing: Sizing::UNIT }),
     }
 }
 
@@ -109,8 +111,18 @@ fn of_format(format: u32, later: &[&str]) -> VersionRecord {
 
 #[test]
 fn a_version_of_the_first_format_is_still_read() {
-    let later =
-        ["kind", "hyper", "importance", "reference", "reliability", "validation", "question", "standard", "inputs"];
+    let later = [
+        "kind",
+        "hyper",
+        "importance",
+        "reference",
+        "reliability",
+        "validation",
+        "question",
+        "standard",
+        "inputs",
+        "policy",
+    ];
     let read = of_format(1, &later);
     assert_eq!((read.kind, read.validation.clone(), read.model.clone()), (None, None, version().model));
     // the base rate of its training part is where it says yes
@@ -121,7 +133,7 @@ fn a_version_of_the_first_format_is_still_read() {
 
 #[test]
 fn what_labels_are_priced_by_is_stored_and_an_older_record_goes_by_the_configuration() {
-    let asked = of_format(3, &["standard", "inputs"]).question();
+    let asked = of_format(3, &["standard", "inputs", "policy"]).question();
     assert_eq!(asked.labeller.pricing(), None);
     let es = Instrument { tick: 0.25, tick_value: 12.5, stop_ticks: Some(8.0) };
     let priced = Question::new(Labeller::bare(Target::SignalQuality).priced(es), 0.4);
@@ -132,7 +144,8 @@ fn what_labels_are_priced_by_is_stored_and_an_older_record_goes_by_the_configura
 
 #[test]
 fn a_version_of_the_third_format_does_not_say_what_its_inputs_were_made_by() {
-    assert_eq!(of_format(3, &["standard", "inputs"]), VersionRecord { inputs: None, standard: None, ..version() });
+    let older = of_format(3, &["standard", "inputs", "policy"]);
+    assert_eq!(older, VersionRecord { inputs: None, standard: None, policy: None, ..version() });
 }
 
 #[test]
@@ -180,9 +193,18 @@ fn a_version_that_could_not_be_served_is_neither_written_nor_read() {
     assert!(matches!(with(&|v| v.training.wins = v.training.rows), VersionError::Training { .. }));
     assert!(matches!(with(&|v| v.training.last = Timestamp::UNIX_EPOCH), VersionError::Training { .. }));
 
+    let policy = |change: fn(&mut TradePolicy)| with(&|version| version.policy.iter_mut().for_each(change));
+    for (wrong, expected) in [
+        (policy(|of| of.trade_threshold = 1.5), "trade_threshold"),
+        (policy(|of| of.sizing.min = 3.0), "sizing.min"),
+        (policy(|of| of.sizing.max = f64::INFINITY), "sizing.max"),
+    ] {
+        assert!(matches!(wrong, VersionError::Policy { name, .. } if name == expected), "{wrong}");
+    }
+
     let text = String::from_utf8(version().to_bytes().unwrap()).unwrap();
-    let newer = text.replacen("\"format\":5", "\"format\":6", 1).replacen("\"version\"", "\"content\"", 1);
-    assert_eq!(VersionRecord::from_bytes(newer.as_bytes()), Err(VersionError::Format { found: 6, read: 5 }));
+    let newer = text.replacen("\"format\":6", "\"format\":7", 1).replacen("\"version\"", "\"content\"", 1);
+    assert_eq!(VersionRecord::from_bytes(newer.as_bytes()), Err(VersionError::Format { found: 7, read: 6 }));
     let changed = text.replacen("ES/2", "ES/3", 1);
     assert_eq!(VersionRecord::from_bytes(changed.as_bytes()), Err(VersionError::Checksum));
 }

@@ -52,7 +52,16 @@ use crate::{
 };
 
 /// A wish to read the configuration again, and where to say what came of it.
-pub type ReloadRequest = oneshot::Sender<Result<Vec<String>, String>>;
+pub type ReloadRequest = oneshot::Sender<Result<Reloaded, String>>;
+
+/// What a configuration that was just taken leaves as it was.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// The keys that wait for a restart.
+    pub waiting: Vec<String>,
+    /// Each version in service that keeps the policy it was validated by although another is configured, in words.
+    pub kept: Vec<String>,
+}
 
 /// Answers the requests of all connections.
 #[derive(Clone)]
@@ -214,8 +223,8 @@ impl Gateway {
     async fn perform(&self, task: Task, peer: Peer) -> Result<serde_json::Value, WireError> {
         match task {
             Task::Reload => {
-                let notes = self.reload().await?;
-                Ok(json!({ "done": "the new configuration is in force", "notes": notes }))
+                let Reloaded { waiting, kept } = self.reload().await?;
+                Ok(json!({ "done": "the new configuration is in force", "notes": waiting, "kept": kept }))
             }
             Task::BackedUp { at, last_seq, created_at } => {
                 let reader = self.0.journal.read().await.map_err(|error| retry(&error))?;
@@ -247,7 +256,7 @@ impl Gateway {
         Ok(json!({ "done": "it has begun", "training": number }))
     }
 
-    async fn reload(&self) -> Result<Vec<String>, WireError> {
+    async fn reload(&self) -> Result<Reloaded, WireError> {
         let (sender, receiver) = oneshot::channel();
         let asked = self.0.reload.try_send(sender);
         asked.map_err(|_| WireError::new("retry", "another reload is under way; order it again"))?;

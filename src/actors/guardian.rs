@@ -187,6 +187,7 @@ impl Guardian {
         }
         shared.unsaved.borrow_mut().extend(missed.iter().cloned());
         shared.settle(missed, false);
+        loaded.values().filter_map(|served| served.keeps(&config.policy)).for_each(|kept| tracing::warn!("{kept}"));
         for (version, why) in unusable {
             let (code, message) = told(&version, &why);
             alert(&shared, Level::Critical, code, message);

@@ -137,7 +137,7 @@ pub enum Unusable {
 }
 
 /// One version, ready to score rows of `schema` as `config` makes them. Of a version whose record does not say what its inputs
-/// were made by, written before that was stored, it is taken to be what is configured.
+/// were made by, or by what policy it was validated, written before that was stored, it is taken to be what is configured.
 ///
 /// # Errors
 /// [`Unusable`].
@@ -151,7 +151,8 @@ pub fn served(reader: &Reader, version: &VersionId, schema: &Schema, config: &Co
         made.check(&version.symbol, &now).map_err(Unusable::InputsChanged)?;
     }
     let needs = Needs::new(design.known_inputs(), &record.importance, &config.stale);
-    Ok(Arc::new(Served::new(version.clone(), design, needs, model, checksum, (record.question(), record.standard))))
+    let judged_by = (record.question(), record.standard, record.policy);
+    Ok(Arc::new(Served::new(version.clone(), design, needs, model, checksum, judged_by)))
 }
 
 impl Unusable {

@@ -198,8 +198,12 @@ fn order(socket: &SocketArgs, request: &Value, as_json: bool) -> Outcome {
     if answer.get("durable") == Some(&Value::Bool(false)) {
         tell("it is in force, but not on disk yet: the journal cannot be written; the daemon keeps trying")?;
     }
-    for note in answer.get("notes").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+    let named = |field| answer.get(field).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    for note in named("notes") {
         tell(format_args!("  waits for a restart: {note}"))?;
+    }
+    for kept in named("kept") {
+        tell(format_args!("  {kept}"))?;
     }
     Ok(())
 }

@@ -22,7 +22,10 @@ use crate::{
     features::pipeline::Pipeline,
     journal::Reader,
     lifecycle::roster::{Plan, Roster},
-    models::{Kind, VersionRecord},
+    models::{
+        Kind, TradePolicy, VersionRecord,
+        sizing::{Sizing, SizingRule},
+    },
     policy::{
         routing::Splits,
         serving::{Scope, Scored, Serving},
@@ -113,6 +116,7 @@ fn facts(record: &VersionRecord) -> Vec<Vec<String>> {
         ("kind".to_owned(), record.kind.map_or(record.model.kind(), Kind::name).to_owned()),
         ("target".to_owned(), record.target.to_string()),
         ("says yes from".to_owned(), format!("a score of {:.4} on", record.question().decision_point)),
+        ("policy".to_owned(), record.policy.as_ref().map_or_else(|| "as configured".to_owned(), policy)),
         ("trained".to_owned(), record.created_at.to_string()),
         ("parent".to_owned(), record.parent.as_ref().map_or_else(|| "-".to_owned(), VersionId::to_string)),
         ("program".to_owned(), record.code_version.to_string()),
@@ -126,6 +130,14 @@ fn facts(record: &VersionRecord) -> Vec<Vec<String>> {
     rows.extend(record.hyper.iter().map(|(name, values)| (name.to_string(), format!("{values:?}"))));
     rows.extend(record.metrics.iter().map(|(name, value)| (name.to_string(), format!("{value:.4}"))));
     rows.into_iter().map(|(name, value)| vec![name, value]).collect()
+}
+
+/// The policy it was validated by and is served with.
+fn policy(of: &TradePolicy) -> String {
+    let Sizing { rule, min, max, kelly_fraction } = of.sizing;
+    let kelly = if rule == SizingRule::Kelly { format!(" {kelly_fraction}") } else { String::new() };
+    let (weight, threshold) = (of.blend_weight, of.trade_threshold);
+    format!("score weighs {weight}, trades from {threshold} on, size {}{kelly} from {min} to {max}", rule.name())
 }
 
 fn diff(first: &VersionId, second: &VersionId, from: &JournalArgs) -> Outcome {
@@ -192,7 +204,7 @@ fn at(time: Timestamp, signal: Option<PathBuf>, from: &JournalArgs) -> Outcome {
     Ok(())
 }
 
-/// What was live, asked about a signal, with what was known before it carried forward; by the policy now configured.
+/// What was live, asked about a signal, with what was known before it carried forward; by the policy it is served with.
 fn said(reader: &Reader, config: &Config, roster: &Roster, path: &PathBuf) -> anyhow::Result<Scored> {
     let text = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let SignalLine { signal, .. } = SignalLine::parse(text.trim_ascii())?;

@@ -198,7 +198,8 @@ fn notes(
     notes.push(
         "assumed: the strategy alone trades its own size, a version the size that is recorded or follows from its score, \
          at the same prices; people order what they ordered, when they ordered it; each configuration is in force all \
-         the time"
+         the time, so a changed [scoring] or [sizing] is followed as if the versions had been validated by it; declines are looked \
+         for by the limits of their own validation"
             .to_owned(),
     );
     let damaged = reader.signals()?.filter(Result::is_err).count() + reader.outcomes()?.filter(Result::is_err).count();

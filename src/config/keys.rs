@@ -23,8 +23,8 @@ use crate::{
     domain::{Feature, InvalidId, Symbol, TradingCalendar},
     features::{Carry, DesignOptions, Instrument, Scaling, measured::StaleOptions},
     guard::emergency::EmergencyOptions,
+    models::sizing::{Sizing, SizingRule},
     policy::answer::Policy,
-    validation::sizing::{Sizing, SizingRule},
 };
 
 /// A week: the longest that any value stands in for a missing one.

@@ -315,8 +315,8 @@ mod tests {
 
     #[test]
     fn an_echo_tells_the_arm_of_a_trade_that_was_lost() {
-        let sizing = crate::validation::sizing::Sizing {
-            rule: crate::validation::sizing::SizingRule::Unit,
+        let sizing = crate::models::sizing::Sizing {
+            rule: crate::models::sizing::SizingRule::Unit,
             min: 0.0,
             max: 1.0,
             kelly_fraction: 0.5,

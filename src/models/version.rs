@@ -3,7 +3,7 @@
 //! Its bytes are one JSON object: `format`, `checksum` (BLAKE2b-16 of the format in four bytes, little-endian, and the text
 //! of `version`, hexadecimal; up to format 3 of the text alone) and `version`. Everything is checked when it is read; what
 //! fails is never served. Format 1 had none of the fields from `kind` on, format 2 no `question`, format 3 no `inputs`,
-//! format 4 no pricing in the question; all are still read.
+//! format 4 no pricing in the question, format 5 no `policy`; all are still read.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -18,6 +18,7 @@ use super::{
     kind::Kind,
     question::Question,
     record::{ModelRecord, RecordError},
+    sizing::TradePolicy,
     standard::Standard,
     targets::{Labeller, Target, TargetKind},
 };
@@ -85,6 +86,9 @@ pub struct VersionRecord {
     /// What its inputs were made by. `None` of a record that was written before this was stored.
     #[serde(default)]
     pub inputs: Option<InputOptions>,
+    /// The policy it was validated by, which it is served with. `None` of a record that was written before this was stored.
+    #[serde(default)]
+    pub policy: Option<TradePolicy>,
 }
 
 /// What drift is measured against.
@@ -156,6 +160,9 @@ pub enum VersionError {
     /// A figure that JSON cannot hold.
     #[error("version {id}: metric {name:?} is {value}: leave out what is not defined")]
     Metric { id: VersionId, name: Box<str>, value: f64 },
+    /// A policy that cannot be.
+    #[error("version {id}: its policy has {name} = {value}, which cannot be")]
+    Policy { id: VersionId, name: &'static str, value: f64 },
     /// A span that no training has.
     #[error("version {id}: {wins} wins in {rows} rows from {first} to {last} cannot be a training set")]
     Training { id: VersionId, first: Timestamp, last: Timestamp, rows: u64, wins: u64 },
@@ -170,6 +177,8 @@ const WITH_QUESTION: u32 = 3;
 const WITH_INPUTS: u32 = 4;
 /// The first format that says what ticks were turned into money by.
 const WITH_PRICING: u32 = 5;
+/// The first format that says what policy a version was validated by.
+const WITH_POLICY: u32 = 6;
 
 /// What stands in every format, newer ones included.
 #[derive(Deserialize)]
@@ -188,7 +197,7 @@ struct Envelope<'a> {
 
 impl VersionRecord {
     /// The format that is written. It changes with any field, in here or in a model's own record.
-    pub const FORMAT: u32 = 5;
+    pub const FORMAT: u32 = 6;
     /// The oldest format that is read.
     pub const OLDEST: u32 = 1;
 
@@ -221,6 +230,7 @@ impl VersionRecord {
         if (format < WITH_QUESTION && record.question.is_some())
             || (format < WITH_INPUTS && (record.inputs.is_some() || record.standard.is_some()))
             || (format < WITH_PRICING && record.question.is_some_and(|question| question.labeller.pricing().is_some()))
+            || (format < WITH_POLICY && record.policy.is_some())
         {
             return Err(VersionError::Checksum);
         }
@@ -276,6 +286,9 @@ impl VersionRecord {
         let point = self.question.map_or(0.0, |question| question.decision_point);
         if !point.is_finite() {
             return Err(VersionError::Metric { id: id(), name: "decision_point".into(), value: point });
+        }
+        if let Some((name, value)) = self.policy.and_then(|policy| policy.fault()) {
+            return Err(VersionError::Policy { id: id(), name, value });
         }
         let TrainingSpan { first, last, rows, wins } = self.training;
         let both = self.target.kind() == TargetKind::Real || (wins > 0 && wins < rows);

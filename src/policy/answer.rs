@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     domain::{Arm, Decision, Probability, Reason, TradeId, VersionId},
-    validation::{figures::TradePolicy, sizing::Sizing},
+    models::{TradePolicy, sizing::Sizing},
 };
 
 /// How a score changes an answer; the sections `[scoring]` and `[sizing]` of the configuration.
@@ -26,6 +26,13 @@ impl Policy {
     /// What of it decides about a trade: the same when a version is validated and when it is served.
     pub fn trade(&self) -> TradePolicy {
         TradePolicy { blend_weight: self.blend_weight, trade_threshold: self.trade_threshold, sizing: self.sizing }
+    }
+
+    /// The same for a version that was validated by `own`, see [`TradePolicy::in_service`].
+    #[must_use]
+    pub fn of(&self, own: Option<&TradePolicy>) -> Self {
+        let TradePolicy { blend_weight, trade_threshold, sizing } = TradePolicy::in_service(own, &self.trade());
+        Self { blend_weight, trade_threshold, sizing, ..*self }
     }
 
     /// `(1 - w) confidence + w score`; with the default weight of one half, their mean.
@@ -56,7 +63,7 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::validation::sizing::SizingRule;
+    use crate::models::sizing::SizingRule;
 
     fn policy(blend_weight: f64, trade_threshold: f64) -> Policy {
         let sizing = Sizing { rule: SizingRule::Unit, min: 0.0, max: 2.0, kelly_fraction: 0.5 };

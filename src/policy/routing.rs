@@ -171,7 +171,7 @@ impl Salt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::validation::sizing::{Sizing, SizingRule};
+    use crate::models::sizing::{Sizing, SizingRule};
 
     fn policy(ab_share: f64, holdback: f64) -> Policy {
         let sizing = Sizing { rule: SizingRule::Unit, min: 0.0, max: 1.0, kelly_fraction: 0.5 };

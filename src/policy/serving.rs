@@ -14,7 +14,7 @@ use crate::{
     domain::{Arm, Decision, Opinion, Probability, Reason, Signal, Split, Symbol, TradeId, VersionId},
     features::{design::DesignMatrix, measured::Needs, pipeline::Seen},
     guard::integrity::{IntegrityFault, check_score},
-    models::{Compiled, Question, Standard},
+    models::{Compiled, Question, Standard, TradePolicy},
 };
 
 /// A version, ready to score.
@@ -27,6 +27,8 @@ pub struct Served {
     checksum: [u8; 32],
     question: Question,
     standard: Option<Standard>,
+    /// What it was validated by, where its record says so.
+    policy: Option<TradePolicy>,
 }
 
 /// The versions of one symbol.
@@ -87,22 +89,37 @@ enum Route<'a> {
 }
 
 impl Served {
-    /// A version around its compiled model, which scores what `needs` are met by, what it is asked and what may be expected of
-    /// it. `checksum` is that of the record all were read from.
+    /// A version around its compiled model, which scores what `needs` are met by, what it is asked, what may be expected of
+    /// it, and the policy it was validated by. `checksum` is that of the record all were read from.
     pub fn new(
         version: VersionId,
         design: DesignMatrix,
         needs: Needs,
         model: Compiled,
         checksum: [u8; 32],
-        (question, standard): (Question, Option<Standard>),
+        (question, standard, policy): (Question, Option<Standard>, Option<TradePolicy>),
     ) -> Self {
-        Self { version, design, needs, model, checksum, question, standard }
+        Self { version, design, needs, model, checksum, question, standard, policy }
     }
 
     /// What may be expected of it, where its validation says so.
     pub fn standard(&self) -> Option<&Standard> {
         self.standard.as_ref()
+    }
+
+    /// The policy it is served with while `configured` is in force.
+    pub fn policy(&self, configured: &Policy) -> Policy {
+        configured.of(self.policy.as_ref())
+    }
+
+    /// In what it is served otherwise than `configured` says, in words; `None` where it is served with just that.
+    pub fn keeps(&self, configured: &Policy) -> Option<String> {
+        let differ = self.policy(configured).trade().differences(&configured.trade());
+        let keys: Vec<String> = differ.iter().map(|(key, own, other)| format!("{key} = {own}, not {other}")).collect();
+        (!keys.is_empty()).then(|| {
+            let (version, keys) = (&self.version, keys.join("; "));
+            format!("{version} keeps the policy it was validated by ({keys}): train again for a version that is judged by the new one")
+        })
     }
 
     /// What it is asked of each trade.
@@ -289,7 +306,7 @@ impl Serving {
                 (Err(reason), _) => listen(Some(&served.version), reason),
                 (_, None) => listen(Some(&served.version), Reason::NoConfidence),
                 (Ok(score), Some(own)) => {
-                    policy.ml_answer(signal.trade_id.clone(), own, score, served.version.clone(), reason)
+                    served.policy(policy).ml_answer(signal.trade_id.clone(), own, score, served.version.clone(), reason)
                 }
             },
         };
@@ -297,6 +314,7 @@ impl Serving {
         let opinion = |served: &Arc<Served>| {
             let score = if Some(&served.version) == spoke { Some(decision.score) } else { score_of(served).ok() };
             let sized = score.zip(signal.confidence);
+            let policy = served.policy(policy);
             let size = sized.map_or(1.0, |(score, own)| policy.size(policy.blend(own, score), score));
             Opinion { version: served.version.clone(), split: assigned.by(&served.version), score, size }
         };

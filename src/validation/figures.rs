@@ -4,12 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    example::{Example, Goal},
-    sizing::Sizing,
-};
+use super::example::{Example, Goal};
 use crate::{
-    domain::{Probability, TradingDay},
+    domain::TradingDay,
     stats::{
         association::{correlation, r_squared},
         binary::{Confusion, brier, expected_calibration_error, log_loss, roc_auc},
@@ -74,17 +71,6 @@ pub struct RealFigures {
     pub correlation: Option<f64>,
     /// Correlation with the pnl really made.
     pub pnl_correlation: Option<f64>,
-}
-
-/// When a trade is taken and how large; parts of the sections `[scoring]` and `[sizing]` of the configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct TradePolicy {
-    /// Weight of the score in the blended confidence, 0 to 1.
-    pub blend_weight: f64,
-    /// Blended confidence below which no trade is taken, 0 to 1.
-    pub trade_threshold: f64,
-    /// Size of the trades that are taken.
-    pub sizing: Sizing,
 }
 
 /// What a policy earned, each trade at the strategy's own size times what the sizing rule says.
@@ -231,33 +217,6 @@ impl Goal {
     }
 }
 
-impl TradePolicy {
-    /// `(1 - w) confidence + w score`, of two numbers from 0 to 1.
-    pub fn blend(&self, confidence: f64, score: f64) -> f64 {
-        // a weighted mean lies between the two, but for rounding
-        ((1.0 - self.blend_weight) * confidence + self.blend_weight * score).clamp(0.0, 1.0)
-    }
-
-    /// Multiplier of the strategy's own size at this blended confidence: 0 under the threshold, where no trade is taken.
-    pub fn size_at(&self, blended: f64, score: f64) -> f64 {
-        if blended < self.trade_threshold {
-            return 0.0;
-        }
-        Probability::new(score).map_or(0.0, |score| self.sizing.size(score))
-    }
-
-    /// Multiplier of the strategy's own size. Without a confidence of the strategy's own it is 1: the service leaves the
-    /// trade to the strategy.
-    pub fn size(&self, confidence: Option<f64>, score: f64) -> f64 {
-        confidence.map_or(1.0, |confidence| self.size_at(self.blend(confidence, score), score))
-    }
-
-    /// The same with another threshold.
-    pub fn at(&self, trade_threshold: f64) -> Self {
-        Self { trade_threshold, ..*self }
-    }
-}
-
 impl PolicyFigures {
     /// What trading each of those offered at its multiplier in `sizes` earned; 0 is no trade. `None` when the lengths
     /// differ.
@@ -312,7 +271,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::{Timestamp, TradingCalendar},
-        validation::{Life, sizing::SizingRule},
+        validation::Life,
     };
 
     /// A trade that ends `hours` after the first evening.
@@ -354,16 +313,6 @@ mod tests {
         assert_eq!(PolicyFigures::of(&offered, &[1.0]), None);
         let half = PolicyFigures::of(&offered, &[0.0, 0.5, 0.5, 2.0, 0.0]).unwrap();
         assert_eq!((half.taken, half.total, half.max_drawdown), (3, 0.0, Some(60.0)));
-    }
-
-    #[test]
-    fn a_trade_is_taken_from_the_threshold_on_and_without_a_confidence_always() {
-        let policy = TradePolicy { blend_weight: 0.5, trade_threshold: 0.5, sizing: Sizing::UNIT };
-        assert_eq!((policy.size(Some(0.25), 0.75), policy.size(Some(0.25), 0.7)), (1.0, 0.0));
-        assert_eq!((policy.size(None, 0.0), policy.at(0.6).size(Some(0.5), 0.6)), (1.0, 0.0));
-        // a rule for sizes is part of what is judged
-        let kelly = TradePolicy { sizing: Sizing { rule: SizingRule::Kelly, ..Sizing::UNIT }, ..policy };
-        assert_eq!((kelly.size(Some(0.5), 0.75), kelly.size(Some(0.75), 0.25)), (0.25, 0.0));
     }
 
     #[test]

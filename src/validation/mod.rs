@@ -23,7 +23,6 @@ mod refit;
 mod refused;
 pub mod report;
 mod rotation;
-pub mod sizing;
 pub mod splits;
 pub mod stability;
 mod suite;

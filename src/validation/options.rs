@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{figures::TradePolicy, sizing::Sizing};
-use crate::domain::Timestamp;
+use crate::{
+    domain::Timestamp,
+    models::{TradePolicy, sizing::Sizing},
+};
 
 /// Everything that a validation can be told. The defaults are those of the configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

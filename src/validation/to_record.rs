@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use super::{
     Examples, Recipe, ValidationOptions, ValidationReport,
-    figures::TradePolicy,
     fitter::TrainingSet,
     recipe::{self, Learnt},
     training::{Birth, Order, TrainError, Trained},
@@ -14,7 +13,7 @@ use crate::{
     domain::event::Trial,
     features::{design::Dropped, row::Schema},
     models::{
-        DataHash, Kind, Labeller, ModelRecord, Question, References, ReliabilityBin, Standard, TargetKind,
+        DataHash, Kind, Labeller, ModelRecord, Question, References, ReliabilityBin, Standard, TargetKind, TradePolicy,
         TrainingSpan, Values, VersionRecord, standard::Validated,
     },
     stats::reference::Reference,
@@ -130,6 +129,7 @@ pub(super) fn version(
         question: Some(question),
         standard: Standard::of(&validated(examples, &split.test, &scores, &question, &options.policy)),
         inputs: None,
+        policy: Some(options.policy),
         model: learnt.model,
         design: learnt.design,
     };

@@ -17,7 +17,7 @@ use crate::{
     domain::{Outcome, Signal, Symbol, Timestamp, TradeId, TradingCalendar, VersionId, event::Trial},
     features::{DesignOptions, Instrument, made::InputOptions, pipeline::Pipeline},
     models::{
-        Kind, Labeller, MOST_UNLABELLED, Solver, Target, TargetKind, TargetValue, VersionRecord,
+        Kind, Labeller, MOST_UNLABELLED, Solver, Target, TargetKind, TargetValue, TradePolicy, VersionRecord,
         levels::{Level, Thresholds, judge},
     },
 };
@@ -182,7 +182,7 @@ fn inputs_of(record: &VersionRecord, settings: &Settings<'_>) -> Option<InputOpt
     Some(InputOptions::new(instrument, settings.calendar, settings.features, record.design.inputs()))
 }
 
-/// Validates a version anew, as it is, on the trades that it has not learnt from, those that came since included.
+/// Validates a version anew, as it is and by the policy that it is served with, on the trades that it has not learnt from, those that came since included.
 ///
 /// # Errors
 /// [`TrainError`] when the trades do not suffice or its inputs are no longer there.
@@ -203,7 +203,10 @@ pub fn revalidate(
     let stored = to_record::stored(record, trades.examples.schema()).map_err(TrainError::Stored)?;
     let looks = ledger.looks(&record.id.symbol, record.target.name(), stored.kind, Some(&record.id));
     let (strength, point) = (Some(stored.strength), record.question.map(|question| question.decision_point));
-    let options = ValidationOptions { strength, decision_point: point, ..options(settings, stored.kind, looks) };
+    // the policy that is judged is the one that it is served with
+    let policy = TradePolicy::in_service(record.policy.as_ref(), &settings.validation.policy);
+    let options =
+        ValidationOptions { strength, decision_point: point, policy, ..options(settings, stored.kind, looks) };
     let (kind, target, seed) = (stored.kind, record.target, record.seed);
     let recipe = Recipe { kind, target, solver: training.solver, design: settings.features, seed };
     let first_new =

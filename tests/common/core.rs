@@ -490,7 +490,7 @@ impl Core {
                     needs,
                     trained.record.model.compile().unwrap(),
                     [0; 32],
-                    (trained.record.question(), trained.record.standard),
+                    (trained.record.question(), trained.record.standard, trained.record.policy),
                 );
                 let mut kinds = vec![EventKind::Tried(Box::new(trained.trial))];
                 let evidence = trained.record.metrics.clone();

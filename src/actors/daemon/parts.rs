@@ -20,6 +20,7 @@ use super::{OnReload, Supervision};
 use crate::{
     actors::{
         ab_router::{AbRouter, Look},
+        gateway::Reloaded,
         guardian::{Guardian, LockNow, Verify},
         journal::{self, JournalHandle, NotClosed},
         keeper::{self, KeeperHandle},
@@ -81,8 +82,9 @@ impl Parts {
         }
     }
 
-    /// Takes the configuration file as it is now, all or nothing. Says which changes wait for a restart.
-    pub(super) fn reload(&self, access: &watch::Sender<AccessList>) -> Result<Vec<String>, String> {
+    /// Takes the configuration file as it is now, all or nothing. Says which changes wait for a restart, and which versions keep
+    /// another policy.
+    pub(super) fn reload(&self, access: &watch::Sender<AccessList>) -> Result<Reloaded, String> {
         let Some(path) = &self.config_path else {
             return Err(
                 "the built-in configuration is in force, and there is no file to read; start with --config".to_owned()
@@ -107,7 +109,11 @@ impl Parts {
                     tracing::error!("the scorer could not be told of the new configuration");
                 }
                 tracing::info!(?waiting, "a new configuration is in force; what is named waits for a restart");
-                (true, waiting.clone(), Ok(waiting))
+                let serving = self.serving.load();
+                let kept: Vec<String> = serving.all().filter_map(|served| served.keeps(&new.policy)).collect();
+                kept.iter().for_each(|kept| tracing::warn!("{kept}"));
+                let notes = waiting.iter().chain(&kept).cloned().collect();
+                (true, notes, Ok(Reloaded { waiting, kept }))
             }
             Err(errors) => {
                 tracing::error!("the new configuration is refused, the old one stays in force:\n{errors}");

@@ -22,7 +22,7 @@ use crate::{
     guard::gradual::Gradual,
     journal::Write,
     lifecycle::gates::Gate,
-    policy::serving::Served,
+    policy::serving::{Scope, Served},
     protocol::message::{Change, WireError},
     trials::promotion::{EvidenceStep, events, numbers},
 };
@@ -197,10 +197,12 @@ impl Guardian {
         }
         let journal = self.shared.journal.clone();
         let (schema, config) = (self.shared.schema(), self.shared.config.load_full());
+        let again = if is_resume { self.scopes() } else { BTreeMap::new() };
+        let policy = config.policy;
         let under_way = UnderWay::begin(&self.shared.under_way, &events);
         let (shared, speaking) = (self.shared.clone(), will_speak(&events));
         Box::pin(async move {
-            let mut unwatched = Vec::new();
+            let (mut unwatched, mut kept) = (Vec::new(), Vec::new());
             let committed = async {
                 let schema = schema.map_err(|error| WireError::new("config", error))?;
                 let reader = journal.read().await.map_err(|error| retry(&error))?;
@@ -228,6 +230,8 @@ impl Guardian {
                 let writes = events.iter().cloned().map(Write::Event).collect();
                 journal.write(writes).await.map_err(|error| retry(&error))?;
                 unwatched = lacks;
+                let served = again.values().flat_map(Scope::served).chain(loaded.values());
+                kept.extend(served.filter_map(|served| served.keeps(&policy)));
                 Ok(Committed { events, loaded })
             };
             let committed: Answer<Committed> = committed.await;
@@ -238,7 +242,7 @@ impl Guardian {
             for told in &unwatched {
                 alert(&shared, Level::Warning, "unwatched", told.clone());
             }
-            let done = std::iter::once(done).chain(unwatched).collect::<Vec<_>>().join("; ");
+            let done = std::iter::once(done).chain(unwatched).chain(kept).collect::<Vec<_>>().join("; ");
             Ok(Done { done, durable: true })
         })
     }

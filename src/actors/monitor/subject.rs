@@ -170,13 +170,14 @@ fn tested<'a>(
     born: u64,
 ) -> Vec<ScoredTrade> {
     let mut columns = Vec::new();
+    let policy = served.policy(&config.policy);
     let trade = |scored: &Scored| {
         let (_, outcome) = scored.outcome.as_ref()?;
         let told = scored.closed_seq.is_some_and(|seq| seq < born);
         let known = told && scored.signal.at > record.training.last && outcome.exit_at <= record.created_at;
         let score = served.score(&scored.row, &mut columns).ok().filter(|_| known)?;
         let own = scored.signal.confidence?;
-        let taken = config.policy.size(config.policy.blend(own, score), score) > 0.0;
+        let taken = policy.size(policy.blend(own, score), score) > 0.0;
         let facts = scored.facts(config)?;
         Some(ScoredTrade {
             day: Some(config.calendar.day_of(scored.signal.at)),
