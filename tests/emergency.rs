@@ -92,14 +92,14 @@ fn an_accuracy_that_was_too_low_trips_also_when_later_wins_are_told_first() {
     let wins = |from: i64| (from..from + 50).map(|n| trade(&format!("W{n}"), n, 10.0));
     let weak = || (0..60).map(|n| trade(&format!("T{n}"), n, if n % 5 < 2 { 10.0 } else { -10.0 }));
     // at the 44th of the weak ones: with the six that came after them, 24 of 50 are right
-    assert_eq!(run(wins(1000).chain(weak())), [(93, "ES/1: accuracy 0.48 < 0.5".to_owned())]);
+    assert_eq!(run(wins(1000).chain(weak())), [(93, "ES/1: accuracy 48 % < 50 %".to_owned())]);
 }
 
 #[test]
 fn an_accuracy_under_one_half_trips_from_the_fiftieth_trade_on() {
     // of each ten trades four win
     let weak = (0..60).map(|n| trade(&format!("T{n}"), n, if n % 5 < 2 { 10.0 } else { -10.0 }));
-    assert_eq!(run(weak), [(49, "ES/1: accuracy 0.4 < 0.5".to_owned())]);
+    assert_eq!(run(weak), [(49, "ES/1: accuracy 40 % < 50 %".to_owned())]);
     let fair = (0..300).map(|n| trade(&format!("T{n}"), n, if n % 2 < 1 { 10.0 } else { -10.0 }));
     assert_eq!(run(fair), []);
     // a low score is right when the trade loses

@@ -110,6 +110,20 @@ impl Rule {
         }
     }
 
+    /// A number of this rule for people: a share in percent, a count, or an amount of the account's currency.
+    fn figure(self, number: f64) -> String {
+        let rounded = |number: f64| {
+            let hundredths = (100.0 * number).round();
+            let decimals = if hundredths % 100.0 == 0.0 { 0 } else { 2 };
+            format!("{:.decimals$}", hundredths / 100.0)
+        };
+        match self {
+            Self::Accuracy => format!("{} %", rounded(100.0 * number)),
+            Self::LossStreak => format!("{number:.0}"),
+            Self::DayLoss | Self::Harm => rounded(number),
+        }
+    }
+
     fn sign(self) -> char {
         if self == Self::Accuracy { '<' } else { '>' }
     }
@@ -148,13 +162,30 @@ impl fmt::Display for Trip {
 }
 
 impl fmt::Display for Breach {
-    /// `loss_streak 11 > 10`, or `day_loss cannot be evaluated: a trade was closed without a pnl`.
+    /// `loss_streak 11 > 10`, `accuracy 8.70 % < 50 %`, `harm 8821.02 > 0`, or `day_loss cannot be evaluated: a trade was closed without a pnl`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rule, value, threshold, blank } = self;
         match (value, threshold, blank) {
-            (Some(value), Some(threshold), _) => write!(f, "{rule} {value} {} {threshold}", rule.sign()),
+            (Some(value), Some(threshold), _) => {
+                write!(f, "{rule} {} {} {}", rule.figure(*value), rule.sign(), rule.figure(*threshold))
+            }
             (.., Some(blank)) => write!(f, "{rule} cannot be evaluated: {blank}"),
             _ => write!(f, "{rule} cannot be evaluated"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_broken_is_said_in_the_unit_of_its_rule_and_rounded() {
+        let said = |breach: Option<Breach>| breach.map(|breach| breach.to_string()).unwrap_or_default();
+        assert_eq!(said(Breach::below(Rule::Accuracy, 2.0 / 23.0, 0.5)), "accuracy 8.70 % < 50 %");
+        assert_eq!(said(Breach::below(Rule::Accuracy, 0.29, 0.575)), "accuracy 29 % < 57.50 %");
+        assert_eq!(said(Breach::above(Rule::LossStreak, 11.0, 10.0)), "loss_streak 11 > 10");
+        assert_eq!(said(Breach::above(Rule::Harm, 8_821.019_999_999_999, 0.0)), "harm 8821.02 > 0");
+        assert_eq!(said(Breach::above(Rule::DayLoss, 2000.01, 2000.0)), "day_loss 2000.01 > 2000");
     }
 }
