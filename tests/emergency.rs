@@ -16,7 +16,7 @@ use vigie::{
         Money, Probability, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId,
         trip::{Rule, Trip, Unevaluable},
     },
-    guard::emergency::{ClosedTrade, Emergency, EmergencyOptions, Latches, VersionScore, unwatched},
+    guard::emergency::{ClosedTrade, Emergency, EmergencyOptions, Latches, NO_TRADE, VersionScore, unwatched},
     models::{
         Facts, Labeller, Question, Stake, Standard, Target,
         standard::{Moods, Share, Validated},
@@ -302,6 +302,23 @@ fn a_label_that_cannot_be_known_is_counted_and_is_no_mistake() {
     assert_eq!((levels[0].labelled, levels[0].unlabelled, levels[0].accuracy), (0, 120, None));
 }
 
+#[test]
+fn what_trades_made_stands_beside_what_following_changed_and_an_accuracy_beside_that_of_the_same_answers() {
+    let (options, mut emergency) = (EmergencyOptions::default(), Emergency::default());
+    let share = |rate| Share { rate, error: 0.01, trades: 1000 };
+    let standard = Standard { yes: share(0.35), no: share(0.85), ..validated(0.53) };
+    emergency.ask(&id("ES/1"), Question::default(), Some(standard));
+    // closed are those alone to which it said yes, at half the size
+    for n in 0..20 {
+        let told = trade(&format!("T{n}"), n, if n % 3 == 0 { 450.0 } else { -100.0 });
+        let ml = told.ml.clone().map(|ml| VersionScore { size: 0.5, ..ml });
+        assert_eq!(emergency.judge(&options, &ClosedTrade { ml, ..told }), []);
+    }
+    let level = &emergency.levels(&options)[0];
+    assert_eq!((level.made, level.gain, level.gain_trades), (925.0, -925.0, 20));
+    assert_eq!((level.accuracy, level.expected_accuracy), (Some(0.35), Some(0.35)), "not the 53 % of its test part");
+}
+
 /// What comes of a version that was validated on `reference` trades of a process, in a year in production: the rule that takes it down and after how many trades since it broke.
 fn year(
     process: Process,
@@ -422,6 +439,10 @@ fn an_accuracy_under_one_half_over_the_longest_window_takes_a_version_down_howev
     assert!(said.len() == 1 && said[0].contains("no room above 50 %"), "{said:?}");
     assert!(unwatched(&options, Some(&validated(0.6))).is_empty());
     assert!(unwatched(&options, None)[0].contains("no validation"));
+    // one whose policy takes no trade is said to be watched by no streak, near one half or not
+    for rate in [0.51, 0.6] {
+        assert_eq!(unwatched(&options, Some(&Standard { wins: None, ..validated(rate) })), [NO_TRADE]);
+    }
 }
 
 #[test]

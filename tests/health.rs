@@ -14,8 +14,14 @@ use vigie::{
     stats::decline::{Decline, DeclineOptions, Limits, SessionTrades},
 };
 
-const VALIDATED: Validated =
-    Validated { accuracy: 0.6, precision: 0.6, expectancy: 20.0, score_variance: 0.01, trades: 0, memory: 1.0 };
+const VALIDATED: Validated = Validated {
+    accuracy: 0.6,
+    precision: Some(0.6),
+    expectancy: Some(20.0),
+    score_variance: 0.01,
+    trades: 0,
+    memory: 1.0,
+};
 
 /// Trades that all were said to win, of which each wins or loses 100 with the chance `rate`: at 0.6 they are as validated.
 fn scored(score: f64, pnl: f64) -> ScoredTrade {
@@ -43,7 +49,7 @@ fn the_composite_is_the_mean_of_three_figures_relative_to_their_references() {
     // a trade more wins adds 1/0.6 to the first two sums and 200/20 to the third, so its deviation is known
     let sd = (2.0 / 0.6 + 10.0) / 3.0 * (0.54_f64 * 0.46 * 100.0 / 99.0).sqrt();
     assert!((figures.composite.unwrap().error - sd / 10.0).abs() < 1e-9, "{figures:?}");
-    let unprofitable = Validated { expectancy: 0.0, ..VALIDATED };
+    let unprofitable = Validated { expectancy: Some(0.0), ..VALIDATED };
     assert_eq!(Figures::of(&unprofitable, &exactly(100, 60)).composite, None);
     assert_eq!(Figures::of(&VALIDATED, &[]).accuracy, None);
 }

@@ -15,6 +15,7 @@ use vigie::{
     actors::daemon::Time,
     clock::{Clock, WallClock},
     domain::{EventKind, Timestamp, VersionId, event::By, lifecycle::State},
+    guard::emergency::NO_TRADE,
 };
 
 /// Short windows, and no emergency but by the monitor.
@@ -126,6 +127,22 @@ fn a_version_that_nobody_can_watch_is_never_promoted_in_silence() {
         });
         daemon.stop();
     }
+    // one that lets every trade go: what watches it is said once, and what its validation showed is known
+    let place = Place::new();
+    let mut record = model().clone();
+    record.standard.as_mut().unwrap().wins = None;
+    record.metrics.remove("test_expectancy");
+    record.validation.as_mut().unwrap()["evidence"]["out_of_fold"]["sessions"].as_array_mut().unwrap().clear();
+    place.register("ES/1", record.to_bytes().unwrap(), State::Staging);
+    let daemon = Daemon::start_with(&place, setup());
+    let mut wire = daemon.connect();
+    let done = wire.ask_ok(promote("ES/1"))["done"].to_string();
+    assert_eq!(done.matches(NO_TRADE).count(), 1, "{done}");
+    until("the monitor says so", || monitor(&mut wire)["unwatched"]["ES/1"] == NO_TRADE);
+    let health = wire.ask_ok(r#"{"type":"drift"}"#)["versions"]["ES/1"]["health"].take();
+    assert_eq!(health["validated"]["accuracy"].as_f64(), record.metrics.get("test_accuracy").copied(), "{health}");
+    daemon.stop();
+    assert_eq!(place.alerts("unwatched"), [format!("ES/1: {NO_TRADE}")]);
     // one that can be watched is promoted without a word about it
     let place = Place::with_model(State::Staging);
     let daemon = Daemon::start_with(&place, setup());

@@ -117,6 +117,23 @@ fn a_model_is_judged_where_it_will_say_yes() {
     assert_ne!(stated.evidence.folds, base.evidence.folds);
 }
 
+#[test]
+fn a_policy_that_takes_no_trade_is_not_deployable_however_much_the_strategy_loses() {
+    let mut coefficients = STRONG.to_vec();
+    coefficients.resize(12, 0.0);
+    let mut rows = planted::rows(3, 1600, &coefficients);
+    rows.iter_mut().for_each(|row| row.pnl -= 100.0);
+    let examples = planted::examples(Goal::Profitability, rows);
+    let options = quick();
+    let policy = TradePolicy { trade_threshold: 1.0, ..options.policy };
+    let idle = run(&examples, &ValidationOptions { policy, ..options });
+    let evidence = &idle.evidence;
+    assert!(evidence.policy.unwrap().taken == 0 && evidence.every_trade.unwrap().total < 0.0, "{idle}");
+    let failed: Vec<Part> = idle.failed_gates().map(|check| check.part).collect();
+    assert!(failed.contains(&Part::Gain) && failed.contains(&Part::Money), "{idle}");
+    assert!(idle.to_string().contains("its policy takes no trade of the test part"), "{idle}");
+}
+
 /// A policy that trades smaller, or lets go what earns, may have the better ratio and make less.
 #[test]
 fn a_policy_that_makes_less_money_than_every_trade_is_not_deployable_however_good_its_ratio_is() {

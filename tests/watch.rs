@@ -17,12 +17,15 @@ use vigie::{
     },
     guard::{
         alarm::Turn,
-        health::{Response, Validated},
+        health::{Estimate, Response, Validated},
         monitor::{Learnt, Said, Usual},
-        watch::{Judgement, ScoredSignal, Watch, WatchNews, WatchOptions, WatchedVersion},
+        watch::{Health, Judgement, ScoredSignal, Watch, WatchNews, WatchOptions, WatchedVersion},
     },
     lifecycle::{measures::measures, roster::Roster},
-    models::{Facts, Labeller, Question, Target},
+    models::{
+        Facts, Labeller, Question, Target,
+        standard::{Moods, Share, Standard},
+    },
     stats::{
         decline::{Limits, SessionTrades},
         drift::{chance, stability},
@@ -72,8 +75,8 @@ fn subject(options: &WatchOptions) -> WatchedVersion {
     let history: Vec<SessionTrades> = hits.chunks(5).map(sum).collect();
     let validated = Validated {
         accuracy: 0.75,
-        precision: 0.75,
-        expectancy: 50.0,
+        precision: Some(0.75),
+        expectancy: Some(50.0),
         score_variance: score.sd() * score.sd(),
         trades: 0,
         memory: 1.0,
@@ -163,6 +166,55 @@ impl Story {
             })
             .collect()
     }
+}
+
+#[test]
+fn an_accuracy_is_held_against_that_of_trades_answered_as_those_that_closed() {
+    let share = |rate| Share { rate, error: 0.01, trades: 1000 };
+    let standard = Standard {
+        right: share(0.75),
+        yes: share(0.9),
+        no: share(0.5),
+        moods: Moods::default(),
+        wins: Some(share(0.75)),
+        win_moods: Moods::default(),
+        pace: 5.0,
+        taken_pace: 5.0,
+    };
+    let mut story = Story::new();
+    let options = story.options;
+    story.watch.serve(&options, &[], |_| unreachable!());
+    story.watch.serve(&options, &[version(1)], |_| WatchedVersion { standard: Some(standard), ..subject(&options) });
+    let mut said = 0;
+    for minute in 0..40 {
+        // three of four answers are yes
+        let (score, trade_id) = (if minute % 4 == 0 { 0.2 } else { 0.8 }, TradeId::new(format!("T{minute}")).unwrap());
+        said += usize::from(score > 0.5);
+        let at = story.at(minute);
+        let signal = ScoredSignal {
+            trade_id: trade_id.clone(),
+            at,
+            symbol: Symbol::new("ES").unwrap(),
+            regime: None,
+            arm: Arm::Ml,
+            row: row(&mut story.rng, 0.0),
+            said: vec![Said { version: version(1), score, taken: score > 0.5 }],
+        };
+        story.hear(WatchNews::Scored(Box::new(signal)));
+        let pnl = if minute % 3 == 0 { -100.0 } else { 100.0 };
+        story.hear(WatchNews::Closed { trade_id, at, facts: made(Some(pnl)) });
+    }
+    assert_eq!(said, 30);
+    let Health { figures, validated, expected_accuracy, .. } =
+        story.watch.view(&options, &version(1)).unwrap().health.unwrap();
+    assert_eq!((validated.accuracy, expected_accuracy), (0.75, Some(0.75 * 0.9 + 0.25 * 0.5)));
+    let value = |estimate: Option<Estimate>| estimate.unwrap().value;
+    let parts = [
+        value(figures.accuracy) / expected_accuracy.unwrap(),
+        value(figures.precision) / validated.precision.unwrap(),
+        value(figures.expectancy) / validated.expectancy.unwrap(),
+    ];
+    assert!((value(figures.composite) - parts.iter().sum::<f64>() / 3.0).abs() < 1e-12, "{figures:?}");
 }
 
 #[test]

@@ -69,8 +69,11 @@ fn trades(view: &Value) -> String {
     let row = |name: &str, measured: &str, reference: &str| {
         [format!("  {name}"), number(view, measured), number(view, reference)].to_vec()
     };
-    let mut rows = vec![["  trades", "now", "validated"].map(str::to_owned).to_vec()];
-    let figures = ["accuracy", "precision", "expectancy"];
+    let mut rows = vec![["  trades", "now", "as validated"].map(str::to_owned).to_vec()];
+    // mostly those are closed to which it said yes: its test part as a whole is something else
+    rows.push(row("accuracy", "/health/figures/accuracy/value", "/health/expected_accuracy"));
+    rows.push(row("  in its whole test part", "", "/health/validated/accuracy"));
+    let figures = ["precision", "expectancy"];
     rows.extend(
         figures.map(|name| row(name, &format!("/health/figures/{name}/value"), &format!("/health/validated/{name}"))),
     );

@@ -169,9 +169,15 @@ impl Drill {
             report.trades, report.taken, report.days
         ))?;
         if let Some(validated) = report.validated {
+            let told = |value: Option<f64>, digits: usize| {
+                value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
+            };
             tell(format_args!(
-                "A healthy model: accuracy {:.3}, precision {:.3}, expectancy {:.2}; {} inputs with limits",
-                validated.accuracy, validated.precision, validated.expectancy, report.inputs
+                "A healthy model: accuracy {:.3}, precision {}, expectancy {}; {} inputs with limits",
+                validated.accuracy,
+                told(validated.precision, 3),
+                told(validated.expectancy, 2),
+                report.inputs
             ))?;
         }
         tell(format_args!(

@@ -161,9 +161,13 @@ fn level(status: &Value, version: &str) -> String {
     let levels = status.pointer("/guardian/levels").and_then(Value::as_array);
     let is_its = |level: &&Value| level.get("version").and_then(Value::as_str) == Some(version);
     let Some(level) = levels.into_iter().flatten().find(is_its) else { return String::new() };
+    let told = status.pointer("/monitor/unwatched").and_then(|all| all.get(version)?.as_str()).unwrap_or_default();
     let count = |name: &str| level.get(name).and_then(Value::as_u64).unwrap_or_default();
-    let accuracy = level.get("accuracy").and_then(Value::as_f64);
-    let accuracy = accuracy.map_or_else(String::new, |accuracy| format!("{:.1} % right over ", 100.0 * accuracy));
+    let percent = |name: &str| level.get(name).and_then(Value::as_f64).map(|share| format!("{:.1} %", 100.0 * share));
+    let accuracy = percent("accuracy").map_or_else(String::new, |accuracy| format!("{accuracy} right over "));
+    let expected = percent("expected_accuracy").map_or_else(String::new, |share| {
+        format!(", where {share} are expected by its validation of trades so answered")
+    });
     let unlabelled = match count("unlabelled") {
         0 => String::new(),
         some => format!(" ({some} more without a label)"),
@@ -174,21 +178,26 @@ fn level(status: &Value, version: &str) -> String {
     let (followed, others) = (count("gain_trades"), count("would_gain_trades"));
     let would = match others {
         0 => String::new(),
-        some => format!(", and would have made {:+.2} in {some} that did not", amount("would_gain")),
+        some => format!(
+            ", and in {some} that did not following it would have made {:+.2} against what the strategy made",
+            amount("would_gain")
+        ),
     };
     format!(
-        ", {accuracy}{labelled} scored trades by its own question{unlabelled}, {streak} among the latest {heard} that heard it; of the \
-         latest {} that it scored, following it made {:+.2} in {followed} that heard it{would}{}",
+        ", {accuracy}{labelled} scored trades by its own question{expected}{unlabelled}, {streak} among the latest {heard} that heard it; of the \
+         latest {} that it scored, {followed} heard it and made {:.2}, {:+.2} against what the strategy would have made of them (what it let go is not among them){would}{}",
         followed + others,
+        amount("made"),
         amount("gain"),
-        unwatched(level)
+        unwatched(level, told)
     )
 }
 
-/// What no rule watches in a version.
-fn unwatched(level: &Value) -> String {
+/// What no rule watches in a version, but for what is `told` of it already.
+fn unwatched(level: &Value, told: &str) -> String {
     let words = level.get("unwatched").and_then(Value::as_array);
-    words.into_iter().flatten().filter_map(Value::as_str).map(|word| format!("; {word}")).collect()
+    let words = words.into_iter().flatten().filter_map(Value::as_str).filter(|word| !told.contains(word));
+    words.map(|word| format!("; {word}")).collect()
 }
 
 #[cfg(test)]
@@ -211,12 +220,31 @@ mod tests {
     fn what_following_it_made_says_of_how_many_trades_and_whether_they_heard_it() {
         let level = json!({
             "version": "ES/1", "trades": 800, "labelled": 100, "unlabelled": 0, "loss_streak": 1, "streak_limit": 11,
-            "accuracy": 0.6, "gain": -12.5, "gain_trades": 500, "would_gain": 3898.48, "would_gain_trades": 300,
+            "accuracy": 0.333, "expected_accuracy": 0.3512, "made": 34835.0, "gain": -12.5, "gain_trades": 500, "would_gain": 3898.48,
+            "would_gain_trades": 300,
         });
         let said = level_of(&json!({ "guardian": { "levels": [level] } }));
-        let says = "of the latest 800 that it scored, following it made -12.50 in 500 that heard it, and would have made +3898.48 in \
-                    300 that did not";
+        let says = "of the latest 800 that it scored, 500 heard it and made 34835.00, -12.50 against what the strategy would have made of \
+                    them (what it let go is not among them), and in 300 that did not following it would have made +3898.48 against what \
+                    the strategy made";
+        let right = "33.3 % right over 100 scored trades by its own question, where 35.1 % are expected by its validation of trades so \
+                     answered";
+        assert!(said.contains(right), "{said}");
         assert!(said.ends_with(says) && said.contains("among the latest 800 that heard it"), "{said}");
+    }
+
+    #[test]
+    fn what_nothing_watches_is_said_once() {
+        let why = "its policy took no trade";
+        let status = json!({
+            "guardian": {
+                "versions": [{ "version": "ES/1", "state": "production" }],
+                "levels": [{ "version": "ES/1", "unwatched": [why, "another"] }],
+            },
+            "monitor": { "unwatched": { "ES/1": why } },
+        });
+        let told = describe(&status);
+        assert_eq!((told.matches(why).count(), told.matches("; another").count()), (1, 1), "{told}");
     }
 
     fn level_of(status: &Value) -> String {

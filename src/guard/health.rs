@@ -43,9 +43,9 @@ pub struct Validated {
     /// Share of the trades in which its score was right.
     pub accuracy: f64,
     /// Share of yes among the trades of which it said yes.
-    pub precision: f64,
-    /// Mean pnl per trade taken. Not above 0 the composite is not defined.
-    pub expectancy: f64,
+    pub precision: Option<f64>,
+    /// Mean pnl per trade taken; `None` when its policy took none. Without it, or not above 0, the composite is not defined.
+    pub expectancy: Option<f64>,
     /// Variance of the score.
     pub score_variance: f64,
     /// Trades it was measured on; 0 takes it for exact.
@@ -130,8 +130,8 @@ impl Validated {
         let pnl: Vec<f64> = trades.iter().filter(|trade| trade.taken).map(|trade| trade.pnl).collect();
         let validated = Self {
             accuracy: share(answers.iter().filter(|(yes, label)| yes == label).count(), answers.len())?,
-            precision: share(said.clone().filter(|(_, label)| *label).count(), said.count())?,
-            expectancy: mean(&pnl)?,
+            precision: share(said.clone().filter(|(_, label)| *label).count(), said.count()),
+            expectancy: mean(&pnl),
             score_variance,
             trades: trades.len(),
             memory: 1.0,
@@ -181,6 +181,7 @@ impl Figures {
 /// What each of `trades` adds to the composite, of which that is the mean. `None` where it is not defined.
 fn parts(validated: &Validated, trades: &[ScoredTrade]) -> Option<Vec<f64>> {
     let Validated { accuracy, precision: validated_precision, expectancy, .. } = *validated;
+    let (validated_precision, expectancy) = (validated_precision?, expectancy?);
     (accuracy > 0.0 && validated_precision > 0.0 && expectancy > 0.0).then_some(())?;
     let labelled: Vec<(&ScoredTrade, bool)> =
         trades.iter().filter_map(|trade| Some((trade, trade.answer.label?))).collect();
@@ -196,6 +197,12 @@ fn parts(validated: &Validated, trades: &[ScoredTrade]) -> Option<Vec<f64>> {
         (indicator(yes == *label) / accuracy + precise + if taken > 0.0 { earned } else { 0.0 }) / 3.0
     };
     Some(labelled.iter().map(part).collect())
+}
+
+/// Share of yes among the answers of `trades` whose label is known. `None` without any.
+pub fn said_yes(trades: &[ScoredTrade]) -> Option<f64> {
+    let yes: Vec<f64> = ScoredTrade::answers(trades).map(|(yes, _)| indicator(yes)).collect();
+    mean(&yes)
 }
 
 /// The labels of the trades that were said to be yes.

@@ -134,6 +134,12 @@ fn ratio(pairs: impl Iterator<Item = (f64, f64)> + Clone) -> Option<(f64, f64)> 
 }
 
 impl Standard {
+    /// The share of right answers of a version that is as good as validated, among trades of which it says yes to the share `said`,
+    /// 0 to 1. An accuracy in service is held against this: in production mostly trades are closed to which it said yes.
+    pub fn expected_accuracy(&self, said: f64) -> f64 {
+        said * self.yes.rate + (1.0 - said) * self.no.rate
+    }
+
     /// What `trades`, in the order of time, show. `None` without any.
     pub fn of(trades: &[Validated]) -> Option<Self> {
         let sessions: Vec<&[Validated]> = trades.chunk_by(|a, b| a.session == b.session).collect();

@@ -24,6 +24,9 @@ pub(super) fn advice(check: &ValidationCheck, evidence: &ValidationEvidence, opt
     let Some(value) = check.value else {
         let help = match check.part {
             Part::PrecisionLift => "the model predicts yes for no test trade, or there are too few trading days",
+            Part::Gain | Part::Money if evidence.policy.is_some_and(|policy| policy.taken == 0) => {
+                "its policy takes no trade of the test part: lower scoring.trade_threshold or raise scoring.blend_weight"
+            }
             _ => "it could not be found out; see the notes",
         };
         return Advice { help: help.to_owned(), more_trades: None };

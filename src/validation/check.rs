@@ -209,7 +209,9 @@ fn overfitting(evidence: &ValidationEvidence, options: &ValidationOptions) -> Ve
     let gap = gaps(evidence).into_iter().map(|(_, gap)| gap).reduce(f64::max);
     let deviation = crate::stats::describe::standard_deviation(&evidence.folds);
     let stability = Limit::AtLeast(gates.min_feature_stability);
-    let gain = evidence.gain.map(|gain| gain.deflated);
+    // to let every trade go is no policy, however much the strategy loses
+    let takes_some = |_: &_| evidence.policy.is_some_and(|policy| policy.taken > 0);
+    let gain = evidence.gain.map(|gain| gain.deflated).filter(takes_some);
     let p_value = evidence.null.as_ref().map(|null| null.p_value);
     vec![
         twice(Part::Gap, gap, gates.max_gap),
@@ -218,7 +220,12 @@ fn overfitting(evidence: &ValidationEvidence, options: &ValidationOptions) -> Ve
         check(Part::FeatureStability, evidence.feature_stability, stability, 0.0),
         check(Part::Overfitting, evidence.overfitting, Limit::AtMost(gates.max_overfitting), 1.0),
         check(Part::Gain, gain, Limit::AtLeast(gates.min_gain_probability), 0.0),
-        check(Part::Money, evidence.money.map(|money| money.probability), Limit::AtLeast(MONEY), 0.0),
+        check(
+            Part::Money,
+            evidence.money.map(|money| money.probability).filter(takes_some),
+            Limit::AtLeast(MONEY),
+            0.0,
+        ),
         check(Part::PValue, p_value, Limit::AtMost(gates.max_p_value), 0.5),
     ]
 }

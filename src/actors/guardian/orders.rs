@@ -1,6 +1,11 @@
 //! Orders of people: what silences a model is in force at once, what gives it a say waits for the disk.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    sync::Arc,
+};
 
 use actix::{Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
 
@@ -248,8 +253,8 @@ impl Guardian {
     }
 }
 
-/// The versions that `events` give a say.
-fn will_speak(events: &[Event]) -> Vec<VersionId> {
+/// The versions that `events` give a say, each once, however many steps it takes.
+fn will_speak(events: &[Event]) -> BTreeSet<VersionId> {
     let speaks = |event: &Event| match &event.kind {
         EventKind::Moved { version, step, .. } if step.edge().1.may_influence() => Some(version.clone()),
         _ => None,

@@ -9,6 +9,7 @@ use crate::{
     domain::{EventKind, Timestamp, TradingDay, VersionId, event::Level},
     features::row::Schema,
     guard::{
+        emergency::NO_TRADE,
         health::{ScoredTrade, Validated},
         monitor::{Learnt, Usual},
         watch::{Watch, WatchedVersion},
@@ -106,6 +107,7 @@ pub fn against(
     let validated = Validated::of(&tested, variance).filter(|_| enough).or_else(|| told(record, variance));
     let history = history(record, &tested);
     let (limits, lacks) = WatchedVersion::declines(&history, &watch.health.decline);
+    let lacks = if limits.is_none() && takes_none(record) { Some(NO_TRADE.into()) } else { lacks };
     let usual = if history.pnl_sd.is_some() {
         Usual::of(&history)
     } else {
@@ -152,9 +154,17 @@ fn kept(record: &VersionRecord) -> History {
     report.map(|report| report.evidence.out_of_fold).unwrap_or_default()
 }
 
+/// Whether its policy took no trade of its test part.
+fn takes_none(record: &VersionRecord) -> bool {
+    record.standard.is_some_and(|standard| standard.wins.is_none())
+}
+
 /// What a record lacks for declines of its version to be looked for, in words; `None` when they are.
 pub fn lacking(record: &VersionRecord) -> Option<String> {
     let kept = kept(record);
+    if kept.sessions.is_empty() && takes_none(record) {
+        return Some(NO_TRADE.to_owned());
+    }
     if kept.sessions.is_empty() {
         return Some(OLDER.to_owned());
     }
@@ -206,8 +216,8 @@ fn told(record: &VersionRecord, score_variance: f64) -> Option<Validated> {
     let figure = |name: &str| record.metrics.get(name).copied();
     Some(Validated {
         accuracy: figure("test_accuracy")?,
-        precision: figure("test_precision")?,
-        expectancy: figure("test_expectancy")?,
+        precision: figure("test_precision"),
+        expectancy: figure("test_expectancy"),
         score_variance,
         trades: figure("test_rows").map_or(0, |rows| rows as usize),
         memory: 1.0,

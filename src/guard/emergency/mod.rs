@@ -15,6 +15,7 @@
 //! once in its time in service, a day once by its loss, and at every trade that leaves its loss unknown.
 
 mod latch;
+mod level;
 mod rare;
 mod unsettled;
 mod window;
@@ -24,9 +25,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use latch::{Latch, Latches, StillLatched};
+pub use level::VersionLevel;
 
-pub use self::rare::unwatched;
-use self::window::Window;
+pub use self::rare::{NO_TRADE, unwatched};
+use self::window::{Gain, Window};
 use crate::{
     domain::{
         Money, Probability, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId,
@@ -137,35 +139,6 @@ struct Day {
     tripped: bool,
 }
 
-/// How close the rules are, for people.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct VersionLevel {
-    /// Whose.
-    pub version: VersionId,
-    /// Closed trades that it was heard in, of those that are kept.
-    pub trades: usize,
-    /// Closed trades that it scored and whose label is known, of those its accuracy is taken over.
-    pub labelled: usize,
-    /// Closed trades that it scored and whose label cannot be known.
-    pub unlabelled: u64,
-    /// Share of the labelled ones in which its score was right. `None` without any.
-    pub accuracy: Option<f64>,
-    /// Losses since its last win.
-    pub loss_streak: usize,
-    /// What the rules cannot watch in it, in words.
-    pub unwatched: Vec<String>,
-    /// Losses in a row that it may have.
-    pub streak_limit: usize,
-    /// What following it made of the latest trades that heard it, less what the strategy alone made of them; account currency.
-    pub gain: f64,
-    /// Those trades.
-    pub gain_trades: usize,
-    /// What following it would have made of the latest trades that it scored and that did not hear it, in the same way.
-    pub would_gain: f64,
-    /// Those trades.
-    pub would_gain_trades: usize,
-}
-
 impl Default for EmergencyOptions {
     fn default() -> Self {
         Self {
@@ -263,29 +236,6 @@ impl Emergency {
         matches!(self.versions.get(version), Some(Tracked::Judged(_)))
     }
 
-    /// The versions that are judged and how close they are.
-    pub fn levels(&self, options: &EmergencyOptions) -> Vec<VersionLevel> {
-        let judged = self.versions.iter().filter_map(|(version, standing)| match standing {
-            Tracked::Judged(window) => Some((version, window)),
-            Tracked::Retired => None,
-        });
-        let level = |(version, window): (&VersionId, &Window)| VersionLevel {
-            version: version.clone(),
-            trades: window.heard(),
-            labelled: window.labelled(options),
-            unlabelled: window.unlabelled(),
-            accuracy: window.accuracy(options),
-            loss_streak: window.loss_streak(),
-            unwatched: unwatched(options, self.standard(version)),
-            streak_limit: options.streak_limit(self.standard(version)),
-            gain: window.gain(true).0,
-            gain_trades: window.gain(true).1,
-            would_gain: window.gain(false).0,
-            would_gain_trades: window.gain(false).1,
-        };
-        judged.map(level).collect()
-    }
-
     /// What the account made in a trading day, as far as is known; `None` when that is nothing.
     pub fn day_pnl(&self, day: TradingDay) -> Option<f64> {
         self.days.iter().find(|known| known.day == day).map(Day::pnl)
@@ -327,8 +277,14 @@ impl Emergency {
         let answer = question.answer(say.score.get(), &trade.facts);
         let wrong = window.answered(options, standard.as_ref(), trade, answer);
         let heard = trade.ml.as_ref().is_some_and(|ml| ml.version == say.version);
-        let more = trade.facts.pnl.map(|pnl| say.beyond_own_size(heard) * pnl);
-        let harm = more.and_then(|more| window.gained(options, standard.as_ref(), trade, (more, heard)));
+        let gain = trade.facts.pnl.map(|pnl| Gain {
+            day: trade.day,
+            more: say.beyond_own_size(heard) * pnl,
+            made: say.size * pnl,
+            own: pnl,
+            heard,
+        });
+        let harm = gain.and_then(|gain| window.gained(options, standard.as_ref(), trade, gain));
         wrong.into_iter().chain(harm).map(|breach| (Some(say.version.clone()), breach)).collect()
     }
 

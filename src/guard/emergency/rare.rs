@@ -71,6 +71,11 @@ impl EmergencyOptions {
     }
 }
 
+/// Of a version whose policy took no trade of its test part: what watches it.
+pub const NO_TRADE: &str = "its policy took no trade of its test part: no streak and no decline of it can be found, and accuracy and harm watch it \
+                            only by trades that do not hear it (scoring.holdback, or the other arm of its test); without such trades \
+                            nothing watches it";
+
 /// What the rules cannot watch in a version that was validated as `standard`, in words; nothing when they watch all.
 pub fn unwatched(options: &EmergencyOptions, standard: Option<&Standard>) -> Vec<String> {
     let Some(standard) = standard else {
@@ -78,6 +83,9 @@ pub fn unwatched(options: &EmergencyOptions, standard: Option<&Standard>) -> Vec
                    alarms, until it is trained again";
         return vec![why.to_owned()];
     };
+    if standard.wins.is_none() {
+        return vec![NO_TRADE.to_owned()];
+    }
     let mut missing = Vec::new();
     let no_room = |share: &Share, which: &str| {
         let Share { rate, error, trades } = share;
@@ -96,9 +104,6 @@ pub fn unwatched(options: &EmergencyOptions, standard: Option<&Standard>) -> Vec
             missing.push(no_room(&standard.yes, " to which it said yes, and few others are closed in production"));
         }
         Some(_) => {}
-    }
-    if standard.wins.is_none() {
-        missing.push("its policy took none of its test trades: nothing is known of streaks".to_owned());
     }
     missing
 }
@@ -170,7 +175,8 @@ impl<'a> Accuracy<'a> {
         let Some((standard, _)) = self.standard else { return true };
         let (yes, no) = (said / trades, 1.0 - said / trades);
         let mixed = |of: fn(&Share) -> f64| yes * of(&standard.yes) + no * of(&standard.no);
-        self.options.is_rarely_below(standard, mixed(|share| share.rate), mixed(|share| share.error), trades)
+        let expected = standard.expected_accuracy(yes);
+        self.options.is_rarely_below(standard, expected, mixed(|share| share.error), trades)
     }
 
     /// The accuracy since the session from which on it is furthest below what was validated, if it is below the line and

@@ -46,7 +46,12 @@ enum Made {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Gain {
     pub(super) day: TradingDay,
+    /// As far as the rule of harm counts it, see [`VersionScore::beyond_own_size`].
     pub(super) more: f64,
+    /// What following it made of it.
+    pub(super) made: f64,
+    /// What the strategy alone made of it.
+    pub(super) own: f64,
     /// Whether the trade heard the version: else it is what following it would have made.
     #[serde(default)]
     pub(super) heard: bool,
@@ -151,9 +156,8 @@ impl Window {
         options: &EmergencyOptions,
         standard: Option<&Standard>,
         trade: &ClosedTrade,
-        (more, heard): (f64, bool),
+        gain: Gain,
     ) -> Option<Breach> {
-        let gain = Gain { day: trade.day, more, heard };
         let place = self.money.insert(2 * options.longest_window, trade, gain)?;
         harm(options, standard, &self.money.values, place)
     }
@@ -193,15 +197,23 @@ impl Window {
         (counted > 0).then(|| hits as f64 / counted as f64)
     }
 
+    /// Share of the labelled ones in which its score said yes.
+    pub(super) fn said_yes(&self, options: &EmergencyOptions) -> Option<f64> {
+        let counted = self.labelled(options);
+        let yes = self.answers.values.iter().rev().take(counted).filter(|trade| trade.yes).count();
+        (counted > 0).then(|| yes as f64 / counted as f64)
+    }
+
     /// Losses since the last win; a trade that made nothing neither adds to them nor ends them.
     pub(super) fn loss_streak(&self) -> usize {
         self.made.values.iter().rev().take_while(|made| **made != Made::Won).filter(|made| **made == Made::Lost).count()
     }
 
-    /// What following it made of the trades that are kept, less what the strategy alone made of them, account currency, and how many
-    /// these are: of those that heard it, or of those that did not, of which it is what it would have made.
-    pub(super) fn gain(&self, heard: bool) -> (f64, usize) {
+    /// What following it made of the trades that are kept, what that is more than the strategy alone made of them, and how many these
+    /// are: of those that heard it, or of those that did not, of which it is what it would have made. Account currency.
+    pub(super) fn gain(&self, heard: bool) -> (f64, f64, usize) {
         let gains = self.money.values.iter().filter(|gain| gain.heard == heard);
-        gains.fold((0.0, 0), |(sum, count), gain| (sum + gain.more, count + 1))
+        gains
+            .fold((0.0, 0.0, 0), |(made, more, count), gain| (made + gain.made, more + gain.made - gain.own, count + 1))
     }
 }

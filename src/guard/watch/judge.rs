@@ -13,7 +13,9 @@ use crate::{
     guard::{
         alarm::Condition,
         gradual::DayClose,
-        health::{Figures, Response, SHARE_IS_TOLD, ScoreMoved, Validated, code, is_unstable, ladder, response},
+        health::{
+            Figures, Response, SHARE_IS_TOLD, ScoreMoved, Validated, code, is_unstable, ladder, response, said_yes,
+        },
         labels::Labels,
         monitor::{Change, Inputs, LEVEL, Learnt},
     },
@@ -56,6 +58,10 @@ pub struct Health {
     pub figures: Figures,
     /// What it is held against.
     pub validated: Validated,
+    /// The validated share of right answers in trades in which it said yes as often as in the window: what its accuracy is held
+    /// against. `None` where the record does not tell, or without a labelled trade.
+    #[serde(default)]
+    pub expected_accuracy: Option<f64>,
     /// Population stability index of the latest scores.
     pub score_psi: Option<f64>,
     /// Kolmogorov-Smirnov distance of the latest scores.
@@ -176,9 +182,14 @@ impl Watch {
             let ks = learnt.filter(|_| enough).and_then(|learnt| ks_distance(learnt.score.quantiles(), &scores));
             let (usual_psi, usual_ks) = subject.usual_of_scores(options, scores.len());
             let moved = ScoreMoved { psi: (psi, usual_psi), ks: (ks, usual_ks), variance };
+            let trades = self.monitor.trades(version);
+            let said = subject.standard.zip(said_yes(&trades));
+            let expected_accuracy = said.map(|(standard, said)| standard.expected_accuracy(said));
+            let accuracy = expected_accuracy.unwrap_or(validated.accuracy);
             Health {
-                figures: Figures::of(&validated, &self.monitor.trades(version)),
+                figures: Figures::of(&Validated { accuracy, ..validated }, &trades),
                 validated,
+                expected_accuracy,
                 score_psi: psi,
                 score_ks: ks,
                 score_variance: variance,
@@ -301,6 +312,7 @@ impl Day<'_> {
             ("composite", figures.and_then(|figures| Some(figures.composite?.value))),
             ("composite_error", figures.and_then(|figures| Some(figures.composite?.error))),
             ("validated_accuracy", health.map(|health| health.validated.accuracy)),
+            ("accuracy_as_validated", health.and_then(|health| health.expected_accuracy)),
             ("score_psi", health.and_then(|health| health.score_psi)),
             ("expected_accuracy", expected.map(|expected| expected.accuracy)),
             ("novelty", *novelty),

@@ -1,0 +1,74 @@
+//! How close the emergency rules are to a version, for people.
+
+use serde::Serialize;
+
+use super::{Emergency, EmergencyOptions, Tracked, rare::unwatched, window::Window};
+use crate::domain::VersionId;
+
+/// How close the rules are, for people.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct VersionLevel {
+    /// Whose.
+    pub version: VersionId,
+    /// Closed trades that it was heard in, of those that are kept.
+    pub trades: usize,
+    /// Closed trades that it scored and whose label is known, of those its accuracy is taken over.
+    pub labelled: usize,
+    /// Closed trades that it scored and whose label cannot be known.
+    pub unlabelled: u64,
+    /// Share of the labelled ones in which its score was right. `None` without any.
+    pub accuracy: Option<f64>,
+    /// What that share would be if it were as right as its test part shows, in trades in which it said yes as often. `None` where
+    /// nothing is known of its validation, or without any trade.
+    pub expected_accuracy: Option<f64>,
+    /// Losses since its last win.
+    pub loss_streak: usize,
+    /// What the rules cannot watch in it, in words.
+    pub unwatched: Vec<String>,
+    /// Losses in a row that it may have.
+    pub streak_limit: usize,
+    /// What the latest trades that heard it made, at the sizes it gave them; account currency.
+    pub made: f64,
+    /// That less what the strategy alone made of them. What it let go is not among them, since it has no outcome.
+    pub gain: f64,
+    /// Those trades.
+    pub gain_trades: usize,
+    /// What following it would have made of the latest trades that it scored and that did not hear it, less what the strategy made
+    /// of them.
+    pub would_gain: f64,
+    /// Those trades.
+    pub would_gain_trades: usize,
+}
+
+impl Emergency {
+    /// The versions that are judged and how close they are.
+    pub fn levels(&self, options: &EmergencyOptions) -> Vec<VersionLevel> {
+        let judged = self.versions.iter().filter_map(|(version, standing)| match standing {
+            Tracked::Judged(window) => Some((version, window)),
+            Tracked::Retired => None,
+        });
+        judged.map(|(version, window)| self.level(options, version, window)).collect()
+    }
+
+    fn level(&self, options: &EmergencyOptions, version: &VersionId, window: &Window) -> VersionLevel {
+        let standard = self.standard(version);
+        let ((made, gain, gain_trades), (_, would_gain, would_gain_trades)) = (window.gain(true), window.gain(false));
+        let said = standard.zip(window.said_yes(options));
+        VersionLevel {
+            version: version.clone(),
+            trades: window.heard(),
+            labelled: window.labelled(options),
+            unlabelled: window.unlabelled(),
+            accuracy: window.accuracy(options),
+            expected_accuracy: said.map(|(standard, said)| standard.expected_accuracy(said)),
+            loss_streak: window.loss_streak(),
+            unwatched: unwatched(options, standard),
+            streak_limit: options.streak_limit(standard),
+            made,
+            gain,
+            gain_trades,
+            would_gain,
+            would_gain_trades,
+        }
+    }
+}
