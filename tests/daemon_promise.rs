@@ -91,7 +91,7 @@ fn a_trade_id_that_comes_again_hears_no_model_and_a_loss_under_it_silences() {
         assert!(refused["error"]["message"].as_str().unwrap().contains("took ES/1 out of service"), "{refused}");
         assert_eq!(arm_of(&wire.ask_ok(score(&at(2, 6), "N-2"))), baseline("locked"));
         let emergencies = wire.status()["guardian"]["emergencies"].to_string();
-        assert!(emergencies.contains("two outcomes of a trade contradict each other"), "{emergencies}");
+        assert!(emergencies.contains("two reports of a trade contradict each other"), "{emergencies}");
         daemon.stop();
     }
 }
@@ -257,6 +257,132 @@ fn an_import_without_a_daemon_that_makes_a_trade_of_a_model_doubtful_lets_it_nev
         assert_eq!(state, if is_silenced { "rolled_back" } else { "production" }, "{line}");
         let silencing = std::fs::read_to_string(place.state().join("vigie.silenced")).unwrap_or_default();
         assert_eq!(silencing.contains("cannot be evaluated"), is_silenced, "{silencing}");
+        daemon.stop();
+    }
+}
+
+/// How an import reaches the journal.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    Socket,
+    CommandWithDaemon,
+    CommandAlone,
+}
+
+const WAYS: [Way; 3] = [Way::Socket, Way::CommandWithDaemon, Way::CommandAlone];
+
+/// Of a daemon under which a model was heard in CLOSED, which made 5, and in OPEN, and in UNHEARD none was: imports `line`, which is
+/// refused with `refused`, and says whether the model speaks after it.
+fn speaks_after_import(way: Way, line: &Value, refused: &str) -> bool {
+    let place = Place::with_model(State::Production);
+    let start = || Daemon::start_with(&place, setup(&Trap::default()));
+    let mut daemon = start();
+    let mut wire = daemon.connect();
+    ["CLOSED", "OPEN"].iter().for_each(|id| assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 1), id))), ml()));
+    wire.ask_ok(outcome(&at(0, 2), "CLOSED", Some(5.0)));
+    wire.ask_ok(outcome(&at(0, 2), "UNHEARD", Some(5.0)));
+    if way == Way::CommandAlone {
+        daemon.stop();
+        let told = import(&place, std::slice::from_ref(line), 5);
+        assert_eq!(told["faults"][refused]["count"], 1, "{told}");
+        daemon = start();
+        wire = daemon.connect();
+    } else if way == Way::CommandWithDaemon {
+        let told = import(&place, std::slice::from_ref(line), 5);
+        assert_eq!(told["faults"][refused]["count"], 1, "{told}");
+    } else {
+        let mut request = line.clone();
+        request["type"] = json!("import");
+        assert_eq!(code(&wire.ask(request.to_string())), refused);
+    }
+    let arm = arm_of(&wire.ask_ok(score(&at(0, 3), "NEXT")));
+    let contradicted = place.alerts("conflict").len();
+    daemon.stop();
+    assert_eq!(contradicted, usize::from(arm != ml()), "{way:?} {line}");
+    assert!(arm == ml() || arm == baseline("locked"), "{arm:?}");
+    arm == ml()
+}
+
+#[test]
+fn an_import_that_tells_of_the_end_of_a_trade_of_a_model_under_another_signal_silences() {
+    let under = |id: &str, field: &str, value: Value, pnl: f64| {
+        let mut line = past_trade(&at(0, 1), id, json!({ "pnl": pnl }));
+        line[field] = value;
+        line
+    };
+    let another_at = || json!(at(0, 0));
+    for way in WAYS {
+        assert!(!speaks_after_import(way, &under("CLOSED", "at", another_at(), -9000.0), "conflict"), "{way:?}");
+        assert!(!speaks_after_import(way, &under("OPEN", "at", another_at(), -50.0), "conflict"), "{way:?}");
+        // how it was closed is known, and by no model is nothing contradicted
+        assert!(speaks_after_import(way, &under("CLOSED", "at", another_at(), 5.0), "conflict"), "{way:?}");
+        assert!(speaks_after_import(way, &under("UNHEARD", "side", json!("short"), -9000.0), "conflict"), "{way:?}");
+    }
+    for (field, value) in [("side", json!("short")), ("symbol", json!("NQ")), ("confidence", json!(0.7))] {
+        assert!(!speaks_after_import(Way::Socket, &under("CLOSED", field, value, -9000.0), "conflict"), "{field}");
+    }
+}
+
+#[test]
+fn a_fault_beside_a_result_hides_no_contradiction_of_a_trade_of_a_model() {
+    let faulty = |pnl: f64| {
+        let mut line = past_trade(&at(0, 1), "CLOSED", json!({ "pnl": pnl }));
+        line["outcome_metrics"]["profit"] = json!(1.0);
+        line
+    };
+    let impossible = past_trade(&at(0, 1), "CLOSED", json!({ "pnl": 1e9 }));
+    for way in WAYS {
+        assert!(!speaks_after_import(way, &faulty(-9000.0), "unknown_field"), "{way:?}");
+        assert!(!speaks_after_import(way, &impossible, "out_of_range"), "{way:?}");
+        assert!(speaks_after_import(way, &faulty(5.0), "unknown_field"), "{way:?}");
+    }
+    // the trader's own outcome, while the trade is on the desk and when only the journal knows it
+    for later in [0, 30] {
+        let place = Place::with_model(State::Production);
+        let daemon = Daemon::start_with(&place, setup(&Trap::default()));
+        let mut wire = daemon.connect();
+        wire.ask_ok(score(&at(0, 1), "T-1"));
+        wire.ask_ok(outcome(&at(0, 2), "T-1", Some(5.0)));
+        assert_eq!(arm_of(&wire.ask_ok(score(&at(later, 3), "NEXT"))), ml());
+        let faulty = |pnl: f64| outcome(&at(0, 2), "T-1", Some(pnl)).replace("exit_reason", "exit_raeson");
+        assert_eq!(code(&wire.ask(faulty(5.0))), "unknown_field");
+        assert_eq!(arm_of(&wire.ask_ok(score(&at(later, 4), "SAME"))), ml(), "later: {later}");
+        let told = wire.ask(faulty(-9000.0));
+        assert!(told["error"]["message"].as_str().unwrap().ends_with("it took ES/1 out of service"), "{told}");
+        assert_eq!(arm_of(&wire.ask_ok(score(&at(later, 5), "OTHER"))), baseline("locked"), "later: {later}");
+        daemon.stop();
+    }
+}
+
+#[test]
+fn a_contradiction_of_a_trade_that_only_the_stored_echo_says_a_model_was_heard_in_silences() {
+    for (way, imported) in [(None, false), (Some(Way::Socket), true), (Some(Way::CommandAlone), true)] {
+        let place = Place::with_model(State::Production);
+        let start = || Daemon::start_with(&place, setup(&Trap::default()));
+        let mut daemon = start();
+        let mut wire = daemon.connect();
+        let mut told: Value = serde_json::from_str(&outcome(&at(0, 2), "LOST", Some(5.0))).unwrap();
+        told["decision"] = json!({
+            "arm": "ml", "confidence": 0.5, "score": 0.6, "size": 1.0, "model": "ES/1", "reason": "production",
+        });
+        wire.ask_ok(told.to_string());
+        // a month later nothing of it is on the desk any more
+        assert_eq!(arm_of(&wire.ask_ok(score(&at(30, 0), "N-1"))), ml());
+        let mut line = past_trade(&at(0, 1), "LOST", json!({ "pnl": -9000.0 }));
+        match way {
+            Some(Way::CommandAlone) => {
+                daemon.stop();
+                assert_eq!(import(&place, &[line], 5)["silenced"], json!(["ES/1"]));
+                daemon = start();
+                wire = daemon.connect();
+            }
+            Some(_) => {
+                line["type"] = json!("import");
+                assert_eq!(code(&wire.ask(line.to_string())), "conflict");
+            }
+            None => assert_eq!(code(&wire.ask(outcome(&at(0, 2), "LOST", Some(-9000.0)))), "conflict"),
+        }
+        assert_eq!(arm_of(&wire.ask_ok(score(&at(30, 1), "N-2"))), baseline("locked"), "imported: {imported}");
         daemon.stop();
     }
 }

@@ -181,8 +181,8 @@ const LOCKS: [(&str, &str, &str); 22] = [
     ("src/domain/trip.rs", "emergency of the account", "emergency of ..."),
     (
         "src/domain/trip.rs",
-        "two outcomes of a trade contradict each other",
-        "two outcomes of a trade contradict each other",
+        "two reports of a trade contradict each other",
+        "two reports of a trade contradict each other",
     ),
     (
         "src/domain/trip.rs",

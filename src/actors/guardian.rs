@@ -30,7 +30,7 @@ use actix::{Context, Handler, MessageResult, Recipient, ResponseFuture};
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify};
 
-pub use self::contest::{Contest, stored_instead};
+pub use self::contest::{Contest, Contradiction, stored_instead, under_another_signal};
 pub use self::load::lock_at_start;
 use self::load::{Loaded, load, lock, told};
 pub use self::messages::{

@@ -162,8 +162,8 @@ pub fn latest(reader: &Reader) -> Option<Timestamp> {
 pub struct Known {
     /// What was answered each time it was scored, oldest first.
     pub answered: Vec<Answered>,
-    /// Whether its outcome is there and can be read.
-    pub closed: bool,
+    /// Its outcome, if it is there and can be read.
+    pub outcome: Option<Box<StoredOutcome>>,
     /// When its signal fired, by the oldest record of it.
     pub fired: Option<Timestamp>,
 }
@@ -191,12 +191,8 @@ impl Known {
 /// # Errors
 /// When the storage cannot be read.
 pub fn known_of(reader: &Reader, trade_id: &TradeId, config: &Config) -> Result<Known, String> {
-    let closed = match reader.outcome(trade_id) {
-        Ok(outcome) => outcome.is_some(),
-        // what is damaged may be told again
-        Err(StoreError::BadRecord(_)) => false,
-        Err(error) => return Err(error.to_string()),
-    };
+    // what is damaged may be told again
+    let outcome = kept(reader.outcome(trade_id))?.flatten().map(Box::new);
     let (mut answered, mut fired) = (Vec::new(), None);
     for stored in reader.signals_of(trade_id).map_err(|error| error.to_string())? {
         let Some(stored) = kept(stored)? else { continue };
@@ -210,7 +206,7 @@ pub fn known_of(reader: &Reader, trade_id: &TradeId, config: &Config) -> Result<
             answered.push(Answered { seq, at: record.received_at, entry });
         }
     }
-    Ok(Known { answered, closed, fired })
+    Ok(Known { answered, outcome, fired })
 }
 
 /// A record that can be read; `None` for one that is damaged.

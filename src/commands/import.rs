@@ -14,7 +14,7 @@ use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
 use self::{
-    doubt::Doubts,
+    doubt::{Doubt, Doubts},
     summary::{CONFLICT, Summary},
 };
 use super::{
@@ -29,7 +29,7 @@ use crate::{
     },
     clock::{Clock, WallClock},
     config::Config,
-    domain::{Event, EventKind, InvalidLine, SignalLine, Timestamp, TradeId, trip::Unevaluable},
+    domain::{Event, EventKind, InvalidLine, SignalLine, Timestamp, trip::Unevaluable},
     guard::plausibility::{Bounds, check, check_line},
     journal::{Applied, Existing, OpenError, Store, StoreOptions, Write},
     protocol::{client::Client, message::unread_outcome},
@@ -153,10 +153,14 @@ fn import_file(
         let place = format!("{name}:{number}");
         match read(line, config, journal) {
             Ok(trade) => batch.push(place, trade),
+            Err(Unread { doubted: Some(Doubted::ByDaemon(line)), .. }) => {
+                batch.commit(config, journal, summary)?;
+                journal.tell(&line, &place, summary)?;
+            }
             Err(Unread { code, message, doubted }) => {
                 let gone = match doubted {
-                    Some((trade_id, blank)) => journal.doubt(config, &trade_id, &message, blank, summary)?,
-                    None => String::new(),
+                    Some(Doubted::Here(doubt)) => journal.doubt(config, &doubt, &message, summary)?,
+                    _ => String::new(),
                 };
                 summary.reject(code, &place, &format!("{message}{gone}"));
             }
@@ -181,8 +185,16 @@ type Trade = (SignalLine, Vec<u8>);
 struct Unread {
     code: &'static str,
     message: String,
-    /// The trade that it says was closed, where nobody can know how, and why not.
-    doubted: Option<(TradeId, Unevaluable)>,
+    /// The trade that it says was closed.
+    doubted: Option<Doubted>,
+}
+
+/// Who sees to a trade that a line says was closed and that cannot be imported.
+enum Doubted {
+    /// This program: no daemon runs.
+    Here(Doubt),
+    /// The daemon, which refuses the line as well: this is it, as a request.
+    ByDaemon(String),
 }
 
 fn read(line: Line<'_>, config: &Config, journal: &Journal) -> Result<Trade, Unread> {
@@ -199,14 +211,26 @@ fn read(line: Line<'_>, config: &Config, journal: &Journal) -> Result<Trade, Unr
         Ok(parsed)
     });
     let parsed = parsed.map_err(|InvalidLine { code, message, .. }| {
-        let told = unread_outcome(Some("import"), text).filter(|told| told.closed.is_none());
-        let doubted = told.and_then(|told| Some((told.trade_id?, Unevaluable::OutcomeUnreadable)));
+        let told = unread_outcome(Some("import"), text);
+        let doubted = told.and_then(|told| {
+            let doubt = Doubt { trade_id: told.trade_id?, blank: Unevaluable::OutcomeUnreadable, closed: told.closed };
+            Some(match journal {
+                Journal::Own(..) => Doubted::Here(doubt),
+                Journal::Daemon(..) => Doubted::ByDaemon(faulty_request(text)?),
+            })
+        });
         Unread { code, message, doubted }
     })?;
     if let Journal::Own(..) = journal {
         // a daemon does the same by its own clock and configuration
         check_line(&parsed, Some(WallClock.now()), &config.bounds()).map_err(|incredible| {
-            let doubted = parsed.outcome.as_ref().map(|_| (parsed.signal.trade_id.clone(), incredible.blank()));
+            let doubted = parsed.outcome.as_ref().map(|outcome| {
+                Doubted::Here(Doubt {
+                    trade_id: parsed.signal.trade_id.clone(),
+                    blank: incredible.blank(),
+                    closed: outcome.pnl.map(|pnl| (outcome.exit_at, pnl)),
+                })
+            });
             let InvalidLine { code, message, .. } = incredible.into();
             Unread { code, message, doubted }
         })?;
@@ -248,8 +272,8 @@ impl Batch {
                         Again::Completes(writes) => {
                             summary.take_completion(place, completed.by_ref().take(writes.len()));
                         }
-                        Again::Contradicts(trade_id, blank) => {
-                            let gone = journal.doubt(config, trade_id, CONFLICT, *blank, summary)?;
+                        Again::Contradicts(doubt) => {
+                            let gone = journal.doubt(config, doubt, CONFLICT, summary)?;
                             summary.reject("conflict", place, &format!("{CONFLICT}{gone}"));
                         }
                     }
@@ -277,8 +301,8 @@ enum Again {
     No,
     /// It says what was missing: to be written are the whole outcome, and the signal, if that is not there.
     Completes(Vec<Write>),
-    /// The outcome of this trade cannot be known any more, and why.
-    Contradicts(TradeId, Unevaluable),
+    /// The outcome of this trade cannot be known any more.
+    Contradicts(Doubt),
 }
 
 impl Again {
@@ -290,9 +314,15 @@ impl Again {
 /// By the rules of a daemon.
 fn again(write: &Write, applied: &Applied, fired: Timestamp, now: Timestamp, bounds: &Bounds) -> Again {
     let (Write::Trade(trade), Applied::Conflict { existing }) = (write, applied) else { return Again::No };
-    let Existing::Outcome(stored) = &**existing else { return Again::No };
     let (signal, told) = (&trade.0, &trade.1.outcome);
-    let contradicts = |blank| Again::Contradicts(signal.trade_id.clone(), blank);
+    let contradicts = |blank| Again::Contradicts(Doubt { trade_id: signal.trade_id.clone(), blank, closed: None });
+    let stored = match &**existing {
+        Existing::Outcome(stored) => stored,
+        // under another signal
+        Existing::Trade(Some(stored)) if stored.record.outcome.says_all_of(told) => return Again::No,
+        Existing::Trade(_) => return contradicts(Unevaluable::Contradicted),
+        _ => return Again::No,
+    };
     let Some(whole) = stored.record.completed_by(told, None, now) else {
         return contradicts(Unevaluable::Contradicted);
     };
@@ -314,19 +344,26 @@ fn request(line: &[u8]) -> anyhow::Result<String> {
     Ok(format!("{}\n", Value::Object(fields)))
 }
 
+/// A line of a file with a fault as a request with the same fault.
+fn faulty_request(line: &[u8]) -> Option<String> {
+    let line = String::from_utf8_lossy(line);
+    let fields = line.trim().strip_prefix('{')?;
+    Some(format!("{{\"type\":\"import\",{fields}\n"))
+}
+
 impl Journal {
+    /// Has the daemon hear of a trade that a line at fault says was closed.
+    fn tell(&mut self, line: &str, place: &str, summary: &mut Summary) -> anyhow::Result<()> {
+        let Self::Daemon(client, _) = self else { return Ok(()) };
+        client.send(line, PATIENCE)?;
+        summary.take_answer(place, &serde_json::from_str(&client.receive(PATIENCE)?)?)
+    }
+
     /// Nobody can know how a trade was closed that an import tells of, for `fault`. Where there is no daemon that hears of it, it
     /// is recorded here what follows. Gives back the end of a sentence, which says that.
-    fn doubt(
-        &mut self,
-        config: &Config,
-        trade_id: &TradeId,
-        fault: &str,
-        blank: Unevaluable,
-        summary: &mut Summary,
-    ) -> anyhow::Result<String> {
+    fn doubt(&mut self, config: &Config, doubt: &Doubt, fault: &str, summary: &mut Summary) -> anyhow::Result<String> {
         let Self::Own(store, doubts) = self else { return Ok(String::new()) };
-        let gone = doubts.record(store, config, trade_id, fault, blank)?;
+        let gone = doubts.record(store, config, doubt, fault)?;
         summary.silenced.extend(gone.iter().map(ToString::to_string));
         Ok(words(&gone))
     }

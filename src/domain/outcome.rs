@@ -94,6 +94,16 @@ impl Outcome {
         let same = self.exit_at == other.exit_at && self.exit_reason == other.exit_reason;
         same.then(told)?.ok()
     }
+
+    /// Whether `other` says nothing of the trade that this one does not say.
+    pub fn says_all_of(&self, other: &Self) -> bool {
+        self.completed_by(other).as_ref() == Some(self)
+    }
+
+    /// Whether the trade cannot have been closed at `exit_at` with `pnl`.
+    pub fn denies(&self, (exit_at, pnl): (Timestamp, Money)) -> bool {
+        self.exit_at != exit_at || self.pnl.is_some_and(|own| own != pnl)
+    }
 }
 
 /// A signal that the trader did not take, and why.

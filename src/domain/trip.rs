@@ -142,7 +142,7 @@ impl fmt::Display for Unevaluable {
             Self::PnlOfTrade => "a trade was closed without a pnl",
             Self::PnlOutOfRange => "a trade was closed with a pnl beyond guardian.max_trade_pnl",
             Self::ExitOutOfRange => "a trade was closed before its signal or in the future",
-            Self::Contradicted => "two outcomes of a trade contradict each other",
+            Self::Contradicted => "two reports of a trade contradict each other",
             Self::OutcomeDamaged => "the outcome of a trade cannot be read any more",
             Self::DailyLimit => "the signal's daily_loss_limit is negative or no number",
             Self::OutcomeUnreadable => "a trade was closed and the line that said how cannot be read",

@@ -285,7 +285,12 @@ impl<'t> Batch<'t> {
         };
         let held = self.held(&signal.trade_id)?;
         match (self.known_signal(&held, &parsed)?, self.known_outcome(&held, outcome)?) {
-            (Known::Other(existing), _) | (_, Known::Other(existing)) => Ok(Applied::Conflict { existing }),
+            (Known::Other(_), _) => {
+                let known = self.outcome_of(&held, &signal.trade_id)?;
+                let outcome = if let Some(Existing::Outcome(stored)) = known { Some(stored) } else { None };
+                Ok(Applied::Conflict { existing: Box::new(Existing::Trade(outcome)) })
+            }
+            (_, Known::Other(existing)) => Ok(Applied::Conflict { existing }),
             (Known::Same, Known::Same) => Ok(Applied::Duplicate),
             (Known::No, Known::Same) => self.append_signal(signal),
             (Known::Same, Known::No) => self.put_outcome(&held, outcome, true),

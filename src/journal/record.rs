@@ -193,6 +193,9 @@ pub enum Existing {
     Signal(StoredSignal),
     /// The outcome of that trade.
     Outcome(StoredOutcome),
+    /// Another signal of a trade that was imported with its outcome, or one that cannot be read; and the stored outcome of the
+    /// trade, if there is one that can be read.
+    Trade(Option<StoredOutcome>),
     /// The version of that name, by the BLAKE2b-32 of its body.
     Version([u8; 32]),
     /// A record that can no longer be read; what was written cannot be compared with it.

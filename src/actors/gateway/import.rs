@@ -11,10 +11,10 @@ use tokio::time::sleep;
 use super::{Gateway, may_operate};
 use crate::{
     actors::{
-        acknowledge::{acknowledgement, retry, words},
-        guardian::{Contest, PastClosed, stored_instead},
+        acknowledge::{acknowledgement, conflict, retry, words},
+        guardian::{Contest, Contradiction, PastClosed, stored_instead, under_another_signal},
     },
-    domain::{InvalidLine, Outcome, SignalLine, Timestamp, TradeId},
+    domain::{InvalidLine, Outcome, SignalLine, Timestamp, TradeId, VersionId},
     guard::plausibility::{Incredible, check_line},
     journal::{Applied, StoredOutcome, Write},
     lifecycle::open_trades::AnsweredSignal,
@@ -62,6 +62,10 @@ impl Gateway {
             self.0.journal.write(signal).await.map_err(|error| retry(&error))?;
             return Ok(ack);
         }
+        if let Some((stored, told)) = written.as_deref().ok().and_then(under_another_signal).zip(outcome.clone()) {
+            let silenced = self.contradict(at, &trade_id, told, stored).await?;
+            return Err(conflict(&trade_id, &silenced));
+        }
         let ack = acknowledgement(written, trade_id.clone(), false)?;
         let Some(outcome) = outcome else { return Ok(ack) };
         let answered = self.answered_here(&trade_id, is_new).await?;
@@ -107,6 +111,34 @@ impl Gateway {
         loop {
             match self.0.guardian.send(contest.clone()).await {
                 Ok(Some(answer)) => return answer,
+                Ok(None) => sleep(TELL_AGAIN).await,
+                Err(error) => return Err(WireError::new("retry", error.to_string())),
+            }
+        }
+    }
+
+    /// The versions that went out of service because a past trade was told under another signal than the journal has of it. Where
+    /// it is told to have been closed as it was, nothing follows.
+    async fn contradict(
+        &self,
+        at: Timestamp,
+        trade_id: &TradeId,
+        told: Outcome,
+        stored: Option<Box<StoredOutcome>>,
+    ) -> Result<Vec<VersionId>, WireError> {
+        if stored.as_ref().is_some_and(|stored| stored.record.outcome.says_all_of(&told)) {
+            return Ok(Vec::new());
+        }
+        let answered =
+            if self.0.trade_news.heard(trade_id).is_some() { Vec::new() } else { self.recalled(trade_id).await? };
+        self.tell_contradiction(Contradiction { at, trade_id: trade_id.clone(), told, stored, answered }).await
+    }
+
+    /// The versions that went out of service for it.
+    pub(super) async fn tell_contradiction(&self, contradiction: Contradiction) -> Result<Vec<VersionId>, WireError> {
+        loop {
+            match self.0.guardian.send(contradiction.clone()).await {
+                Ok(Some(silenced)) => return Ok(silenced),
                 Ok(None) => sleep(TELL_AGAIN).await,
                 Err(error) => return Err(WireError::new("retry", error.to_string())),
             }

@@ -6,10 +6,10 @@ use super::{Gateway, import::TELL_AGAIN, may_operate};
 use crate::{
     actors::{
         acknowledge::{retry, words},
-        guardian::Unread,
+        guardian::{Contradiction, Unread},
         history::{self, Known},
     },
-    domain::{TradeId, VersionId, trip::Unevaluable},
+    domain::{Outcome, TradeId, VersionId, trip::Unevaluable},
     protocol::{
         message::{Rejected, UnreadOutcome, WireError},
         peer::Peer,
@@ -40,13 +40,24 @@ impl Gateway {
         blank: Unevaluable,
     ) -> Result<Vec<VersionId>, WireError> {
         let UnreadOutcome { trade_id, closed, decision, .. } = unread;
+        let trade_news = &self.0.trade_news;
+        let is_on_desk = trade_id.as_ref().is_some_and(|trade_id| trade_news.heard(trade_id).is_some());
         let mut answered = Vec::new();
-        if let Some(trade_id) = trade_id.as_ref().filter(|trade_id| self.0.trade_news.heard(trade_id).is_none()) {
-            let known = self.known(trade_id).await?;
-            if known.closed {
-                return Ok(Vec::new());
+        if let Some(trade_id) = trade_id.clone().filter(|trade_id| !is_on_desk || trade_news.is_closed(trade_id)) {
+            let mut known = self.known(&trade_id).await?;
+            let stored = known.outcome.take();
+            answered.extend(known.entries().filter(|_| !is_on_desk));
+            if let Some(stored) = stored {
+                // a fault beside it hides no contradiction
+                if let Some((exit_at, pnl)) = closed.filter(|told| stored.record.outcome.denies(*told)) {
+                    let (at, told) = (self.0.clock.now(), Outcome::of(exit_at, Some(pnl)));
+                    let contradiction = Contradiction { at, trade_id, told, stored: Some(stored), answered };
+                    return self.tell_contradiction(contradiction).await;
+                }
+                if !is_on_desk {
+                    return Ok(Vec::new());
+                }
             }
-            answered = known.answered.into_iter().map(|answered| answered.entry).collect();
         }
         let unread = Unread { trade_id, closed, decision, fault: fault.to_owned(), blank, answered };
         loop {

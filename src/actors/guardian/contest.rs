@@ -1,16 +1,24 @@
 //! An outcome of a trade whose outcome is on disk already: a repeat, one that says what was missing, or one that
-//! contradicts it.
+//! contradicts it. And what is told of a trade under another signal.
 
 use actix::{Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
 
-use super::{Answer, Guardian, alert_of_trade, record::silenced_by};
+use super::{
+    Answer, Guardian, alert_of_trade,
+    record::{silenced_by, unless_anew},
+};
 use crate::{
     actors::{
         acknowledge::{CONFLICT, acknowledgement, conflict, retry},
         journal::Unavailable,
         supervision::Shell,
     },
-    domain::{Event, Outcome, Timestamp, TradeId, decision::traded_on, event::Level, trip::Unevaluable},
+    domain::{
+        Event, Outcome, Timestamp, TradeId, VersionId,
+        decision::traded_on,
+        event::Level,
+        trip::{Trip, Unevaluable},
+    },
     guard::{emergency::ClosedTrade, plausibility::check},
     journal::{Applied, Existing, Source, StoredOutcome, Write},
     lifecycle::{
@@ -33,6 +41,22 @@ pub struct Contest {
     pub answered: Vec<AnsweredSignal>,
 }
 
+/// A line that tells of a closed trade and contradicts what is recorded of it, by its result or by its signal. Nothing of it is
+/// recorded, and how the trade was closed is not known any more.
+#[derive(Debug, Clone)]
+pub struct Contradiction {
+    /// When it was told.
+    pub at: Timestamp,
+    /// The trade.
+    pub trade_id: TradeId,
+    /// How the line says that it was closed.
+    pub told: Outcome,
+    /// What is stored; `None` of a trade that is open, whose signal the line contradicts.
+    pub stored: Option<Box<StoredOutcome>>,
+    /// What was answered to the trade's signal, if that is not on the desk.
+    pub answered: Vec<AnsweredSignal>,
+}
+
 /// The outcome of a trade that was heard is on disk.
 #[derive(Debug, Clone)]
 pub(super) struct Settle {
@@ -45,6 +69,11 @@ impl Message for Contest {
     type Result = Option<Answer<Ack>>;
 }
 
+/// The versions that were taken out of service. `None` when the guardian is being made anew and has to be told again.
+impl Message for Contradiction {
+    type Result = Option<Vec<VersionId>>;
+}
+
 impl Message for Settle {
     type Result = bool;
 }
@@ -55,6 +84,12 @@ pub fn stored_instead(applied: &[Applied]) -> Option<Box<StoredOutcome>> {
     if let Existing::Outcome(stored) = &**existing { Some(Box::new(stored.clone())) } else { None }
 }
 
+/// Of a past trade that was not written because the journal has another signal of it: the outcome that the journal has.
+pub fn under_another_signal(applied: &[Applied]) -> Option<Option<Box<StoredOutcome>>> {
+    let Some(Applied::Conflict { existing }) = applied.first() else { return None };
+    if let Existing::Trade(stored) = &**existing { Some(stored.clone().map(Box::new)) } else { None }
+}
+
 impl Guardian {
     fn contest(&mut self, contest: Contest, address: Addr<Shell<Self>>) -> ResponseFuture<Answer<Ack>> {
         let Contest { at, request: OutcomeRequest { trade_id, outcome: told, decision }, stored, answered } = contest;
@@ -63,7 +98,7 @@ impl Guardian {
         let heard = answered.iter().find(|entry| entry.speaker().is_some()).or(answered.first());
         let open = self.shared.trade_news.heard(&trade_id);
         // of a trade that was told without a decision, what the trader now says that it acted on
-        let echo = decision.as_ref().filter(|echo| is_of_here(&self.roster, echo));
+        let echo = decision.as_ref().or(stored.echo.as_ref()).filter(|echo| is_of_here(&self.roster, echo));
         let echo = echo.map(|echo| AnsweredSignal::of_echo(echo, told.exit_at, &config.calendar, &config.policy));
         let mut entry = open.as_deref().or(heard).or(echo.as_ref()).cloned();
         // at the size that the journal will say was traded
@@ -84,9 +119,7 @@ impl Guardian {
         let mut trips = if counts { self.emergency.settle(&config.guardian, &known) } else { Vec::new() };
         self.shared.trade_news.closed(at, &trade_id, stored.outcome.clone());
         let Some(record) = stored.completed_by(&told, decision, at) else {
-            if known.ml.as_ref().is_some_and(|say| self.emergency.judges(&say.version)) {
-                trips.extend(self.emergency.unknown(&known, Unevaluable::Contradicted));
-            }
+            trips.extend(self.contradicted(&known));
             let kinds = self.follow_from(trips);
             let error = conflict(&trade_id, &silenced_by(&kinds));
             alert_of_trade(&self.shared, Level::Warning, CONFLICT, &trade_id, error.message.clone());
@@ -134,6 +167,40 @@ impl Guardian {
         })
     }
 
+    /// The rules that cannot be evaluated since what is told of a trade contradicts what is recorded: none, if no model that is in
+    /// service was heard in it.
+    fn contradicted(&self, trade: &ClosedTrade) -> Vec<Trip> {
+        let is_judged = trade.ml.as_ref().is_some_and(|say| self.emergency.judges(&say.version));
+        if is_judged { self.emergency.unknown(trade, Unevaluable::Contradicted) } else { Vec::new() }
+    }
+
+    fn contradiction(&mut self, contradiction: Contradiction) -> ResponseFuture<Vec<VersionId>> {
+        let Contradiction { at, trade_id, told, stored, answered } = contradiction;
+        let config = self.shared.config.load_full();
+        let on_desk = self.shared.trade_news.heard(&trade_id);
+        let echo = stored.as_ref().and_then(|stored| stored.record.echo.as_ref());
+        let echo = echo.filter(|echo| is_of_here(&self.roster, echo));
+        let echo = echo.map(|echo| AnsweredSignal::of_echo(echo, told.exit_at, &config.calendar, &config.policy));
+        let known = on_desk.as_deref().into_iter().chain(&answered).chain(&echo);
+        let Some(entry) = known.into_iter().find(|entry| entry.speaker().is_some()) else {
+            return Box::pin(std::future::ready(Vec::new()));
+        };
+        let (outcome, told_at) =
+            stored.as_ref().map_or((&told, at), |stored| (&stored.record.outcome, stored.record.received_at));
+        let limit = self.shared.trade_news.daily_loss_limit();
+        let trade = closed_trade(&trade_id, outcome, Some(entry), told_at, limit, &config.calendar);
+        let kinds = self.follow_from(self.contradicted(&trade));
+        let silenced = silenced_by(&kinds);
+        alert_of_trade(&self.shared, Level::Warning, CONFLICT, &trade_id, conflict(&trade_id, &silenced).message);
+        let saved = (!kinds.is_empty()).then(|| self.silence(kinds));
+        Box::pin(async move {
+            if let Some(saved) = saved {
+                let _it_is_written_until_it_is = saved.await;
+            }
+            silenced
+        })
+    }
+
     /// What is on disk counts from now on, whatever was told of the trade meanwhile. False when something followed from that and
     /// is not on disk.
     fn settle(&mut self, settle: &Settle) -> ResponseFuture<bool> {
@@ -157,6 +224,14 @@ impl Handler<Contest> for Shell<Guardian> {
                 None => None,
             }
         })
+    }
+}
+
+impl Handler<Contradiction> for Shell<Guardian> {
+    type Result = ResponseFuture<Option<Vec<VersionId>>>;
+
+    fn handle(&mut self, message: Contradiction, context: &mut Context<Self>) -> Self::Result {
+        unless_anew(self.handle_with(context, "contradiction", |guardian| guardian.contradiction(message)))
     }
 }
 

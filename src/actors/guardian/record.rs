@@ -152,7 +152,7 @@ impl Guardian {
             let found = found.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
             let found = found.map_err(|error| WireError::new("retry", error))?;
             let now = shared.clock.now();
-            let (closed, fired) = (found.closed, found.fired);
+            let (closed, fired) = (found.outcome.is_some(), found.fired);
             let mut answered: Vec<AnsweredSignal> = found.entries().collect();
             if !closed {
                 answered.drain(..).for_each(|entry| shared.trade_news.remember(now, entry));

@@ -6,14 +6,24 @@ use crate::{
     actors::history,
     clock::{Clock, WallClock},
     config::Config,
-    domain::{Event, EventKind, Outcome, TradeId, VersionId, event::Level, trip::Unevaluable},
+    domain::{Event, EventKind, Money, Outcome, Timestamp, TradeId, VersionId, event::Level, trip::Unevaluable},
     guard::emergency::Emergency,
     journal::{Reader, SilenceFile, Store, StoreError, Write},
     lifecycle::{
         consequences::{closed_trade, consequences},
+        open_trades::AnsweredSignal,
         roster::Roster,
     },
 };
+
+/// A trade that a line says was closed, and that cannot be recorded as it says.
+pub(super) struct Doubt {
+    pub(super) trade_id: TradeId,
+    /// Why the rules cannot be evaluated.
+    pub(super) blank: Unevaluable,
+    /// When it was closed and what it made, when both could be read.
+    pub(super) closed: Option<(Timestamp, Money)>,
+}
 
 /// Records what follows.
 pub(super) struct Doubts {
@@ -34,26 +44,29 @@ impl Doubts {
         &mut self,
         store: &mut Store,
         config: &Config,
-        trade_id: &TradeId,
+        doubt: &Doubt,
         fault: &str,
-        blank: Unevaluable,
     ) -> anyhow::Result<Vec<VersionId>> {
+        let Doubt { trade_id, blank, closed } = doubt;
         let reader = store.reader()?;
-        let known = history::known_of(&reader, trade_id, config).map_err(anyhow::Error::msg)?;
-        let is_contradicted = blank == Unevaluable::Contradicted;
-        let entries = known.answered.into_iter().map(|answered| answered.entry);
-        let Some(entry) = entries.into_iter().find(|entry| entry.speaker().is_some()) else { return Ok(Vec::new()) };
-        if known.closed && blank == Unevaluable::OutcomeUnreadable {
+        let mut known = history::known_of(&reader, trade_id, config).map_err(anyhow::Error::msg)?;
+        let stored = known.outcome.take().map(|stored| stored.record);
+        let Some(blank) = unknown(*blank, *closed, stored.as_ref().map(|stored| &stored.outcome)) else {
             return Ok(Vec::new());
-        }
+        };
+        let is_contradicted = blank == Unevaluable::Contradicted;
+        let echo = stored.as_ref().and_then(|stored| stored.echo.as_ref());
+        let echo = echo.map(|echo| AnsweredSignal::of_echo(echo, WallClock.now(), &config.calendar, &config.policy));
+        let Some(entry) = known.entries().chain(echo).find(|entry| entry.speaker().is_some()) else {
+            return Ok(Vec::new());
+        };
         let roster = match self.roster.take() {
             Some(roster) => roster,
             None => read_roster(&reader)?,
         };
         let now = WallClock.now();
-        let stored = reader.outcome(trade_id).ok().flatten();
-        let (outcome, told_at) = stored
-            .map_or_else(|| (Outcome::of(now, None), now), |stored| (stored.record.outcome, stored.record.received_at));
+        let (outcome, told_at) =
+            stored.map_or_else(|| (Outcome::of(now, None), now), |stored| (stored.outcome, stored.received_at));
         let mut emergency = Emergency::default();
         roster.speaking().for_each(|(version, _)| emergency.begin(version));
         let trade = closed_trade(trade_id, &outcome, Some(&entry), told_at, None, &config.calendar);
@@ -82,6 +95,19 @@ impl Doubts {
             file.committed(&events)?;
         }
         Ok(gone)
+    }
+}
+
+/// Why it is not known how a trade was closed that is told for the reason `blank` to have been `closed`, and is `stored`. By the
+/// rules of a daemon: where something is stored, a line of which too little can be read contradicts nothing.
+fn unknown(blank: Unevaluable, closed: Option<(Timestamp, Money)>, stored: Option<&Outcome>) -> Option<Unevaluable> {
+    match (blank, closed, stored) {
+        (Unevaluable::Contradicted, ..) => Some(blank),
+        (_, Some(told), Some(stored)) => stored.denies(told).then_some(Unevaluable::Contradicted),
+        (_, None, Some(_)) => None,
+        // another fault beside a result that can be read: it is judged when it is told rightly
+        (Unevaluable::OutcomeUnreadable, Some(_), None) => None,
+        (.., None) => Some(blank),
     }
 }
 
