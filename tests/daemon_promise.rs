@@ -570,6 +570,82 @@ fn a_journal_that_is_not_in_its_place_takes_nothing_until_it_is_back() {
     });
 }
 
+/// When an older copy of the journal is written over it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Overwritten {
+    BeforeAnOutcome,
+    /// After the last look at the file before a commit.
+    InACommit,
+    WhileNothingIsRecorded,
+}
+
+fn overwritten(when: Overwritten) {
+    let place = Place::with_model(State::Production);
+    let trap = Trap::default();
+    let daemon = Daemon::start_with(&place, setup(&trap));
+    let mut wire = daemon.connect();
+    assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 0), "T-1"))), ml());
+    wire.ask_ok(outcome(&at(0, 1), "T-1", Some(5.0)));
+    let older = std::fs::read(place.journal()).unwrap();
+    for n in 2..=9 {
+        assert_eq!(wire.ask_ok(outcome(&at(0, 1), &format!("T-{n}"), Some(5.0)))["durable"], true);
+    }
+    until("a quiet journal", || (wire.status()["journal"]["waiting"] == 0).then_some(()));
+    // as `cp` does it: into the file that is open
+    let overwrite = || std::fs::write(place.journal(), &older).unwrap();
+    let again = |wire: &mut Wire| wire.ask(outcome(&at(0, 1), "T-10", Some(5.0)));
+    match when {
+        Overwritten::BeforeAnOutcome => overwrite(),
+        Overwritten::WhileNothingIsRecorded => {
+            overwrite();
+            let watch = vigie::clock::Stopwatch::start();
+            until("a journal that fails", || (wire.status()["journal"]["ok"] == false).then_some(()));
+            let waited = watch.elapsed();
+            assert!(waited < std::time::Duration::from_secs(2), "{waited:?}");
+            assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 2), "T-0"))), baseline("journal_unavailable"));
+        }
+        Overwritten::InACommit => {
+            trap.hold_journal();
+            wire.send(format!("{}\n", outcome(&at(0, 1), "T-10", Some(5.0))));
+            trap.await_held();
+            overwrite();
+            trap.release();
+            let refused = wire.answer();
+            assert_eq!(code(&refused), "retry", "{refused}");
+        }
+    }
+    for _ in 0..5 {
+        let refused = again(&mut wire);
+        assert_eq!(code(&refused), "retry", "{refused}");
+        let message = refused["error"]["message"].as_str().unwrap();
+        assert!(
+            message.contains("another program wrote to the journal") && message.contains("vigie restore"),
+            "{message}"
+        );
+    }
+    assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 2), "T-11"))), baseline("journal_unavailable"));
+    assert!(wire.status()["journal"]["error"].as_str().unwrap().contains("another program wrote to the journal"));
+    daemon.stop();
+    let left = std::fs::read(place.journal()).unwrap();
+    let is_as_copied = left == older;
+    assert!(is_as_copied || when == Overwritten::InACommit, "something was written to it");
+    let daemon = Daemon::start_with(&place, setup(&Trap::default()));
+    let mut wire = daemon.connect();
+    assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 3), "T-12"))), baseline("locked"), "{when:?}");
+    let lock = wire.status()["guardian"]["lock"].as_str().unwrap().to_owned();
+    assert!(lock.contains("another program wrote to the journal"), "{lock}");
+    daemon.stop();
+}
+
+#[test]
+fn a_journal_that_is_overwritten_in_place_takes_nothing_any_more_and_the_next_start_says_so() {
+    std::thread::scope(|scope| {
+        for when in [Overwritten::BeforeAnOutcome, Overwritten::InACommit, Overwritten::WhileNothingIsRecorded] {
+            scope.spawn(move || overwritten(when));
+        }
+    });
+}
+
 #[test]
 fn a_damaged_outcome_is_named_silences_and_may_be_told_again() {
     let place = Place::with_model(State::Production);

@@ -134,7 +134,7 @@ fn every_alert_code_stands_in_the_table_with_what_to_do() {
 }
 
 /// How each lock gives its reason: the file, the words there, and those of the table in docs/operations.md.
-const LOCKS: [(&str, &str, &str); 22] = [
+const LOCKS: [(&str, &str, &str); 23] = [
     ("src/actors/guardian/orders.rs", "EventKind::Locked { reason: reason.clone(), by }", "words of a person"),
     ("src/actors/guardian/orders.rs", "killed: {reason}", "killed: ..."),
     ("src/actors/daemon/parts.rs", "killed: {reason}", "killed: ..."),
@@ -175,6 +175,7 @@ const LOCKS: [(&str, &str, &str); 22] = [
         "the journal ends before what was acknowledged",
         "the journal ends before what was acknowledged",
     ),
+    ("src/journal/store.rs", "another program wrote to the journal", "another program wrote to the journal"),
     ("src/guard/integrity.rs", "the clock moved by", "the clock moved by"),
     ("src/guard/integrity.rs", "the clock is behind the journal", "the clock is behind the journal"),
     ("src/trials/promotion.rs", "the test of {} is {}", "the test of ... is invalid: ..."),
@@ -231,6 +232,7 @@ fn every_reason_of_a_lock_stands_in_the_table_with_what_to_do() {
         ("src/actors/guardian/load.rs", 2),
         ("src/actors/guardian/orders.rs", 2),
         ("src/actors/history/fold.rs", 1),
+        ("src/actors/journal/writer.rs", 1),
         ("src/trials/promotion.rs", 1),
         ("src/lifecycle/measures.rs", 1),
     ];

@@ -22,6 +22,7 @@ mod days;
 mod dictionaries;
 mod error;
 mod file;
+mod first_page;
 mod header;
 mod index;
 mod keys;

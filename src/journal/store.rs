@@ -1,7 +1,7 @@
 //! The writing end of the journal.
 #![deny(clippy::indexing_slicing)]
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use redb::{Builder, ConcurrencyMode, Database, ReadableDatabase, StorageBackend, backends::FileBackend};
 
@@ -10,6 +10,7 @@ use super::{
     dictionaries::Dictionaries,
     error::{OpenError, StorageFailure, StoreError, catch_damage, guarded},
     file,
+    first_page::{FirstPage, WatchedFile},
     reader::Reader,
     record::{Applied, Write},
     schema::{self, FoundSchema, SCHEMA},
@@ -41,17 +42,54 @@ pub struct Store {
     dictionaries: Dictionaries,
 }
 
-/// The file of a journal, and where it was opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place(file::Origin);
+/// The file of a journal, where it was opened, and what this process wrote to it.
+#[derive(Debug, Clone)]
+pub struct Place {
+    origin: file::Origin,
+    first_page: Arc<FirstPage>,
+}
 
 impl Place {
-    /// Whether the file still stands there, and no other. One system call, and no disk in general.
+    /// Whether the file still stands there, and no other, and nobody else wrote to it. Two system calls, and no disk in general.
     ///
     /// # Errors
     /// What is there instead and what to do, in words.
     pub fn check(&self) -> Result<(), String> {
-        self.0.is_in_place()
+        self.origin.is_in_place()?;
+        if self.is_overwritten() { Err(self.overwritten()) } else { Ok(()) }
+    }
+
+    /// Whether somebody else wrote to the file: then this process never writes to it again.
+    pub fn is_overwritten(&self) -> bool {
+        self.first_page.is_overwritten()
+    }
+
+    /// Opening the file again failed, and may have changed it.
+    pub fn learn(&self) {
+        self.first_page.learn();
+    }
+
+    /// The file was opened `again`, and what stands in it was looked at just before.
+    ///
+    /// # Errors
+    /// As [`Place::check`], when it is another one, or a whole one where there was none before.
+    pub fn go_on(&mut self, again: &Self) -> Result<(), String> {
+        self.origin.is_in_place()?;
+        if again.origin != self.origin || self.first_page.has_been_damaged() {
+            self.first_page.give_up();
+            return Err(self.overwritten());
+        }
+        *self = again.clone();
+        Ok(())
+    }
+
+    fn overwritten(&self) -> String {
+        format!(
+            "another program wrote to the journal {} while it was open, for example by copying a backup onto it: what was \
+             recorded after that backup is lost, and nothing more is written; stop the daemon, put the right journal there with \
+             `vigie restore` and start it",
+            self.origin.path().display()
+        )
     }
 }
 
@@ -89,9 +127,13 @@ impl Store {
     fn open_file(path: &Path, builder: &Builder) -> Result<(Self, FoundSchema), OpenError> {
         let file = file::open_own(path)?;
         let origin = file::Origin::of(path, &file).map_err(|error| OpenError::io(path, OPENING, &error))?;
+        let first_page = FirstPage::new(file::open_to_read(path)?);
         let backend = FileBackend::new(file).map_err(|error| OpenError::from_redb(path, OPENING, &error.into()))?;
+        let backend = WatchedFile::new(backend, Arc::clone(&first_page));
         let (mut store, standing) = Self::open_with(path, builder, backend)?;
-        store.origin = Some(Place(origin));
+        // no other process writes to it from now on
+        first_page.learn();
+        store.origin = Some(Place { origin, first_page });
         Ok((store, standing))
     }
 
@@ -150,7 +192,7 @@ impl Store {
     /// [`StoreError::Storage`].
     pub fn reader(&self) -> Result<Reader, StoreError> {
         let mut reader = guarded("beginning to read", || Reader::new(self.database()?.begin_read()?, None))?;
-        reader.path = self.origin.as_ref().map(|place| place.0.path().to_owned());
+        reader.path = self.origin.as_ref().map(|place| place.origin.path().to_owned());
         Ok(reader)
     }
 

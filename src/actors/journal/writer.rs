@@ -22,7 +22,10 @@ use crate::{
     },
     clock::{Clock, Stopwatch, WallClock},
     config::Journal as Limits,
-    domain::{Event, EventKind, event::Level},
+    domain::{
+        Event, EventKind,
+        event::{By, Level},
+    },
     journal::{Applied, FailureKind, Place, Reached, Reader, SilenceFile, Store, StoreError, Write},
 };
 
@@ -30,6 +33,8 @@ use crate::{
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 /// Name of the mark that is written when the database was opened again.
 const REOPENED: &str = "reopened";
+/// Code of the alert that the journal's file is not the one that was opened.
+const DISPLACED: &str = "journal_displaced";
 /// How long a signal after a quiet time waits: its answer goes out first, where there is one processor for both.
 const BREATH: Duration = Duration::from_millis(2);
 
@@ -206,12 +211,12 @@ impl Writer {
             tripwire.pass(NAME, "apply");
             store.apply(writes)
         }));
+        // what is in a file that nobody finds any more, or that somebody else wrote to, is not stored
+        if let Err(why) = self.place.as_ref().map_or(Ok(()), Place::check) {
+            return Err(self.displace(why));
+        }
         match applied {
             Ok(Ok(applied)) => {
-                // what is in a file that nobody finds any more is not stored
-                if let Err(why) = self.place.as_ref().map_or(Ok(()), Place::check) {
-                    return Err(self.displace(why));
-                }
                 if let Err(error) = self.silenced.committed(writes) {
                     tracing::warn!(%error, "the file of silencing events could not be written anew; it is tried again");
                 }
@@ -254,19 +259,37 @@ impl Writer {
         Unavailable(why)
     }
 
-    /// The journal's file is not in its place. What holds it stays open, so that it can be put back.
+    /// The journal's file is not in its place, or was overwritten there. What holds it stays open, so that it can be put back; one
+    /// that was overwritten is not gone on with, and the next start says so.
     fn displace(&mut self, why: String) -> Unavailable {
         if !std::mem::replace(&mut self.displaced, true) {
-            tracing::error!(why, "nothing is written to a journal that is not in its place; models are silent");
-            let kind =
-                EventKind::Alert { level: Level::Critical, code: "journal_displaced".into(), message: why.clone() };
+            tracing::error!(
+                code = DISPLACED,
+                why,
+                "nothing is written to a journal that is not in its place; models are silent"
+            );
+            if self.place.as_ref().is_some_and(Place::is_overwritten) {
+                self.leave_word(&why);
+            }
+            let kind = EventKind::Alert { level: Level::Critical, code: DISPLACED.into(), message: why.clone() };
             self.keep(Write::Event(Event { at: WallClock.now(), kind }));
         }
         if let Ok(mut text) = self.health.why.lock() {
             text.clone_from(&why);
         }
         self.health.failing.store(true, Ordering::Release);
+        // a page that somebody else wrote tells nothing of the disk
+        self.health.met_damage.store(false, Ordering::Release);
         Unavailable(why)
+    }
+
+    /// Writes beside the journal why the next start is to lock: nothing is written to the journal any more.
+    fn leave_word(&mut self, why: &str) {
+        let reason = format!("{why}; look at what is in service, and resume after that");
+        let kind = EventKind::Locked { reason, by: By::Daemon(NAME.into()) };
+        if let Err(error) = self.silenced.record(&[Write::Event(Event { at: WallClock.now(), kind })]) {
+            tracing::warn!(%error, "the next start is not told that the journal was overwritten");
+        }
     }
 
     fn keep(&mut self, write: Write) {
@@ -298,11 +321,19 @@ impl Writer {
         }
         match (self.open)(self.verify) {
             Ok(store) => {
+                if let Some((place, again)) = self.place.as_mut().zip(store.place())
+                    && let Err(why) = place.go_on(again)
+                {
+                    drop(store);
+                    self.displace(why);
+                    return;
+                }
                 self.store = Some(store);
                 self.verify = false;
                 self.resume();
             }
             Err(error) => {
+                self.place.iter().for_each(Place::learn);
                 self.verify |= error.is_corrupt();
                 let damaged = error.is_corrupt();
                 self.fail(error.to_string());
