@@ -4,6 +4,7 @@
 mod common;
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -18,7 +19,11 @@ use common::{
 use serde_json::Value;
 use vigie::{
     actors::daemon::{JOURNAL_FILE, REACHED_FILE, SILENCE_FILE},
-    domain::{Event, EventKind, Timestamp, event::By, lifecycle::State},
+    domain::{
+        Event, EventKind, Timestamp,
+        event::By,
+        lifecycle::{State, Transition},
+    },
     journal::{SilenceFile, Write},
 };
 
@@ -331,6 +336,79 @@ fn the_file_has_a_bound_and_forgets_nothing_that_a_journal_may_lack() {
         file.committed(&[event(n)]).unwrap();
     }
     assert!(fs::read_to_string(&path).unwrap().contains("locked: lock 3000 "));
+}
+
+/// The rollback of a version, at second `n`.
+fn rolled_back(version: &str, n: i64) -> Write {
+    let (version, step, by) = (version.parse().unwrap(), Transition::RollBack, By::Uid(0));
+    let (reason, evidence) = ("against the news".to_owned(), BTreeMap::new());
+    let kind = EventKind::Moved { version, step, reason, by, overridden: false, evidence };
+    Write::Event(Event { at: Timestamp::from_second(1_700_000_000 + n).unwrap(), kind })
+}
+
+/// A lock and its resume, at second `n`.
+fn lock_and_resume(n: i64) -> [Write; 2] {
+    let at = Timestamp::from_second(1_700_000_000 + n).unwrap();
+    let reason = || format!("lock {n}");
+    let kinds = [
+        EventKind::Locked { reason: reason(), by: By::Uid(0) },
+        EventKind::Resumed { reason: reason(), by: By::Uid(0) },
+    ];
+    kinds.map(|kind| Write::Event(Event { at, kind }))
+}
+
+#[test]
+fn however_much_silences_after_it_the_rollback_of_a_version_is_never_forgotten() {
+    let (place, older) = (Place::new(), Place::new());
+    let (mut store, mut file) = (place.open(), SilenceFile::open(&silenced(&place)).unwrap());
+    let mut write = |write: &Write| {
+        let write = std::slice::from_ref(write);
+        file.record(write).unwrap();
+        store.apply(write).unwrap();
+        file.committed(write).unwrap();
+    };
+    let versions: Vec<String> = (1..=12).map(|n| format!("ES/{n}")).collect();
+    versions.iter().zip(0..).for_each(|(version, n)| write(&rolled_back(version, n)));
+    (100..700).flat_map(lock_and_resume).for_each(|it| write(&it));
+    write(&rolled_back("NQ/1", 3_000));
+    (4_000..4_300).flat_map(lock_and_resume).for_each(|it| write(&it));
+    let text = fs::read_to_string(silenced(&place)).unwrap();
+    assert!(text.lines().count() <= 513, "{} lines", text.lines().count());
+    // a journal from before all of that is told of each version that it would let speak, first of all
+    let reader = older.open().reader().unwrap();
+    let mut file = SilenceFile::open(&silenced(&place)).unwrap();
+    file.compare(&reader).unwrap();
+    let said = file.disagreement().unwrap();
+    versions.iter().for_each(|version| assert!(said.contains(version), "{version} is not in {said}"));
+    assert!(said.contains("NQ/1 left production, rolled_back: against the news"), "{said}");
+    // a file that is begun anew learns them from the journal
+    fs::remove_file(silenced(&place)).unwrap();
+    let mut file = SilenceFile::open(&silenced(&place)).unwrap();
+    file.compare(&store.reader().unwrap()).unwrap();
+    file.record(&lock_and_resume(6_000)).unwrap();
+    let text = fs::read_to_string(silenced(&place)).unwrap();
+    versions.iter().for_each(|version| assert!(text.contains(&format!("{version} left")), "{version}"));
+}
+
+#[test]
+fn a_restore_from_before_a_rollback_locks_and_names_the_version_whatever_was_locked_since() {
+    let place = Place::with_model(State::Production);
+    Daemon::start_with(&place, setup()).stop();
+    let before = fs::read(place.journal()).unwrap();
+    let daemon = Daemon::start_with(&place, setup());
+    daemon.connect().ask_ok(rollback("ES/1"));
+    daemon.stop();
+    let (mut store, mut file) = (place.open(), SilenceFile::open(&silenced(&place)).unwrap());
+    file.compare(&store.reader().unwrap()).unwrap();
+    for write in (0..600).flat_map(lock_and_resume) {
+        let write = std::slice::from_ref(&write);
+        file.record(write).unwrap();
+        store.apply(write).unwrap();
+        file.committed(write).unwrap();
+    }
+    store.close().unwrap();
+    fs::write(place.journal(), before).unwrap();
+    starts_locked(&place, &["the journal lacks what silenced models: ", "ES/1 left production, rolled_back: a test"]);
 }
 
 #[test]

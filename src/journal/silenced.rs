@@ -7,40 +7,38 @@
 //!
 //! It is text, a line for each event, oldest first: `<number> <digest> <time> <words> crc=<CRC-32 of what stands before>`.
 //! The first line is `checkpoint <number> crc=<CRC-32>`: events up to that number were in a journal, or a resume cleared
-//! them, and may have been left out since. A last line that was cut off was never acknowledged and counts for nothing; any
+//! them, and may have been left out since. The latest event about each version is never left out, however many came after it: a
+//! journal from before it would let that version speak. A last line that was cut off was never acknowledged and counts for nothing; any
 //! other line that cannot be read is damage.
 #![deny(clippy::indexing_slicing)]
 
+mod words;
+
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, Read as _, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
-use blake2::{Blake2b256, Digest as _};
-
+use self::words::{DIGEST, digest, digest_of, one_line, subject, version, words};
 use super::{
     error::{OpenError, StoreError},
     file,
     reader::Reader,
     record::Write,
 };
-use crate::domain::{Event, EventKind, Timestamp, lifecycle::State};
+use crate::domain::{EventKind, Timestamp, VersionId};
 
-/// Events that stay when the file is written anew. A journal that is older than an event lacks the latest ones, so these
-/// suffice to find that out.
-const KEEP: usize = 256;
-/// Lines from which on it is written anew, with [`KEEP`] of them.
-const MOST: usize = 2 * KEEP;
+/// The latest events of a journal that a new file learns, beside the latest about each version.
+const LEARNT: usize = 256;
+/// Lines from which on it is written anew, without those that a later one makes superfluous.
+const MOST: usize = 512;
 /// More than a whole file ever has, in bytes.
-const MOST_BYTES: u64 = 4 << 20;
-/// Longest text of an event, in characters.
-const MOST_CHARACTERS: usize = 300;
+const MOST_BYTES: u64 = 64 << 20;
 /// Events that a disagreement names.
 const NAMED: usize = 5;
-/// Bytes of a digest.
-const DIGEST: usize = 16;
 
 /// The file, and what stands in it.
 #[derive(Debug)]
@@ -50,6 +48,8 @@ pub struct SilenceFile {
     /// Number of the latest event, and of the latest that was left out.
     last: u64,
     checkpoint: u64,
+    /// Lines that were left when it was written anew last, none of them superfluous.
+    needed: usize,
     /// `None` when what is on disk is not what stands in `lines`: then it is written anew before anything else.
     file: Option<File>,
     /// Whether there was none.
@@ -83,7 +83,15 @@ impl SilenceFile {
     /// # Errors
     /// [`OpenError::Refused`] when somebody else can have put it there, [`OpenError::Storage`] when it cannot be read.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let none = Self { path: path.to_owned(), lines: Vec::new(), last: 0, checkpoint: 0, file: None, is_new: false };
+        let none = Self {
+            path: path.to_owned(),
+            lines: Vec::new(),
+            last: 0,
+            checkpoint: 0,
+            needed: 0,
+            file: None,
+            is_new: false,
+        };
         match fs::symlink_metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self { is_new: true, ..none }),
             Err(error) => return Err(OpenError::io(path, READING, &error)),
@@ -127,9 +135,9 @@ impl SilenceFile {
     /// [`StoreError::Storage`].
     pub fn compare(&mut self, reader: &Reader) -> Result<(), StoreError> {
         let mut missing = self.lines.iter().filter(|line| line.event.is_some()).count();
-        let (mut known, mut unknown) = (0, Vec::new());
+        let (mut subjects, mut unknown) = (BTreeSet::new(), Vec::new());
         for stored in reader.events(0)?.rev() {
-            if missing == 0 && (!self.is_new || known >= KEEP) {
+            if missing == 0 && !self.is_new {
                 break;
             }
             let event = match stored {
@@ -139,14 +147,14 @@ impl SilenceFile {
                 Err(error) => return Err(error),
             };
             let Some(words) = words(&event) else { continue };
-            known += 1;
+            let is_latest = subjects.insert(subject(&words));
             let digest = digest(&event);
             let mut is_here = false;
             for line in self.lines.iter_mut().filter(|line| line.is(&digest)) {
                 missing -= usize::from(line.standing != LineState::Committed);
                 (line.standing, is_here) = (LineState::Committed, true);
             }
-            if !is_here && unknown.len() < KEEP {
+            if !is_here && (is_latest || unknown.len() < LEARNT) {
                 unknown.push((digest, event.at, words));
             }
         }
@@ -169,10 +177,17 @@ impl SilenceFile {
         let damaged = missing().count() - lacks;
         let mut said = Vec::new();
         if lacks > 0 {
-            let named: Vec<String> = missing().filter_map(Line::named).collect();
-            let latest = named.get(named.len().saturating_sub(NAMED)..).unwrap_or_default().join(", ");
+            // the latest first; what was told of a version goes before locks
+            let mut lines: Vec<&Line> = missing().filter(|line| line.event.is_some()).rev().collect();
+            lines.sort_by_key(|line| line.version().is_none());
+            let mut named: Vec<&Line> = lines.iter().take(NAMED).copied().collect();
+            let names = |lines: &[&Line]| lines.iter().filter_map(|line| line.version()).collect::<BTreeSet<_>>();
+            let others: Vec<String> = names(&lines).difference(&names(&named)).map(VersionId::to_string).collect();
+            named.sort_by_key(|line| line.number());
+            let named: Vec<String> = named.into_iter().filter_map(Line::named).collect();
             let more = if lacks > NAMED { format!("{} and ", lacks - NAMED) } else { String::new() };
-            said.push(format!("the journal lacks what silenced models: {more}{latest}"));
+            let others = if others.is_empty() { String::new() } else { format!(", and of {}", others.join(", ")) };
+            said.push(format!("the journal lacks what silenced models: {more}{}{others}", named.join(", ")));
         }
         if damaged > 0 {
             said.push(format!("the file of silencing events is damaged: lines that cannot be read: {damaged}"));
@@ -209,7 +224,8 @@ impl SilenceFile {
     }
 
     /// Takes in that the journal has `writes`. A resume clears what the file and the journal did not agree on; a file that
-    /// has grown is written anew with its latest events.
+    /// has grown is written anew without the events that a later one about the same makes superfluous. The latest about each
+    /// version stays for good.
     ///
     /// # Errors
     /// What the system said; the file is whole and says too much until the next call of [`SilenceFile::record`].
@@ -218,28 +234,32 @@ impl SilenceFile {
         for write in writes {
             let Write::Event(event) = write else { continue };
             if matches!(event.kind, EventKind::Resumed { .. }) {
-                anew |= self.drop_lines(|_, line| line.standing == LineState::Missing);
+                anew |= self.drop_lines(|line| line.standing == LineState::Missing);
             } else if words(event).is_some() {
                 let digest = digest(event);
                 let mine = self.lines.iter_mut().filter(|line| line.is(&digest));
                 mine.for_each(|line| line.standing = LineState::Committed);
             }
         }
-        if self.lines.len() >= MOST {
-            let old = self.lines.len() - KEEP;
-            anew |= self.drop_lines(|place, line| place < old && line.standing == LineState::Committed);
+        if self.lines.len() >= MOST.max(2 * self.needed) {
+            let mut subjects = BTreeSet::new();
+            let committed = self.lines.iter().rev().filter(|line| line.standing == LineState::Committed);
+            let superfluous =
+                committed.filter(|line| line.words().is_some_and(|words| !subjects.insert(subject(words))));
+            let superfluous: BTreeSet<u64> = superfluous.filter_map(Line::number).collect();
+            anew |= self.drop_lines(|line| line.number().is_some_and(|number| superfluous.contains(&number)));
+            self.needed = self.lines.len();
         }
         if anew { self.write_anew() } else { Ok(()) }
     }
 
-    fn drop_lines(&mut self, dropped: impl Fn(usize, &Line) -> bool) -> bool {
-        let (before, mut place) = (self.lines.len(), 0);
+    fn drop_lines(&mut self, dropped: impl Fn(&Line) -> bool) -> bool {
+        let before = self.lines.len();
         let mut highest = self.checkpoint;
         self.lines.retain(|line| {
-            let is_dropped = dropped(place, line);
-            place += 1;
+            let is_dropped = dropped(line);
             if is_dropped {
-                highest = highest.max(line.event.map_or(0, |(number, _)| number));
+                highest = highest.max(line.number().unwrap_or(0));
             }
             !is_dropped
         });
@@ -296,7 +316,7 @@ impl SilenceFile {
             let damaged = || Line::damaged(&String::from_utf8_lossy(line));
             self.lines.push(Line::read(line).unwrap_or_else(damaged));
         }
-        let numbers = self.lines.iter().filter_map(|line| line.event.map(|(number, _)| number));
+        let numbers = self.lines.iter().filter_map(Line::number);
         self.last = numbers.max().unwrap_or(0).max(self.checkpoint);
     }
 }
@@ -322,6 +342,20 @@ impl Line {
         Self { text: one_line(text), event: None, standing: LineState::Missing }
     }
 
+    fn number(&self) -> Option<u64> {
+        self.event.map(|(number, _)| number)
+    }
+
+    /// What it took away; `None` of a damaged line.
+    fn words(&self) -> Option<&str> {
+        self.event?;
+        unsealed(&self.text)?.splitn(4, ' ').nth(3)
+    }
+
+    fn version(&self) -> Option<VersionId> {
+        version(self.words()?)
+    }
+
     /// `7 (2026-11-28T09:00:00Z ES/1 left production: ...)`.
     fn named(&self) -> Option<String> {
         let (number, _) = self.event?;
@@ -331,49 +365,6 @@ impl Line {
 }
 
 const READING: &str = "reading the silencing events";
-
-/// What an event takes away, in words; `None` of one that silences nobody.
-fn words(event: &Event) -> Option<String> {
-    match &event.kind {
-        EventKind::Locked { reason, .. } => Some(format!("locked: {reason}")),
-        EventKind::Latched { trip } => Some(trip.to_string()),
-        EventKind::Moved { version, step, reason, .. } => match step.edge() {
-            (from, to @ (State::RolledBack | State::Archived)) => {
-                Some(format!("{version} left {from}, {to}: {reason}"))
-            }
-            _ => None,
-        },
-        EventKind::Shared { version, share, reason, .. } if *share < 1.0 => {
-            Some(format!("{version} speaks to {:.0} % of its share: {reason}", 100.0 * share))
-        }
-        _ => None,
-    }
-}
-
-/// What tells an event from every other, by what never changes in how events are stored.
-fn digest(event: &Event) -> [u8; DIGEST] {
-    let name = match &event.kind {
-        EventKind::Locked { reason, .. } => format!("locked {reason}"),
-        EventKind::Latched { trip } => {
-            let version = trip.version.as_ref().map(ToString::to_string).unwrap_or_default();
-            format!("latched {version} {} {}", trip.breach.rule.name(), trip.day)
-        }
-        EventKind::Moved { version, step, .. } => {
-            let (from, to) = step.edge();
-            format!("moved {version} {from} {to}")
-        }
-        EventKind::Shared { version, share, .. } => format!("shared {version} {share}"),
-        _ => String::new(),
-    };
-    digest_of(event.at, &name)
-}
-
-fn digest_of(at: Timestamp, name: &str) -> [u8; DIGEST] {
-    let whole = Blake2b256::digest(format!("{}\n{name}", at.as_nanosecond()));
-    let mut digest = [0; DIGEST];
-    digest.iter_mut().zip(whole).for_each(|(byte, of_whole)| *byte = of_whole);
-    digest
-}
 
 fn sealed(text: &str) -> String {
     let mut crc = flate2::Crc::new();
@@ -388,12 +379,6 @@ fn unsealed(line: &str) -> Option<&str> {
 
 fn checkpoint(line: &[u8]) -> Option<u64> {
     unsealed(std::str::from_utf8(line).ok()?)?.strip_prefix("checkpoint ")?.parse().ok()
-}
-
-/// Without anything that ends a line or that a terminal obeys.
-fn one_line(text: &str) -> String {
-    let harmless = |character: char| if character.is_control() { ' ' } else { character };
-    text.chars().take(MOST_CHARACTERS).map(harmless).collect()
 }
 
 fn append(path: &Path) -> io::Result<File> {
