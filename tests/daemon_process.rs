@@ -34,7 +34,12 @@ fn nothing_is_said_after_the_end() {
         daemon.stop();
     }
     let log = fs::read_to_string(place.folder().join("log")).unwrap();
-    assert!(log.contains("stopped") && !log.contains("ERROR"), "{log}");
+    assert!(!log.contains("ERROR"), "{log}");
+    assert_eq!(
+        log.lines().filter(|line| line.ends_with("stopped")).count(),
+        6,
+        "the last line of each is written\n{log}"
+    );
 }
 
 #[test]

@@ -4,11 +4,12 @@
 use std::{
     io::{self, IsTerminal, Write},
     sync::{
-        Arc,
+        Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
+    time::Duration,
 };
 
 use tracing::{Event, Level, Subscriber, level_filters::LevelFilter};
@@ -29,25 +30,60 @@ use crate::{config::LogLevel, panics};
 
 /// Lines that may wait for the sink.
 const QUEUE: usize = 1024;
+/// How long an end waits for the lines that were said before it.
+const LAST_LINES: Duration = Duration::from_secs(1);
 /// What the lines of a drill begin with.
 const DRILL: &str = "DRILL ";
 
 /// Changes the level while the daemon runs.
 pub(super) type LevelHandle = reload::Handle<LevelFilter, Registry>;
 
+/// A log that was started. When it is dropped the lines that were said before are written, unless the sink stands still.
+pub(super) struct Log {
+    /// Changes the level.
+    pub(super) level: LevelHandle,
+    lines: Arc<Lines>,
+}
+
+/// How many lines were handed over, and how many of them are written.
+#[derive(Default)]
+struct Lines {
+    handed_over: AtomicU64,
+    written: Mutex<u64>,
+    bell: Condvar,
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let last = self.lines.handed_over.load(Ordering::SeqCst);
+        let written = self.lines.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let _a_sink_that_stands_still =
+            self.lines.bell.wait_timeout_while(written, LAST_LINES, |written| *written < last);
+    }
+}
+
+impl Lines {
+    fn count_written(&self) {
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.bell.notify_all();
+    }
+}
+
 /// Starts logging. Under a service manager each line begins with its priority and has no time, since the manager's
 /// journal keeps both; on a terminal it has a time, and colours unless NO_COLOR is set. Those of a drill say so.
-pub(super) fn start(level: LogLevel, drill: bool) -> anyhow::Result<LevelHandle> {
-    let (sender, lines) = sync_channel(QUEUE);
+pub(super) fn start(level: LogLevel, drill: bool) -> anyhow::Result<Log> {
+    let (sender, waiting) = sync_channel(QUEUE);
     let dropped = Arc::new(AtomicU64::new(0));
     let lost = Arc::clone(&dropped);
-    thread::Builder::new().name("log".to_owned()).spawn(move || drain(&lines, &lost))?;
-    let (filter, handle) = reload::Layer::new(filter(level));
+    let lines = Arc::new(Lines::default());
+    let written = Arc::clone(&lines);
+    thread::Builder::new().name("log".to_owned()).spawn(move || drain(&waiting, &written, &lost))?;
+    let (filter, level) = reload::Layer::new(filter(level));
     let managed = std::env::var_os("JOURNAL_STREAM").is_some();
     let mark = if drill { DRILL } else { "" };
     // a priority is the first thing in its line
     let colours = !managed && io::stderr().is_terminal() && colours();
-    let sink = Sink { sender, dropped, mark: if managed { "" } else { mark }, colours };
+    let sink = Sink { sender, lines: Arc::clone(&lines), dropped, mark: if managed { "" } else { mark }, colours };
     let layer = tracing_subscriber::fmt::layer().with_writer(sink).with_ansi(colours);
     let layer: Box<dyn Layer<Registry> + Send + Sync> = if managed {
         layer
@@ -69,7 +105,7 @@ pub(super) fn start(level: LogLevel, drill: bool) -> anyhow::Result<LevelHandle>
             tracing::error!(thread, "{panic}");
         }
     }));
-    Ok(handle)
+    Ok(Log { level, lines })
 }
 
 /// The filter of a configured level.
@@ -83,9 +119,10 @@ pub(super) fn filter(level: LogLevel) -> LevelFilter {
     }
 }
 
-fn drain(lines: &Receiver<Vec<u8>>, dropped: &AtomicU64) {
-    while let Ok(line) = lines.recv() {
+fn drain(waiting: &Receiver<Vec<u8>>, lines: &Lines, dropped: &AtomicU64) {
+    while let Ok(line) = waiting.recv() {
         let _nobody_listens = io::stderr().write_all(&line);
+        lines.count_written();
         let lost = dropped.swap(0, Ordering::Relaxed);
         if lost > 0 {
             let _nobody_listens =
@@ -97,6 +134,7 @@ fn drain(lines: &Receiver<Vec<u8>>, dropped: &AtomicU64) {
 #[derive(Clone)]
 struct Sink {
     sender: SyncSender<Vec<u8>>,
+    lines: Arc<Lines>,
     dropped: Arc<AtomicU64>,
     /// What each line begins with.
     mark: &'static str,
@@ -132,7 +170,9 @@ impl Write for Line<'_> {
 impl Drop for Line<'_> {
     fn drop(&mut self) {
         let line = harmless_line(&self.bytes, self.sink.colours);
-        if self.sink.sender.try_send(line).is_err() {
+        if self.sink.sender.try_send(line).is_ok() {
+            self.sink.lines.handed_over.fetch_add(1, Ordering::SeqCst);
+        } else {
             self.sink.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }

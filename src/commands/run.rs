@@ -71,7 +71,9 @@ impl Run {
     /// When the daemon cannot start, or had to give up.
     pub fn run(self) -> Outcome {
         let config = self.config.load()?;
-        let level = log::start(config.log_level, self.drill)?;
+        // until the end, which waits for its last lines
+        let log = log::start(config.log_level, self.drill)?;
+        let level = log.level.clone();
         let socket = self.socket.clone().unwrap_or_else(|| self.state.join(SOCKET_FILE));
         let options = DaemonOptions {
             config,
