@@ -37,6 +37,8 @@ pub mod config;
 
 pub mod journal;
 
+pub mod recall;
+
 pub mod protocol;
 
 pub mod actors;

@@ -15,10 +15,6 @@ use common::{
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use vigie::{
-    actors::history::{
-        self, Folded,
-        checkpoint::{Slot, forget, newest, writes},
-    },
     config::Config,
     domain::{
         Arm, Decision, Event, EventKind, Money, Opinion, Outcome, Probability, Reason, SignalLine, Skip, Split,
@@ -27,6 +23,10 @@ use vigie::{
         lifecycle::{State, Transition},
     },
     journal::{OutcomeRecord, Reader, SignalRecord, SkipRecord, Source, Write},
+    recall::{
+        checkpoint::{self, forget, newest, writes},
+        fold::{Folded, Slot},
+    },
 };
 
 /// Trades of a life.
@@ -279,7 +279,7 @@ fn what_is_written_is_read_and_the_newest_that_is_whole_and_fits_is_gone_on_from
     let (early, late) = (folded(&place.reader(), &config, 50), folded(&place.reader(), &config, 90));
     let whole = folded(&place.reader(), &config, last).state.to_bytes().unwrap();
     let comes_to_the_same = || {
-        let state = history::state(&place.reader(), &config).unwrap().state;
+        let state = checkpoint::state(&place.reader(), &config).unwrap().state;
         assert!(state.to_bytes().unwrap() == whole);
     };
     write(&place, writes(&early, &config, Slot::A).unwrap());
@@ -345,7 +345,7 @@ fn a_stop_leaves_a_checkpoint_from_which_the_next_start_goes_on() {
     assert_eq!(wire.ask_ok(score("N-1"))["arm"], "ml", "the same trade again");
     assert_eq!(wire.arm("T-9").1, "trade_id_reused");
     daemon.stop();
-    let state = history::state(&place.reader(), &config).unwrap().state;
+    let state = checkpoint::state(&place.reader(), &config).unwrap().state;
     let whole = folded(&place.reader(), &config, place.reader().last_seq().unwrap()).state;
     assert!(state.to_bytes().unwrap() == whole.to_bytes().unwrap());
 }

@@ -10,9 +10,10 @@ use common::{
 };
 use serde_json::{Value, json};
 use vigie::{
-    actors::{daemon::Time, history, scored},
+    actors::daemon::Time,
     config::Config,
     domain::{Outcome, lifecycle::State},
+    recall::{history, scored},
 };
 
 /// Rules that trip soon, and nothing but them.

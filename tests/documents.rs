@@ -148,7 +148,7 @@ const LOCKS: [(&str, &str, &str); 23] = [
         "what is served is not what the journal says is live",
         "what is served is not what the journal says is live",
     ),
-    ("src/actors/history/fold.rs", "the event log is damaged", "the event log is damaged"),
+    ("src/recall/fold.rs", "the event log is damaged", "the event log is damaged"),
     (
         "src/actors/keeper.rs",
         "which the daemon began from, is not what the log",
@@ -231,7 +231,7 @@ fn every_reason_of_a_lock_stands_in_the_table_with_what_to_do() {
         ("src/actors/guardian.rs", 1),
         ("src/actors/guardian/load.rs", 2),
         ("src/actors/guardian/orders.rs", 2),
-        ("src/actors/history/fold.rs", 1),
+        ("src/recall/fold.rs", 1),
         ("src/actors/journal/writer.rs", 1),
         ("src/trials/promotion.rs", 1),
         ("src/lifecycle/measures.rs", 1),

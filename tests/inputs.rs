@@ -15,11 +15,11 @@ use common::{
 use jiff::SignedDuration;
 use serde_json::Value;
 use vigie::{
-    actors::{history, scored},
     config::Config,
     domain::{EventKind, SignalLine, Timestamp, TradeId, lifecycle::State},
     features::pipeline::Pipeline,
     journal::Source,
+    recall::{history, scored},
 };
 
 /// The folder of an operator who imported the examples and trained on them.

@@ -6,11 +6,11 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use serde_json::{Value, json};
 use vigie::{
-    actors::learning::settings,
     config::Config,
     domain::{SignalLine, Symbol, Timestamp, VersionId},
     features::pipeline::Pipeline,
     models::{Kind, LogisticOptions, ModelRecord, Solver, Target, stack},
+    recall::learning::settings,
     validation::{
         Examples, Goal, Ledger, Recipe, ValidationReport,
         figures::Figures,

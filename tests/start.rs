@@ -17,7 +17,6 @@ use common::{
 };
 use serde_json::json;
 use vigie::{
-    actors::history::checkpoint::newest,
     clock::Stopwatch,
     config::Config,
     domain::{
@@ -25,6 +24,7 @@ use vigie::{
         lifecycle::State,
     },
     journal::{OutcomeRecord, SignalRecord, Source, Write},
+    recall::checkpoint::newest,
 };
 
 /// Of losses and wins by turns no rule makes an emergency.

@@ -14,16 +14,16 @@ use common::{
 };
 use serde_json::{Value, json};
 use vigie::{
-    actors::{
-        history,
-        learning::{Job, work},
-        models::{record, roster},
-        scored,
-    },
     config::Config,
     domain::{Arm, Decision, EventKind, Money, Reason, SignalLine, Symbol, Timestamp, lifecycle::State},
     journal::{OutcomeRecord, SignalRecord, Source, Write},
     models::targets::Target,
+    recall::{
+        history,
+        learning::{Job, work},
+        scored,
+        versions::{record, roster},
+    },
     validation::training::Order,
 };
 

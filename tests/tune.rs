@@ -15,10 +15,11 @@ use common::{
 };
 use serde_json::{Value, json};
 use vigie::{
-    actors::{daemon::Time, history},
+    actors::daemon::Time,
     config::Config,
     domain::{Arm, Symbol, lifecycle::State},
     lifecycle::happening::Happening,
+    recall::{fold, watched},
     sim::{
         Scenario, SimulationOptions, Tape, Venue,
         execution::{Answered, Execution},
@@ -28,20 +29,20 @@ use vigie::{
 };
 
 fn happenings(place: &Place, config: &Config) -> Vec<Happening> {
-    history::happenings(&place.reader(), config).unwrap()
+    fold::happenings(&place.reader(), config).unwrap()
 }
 
 fn thresholds(place: &Place, config: &Config, happenings: &[Happening]) -> Thresholds {
     Thresholds {
         calendar: config.calendar.clone(),
-        keep: history::open_trades_keep(config),
+        keep: fold::open_trades_keep(config),
         guardian: config.guardian,
         staging: config.staging,
         experiment: config.experiment.clone(),
         automatic: config.lifecycle.automatic,
         policy: config.policy,
         by_policy: false,
-        watching: Some(history::watching(&place.reader(), config, happenings).unwrap()),
+        watching: Some(watched::watching(&place.reader(), config, happenings).unwrap()),
     }
 }
 

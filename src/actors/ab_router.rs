@@ -15,7 +15,6 @@ use serde::Serialize;
 
 use super::{
     guardian::{Advance, Guardian},
-    history,
     journal::JournalHandle,
     supervision::{Part, Shell},
     trade_news::TradeNews,
@@ -27,6 +26,7 @@ use crate::{
     journal::{StoredEvent, Write},
     policy::serving::Serving,
     protocol::message::WireError,
+    recall::checkpoint,
     trials::{
         experiment::{Criteria, ExperimentOptions},
         promotion::{EvidenceStep, after_test, to_staging, to_test},
@@ -144,7 +144,7 @@ impl AbRouter {
     pub async fn from_journal(shared: RouterShared) -> Result<Self, String> {
         let config = shared.config.load_full();
         let reader = shared.journal.read().await.map_err(|error| error.to_string())?;
-        let folded = tokio::task::spawn_blocking(move || history::state(&reader, &config));
+        let folded = tokio::task::spawn_blocking(move || checkpoint::state(&reader, &config));
         let folded = folded.await.map_err(|error| error.to_string())??;
         Ok(Self::of(folded.state.trials, shared))
     }

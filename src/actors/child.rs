@@ -9,8 +9,10 @@ use std::{
     time::Duration,
 };
 
-use super::learning::{Assignment, ChildMessage, Product, Refused};
-use crate::clock::Stopwatch;
+use crate::{
+    clock::Stopwatch,
+    recall::learning::{Assignment, ChildMessage, Product, Refused},
+};
 
 /// The hidden subcommand that the child runs.
 pub const COMMAND: &str = "work";

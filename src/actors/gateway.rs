@@ -25,7 +25,6 @@ use super::{
     event_stream,
     guardian::{Guardian, Order, RecordOutcome, RecordSkip},
     journal::JournalHandle,
-    learning::Job,
     monitor::MonitorHandle,
     scorer::{ScoreReply, Scorer},
     supervision::{Door, Shell},
@@ -48,6 +47,7 @@ use crate::{
         peer::{Peer, Role},
         server::{Connections, Service},
     },
+    recall::learning::Job,
     validation::training::Order as TrainingOrder,
 };
 

@@ -40,7 +40,6 @@ pub use self::messages::{
 pub use self::register::Register;
 pub use self::unread::Unread;
 use super::{
-    history::Folded,
     journal::JournalHandle,
     supervision::{Part, Shell},
     trade_news::TradeNews,
@@ -64,6 +63,7 @@ use crate::{
         serving::{Scope, Served, Serving},
     },
     protocol::message::WireError,
+    recall::fold::Folded,
     state::step::State,
 };
 

@@ -19,16 +19,16 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    history::{
-        Begun, Folded, begin,
-        checkpoint::{Slot, digest, forget, writes},
-    },
     journal::JournalHandle,
     supervision::{Failure, panic_text},
 };
 use crate::{
     config::Config,
     journal::{Reader, Write},
+    recall::{
+        checkpoint::{begin, digest, forget, writes},
+        fold::{Begun, Folded, Slot},
+    },
 };
 
 /// The actor's name.

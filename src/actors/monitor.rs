@@ -6,11 +6,8 @@
 //! journal: it is made from there at the start, after a panic, and when a version goes into service.
 
 mod line;
-mod rebuilt;
-mod subject;
 
 pub use line::{Inbox, MonitorHandle, channel};
-pub use subject::{against, lacking};
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,15 +26,9 @@ use arc_swap::ArcSwap;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use self::{
-    line::{Line, MonitorMessage},
-    rebuilt::Rebuilt,
-    subject::untold,
-};
+use self::line::{Line, MonitorMessage};
 use super::{
     journal::JournalHandle,
-    models::Unusable,
-    scored::{self, Signals},
     supervision::{Failure, Tripwire, panic_text},
 };
 use crate::{
@@ -50,8 +41,13 @@ use crate::{
         monitor::Rolling,
         watch::{JudgedDays, Judgement, VersionView, Watch, WatchNews, WatchedVersion},
     },
-    journal::Reader,
     policy::serving::Serving,
+    recall::{
+        rebuilt::Rebuilt,
+        scored::{self, Signals},
+        versions::Unusable,
+        watched::{self, untold},
+    },
 };
 
 /// The actor's name.
@@ -336,7 +332,7 @@ impl Monitor {
         self.known.retain(|version, _| versions.contains(version));
         let mut unknown: Vec<(&VersionId, u64)> = Vec::new();
         for version in versions.iter().filter(|version| !self.known.contains_key(*version)) {
-            unknown.push((version, subject::born(&reader, version).map_err(|error| error.to_string())?));
+            unknown.push((version, watched::born(&reader, version).map_err(|error| error.to_string())?));
         }
         // a version is judged against what was known when it was registered: nothing behind that is read for it
         let past = match unknown.iter().map(|(_, born)| *born).max() {
@@ -345,7 +341,7 @@ impl Monitor {
         };
         for (version, _) in unknown {
             let since = Stopwatch::start();
-            let subject = match subject::of(&reader, &config, &past, version) {
+            let subject = match watched::of(&reader, &config, &past, version) {
                 Ok(subject) => subject,
                 Err(Unusable::Unreadable(error)) => return Err(error),
                 Err(error) => {
@@ -369,18 +365,4 @@ impl Monitor {
         self.tell(missed);
         Ok(())
     }
-}
-
-/// What each of `versions` is judged against, by `config`; nothing for one whose record cannot be used.
-pub fn subjects(
-    reader: &Reader,
-    config: &Config,
-    past: &Signals,
-    versions: impl IntoIterator<Item = VersionId>,
-) -> BTreeMap<VersionId, WatchedVersion> {
-    let subject = |version: VersionId| {
-        let subject = subject::of(reader, config, past, &version).unwrap_or_default();
-        (version, subject)
-    };
-    versions.into_iter().map(subject).collect()
 }

@@ -12,7 +12,6 @@ use super::{
     child::{self, Watched},
     guardian::{Guardian, Register},
     journal::JournalHandle,
-    learning::{Assignment, Job, Product, Refused},
     supervision::{Part, Shell},
 };
 use crate::{
@@ -24,6 +23,7 @@ use crate::{
     },
     journal::Write,
     protocol::message::WireError,
+    recall::learning::{Assignment, Job, Product, Refused},
     validation::ValidationReport,
 };
 

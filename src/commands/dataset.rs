@@ -10,7 +10,6 @@ use super::{
     terminal::tell,
 };
 use crate::{
-    actors::history,
     clock::{Clock, WallClock},
     config::Config,
     domain::{InvalidLine, SignalLine},
@@ -19,6 +18,7 @@ use crate::{
         row::Schema,
     },
     guard::plausibility::check_line,
+    recall::history,
 };
 
 /// Trading days in a row without a signal from which a gap is reported.

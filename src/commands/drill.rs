@@ -16,14 +16,14 @@ use super::{
     terminal::{table, tell},
 };
 use crate::{
-    actors::{
-        models,
-        scored::{self, Signals},
-    },
     config::Config,
     domain::{Symbol, VersionId},
     features::row::Schema,
     models::{Facts, Stake},
+    recall::{
+        scored::{self, Signals},
+        versions,
+    },
     sim::{Scenario, Sessions, SimulationOptions, Venue},
     state::drill::{Damage, Delay, DrillOptions, DrillReport, Past, PastTrade, drill},
 };
@@ -147,7 +147,7 @@ impl Drill {
         let count = chosen.as_ref().and_then(|version| counts.get(version)).copied().unwrap_or(0);
         match chosen {
             Some(version) if count >= LEAST_TRADES => {
-                let question = reader.as_ref().and_then(|reader| models::record(reader, &version).ok());
+                let question = reader.as_ref().and_then(|reader| versions::record(reader, &version).ok());
                 let question = question.map(|record| record.question()).unwrap_or_default();
                 Ok((format!("the trades that {version} scored"), signals.past(&version, config).asked(question)))
             }

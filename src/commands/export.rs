@@ -18,12 +18,12 @@ use super::{
     terminal::Harmless,
 };
 use crate::{
-    actors::history,
     config::Config,
     domain::{SignalLine, Symbol, Timestamp, TradeId, writable::readable},
     features::{Instrument, pipeline::Pipeline},
     journal::Reader,
     models::{Labeller, Target, TargetKind, TargetValue},
+    recall::history,
     validation::training::History,
 };
 

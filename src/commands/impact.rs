@@ -5,9 +5,9 @@ use serde_json::json;
 
 use super::{JournalArgs, Outcome, named, terminal::tell};
 use crate::{
-    actors::history,
     domain::{self, Symbol, Timestamp, VersionId},
     lifecycle::happening::Happening,
+    recall::{fold, history},
     trials::{
         experiment::{Comparing, Impact, ImpactOptions, impact},
         groups::{Counts, Groups, by_arm, by_period},
@@ -60,7 +60,7 @@ impl ImpactArgs {
             named::version(&reader, version)?;
         }
         let history = history::read(&reader).map_err(anyhow::Error::msg)?;
-        let mut happenings = history::happenings(&reader, &config).map_err(anyhow::Error::msg)?;
+        let mut happenings = fold::happenings(&reader, &config).map_err(anyhow::Error::msg)?;
         let mine = history.signals.iter().filter(|signal| signal.symbol == symbol);
         named::symbol(&config, &symbol, mine.clone().count())?;
         happenings.retain(|happening| concerns(&symbol, happening));

@@ -8,7 +8,7 @@ use super::{
     registry::Question,
     terminal::{self, tell},
 };
-use crate::actors::models::{VersionSummary, roster, summaries};
+use crate::recall::versions::{VersionSummary, roster, summaries};
 
 const EXAMPLES: &str = "\
 Examples:

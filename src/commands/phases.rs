@@ -5,7 +5,6 @@ use serde_json::json;
 
 use super::{JournalArgs, Outcome, named, terminal::tell};
 use crate::{
-    actors::{history, learning, models},
     config::Config,
     domain::Symbol,
     journal::Reader,
@@ -14,6 +13,7 @@ use crate::{
         levels::{Level, LevelVerdict, judge},
     },
     portfolio::{Held, PORTFOLIO_DAYS, PORTFOLIO_SYMBOLS},
+    recall::{history, learning, versions},
     validation::{
         gather::{clean_trades, closed_trades},
         training::History,
@@ -48,7 +48,7 @@ impl Phases {
         let signals = history.signals.iter().filter(|signal| signal.symbol == self.symbol).count();
         named::symbol(&config, &self.symbol, signals)?;
         let verdicts = verdicts(&reader, &history, &config, &self.symbol, target).map_err(anyhow::Error::msg)?;
-        let portfolio = models::portfolio(&reader).map_err(anyhow::Error::msg)?;
+        let portfolio = versions::portfolio(&reader).map_err(anyhow::Error::msg)?;
         let (go, held) = (portfolio.go(), portfolio.held());
         let proven = held.iter().filter(|held| held.counts).count();
         if self.from.json {

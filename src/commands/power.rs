@@ -10,11 +10,11 @@ use super::{
     terminal::{self, tell},
 };
 use crate::{
-    actors::history,
     config::Config,
     domain::{Symbol, TradeId, TradingDay, VersionId},
     journal::Reader,
     lifecycle::happening::Happening,
+    recall::{fold, history},
     stats::cluster::DesignEffect,
     trials::{
         experiment::{EvidenceMetric, View},
@@ -259,7 +259,7 @@ fn cells(length: Option<Length>) -> [String; 2] {
 
 fn seen(reader: &Reader, config: &Config, symbol: &Symbol, wanted: Option<&VersionId>) -> Result<Seen, String> {
     let history = history::read(reader)?;
-    let happenings = history::happenings(reader, config)?;
+    let happenings = fold::happenings(reader, config)?;
     let version = wanted.cloned().or_else(|| most_watched(&happenings, |version| version.symbol == *symbol));
     let watched = version.as_ref().and_then(|version| watched(&happenings, version, &config.calendar));
     let mut signals_of: BTreeMap<TradingDay, usize> = BTreeMap::new();

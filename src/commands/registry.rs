@@ -12,11 +12,6 @@ use super::{
     terminal::{self, tell},
 };
 use crate::{
-    actors::{
-        history,
-        learning::latest_report,
-        models::{record, roster_until, served},
-    },
     config::Config,
     domain::{Opinion, SignalLine, Timestamp, VersionId},
     features::pipeline::Pipeline,
@@ -29,6 +24,11 @@ use crate::{
     policy::{
         routing::Splits,
         serving::{Scope, Scored, Serving},
+    },
+    recall::{
+        history,
+        learning::latest_report,
+        versions::{record, roster_until, served},
     },
 };
 

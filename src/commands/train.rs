@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 
 use super::{ConfigArgs, Outcome, PATIENCE, StateArgs, change, files::bar, terminal::tell};
 use crate::{
-    actors::{
-        daemon::SOCKET_FILE,
-        learning::{Job, Product, work},
-        models::roster,
-    },
+    actors::daemon::SOCKET_FILE,
     clock::{Clock, WallClock},
     config::Config,
     domain::{Symbol, VersionId},
     journal::{OpenError, Store, StoreOptions},
     models::{Kind, Target, VersionRecord},
     protocol::client::Client,
+    recall::{
+        learning::{Job, Product, work},
+        versions::roster,
+    },
     validation::{Stage, training::Order},
 };
 

@@ -7,11 +7,11 @@ use serde_json::json;
 
 use super::{Outcome, StateArgs, load_config, terminal::tell};
 use crate::{
-    actors::history,
     config::Config,
     domain::EventKind,
     journal::Reader,
     lifecycle::happening::Happening,
+    recall::{fold, watched},
     state::replay::{Comparison, Line, Pnl, Replay, Row, Thresholds, Watching, compare, recorded, replay},
 };
 
@@ -61,10 +61,10 @@ impl Tune {
             None => Config::builtin().map_err(|errors| super::Failed::Config(errors.into()))?,
         };
         let reader = self.state.reader(&in_force)?;
-        let happenings = history::happenings(&reader, &in_force).map_err(anyhow::Error::msg)?;
+        let happenings = fold::happenings(&reader, &in_force).map_err(anyhow::Error::msg)?;
         let by_policy = in_force.policy != other.policy;
         let told = |config: &Config, by_policy| -> anyhow::Result<Replay> {
-            let watching = history::watching(&reader, config, &happenings).map_err(anyhow::Error::msg)?;
+            let watching = watched::watching(&reader, config, &happenings).map_err(anyhow::Error::msg)?;
             let thresholds = thresholds(config, &in_force, by_policy, watching);
             replay(&happenings, &thresholds).map_err(anyhow::Error::msg)
         };
@@ -88,7 +88,7 @@ impl Tune {
 fn thresholds(config: &Config, in_force: &Config, by_policy: bool, watching: Watching) -> Thresholds {
     Thresholds {
         calendar: in_force.calendar.clone(),
-        keep: history::open_trades_keep(config),
+        keep: fold::open_trades_keep(config),
         guardian: config.guardian,
         staging: config.staging,
         experiment: config.experiment.clone(),

@@ -8,9 +8,9 @@ use rustix::process::{Resource, Rlimit, Signal, getrlimit, nice, set_parent_proc
 
 use super::Outcome;
 use crate::{
-    actors::learning::{Assignment, ChildMessage, Refused, work},
     config::Config,
     journal::Reader,
+    recall::learning::{Assignment, ChildMessage, Refused, work},
     validation::Stage,
 };
 

@@ -14,12 +14,6 @@ use std::{
 
 use serde_json::{Value, json};
 use vigie::{
-    actors::{
-        history::open_trades_keep,
-        learning::settings,
-        monitor::against,
-        scored::{Scored, Signals},
-    },
     config::{Config, Sections},
     domain::{
         Arm, Event, EventKind, Money, Outcome, Signal, SignalLine, Timestamp, TradeId, VersionId,
@@ -44,6 +38,12 @@ use vigie::{
         serving::{Scope, Served, Serving},
     },
     protocol::message::{self, Change, Request, Task},
+    recall::{
+        fold::open_trades_keep,
+        learning::settings,
+        scored::{Scored, Signals},
+        watched::against,
+    },
     sim::{
         demo::{Demo, Ledger as Found, Step},
         execution::Answered,

@@ -4,14 +4,12 @@ use std::{collections::BTreeMap, fs, io::Read, path::PathBuf, sync::OnceLock};
 
 use tempfile::TempDir;
 use vigie::{
-    actors::{
-        daemon::{JOURNAL_FILE, SOCKET_FILE},
-        learning::settings,
-    },
+    actors::daemon::{JOURNAL_FILE, SOCKET_FILE},
     config::Config,
     domain::{Event, EventKind, SignalLine, Timestamp, VersionId, event::By, lifecycle::State},
     journal::{Reader, Store, StoreOptions, Write},
     models::VersionRecord,
+    recall::learning::settings,
     validation::{
         Ledger,
         training::{Birth, History, Order, train},

@@ -18,7 +18,6 @@ use super::{JOURNAL_FILE, KILL_FILE, REACHED_FILE, SILENCE_FILE, StartError, par
 use crate::{
     actors::{
         guardian::{self, Guardian},
-        history::{self, Folded},
         journal::{self, JournalHandle, OpenStore},
         keeper::{self, Kept},
         monitor::MonitorHandle,
@@ -36,6 +35,11 @@ use crate::{
     },
     lifecycle::open_trades::OpenTrades,
     policy::{serving::Serving, stale::StaleWatch},
+    recall::{
+        checkpoint,
+        fold::{self, Folded},
+        history,
+    },
     trials::running::Trials,
 };
 
@@ -191,7 +195,7 @@ impl Beginning<'_> {
         let unreadable = |error: String| part_error("feed", error);
         let reader = journal.read().await.map_err(|error| unreadable(error.to_string()))?;
         let read = tokio::task::spawn_blocking(move || {
-            let known = history::begin(&reader, &config).map_err(unreadable)?;
+            let known = checkpoint::begin(&reader, &config).map_err(unreadable)?;
             thread::scope(|scope| {
                 let audit = known.begun.is_none().then(|| scope.spawn(|| reader.audit()));
                 let read = Read::of(&reader, &config, known);
@@ -326,7 +330,7 @@ impl Read {
         let kept = keeper::at_start(&known, config);
         known.state.open_trades.make_room(ROOM);
         let open_trades =
-            std::mem::replace(&mut known.state.open_trades, OpenTrades::new(history::open_trades_keep(config)));
+            std::mem::replace(&mut known.state.open_trades, OpenTrades::new(fold::open_trades_keep(config)));
         let pipeline = known.state.pipeline.take().ok_or("it makes no inputs")?;
         Ok(Self { open_trades, pipeline, known, kept })
     }
@@ -346,7 +350,7 @@ pub(super) async fn make_pipeline(
     let config = config.load_full();
     let reader = journal.read().await.map_err(|error| error.to_string())?;
     let warmed = tokio::task::spawn_blocking(move || {
-        let state = history::state(&reader, &config)?.state;
+        let state = checkpoint::state(&reader, &config)?.state;
         Ok((state.pipeline.ok_or("it makes no inputs")?, state.stale))
     });
     warmed.await.map_err(|error| error.to_string())?

@@ -12,7 +12,6 @@ use crate::{
         ab_router::{Assess, ObserveRouter, RouterStatus},
         guardian::{GuardianStatus, ObserveGuardian},
         journal::JournalStatus,
-        models::{VersionSummary, summaries},
         monitor::{DriftStatus, MonitorStatus},
         scorer::{ObserveScorer, ScorerStatus},
         trainer::{ObserveTrainer, Running},
@@ -21,6 +20,7 @@ use crate::{
     journal::{Counts, Storage},
     lifecycle::{gates::Gate, names::NameCount},
     protocol::message::{Change, WireError},
+    recall::versions::{VersionSummary, summaries},
     trials::trial_view::{Assessment, Case},
 };
 

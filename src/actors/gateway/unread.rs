@@ -7,13 +7,13 @@ use crate::{
     actors::{
         acknowledge::{retry, words},
         guardian::{Contradiction, Unread},
-        history::{self, Known},
     },
     domain::{Outcome, TradeId, VersionId, trip::Unevaluable},
     protocol::{
         message::{Rejected, UnreadOutcome, WireError},
         peer::Peer,
     },
+    recall::history::{self, Known},
 };
 
 impl Gateway {

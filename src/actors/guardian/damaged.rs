@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    actors::history,
     config::Config,
     domain::{
         EventKind, Outcome, Timestamp, TradeId,
@@ -13,6 +12,7 @@ use crate::{
     guard::emergency::Emergency,
     journal::{BadRecord, Reader},
     lifecycle::{consequences::closed_trade, open_trades::AnsweredSignal},
+    recall::history,
 };
 
 /// Code of the alert.

@@ -7,7 +7,7 @@ use actix::{Addr, AsyncContext, Context, Handler};
 
 use super::{Guardian, alert};
 use crate::{
-    actors::{learning::Job, monitor::Finding, supervision::Shell, trainer::Ask},
+    actors::{monitor::Finding, supervision::Shell, trainer::Ask},
     domain::{
         EventKind, VersionId,
         event::{By, Level},
@@ -19,6 +19,7 @@ use crate::{
     },
     journal::Write,
     lifecycle::measures::{Measures, adjustment, broken, follow, measures},
+    recall::learning::Job,
     validation::training::Order,
 };
 

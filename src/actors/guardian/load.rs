@@ -7,16 +7,17 @@ use super::{
     damaged::{Damaged, damaged},
 };
 use crate::{
-    actors::{
-        history::{self, Folded},
-        models::{Unusable, served},
-    },
     config::Config,
     domain::{Event, EventKind, Timestamp, VersionId, event::By},
     features::row::Schema,
     journal::Reader,
     lifecycle::roster::Roster,
     policy::serving::Served,
+    recall::{
+        checkpoint,
+        fold::Folded,
+        versions::{Unusable, served},
+    },
     state::step::State,
 };
 
@@ -38,7 +39,7 @@ pub(super) fn load(
     known: Option<Folded>,
     now: Timestamp,
 ) -> Result<Loaded, String> {
-    let known = known.map_or_else(|| history::state(reader, config), Ok);
+    let known = known.map_or_else(|| checkpoint::state(reader, config), Ok);
     let Folded { state, damaged: unread, .. } = known?;
     let (mut loaded, mut unusable) = (BTreeMap::new(), Vec::new());
     for plan in state.trials.roster().plan().into_values() {

@@ -11,14 +11,7 @@ use actix::{Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
 
 use super::{Advance, Answer, Done, Guardian, Order, alert, down};
 use crate::{
-    actors::{
-        acknowledge::retry,
-        journal::Unavailable,
-        kill_file,
-        models::{Unusable, record, served},
-        monitor::lacking,
-        supervision::Shell,
-    },
+    actors::{acknowledge::retry, journal::Unavailable, kill_file, supervision::Shell},
     domain::{
         Event, EventKind, VersionId,
         event::{By, Level},
@@ -29,6 +22,10 @@ use crate::{
     lifecycle::gates::Gate,
     policy::serving::{Scope, Served},
     protocol::message::{Change, WireError},
+    recall::{
+        versions::{Unusable, record, served},
+        watched::lacking,
+    },
     trials::promotion::{EvidenceStep, events, numbers},
 };
 

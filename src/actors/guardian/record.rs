@@ -14,7 +14,6 @@ use super::{
 use crate::{
     actors::{
         acknowledge::{CONFLICT, acknowledgement, retry, words},
-        history,
         journal::Unavailable,
         supervision::Shell,
     },
@@ -29,6 +28,7 @@ use crate::{
         open_trades::AnsweredSignal,
     },
     protocol::message::{Ack, OutcomeRequest, WireError},
+    recall::history,
 };
 
 impl Guardian {

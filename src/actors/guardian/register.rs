@@ -7,14 +7,11 @@ use actix::{Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
 
 use super::{Answer, Done, Guardian, down, orders::Committed};
 use crate::{
-    actors::{
-        acknowledge::retry,
-        learning::{Job, Product},
-        supervision::Shell,
-    },
+    actors::{acknowledge::retry, supervision::Shell},
     domain::Event,
     journal::{Applied, Write},
     protocol::message::WireError,
+    recall::learning::{Job, Product},
 };
 
 /// A product of the trainer, to be checked and registered.

@@ -9,10 +9,11 @@ use actix::{Context, Handler, ResponseFuture};
 
 use super::{Guardian, LockNow, Verify};
 use crate::{
-    actors::{models, supervision::Shell},
+    actors::supervision::Shell,
     domain::{VersionId, event::By},
     journal::Reader,
     policy::serving::Serving,
+    recall::versions,
 };
 
 type Sums = BTreeMap<VersionId, [u8; 32]>;
@@ -48,7 +49,7 @@ impl Guardian {
 /// The checksums of what is in service by the journal.
 fn live(reader: &Reader) -> Result<Sums, String> {
     let mut live = Sums::new();
-    for plan in models::roster(reader)?.plan().into_values() {
+    for plan in versions::roster(reader)?.plan().into_values() {
         for version in plan.production.into_iter().chain(plan.test).chain(plan.shadows) {
             let stored = reader.version(&version).map_err(|error| error.to_string())?;
             live.extend(stored.map(|stored| (version, stored.checksum)));

@@ -5,14 +5,12 @@ use std::{collections::BTreeMap, fs, path::Path};
 use anyhow::{Context as _, bail};
 
 use crate::{
-    actors::{
-        daemon::{self, JOURNAL_FILE},
-        learning::settings,
-    },
+    actors::daemon::{self, JOURNAL_FILE},
     config::Config,
     domain::{Event, EventKind, Symbol, Timestamp, VersionId, event::By, lifecycle::State},
     journal::{Reader, Store, StoreOptions, Write},
     models::VersionRecord,
+    recall::learning::settings,
     sim::{Scenario, Sessions, SimulationOptions, Venue},
     validation::{
         Ledger,

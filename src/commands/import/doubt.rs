@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use crate::{
-    actors::history,
     clock::{Clock, WallClock},
     config::Config,
     domain::{Event, EventKind, Money, Outcome, Timestamp, TradeId, VersionId, event::Level, trip::Unevaluable},
@@ -14,6 +13,7 @@ use crate::{
         open_trades::AnsweredSignal,
         roster::Roster,
     },
+    recall::history,
 };
 
 /// A trade that a line says was closed, and that cannot be recorded as it says.

@@ -8,7 +8,7 @@
 use blake2::{Blake2b, Digest, digest::consts::U32};
 use serde::{Deserialize, Serialize};
 
-use super::fold::{Begun, Folded};
+use super::fold::{Begun, Folded, Slot};
 use crate::{
     config::Config,
     journal::{Reader, StoreError, Write},
@@ -19,15 +19,6 @@ use crate::{
 pub const FOLD: u32 = 2;
 /// Bytes of a part: a commit of one holds nobody up for long.
 const PART: usize = 1 << 20;
-
-/// Where a checkpoint is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Slot {
-    /// One of the two that starts go on from.
-    A,
-    /// The other.
-    B,
-}
 
 /// What stands under the name of a slot; the parts of the state stand under the names behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,30 +32,28 @@ struct Head {
     digest: [u8; 32],
 }
 
-impl Slot {
-    const ALL: [Self; 2] = [Self::A, Self::B];
-
-    /// The other one.
-    #[must_use]
-    pub fn other(self) -> Self {
-        if self == Self::A { Self::B } else { Self::A }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::A => "state.a",
-            Self::B => "state.b",
-        }
-    }
-
-    fn part(self, number: usize) -> String {
-        format!("{}.{number}", self.name())
-    }
-}
-
 /// BLAKE2b-32.
 pub fn digest(bytes: &[u8]) -> [u8; 32] {
     Blake2b::<U32>::digest(bytes).into()
+}
+
+/// What everything that happened comes to: from the newest checkpoint that fits, or else from the beginning.
+///
+/// # Errors
+/// When the storage cannot be read.
+pub fn state(reader: &Reader, config: &Config) -> Result<Folded, String> {
+    let last = reader.last_seq().map_err(|error| error.to_string())?;
+    let mut folded = begin(reader, config)?;
+    folded.go_on(reader, config, last)?;
+    Ok(folded)
+}
+
+/// What can be gone on from: the newest checkpoint that fits, or nothing yet.
+///
+/// # Errors
+/// When the storage cannot be read.
+pub fn begin(reader: &Reader, config: &Config) -> Result<Folded, String> {
+    newest(reader, config)?.map_or_else(|| Folded::empty(config), Ok)
 }
 
 /// The newest checkpoint that fits.

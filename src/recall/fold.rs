@@ -7,12 +7,10 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 
 use super::{
-    Known,
-    checkpoint::{self, Slot},
-    kept, known_of, moved,
+    history::{Known, kept, known_of, moved},
+    versions,
 };
 use crate::{
-    actors::models,
     config::Config,
     domain::{Event, EventKind, TradeId, event::By},
     features::pipeline::Pipeline,
@@ -30,6 +28,36 @@ use crate::{
 
 /// Records after which a long fold says how far it is.
 const TELL_EVERY: u64 = 200_000;
+
+/// Where a checkpoint is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    /// One of the two that starts go on from.
+    A,
+    /// The other.
+    B,
+}
+
+impl Slot {
+    pub(super) const ALL: [Self; 2] = [Self::A, Self::B];
+
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        if self == Self::A { Self::B } else { Self::A }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::A => "state.a",
+            Self::B => "state.b",
+        }
+    }
+
+    pub(super) fn part(self, number: usize) -> String {
+        format!("{}.{number}", self.name())
+    }
+}
 
 /// A checkpoint that was gone on from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,25 +83,6 @@ pub struct Folded {
     pub unreadable: usize,
     /// The checkpoint that it was begun from; `None` for the beginning of the log.
     pub begun: Option<Begun>,
-}
-
-/// What everything that happened comes to: from the newest checkpoint that fits, or else from the beginning.
-///
-/// # Errors
-/// When the storage cannot be read.
-pub fn state(reader: &Reader, config: &Config) -> Result<Folded, String> {
-    let last = reader.last_seq().map_err(|error| error.to_string())?;
-    let mut folded = begin(reader, config)?;
-    folded.go_on(reader, config, last)?;
-    Ok(folded)
-}
-
-/// What can be gone on from: the newest checkpoint that fits, or nothing yet.
-///
-/// # Errors
-/// When the storage cannot be read.
-pub fn begin(reader: &Reader, config: &Config) -> Result<Folded, String> {
-    checkpoint::newest(reader, config)?.map_or_else(|| Folded::empty(config), Ok)
 }
 
 /// Everything that happened while the daemon ran, in the order in which it was recorded, each outcome as it is in the end.
@@ -179,7 +188,7 @@ impl Folded {
             Happening::Event(event) => {
                 // one whose record cannot be read cannot speak either
                 if let Some(version) = moved(&event.kind).filter(|version| !self.state.emergency.is_asked(version))
-                    && let Ok(record) = models::record(reader, version)
+                    && let Ok(record) = versions::record(reader, version)
                 {
                     self.state.emergency.ask(version, record.question(), record.standard);
                     self.state.trials.ask(version, record.question());

@@ -1,22 +1,12 @@
 //! What the journal remembers, in the form in which the pure core wants it.
 
-pub mod checkpoint;
-mod fold;
-
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-pub use self::fold::{Begun, Folded, begin, happenings, open_trades_keep, state};
-
-use super::{
-    monitor,
-    scored::{self, Scored},
-};
 use crate::{
     config::Config,
     domain::{Arm, Decision, EventKind, Signal, Timestamp, TradeId, VersionId},
     journal::{OutcomeRecord, Reader, Source, StoreError, StoredOutcome, StoredSignal},
-    lifecycle::{happening::Happening, open_trades::AnsweredSignal},
-    state::replay::Watching,
+    lifecycle::open_trades::AnsweredSignal,
     validation::{
         arrival::{Arrival, Arrived},
         training::History,
@@ -210,7 +200,7 @@ pub fn known_of(reader: &Reader, trade_id: &TradeId, config: &Config) -> Result<
 }
 
 /// A record that can be read; `None` for one that is damaged.
-fn kept<T>(stored: Result<T, StoreError>) -> Result<Option<T>, String> {
+pub(super) fn kept<T>(stored: Result<T, StoreError>) -> Result<Option<T>, String> {
     match stored {
         Ok(stored) => Ok(Some(stored)),
         Err(StoreError::BadRecord(_)) => Ok(None),
@@ -219,27 +209,6 @@ fn kept<T>(stored: Result<T, StoreError>) -> Result<Option<T>, String> {
 }
 
 /// The version of which a step is told.
-fn moved(kind: &EventKind) -> Option<&VersionId> {
+pub(super) fn moved(kind: &EventKind) -> Option<&VersionId> {
     if let EventKind::Moved { version, .. } = kind { Some(version) } else { None }
-}
-
-/// What the monitor of a replay of `happenings` judges by under `config`. It takes some seconds for each version that was
-/// ever registered.
-///
-/// # Errors
-/// When the storage cannot be read.
-pub fn watching(reader: &Reader, config: &Config, happenings: &[Happening]) -> Result<Watching, String> {
-    let past = scored::read(reader, config)?;
-    let stepped = happenings.iter().filter_map(|happening| match happening {
-        Happening::Event(event) => moved(&event.kind),
-        _ => None,
-    });
-    let subjects = monitor::subjects(reader, config, &past, stepped.cloned().collect::<BTreeSet<_>>());
-    let row = |scored: Scored| (scored.signal.trade_id.clone(), (scored.row, scored.signal.trend()));
-    Ok(Watching {
-        options: config.monitoring.watch,
-        gradual: config.gradual,
-        subjects,
-        rows: past.signals.into_iter().map(row).collect(),
-    })
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{history, models};
+use super::{history, versions};
 use crate::{
     config::Config,
     domain::{
@@ -127,7 +127,7 @@ pub fn work(
     progress: &mut dyn FnMut(f64, Stage),
 ) -> Result<Product, Refused> {
     let unreadable = |error: String| Refused::new("journal", error);
-    let roster = models::roster(reader).map_err(unreadable)?;
+    let roster = versions::roster(reader).map_err(unreadable)?;
     let ledger = ledger(reader).map_err(unreadable)?;
     let history = history::read(reader).map_err(unreadable)?;
     let settings = settings(config);
@@ -143,7 +143,7 @@ pub fn work(
             Ok(Product { version: id, record: Some(record), trial: Some(trained.trial), report: trained.report })
         }
         Job::Validate { version } => {
-            let record = models::record(reader, version).map_err(|error| Refused::new("unknown_version", error))?;
+            let record = versions::record(reader, version).map_err(|error| Refused::new("unknown_version", error))?;
             let report = revalidate(&record, &history, &settings, &ledger, progress)?;
             Ok(Product { version: version.clone(), record: None, trial: None, report })
         }

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use super::subject::unwatched;
+use super::{
+    fold::{Folded, open_trades_keep},
+    watched::unwatched,
+};
 use crate::{
-    actors::history::{Folded, open_trades_keep},
     config::Config,
     domain::{Timestamp, TradeId, snapshot::TrendRegime},
     guard::watch::{JudgedDays, Judgement, Watch, WatchNews},
@@ -22,17 +24,18 @@ use crate::{
 const NAMES: usize = 100_000;
 
 /// What was heard so far.
-pub(super) struct Rebuilt<'a> {
+pub struct Rebuilt<'a> {
     config: &'a Config,
-    pub(super) watch: Watch,
+    /// The watch that heard it.
+    pub watch: Watch,
     /// Which days the guardian was told of, by the log.
-    pub(super) days: JudgedDays,
+    pub days: JudgedDays,
     /// What was found when a day closed.
-    pub(super) found: Vec<Judgement>,
+    pub found: Vec<Judgement>,
     /// When the latest signal came, and all that came at that time.
-    pub(super) until: Option<(Timestamp, BTreeSet<TradeId>)>,
+    pub until: Option<(Timestamp, BTreeSet<TradeId>)>,
     /// What was told of versions that nobody watches.
-    pub(super) told: Vec<String>,
+    pub told: Vec<String>,
     /// What the latest signal was like.
     looked_at: (Vec<Option<f64>>, Option<TrendRegime>),
 }
@@ -42,7 +45,7 @@ impl<'a> Rebuilt<'a> {
     ///
     /// # Errors
     /// When the storage cannot be read.
-    pub(super) fn from(reader: &Reader, config: &'a Config, watch: Watch) -> Result<Self, String> {
+    pub fn from(reader: &Reader, config: &'a Config, watch: Watch) -> Result<Self, String> {
         let (days, looked_at) = (JudgedDays::default(), (Vec::new(), None));
         let mut retold = Self { config, watch, days, found: Vec::new(), until: None, told: Vec::new(), looked_at };
         let mut folded = Folded::empty(config)?;

@@ -1,10 +1,13 @@
 //! What a version in service is judged against, from its record and from the trades that it learnt from and was tested on.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    history::moved,
+    scored::{self, Scored, Signals},
+    versions::{self, Unusable},
+};
 use crate::{
-    actors::{
-        models::{self, Unusable},
-        scored::{Scored, Signals},
-    },
     config::Config,
     domain::{EventKind, Timestamp, TradingDay, VersionId, event::Level},
     features::row::Schema,
@@ -15,8 +18,10 @@ use crate::{
         watch::{Watch, WatchedVersion},
     },
     journal::Reader,
+    lifecycle::happening::Happening,
     models::VersionRecord,
     policy::serving::{Served, Serving, Standing},
+    state::replay::Watching,
     stats::{describe::standard_deviation, sessions::History},
     validation::ValidationReport,
 };
@@ -29,7 +34,7 @@ const OLDER: &str = "its record keeps no taken trades of its validation, so decl
 const UNWATCHED: &str = "unwatched";
 
 /// The message of such an alert.
-pub(super) fn unwatched(event: EventKind) -> Option<String> {
+pub fn unwatched(event: EventKind) -> Option<String> {
     match event {
         EventKind::Alert { code, message, .. } if &*code == UNWATCHED => Some(message),
         _ => None,
@@ -37,7 +42,7 @@ pub(super) fn unwatched(event: EventKind) -> Option<String> {
 }
 
 /// What is to be told of versions that speak and that something does not watch, unless it is among the messages `told` before.
-pub(super) fn untold(watch: &Watch, serving: &Serving, told: &[String]) -> Vec<EventKind> {
+pub fn untold(watch: &Watch, serving: &Serving, told: &[String]) -> Vec<EventKind> {
     let speaking = serving.standing.iter().filter(|standing| standing.speaks);
     let blind = speaking.flat_map(|Standing { version, .. }| {
         watch.blind(version).into_iter().filter_map(move |why| {
@@ -54,21 +59,16 @@ pub(super) fn untold(watch: &Watch, serving: &Serving, told: &[String]) -> Vec<E
 ///
 /// # Errors
 /// When its record cannot be used.
-pub(super) fn of(
-    reader: &Reader,
-    config: &Config,
-    past: &Signals,
-    version: &VersionId,
-) -> Result<WatchedVersion, Unusable> {
-    let record = models::usable(reader, version)?;
+pub fn of(reader: &Reader, config: &Config, past: &Signals, version: &VersionId) -> Result<WatchedVersion, Unusable> {
+    let record = versions::usable(reader, version)?;
     let schema = Schema::new(&config.features.extra).map_err(|error| Unusable::Damaged(error.to_string()))?;
-    let served = models::served(reader, version, &schema, config)?;
+    let served = versions::served(reader, version, &schema, config)?;
     Ok(against(&record, &served, &schema, config, past, born(reader, version)?))
 }
 
 /// The number of the event by which `version` was registered: what came behind it was not known then, however early its
 /// time is, as in a replay.
-pub(super) fn born(reader: &Reader, version: &VersionId) -> Result<u64, Unusable> {
+pub fn born(reader: &Reader, version: &VersionId) -> Result<u64, Unusable> {
     let is_its = |kind: &EventKind| matches!(kind, EventKind::Trained { version: trained, .. } if trained == version);
     let events = reader.events(0).map_err(Unusable::of_store)?;
     Ok(events.flatten().find(|stored| is_its(&stored.event.kind)).map_or(u64::MAX, |stored| stored.seq))
@@ -221,5 +221,40 @@ fn told(record: &VersionRecord, score_variance: f64) -> Option<Validated> {
         score_variance,
         trades: figure("test_rows").map_or(0, |rows| rows as usize),
         memory: 1.0,
+    })
+}
+
+/// What each of `versions` is judged against, by `config`; nothing for one whose record cannot be used.
+pub fn subjects(
+    reader: &Reader,
+    config: &Config,
+    past: &Signals,
+    versions: impl IntoIterator<Item = VersionId>,
+) -> BTreeMap<VersionId, WatchedVersion> {
+    let subject = |version: VersionId| {
+        let subject = of(reader, config, past, &version).unwrap_or_default();
+        (version, subject)
+    };
+    versions.into_iter().map(subject).collect()
+}
+
+/// What the monitor of a replay of `happenings` judges by under `config`. It takes some seconds for each version that was
+/// ever registered.
+///
+/// # Errors
+/// When the storage cannot be read.
+pub fn watching(reader: &Reader, config: &Config, happenings: &[Happening]) -> Result<Watching, String> {
+    let past = scored::read(reader, config)?;
+    let stepped = happenings.iter().filter_map(|happening| match happening {
+        Happening::Event(event) => moved(&event.kind),
+        _ => None,
+    });
+    let subjects = subjects(reader, config, &past, stepped.cloned().collect::<BTreeSet<_>>());
+    let row = |scored: Scored| (scored.signal.trade_id.clone(), (scored.row, scored.signal.trend()));
+    Ok(Watching {
+        options: config.monitoring.watch,
+        gradual: config.gradual,
+        subjects,
+        rows: past.signals.into_iter().map(row).collect(),
     })
 }

@@ -1,0 +1,10 @@
+//! What the journal remembers, in the form that the core wants: readers that write nothing and know no actor.
+
+pub mod checkpoint;
+pub mod fold;
+pub mod history;
+pub mod learning;
+pub mod rebuilt;
+pub mod scored;
+pub mod versions;
+pub mod watched;
