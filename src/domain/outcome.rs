@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     id::TradeId,
+    invalid::{InvalidLine, field_error},
     number::Money,
-    signal::{InvalidLine, field_error},
     snapshot::Number,
     time::Timestamp,
 };

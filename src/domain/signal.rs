@@ -5,12 +5,13 @@
 
 use std::{collections::BTreeMap, convert::Infallible, str::FromStr};
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{
     feature::FeatureVector,
     id::{Symbol, TradeId, from_text},
+    invalid::{InvalidLine, field_error},
     number::Probability,
     outcome::Outcome,
     snapshot::{Analysis, Execution, MarketSnapshot, MarketState, Number, Side, Structure, TrendRegime},
@@ -18,19 +19,6 @@ use super::{
     unique,
     writable::{check_id, readable},
 };
-
-/// A line that could not be taken, with the name of the field at fault when one is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
-#[error("{message}")]
-pub struct InvalidLine {
-    /// One of a few stable words: `invalid_json`, `unknown_field`, `missing_field`, `wrong_type`, `out_of_range`,
-    /// `duplicate_field`, `unexpected_field`.
-    pub code: &'static str,
-    /// What was wrong, where, and what is allowed.
-    pub message: String,
-    /// Dotted path of the field, such as `market_state.vwap.m15`.
-    pub field: Option<String>,
-}
 
 /// A signal of the primary strategy, as it stood when it fired.
 #[derive(Debug, Clone, PartialEq)]
@@ -217,10 +205,6 @@ impl Inputs {
             execution_context: *execution.ok_or_else(|| missing("execution_context"))?,
         })))
     }
-}
-
-pub(super) fn field_error(code: &'static str, field: &str, why: &str) -> InvalidLine {
-    InvalidLine { code, message: format!("{field}: {why}"), field: Some(field.to_owned()) }
 }
 
 /// Reads exactly one JSON object of type `T` and says which field is at fault when it cannot.

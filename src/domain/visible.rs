@@ -1,6 +1,6 @@
 //! What people can see of a text.
 
-use super::signal::{InvalidLine, field_error};
+use super::invalid::{InvalidLine, field_error};
 
 /// First and last of the characters that show nothing of their own: general category Format or property
 /// Default_Ignorable_Code_Point of the Unicode Character Database, and the blank of braille. In order.

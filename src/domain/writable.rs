@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::signal::{InvalidLine, field_error};
+use super::invalid::{InvalidLine, field_error};
 
 /// The line of an earlier version in the form that is taken today. `None` where that is not known.
 pub fn readable(line: &[u8]) -> Option<Vec<u8>> {
