@@ -9,11 +9,9 @@
 //! divided by its scale. All of it comes from the training rows alone.
 #![deny(clippy::indexing_slicing)]
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
-pub use super::record::{FORMAT, InvalidDesign, LARGEST, is_usable};
+pub use super::record::{Degenerate, Dropped, FORMAT, InvalidDesign, LARGEST, is_usable};
 use super::{
     fill::Places,
     record::{self, Column, InputFit, Record, Source, known, missing},
@@ -34,55 +32,6 @@ type Strip = [f64; STRIP];
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Record", into = "Record")]
 pub struct DesignMatrix(Record);
-
-/// A column that would say nothing, by name, and why it was left out: a warning to be shown.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Dropped {
-    /// Name of the column.
-    pub column: Box<str>,
-    /// Why.
-    pub because: Degenerate,
-}
-
-/// Why a column would say nothing.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Degenerate {
-    /// It is the same in all training rows once clipped and imputed.
-    Constant {
-        /// What it always is.
-        value: f64,
-    },
-    /// It is missing in too many training rows.
-    Missing {
-        /// In which share of them.
-        share: f64,
-        /// The highest share allowed.
-        limit: f64,
-    },
-    /// It is an interaction with an input that was itself dropped.
-    PartDropped {
-        /// Name of that input.
-        part: Box<str>,
-    },
-    /// The same interaction is declared twice.
-    Repeated,
-}
-
-impl fmt::Display for Dropped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "column {} is dropped: ", self.column)?;
-        match &self.because {
-            Degenerate::Constant { value } => write!(f, "it is {value} in all training rows"),
-            Degenerate::Missing { share, limit } => {
-                let (share, limit) = (100.0 * share, 100.0 * limit);
-                write!(f, "it is missing in {share:.1} % of the training rows, at most {limit:.1} % may be")
-            }
-            Degenerate::PartDropped { part } => write!(f, "its part {part} was dropped"),
-            Degenerate::Repeated => f.write_str("the same interaction is declared twice"),
-        }
-    }
-}
 
 /// A row that cannot be transformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! Why no design can be fitted.
 
-use super::design::{Dropped, InvalidDesign, LARGEST};
+use super::record::{Dropped, InvalidDesign, LARGEST};
 
 /// Training rows or options from which no design can be made.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -1,17 +1,64 @@
 //! The stored form of a design matrix, and the check it must pass whenever it is read.
 #![deny(clippy::indexing_slicing)]
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
-
-use super::design::Dropped;
 
 /// The format written today.
 pub const FORMAT: u32 = 1;
 
 /// The largest magnitude of a training value: products and squares of such values are still finite.
 pub const LARGEST: f64 = 1e60;
+
+/// A column that would say nothing, by name, and why it was left out: a warning to be shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// Name of the column.
+    pub column: Box<str>,
+    /// Why.
+    pub because: Degenerate,
+}
+
+/// Why a column would say nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Degenerate {
+    /// It is the same in all training rows once clipped and imputed.
+    Constant {
+        /// What it always is.
+        value: f64,
+    },
+    /// It is missing in too many training rows.
+    Missing {
+        /// In which share of them.
+        share: f64,
+        /// The highest share allowed.
+        limit: f64,
+    },
+    /// It is an interaction with an input that was itself dropped.
+    PartDropped {
+        /// Name of that input.
+        part: Box<str>,
+    },
+    /// The same interaction is declared twice.
+    Repeated,
+}
+
+impl fmt::Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "column {} is dropped: ", self.column)?;
+        match &self.because {
+            Degenerate::Constant { value } => write!(f, "it is {value} in all training rows"),
+            Degenerate::Missing { share, limit } => {
+                let (share, limit) = (100.0 * share, 100.0 * limit);
+                write!(f, "it is missing in {share:.1} % of the training rows, at most {limit:.1} % may be")
+            }
+            Degenerate::PartDropped { part } => write!(f, "its part {part} was dropped"),
+            Degenerate::Repeated => f.write_str("the same interaction is declared twice"),
+        }
+    }
+}
 
 /// Whether a design can be fitted on a value: it is finite and not beyond [`LARGEST`].
 pub fn is_usable(value: f64) -> bool {
