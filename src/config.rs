@@ -12,7 +12,6 @@ mod keys;
 mod learning;
 mod nearest;
 mod reader;
-mod section;
 mod trials;
 mod watch;
 

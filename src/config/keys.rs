@@ -4,7 +4,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::collections::BTreeMap;
 
 use jiff::{civil, tz::TimeZone};
 use toml::de::DeValue;
@@ -15,8 +15,8 @@ use super::{
     reader::{
         Effect::{AtReload, AtRestart},
         Reader,
+        section::{ListForm, Refusal, Section, above, quoted, refuse_repeat},
     },
-    section::{ListForm, Refusal, Section, quoted},
     trials, watch,
 };
 use crate::{
@@ -229,11 +229,6 @@ fn log_level(reader: &mut Reader<'_, '_>) -> LogLevel {
     reader.section("log", AtReload).choice("level", LogLevel::Info, &levels)
 }
 
-/// Above `low`, and at most `high`.
-pub(super) fn above(low: f64, high: f64) -> (Bound<f64>, Bound<f64>) {
-    (Bound::Excluded(low), Bound::Included(high))
-}
-
 /// A time of day written `HH:MM`.
 fn time_of_day(text: &str) -> Option<civil::Time> {
     let (hour, minute) = text.split_once(':')?;
@@ -344,9 +339,4 @@ fn required(at: &mut Section<'_, '_, '_>, extra: &[String], extra_is_known: bool
 /// The inputs that every model has: the twelve features and the strategy's own confidence.
 fn own_inputs() -> impl Iterator<Item = &'static str> {
     Feature::ALL.into_iter().map(Feature::name).chain(["confidence"])
-}
-
-pub(super) fn refuse_repeat(name: &str, before: &[String]) -> Result<(), Refusal> {
-    let repeated = before.iter().any(|other| other == name);
-    if repeated { Err(Refusal::Because("is given twice".to_owned())) } else { Ok(()) }
 }

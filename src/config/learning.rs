@@ -6,9 +6,11 @@ use toml::de::DeValue;
 
 use super::{
     Trainer,
-    keys::above,
-    reader::{Effect::AtReload, Reader},
-    section::{ListForm, Refusal, Section, quoted},
+    reader::{
+        Effect::AtReload,
+        Reader,
+        section::{ListForm, Refusal, Section, above, quoted},
+    },
 };
 use crate::{
     models::{

@@ -6,6 +6,8 @@
 
 #![deny(clippy::indexing_slicing)]
 
+pub(super) mod section;
+
 use std::{collections::BTreeSet, fmt};
 
 use toml::de::{DeTable, DeValue};
@@ -15,8 +17,8 @@ use super::{
     document::Document,
     error::{ConfigError, ConfigFault, LISTED},
     nearest::{did_you_mean, nearest, suggest},
-    section::Section,
 };
+use section::Section;
 
 /// Reading under way.
 pub(super) struct Reader<'d, 't> {

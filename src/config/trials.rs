@@ -5,10 +5,12 @@ use toml::de::DeValue;
 
 use super::{
     Lifecycle,
-    keys::{above, refuse_repeat},
     nearest::suggest,
-    reader::{Effect::AtReload, Reader},
-    section::{ListForm, Refusal, Section, quoted},
+    reader::{
+        Effect::AtReload,
+        Reader,
+        section::{ListForm, Refusal, Section, above, quoted, refuse_repeat},
+    },
 };
 use crate::{
     stats::sequential::MOST_SESSIONS,

@@ -4,10 +4,7 @@
 
 use std::time::Duration;
 
-use super::{
-    keys::above,
-    reader::{Effect::AtReload, Reader},
-};
+use super::reader::{Effect::AtReload, Reader, section::above};
 use crate::{
     guard::{
         gradual::GradualOptions,

@@ -12,25 +12,20 @@ use toml::{
     de::{DeArray, DeValue},
 };
 
-use super::{
-    Setting,
-    document::Document,
-    error::ConfigFault,
-    nearest,
-    reader::{Effect, Reader, dotted, type_of},
-};
+use super::{Effect, Reader, dotted, type_of};
+use crate::config::{Setting, document::Document, error::ConfigFault, nearest};
 
 /// A section that is being read.
-pub(super) struct Section<'r, 'd, 't> {
-    pub(super) reader: &'r mut Reader<'d, 't>,
+pub(in crate::config) struct Section<'r, 'd, 't> {
+    pub(in crate::config) reader: &'r mut Reader<'d, 't>,
     /// In the order in which they are looked at.
-    pub(super) documents: Vec<&'d Document<'t>>,
-    pub(super) path: Vec<String>,
-    pub(super) effect: Effect,
+    pub(in crate::config) documents: Vec<&'d Document<'t>>,
+    pub(in crate::config) path: Vec<String>,
+    pub(in crate::config) effect: Effect,
 }
 
 /// Why a value is not taken.
-pub(super) enum Refusal {
+pub(in crate::config) enum Refusal {
     /// It has another type.
     Type,
     /// It is not among what is allowed; perhaps this was meant.
@@ -46,15 +41,15 @@ struct Form {
 }
 
 /// What a list must be: how long at most, and what each of its items.
-pub(super) struct ListForm<'a> {
-    pub(super) most: usize,
-    pub(super) item_kind: &'static str,
-    pub(super) item_allowed: &'a str,
+pub(in crate::config) struct ListForm<'a> {
+    pub(in crate::config) most: usize,
+    pub(in crate::config) item_kind: &'static str,
+    pub(in crate::config) item_allowed: &'a str,
 }
 
 impl Section<'_, '_, '_> {
     /// A whole number within `range`.
-    pub(super) fn whole(&mut self, key: &str, range: RangeInclusive<u64>) -> u64 {
+    pub(in crate::config) fn whole(&mut self, key: &str, range: RangeInclusive<u64>) -> u64 {
         let form = Form { kind: "a whole number", allowed: format!("{} to {}", range.start(), range.end()) };
         let take = |value: &DeValue<'_>| {
             let DeValue::Integer(integer) = value else { return Err(Refusal::Type) };
@@ -65,27 +60,27 @@ impl Section<'_, '_, '_> {
     }
 
     /// A whole number of things within `range`.
-    pub(super) fn count(&mut self, key: &str, range: RangeInclusive<u64>) -> usize {
+    pub(in crate::config) fn count(&mut self, key: &str, range: RangeInclusive<u64>) -> usize {
         usize::try_from(self.whole(key, range)).unwrap_or(usize::MAX)
     }
 
     /// Whole milliseconds within `range`; the key ends in `_ms`.
-    pub(super) fn millis(&mut self, key: &str, range: RangeInclusive<u64>) -> Duration {
+    pub(in crate::config) fn millis(&mut self, key: &str, range: RangeInclusive<u64>) -> Duration {
         Duration::from_millis(self.whole(key, range))
     }
 
     /// Whole microseconds within `range`; the key ends in `_us`.
-    pub(super) fn micros(&mut self, key: &str, range: RangeInclusive<u64>) -> Duration {
+    pub(in crate::config) fn micros(&mut self, key: &str, range: RangeInclusive<u64>) -> Duration {
         Duration::from_micros(self.whole(key, range))
     }
 
     /// Whole seconds within `range`; the key ends in `_s`.
-    pub(super) fn seconds(&mut self, key: &str, range: RangeInclusive<u64>) -> Duration {
+    pub(in crate::config) fn seconds(&mut self, key: &str, range: RangeInclusive<u64>) -> Duration {
         Duration::from_secs(self.whole(key, range))
     }
 
     /// A finite number within `range`.
-    pub(super) fn number(&mut self, key: &str, range: impl RangeBounds<f64>) -> f64 {
+    pub(in crate::config) fn number(&mut self, key: &str, range: impl RangeBounds<f64>) -> f64 {
         let form = Form { kind: "a number", allowed: range_text(&range) };
         let take = |value: &DeValue<'_>| {
             let text = match value {
@@ -101,7 +96,7 @@ impl Section<'_, '_, '_> {
     }
 
     /// `true` or `false`.
-    pub(super) fn flag(&mut self, key: &str) -> bool {
+    pub(in crate::config) fn flag(&mut self, key: &str) -> bool {
         let form = Form { kind: "a truth value", allowed: "true or false".to_owned() };
         let take = |value: &DeValue<'_>| match value {
             DeValue::Boolean(flag) => Ok(*flag),
@@ -111,7 +106,7 @@ impl Section<'_, '_, '_> {
     }
 
     /// One of the words of `choices`; `stand_in` goes on after a fault.
-    pub(super) fn choice<T: Copy>(&mut self, key: &str, stand_in: T, choices: &[(&'static str, T)]) -> T {
+    pub(in crate::config) fn choice<T: Copy>(&mut self, key: &str, stand_in: T, choices: &[(&'static str, T)]) -> T {
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
         let allowed = names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(" or ");
         let form = Form { kind: "one of the words", allowed };
@@ -124,7 +119,7 @@ impl Section<'_, '_, '_> {
     }
 
     /// A text that `take` turns into a value and its canonical form.
-    pub(super) fn text<T>(
+    pub(in crate::config) fn text<T>(
         &mut self,
         key: &str,
         allowed: &str,
@@ -137,7 +132,7 @@ impl Section<'_, '_, '_> {
 
     /// A list. `take` gets each item and those before it; `show` is an item's canonical form. The result holds the items
     /// that are not at fault.
-    pub(super) fn list<T>(
+    pub(in crate::config) fn list<T>(
         &mut self,
         key: &str,
         form: &ListForm<'_>,
@@ -148,7 +143,7 @@ impl Section<'_, '_, '_> {
     }
 
     /// As [`list`](Self::list), with at least one item.
-    pub(super) fn full_list<T>(
+    pub(in crate::config) fn full_list<T>(
         &mut self,
         key: &str,
         form: &ListForm<'_>,
@@ -194,7 +189,7 @@ impl Section<'_, '_, '_> {
     }
 
     /// Whether `key` was read without a fault.
-    pub(super) fn is_read(&self, key: &str) -> bool {
+    pub(in crate::config) fn is_read(&self, key: &str) -> bool {
         let key = self.name_of(key);
         self.reader.settings.iter().any(|setting| setting.key == key)
     }
@@ -274,8 +269,19 @@ impl<'d, 't> Section<'_, 'd, 't> {
     }
 }
 
+/// Above `low`, and at most `high`.
+pub(in crate::config) fn above(low: f64, high: f64) -> (Bound<f64>, Bound<f64>) {
+    (Bound::Excluded(low), Bound::Included(high))
+}
+
+/// Refuses a name that stands among those before it.
+pub(in crate::config) fn refuse_repeat(name: &str, before: &[String]) -> Result<(), Refusal> {
+    let repeated = before.iter().any(|other| other == name);
+    if repeated { Err(Refusal::Because("is given twice".to_owned())) } else { Ok(()) }
+}
+
 /// A text in quotes, as in TOML; for texts without quotes, backslashes and control characters.
-pub(super) fn quoted(text: &str) -> String {
+pub(in crate::config) fn quoted(text: &str) -> String {
     format!("\"{text}\"")
 }
 
