@@ -22,11 +22,11 @@ use super::{
     ab_router::AbRouter,
     acknowledge::retry,
     alerts::AlertList,
-    event_stream,
     guardian::{Guardian, Order, RecordOutcome, RecordSkip},
     journal::JournalHandle,
     monitor::MonitorHandle,
     scorer::{ScoreReply, Scorer},
+    subscriber,
     supervision::{Door, Shell},
     trade_news::TradeNews,
     trainer::{Ask, ObserveTrainer, Trainer},
@@ -339,7 +339,7 @@ impl Service for Gateway {
         id: Option<&RawValue>,
         out: &mut Vec<u8>,
     ) -> Option<mpsc::Receiver<Vec<u8>>> {
-        event_stream::subscribe(&self.0.journal, self.0.drill, wanted, id, out).await
+        subscriber::subscribe(&self.0.journal, self.0.drill, wanted, id, out).await
     }
 
     fn epoch(&self) -> u64 {
