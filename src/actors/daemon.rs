@@ -414,7 +414,7 @@ impl Daemon {
             program: options.program,
             file,
             config: Arc::clone(&config),
-            guardian: guardian.clone(),
+            guardian: guardian.clone().recipient(),
             journal: journal.clone(),
             clock: Arc::clone(&clock),
             desk: Rc::default(),

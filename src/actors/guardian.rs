@@ -30,15 +30,16 @@ use actix::{Context, Handler, MessageResult, Recipient, ResponseFuture};
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify};
 
-pub use self::contest::{Contest, Contradiction, stored_instead, under_another_signal};
-pub use self::load::lock_at_start;
 use self::load::{Loaded, load, lock, told};
-pub use self::messages::{
-    Advance, Answer, Done, GuardianStatus, LockNow, ObserveGuardian, Order, PastClosed, RecordOutcome, RecordSkip,
-    Verify, VersionStatus,
+pub use self::{
+    contest::{Contest, Contradiction, stored_instead, under_another_signal},
+    load::lock_at_start,
+    messages::{
+        Advance, Answer, Done, GuardianStatus, LockNow, ObserveGuardian, Order, PastClosed, RecordOutcome, RecordSkip,
+        Verify, VersionStatus,
+    },
+    unread::Unread,
 };
-pub use self::register::Register;
-pub use self::unread::Unread;
 use super::{
     journal::JournalHandle,
     supervision::{Part, Shell},

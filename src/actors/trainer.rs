@@ -3,14 +3,13 @@
 
 use std::{cell::RefCell, path::PathBuf, rc::Rc, sync::Arc, thread};
 
-use actix::{Addr, Context, Handler, Message, MessageResult};
+use actix::{Context, Handler, Message, MessageResult, Recipient};
 use arc_swap::ArcSwap;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::{
     child::{self, Watched},
-    guardian::{Guardian, Register},
     journal::JournalHandle,
     supervision::{Part, Shell},
 };
@@ -36,6 +35,19 @@ pub struct Ask {
     pub reason: String,
     /// Who asks.
     pub by: By,
+}
+
+/// A product of the trainer, to be checked and registered.
+#[derive(Debug, Clone)]
+pub struct Register {
+    /// What was made.
+    pub product: Product,
+    /// What it was made for.
+    pub job: Job,
+}
+
+impl Message for Register {
+    type Result = Result<(), WireError>;
 }
 
 /// Asks the trainer how far it is.
@@ -109,7 +121,7 @@ pub struct TrainerShared {
     /// The configuration in force.
     pub config: Arc<ArcSwap<Config>>,
     /// Who registers versions.
-    pub guardian: Addr<Shell<Guardian>>,
+    pub guardian: Recipient<Register>,
     /// Where alerts go.
     pub journal: JournalHandle,
     /// The daemon's clock.

@@ -3,32 +3,18 @@
 
 use std::sync::Arc;
 
-use actix::{Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
+use actix::{Addr, AsyncContext, Context, Handler, ResponseFuture};
 
-use super::{Answer, Done, Guardian, down, orders::Committed};
+use super::{Answer, Guardian, down, orders::Committed};
 use crate::{
-    actors::{acknowledge::retry, supervision::Shell},
+    actors::{acknowledge::retry, supervision::Shell, trainer::Register},
     domain::Event,
     journal::{Applied, Write},
     protocol::message::WireError,
-    recall::learning::{Job, Product},
 };
 
-/// A product of the trainer, to be checked and registered.
-#[derive(Debug, Clone)]
-pub struct Register {
-    /// What was made.
-    pub product: Product,
-    /// What it was made for.
-    pub job: Job,
-}
-
-impl Message for Register {
-    type Result = Answer<Done>;
-}
-
 impl Guardian {
-    fn register(&self, message: &Register, address: Addr<Shell<Self>>) -> ResponseFuture<Answer<Done>> {
+    fn register(&self, message: &Register, address: Addr<Shell<Self>>) -> ResponseFuture<Answer<()>> {
         let Register { product, job } = message;
         let writes = match product.writes(job, &self.roster, self.shared.clock.now()) {
             Ok(writes) => writes,
@@ -39,7 +25,6 @@ impl Guardian {
             _ => None,
         };
         let events: Vec<Event> = writes.iter().filter_map(event).collect();
-        let done = format!("{}: {}", product.version, product.report.summary());
         let (journal, turn) = (self.shared.journal.clone(), Arc::clone(&self.shared.turn));
         Box::pin(async move {
             let turn = turn.lock_owned().await;
@@ -51,13 +36,13 @@ impl Guardian {
             let delivered = address.send(Committed { events, loaded: Default::default() }).await;
             drop(turn);
             delivered.map_err(|error| WireError::new("internal_error", error.to_string()))?;
-            Ok(Done { done, durable: true })
+            Ok(())
         })
     }
 }
 
 impl Handler<Register> for Shell<Guardian> {
-    type Result = ResponseFuture<Answer<Done>>;
+    type Result = ResponseFuture<Answer<()>>;
 
     fn handle(&mut self, message: Register, context: &mut Context<Self>) -> Self::Result {
         let address = context.address();
