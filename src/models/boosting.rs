@@ -8,8 +8,9 @@ use super::{
     bins::Bins,
     error::FitError,
     forest::{Output, check_width, shares},
-    grow::{Grower, Limits, Rows},
+    grow::{Grower, Rows},
     input::{self, Held, Values, in_range},
+    split::Limits,
     tree::{MAX_DEPTH, Tree},
     walk::Trees,
 };

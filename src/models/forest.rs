@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     bins::Bins,
     error::FitError,
-    grow::{Grower, Limits, Rows},
+    grow::{Grower, Rows},
     input::{self, Values, in_range},
+    split::Limits,
     tree::{MAX_DEPTH, Tree},
 };
 

@@ -9,30 +9,9 @@ use rand_pcg::Pcg64;
 
 use super::{
     bins::Bins,
-    split::{Candidate, Cell, Sums, best_cut, random_cut},
+    split::{Candidate, Cell, Limits, Sums, best_cut, random_cut},
     tree::{MAX_DEPTH, Tree},
 };
-
-/// When a tree stops growing, and where it may split.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits<'a> {
-    /// Most leaves; the best leaf is split first. Without a limit all are split that can be.
-    pub max_leaves: Option<u32>,
-    /// Most splits above a leaf.
-    pub max_depth: u32,
-    /// Fewest rows of a leaf.
-    pub min_leaf: u32,
-    /// Smallest curvature of a leaf.
-    pub min_curvature: f64,
-    /// Penalty on the square of a leaf's value.
-    pub l2: f64,
-    /// Columns drawn for each split; all of them where there are no more.
-    pub columns_per_split: usize,
-    /// Whether one cut is drawn a column in place of the best.
-    pub random_cuts: bool,
-    /// Per column +1 where the value must not fall, -1 where it must not rise, else 0. Empty is all 0.
-    pub monotone: &'a [i8],
-}
 
 /// The rows that a tree grows on.
 pub(super) struct Rows {

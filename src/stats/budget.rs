@@ -9,6 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
+pub use super::sliding::Distance;
 use super::{
     bootstrap::Resampling,
     describe::{quantile, standard_deviation},
@@ -44,15 +45,6 @@ pub struct Watch {
 /// From which value on a column has moved.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Thresholds {
-    /// Population stability index.
-    pub psi: f64,
-    /// Kolmogorov-Smirnov distance.
-    pub ks: f64,
-}
-
-/// How far a window is from its reference.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Distance {
     /// Population stability index.
     pub psi: f64,
     /// Kolmogorov-Smirnov distance.

@@ -1,7 +1,16 @@
 //! How far every window of a long column goes from its reference, without sorting each: a value is looked up once, and a window
 //! is counts of places, which are added and taken away as it slides.
 
-use super::{budget::Distance, drift::stability_of, reference::Reference};
+use super::{drift::stability_of, reference::Reference};
+
+/// How far a window is from its reference.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Distance {
+    /// Population stability index.
+    pub psi: f64,
+    /// Kolmogorov-Smirnov distance.
+    pub ks: f64,
+}
 
 /// Where a value falls: its bin, and its place among the quantiles. Even places lie between two of them, odd ones on one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,8 +5,31 @@
 //! service; they are filled from each other, in the order of their times, and never fill a signal of the service.
 #![deny(clippy::indexing_slicing)]
 
-use super::training::History;
-use crate::{domain::Signal, features::pipeline::Pipeline};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    domain::{Outcome, Signal, Timestamp, TradeId},
+    features::pipeline::Pipeline,
+};
+
+/// Everything that happened, as far as a model may learn from it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct History {
+    /// Every trade's signal, in the order of their times.
+    pub signals: Vec<Signal>,
+    /// The same and all repeats, in the order in which they were recorded. Empty where `signals` came in their order to the
+    /// daemon, each once.
+    pub arrivals: Vec<Arrival>,
+    /// What became of those that were traded, their pnl at the strategy's own size.
+    pub outcomes: BTreeMap<TradeId, Outcome>,
+    /// When the outcome of a trade was told, by the daemon's clock. A past trade from a file is not there: its outcome was known
+    /// at its exit.
+    pub told_at: BTreeMap<TradeId, Timestamp>,
+    /// Signals for which a model was heard. What it let go has no outcome, so those that have one are its choice.
+    pub heard: BTreeSet<TradeId>,
+    /// Records of the journal that could not be read, in words.
+    pub damaged: Vec<String>,
+}
 
 /// One record of a signal.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 
 use super::{
+    arrival::History,
     example::{Example, Examples, Goal, InvalidExamples},
     splits::Life,
-    training::History,
 };
 use crate::{
     domain::{

@@ -16,6 +16,7 @@ pub mod gather;
 pub mod ledger;
 pub mod lift;
 pub mod options;
+pub mod order;
 pub mod part;
 mod progress;
 pub mod recipe;

@@ -6,11 +6,24 @@
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64;
 
-use super::{
-    example::{Example, Goal},
-    stability::Null,
-};
+use serde::{Deserialize, Serialize};
+
+use super::example::{Example, Goal};
 use crate::stats::describe::{mean, standard_deviation};
+
+/// Test skill of the model's scores against labels that were shifted in a circle by whole trading days. In reports of older
+/// versions it is that of models of shuffled labels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Null {
+    /// Shifts that were looked at.
+    pub refits: usize,
+    /// Mean test skill.
+    pub mean: f64,
+    /// Its standard deviation.
+    pub deviation: f64,
+    /// Share of the shifts, the real labels counted as one, on which the scores do at least as well as on the real labels.
+    pub p_value: f64,
+}
 
 /// Places at which a trading day begins that is later than all before it; `rows` are in the order of their signals.
 pub(super) fn sessions(rows: &[&Example]) -> Vec<usize> {

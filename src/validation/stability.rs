@@ -6,6 +6,7 @@ use rand::{RngExt, seq::SliceRandom};
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
+pub use super::rotation::Null;
 use super::{
     example::{Example, Examples},
     fitter::{Fitted, NoFit},
@@ -36,20 +37,6 @@ pub struct Bootstrap {
     pub range: (f64, f64),
     /// Standard deviation of a test row's score, averaged over the rows.
     pub score_deviation: f64,
-}
-
-/// Test skill of the model's scores against labels that were shifted in a circle by whole trading days. In reports of older
-/// versions it is that of models of shuffled labels.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Null {
-    /// Shifts that were looked at.
-    pub refits: usize,
-    /// Mean test skill.
-    pub mean: f64,
-    /// Its standard deviation.
-    pub deviation: f64,
-    /// Share of the shifts, the real labels counted as one, on which the scores do at least as well as on the real labels.
-    pub p_value: f64,
 }
 
 /// How much of the test skill is lost when an input is shuffled.

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use super::{
     Examples, Recipe, ValidationOptions, ValidationReport,
     fitter::TrainingSet,
+    order::{Birth, Order, Trained},
     recipe::{self, Learnt},
-    training::{Birth, Order, TrainError, Trained},
+    refused::TrainError,
 };
 use crate::{
     domain::event::Trial,

@@ -1,12 +1,9 @@
 //! From what happened to a version that was trained and validated, or to the reason why there is none.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 use super::{
     Candidate, Examples, Goal, Recipe, Stage, ValidationError, ValidationOptions, ValidationReport,
-    arrival::Arrival,
     baselines::{BaselineModel, BaselineModels},
     gather::{self, clean_trades, gather, known_pnl},
     ledger::Ledger,
@@ -14,7 +11,7 @@ use super::{
     to_record, validate_subject,
 };
 use crate::{
-    domain::{Outcome, Signal, Symbol, Timestamp, TradeId, TradingCalendar, VersionId, event::Trial},
+    domain::{Outcome, Signal, Symbol, Timestamp, TradingCalendar},
     features::{DesignOptions, Instrument, made::InputOptions, pipeline::Pipeline},
     models::{
         Kind, Labeller, MOST_UNLABELLED, Solver, Target, TargetKind, TargetValue, TradePolicy, VersionRecord,
@@ -22,7 +19,11 @@ use crate::{
     },
 };
 
-pub use super::refused::TrainError;
+pub use super::{
+    arrival::History,
+    order::{Birth, Order, Trained},
+    refused::TrainError,
+};
 
 /// How models are trained; the section `[training]` of the configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,64 +67,6 @@ pub struct Settings<'a> {
     pub levels: &'a Thresholds,
     /// How models are validated; strengths and trials are set here.
     pub validation: &'a ValidationOptions,
-}
-
-/// What is to be trained.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Order {
-    /// Whose trades.
-    pub symbol: Symbol,
-    /// The kind of model; as configured without it.
-    #[serde(default)]
-    pub model: Option<Kind>,
-    /// What it predicts; as configured without it.
-    #[serde(default)]
-    pub target: Option<Target>,
-    /// Only trades of so many days before the latest one.
-    #[serde(default)]
-    pub days: Option<u32>,
-}
-
-/// Everything that happened, as far as a model may learn from it.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct History {
-    /// Every trade's signal, in the order of their times.
-    pub signals: Vec<Signal>,
-    /// The same and all repeats, in the order in which they were recorded. Empty where `signals` came in their order to the
-    /// daemon, each once.
-    pub arrivals: Vec<Arrival>,
-    /// What became of those that were traded, their pnl at the strategy's own size.
-    pub outcomes: BTreeMap<TradeId, Outcome>,
-    /// When the outcome of a trade was told, by the daemon's clock. A past trade from a file is not there: its outcome was known
-    /// at its exit.
-    pub told_at: BTreeMap<TradeId, Timestamp>,
-    /// Signals for which a model was heard. What it let go has no outcome, so those that have one are its choice.
-    pub heard: BTreeSet<TradeId>,
-    /// Records of the journal that could not be read, in words.
-    pub damaged: Vec<String>,
-}
-
-/// What a new version is called and where it comes from.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Birth {
-    /// Its name; its symbol says which trades it learns from.
-    pub id: VersionId,
-    /// When it is trained.
-    pub created_at: Timestamp,
-    /// The version it is meant to replace.
-    pub parent: Option<VersionId>,
-}
-
-/// A version that was trained.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Trained {
-    /// What is stored of it; the report is in there too.
-    pub record: VersionRecord,
-    /// What its validation found.
-    pub report: ValidationReport,
-    /// Its entry in the ledger.
-    pub trial: Trial,
 }
 
 /// The closed trades of one symbol, labelled.

@@ -6,13 +6,17 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{play::PATIENCE, scenario::signal};
+use super::scenario::signal;
 use crate::{clock::Stopwatch, domain::Symbol, protocol::client::Client};
+
+/// How long an answer may take on a busy machine.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What all connections share. Times are in microseconds since it was made.
 pub(super) struct Load {

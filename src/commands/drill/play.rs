@@ -19,7 +19,7 @@ use signal_hook::{
 
 use super::{
     Drill,
-    load::{Ending, Heard, Load, Word},
+    load::{Ending, Heard, Load, PATIENCE, Word},
     scenario::{EmergencyScenario, noon, signal},
     stage::{self, CONFIG, Model},
 };
@@ -37,8 +37,6 @@ use crate::{
     protocol::client::{Client, ClientError},
 };
 
-/// How long an answer may take on a busy machine.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 const CONNECTIONS: usize = 8;
 /// Answers of the load that are waited for after each acknowledgement.
 const AFTERWARDS: u64 = 64;

@@ -5,15 +5,39 @@
 //! of the day needs none: it is a limit and no test.
 
 use jiff::civil;
+use serde::{Deserialize, Serialize};
 
-use super::{
-    Breach, EmergencyOptions, Rule,
-    window::{Answered, Gain},
+use super::{Breach, EmergencyOptions, Rule};
+use crate::{
+    domain::TradingDay,
+    models::{
+        Standard,
+        standard::{Share, Spread},
+    },
 };
-use crate::models::{
-    Standard,
-    standard::{Share, Spread},
-};
+
+/// A score that was held against its label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Answered {
+    pub(super) day: TradingDay,
+    pub(super) yes: bool,
+    pub(super) hit: bool,
+}
+
+/// What following the version made of a trade, less what the strategy alone made of it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Gain {
+    pub(super) day: TradingDay,
+    /// As far as the rule of harm counts it, see [`beyond_own_size`](super::VersionScore::beyond_own_size).
+    pub(super) more: f64,
+    /// What following it made of it.
+    pub(super) made: f64,
+    /// What the strategy alone made of it.
+    pub(super) own: f64,
+    /// Whether the trade heard the version: else it is what following it would have made.
+    #[serde(default)]
+    pub(super) heard: bool,
+}
 
 /// Sessions of a year.
 const YEAR: f64 = 252.0;

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Breach, ClosedTrade, EmergencyOptions, Rule, VersionScore,
-    rare::{Accuracy, harm},
+    rare::{Accuracy, Answered, Gain, harm},
 };
 use crate::{
-    domain::{Money, Timestamp, TradeId, TradingDay},
+    domain::{Money, Timestamp, TradeId},
     models::{Answer, Standard},
 };
 
@@ -26,35 +26,12 @@ pub(super) struct Window {
     unlabelled: u64,
 }
 
-/// A score that was held against its label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Answered {
-    pub(super) day: TradingDay,
-    pub(super) yes: bool,
-    pub(super) hit: bool,
-}
-
 /// What a trade made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Made {
     Won,
     Nothing,
     Lost,
-}
-
-/// What following the version made of a trade, less what the strategy alone made of it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(super) struct Gain {
-    pub(super) day: TradingDay,
-    /// As far as the rule of harm counts it, see [`VersionScore::beyond_own_size`].
-    pub(super) more: f64,
-    /// What following it made of it.
-    pub(super) made: f64,
-    /// What the strategy alone made of it.
-    pub(super) own: f64,
-    /// Whether the trade heard the version: else it is what following it would have made.
-    #[serde(default)]
-    pub(super) heard: bool,
 }
 
 /// The latest trades by exit, in that order: twice as many as are looked at, so that a trade that comes late finds the trades
