@@ -28,7 +28,7 @@ pub use latch::{Latch, Latches, StillLatched};
 pub use level::VersionLevel;
 
 pub use self::rare::{NO_TRADE, unwatched};
-use self::window::{Gain, Window};
+use self::{rare::Gain, window::Window};
 use crate::{
     domain::{
         Money, Probability, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId,
