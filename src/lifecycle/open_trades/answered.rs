@@ -128,7 +128,7 @@ impl AnsweredSignal {
         at_own_size(pnl, self.size())
     }
 
-    /// The trade was made on `answer`, whichever this one is; see [`traded_on`].
+    /// The trade was made on `answer`, whichever this one is; see [`traded_on`](crate::domain::decision::traded_on).
     pub fn trade_on(&mut self, answer: &Decision) {
         self.traded = (answer.size != self.decision.size).then_some(answer.size);
     }
