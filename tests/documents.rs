@@ -134,7 +134,7 @@ fn every_alert_code_stands_in_the_table_with_what_to_do() {
 }
 
 /// How each lock gives its reason: the file, the words there, and those of the table in docs/operations.md.
-const LOCKS: [(&str, &str, &str); 23] = [
+const LOCKS: [(&str, &str, &str); 24] = [
     ("src/actors/guardian/orders.rs", "EventKind::Locked { reason: reason.clone(), by }", "words of a person"),
     ("src/actors/guardian/orders.rs", "killed: {reason}", "killed: ..."),
     ("src/actors/daemon/parts.rs", "killed: {reason}", "killed: ..."),
@@ -149,6 +149,11 @@ const LOCKS: [(&str, &str, &str); 23] = [
         "what is served is not what the journal says is live",
     ),
     ("src/recall/fold.rs", "the event log is damaged", "the event log is damaged"),
+    (
+        "src/actors/guardian/save.rs",
+        "what silenced a model cannot be recorded",
+        "what silenced a model cannot be recorded",
+    ),
     (
         "src/actors/keeper.rs",
         "which the daemon began from, is not what the log",
@@ -231,6 +236,7 @@ fn every_reason_of_a_lock_stands_in_the_table_with_what_to_do() {
         ("src/actors/guardian.rs", 1),
         ("src/actors/guardian/load.rs", 2),
         ("src/actors/guardian/orders.rs", 2),
+        ("src/actors/guardian/save.rs", 1),
         ("src/recall/fold.rs", 1),
         ("src/actors/journal/writer.rs", 1),
         ("src/trials/promotion.rs", 1),

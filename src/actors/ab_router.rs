@@ -1,4 +1,4 @@
-//! The A/B router: keeps the trials of all versions up to date and says which step follows from their evidence.
+//! The A/B router: has the trials of all versions take in the news and says which step follows from their evidence.
 //!
 //! Which arm a trade belongs to needs no actor: it follows from the salt and the trade's id, in the scorer
 //! ([`Splits`](crate::policy::routing::Splits)). What became of the trades comes here as news. The router changes nothing
@@ -17,27 +17,28 @@ use super::{
     guardian::{Advance, Guardian},
     journal::JournalHandle,
     supervision::{Part, Shell},
-    trade_news::TradeNews,
+    trade_news::{Making, TradeNews},
 };
 use crate::{
     clock::Clock,
     config::Config,
     domain::{Event, EventKind, Timestamp, VersionId, event::Level, lifecycle::State},
-    journal::{StoredEvent, Write},
+    journal::Write,
     policy::serving::Serving,
     protocol::message::WireError,
     recall::checkpoint,
     trials::{
-        experiment::{Criteria, ExperimentOptions},
+        experiment::{Criteria, ExperimentOptions, Terms},
         promotion::{EvidenceStep, after_test, to_staging, to_test},
-        running::{Keep, TrialNews, Trials},
+        running::{Keep, Trials},
         trial_view::Case,
     },
 };
 
 /// The state of the router.
 pub struct AbRouter {
-    trials: Trials,
+    /// Trials as the journal has them, until it takes its place.
+    made: Option<(Trials, Making)>,
     /// What tests are judged by, with the options it was made of; `None` where these contradict each other, which was told.
     criteria: BTreeMap<VersionId, (ExperimentOptions, Option<Arc<Criteria>>)>,
     /// Criteria that are being made.
@@ -134,45 +135,34 @@ impl Message for Answered {
 
 impl Part for AbRouter {
     const NAME: &'static str = "ab_router";
+
+    fn installed(&mut self) {
+        if let Some((trials, making)) = self.made.take() {
+            self.shared.trade_news.install(trials, &making);
+        }
+    }
 }
 
 impl AbRouter {
-    /// The router that the journal makes. News that is in both changes nothing.
+    /// A router of the trials that the journal makes.
     ///
     /// # Errors
     /// When the journal cannot be read.
     pub async fn from_journal(shared: RouterShared) -> Result<Self, String> {
         let config = shared.config.load_full();
+        // before the journal is read: what is news from now on is in neither, or in both, which changes nothing
+        let making = shared.trade_news.making();
         let reader = shared.journal.read().await.map_err(|error| error.to_string())?;
         let folded = tokio::task::spawn_blocking(move || checkpoint::state(&reader, &config));
-        let folded = folded.await.map_err(|error| error.to_string())??;
-        Ok(Self::of(folded.state.trials, shared))
-    }
-
-    /// The same at a start, from the `trials` that the journal made up to the record `seen`, and the events since then: nothing
-    /// was scored or closed yet.
-    ///
-    /// # Errors
-    /// When the journal cannot be read.
-    pub async fn at_start(shared: RouterShared, mut trials: Trials, seen: u64) -> Result<Self, String> {
-        let reader = shared.journal.read().await.map_err(|error| error.to_string())?;
-        let since = tokio::task::spawn_blocking(move || reader.events(seen + 1)?.collect::<Result<Vec<_>, _>>());
-        let Ok(since) = since.await.map_err(|error| error.to_string())? else {
-            // what cannot be read stands for a lock there
-            return Self::from_journal(shared).await;
-        };
-        let config = shared.config.load_full();
-        for StoredEvent { event: Event { at, kind }, .. } in since {
-            trials.close_due(config.calendar.day_of(at), config.experiment.outcome_wait_days);
-            trials.take(at, &TrialNews::Event(kind));
-        }
-        Ok(Self::of(trials, shared))
-    }
-
-    fn of(mut trials: Trials, shared: RouterShared) -> Self {
+        let mut trials = folded.await.map_err(|error| error.to_string())??.state.trials;
         trials.judge_again();
+        Ok(Self { made: Some((trials, making)), ..Self::new(shared) })
+    }
+
+    /// A router of the trials that the trade news has.
+    pub fn new(shared: RouterShared) -> Self {
         Self {
-            trials,
+            made: None,
             criteria: BTreeMap::new(),
             making: BTreeSet::new(),
             due: BTreeMap::new(),
@@ -183,42 +173,34 @@ impl AbRouter {
     }
 
     fn look(&mut self, address: &Addr<Shell<Self>>) {
-        self.trials.make_room(Keep::of(&self.shared.config.load().experiment));
-        let serving = self.shared.serving.load();
-        serving.all().for_each(|served| self.trials.ask(served.version(), *served.question()));
-        while let Some((at, news)) = self.shared.trade_news.next() {
-            self.close(at);
-            self.trials.take(at, &news);
+        let (trade_news, now) = (self.shared.trade_news.clone(), self.shared.clock.now());
+        {
+            let mut trials = trade_news.trials();
+            trials.make_room(Keep::of(&self.shared.config.load().experiment));
+            let serving = self.shared.serving.load();
+            serving.all().for_each(|served| trials.ask(served.version(), *served.question()));
         }
-        let now = self.shared.clock.now();
-        self.close(now);
-        self.judge(now, address);
-        self.step(now, address);
-    }
-
-    /// Closes the sessions that are due at `at`.
-    fn close(&mut self, at: Timestamp) {
-        let config = self.shared.config.load();
-        let (today, wait) = (config.calendar.day_of(at), config.experiment.outcome_wait_days);
-        self.trials.close_due(today, wait);
+        trade_news.take_news(now);
+        self.judge(&mut trade_news.trials(), now, address);
+        self.step(&trade_news.trials(), now, address);
     }
 
     /// Judges the tests of which sessions have closed, session by session, until a step follows that needs nobody.
-    fn judge(&mut self, now: Timestamp, address: &Addr<Shell<Self>>) {
+    fn judge(&mut self, trials: &mut Trials, now: Timestamp, address: &Addr<Shell<Self>>) {
         let automatic = self.shared.config.load().lifecycle.automatic;
-        for version in self.trials.unjudged() {
+        for version in trials.unjudged() {
             if self.asked.contains(&version) {
                 continue; // what follows is under way
             }
-            let criteria = match self.criteria_of(&version, now, address) {
+            let criteria = match self.criteria_of(&version, trials.terms(&version), now, address) {
                 Ready::Made(criteria) => criteria,
                 Ready::Making => continue,
                 Ready::Never => {
-                    self.trials.pass_over(&version);
+                    trials.pass_over(&version);
                     continue;
                 }
             };
-            while let Some((standing, ruling)) = self.trials.judge_next(&version, &criteria, now) {
+            while let Some((standing, ruling)) = trials.judge_next(&version, &criteria, now) {
                 tracing::info!(%version, verdict = ruling.verdict.name(), "{}", ruling.verdict.why());
                 let Some(step) = after_test(&version, &standing, &ruling) else {
                     self.due.remove(&version);
@@ -234,9 +216,15 @@ impl AbRouter {
     }
 
     /// What a test is judged by. When it is not ready it is made, away from this thread.
-    fn criteria_of(&mut self, version: &VersionId, now: Timestamp, address: &Addr<Shell<Self>>) -> Ready {
+    fn criteria_of(
+        &mut self,
+        version: &VersionId,
+        terms: Option<Terms>,
+        now: Timestamp,
+        address: &Addr<Shell<Self>>,
+    ) -> Ready {
         let options = self.shared.config.load().experiment.clone();
-        let options = match self.trials.terms(version) {
+        let options = match terms {
             Some(terms) => options.under(terms),
             None => options,
         };
@@ -258,17 +246,17 @@ impl AbRouter {
     }
 
     /// Has the guardian take the steps that are due, or tells a person of them.
-    fn step(&mut self, now: Timestamp, address: &Addr<Shell<Self>>) {
+    fn step(&mut self, trials: &Trials, now: Timestamp, address: &Addr<Shell<Self>>) {
         let config = self.shared.config.load_full();
         let automatic = config.lifecycle.automatic;
         let stands = |step: &EvidenceStep| {
-            self.trials.roster().standing(&step.version).is_some_and(|standing| standing.state == step.step.edge().0)
+            trials.roster().standing(&step.version).is_some_and(|standing| standing.state == step.step.edge().0)
         };
         self.due.retain(|_, step| stands(step));
         let mut steps: Vec<EvidenceStep> = self.due.values().cloned().collect();
-        steps.extend(to_test(&self.trials, &config.staging, now));
+        steps.extend(to_test(trials, &config.staging, now));
         if automatic.stage {
-            steps.extend(to_staging(&self.trials));
+            steps.extend(to_staging(trials));
         }
         for step in steps {
             if step.needs_nobody(automatic) {
@@ -330,23 +318,25 @@ impl AbRouter {
         let config = self.shared.config.load();
         let now = self.shared.clock.now();
         let on_trial = |state| matches!(state, State::Staging | State::AbTest | State::Production);
-        let versions = self.trials.roster().versions().filter(|(version, standing)| match wanted {
+        let trials = self.shared.trade_news.trials();
+        let versions = trials.roster().versions().filter(|(version, standing)| match wanted {
             Some(wanted) => wanted == *version,
             None => on_trial(standing.state),
         });
         let case = |(version, _): (&VersionId, _)| {
             let ready = self.criteria.get(version).and_then(|(_, criteria)| criteria.as_ref());
-            Case::of(&self.trials, version, &config.experiment, &config.staging, now, ready)
+            Case::of(&trials, version, &config.experiment, &config.staging, now, ready)
         };
         versions.filter_map(case).collect()
     }
 
     fn status(&self) -> RouterStatus {
+        let trials = self.shared.trade_news.trials();
         let settled = self.shared.trade_news.waiting() == 0
             && self.asked.is_empty()
             && self.making.is_empty()
-            && self.trials.unjudged().is_empty();
-        RouterStatus { staging: self.trials.staging().count(), tests: self.trials.under_test().count(), settled }
+            && trials.unjudged().is_empty();
+        RouterStatus { staging: trials.staging().count(), tests: trials.under_test().count(), settled }
     }
 }
 

@@ -30,8 +30,28 @@ pub fn acknowledgement(written: Written, trade_id: TradeId, echoed: bool) -> Res
         Some(Applied::Duplicate) => Ok(ack(None, true)),
         Some(Applied::Conflict { .. }) => Err(conflict(&trade_id, &[])),
         Some(Applied::Unwritable { why }) => Err(WireError::new("out_of_range", why)),
-        None => Err(retry(&Unavailable("the answer of the journal was incomplete".to_owned()))),
+        None => Err(retry(&Unavailable::in_doubt("the answer of the journal was incomplete"))),
     }
+}
+
+/// What became of writes of which all are to be there.
+///
+/// # Errors
+/// `retry` when they are not on disk, `out_of_range` when one cannot be written, [`CONFLICT`] when something else is there in its
+/// place.
+pub fn all_stored(written: Written) -> Result<Vec<Applied>, WireError> {
+    let applied = written.map_err(|error| retry(&error))?;
+    for one in &applied {
+        match one {
+            Applied::Stored { .. } | Applied::Duplicate => {}
+            Applied::Unwritable { why } => return Err(WireError::new("out_of_range", why.clone())),
+            Applied::Conflict { existing } => {
+                let message = format!("something else is recorded in its place: {existing:?}");
+                return Err(WireError::new(CONFLICT, message));
+            }
+        }
+    }
+    Ok(applied)
 }
 
 /// The answer to an outcome or a skip that contradicts what is recorded, and that took `silenced` out of service.
@@ -51,5 +71,6 @@ pub fn words(silenced: &[VersionId]) -> String {
 
 /// What is answered when the journal cannot be written now.
 pub fn retry(error: &Unavailable) -> WireError {
-    WireError::new("retry", format!("{error}; it is not recorded, send it again"))
+    let recorded = if error.in_doubt { "whether it is recorded is not known" } else { "it is not recorded" };
+    WireError::new("retry", format!("{error}; {recorded}, send it again"))
 }

@@ -37,6 +37,7 @@ use super::{
     kill_file::{self, KILL_FILE},
     monitor,
     scorer::{self, Scorer},
+    storage::Storage,
     supervision::{Budget, Failure, Shell, Tripwire},
     ticker,
     trainer::{self, Trainer},
@@ -100,6 +101,8 @@ pub struct DaemonOptions {
     pub drill: bool,
     /// Where tests make parts fail.
     pub tripwire: Tripwire,
+    /// How the journal's file is opened.
+    pub storage: Storage,
     /// Called with each new configuration that is taken.
     pub on_reload: Option<OnReload>,
 }
@@ -330,9 +333,9 @@ impl Daemon {
             monitor: &monitor,
             failures: &failed,
             tripwire: &options.tripwire,
+            storage: &options.storage,
         };
-        let Begun { journal, trade_news, guardian, guardian_shared, trials, seen, pipeline, stale, kept } =
-            beginning.begin().await?;
+        let Begun { journal, trade_news, guardian, guardian_shared, pipeline, stale, kept } = beginning.begin().await?;
         let kill_file = options.state.join(KILL_FILE);
         let asked_to_train = Rc::clone(&guardian_shared.trainer);
         let unsaved = Rc::clone(&guardian_shared.unsaved);
@@ -399,10 +402,8 @@ impl Daemon {
             clock: Arc::clone(&clock),
             guardian: guardian.clone(),
         };
-        let ab_router = AbRouter::at_start(router_shared.clone(), trials, seen).await;
-        let ab_router = ab_router.map_err(|error| part_error("ab_router", error))?;
         let ab_router = Shell::new(
-            ab_router,
+            AbRouter::new(router_shared.clone()),
             Rc::new(move || Box::pin(AbRouter::from_journal(router_shared.clone()))),
             failed.clone(),
             || {},

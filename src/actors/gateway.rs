@@ -20,7 +20,7 @@ use tokio::{
 
 use super::{
     ab_router::AbRouter,
-    acknowledge::retry,
+    acknowledge::{all_stored, retry},
     alerts::AlertList,
     guardian::{Guardian, Order, RecordOutcome, RecordSkip},
     journal::JournalHandle,
@@ -232,13 +232,13 @@ impl Gateway {
                     return Err(WireError::new("refused", "it is a backup of another journal"));
                 }
                 let latest = LatestBackup { at, last_seq };
-                self.0.journal.write(vec![latest.write()]).await.map_err(|error| retry(&error))?;
+                all_stored(self.0.journal.write(vec![latest.write()]).await)?;
                 Ok(json!({ "done": "noted", "durable": true }))
             }
             Task::Imported { file, lines, stored, rejected } => {
                 let kind = EventKind::Imported { file, lines, stored, rejected };
                 let event = Event { at: self.0.clock.now(), kind };
-                self.0.journal.write(vec![Write::Event(event)]).await.map_err(|error| retry(&error))?;
+                all_stored(self.0.journal.write(vec![Write::Event(event)]).await)?;
                 Ok(json!({ "done": "noted", "durable": true }))
             }
             Task::Train { symbol, model, target, days, dry_run, keep, reason } => {

@@ -14,11 +14,12 @@ mod messages;
 mod orders;
 mod record;
 mod register;
+mod save;
 mod unread;
 mod verify;
 
 use std::{
-    cell::{Cell, OnceCell, RefCell},
+    cell::{OnceCell, RefCell},
     collections::BTreeMap,
     path::PathBuf,
     rc::Rc,
@@ -28,7 +29,7 @@ use std::{
 
 use actix::{Context, Handler, MessageResult, Recipient, ResponseFuture};
 use arc_swap::ArcSwap;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Mutex;
 
 use self::load::{Loaded, load, lock, told};
 pub use self::{
@@ -38,6 +39,7 @@ pub use self::{
         Advance, Answer, Done, GuardianStatus, LockNow, ObserveGuardian, Order, PastClosed, RecordOutcome, RecordSkip,
         Verify, VersionStatus,
     },
+    save::Attempts,
     unread::Unread,
 };
 use super::{
@@ -73,6 +75,7 @@ const SAVE_RETRY: Duration = Duration::from_millis(250);
 
 /// The state of the guardian.
 pub struct Guardian {
+    /// Where all versions stand, as it is in force: what is on disk, and behind it what is not there yet.
     roster: Roster,
     emergency: Emergency,
     /// How far each version that was judged has lost its say.
@@ -110,20 +113,6 @@ pub struct GuardianShared {
     /// Held by an order that gives a model a say, until it is in force. What takes the word away meanwhile is recorded
     /// behind it, so that the log has the last word last.
     pub turn: Arc<Mutex<()>>,
-}
-
-/// How the writes of what took a model's word away fare. Who waits for one looks again whenever the bell rings.
-#[derive(Debug, Default)]
-pub struct Attempts {
-    failed: Cell<u64>,
-    bell: Notify,
-}
-
-impl Attempts {
-    fn count(&self, durable: bool) {
-        self.failed.set(self.failed.get() + u64::from(!durable));
-        self.bell.notify_waiters();
-    }
 }
 
 impl GuardianShared {
@@ -187,7 +176,7 @@ impl Guardian {
             missed.push(Event { at: now, kind });
         }
         shared.unsaved.borrow_mut().extend(missed.iter().cloned());
-        shared.settle(missed, false);
+        shared.write_again(missed);
         loaded.values().filter_map(|served| served.keeps(&config.policy)).for_each(|kept| tracing::warn!("{kept}"));
         for (version, why) in unusable {
             let (code, message) = told(&version, &why);
@@ -196,10 +185,10 @@ impl Guardian {
         Ok(Self { roster, emergency, gradual, loaded, shared })
     }
 
-    /// Makes what the roster says the one thing that is served. What is not on disk yet is in force all the same, over
-    /// anything that came from there.
+    /// Makes what is in force the one thing that is served. What is not on disk yet is in force all the same, over anything that
+    /// came from there.
     fn publish(&mut self) {
-        self.shared.unsaved.borrow().iter().for_each(|event| self.roster.apply(&event.kind));
+        self.roster = self.shared.in_force();
         let epoch = self.shared.serving.load().epoch + 1;
         let serving = Serving::new(epoch, self.roster.lock(), self.scopes(), self.splits());
         self.shared.serving.store(Arc::new(serving));
@@ -223,14 +212,19 @@ impl Guardian {
         self.roster.plan().iter().map(|(symbol, plan)| (symbol.clone(), split(plan))).collect()
     }
 
-    fn take(&mut self, events: &[Event]) {
+    /// Has `events`, which are in force now, followed by the rules, and publishes.
+    fn follow(&mut self, events: &[Event]) {
+        self.publish();
         for event in events {
-            self.roster.apply(&event.kind);
             follow(&mut self.emergency, &self.roster, &event.kind);
             measures::follow(&mut self.gradual, &self.shared.config.load().gradual, &event.kind);
-            self.shared.trade_news.event(event.at, event.kind.clone());
         }
-        self.publish();
+    }
+
+    /// Puts events into force that take a model's word away and are not on disk yet.
+    fn enforce(&mut self, events: &[Event]) {
+        self.shared.unsaved.borrow_mut().extend(events.iter().cloned());
+        self.follow(events);
     }
 
     fn event(&self, kind: EventKind) -> Event {
@@ -240,18 +234,14 @@ impl Guardian {
     /// Takes a model's word away: in force when this returns, on disk when the future ends or later.
     fn silence(&mut self, kinds: Vec<EventKind>) -> ResponseFuture<bool> {
         let events: Vec<Event> = kinds.into_iter().map(|kind| self.event(kind)).collect();
+        self.enforce(&events);
         let shared = self.shared.clone();
-        // before they are taken: what is published has them behind what is not on disk yet, and not before it
-        shared.unsaved.borrow_mut().extend(events.iter().cloned());
-        self.take(&events);
         let writes: Vec<Write> = events.iter().cloned().map(Write::Event).collect();
         Box::pin(async move {
-            let order_under_way = shared.turn.lock().await;
-            let first = shared.journal.write(writes);
+            let order_under_way = shared.behind_orders().await;
+            let (first, known) = shared.journal.attempt(writes);
             drop(order_under_way);
-            let durable = first.await.is_ok();
-            shared.settle(events, durable);
-            durable
+            shared.save(events, first, known).await
         })
     }
 

@@ -7,6 +7,10 @@
 //! while it lingers or works, so scoring pays for no context switch. When the storage fails, what was to be acknowledged is
 //! answered `unavailable` at once, signals are kept as far as the queue's size allows, and the database is opened again until
 //! that works.
+//!
+//! A commit that failed may have reached the disk. So the journal is opened again at once and read from the last number that is
+//! known to be there, before anybody is told that something is not recorded. As long as it cannot be read, that is not known:
+//! who cannot wait is told so, and all are told the truth when it is known.
 
 mod writer;
 
@@ -38,10 +42,32 @@ pub const NAME: &str = "journal";
 /// Opens the store; called at the start and again after each failure. True asks for a full check of the file.
 pub type OpenStore = Box<dyn FnMut(bool) -> Result<Store, OpenError> + Send>;
 
-/// Why something is not in the journal. It may be tried again: everything is idempotent.
+/// Why something is not in the journal, or is not known to be there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the journal cannot be written now: {0}")]
-pub struct Unavailable(pub String);
+#[error("the journal cannot be written now: {why}")]
+pub struct Unavailable {
+    /// In words.
+    pub why: String,
+    /// Whether it may be in the journal all the same: its commit failed, and what is on disk could not be read since.
+    pub in_doubt: bool,
+}
+
+impl Unavailable {
+    /// Of what is certainly not recorded.
+    pub fn not_recorded(why: impl Into<String>) -> Self {
+        Self { why: why.into(), in_doubt: false }
+    }
+
+    /// Of what may be recorded.
+    pub fn in_doubt(why: impl Into<String>) -> Self {
+        Self { why: why.into(), in_doubt: true }
+    }
+}
+
+/// The thread ended before it said what became of a write.
+fn interrupted<T>(_: T) -> Unavailable {
+    Unavailable::in_doubt("its thread was interrupted")
+}
 
 /// Places in the queue for what somebody waits for, outcomes and orders, when decisions fill the rest. At most as many as
 /// for decisions.
@@ -152,10 +178,33 @@ impl Bell {
 /// What became of the writes of one job, or why they are not there.
 pub type Written = Result<Vec<Applied>, Unavailable>;
 
+/// Who waits for a write.
+#[derive(Debug)]
+struct Waiter {
+    /// Is told how the first attempt went, be it that nobody knows.
+    first: Option<oneshot::Sender<Written>>,
+    /// Is told when it is known.
+    known: oneshot::Sender<Written>,
+}
+
+impl Waiter {
+    /// Tells how it went; in doubt only who cannot wait.
+    fn tell(mut self, written: &Written) -> Option<Self> {
+        if let Some(first) = self.first.take() {
+            let _may_be_gone = first.send(written.clone());
+        }
+        if matches!(written, Err(error) if error.in_doubt) {
+            return Some(self);
+        }
+        let _may_be_gone = self.known.send(written.clone());
+        None
+    }
+}
+
 #[derive(Debug)]
 enum Job {
     Behind(Write),
-    Durable(Vec<Write>, oneshot::Sender<Written>),
+    Durable(Vec<Write>, Waiter),
     Read(oneshot::Sender<Result<Reader, Unavailable>>),
     Stop(oneshot::Sender<Result<(), NotClosed>>),
 }
@@ -200,27 +249,48 @@ impl JournalHandle {
         self.health.dropped.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Hands over writes and gets, once they are durable, what became of each.
+    /// Hands over writes and gets, once they are durable, what became of each. It waits until that is known, be the disk dead
+    /// meanwhile.
     ///
     /// # Errors
-    /// [`Unavailable`]; then none of them was acknowledged, and writing them again is safe.
+    /// [`Unavailable`]: none of them is in the journal, or, in doubt, the thread has ended.
     pub fn write(&self, writes: Vec<Write>) -> impl Future<Output = Written> + 'static + use<> {
-        let (sender, receiver) = oneshot::channel();
-        let sent = self.send(Job::Durable(writes, sender));
+        let (known, receiver) = oneshot::channel();
+        let sent = self.send(Job::Durable(writes, Waiter { first: None, known }));
         async move {
             sent?;
-            receiver.await.map_err(|_| Unavailable("its thread was interrupted".to_owned()))?
+            receiver.await.map_err(interrupted)?
         }
     }
 
-    /// The same for a thread that may wait.
+    /// The same for who cannot wait for a dead disk: how the first attempt went, which may be [`Unavailable::in_doubt`], and what
+    /// is known in the end.
+    pub fn attempt(
+        &self,
+        writes: Vec<Write>,
+    ) -> (impl Future<Output = Written> + 'static + use<>, impl Future<Output = Written> + 'static + use<>) {
+        let ((first, tried), (known, settled)) = (oneshot::channel(), oneshot::channel());
+        let sent = self.send(Job::Durable(writes, Waiter { first: Some(first), known }));
+        let again = sent.clone();
+        let first = async move {
+            sent?;
+            tried.await.map_err(interrupted)?
+        };
+        let known = async move {
+            again?;
+            settled.await.map_err(interrupted)?
+        };
+        (first, known)
+    }
+
+    /// [`Self::write`] for a thread that may wait.
     ///
     /// # Errors
     /// [`Unavailable`].
     pub fn write_blocking(&self, writes: Vec<Write>) -> Written {
-        let (sender, receiver) = oneshot::channel();
-        self.send(Job::Durable(writes, sender))?;
-        receiver.blocking_recv().map_err(|_| Unavailable("its thread was interrupted".to_owned()))?
+        let (known, receiver) = oneshot::channel();
+        self.send(Job::Durable(writes, Waiter { first: None, known }))?;
+        receiver.blocking_recv().map_err(interrupted)?
     }
 
     /// A snapshot of everything that was committed before, to be read on another thread.
@@ -232,7 +302,7 @@ impl JournalHandle {
         let sent = self.send(Job::Read(sender));
         async move {
             sent?;
-            receiver.await.map_err(|_| Unavailable("its thread was interrupted".to_owned()))?
+            receiver.await.map_err(interrupted)?
         }
     }
 
@@ -243,7 +313,7 @@ impl JournalHandle {
     pub fn read_blocking(&self) -> Result<Reader, Unavailable> {
         let (sender, receiver) = oneshot::channel();
         self.send(Job::Read(sender))?;
-        receiver.blocking_recv().map_err(|_| Unavailable("its thread was interrupted".to_owned()))?
+        receiver.blocking_recv().map_err(interrupted)?
     }
 
     /// Commits what waits, closes the journal and ends the thread.
@@ -253,7 +323,7 @@ impl JournalHandle {
     pub async fn stop(&self) -> Result<(), NotClosed> {
         let (sender, receiver) = oneshot::channel();
         let ended = |_| NotClosed { why: "its thread has ended".to_owned(), damaged: false };
-        self.send(Job::Stop(sender)).map_err(|Unavailable(why)| NotClosed { why, damaged: false })?;
+        self.send(Job::Stop(sender)).map_err(|error| NotClosed { why: error.why, damaged: false })?;
         receiver.await.map_err(ended)?
     }
 
@@ -285,8 +355,8 @@ impl JournalHandle {
 
     fn send(&self, job: Job) -> Result<(), Unavailable> {
         let sent = self.queue.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => Unavailable(NoRoom.to_string()),
-            TrySendError::Disconnected(_) => Unavailable("its thread has ended".to_owned()),
+            TrySendError::Full(_) => Unavailable::not_recorded(NoRoom.to_string()),
+            TrySendError::Disconnected(_) => Unavailable::not_recorded("its thread has ended"),
         });
         self.bell.ring();
         sent
@@ -327,6 +397,7 @@ pub fn start(
         committed: None,
         limits,
         kept: VecDeque::new(),
+        doubts: Vec::new(),
         health: Arc::clone(&health),
         failures,
         tripwire,

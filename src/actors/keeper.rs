@@ -19,6 +19,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
+    acknowledge::all_stored,
     journal::JournalHandle,
     supervision::{Failure, panic_text},
 };
@@ -252,8 +253,7 @@ impl Keeper {
 
     fn write(&self, batches: Batches) -> Result<(), Undone> {
         for batch in batches {
-            let written = self.journal.write_blocking(batch);
-            written.map_err(|error| error.to_string())?;
+            all_stored(self.journal.write_blocking(batch)).map_err(|error| error.message)?;
         }
         Ok(())
     }

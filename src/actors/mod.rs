@@ -16,6 +16,7 @@ pub mod keeper;
 pub mod kill_file;
 pub mod monitor;
 pub mod scorer;
+pub mod storage;
 pub mod subscriber;
 pub mod supervision;
 pub mod ticker;

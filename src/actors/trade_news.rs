@@ -1,25 +1,29 @@
-//! What the scorer and the guardian know of the trades under way, and the news of them that others wait for.
+//! What the parts on the serving thread share: the trades under way, the trials with the one roster of versions, and the news
+//! that these have not taken in yet.
 //!
-//! All of it is on the serving thread: nobody waits for anybody. It outlives the parts that use it; at a start it is
-//! made from the journal.
+//! Nobody waits for anybody. It outlives the parts that use it; at a start it is made from the journal. News is given here when
+//! it is on disk, but for signals, so the roster has every event in the order of the log, whichever part fails meanwhile.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, RefCell, RefMut},
     collections::VecDeque,
     rc::Rc,
     sync::Arc,
 };
 
+use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use super::monitor::MonitorHandle;
 use crate::{
-    domain::{Decision, EventKind, Opinion, Outcome, Signal, Timestamp, TradeId, snapshot::TrendRegime},
+    config::Config,
+    domain::{Decision, Event, Opinion, Outcome, Signal, Timestamp, TradeId, snapshot::TrendRegime},
     lifecycle::{
         names::NameCount,
         open_trades::{AnsweredSignal, Closing, OpenTrades},
+        roster::Roster,
     },
-    trials::running::TrialNews,
+    trials::running::{TrialNews, Trials},
 };
 
 /// News that may wait; beyond them the reader is told to start from the journal.
@@ -32,17 +36,79 @@ pub struct TradeNews(Rc<Inner>);
 #[derive(Debug)]
 struct Inner {
     open_trades: RefCell<OpenTrades>,
+    trials: RefCell<Trials>,
+    /// What the trials have not taken in yet.
     news: RefCell<VecDeque<(Timestamp, TrialNews)>>,
+    /// How many trials are being made of the journal, and the news since the first of them was begun.
+    makings: Cell<usize>,
+    since: RefCell<Vec<(Timestamp, TrialNews)>>,
+    config: Arc<ArcSwap<Config>>,
     lost: Cell<bool>,
     bell: Notify,
     monitor: MonitorHandle,
 }
 
 impl TradeNews {
-    /// News of `open_trades`, which are told to `monitor` as well.
-    pub fn new(open_trades: OpenTrades, monitor: MonitorHandle) -> Self {
-        let (news, lost, bell) = (RefCell::default(), Cell::new(false), Notify::new());
-        Self(Rc::new(Inner { open_trades: RefCell::new(open_trades), news, lost, bell, monitor }))
+    /// News of `open_trades` and `trials`, which is told to `monitor` as well.
+    pub fn new(open_trades: OpenTrades, trials: Trials, config: Arc<ArcSwap<Config>>, monitor: MonitorHandle) -> Self {
+        Self(Rc::new(Inner {
+            open_trades: RefCell::new(open_trades),
+            trials: RefCell::new(trials),
+            news: RefCell::default(),
+            makings: Cell::new(0),
+            since: RefCell::default(),
+            config,
+            lost: Cell::new(false),
+            bell: Notify::new(),
+            monitor,
+        }))
+    }
+
+    /// The trials as far as they have taken the news in.
+    pub fn trials(&self) -> RefMut<'_, Trials> {
+        self.0.trials.borrow_mut()
+    }
+
+    /// Where all versions stand by what is on disk.
+    pub fn roster(&self) -> Roster {
+        let mut roster = self.0.trials.borrow().roster().clone();
+        for (_, news) in &*self.0.news.borrow() {
+            if let TrialNews::Event(event) = news {
+                roster.apply(event);
+            }
+        }
+        roster
+    }
+
+    /// The trials take in all news, each after the sessions that are due before it have closed, and close what is due at `now`.
+    pub fn take_news(&self, now: Timestamp) {
+        let config = self.0.config.load();
+        let mut trials = self.0.trials.borrow_mut();
+        let close = |trials: &mut Trials, at| {
+            trials.close_due(config.calendar.day_of(at), config.experiment.outcome_wait_days);
+        };
+        loop {
+            // not held while it is taken in
+            let next = self.0.news.borrow_mut().pop_front();
+            let Some((at, news)) = next else { break };
+            close(&mut trials, at);
+            trials.take(at, &news);
+        }
+        close(&mut trials, now);
+    }
+
+    /// Trials are being made of the journal as it is from now on. What is news meanwhile they take in when they take their place.
+    pub fn making(&self) -> Making {
+        self.0.makings.set(self.0.makings.get() + 1);
+        Making { of: self.clone(), since: self.0.since.borrow().len() }
+    }
+
+    /// Puts `trials` in the place of those that are there.
+    pub fn install(&self, trials: Trials, making: &Making) {
+        self.0.trials.replace(trials);
+        let since = self.0.since.borrow();
+        // what was news before is in the journal that they were made of
+        self.0.news.replace(since.iter().skip(making.since).cloned().collect());
     }
 
     /// What was made of a signal when it was scored for the first time.
@@ -138,9 +204,9 @@ impl TradeNews {
         }
     }
 
-    /// Something happened in the life of a version.
-    pub fn event(&self, at: Timestamp, event: EventKind) {
-        self.push(at, TrialNews::Event(event));
+    /// Something happened in the life of a version, and is on disk.
+    pub fn event(&self, event: &Event) {
+        self.push(event.at, TrialNews::Event(event.kind.clone()));
         self.ring();
     }
 
@@ -154,22 +220,25 @@ impl TradeNews {
         self.0.news.borrow().len()
     }
 
-    /// Takes the oldest news. It stays here until a part is there that takes it.
-    pub fn next(&self) -> Option<(Timestamp, TrialNews)> {
-        self.0.news.borrow_mut().pop_front()
-    }
-
     /// Whether news was lost since this was asked last.
     pub fn has_lost(&self) -> bool {
         self.0.lost.take()
     }
 
     fn push(&self, at: Timestamp, news: TrialNews) {
-        let mut waiting = self.0.news.borrow_mut();
+        // when nobody reads, what is in the journal is the truth; but where versions stand is always known
+        let is_event = |(_, news): &(Timestamp, TrialNews)| matches!(news, TrialNews::Event(_));
+        let (mut waiting, mut since) = (self.0.news.borrow_mut(), self.0.since.borrow_mut());
         if waiting.len() >= MOST_NEWS {
-            // nobody reads: what is in the journal is the truth
-            waiting.clear();
+            waiting.retain(is_event);
             self.0.lost.set(true);
+        }
+        if self.0.makings.get() > 0 {
+            if since.len() >= MOST_NEWS {
+                since.retain(is_event);
+                self.0.lost.set(true);
+            }
+            since.push((at, news.clone()));
         }
         waiting.push_back((at, news));
     }
@@ -177,5 +246,23 @@ impl TradeNews {
     /// Calls for a look.
     pub fn ring(&self) {
         self.0.bell.notify_one();
+    }
+}
+
+/// Trials that are being made of the journal.
+#[derive(Debug)]
+pub struct Making {
+    of: TradeNews,
+    /// How much of the news that is kept is older.
+    since: usize,
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        let inner = &self.of.0;
+        inner.makings.set(inner.makings.get().saturating_sub(1));
+        if inner.makings.get() == 0 {
+            inner.since.borrow_mut().clear();
+        }
     }
 }

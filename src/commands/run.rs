@@ -21,6 +21,7 @@ use crate::{
     actors::{
         daemon::{self, Control, DaemonOptions, Ended, SOCKET_FILE, Time},
         gateway::Gateway,
+        storage::Storage,
         supervision::Tripwire,
     },
     config::Config,
@@ -87,6 +88,7 @@ impl Run {
             },
             drill: self.drill,
             tripwire: Tripwire::default(),
+            storage: Storage::default(),
             on_reload: Some(Rc::new(move |config: &Config| {
                 if let Err(error) = level.reload(log::filter(config.log_level)) {
                     tracing::warn!(%error, "the log level stays as it is");

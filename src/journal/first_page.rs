@@ -14,7 +14,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use redb::{BackendError, StorageBackend, backends::FileBackend};
+use redb::{BackendError, StorageBackend};
 
 /// Bytes of redb's header and its two commit slots.
 const BYTES: usize = 320;
@@ -146,20 +146,20 @@ impl FirstPage {
 
 /// The file of a journal, which nothing is written to once somebody else wrote to it.
 #[derive(Debug)]
-pub(super) struct WatchedFile {
-    file: FileBackend,
+pub(super) struct WatchedFile<B> {
+    file: B,
     first_page: Arc<FirstPage>,
 }
 
-impl WatchedFile {
-    pub(super) fn new(file: FileBackend, first_page: Arc<FirstPage>) -> Self {
+impl<B: StorageBackend> WatchedFile<B> {
+    pub(super) fn new(file: B, first_page: Arc<FirstPage>) -> Self {
         Self { file, first_page }
     }
 }
 
 type Locked<T> = Result<T, BackendError>;
 
-impl StorageBackend for WatchedFile {
+impl<B: StorageBackend> StorageBackend for WatchedFile<B> {
     fn len(&self) -> io::Result<u64> {
         self.file.len()
     }

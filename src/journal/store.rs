@@ -31,7 +31,7 @@ pub struct StoreOptions {
 /// The journal, open for writing. One process has one, on one thread.
 ///
 /// After a [`StoreError::Storage`] it is of no use: drop it and open the journal again. The batch that failed may be
-/// stored nevertheless, whole; [`Store::last_seq`] of the new handle tells: greater than before the batch, it is.
+/// stored nevertheless, whole; [`Store::in_doubt`] says so, and the new handle tells whether it is.
 #[derive(Debug)]
 pub struct Store {
     /// `None` only while it is being closed.
@@ -40,6 +40,8 @@ pub struct Store {
     origin: Option<Place>,
     /// As they stand in the file.
     dictionaries: Dictionaries,
+    /// What is to be said of a batch whose commit was begun and is not known to have ended.
+    doubt: Option<Vec<Applied>>,
 }
 
 /// The file of a journal, where it was opened, and what this process wrote to it.
@@ -109,27 +111,44 @@ impl Store {
     /// # Errors
     /// As for [`Store::open`].
     pub fn open_telling(path: &Path, options: StoreOptions, tell: &mut dyn FnMut(Progress)) -> Result<Self, OpenError> {
+        Self::open_through(path, options, tell, &|file| file)
+    }
+
+    /// The same on what `storage` makes of the file, such as a disk that fails.
+    ///
+    /// # Errors
+    /// As for [`Store::open`].
+    pub fn open_through<B: StorageBackend>(
+        path: &Path,
+        options: StoreOptions,
+        tell: &mut dyn FnMut(Progress),
+        storage: &dyn Fn(FileBackend) -> B,
+    ) -> Result<Self, OpenError> {
         let builder = shared_builder(options);
         file::ensure(path, &builder)?;
         refuse_newer(path)?;
-        let mut opened = Self::open_file(path, &builder)?;
+        let mut opened = Self::open_file(path, &builder, storage)?;
         if let (store, FoundSchema::Older(found)) = &opened {
             // it is written from one end to the other
             let cache_bytes = options.cache_bytes.min(16 << 20);
             let beside = shared_builder(StoreOptions { cache_bytes, verify: false });
             takeover::run(path, store.database_of(path)?, *found, &beside, tell)?;
-            opened = Self::open_file(path, &builder)?;
+            opened = Self::open_file(path, &builder, storage)?;
         }
         takeover::clear(path)?;
         Self::current(path, opened)
     }
 
-    fn open_file(path: &Path, builder: &Builder) -> Result<(Self, FoundSchema), OpenError> {
+    fn open_file<B: StorageBackend>(
+        path: &Path,
+        builder: &Builder,
+        storage: &dyn Fn(FileBackend) -> B,
+    ) -> Result<(Self, FoundSchema), OpenError> {
         let file = file::open_own(path)?;
         let origin = file::Origin::of(path, &file).map_err(|error| OpenError::io(path, OPENING, &error))?;
         let first_page = FirstPage::new(file::open_to_read(path)?);
         let backend = FileBackend::new(file).map_err(|error| OpenError::from_redb(path, OPENING, &error.into()))?;
-        let backend = WatchedFile::new(backend, Arc::clone(&first_page));
+        let backend = WatchedFile::new(storage(backend), Arc::clone(&first_page));
         let (mut store, standing) = Self::open_with(path, builder, backend)?;
         // no other process writes to it from now on
         first_page.learn();
@@ -156,7 +175,8 @@ impl Store {
         }
         let made = catch_damage(|| {
             let database = builder.create_with_backend(backend)?;
-            let store = Self { database: Some(database), origin: None, dictionaries: Dictionaries::default() };
+            let store =
+                Self { database: Some(database), origin: None, dictionaries: Dictionaries::default(), doubt: None };
             schema::create(store.database()?, WallClock.now())?;
             Ok(store)
         });
@@ -170,19 +190,29 @@ impl Store {
     /// # Errors
     /// [`StoreError::Storage`] only: nothing is acknowledged, and the handle must be dropped.
     pub fn apply(&mut self, writes: &[Write]) -> Result<Vec<Applied>, StoreError> {
+        self.doubt = None;
+        let doubt = &mut self.doubt;
         let applied = guarded("writing a batch", || {
             let database = self.database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
             let transaction = schema::durable(database)?;
             let mut batch = Batch::open(&transaction, &mut self.dictionaries)?;
             let applied = writes.iter().map(|write| batch.write(write)).collect::<Result<Vec<_>, _>>()?;
             if batch.finish()? {
-                transaction.commit()?
+                *doubt = Some(applied.clone());
+                transaction.commit()?;
+                *doubt = None;
             } else {
-                transaction.abort()?
+                transaction.abort()?;
             }
             Ok(applied)
         });
         Ok(applied?)
+    }
+
+    /// What would have been said of the batch of the last [`Store::apply`], when that failed in its commit: it may be stored, and
+    /// [`InDoubt`](super::InDoubt) tells.
+    pub fn in_doubt(&self) -> Option<&[Applied]> {
+        self.doubt.as_deref()
     }
 
     /// A snapshot of everything acknowledged so far. It keeps its pages in the file while it lives, so it should not
@@ -233,7 +263,7 @@ impl Store {
             let database = builder.create_with_backend(backend)?;
             let standing = schema::standing(&database)?;
             let dictionaries = Dictionaries::load(&database.begin_read()?)?;
-            let store = Self { database: Some(database), origin: None, dictionaries };
+            let store = Self { database: Some(database), origin: None, dictionaries, doubt: None };
             Ok((store, standing))
         });
         flatten(path, opened)

@@ -85,15 +85,17 @@ impl Roster {
     pub fn apply(&mut self, event: &EventKind) {
         match event {
             EventKind::Trained { version, .. } => {
-                self.versions.insert(version.clone(), VersionStanding { state: State::Trained, overridden: false });
+                let trained = VersionStanding { state: State::Trained, overridden: false };
+                self.versions.entry(version.clone()).or_insert(trained);
             }
             EventKind::Moved { version, step, overridden, .. } => {
                 let Some(standing) = self.versions.get_mut(version) else { return };
                 let (from, to) = step.edge();
-                // a step out of service also holds for a version that a step forward, on its way at the time, had
-                // brought further by then
+                // a step out of service also holds for a version that a step on its way at the time had brought further
+                // by then, or had put away: what was answered to be rolled back is
                 let withdrawn = matches!(to, State::RolledBack | State::Archived);
-                if standing.state == from || (withdrawn && standing.state.out_of_service().is_some()) {
+                let put_away = to == State::RolledBack && standing.state == State::Archived;
+                if standing.state == from || put_away || (withdrawn && standing.state.out_of_service().is_some()) {
                     // what a decline took from its test is not given back by its promotion
                     if *step != Transition::Promote {
                         self.shares.remove(version);
@@ -385,6 +387,18 @@ mod tests {
         assert_eq!(roster.standing(&id("ES/1")).unwrap().state, State::RolledBack);
         assert!(matches!(roster.promote(&id("ES/1"), None, true, &[]), Err(Refusal::NoWay { .. })));
         assert!(matches!(roster.roll_back(&id("ES/1")), Err(Refusal::NoWay { .. })));
+    }
+
+    #[test]
+    fn a_version_that_was_rolled_back_while_it_was_being_replaced_is_rolled_back() {
+        let mut roster = trained(&["ES/1", "ES/2"]);
+        promote(&mut roster, "ES/1", State::Production);
+        promote(&mut roster, "ES/2", State::AbTest);
+        let step = roster.roll_back(&id("ES/1")).unwrap();
+        promote(&mut roster, "ES/2", State::Production);
+        take(&mut roster, vec![(id("ES/1"), step)]);
+        assert_eq!(roster.standing(&id("ES/1")).unwrap().state, State::RolledBack);
+        assert_eq!(roster.plan().remove(&id("ES/1").symbol).unwrap().production, Some(id("ES/2")));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::Sender;
 use vigie::{
     actors::{
         daemon::{self, Control, DaemonOptions, Ended, StartError, Time},
+        storage::Storage,
         supervision::Tripwire,
     },
     config::{self, Config},
@@ -31,6 +32,7 @@ pub struct Setup {
     pub program: PathBuf,
     pub time: Time,
     pub trap: Trap,
+    pub storage: Storage,
 }
 
 impl Default for Setup {
@@ -42,6 +44,7 @@ impl Default for Setup {
             program: env!("CARGO_BIN_EXE_vigie").into(),
             time: Time::Wall,
             trap: Trap::default(),
+            storage: Storage::default(),
         }
     }
 }
@@ -81,6 +84,7 @@ impl Daemon {
                 program: setup.program,
                 time: setup.time,
                 tripwire: setup.trap.wire(),
+                storage: setup.storage,
                 drill: false,
                 on_reload: None,
             };

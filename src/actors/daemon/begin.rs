@@ -21,6 +21,7 @@ use crate::{
         journal::{self, JournalHandle, OpenStore},
         keeper::{self, Kept},
         monitor::MonitorHandle,
+        storage::Storage,
         supervision::{Failure, Tripwire},
         trade_news::TradeNews,
     },
@@ -40,7 +41,6 @@ use crate::{
         fold::{self, Folded},
         history,
     },
-    trials::running::Trials,
 };
 
 /// Name of a file that is in the state folder while a start is under way, and when a daemon ended over damage. The database
@@ -63,6 +63,7 @@ pub(super) struct Beginning<'a> {
     pub(super) monitor: &'a MonitorHandle,
     pub(super) failures: &'a mpsc::Sender<Failure>,
     pub(super) tripwire: &'a Tripwire,
+    pub(super) storage: &'a Storage,
 }
 
 /// What is made of the whole journal.
@@ -71,9 +72,6 @@ pub(super) struct Begun {
     pub(super) trade_news: TradeNews,
     pub(super) guardian: Guardian,
     pub(super) guardian_shared: guardian::GuardianShared,
-    pub(super) trials: Trials,
-    /// Number of the last record they know of.
-    pub(super) seen: u64,
     pub(super) pipeline: Pipeline,
     pub(super) stale: StaleWatch,
     /// What the keeper of checkpoints goes on from.
@@ -123,7 +121,8 @@ impl Beginning<'_> {
     /// Begins when every page has been checked. `found` is what was wrong before, if that is known.
     async fn checked(&self, found: Option<StartError>) -> Result<Begun, StartError> {
         let (path, options) = (self.journal(), StoreOptions { verify: true, ..self.options() });
-        let checked = tokio::task::spawn_blocking(move || Store::open(&path, options).map(drop)).await;
+        let storage = self.storage.clone();
+        let checked = tokio::task::spawn_blocking(move || storage.open(&path, options).map(drop)).await;
         match checked.map_err(|error| part_error("journal", error.to_string()))? {
             // what was wrong is repaired, or lay elsewhere
             Ok(()) => self.attempt(None).await,
@@ -135,7 +134,8 @@ impl Beginning<'_> {
     async fn attempt(&self, damage: Option<OpenError>) -> Result<Begun, StartError> {
         let opened = self.open(damage)?;
         let (path, options) = (self.journal(), self.options());
-        let open: OpenStore = Box::new(move |verify| Store::open(&path, StoreOptions { verify, ..options }));
+        let storage = self.storage.clone();
+        let open: OpenStore = Box::new(move |verify| storage.open(&path, StoreOptions { verify, ..options }));
         let limits = self.config.load().journal.clone();
         let Opened { store, silenced, reached, quarantined, doubt } = opened;
         let journal =
@@ -159,9 +159,9 @@ impl Beginning<'_> {
             latest(journal).await.into_iter().for_each(|at| clock.knows(at));
         }
         let Read { open_trades, pipeline, known, kept } = self.read_once(journal).await?;
-        let trade_news = TradeNews::new(open_trades, self.monitor.clone());
-        let (trials, stale) = (known.state.trials.clone(), known.state.stale.clone());
-        let seen = known.seq;
+        let (mut trials, stale) = (known.state.trials.clone(), known.state.stale.clone());
+        trials.judge_again();
+        let trade_news = TradeNews::new(open_trades, trials, Arc::clone(self.config), self.monitor.clone());
         let guardian_shared = guardian::GuardianShared {
             config: Arc::clone(self.config),
             serving: Arc::clone(self.serving),
@@ -185,7 +185,7 @@ impl Beginning<'_> {
         let guardian = Guardian::at_start(guardian_shared.clone(), known).await;
         let guardian = guardian.map_err(|error| part_error("guardian", error))?;
         let journal = journal.clone();
-        Ok(Begun { journal, trade_news, guardian, guardian_shared, trials, seen, pipeline, stale, kept })
+        Ok(Begun { journal, trade_news, guardian, guardian_shared, pipeline, stale, kept })
     }
 
     /// Reads the journal once for all parts, from the newest checkpoint on. Where there is none, another thread counts meanwhile
@@ -213,10 +213,10 @@ impl Beginning<'_> {
     /// Opens the journal, puts it aside if it is damaged, and compares it with the file of silencing events and the clock.
     fn open(&self, damage: Option<OpenError>) -> Result<Opened, StartError> {
         let (path, options) = (self.journal(), self.options());
-        let opened = damage.map_or_else(|| Store::open(&path, options), Err);
+        let opened = damage.map_or_else(|| self.storage.open(&path, options), Err);
         let (mut store, mut quarantined) = match opened {
             Ok(store) => (store, None),
-            Err(error) if error.is_corrupt() => put_aside(&path, options, &error)?,
+            Err(error) if error.is_corrupt() => self.put_aside(&path, &error)?,
             Err(error) => return Err(error.into()),
         };
         loop {
@@ -229,14 +229,14 @@ impl Beginning<'_> {
                 {
                     drop(store);
                     let damage = OpenError::Corrupt { path: path.clone(), what: failure.message };
-                    (store, quarantined) = put_aside(&path, options, &damage)?;
+                    (store, quarantined) = self.put_aside(&path, &damage)?;
                     continue;
                 }
                 (Err(failure), _) => return Err(OpenError::Storage { path, failure }.into()),
                 // a disk that is full now is opened again, as it would be later
                 (Ok(found), Err(_)) => {
                     drop(store);
-                    store = Store::open(&path, options)?;
+                    store = self.storage.open(&path, options)?;
                     found
                 }
             };
@@ -277,17 +277,17 @@ impl Beginning<'_> {
     fn options(&self) -> StoreOptions {
         StoreOptions { cache_bytes: self.config.load().journal.cache_bytes, verify: false }
     }
-}
 
-/// Puts a damaged journal aside; the new one serves nothing but the baseline.
-fn put_aside(path: &Path, options: StoreOptions, damage: &OpenError) -> Result<(Store, Option<String>), StartError> {
-    let aside = quarantine(path)?;
-    let message = format!(
-        "{damage}; it was put aside as {} and a new one begun without models or history; restore a backup",
-        aside.display()
-    );
-    tracing::error!("{message}");
-    Ok((Store::open(path, options)?, Some(message)))
+    /// Puts a damaged journal aside; the new one serves nothing but the baseline.
+    fn put_aside(&self, path: &Path, damage: &OpenError) -> Result<(Store, Option<String>), StartError> {
+        let aside = quarantine(path)?;
+        let message = format!(
+            "{damage}; it was put aside as {} and a new one begun without models or history; restore a backup",
+            aside.display()
+        );
+        tracing::error!("{message}");
+        Ok((self.storage.open(path, self.options())?, Some(message)))
+    }
 }
 
 /// Writes something, so that a journal that can be read and not written is found out before anybody relies on it.

@@ -20,6 +20,7 @@ use super::{OnReload, Supervision};
 use crate::{
     actors::{
         ab_router::{AbRouter, Look},
+        acknowledge::all_stored,
         gateway::Reloaded,
         guardian::{Guardian, LockNow, Verify},
         journal::{self, JournalHandle, NotClosed},
@@ -229,7 +230,7 @@ impl Parts {
         let event = self.lock_at_once(reason, &By::Daemon("supervision".into()));
         tracing::error!(reason, "locked to the baseline; the daemon ends");
         let saved = async {
-            while self.journal.write(vec![Write::Event(event.clone())]).await.is_err() {
+            while all_stored(self.journal.write(vec![Write::Event(event.clone())]).await).is_err() {
                 sleep(LOCK_RETRY).await;
             }
         };

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::{Gateway, may_operate};
 use crate::{
     actors::{
-        acknowledge::{acknowledgement, conflict, retry, words},
+        acknowledge::{acknowledgement, all_stored, conflict, words},
         guardian::{Contest, Contradiction, PastClosed, stored_instead, under_another_signal},
     },
     domain::{InvalidLine, Outcome, SignalLine, Timestamp, TradeId, VersionId},
@@ -59,7 +59,7 @@ impl Gateway {
             let ack = self.contest(at, trade_id, outcome, stored).await?;
             // the outcome was told without its signal
             let signal = alone.map(Write::Signal).into_iter().collect();
-            self.0.journal.write(signal).await.map_err(|error| retry(&error))?;
+            all_stored(self.0.journal.write(signal).await)?;
             return Ok(ack);
         }
         if let Some((stored, told)) = written.as_deref().ok().and_then(under_another_signal).zip(outcome.clone()) {

@@ -146,24 +146,23 @@ impl Guardian {
         let silenced = silenced_by(&kinds);
         let events: Vec<Event> = kinds.into_iter().map(|kind| Event { at, kind }).collect();
         if !events.is_empty() {
-            self.take(&events);
+            self.enforce(&events);
         }
         let write = if completed { Write::Completion(Box::new(record)) } else { Write::Outcome(Box::new(record)) };
-        let recorded = self.record(write, events);
         let trade_news = self.shared.trade_news.clone();
-        Box::pin(async move {
-            let written = recorded.await?;
-            if stored_instead(&written).is_some() {
-                return Err(retry(&Unavailable(
-                    "another outcome of the trade was recorded at the same time".to_owned(),
-                )));
-            }
-            let ack = acknowledgement(Ok(written), trade_id.clone(), false)?;
-            let _told_if_it_lives = address.send(Settle { at, trade_id, outcome: merged }).await;
-            if completed {
-                trade_news.completed();
-            }
-            Ok(Ack { completed, silenced, ..ack })
+        self.record(write, events, move |written| {
+            Box::pin(async move {
+                if stored_instead(&written).is_some() {
+                    let why = "another outcome of the trade was recorded at the same time";
+                    return Err(retry(&Unavailable::not_recorded(why)));
+                }
+                let ack = acknowledgement(Ok(written), trade_id.clone(), false)?;
+                let _told_if_it_lives = address.send(Settle { at, trade_id, outcome: merged }).await;
+                if completed {
+                    trade_news.completed();
+                }
+                Ok(Ack { completed, silenced, ..ack })
+            })
         })
     }
 

@@ -66,7 +66,7 @@ pub fn lock_at_start(shared: &GuardianShared, known: &State, reason: String) {
     let kind = EventKind::Locked { reason, by: By::Daemon("journal".into()) };
     let event = Event { at: shared.clock.now(), kind };
     shared.unsaved.borrow_mut().push(event.clone());
-    shared.settle(vec![event], false);
+    shared.write_again(vec![event]);
 }
 
 /// The code of the alert about a version that cannot score, and its words.

@@ -1,15 +1,13 @@
 //! Orders of people: what silences a model is in force at once, what gives it a say waits for the disk.
 
 use std::{
-    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
-    rc::Rc,
     sync::Arc,
 };
 
 use actix::{Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
 
-use super::{Advance, Answer, Done, Guardian, Order, alert, down};
+use super::{Advance, Answer, Done, Guardian, Order, alert, down, save::UnderWay};
 use crate::{
     actors::{acknowledge::retry, journal::Unavailable, kill_file, supervision::Shell},
     domain::{
@@ -37,22 +35,6 @@ pub(super) struct Committed {
 
 impl Message for Committed {
     type Result = ();
-}
-
-/// The events of the order under way, told of until this is dropped.
-struct UnderWay(Rc<RefCell<Vec<Event>>>);
-
-impl UnderWay {
-    fn begin(told: &Rc<RefCell<Vec<Event>>>, events: &[Event]) -> Self {
-        *told.borrow_mut() = events.to_vec();
-        Self(Rc::clone(told))
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.borrow_mut().clear();
-    }
 }
 
 impl Guardian {
@@ -216,7 +198,7 @@ impl Guardian {
                 });
                 let loaded = loaded.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
                 let loaded = loaded.map_err(|error| match error {
-                    Unusable::Unreadable(why) => retry(&Unavailable(why)),
+                    Unusable::Unreadable(why) => retry(&Unavailable::not_recorded(why)),
                     Unusable::InputsChanged(_) => WireError::new("inputs_changed", error.to_string()),
                     _ => WireError::new("model_damaged", error.to_string()),
                 })?;
@@ -230,7 +212,7 @@ impl Guardian {
                     ));
                 }
                 let writes = events.iter().cloned().map(Write::Event).collect();
-                journal.write(writes).await.map_err(|error| retry(&error))?;
+                shared.write_order(writes, &events).await?;
                 unwatched = lacks;
                 let served = again.values().flat_map(Scope::served).chain(loaded.values());
                 kept.extend(served.filter_map(|served| served.keeps(&policy)));
@@ -314,7 +296,7 @@ impl Handler<Committed> for Shell<Guardian> {
                 guardian.emergency.ask(served.version(), *served.question(), served.standard().copied());
             }
             guardian.loaded.extend(message.loaded);
-            guardian.take(&message.events);
+            guardian.follow(&message.events);
         });
         if taken.is_none() {
             self.miss();

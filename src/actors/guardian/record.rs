@@ -1,12 +1,9 @@
 //! Outcomes and signals let go: first the guardian, then the journal, then the acknowledgement.
 
-use std::rc::Rc;
-
 use actix::{Addr, AsyncContext, Context, Handler, ResponseFuture};
-use tokio::time::{sleep, timeout};
 
 use super::{
-    Answer, Guardian, PastClosed, RecordOutcome, RecordSkip, SAVE_RETRY, alert_of_trade,
+    Answer, Guardian, PastClosed, RecordOutcome, RecordSkip, alert_of_trade,
     contest::{Contest, Settle, stored_instead},
     down,
     messages::Recalled,
@@ -14,7 +11,7 @@ use super::{
 use crate::{
     actors::{
         acknowledge::{CONFLICT, acknowledgement, retry, words},
-        journal::Unavailable,
+        journal::Written,
         supervision::Shell,
     },
     domain::{Decision, Event, EventKind, Outcome, Skip, Timestamp, TradeId, VersionId, event::Level, trip::Trip},
@@ -71,23 +68,21 @@ impl Guardian {
             outcome: outcome.clone(),
         };
         let (silenced, echoed) = (silenced_by(tripped.iter().map(|event| &event.kind)), echo.is_some());
-        let recorded = self.record(Write::Outcome(Box::new(record)), tripped);
         let (trade_news, request, trade_id) = (self.shared.trade_news.clone(), request.clone(), trade_id.clone());
-        Box::pin(async move {
-            let written = recorded.await?;
-            if let Some(stored) = stored_instead(&written) {
-                let answered = recalled.map(|known| known.answered).unwrap_or_default();
-                let contest = Contest { at: now, request, stored, answered };
-                return address.send(contest).await.ok().flatten().unwrap_or_else(|| Err(down()));
-            }
-            let ack = acknowledgement(Ok(written), trade_id.clone(), echoed)?;
-            let settle = Settle { at: now, trade_id: trade_id.clone(), outcome: request.outcome.clone() };
-            if is_open && address.send(settle).await == Ok(false) {
-                return Err(down());
-            }
-            // also of a duplicate: it may be the first time that it is known to be on disk
-            trade_news.closed(now, &trade_id, request.outcome);
-            Ok(Ack { silenced, ..ack })
+        self.record(Write::Outcome(Box::new(record)), tripped, move |written| {
+            Box::pin(async move {
+                if let Some(stored) = stored_instead(&written) {
+                    let answered = recalled.map(|known| known.answered).unwrap_or_default();
+                    let contest = Contest { at: now, request, stored, answered };
+                    return address.send(contest).await.ok().flatten().unwrap_or_else(|| Err(down()));
+                }
+                let ack = acknowledgement(Ok(written), trade_id.clone(), echoed)?;
+                let settle = Settle { at: now, trade_id: trade_id.clone(), outcome: request.outcome.clone() };
+                let settled = !is_open || address.send(settle).await != Ok(false);
+                // also of a duplicate: it may be the first time that it is known to be on disk
+                trade_news.closed(now, &trade_id, request.outcome);
+                if settled { Ok(Ack { silenced, ..ack }) } else { Err(down()) }
+            })
         })
     }
 
@@ -171,7 +166,7 @@ impl Guardian {
         let kinds = self.follow_from(trips);
         let events: Vec<Event> = kinds.into_iter().map(|kind| Event { at: now, kind }).collect();
         if !events.is_empty() {
-            self.take(&events);
+            self.enforce(&events);
         }
         events
     }
@@ -222,46 +217,78 @@ impl Guardian {
     fn skip(&self, skip: &Skip) -> ResponseFuture<Answer<Ack>> {
         let (now, trade_id) = (self.shared.clock.now(), skip.trade_id.clone());
         let record = SkipRecord { received_at: now, skip: skip.clone() };
-        let recorded = self.record(Write::Skip(record), Vec::new());
         let shared = self.shared.clone();
-        let trade_news = self.shared.trade_news.clone();
-        Box::pin(async move {
-            let ack = acknowledgement(Ok(recorded.await?), trade_id.clone(), false).inspect_err(|error| {
-                if error.code == CONFLICT {
-                    alert_of_trade(&shared, Level::Warning, CONFLICT, &trade_id, error.message.clone());
-                }
-            })?;
-            trade_news.skipped(now, &trade_id);
-            Ok(ack)
+        self.record(Write::Skip(record), Vec::new(), move |written| {
+            Box::pin(async move {
+                let ack = acknowledgement(Ok(written), trade_id.clone(), false).inspect_err(|error| {
+                    if error.code == CONFLICT {
+                        alert_of_trade(&shared, Level::Warning, CONFLICT, &trade_id, error.message.clone());
+                    }
+                })?;
+                shared.trade_news.skipped(now, &trade_id);
+                Ok(ack)
+            })
         })
     }
 
-    /// Records `write`, and in the same transaction the events that follow from it and are in force already; says what became
-    /// of it once it is durable. Events that the disk does not take now are written again until it does.
-    pub(super) fn record(&self, write: Write, events: Vec<Event>) -> ResponseFuture<Answer<Vec<Applied>>> {
+    /// Records `write`, and in the same transaction the events that follow from it and are in force already. Once it is known what
+    /// became of `write`, `then` is done and gives the answer; when that is not known after the first attempt the answer is
+    /// `retry`, and `then` is done later if it turns out to be stored. Events that the disk does not take now are written again
+    /// until it does.
+    pub(super) fn record<T: 'static>(
+        &self,
+        write: Write,
+        events: Vec<Event>,
+        then: impl FnOnce(Vec<Applied>) -> ResponseFuture<Answer<T>> + 'static,
+    ) -> ResponseFuture<Answer<T>> {
         let shared = self.shared.clone();
         let before = shared.unsaved.borrow().clone();
-        shared.unsaved.borrow_mut().extend(events.iter().cloned());
         let followed = events.iter().cloned().map(Write::Event);
         let writes: Vec<Write> = std::iter::once(write).chain(followed).collect();
         // without events it is on its way to the journal before anything else is handled
-        let at_once = events.is_empty().then(|| shared.journal.write(writes.clone()));
+        let at_once = events.is_empty().then(|| shared.journal.attempt(writes.clone()));
         Box::pin(async move {
-            let written = match at_once {
-                Some(written) => written.await,
+            let (first, known) = match at_once {
+                Some(attempt) => attempt,
                 None => {
-                    let order_under_way = shared.turn.lock().await;
-                    let written = shared.journal.write(writes);
+                    let order_under_way = shared.behind_orders().await;
+                    let attempt = shared.journal.attempt(writes);
                     drop(order_under_way);
-                    written.await
+                    attempt
                 }
             };
-            shared.settle(events, written.is_ok());
-            let mut applied = written.map_err(|error| retry(&error))?;
+            let written = match first.await {
+                Err(error) if error.in_doubt => {
+                    let answer = retry(&error);
+                    shared.attempts.count(events.is_empty());
+                    actix::spawn(async move {
+                        let (written, followed) = apart(known.await);
+                        shared.settle(events, &followed).await;
+                        if let Ok(written) = written {
+                            let _nobody_waits_for_it = then(written).await;
+                        }
+                    });
+                    return Err(answer);
+                }
+                first => first,
+            };
+            let (written, followed) = apart(written);
+            shared.settle(events, &followed).await;
+            let answer = then(written.map_err(|error| retry(&error))?).await;
             shared.catch_up(&before).await?;
-            applied.truncate(1);
-            Ok(applied)
+            answer
         })
+    }
+}
+
+/// What became of the first write, and of those behind it.
+fn apart(written: Written) -> (Written, Written) {
+    match written {
+        Ok(mut applied) => {
+            let followed = applied.split_off(applied.len().min(1));
+            (Ok(applied), Ok(followed))
+        }
+        Err(error) => (Err(error.clone()), Err(error)),
     }
 }
 
@@ -272,58 +299,6 @@ pub(super) fn silenced_by<'a>(kinds: impl IntoIterator<Item = &'a EventKind>) ->
         _ => None,
     };
     kinds.into_iter().filter_map(gone).collect()
-}
-
-impl super::GuardianShared {
-    /// Waits until what was silenced `before`, perhaps by an earlier attempt at the same outcome, is on disk: no outcome is
-    /// acknowledged sooner. Whoever silenced it writes it, and nobody else: it is recorded once.
-    async fn catch_up(&self, before: &[Event]) -> Result<(), WireError> {
-        let failed = self.attempts.failed.get();
-        loop {
-            // listening before looking: what is saved in between is not missed
-            let rung = self.attempts.bell.notified();
-            if !self.unsaved.borrow().iter().any(|event| before.contains(event)) {
-                return Ok(());
-            }
-            if self.attempts.failed.get() > failed {
-                return Err(retry(&Unavailable("what follows from an earlier outcome is not on disk yet".to_owned())));
-            }
-            // also where nobody rings: a kill keeps its lock among the unsaved until the guardian has it
-            let _rung_or_not = timeout(SAVE_RETRY, rung).await;
-        }
-    }
-
-    /// `events` took a model's word away and are on disk, or are written again until they are: they must survive a
-    /// restart.
-    pub(super) fn settle(&self, events: Vec<Event>, durable: bool) {
-        if events.is_empty() {
-            return;
-        }
-        let (unsaved, attempts) = (self.unsaved.clone(), Rc::clone(&self.attempts));
-        if durable {
-            unsaved.borrow_mut().retain(|event| !events.contains(event));
-            return attempts.count(true);
-        }
-        attempts.count(false);
-        let journal = self.journal.clone();
-        actix::spawn(async move {
-            loop {
-                let left = || unsaved.borrow().iter().filter(|event| events.contains(event)).cloned().collect();
-                let left: Vec<Event> = left();
-                let writes: Vec<Write> = left.into_iter().map(Write::Event).collect();
-                if writes.is_empty() || journal.write(writes).await.is_ok() {
-                    break;
-                }
-                attempts.count(false);
-                if journal.has_ended() {
-                    return;
-                }
-                sleep(SAVE_RETRY).await;
-            }
-            unsaved.borrow_mut().retain(|event| !events.contains(event));
-            attempts.count(true);
-        });
-    }
 }
 
 impl Handler<RecordOutcome> for Shell<Guardian> {

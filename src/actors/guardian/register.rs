@@ -7,9 +7,9 @@ use actix::{Addr, AsyncContext, Context, Handler, ResponseFuture};
 
 use super::{Answer, Guardian, down, orders::Committed};
 use crate::{
-    actors::{acknowledge::retry, supervision::Shell, trainer::Register},
+    actors::{supervision::Shell, trainer::Register},
     domain::Event,
-    journal::{Applied, Write},
+    journal::Write,
     protocol::message::WireError,
 };
 
@@ -25,14 +25,10 @@ impl Guardian {
             _ => None,
         };
         let events: Vec<Event> = writes.iter().filter_map(event).collect();
-        let (journal, turn) = (self.shared.journal.clone(), Arc::clone(&self.shared.turn));
+        let (shared, turn) = (self.shared.clone(), Arc::clone(&self.shared.turn));
         Box::pin(async move {
             let turn = turn.lock_owned().await;
-            let applied = journal.write(writes).await.map_err(|error| retry(&error))?;
-            let bad = applied.iter().find(|one| !matches!(one, Applied::Stored { .. } | Applied::Duplicate));
-            if let Some(bad) = bad {
-                return Err(WireError::new("conflict", format!("the journal refused a part of it: {bad:?}")));
-            }
+            shared.write_order(writes, &events).await?;
             let delivered = address.send(Committed { events, loaded: Default::default() }).await;
             drop(turn);
             delivered.map_err(|error| WireError::new("internal_error", error.to_string()))?;

@@ -1,7 +1,10 @@
 //! The thread itself: what waits is committed together, and a storage that failed is opened again.
 
+mod doubt;
+
 use std::{
     collections::VecDeque,
+    ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -14,7 +17,8 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Bell, Health, Job, MET_DAMAGE, NAME, NotClosed, OpenStore, Unavailable, Written};
+use self::doubt::{Doubt, Failed, acknowledge, refuse};
+use super::{Bell, Health, Job, MET_DAMAGE, NAME, NotClosed, OpenStore, Unavailable, Waiter};
 use crate::{
     actors::{
         event_stream::EventStream,
@@ -26,7 +30,7 @@ use crate::{
         Event, EventKind,
         event::{By, Level},
     },
-    journal::{Applied, FailureKind, Place, Reached, Reader, SilenceFile, Store, StoreError, Write},
+    journal::{Applied, FailureKind, InDoubt, Place, Reached, Reader, SilenceFile, Store, StoreError, Write},
 };
 
 /// How long the thread sleeps before it looks whether anybody is left who could give it work.
@@ -55,8 +59,10 @@ pub(super) struct Writer {
     /// When a commit was done last.
     pub(super) committed: Option<Stopwatch>,
     pub(super) limits: Limits,
-    /// Signals of failed commits, to be written again.
+    /// What nobody waits for and a failed commit did not store, to be written again.
     pub(super) kept: VecDeque<Write>,
+    /// Batches whose commit failed and that may be on disk, oldest first.
+    pub(super) doubts: Vec<Doubt>,
     pub(super) health: Arc<Health>,
     pub(super) bell: Arc<Bell>,
     pub(super) event_stream: EventStream,
@@ -68,7 +74,7 @@ pub(super) struct Writer {
 #[derive(Default)]
 struct Batch {
     writes: Vec<Write>,
-    waiting: Vec<(std::ops::Range<usize>, oneshot::Sender<Written>)>,
+    waiting: Vec<(Range<usize>, Waiter)>,
     readers: Vec<oneshot::Sender<Result<Reader, Unavailable>>>,
     stop: Option<oneshot::Sender<Result<(), NotClosed>>>,
 }
@@ -80,10 +86,10 @@ impl Batch {
                 health.waiting.fetch_sub(1, Ordering::Relaxed);
                 self.writes.push(write);
             }
-            Job::Durable(writes, sender) => {
+            Job::Durable(writes, waiter) => {
                 let start = self.writes.len();
                 self.writes.extend(writes);
-                self.waiting.push((start..self.writes.len(), sender));
+                self.waiting.push((start..self.writes.len(), waiter));
             }
             Job::Read(sender) => self.readers.push(sender),
             Job::Stop(sender) => self.stop = Some(sender),
@@ -111,6 +117,9 @@ impl Writer {
                 let _asker_may_be_gone = reader.send(self.reader());
             }
             if let Some(stop) = batch.stop.take() {
+                if !self.doubts.is_empty() && self.store.is_none() {
+                    self.reopen();
+                }
                 self.health.ended.store(true, Ordering::Release);
                 let _asker_may_be_gone = stop.send(self.close());
                 return;
@@ -173,70 +182,86 @@ impl Writer {
         if batch.writes.is_empty() {
             return;
         }
-        let result = self.apply(&batch.writes);
+        let (writes, waiting) = (std::mem::take(&mut batch.writes), std::mem::take(&mut batch.waiting));
+        let result = self.apply(&writes);
         self.committed = Some(Stopwatch::start());
         match result {
             Ok(applied) => {
                 self.health.commits.fetch_add(1, Ordering::Relaxed);
-                for (range, sender) in batch.waiting.drain(..) {
-                    let mine = applied.get(range).map(<[Applied]>::to_vec).unwrap_or_default();
-                    let _asker_may_be_gone = sender.send(Ok(mine));
-                }
+                acknowledge(waiting, &applied);
             }
-            Err(unavailable) => {
-                let mut waited_for = vec![false; batch.writes.len()];
-                for (range, sender) in batch.waiting.drain(..) {
-                    waited_for.get_mut(range).unwrap_or_default().fill(true);
-                    let _asker_may_be_gone = sender.send(Err(unavailable.clone()));
+            Err(Failed { why, batch: None }) => {
+                let kept = refuse(writes, waiting, &why);
+                kept.into_iter().for_each(|write| self.keep(write));
+            }
+            Err(Failed { why, batch: Some(batch) }) => {
+                self.doubts.push(Doubt { batch, writes, waiting });
+                // what is on disk is read before anybody is told; every page of it, if it is damaged, takes too long for that
+                if !self.verify && !self.displaced {
+                    self.reopen();
                 }
-                let behind = batch.writes.drain(..).zip(waited_for).filter(|(_, waited_for)| !waited_for);
-                for (write, _) in behind {
-                    self.keep(write);
-                }
+                self.tell_of_doubts(&why);
             }
         }
     }
 
-    fn apply(&mut self, writes: &[Write]) -> Written {
+    fn apply(&mut self, writes: &[Write]) -> Result<Vec<Applied>, Failed> {
         if self.store.is_none() || self.displaced {
-            return Err(Unavailable(self.health.why()));
+            return Err(Failed::at_once(Unavailable::not_recorded(self.health.why())));
         }
         // before the journal: what it loses is found here
         if let Err(error) = self.silenced.record(writes) {
-            return Err(self.fail(format!("the silencing events cannot be written beside the journal: {error}")));
+            let why = format!("the silencing events cannot be written beside the journal: {error}");
+            return Err(Failed::at_once(self.fail(why)));
         }
-        let Some(store) = self.store.as_mut() else { return Err(Unavailable("it is closed".to_owned())) };
+        let Some(store) = self.store.as_mut() else {
+            return Err(Failed::at_once(Unavailable::not_recorded("it is closed")));
+        };
         let tripwire = &self.tripwire;
         let applied = catch_unwind(AssertUnwindSafe(|| {
             tripwire.pass(NAME, "apply");
             store.apply(writes)
         }));
-        // what is in a file that nobody finds any more, or that somebody else wrote to, is not stored
+        let batch = match &applied {
+            Ok(Ok(applied)) => Some(InDoubt::of(applied.clone())),
+            _ => store.in_doubt().map(|applied| InDoubt::of(applied.to_vec())),
+        };
+        // what is in a file that nobody finds any more, or that somebody else wrote to, is not stored, unless it is put back
         if let Err(why) = self.place.as_ref().map_or(Ok(()), Place::check) {
-            return Err(self.displace(why));
+            return Err(Failed { why: self.displace(why), batch });
         }
         match applied {
             Ok(Ok(applied)) => {
-                if let Err(error) = self.silenced.committed(writes) {
-                    tracing::warn!(%error, "the file of silencing events could not be written anew; it is tried again");
-                }
-                self.reached.note(writes, &applied);
-                let number = |applied: &Applied| if let Applied::Stored { seq, .. } = applied { *seq } else { 0 };
-                let latest = applied.iter().map(number).max().unwrap_or(0);
-                self.health.reached.fetch_max(latest, Ordering::Relaxed);
+                self.note(writes, &applied);
                 self.event_stream.post(writes, &applied);
                 Ok(applied)
             }
             Ok(Err(error)) => {
                 self.verify = is_damage(&error);
-                Err(self.fail(error.to_string()))
+                Err(Failed { why: self.fail(error.to_string()), batch })
             }
             Err(panic) => {
                 let panic = panic_text(&*panic);
                 let _already_fatal = self.failures.try_send(Failure { actor: NAME, panic: panic.clone() });
-                Err(self.fail(format!("its thread failed: {panic}")))
+                Err(Failed { why: self.fail(format!("its thread failed: {panic}")), batch })
             }
         }
+    }
+
+    /// Takes in that `writes` are on disk, as far as they could be written.
+    fn note(&mut self, writes: &[Write], applied: &[Applied]) {
+        for one in applied {
+            if let Applied::Unwritable { why } = one {
+                tracing::error!(why, "a record cannot be written");
+            }
+        }
+        if let Err(error) = self.silenced.committed(writes) {
+            tracing::warn!(%error, "the file of silencing events could not be written anew; it is tried again");
+        }
+        self.reached.note(writes, applied);
+        let number = |applied: &Applied| if let Applied::Stored { seq, .. } = applied { *seq } else { 0 };
+        let latest = applied.iter().map(number).max().unwrap_or(0);
+        self.health.reached.fetch_max(latest, Ordering::Relaxed);
     }
 
     fn close(&mut self) -> Result<(), NotClosed> {
@@ -256,7 +281,7 @@ impl Writer {
             text.clone_from(&why);
         }
         self.health.failing.store(true, Ordering::Release);
-        Unavailable(why)
+        Unavailable::not_recorded(why)
     }
 
     /// The journal's file is not in its place, or was overwritten there. What holds it stays open, so that it can be put back; one
@@ -280,7 +305,7 @@ impl Writer {
         self.health.failing.store(true, Ordering::Release);
         // a page that somebody else wrote tells nothing of the disk
         self.health.met_damage.store(false, Ordering::Release);
-        Unavailable(why)
+        Unavailable::not_recorded(why)
     }
 
     /// Writes beside the journal why the next start is to lock: nothing is written to the journal any more.
@@ -316,9 +341,12 @@ impl Writer {
             self.health.met_damage.store(false, Ordering::Release);
         }
         let paused = self.failed.is_some_and(|failed| failed.elapsed() < self.limits.retry);
-        if self.store.is_some() || paused {
-            return;
+        if self.store.is_none() && !paused {
+            self.reopen();
         }
+    }
+
+    fn reopen(&mut self) {
         match (self.open)(self.verify) {
             Ok(store) => {
                 if let Some((place, again)) = self.place.as_mut().zip(store.place())
@@ -346,54 +374,26 @@ impl Writer {
 
     fn resume(&mut self) {
         self.event_stream.post_gap();
-        if self.write_kept() {
+        if self.settle() {
             self.health.reopened.fetch_add(1, Ordering::Relaxed);
             self.health.failing.store(false, Ordering::Release);
             tracing::info!("the journal can be written again");
         }
     }
 
-    /// Writes again what a failed commit held, and a mark: a disk that took nothing since it failed is not known to be whole. A
-    /// failed commit may have reached the disk all the same: what did is left out.
-    fn write_kept(&mut self) -> bool {
-        let kept: Vec<Write> = self.kept.drain(..).collect();
-        let mut missing: Vec<Write> = match self.reader() {
-            Ok(reader) => kept.into_iter().filter(|write| !is_stored(&reader, write)).collect(),
-            Err(_) => kept,
-        };
-        let reopened = self.health.reopened.load(Ordering::Relaxed) + 1;
-        missing.push(Write::Checkpoint { name: REOPENED.to_owned(), bytes: reopened.to_le_bytes().to_vec() });
-        if self.apply(&missing).is_ok() {
-            return true;
-        }
-        missing.pop();
-        self.kept.extend(missing);
-        false
-    }
-
-    fn reader(&mut self) -> Result<Reader, Unavailable> {
+    fn reader(&self) -> Result<Reader, Unavailable> {
         let store = self.store.as_ref().filter(|_| !self.displaced);
-        let store = store.ok_or_else(|| Unavailable(self.health.why()))?;
+        let store = store.ok_or_else(|| Unavailable::not_recorded(self.health.why()))?;
         let reader = store.reader().inspect_err(|error| {
             if is_damage(error) {
                 self.health.met_damage.store(true, Ordering::Release);
             }
         });
-        let reader = reader.map_err(|error| Unavailable(error.to_string()))?;
+        let reader = reader.map_err(|error| Unavailable::not_recorded(error.to_string()))?;
         Ok(reader.telling(Arc::clone(&self.health.met_damage)))
     }
 }
 
 fn is_damage(error: &StoreError) -> bool {
     matches!(error, StoreError::Storage(failure) if failure.kind == FailureKind::Corrupt)
-}
-
-fn is_stored(reader: &Reader, write: &Write) -> bool {
-    match write {
-        Write::Signal(record) => {
-            let Ok(mut stored) = reader.signals_of(&record.trade_id) else { return false };
-            stored.any(|signal| signal.is_ok_and(|signal| signal.record == *record))
-        }
-        _ => false,
-    }
 }
