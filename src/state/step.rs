@@ -1,7 +1,8 @@
 //! What everything that happened comes to: the one fold that the daemon starts from.
 //!
 //! [`State::step`] takes in what happened next and says what follows. A start, a part that is renewed and a replay under other
-//! thresholds all call it, so a rule is written once. The state can be stored and read back: whoever has it, and the number of
+//! thresholds all call it. The live path does not: the guardian makes the same of an outcome by the same functions, so a change of
+//! what follows is made here and there. The state can be stored and read back: whoever has it, and the number of
 //! the record up to which it was folded, needs nothing of the log before that number.
 //!
 //! Everything here is a function of what happened and of [`Rules`]; it keeps at most what its parts are bounded to.
