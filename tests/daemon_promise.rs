@@ -647,6 +647,36 @@ fn a_journal_that_is_overwritten_in_place_takes_nothing_any_more_and_the_next_st
 }
 
 #[test]
+fn a_journal_that_is_shortened_in_place_acknowledges_nothing_that_is_lost() {
+    let place = Place::with_model(State::Production);
+    let daemon = Daemon::start_with(&place, setup(&Trap::default()));
+    let mut wire = daemon.connect();
+    for n in 1..=9 {
+        wire.ask_ok(outcome(&at(0, 1), &format!("T-{n}"), Some(5.0)));
+    }
+    until("a quiet journal", || (wire.status()["journal"]["waiting"] == 0).then_some(()));
+    let file = std::fs::File::options().write(true).open(place.journal()).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+    let (mut told, mut kept) = (0, Vec::new());
+    until("an outcome that is taken", || {
+        told += 1;
+        let name = format!("S-{told}");
+        let answer = Wire::ask_once(&place.socket(), &outcome(&at(0, 1), &name, Some(5.0)).to_string())?;
+        if answer["durable"] == true {
+            kept.push(name);
+        }
+        (kept.len() == 5).then_some(())
+    });
+    let mut wire = daemon.connect();
+    assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 2), "T-11"))), baseline("locked"));
+    daemon.stop();
+    assert_eq!(place.alerts("journal_quarantined").len(), 1);
+    for name in kept {
+        assert!(place.reader().outcome(&TradeId::new(&name).unwrap()).unwrap().is_some(), "{name} was acknowledged");
+    }
+}
+
+#[test]
 fn a_damaged_outcome_is_named_silences_and_may_be_told_again() {
     let place = Place::with_model(State::Production);
     let daemon = Daemon::start_with(&place, setup(&Trap::default()));

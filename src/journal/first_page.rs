@@ -4,6 +4,9 @@
 //! process that has the journal open for writing does so. So what stands there is what this process wrote last, and anything else
 //! was put there by somebody else: say, an older copy of the journal onto the open file. What is written into such a file is a mixture
 //! of two journals and is lost. From then on nothing is written to it.
+//!
+//! Only this process changes the length of the file, too. One that is shorter than it was left has lost pages that redb may still
+//! hold in memory, so that everything would seem well until the next start: it is damaged, and is treated so at the next write.
 #![deny(clippy::indexing_slicing)]
 
 use std::{
@@ -37,7 +40,9 @@ struct Written {
     last: Option<Bytes>,
     /// What stood there before the last write, until that is known to have succeeded.
     before: Option<Bytes>,
-    /// Something else stood there that is no beginning of a database.
+    /// Bytes of the file as this process left it; `None` like `last`.
+    length: Option<u64>,
+    /// Something else stood there that is no beginning of a database, or the file was shorter.
     has_been_damaged: bool,
     /// Somebody else wrote it.
     is_overwritten: bool,
@@ -62,10 +67,10 @@ impl FirstPage {
     /// Takes what stands there now for this process's own, if it is the beginning of a database.
     pub(super) fn learn(&self) {
         let mut written = self.written();
-        if let Ok(found) = self.read()
+        if let (Ok(found), Ok(about)) = (self.read(), self.file.metadata())
             && found.starts_with(MAGIC)
         {
-            (written.last, written.before) = (Some(found), None);
+            (written.last, written.before, written.length) = (Some(found), None, Some(about.len()));
         }
     }
 
@@ -109,13 +114,17 @@ impl FirstPage {
         let place = usize::try_from(offset).ok().filter(|place| *place < BYTES);
         // what is written with every commit goes last: what is before it has been looked at
         let found = match place {
+            _ if self.is_shortened(&written) => Found::Damaged,
             Some(_) => self.look(&mut written),
             None if written.is_overwritten => Found::Overwritten,
             None => Found::Own,
         };
         match found {
             Found::Own => {}
-            Found::Damaged => return Err(io::Error::other("the beginning of the journal's file is damaged")),
+            Found::Damaged => {
+                written.has_been_damaged = true;
+                return Err(io::Error::other("the journal's file was damaged by somebody else"));
+            }
             Found::Overwritten => return Err(io::Error::other("the journal's file was overwritten by somebody else")),
         }
         if let Some((place, last)) = place.zip(written.last) {
@@ -124,6 +133,17 @@ impl FirstPage {
             (written.before, written.last) = (Some(last), Some(next));
         }
         Ok(())
+    }
+
+    fn is_shortened(&self, written: &Written) -> bool {
+        written.length.is_some_and(|length| self.file.metadata().is_ok_and(|about| about.len() < length))
+    }
+
+    /// The file is about to have `length` bytes, or has them.
+    fn resized(&self, length: u64, is_done: bool) {
+        if let Some(known) = &mut self.written().length {
+            *known = if is_done { length } else { length.min(*known) };
+        }
     }
 
     /// What was written at `offset` is there.
@@ -170,7 +190,10 @@ impl<B: StorageBackend> StorageBackend for WatchedFile<B> {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.first_page.admit(u64::MAX, &[])?;
-        self.file.set_len(len)
+        self.first_page.resized(len, false);
+        self.file.set_len(len)?;
+        self.first_page.resized(len, true);
+        Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
