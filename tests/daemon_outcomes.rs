@@ -349,7 +349,7 @@ fn an_outcome_whose_line_cannot_be_read_silences_if_a_model_was_heard_and_else_n
         assert!(refused["error"]["message"].as_str().unwrap().ends_with("it took ES/1 out of service"), "{refused}");
         assert_eq!(arm_of(&wire.ask(score_at(&at(0, 1), "X"))), baseline("locked"), "{pnl} {exit_at}");
         let emergencies = wire.status()["guardian"]["emergencies"].to_string();
-        assert!(emergencies.contains("the line that said how cannot be read"), "{emergencies}");
+        assert!(emergencies.contains("its outcome line is unreadable"), "{emergencies}");
         assert_eq!(place.alerts("outcome_unreadable").len(), 2, "one for all that concern no model");
         assert_eq!(wire.ask_ok(outcome_at(&at(0, 1), "T", Some(-500.0)))["duplicate"], false);
         assert_eq!(day_pnl(&mut wire), Some(-495.0));

@@ -306,7 +306,7 @@ fn a_damaged_journal_is_put_aside_whole_and_the_baseline_is_served() {
     let mut wire = daemon.connect();
     assert_eq!(wire.arm("T-1"), baseline("locked"));
     let lock = wire.status()["guardian"]["lock"].take();
-    assert_eq!(lock, "the journal was damaged and a new one begun");
+    assert_eq!(lock, "the journal was damaged and a new one is in use");
     wire.ask_ok(outcome("T-1", 1.0));
     daemon.stop();
     assert_eq!(fs::read(place.state().join("vigie.redb.corrupt-1")).unwrap(), damaged);

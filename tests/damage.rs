@@ -265,7 +265,7 @@ fn start(whole: &Whole, journal: &[u8]) -> Result<String, String> {
         let told = alerts(&place).into_iter().filter(|code| code == "journal_quarantined").collect::<Vec<_>>();
         let locked = status["guardian"]["lock"].as_str().unwrap_or_default();
         return match told.len() {
-            1 if locked.contains("the journal was damaged and a new one begun") => Ok(format!("put aside{when}")),
+            1 if locked.contains("the journal was damaged and a new one is in use") => Ok(format!("put aside{when}")),
             _ => Err(format!("it was put aside: {told:?}, {status}")),
         };
     }
@@ -392,7 +392,7 @@ fn damaged_while_it_runs(by_a_write: bool, question: impl Fn(usize) -> String) {
     assert_eq!(daemon.ended(), None, "it is the same process");
     let mut wire = daemon.connect();
     assert_eq!(wire.arm("after"), baseline("locked"));
-    assert_eq!(wire.status()["guardian"]["lock"], "the journal was damaged and a new one begun");
+    assert_eq!(wire.status()["guardian"]["lock"], "the journal was damaged and a new one is in use");
     daemon.stop();
     assert_eq!(fs::metadata(&aside).unwrap().ino(), found, "the file itself is put aside");
     let told = place.alerts("journal_quarantined");

@@ -139,7 +139,7 @@ const LOCKS: [(&str, &str, &str); 24] = [
     ("src/actors/guardian/orders.rs", "killed: {reason}", "killed: ..."),
     ("src/actors/daemon/parts.rs", "killed: {reason}", "killed: ..."),
     ("src/actors/daemon/parts.rs", "too many restarts, the last of the {}", "too many restarts, the last of the ..."),
-    ("src/actors/daemon.rs", "the guardian is being made anew", "the guardian is being made anew"),
+    ("src/actors/daemon.rs", "the guardian is restarting", "the guardian is restarting"),
     ("src/actors/daemon.rs", "starting", "starting"),
     ("src/actors/guardian/load.rs", "does not score any more", "does not score any more"),
     ("src/actors/guardian/load.rs", "is in service and cannot be loaded", "is in service and cannot be loaded"),
@@ -171,8 +171,8 @@ const LOCKS: [(&str, &str, &str); 24] = [
     ),
     (
         "src/actors/daemon/begin.rs",
-        "the journal was damaged and a new one begun",
-        "the journal was damaged and a new one begun",
+        "the journal was damaged and a new one is in use",
+        "the journal was damaged and a new one is in use",
     ),
     ("src/guard/integrity.rs", "which is no probability", "which is no probability"),
     (

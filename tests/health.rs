@@ -102,9 +102,9 @@ fn a_decline_is_told_shrinks_trains_and_takes_down_in_this_order_and_says_before
     assert!(raised[2].0 < raised[3].0 && raised[3].0 < 60, "{raised:?}");
     assert_eq!(response(&decline, &limits), Some(Response::RollBack));
     let message = raised[2].1.message();
-    assert!(message.contains("were expected by 2000 in validation"), "{message}");
+    assert!(message.contains("validation on 2000 predicted"), "{message}");
     assert!(
-        message.ends_with("a training is asked for; compare `vigie drift` with the validation of this version"),
+        message.ends_with("a training is requested; compare `vigie drift` with the validation of this version"),
         "{message}"
     );
 }

@@ -100,7 +100,7 @@ fn a_version_that_has_become_worse_is_told_of_and_rolled_back_and_the_days_are_i
     assert_eq!(wire.arm("silent").0, "baseline");
     assert!(!place.alerts("composite_rollback").is_empty(), "{:?}", place.events());
     // a rollback asks for a successor as well
-    until("a training is asked for", || !place.alerts("retrain").is_empty());
+    until("a training is requested", || !place.alerts("retrain").is_empty());
     daemon.stop();
     // a day is judged once, in the order of days
     let judged = judged(&place);
@@ -308,8 +308,8 @@ fn a_step_that_is_not_on_disk_yet_is_not_undone_by_the_one_before_it() {
     until("the steps are on disk", || place.alerts("share").len() >= 3);
     daemon.stop();
     let told = place.alerts("share");
-    let steps: Vec<&str> = told.iter().map(|step| step.split("speaks to ").last().unwrap()).collect();
-    let step = |to: usize, from: usize| format!("{to} % of its trades instead of {from} %; nothing is to be done");
+    let steps: Vec<&str> = told.iter().map(|step| step.split("influences ").last().unwrap()).collect();
+    let step = |to: usize, from: usize| format!("{to} % of its trades instead of {from} %; no action is needed");
     assert_eq!(steps, [step(50, 100), step(25, 50), step(0, 25)], "{told:?}");
 }
 

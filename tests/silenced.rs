@@ -449,7 +449,7 @@ fn a_damaged_journal_locks_over_what_it_knew() {
     fs::write(place.journal(), vec![0xA5; 50_000]).unwrap();
     starts_locked(
         &place,
-        &["the journal was damaged and a new one begun; ", "ES/1 left production, rolled_back: a test"],
+        &["the journal was damaged and a new one is in use; ", "ES/1 left production, rolled_back: a test"],
     );
     let alert: Value = place.alerts("journal_quarantined").concat().into();
     assert!(alert.as_str().unwrap().contains("vigie.redb.corrupt-1"), "{alert}");

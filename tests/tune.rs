@@ -238,7 +238,7 @@ fn another_threshold_for_trades_is_followed_from_the_recorded_scores() {
     let arguments = ["tune", "--state", "state", "--in-force", "in_force.toml", "--config", "other.toml"];
     let text = String::from_utf8(succeed(&place, &arguments).stdout).unwrap();
     let (unknown, all) = (number("unknown"), number("unknown") + number("signals"));
-    assert!(text.contains(&format!("no difference is told: of {all} signals {unknown} (")), "{text}");
+    assert!(text.contains(&format!("no difference is given: of {all} signals the result of {unknown} (")), "{text}");
     assert!(!text.contains("difference +") && !text.contains("difference -"), "{text}");
 }
 

@@ -374,7 +374,7 @@ impl Daemon {
             guardian,
             Rc::new(move || Box::pin(Guardian::from_journal(guardian_shared.clone()))),
             failed.clone(),
-            move || silence(&silenced, "the guardian is being made anew"),
+            move || silence(&silenced, "the guardian is restarting"),
             options.tripwire.clone(),
             mailbox.max(limits.max_connections * limits.max_in_flight),
         )

@@ -285,9 +285,9 @@ fn alert_of_trade(shared: &GuardianShared, level: Level, code: &str, trade_id: &
     }
 }
 
-/// What is answered while the guardian is being made anew.
+/// What is answered while the guardian is restarting.
 fn down() -> WireError {
-    WireError::new("retry", "the guardian is being made anew; send it again")
+    WireError::new("retry", "the guardian is restarting; send it again")
 }
 
 impl Handler<LockNow> for Shell<Guardian> {

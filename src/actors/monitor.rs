@@ -214,7 +214,7 @@ impl Monitor {
         }));
         if let Err(panic) = done {
             let panic = panic_text(&*panic);
-            tracing::error!(actor = NAME, panic, "the monitor failed and is made anew");
+            tracing::error!(actor = NAME, panic, "the monitor failed and is rebuilt from the journal");
             self.state = None;
             let _already_fatal = self.surroundings.failures.try_send(Failure { actor: NAME, panic });
         }

@@ -201,8 +201,8 @@ impl Scorer {
 /// The alert that a signal took the name of another trade.
 fn taken_name(signal: &Signal) -> EventKind {
     let message = format!(
-        "{}: a signal of {} for {} came under the name of another trade; it was answered with the baseline, and its outcome \
-         cannot be told from that trade's: give every signal a name of its own, for ever",
+        "{}: the signal of {} for {} reuses the name of another trade. It got the baseline, and its outcome cannot be told apart \
+         from that trade's. Give every signal a unique name",
         signal.trade_id, signal.at, signal.symbol
     );
     EventKind::Alert { level: Level::Critical, code: "trade_id_reused".into(), message }

@@ -178,7 +178,7 @@ impl<P: Part> Shell<P> {
     fn fail(&mut self, context: &mut Context<Self>, panic: String) {
         self.part.take();
         (self.on_failure)();
-        tracing::error!(actor = P::NAME, panic, "an actor failed and is made anew");
+        tracing::error!(actor = P::NAME, panic, "an actor failed and is restarted from the journal");
         // a full channel holds more failures than any budget survives
         let _already_fatal = self.failures.try_send(Failure { actor: P::NAME, panic });
         self.renew(context);
@@ -196,7 +196,7 @@ impl<P: Part> Shell<P> {
                 shell.install(part);
             }
             Err(error) => {
-                tracing::error!(actor = P::NAME, error, "an actor could not be made anew; trying again");
+                tracing::error!(actor = P::NAME, error, "an actor could not be restarted; trying again");
                 context.run_later(FACTORY_RETRY, |shell, context| shell.rebuild(context));
             }
         });

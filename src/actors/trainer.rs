@@ -256,7 +256,7 @@ impl Handler<Ask> for Shell<Trainer> {
 
     fn handle(&mut self, ask: Ask, context: &mut Context<Self>) -> Self::Result {
         let asked = self.handle_with(context, "ask", |trainer| trainer.ask(ask));
-        asked.unwrap_or_else(|| Err(WireError::new("retry", "the trainer is being made anew; ask again")))
+        asked.unwrap_or_else(|| Err(WireError::new("retry", "the trainer is restarting; ask again")))
     }
 }
 

@@ -106,7 +106,9 @@ impl Backup {
         }
         tell(format_args!("{file}: {}, {} MiB, read back", what_is_in(&manifest), bytes.div_ceil(1 << 20)))?;
         if let Err(error) = noted {
-            warn(format_args!("the journal was not told, so `vigie status` knows nothing of it: {error:#}"));
+            warn(format_args!(
+                "the backup could not be recorded in the journal, so `vigie status` does not show it: {error:#}"
+            ));
         }
         Ok(())
     }
@@ -211,7 +213,7 @@ impl Restore {
             tell(format_args!("the journal that was there is kept as {}", aside.display()))?;
         }
         if !self.check {
-            tell(format_args!("it stands in its place now: {}", journal.display()))?;
+            tell(format_args!("the backup is now the journal: {}", journal.display()))?;
         }
         tell(lost)?;
         tell(next)?;
@@ -241,19 +243,19 @@ impl Restore {
         let now = match present(&self.state.journal()) {
             Ok(None) => return "there is no journal now".to_owned(),
             Ok(Some(reader)) => (reader.created_at(), reader.last_seq(), reader.counts()),
-            Err(error) => return format!("what the journal of now has cannot be said: {error}"),
+            Err(error) => return format!("the present journal cannot be compared: {error}"),
         };
         let (Ok(created_at), Ok(last_seq), Ok(counts)) = now else {
             return "what the journal of now has cannot be said: it cannot be read".to_owned();
         };
         if created_at != manifest.created_at {
             return format!(
-                "the journal of now is another one: begun {created_at}, with records up to number {last_seq}"
+                "the present journal is a different one: created {created_at}, with records up to number {last_seq}"
             );
         }
         let more = |now: u64, then: u64| now.saturating_sub(then);
         if last_seq <= manifest.last_seq {
-            return "the journal of now has nothing that the backup has not".to_owned();
+            return "the present journal has nothing that the backup lacks".to_owned();
         }
         format!(
             "the journal of now goes up to number {last_seq}, and has {} signals, {} outcomes, {} events and {} versions more",

@@ -241,7 +241,7 @@ impl ConfigArgs {
     fn is_not_used(&self) {
         if let Some(path) = &self.config {
             terminal::warn(format_args!(
-                "{} is not used: the daemon does it by its own configuration; `vigie reload` has it read its file again",
+                "{} is not used: the daemon uses its own configuration; `vigie reload` makes it read its file again",
                 path.display()
             ));
         }

@@ -204,7 +204,7 @@ impl Power {
             ))?;
         }
         tell(format_args!(
-            "win rate {:.1} %, {:.1} % let go, {per_week:.1} signals a week, {:.0} % of them to the ML arm",
+            "win rate {:.1} %, {:.1} % skipped, {per_week:.1} signals a week, {:.0} % of them in the ML arm",
             100.0 * win_rate,
             100.0 * skipped,
             100.0 * allocation

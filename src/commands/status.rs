@@ -65,7 +65,7 @@ fn describe(status: &Value) -> String {
                 symbols.join(", ")
             ),
         },
-        None => "LOCKED to the baseline: the guardian is being made anew".to_owned(),
+        None => "LOCKED to the baseline: the guardian is restarting".to_owned(),
     };
     let emergencies = status.pointer("/guardian/emergencies").and_then(Value::as_array);
     let emergencies: Vec<&str> = emergencies.into_iter().flatten().filter_map(Value::as_str).collect();
@@ -184,8 +184,8 @@ fn level(status: &Value, version: &str) -> String {
         ),
     };
     format!(
-        ", {accuracy}{labelled} scored trades by its own question{expected}{unlabelled}, {streak} among the latest {heard} that heard it; of the \
-         latest {} that it scored, {followed} heard it and made {:.2}, {:+.2} against what the strategy would have made of them (what it let go is not among them){would}{}",
+        ", {accuracy}{labelled} scored trades by its own target{expected}{unlabelled}, {streak} among the latest {heard} that it influenced; of the \
+         latest {} that it scored, it influenced {followed}, which made {:.2}, {:+.2} against what the strategy would have made of them (skipped trades are not among them){would}{}",
         followed + others,
         amount("made"),
         amount("gain"),
@@ -224,13 +224,13 @@ mod tests {
             "would_gain_trades": 300,
         });
         let said = level_of(&json!({ "guardian": { "levels": [level] } }));
-        let says = "of the latest 800 that it scored, 500 heard it and made 34835.00, -12.50 against what the strategy would have made of \
-                    them (what it let go is not among them), and in 300 that did not following it would have made +3898.48 against what \
+        let says = "of the latest 800 that it scored, it influenced 500, which made 34835.00, -12.50 against what the strategy would have made of \
+                    them (skipped trades are not among them), and in 300 that did not following it would have made +3898.48 against what \
                     the strategy made";
-        let right = "33.3 % right over 100 scored trades by its own question, where 35.1 % are expected by its validation of trades so \
+        let right = "33.3 % right over 100 scored trades by its own target, where 35.1 % are expected by its validation of trades so \
                      answered";
         assert!(said.contains(right), "{said}");
-        assert!(said.ends_with(says) && said.contains("among the latest 800 that heard it"), "{said}");
+        assert!(said.ends_with(says) && said.contains("among the latest 800 that it influenced"), "{said}");
     }
 
     #[test]

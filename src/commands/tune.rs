@@ -157,9 +157,9 @@ fn print(
              {changed} earned something else"
         )),
         None => tell(format_args!(
-            "no difference is told: of {} signals {unknown} ({:.0} %) earned nobody knows what under the one or the other, \
-             and these are those that the one trades and the other does not. The other {signals}: {in_force:.2} in force, \
-             {other:.2} in the other; {changed} of them earned something else",
+            "no difference is given: of {} signals the result of {unknown} ({:.0} %) is unknown under one of the configurations, and \
+             these are the signals on which they differ. The other {signals}: {in_force:.2} in force, {other:.2} in the other; \
+             {changed} of them have a different result",
             signals + unknown,
             100.0 * unknown as f64 / (signals + unknown) as f64
         )),

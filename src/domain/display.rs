@@ -64,7 +64,7 @@ impl fmt::Display for EventKind {
             }
             Self::Locked { reason, by } => write!(f, "locked to the baseline by {by}: {reason}"),
             Self::Resumed { reason, by } => write!(f, "resumed by {by}: {reason}"),
-            Self::Restarted { actor, panic } => write!(f, "the {actor} failed and was made anew: {panic}"),
+            Self::Restarted { actor, panic } => write!(f, "the {actor} failed and was restarted: {panic}"),
             Self::Alert { level, code, message } => write!(f, "{level} {code}: {message}"),
         }
     }

@@ -145,8 +145,8 @@ impl fmt::Display for Unevaluable {
             Self::Contradicted => "two reports of a trade contradict each other",
             Self::OutcomeDamaged => "the outcome of a trade cannot be read any more",
             Self::DailyLimit => "the signal's daily_loss_limit is negative or no number",
-            Self::OutcomeUnreadable => "a trade was closed and the line that said how cannot be read",
-            Self::TooManyTrades => "there are more trades in the day than can be told apart",
+            Self::OutcomeUnreadable => "a trade was closed, and its outcome line is unreadable",
+            Self::TooManyTrades => "there are more trades in the day than the daemon can track",
         })
     }
 }

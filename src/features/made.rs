@@ -27,7 +27,7 @@ pub struct InputOptions {
 /// What a version saw when it was trained is not what it would see now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "its inputs would not be those it was trained on: {}; set it back, or train the model anew",
+    "its inputs would differ from its training: {}; restore the setting, or train a new model",
     .differences.join("; ")
 )]
 pub struct InputsChanged {

@@ -133,9 +133,7 @@ pub enum InvalidDesign {
         fault: &'static str,
     },
     /// It uses an input that rows no longer have.
-    #[error(
-        "the model uses the input {input:?}, which is no longer declared; declare it again or train the model anew"
-    )]
+    #[error("the model uses the input {input:?}, which is no longer declared; declare it again, or train a new model")]
     InputGone {
         /// Name of the input.
         input: Box<str>,

@@ -95,7 +95,7 @@ pub struct Figures {
 }
 
 /// What is done about an alarm after which the say of a version may shrink: by how much, and when, is another alert.
-pub(super) const SHARE_IS_TOLD: &str = "each step by which its share of the signals shrinks is told as `share`";
+pub(super) const SHARE_IS_TOLD: &str = "each reduction of its share raises an alert `share`";
 
 fn independent() -> f64 {
     1.0
@@ -249,12 +249,12 @@ fn told(furthest: &Furthest, limits: &Limits) -> String {
     if is_pnl {
         let (expected, made) = (limits.pnl, since.pnl / now);
         return format!(
-            "its last {now:.0} {trades} made {made:.2} standard deviations each, where {expected:.2} were expected by {before:.0} in validation"
+            "its last {now:.0} {trades} made {made:.2} standard deviations each; validation on {before:.0} predicted {expected:.2}"
         );
     }
     let (expected, hit) = (100.0 * limits.rate, 100.0 * since.hits / now);
     format!(
-        "{hit:.0} % of its last {now:.0} {trades} went as it said, where {expected:.0} % were expected by {before:.0} in validation"
+        "it was right in {hit:.0} % of its last {now:.0} {trades}; validation on {before:.0} predicted {expected:.0} %"
     )
 }
 
@@ -272,7 +272,7 @@ fn done(response: Response) -> &'static str {
     match response {
         Response::Alert => "recorded",
         Response::Shrink => SHARE_IS_TOLD,
-        Response::Retrain => "a training is asked for",
+        Response::Retrain => "a training is requested",
         Response::RollBack => "it is rolled back",
     }
 }

@@ -81,7 +81,7 @@ fn truly(turn: &Turn, speaks: bool) -> Turn {
     let mut turn = turn.clone();
     let (Turn::Raised(alarm) | Turn::Cleared(alarm)) = &mut turn;
     if !speaks && SAID_OF_SPEAKERS.contains(&&*alarm.condition.code) {
-        alarm.condition.done = "it speaks to nobody, so nothing was taken from it".into();
+        alarm.condition.done = "it influences no trade, so its share was not reduced".into();
     }
     turn
 }
@@ -114,8 +114,8 @@ pub fn adjustment(
         false => "it has recovered",
     };
     let reason =
-        format!("{why}: it speaks to {:.0} % of its trades instead of {:.0} %", 100.0 * called_for, 100.0 * share);
-    let message = format!("{version}: {reason}; nothing is to be done");
+        format!("{why}: it influences {:.0} % of its trades instead of {:.0} %", 100.0 * called_for, 100.0 * share);
+    let message = format!("{version}: {reason}; no action is needed");
     let level = if called_for < share { Level::Warning } else { Level::Info };
     let alert = EventKind::Alert { level, code: "share".into(), message };
     let by = By::Daemon("guardian".into());

@@ -204,8 +204,7 @@ impl Roster {
         }
         let mut steps = Vec::new();
         loop {
-            let step =
-                state.forward().ok_or_else(|| no_way("there is no step forward from there to where it was sent"))?;
+            let step = state.forward().ok_or_else(|| no_way("no step leads from there to that state"))?;
             let next = step.edge().1;
             // a version is validated without an override only by its validation
             let validated = step == Transition::Stage && !self.standing(version).is_some_and(|s| s.overridden);
@@ -229,7 +228,7 @@ impl Roster {
     pub fn advance(&self, version: &VersionId, step: Transition) -> Result<Vec<(VersionId, Transition)>, Refusal> {
         let state = self.state_of(version)?;
         if state != step.edge().0 {
-            let why = "it does not stand where the step begins";
+            let why = "this step does not start from that state";
             return Err(Refusal::NoWay { version: version.clone(), state, why });
         }
         self.step(version, step)
@@ -308,7 +307,7 @@ mod tests {
         let said = |target| roster.promote(&id("ES/1"), Some(target), true, &[]).unwrap_err().to_string();
         assert_eq!(said(State::AbTest), "ES/1 is ab_test: it is there already");
         assert!(
-            said(State::Staging).starts_with("ES/1 is ab_test: there is no step forward"),
+            said(State::Staging).starts_with("ES/1 is ab_test: no step leads from there"),
             "{}",
             said(State::Staging)
         );

@@ -75,7 +75,7 @@ pub fn newest(reader: &Reader, config: &Config) -> Result<Option<Folded>, String
             Ok(folded) => return Ok(Some(folded)),
             Err(why) => {
                 let number = head.seq;
-                tracing::warn!(number, why, "a checkpoint cannot be used; what it says is read from the log");
+                tracing::warn!(number, why, "a checkpoint cannot be used; its content is read from the log");
             }
         }
     }

@@ -124,7 +124,10 @@ pub fn read(reader: &Reader) -> Result<History, String> {
         match stored {
             Ok(stored) if stored.lies_ahead() => {
                 let StoredOutcome { record: OutcomeRecord { trade_id, outcome, .. }, .. } = stored;
-                history.damaged.push(format!("{trade_id} was closed at {}, long after that was told", outcome.exit_at));
+                history.damaged.push(format!(
+                    "{trade_id} has the exit time {}, long after its outcome was recorded",
+                    outcome.exit_at
+                ));
             }
             Ok(StoredOutcome { record, .. }) => {
                 let outcome = record.at_own_size(answered.get(&record.trade_id));

@@ -75,7 +75,7 @@ fn checks(page: &mut Page, report: &Report) {
     section(
         page,
         "What was to happen, and what did",
-        "What ended better than was told is marked so, and says why.",
+        "A row that ended better than expected is marked, with the reason.",
         |page| {
             page.node("table", &[("class", &"checks")], |page| {
                 for check in &report.checks {
@@ -99,7 +99,7 @@ fn charts(page: &mut Page, report: &Report) {
     let Some(span) = report.span else { return };
     let marks: Vec<(f64, String)> = report.marks.iter().map(|(at, name)| (seconds(*at), name.clone())).collect();
     if !report.lives.is_empty() {
-        let help = "Only a version in its A/B test or in production has a say in a trade; in staging it is watched.";
+        let help = "Only a version in its A/B test or in production influences a trade; in staging it only watches.";
         section(page, "The life of the versions", help, |page| timeline::draw(page, report, span));
     }
     if !report.equity.is_empty() {

@@ -168,7 +168,7 @@ fn gather(
     if heard > 0 {
         let what = if is_given { "are left out" } else { "are among those judged on" };
         judged.notes.push(format!(
-            "test part: a model was heard for {heard} of its {offered} trades, which {what}: it chose them, and what it let go has no outcome"
+            "test part: a model influenced {heard} of its {offered} trades, which {what}: it chose them, and the trades it refused have no outcome"
         ));
     }
     judged.notes.extend(money_lost(&judged.evidence));

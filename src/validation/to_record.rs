@@ -74,7 +74,7 @@ pub(super) fn version(
     warnings.extend(report.evidence.notes.iter().cloned());
     if !recipe.target.can_speak() {
         warnings.push(format!(
-            "a version of {} foretells amounts: it is kept to be looked at, and is never promoted",
+            "a version of {} predicts amounts: it is stored for inspection and never promoted",
             recipe.target
         ));
     }

@@ -240,7 +240,8 @@ impl Beginning<'_> {
                     found
                 }
             };
-            let begun_anew = quarantined.is_some().then(|| "the journal was damaged and a new one begun".to_owned());
+            let begun_anew =
+                quarantined.is_some().then(|| "the journal was damaged and a new one is in use".to_owned());
             // of a new one that goes without saying
             let behind = found.behind.filter(|_| begun_anew.is_none());
             let doubts: Vec<String> =
@@ -282,7 +283,7 @@ impl Beginning<'_> {
     fn put_aside(&self, path: &Path, damage: &OpenError) -> Result<(Store, Option<String>), StartError> {
         let aside = quarantine(path)?;
         let message = format!(
-            "{damage}; it was put aside as {} and a new one begun without models or history; restore a backup",
+            "{damage}; it was put aside as {}, and a new one without models or history is in use; restore a backup",
             aside.display()
         );
         tracing::error!("{message}");

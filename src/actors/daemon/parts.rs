@@ -107,7 +107,7 @@ impl Parts {
                 access.send_replace(resolved);
                 // its mailbox has room, or the daemon is past helping
                 if self.scorer.try_send(Renew).is_err() {
-                    tracing::error!("the scorer could not be told of the new configuration");
+                    tracing::error!("the new configuration did not reach the scorer");
                 }
                 tracing::info!(?waiting, "a new configuration is in force; what is named waits for a restart");
                 let serving = self.serving.load();
@@ -213,7 +213,7 @@ impl Parts {
     /// The journal's file is damaged beyond repair: the daemon begins anew with another one, unless that happened too often.
     /// Says why it must end, if so.
     pub(super) fn survive_damage(&self, supervision: &mut Supervision, why: &str) -> Option<String> {
-        tracing::error!(why, "the daemon begins anew and puts the damaged journal aside");
+        tracing::error!(why, "the daemon restarts and puts the damaged journal aside");
         self.mistrust();
         self.survive(supervision, &Failure { actor: journal::NAME, panic: why.to_owned() })
     }
@@ -262,7 +262,7 @@ impl Parts {
     pub(super) fn mistrust(&self) {
         let marked = fs::write(&self.opening, "The journal was damaged.\n");
         if let Err(error) = marked {
-            tracing::error!(%error, "the next start cannot be told that the journal is damaged");
+            tracing::error!(%error, "the mark of a damaged journal could not be written for the next start");
         }
     }
 }

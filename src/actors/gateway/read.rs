@@ -119,7 +119,7 @@ impl Gateway {
 
     pub(super) async fn models(&self) -> Result<Vec<VersionSummary>, WireError> {
         let guardian = self.0.guardian.send(ObserveGuardian).await.ok().flatten();
-        let guardian = guardian.ok_or_else(|| WireError::new("retry", "the guardian is being made anew"))?;
+        let guardian = guardian.ok_or_else(|| WireError::new("retry", "the guardian is restarting"))?;
         let reader = self.0.journal.read().await.map_err(|error| WireError::new("retry", error.to_string()))?;
         let standings = guardian.versions.into_iter().map(|status| (status.version, status.standing)).collect();
         let summaries = tokio::task::spawn_blocking(move || summaries(&reader, &standings)).await;
@@ -138,7 +138,7 @@ impl Gateway {
 
     pub(super) async fn experiment(&self, version: Option<VersionId>) -> Result<Vec<Assessment>, WireError> {
         let cases = self.0.ab_router.send(Assess { version: version.clone() }).await.ok().flatten();
-        let cases = cases.ok_or_else(|| WireError::new("retry", "the A/B router is being made anew; ask again"))?;
+        let cases = cases.ok_or_else(|| WireError::new("retry", "the A/B router is restarting; ask again"))?;
         if let (Some(version), []) = (&version, cases.as_slice()) {
             let message =
                 format!("{version} is on no trial and never was under test; `vigie models` lists all versions");

@@ -69,7 +69,7 @@ impl Message for Contest {
     type Result = Option<Answer<Ack>>;
 }
 
-/// The versions that were taken out of service. `None` when the guardian is being made anew and has to be told again.
+/// The versions that were taken out of service. `None` when the guardian is restarting and has to be told again.
 impl Message for Contradiction {
     type Result = Option<Vec<VersionId>>;
 }

@@ -48,7 +48,7 @@ pub(super) fn damaged(
     }
     for bad in found.into_iter().filter(|bad| !told.contains(&bad.key)) {
         let message = format!(
-            "{}: its outcome cannot be read any more ({}) and counts for nothing: look it up at the broker and send it again",
+            "{}: the stored outcome is damaged ({}) and does not count; look the trade up at the broker and send its outcome again",
             bad.key, bad.what
         );
         damaged.alerts.push(EventKind::Alert { level: Level::Critical, code: OUTCOME_DAMAGED.into(), message });

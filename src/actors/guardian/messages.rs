@@ -32,7 +32,7 @@ pub struct Recalled {
 }
 
 /// A trade of here whose outcome was imported and is on disk. The answer is the versions that it took out of service; `None` when
-/// the guardian is being made anew and has to be told again.
+/// the guardian is restarting and has to be told again.
 #[derive(Debug, Clone)]
 pub struct PastClosed {
     /// When it was imported.
@@ -68,7 +68,7 @@ pub struct Advance(pub EvidenceStep);
 #[derive(Debug)]
 pub struct Verify;
 
-/// Serve nothing but the baseline, at once, and take every version out of service if told to. False when the guardian is being made anew and has to be told again.
+/// Serve nothing but the baseline, at once, and take every version out of service if told to. False when the guardian is restarting and has to be told again.
 #[derive(Debug, Clone)]
 pub struct LockNow {
     /// Why.

@@ -152,7 +152,7 @@ impl Guardian {
         (to.may_influence() && !before && allowed < 1.0).then(|| EventKind::Shared {
             version: version.clone(),
             share: allowed,
-            reason: format!("it declined before it spoke: it speaks to {:.0} % of its trades", 100.0 * allowed),
+            reason: format!("it declined before it was promoted: it influences {:.0} % of its trades", 100.0 * allowed),
             by: By::Daemon("guardian".into()),
         })
     }
@@ -207,7 +207,7 @@ impl Guardian {
                     return Err(WireError::new(
                         "refused",
                         format!(
-                            "{id} foretells amounts, which cannot be blended with a confidence: it can never speak; train another target"
+                            "{id} predicts amounts, which cannot be blended with a confidence, so it can never influence a trade; train another target"
                         ),
                     ));
                 }

@@ -315,7 +315,7 @@ impl Handler<RecordOutcome> for Shell<Guardian> {
     }
 }
 
-/// What follows, or `None` when the guardian is being made anew.
+/// What follows, or `None` when the guardian is restarting.
 pub(super) fn unless_anew<T: 'static>(told: Option<ResponseFuture<T>>) -> ResponseFuture<Option<T>> {
     match told {
         Some(told) => Box::pin(async move { Some(told.await) }),

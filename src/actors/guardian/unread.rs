@@ -33,7 +33,7 @@ pub struct Unread {
     pub answered: Vec<AnsweredSignal>,
 }
 
-/// The versions that were taken out of service. `None` when the guardian is being made anew and has to be told again.
+/// The versions that were taken out of service. `None` when the guardian is restarting and has to be told again.
 impl Message for Unread {
     type Result = Option<Vec<VersionId>>;
 }

@@ -256,7 +256,7 @@ impl Writer {
             }
         }
         if let Err(error) = self.silenced.committed(writes) {
-            tracing::warn!(%error, "the file of silencing events could not be written anew; it is tried again");
+            tracing::warn!(%error, "the file of silencing events could not be rewritten; the daemon tries again");
         }
         self.reached.note(writes, applied);
         let number = |applied: &Applied| if let Applied::Stored { seq, .. } = applied { *seq } else { 0 };

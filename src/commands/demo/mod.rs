@@ -139,7 +139,7 @@ impl Demo {
             tell(paragraph("", &line))?;
         }
         let settings: Vec<&str> = Daemon::settings().collect();
-        tell(paragraph("", &format!("Set otherwise than built in: {}.", settings.join(", "))))?;
+        tell(paragraph("", &format!("Settings that differ from the defaults: {}.", settings.join(", "))))?;
         tell("")
     }
 

@@ -330,7 +330,7 @@ fn print(drill: &Drill, source: &str, rows: &[Row]) -> anyhow::Result<()> {
         CONFIG.lines().filter(|line| !line.starts_with('#') && !line.starts_with("log")).collect();
     tell(format_args!(
         "Played on a daemon of its own with {source}, under load on {CONNECTIONS} connections.\n\
-         Set otherwise than built in: {}.\n\
+         Settings that differ from the defaults: {}.\n\
          Microseconds from what trips the emergency being sent until the last answer with a word from the model came on any\n\
          connection (0: none came any more), and until the acknowledgement; then the answers to signals that were sent after it.\n",
         settings.join(", ")

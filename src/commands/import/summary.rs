@@ -68,7 +68,7 @@ impl Summary {
             ))?;
         }
         for version in &self.silenced {
-            tell(format_args!("  {version} went out of service by the outcome of a trade that it had a say in"))?;
+            tell(format_args!("  {version} was taken out of service by the outcome of a trade that it influenced"))?;
         }
         for (code, fault) in &self.faults {
             tell(format_args!("  {code}: {}", fault.count))?;

@@ -244,7 +244,7 @@ impl Day<'_> {
         let advice = "compare the score's distribution in `vigie drift` with the validation";
         let figure = |value: Option<f64>| value.map_or("unknown".to_owned(), |value| format!("{value:.4}"));
         let told = format!(
-            "its latest scores are not those of its validation: variance {} where it was {:.4}, stability index {}, distance {}",
+            "the distribution of its latest scores differs from its validation: variance {} (was {:.4}), stability index {}, distance {}",
             figure(score_variance),
             validated.score_variance,
             figure(score_psi),
@@ -274,7 +274,7 @@ impl Day<'_> {
     }
 
     fn novelty(&self) -> Condition {
-        let advice = "signals are unlike those it learnt from; check the feed, or train it on newer trades";
+        let advice = "signals are unlike its training data; check the feed, or train on newer trades";
         let told = self.found.novelty.map(strange).unwrap_or_default().into();
         Condition { told, ..self.condition("novelty", self.found.novelty, self.options.novelty, advice) }
     }
@@ -283,7 +283,7 @@ impl Day<'_> {
     fn unlabelled(&self) -> Condition {
         let found = self.found.labels.unlabelled();
         let advice =
-            "have the trader send it; until then its accuracy watches nothing, and its money is watched as before";
+            "have the trader send it; until then no rule can watch its accuracy, and its pnl is watched as before";
         let told = found.map(|found| found.to_string()).unwrap_or_default().into();
         let condition = self.condition("unwatched", self.found.labels.share(), MOST_UNLABELLED, advice);
         Condition { sure: found.is_some(), told, ..condition }

@@ -41,7 +41,7 @@ impl Recent {
         let found = match detector {
             "adwin" => limits.filter(|_| labelled > 0.0).map(|limits| {
                 format!(
-                    "{:.0} % of its latest {labelled:.0} taken trades went as it said, where {:.0} % were expected",
+                    "it was right in {:.0} % of its latest {labelled:.0} taken trades, where {:.0} % were expected",
                     100.0 * hits / labelled,
                     100.0 * limits.rate
                 )

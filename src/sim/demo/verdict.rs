@@ -43,7 +43,7 @@ impl Demo {
             .map(|silence| ledger.heard_between(silence.from, silence.until.unwrap_or(u64::MAX)))
             .sum();
         let found = format!("{heard} answers in {} silences, {} in all", self.silent.len(), ledger.heard());
-        check("no model has a word while it is silenced", found, heard == 0)
+        check("no model influences an answer while it is silenced", found, heard == 0)
     }
 
     fn promoted(&self) -> Check {
@@ -62,7 +62,7 @@ impl Demo {
         let tests = self.chronicle.times(State::AbTest).len();
         let found = format!("{} in production, {tests} tested", self.chronicle.times(State::Production).len());
         let ok = self.chronicle.first(State::Production).is_none() && (tests > 0 || ledger.heard() == 0);
-        check("no version earns production, since there is nothing to foretell", found, ok)
+        check("no version earns production, because there is nothing to predict", found, ok)
     }
 
     fn refused(&self) -> Check {
@@ -184,7 +184,7 @@ impl Demo {
         let found = format!(
             "{drifts} alerts of drift, {gone} rolled back, {trained} trained and {again} validated after the change"
         );
-        let what = "the change is noticed, and what is in service is proven anew";
+        let what = "the change is noticed, and the version in service is validated again";
         if drifts + gone > 0 && trained + again > 0 {
             return check(what, found, true);
         }
