@@ -23,7 +23,7 @@ const IMPURE: [&str; 10] = [
     "tracing",
 ];
 /// Where each heavy crate may be named: modules, or single files.
-const HOMES: [(&str, &[&str]); 12] = [
+const HOMES: [(&str, &[&str]); 13] = [
     ("statrs", &["stats"]),
     ("smartcore", &["models"]),
     ("ndarray", &["models", "validation"]),
@@ -31,6 +31,7 @@ const HOMES: [(&str, &[&str]); 12] = [
     ("redb", &["journal"]),
     ("lz4_flex", &["journal"]),
     ("toml", &["config"]),
+    ("hdrhistogram", &["actors/scorer.rs"]),
     ("clap", &["commands", "main.rs"]),
     ("actix", &["actors", "commands/run.rs"]),
     ("parquet", &["commands/table.rs"]),

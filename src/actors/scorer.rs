@@ -13,6 +13,7 @@ use std::{
 
 use actix::{Context, Handler, Message, MessageResult, Recipient};
 use arc_swap::ArcSwap;
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::{
@@ -33,7 +34,6 @@ use crate::{
         stale::StaleWatch,
     },
     protocol::lateness,
-    stats::histogram::Histogram,
 };
 
 /// A new configuration is in force: read signals by it from now on.
@@ -101,10 +101,22 @@ pub struct ScorerShared {
 }
 
 /// Answers by reason, and how long they took.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Counters {
     by_reason: [u64; Reason::ALL.len()],
-    latency: Histogram,
+    /// Nanoseconds, to 1 %. `None` would mean that the bounds below are none.
+    latency: Option<Histogram<u64>>,
+    slowest: Option<Duration>,
+}
+
+/// Latencies beyond it, in nanoseconds, count as this: a minute.
+const HIGHEST_LATENCY: u64 = 60_000_000_000;
+
+impl Default for Counters {
+    fn default() -> Self {
+        let latency = Histogram::new_with_bounds(1, HIGHEST_LATENCY, 2).ok();
+        Self { by_reason: Default::default(), latency, slowest: None }
+    }
 }
 
 impl Part for Scorer {
@@ -267,8 +279,18 @@ impl Counters {
             *count += 1;
         }
         if let Some(latency) = latency {
-            self.latency.add(latency.as_secs_f64() * 1e6);
+            if let Some(known) = &mut self.latency {
+                known.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
+            }
+            self.slowest = self.slowest.max(Some(latency));
         }
+    }
+
+    /// The latency that the share `q` of the answers did not exceed, to 1 %; `None` before the first.
+    fn quantile_us(&self, q: f64) -> Option<f64> {
+        let (known, slowest) = (self.latency.as_ref()?, self.slowest?);
+        let found = Duration::from_nanos(known.value_at_quantile(q)).min(slowest);
+        Some(found.as_secs_f64() * 1e6)
     }
 
     fn status(&self) -> ScorerStatus {
@@ -276,9 +298,9 @@ impl Counters {
         ScorerStatus {
             answered: self.by_reason.iter().sum(),
             by_reason: counted.map(|(reason, count)| (reason.name(), count)).collect(),
-            p50_us: self.latency.quantile(0.5),
-            p99_us: self.latency.quantile(0.99),
-            max_us: self.latency.max(),
+            p50_us: self.quantile_us(0.5),
+            p99_us: self.quantile_us(0.99),
+            max_us: self.slowest.map(|slowest| slowest.as_secs_f64() * 1e6),
         }
     }
 }
@@ -294,5 +316,18 @@ mod tests {
         counters.count(Reason::Deadline, lateness::known(Duration::from_secs(3600)));
         let status = counters.status();
         assert_eq!((status.answered, status.p99_us, status.max_us), (2, Some(1000.0), Some(1000.0)));
+    }
+
+    #[test]
+    fn quantiles_are_right_to_one_percent() {
+        let mut counters = Counters::default();
+        assert_eq!(counters.status().p50_us, None);
+        (1..=10_000).for_each(|us| counters.count(Reason::Production, Some(Duration::from_micros(us))));
+        for (q, exact) in [(0.001, 10.0), (0.5, 5000.0), (0.9, 9000.0), (0.99, 9900.0), (1.0, 10_000.0)] {
+            let found = counters.quantile_us(q).unwrap() / exact;
+            assert!((1.0..=1.01).contains(&found), "{q}: {found}");
+        }
+        counters.count(Reason::Production, Some(Duration::from_secs(3600)));
+        assert_eq!(counters.status().max_us, Some(3.6e9), "beyond its bound the slowest is still exact");
     }
 }

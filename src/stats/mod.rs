@@ -14,7 +14,6 @@ pub mod describe;
 pub mod detector;
 pub mod drift;
 pub mod expected;
-pub mod histogram;
 pub mod interval;
 pub mod logit;
 pub mod multiple;
