@@ -17,7 +17,7 @@ use std::{
 use common::{
     daemon::{Daemon, Setup},
     long::cases,
-    place::{CONFIG, Place},
+    place::{CONFIG, Place, model},
     wait::until,
     wire::{LOCK, RESUME, Wire, baseline, ml, outcome, promote, rollback, score, skip},
 };
@@ -403,5 +403,56 @@ fn a_rollback_that_meets_a_promotion_under_way_says_the_same_before_and_after_a_
     let daemon = start(&place, Storage::default());
     let mut wire = daemon.connect();
     assert_eq!((in_force(&mut wire), ask(&mut wire)), (told, shown), "after a restart");
+    daemon.stop();
+}
+
+/// The next sync fails before its commit is durable.
+fn fail_before(faults: &Faults, openings: u64) {
+    faults.arm(1, openings);
+}
+
+#[test]
+fn a_promotion_that_was_refused_silences_nobody_at_the_next_start() {
+    let (place, faults) = (Place::with_model(State::Production), Arc::new(Faults::default()));
+    let mut second = model().clone();
+    second.id.number = 2;
+    place.register("ES/2", second.to_bytes().unwrap(), State::AbTest);
+    let daemon = start(&place, faults.storage());
+    let mut wire = daemon.connect();
+    let has_started = || place.events().iter().any(|kind| matches!(kind, EventKind::Started { .. }));
+    until("a daemon that wrote all it had to", || has_started().then_some(()));
+    until("a quiet journal", || (wire.status()["journal"]["waiting"] == 0).then_some(()));
+    fail_before(&faults, 0);
+    let refused = wire.ask(promote("ES/2"));
+    assert_eq!(refused["error"]["code"], "retry", "{refused}");
+    assert!(refused["error"]["message"].to_string().contains("not recorded"), "{refused}");
+    daemon.stop();
+    let daemon = start(&place, Storage::default());
+    let mut wire = daemon.connect();
+    assert_eq!(wire.status()["guardian"]["lock"], Value::Null);
+    assert_eq!(wire.arm("T-1"), ml(), "ES/1 never left production");
+    // what a promotion takes out of service is still known beside the journal, once it did
+    wire.ask_ok(promote("ES/2"));
+    daemon.stop();
+    let known = fs::read_to_string(place.state().join("vigie.silenced")).unwrap();
+    assert_eq!(known.matches("ES/1 left production").count(), 1, "{known}");
+}
+
+#[test]
+fn a_lock_that_waits_for_the_disk_is_shown_as_waiting_and_is_the_first_that_a_healed_disk_takes() {
+    let (place, faults) = (Place::with_model(State::Production), Arc::new(Faults::default()));
+    let daemon = start(&place, faults.storage());
+    let mut wire = daemon.connect();
+    let has_started = || place.events().iter().any(|kind| matches!(kind, EventKind::Started { .. }));
+    until("a daemon that wrote all it had to", || has_started().then_some(()));
+    fail_before(&faults, u64::MAX);
+    assert_eq!(wire.ask_ok(LOCK)["durable"], false);
+    assert_ne!(wire.status()["journal"]["waiting"], 0);
+    faults.heal();
+    until("a journal in order", || {
+        let journal = wire.status()["journal"].take();
+        (journal["ok"] == true && journal["waiting"] == 0).then_some(())
+    });
+    assert_eq!(course(&place).last().unwrap(), "locked", "whoever sees it in order finds it on disk");
     daemon.stop();
 }

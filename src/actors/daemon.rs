@@ -454,6 +454,7 @@ impl Daemon {
             trade_news: trade_news.clone(),
             serving: Arc::clone(&serving),
             journal: journal.clone(),
+            unsaved: Rc::clone(&unsaved),
             alerts: AlertList::new(options.drill),
             config: Arc::clone(&config),
             clock: Arc::clone(&clock),

@@ -8,7 +8,13 @@ mod unread;
 
 pub use pace::{Pace, TRAINING};
 
-use std::{cell::Cell, collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use actix::Addr;
 use arc_swap::ArcSwap;
@@ -87,6 +93,8 @@ pub struct Wiring {
     pub serving: Arc<ArcSwap<Serving>>,
     /// Reads.
     pub journal: JournalHandle,
+    /// What took a model's word away and is not on disk yet.
+    pub unsaved: Rc<RefCell<Vec<Event>>>,
     /// What people should know.
     pub alerts: AlertList,
     /// The configuration in force.

@@ -106,6 +106,8 @@ pub struct Health {
     met_damage: Arc<AtomicBool>,
     /// Rings when the file is damaged beyond repair.
     damaged: Notify,
+    /// Rings when it can be written again.
+    healed: Notify,
     ended: AtomicBool,
 }
 
@@ -127,7 +129,7 @@ pub struct JournalStatus {
     /// What stands in the way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Writes that wait for the disk.
+    /// Writes that wait for the disk, with the locks and rollbacks that are in force and not on disk.
     pub waiting: usize,
     /// Signals that could not be kept since the start. Their answers were the baseline.
     pub dropped: u64,
@@ -332,6 +334,11 @@ impl JournalHandle {
     pub async fn damaged(&self) -> String {
         self.health.damaged.notified().await;
         self.health.why()
+    }
+
+    /// Waits until the journal can be written again after a failure; a healing after this call counts, whenever it is awaited.
+    pub fn healed(&self) -> impl Future<Output = ()> {
+        self.health.healed.notified()
     }
 
     /// Whether the thread was stopped: what is not written then never is.

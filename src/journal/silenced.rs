@@ -199,7 +199,7 @@ impl SilenceFile {
     ///
     /// # Errors
     /// What the system said; the next call tries again.
-    pub fn record(&mut self, writes: &[Write]) -> io::Result<()> {
+    pub fn record<'a>(&mut self, writes: impl IntoIterator<Item = &'a Write>) -> io::Result<()> {
         let whole = self.lines.len();
         for write in writes {
             if let Write::Event(event) = write

@@ -29,6 +29,10 @@ use crate::{
 
 /// How long a trader waits for a score unless told otherwise.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_millis(20);
+/// How long a request that was not taken waits before it is sent again, the first time; twice as long each time after that.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// How often it is sent.
+const MOST_TRIES: u32 = 6;
 /// Longest answer line that is read, in bytes.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
 
@@ -62,6 +66,17 @@ pub enum ClientError {
     /// The daemon refused.
     #[error("{0}")]
     Refused(WireError),
+}
+
+impl ClientError {
+    /// Whether the daemon did not take the request, so that it may be sent again whatever it asks for.
+    fn was_not_taken(&self) -> bool {
+        match self {
+            Self::Refused(error) => error.code == "too_many_connections",
+            Self::Lost { why, .. } => why.kind() == io::ErrorKind::BrokenPipe,
+            _ => false,
+        }
+    }
 }
 
 /// An answer to a signal, as the trader sees it.
@@ -133,11 +148,27 @@ impl Client {
         }
     }
 
-    /// Sends one request object and returns the answer's fields.
+    /// Sends one request object and returns the answer's fields. A request that the daemon did not take, because there was no
+    /// room for the connection or it gave way to another, is sent again.
     ///
     /// # Errors
     /// [`ClientError::Refused`] with the daemon's own words when the answer is not `ok`; the others when there is none.
     pub fn request(&mut self, request: &Value, patience: Duration) -> Result<Map<String, Value>, ClientError> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..MOST_TRIES {
+            match self.request_once(request, patience) {
+                Err(error) if error.was_not_taken() => {
+                    self.connection = None;
+                    std::thread::sleep(pause);
+                    pause *= 2;
+                }
+                answered => return answered,
+            }
+        }
+        self.request_once(request, patience)
+    }
+
+    fn request_once(&mut self, request: &Value, patience: Duration) -> Result<Map<String, Value>, ClientError> {
         let answer = self.exchange(&format!("{request}\n"), patience)?;
         match answer.get("error") {
             Some(error) if answer.get("ok") == Some(&Value::Bool(false)) => {

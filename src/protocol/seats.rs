@@ -14,6 +14,8 @@ use crate::clock::Stopwatch;
 
 /// How long one request may take before its connection counts as stuck.
 const STUCK: Duration = Duration::from_secs(1);
+/// How long a new connection has to send its first request before it counts as one that never asks.
+const NEW: Duration = Duration::from_secs(1);
 
 /// Open connections and counters of the listener, shared with whoever reports them.
 #[derive(Debug, Default)]
@@ -42,6 +44,8 @@ pub(super) struct Seat {
     doing: Cell<Doing>,
     /// Whether anything ever came on it.
     was_used: Cell<bool>,
+    /// Whether a signal, an outcome or a skip ever came on it.
+    trades: Cell<bool>,
     /// When something came last, or when it was opened.
     since: Cell<Stopwatch>,
     /// Whether it gives way, and if so whether in the middle of an answer too.
@@ -61,6 +65,7 @@ impl Connections {
         let seat = Rc::new(Seat {
             doing: Cell::new(Doing::Waiting),
             was_used: Cell::new(false),
+            trades: Cell::new(false),
             since: Cell::new(Stopwatch::start()),
             leaves: Cell::new(None),
             leave: Notify::new(),
@@ -75,8 +80,7 @@ impl Connections {
         self.seats.borrow().iter().filter(|seat| seat.leaves.get().is_none()).count()
     }
 
-    /// Has one connection give way: one that never sent anything before one that waits for requests, that before a subscriber, and
-    /// one whose answer is stuck last; of these the one that has been idle longest. False when all are busy.
+    /// Has one connection give way, in the order of [`Rank`]; of equals the one that has been idle longest. False when all are busy.
     pub(super) fn make_room(&self) -> bool {
         let seats = self.seats.borrow();
         let rank = |seat: &Rc<Seat>| Some((seat.rank()?, Reverse(seat.since.get().elapsed()), Rc::clone(seat)));
@@ -93,9 +97,16 @@ impl Connections {
 /// Who gives way first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
+    /// It never sent anything.
     Unused,
+    /// It waits for requests, and never traded.
     Idle,
+    /// It was opened just now: perhaps by an operator whose order is on its way.
+    New,
     Subscriber,
+    /// A trader's, between two requests. Whoever leaks connections loses those first.
+    Trader,
+    /// Its answer takes too long.
     Stuck,
 }
 
@@ -103,8 +114,10 @@ impl Seat {
     fn rank(&self) -> Option<Rank> {
         match self.doing.get() {
             _ if self.leaves.get().is_some() => None,
-            Doing::Waiting if !self.was_used.get() => Some(Rank::Unused),
-            Doing::Waiting => Some(Rank::Idle),
+            Doing::Waiting if self.trades.get() => Some(Rank::Trader),
+            Doing::Waiting if self.was_used.get() => Some(Rank::Idle),
+            Doing::Waiting if self.since.get().elapsed() < NEW => Some(Rank::New),
+            Doing::Waiting => Some(Rank::Unused),
             Doing::Following => Some(Rank::Subscriber),
             Doing::Answering if self.since.get().elapsed() > STUCK => Some(Rank::Stuck),
             Doing::Answering => None,
@@ -135,6 +148,11 @@ impl Seat {
         self.since.set(received);
     }
 
+    /// A signal, an outcome or a skip came on it.
+    pub(super) fn trades(&self) {
+        self.trades.set(true);
+    }
+
     /// Waits until the connection has to give way: between two requests, if it is not stuck. True when it can still be told why.
     pub(super) async fn must_leave(&self) -> bool {
         loop {
@@ -161,10 +179,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_never_asked_gives_way_first_and_then_who_was_idle_longest_and_never_who_is_answered() {
+    fn who_never_asked_gives_way_first_and_then_who_was_idle_longest_a_trader_late_and_never_who_is_answered() {
         let connections = Rc::new(Connections::default());
         let ago = |seconds: u64| Stopwatch::started_ago(Duration::from_secs(seconds));
-        let taken: Vec<Taken> = (0..6).map(|_| connections.seat()).collect();
+        let taken: Vec<Taken> = (0..8).map(|_| connections.seat()).collect();
         let used = |place: usize, seconds: u64| taken[place].seat.answers(ago(seconds));
         used(0, 50);
         taken[0].seat.follows();
@@ -174,14 +192,19 @@ mod tests {
         taken[2].seat.waits();
         used(3, 5);
         used(4, 0);
+        // it waits longer than all of them, and trades
+        used(6, 100);
+        taken[6].seat.trades();
+        taken[6].seat.waits();
+        taken[5].seat.since.set(ago(2));
         let mut left = Vec::new();
         while connections.make_room() {
             let leaves = |place: &usize| taken[*place].seat.leaves.get().is_some() && !left.contains(place);
-            let place = (0..6).find(leaves).unwrap();
+            let place = (0..8).find(leaves).unwrap();
             left.push(place);
         }
-        assert_eq!(left, [5, 2, 1, 0, 3]);
-        assert_eq!((connections.staying(), connections.open.get(), connections.refused.get()), (1, 6, 5));
+        assert_eq!(left, [5, 2, 1, 7, 0, 6, 3]);
+        assert_eq!((connections.staying(), connections.open.get(), connections.refused.get()), (1, 8, 7));
         drop(taken);
         assert_eq!((connections.staying(), connections.open.get()), (0, 0));
     }

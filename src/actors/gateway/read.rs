@@ -89,6 +89,8 @@ impl Gateway {
             Err(_) => Ok((None, None)),
         }
         .unwrap_or_default();
+        let mut journal = wiring.journal.status();
+        journal.waiting += wiring.unsaved.borrow().len();
         Status {
             version: env!("CARGO_PKG_VERSION"),
             drill: wiring.drill,
@@ -101,7 +103,7 @@ impl Gateway {
             rejected: wiring.rejected.get(),
             restarts: wiring.restarts.get(),
             counts,
-            journal: wiring.journal.status(),
+            journal,
             storage,
             trade_ids: wiring.trade_news.names(),
             scorer: wiring.scorer_shell.send(ObserveScorer).await.ok().flatten(),

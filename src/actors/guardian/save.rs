@@ -8,7 +8,7 @@ use std::{
 use tokio::{
     select,
     sync::{MutexGuard, Notify},
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 use super::{GuardianShared, SAVE_RETRY};
@@ -145,6 +145,7 @@ impl GuardianShared {
                     break;
                 }
                 let writes = events.iter().cloned().map(Write::Event).collect();
+                let healed = shared.journal.healed();
                 let written = shared.journal.write(writes).await;
                 events = shared.saved(events, &written).await;
                 if events.is_empty() {
@@ -154,7 +155,8 @@ impl GuardianShared {
                 if shared.journal.has_ended() {
                     return;
                 }
-                sleep(SAVE_RETRY).await;
+                // the first thing that a disk takes which heals
+                let _either = timeout(SAVE_RETRY, healed).await;
             }
             shared.attempts.count(true);
         });

@@ -183,7 +183,7 @@ impl Writer {
             return;
         }
         let (writes, waiting) = (std::mem::take(&mut batch.writes), std::mem::take(&mut batch.waiting));
-        let result = self.apply(&writes);
+        let result = self.apply(&writes, &orders(&writes, &waiting));
         self.committed = Some(Stopwatch::start());
         match result {
             Ok(applied) => {
@@ -205,12 +205,15 @@ impl Writer {
         }
     }
 
-    fn apply(&mut self, writes: &[Write]) -> Result<Vec<Applied>, Failed> {
+    /// Commits `writes`. What silences a model is written beside the journal first, but for what belongs to one of the `orders`:
+    /// that is not in force before it is committed, and never if it is refused.
+    fn apply(&mut self, writes: &[Write], orders: &[Range<usize>]) -> Result<Vec<Applied>, Failed> {
         if self.store.is_none() || self.displaced {
             return Err(Failed::at_once(Unavailable::not_recorded(self.health.why())));
         }
         // before the journal: what it loses is found here
-        if let Err(error) = self.silenced.record(writes) {
+        let in_force = (0..).zip(writes).filter(|(place, _)| !orders.iter().any(|order| order.contains(place)));
+        if let Err(error) = self.silenced.record(in_force.map(|(_, write)| write)) {
             let why = format!("the silencing events cannot be written beside the journal: {error}");
             return Err(Failed::at_once(self.fail(why)));
         }
@@ -255,7 +258,8 @@ impl Writer {
                 tracing::error!(why, "a record cannot be written");
             }
         }
-        if let Err(error) = self.silenced.committed(writes) {
+        let noted = self.silenced.record(writes).and_then(|()| self.silenced.committed(writes));
+        if let Err(error) = noted {
             tracing::warn!(%error, "the file of silencing events could not be rewritten; the daemon tries again");
         }
         self.reached.note(writes, applied);
@@ -377,6 +381,7 @@ impl Writer {
         if self.settle() {
             self.health.reopened.fetch_add(1, Ordering::Relaxed);
             self.health.failing.store(false, Ordering::Release);
+            self.health.healed.notify_waiters();
             tracing::info!("the journal can be written again");
         }
     }
@@ -392,6 +397,17 @@ impl Writer {
         let reader = reader.map_err(|error| Unavailable::not_recorded(error.to_string()))?;
         Ok(reader.telling(Arc::clone(&self.health.met_damage)))
     }
+}
+
+/// Which of the writes are orders that give a model a say, or lift a lock.
+fn orders(writes: &[Write], waiting: &[(Range<usize>, Waiter)]) -> Vec<Range<usize>> {
+    let gives = |write: &Write| match write {
+        Write::Event(Event { kind: EventKind::Resumed { .. }, .. }) => true,
+        Write::Event(Event { kind: EventKind::Moved { step, .. }, .. }) => step.edge().1.may_influence(),
+        _ => false,
+    };
+    let ranges = waiting.iter().map(|(range, _)| range);
+    ranges.filter(|range| writes.get((*range).clone()).is_some_and(|own| own.iter().any(gives))).cloned().collect()
 }
 
 fn is_damage(error: &StoreError) -> bool {

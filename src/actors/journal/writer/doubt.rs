@@ -74,7 +74,7 @@ impl Writer {
         missing.extend(self.kept.drain(..));
         let reopened = self.health.reopened.load(Ordering::Relaxed) + 1;
         missing.push(Write::Checkpoint { name: REOPENED.to_owned(), bytes: reopened.to_le_bytes().to_vec() });
-        match self.apply(&missing) {
+        match self.apply(&missing, &[]) {
             Ok(_) => {
                 for Doubt { batch, writes, waiting } in stored {
                     self.note(&writes, batch.applied());
