@@ -8,6 +8,7 @@ use vigie::{
     config::{BUILTIN, Config, ConfigErrors, ConfigFault, LoadError, LogLevel, MAX_BYTES, load},
     domain::{Symbol, TradingDay},
     features::Scaling,
+    guard::emergency::{EmergencyOptions, RULES},
     models::sizing::SizingRule,
 };
 
@@ -171,12 +172,12 @@ window_s = 120
 accuracy_window = 120
 accuracy_min_trades = 60
 min_accuracy = 0.45
-longest_window = 500
-false_alarms_per_year = 1.5
-literal = true
 max_loss_streak = 12
 daily_loss_factor = 1.5
 daily_loss_limit = 500.0
+longest_window = 500
+false_alarms_per_year = 1.5
+literal = true
 max_trade_pnl = 50000.0
 [monitor]
 window = 120
@@ -543,6 +544,20 @@ fn every_value_counts_in_the_hash() {
     hashes.sort();
     hashes.dedup();
     assert_eq!(hashes.len(), count);
+}
+
+#[test]
+fn the_thresholds_of_the_emergency_rules_are_by_default_those_of_the_built_in_file() {
+    let config = Config::builtin().unwrap();
+    let defaults = EmergencyOptions::default();
+    for key in RULES.iter().flat_map(|rule| rule.keys) {
+        assert_eq!(config.guardian.number(key), defaults.number(key), "{}", key.name);
+    }
+    assert_eq!(EmergencyOptions { thresholds: defaults.thresholds.clone(), ..config.guardian.clone() }, defaults);
+    let other = parse(ALL_DIFFERENT);
+    for key in RULES.iter().flat_map(|rule| rule.keys) {
+        assert_ne!(other.guardian.number(key), defaults.number(key), "{}", key.name);
+    }
 }
 
 #[test]

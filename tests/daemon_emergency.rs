@@ -65,7 +65,7 @@ fn a_version_is_taken_down_by_its_own_question_and_not_by_the_money() {
         assert_eq!((after, rules), (None, vec![]), "{sign}");
     }
     // each makes more: the money is good and the version wrong
-    assert_eq!(play(&|_| 60.0), (Some(8), vec![Rule::Accuracy]));
+    assert_eq!(play(&|_| 60.0), (Some(8), vec![Rule::named("accuracy")]));
 }
 
 /// Eight connections that ask without a pause, and what they heard.
@@ -373,7 +373,7 @@ fn stricter_limits_at_a_start_find_the_emergency_in_what_is_past() {
     let daemon = Daemon::start_with(&place, Setup { config: config(), ..event() });
     let mut wire = daemon.connect();
     assert_eq!(wire.arm_on(0, "Y"), baseline("locked"));
-    until("the latch on disk", || latched(&place).contains(&Rule::LossStreak).then_some(()));
+    until("the latch on disk", || latched(&place).contains(&Rule::named("loss_streak")).then_some(()));
     daemon.stop();
 }
 

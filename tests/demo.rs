@@ -28,7 +28,7 @@ use vigie::{
         Event, EventKind, Symbol, Timestamp, VersionId,
         event::{By, Level},
         lifecycle::Transition,
-        trip::{Breach, Rule, Trip},
+        trip::{Breach, Rule, Trip, Unit},
     },
     sim::{
         Scenario, Venue,
@@ -213,7 +213,7 @@ fn emergencies_and_locks_are_told_apart_and_alarms_are_held_against_what_is_true
         demo.event(seq, &Event { at: at.parse().unwrap(), kind });
     };
     let resumed = || EventKind::Resumed { reason: "a test".to_owned(), by: By::Uid(0) };
-    let breach = Breach::above(Rule::DayLoss, 3000.0, 2000.0);
+    let breach = Breach::above(Rule::named("day_loss"), Unit::Number, 3000.0, 2000.0);
     happens(&mut demo, "2026-03-02T15:00:00Z", silencing(breach));
     happens(&mut demo, "2026-03-03T15:00:00Z", resumed());
     assert!(demo.lead(&[]).contains("; one emergency silenced the models"), "{}", demo.lead(&[]));

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use vigie::guard::emergency::RULES;
+
 type Words = BTreeSet<String>;
 
 fn root() -> PathBuf {
@@ -244,6 +246,21 @@ fn every_reason_of_a_lock_stands_in_the_table_with_what_to_do() {
     ];
     let expected = expected.map(|(file, count)| (file.to_owned(), count)).into_iter().collect();
     assert_eq!(ways, expected, "a new lock: add its reason to LOCKS and to docs/operations.md");
+}
+
+#[test]
+fn every_emergency_rule_stands_in_the_table_with_what_it_watches_and_its_keys() {
+    let rows = table("docs/operations.md", "| rule | watches |");
+    let documented: Vec<(String, String, Words)> =
+        rows.iter().map(|row| (row[0].trim_matches('`').to_owned(), row[1].clone(), names(&row[3]))).collect();
+    let known: Vec<(String, String, Words)> = RULES
+        .iter()
+        .map(|rule| {
+            let keys = rule.keys.iter().map(|key| key.name.to_owned()).collect();
+            (rule.name.to_string(), rule.watches.to_owned(), keys)
+        })
+        .collect();
+    assert_eq!(documented, known);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use rand_pcg::Pcg64;
 use vigie::{
     config::Config,
     domain::{Timestamp, TradingCalendar, TradingDay},
+    guard::emergency::{RULES, Reported, day_loss, loss_streak},
     models::Facts,
     state::drill::{Damage, DrillOptions, DrillReport, Past, PastTrade, RuleReport, drill},
 };
@@ -22,7 +23,8 @@ fn day(number: i64) -> TradingDay {
 fn options() -> DrillOptions {
     let config = Config::builtin().unwrap();
     let mut options = DrillOptions {
-        emergency: config.guardian,
+        rules: RULES,
+        emergency: config.guardian.clone(),
         watch: config.monitoring.watch,
         runs: 10,
         trades: 500,
@@ -49,6 +51,7 @@ fn past(days: i64, right: f64) -> Past {
             pnl,
             daily_loss_limit: None,
             facts: Facts::default(),
+            reported: Reported::default(),
             row: vec![Some(rng.random())],
         }
     };
@@ -66,8 +69,9 @@ fn false_alarms_of_the_emergencies_are_those_that_can_be_worked_out() {
     options.runs = 16;
     // the lines as they are written: without that a streak is as rare as chance makes it
     options.emergency.literal = true;
-    (options.emergency.max_loss_streak, options.trades) = (3, 1000);
-    (options.emergency.daily_loss_factor, options.emergency.daily_loss_limit) = (1.0, 450.0);
+    options.trades = 1000;
+    options.emergency =
+        options.emergency.with(&loss_streak::MAX, 3.0).with(&day_loss::FACTOR, 1.0).with(&day_loss::LIMIT, 450.0);
     // every way in which five trades can end, once: drawn day by day they are independent, and half of them win
     let ended = |number: i64, place: i64| if number >> place & 1 == 1 { 100.0 } else { -100.0 };
     let trade = |number: i64, place: i64| PastTrade {
@@ -77,6 +81,7 @@ fn false_alarms_of_the_emergencies_are_those_that_can_be_worked_out() {
         pnl: ended(number, place),
         daily_loss_limit: None,
         facts: Facts::default(),
+        reported: Reported::default(),
         row: Vec::new(),
     };
     let trades = (0..32).flat_map(|number| (0..5).map(move |place| trade(number, place)));
@@ -86,6 +91,28 @@ fn false_alarms_of_the_emergencies_are_those_that_can_be_worked_out() {
         let found = rule(&report, name);
         let off = (found.false_alarms - expected) / found.error.unwrap();
         assert!(off.abs() < 3.0, "{name}: {found:?} against {expected}");
+    }
+}
+
+#[test]
+fn an_alarm_of_one_emergency_rule_is_not_counted_for_another() {
+    let mut options = DrillOptions { runs: 2, trades: 300, ..options() };
+    options.emergency = options.emergency.with(&day_loss::LIMIT, 1e9);
+    // at twice the size of a strategy that loses the version does harm, and nothing else is wrong with it
+    let trade = |number: i64| PastTrade {
+        day: day(number / 5),
+        score: if number % 3 == 0 { 0.6 } else { 0.4 },
+        size: 2.0,
+        pnl: if number % 3 == 0 { 100.0 } else { -100.0 },
+        daily_loss_limit: None,
+        facts: Facts::default(),
+        reported: Reported::default(),
+        row: Vec::new(),
+    };
+    let report = drill(&Past::new(Vec::new(), (0..300).map(trade).collect()), &options, |_| {}).unwrap();
+    assert!(rule(&report, "harm").false_alarms > 0.0, "{report:?}");
+    for name in ["accuracy", "loss_streak", "day_loss"] {
+        assert_eq!(rule(&report, name).false_alarms, 0.0, "{name}");
     }
 }
 
@@ -110,7 +137,7 @@ fn each_damage_is_found_by_the_rules_it_concerns_and_a_worse_one_sooner() {
 fn the_same_seed_gives_the_same_report_and_nothing_to_draw_from_gives_none() {
     let options = DrillOptions { runs: 3, trades: 200, ..options() };
     let past = past(60, 0.6);
-    let run = |seed| drill(&past, &DrillOptions { seed, ..options }, |_| {});
+    let run = |seed| drill(&past, &DrillOptions { seed, ..options.clone() }, |_| {});
     assert_eq!(run(4), run(4));
     assert_ne!(run(4), run(5));
     assert_eq!(drill(&Past::default(), &options, |_| {}), None);

@@ -16,7 +16,10 @@ use vigie::{
         Money, Probability, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId,
         trip::{Rule, Trip, Unevaluable},
     },
-    guard::emergency::{ClosedTrade, Emergency, EmergencyOptions, Latches, NO_TRADE, VersionScore, unwatched},
+    guard::emergency::{
+        ClosedTrade, Emergency, EmergencyOptions, Latches, NO_TRADE, Reported, VersionScore, accuracy, day_loss,
+        loss_streak, unwatched,
+    },
     models::{
         Facts, Labeller, Question, Stake, Standard, Target,
         standard::{Moods, Share, Validated},
@@ -47,6 +50,7 @@ fn trade(name: &str, minute: i64, pnl: f64) -> ClosedTrade {
         ml: Some(VersionScore { version: id("ES/1"), score: Probability::new(0.6).unwrap(), size: 1.0 }),
         scores: Vec::new(),
         facts: Facts { pnl: Some(pnl), ..Facts::default() },
+        reported: Reported::default(),
         daily_loss_limit: Some(1e6),
     }
 }
@@ -234,7 +238,7 @@ fn an_emergency_holds_until_an_operator_and_that_of_a_day_until_the_next() {
 
     let broke = ClosedTrade { daily_loss_limit: Some(1.0), ..trade("D", 20, -100.0) };
     emergency.judge(&options, &broke).into_iter().for_each(|trip| latches.hold(trip));
-    assert_eq!(latches.held()[0].trip.breach.rule, Rule::DayLoss);
+    assert_eq!(latches.held()[0].trip.breach.rule.name(), "day_loss");
     assert!(silences(&latches, "NQ/1"));
     assert!(latches.may_resume(today).unwrap_err().to_string().contains("2015-01-05"));
     let tomorrow = trade("x", 24 * 60, 0.0).day;
@@ -362,7 +366,7 @@ fn year(
             ..trade(&format!("Y{}-{since}-{}", signal.session, signal.pnl), 0, 0.0)
         };
         if let Some(trip) = emergency.judge(options, &told).first() {
-            return Some((trip.breach.rule, since));
+            return Some((trip.breach.rule.clone(), since));
         }
     }
     None
@@ -389,7 +393,7 @@ fn a_version_as_good_as_validated_is_seldom_taken_down_and_one_that_broke_soon()
         assert!(found >= 10, "{} {lift}: {found} of {runs} found", process.name);
     }
     // as they are written the same lines take nearly all of them down
-    let literal = EmergencyOptions { literal: true, ..options };
+    let literal = EmergencyOptions { literal: true, ..options.clone() };
     let down = |seed: &u64| year(Process::INDEPENDENT, 0.05, 2000, Fate::Healthy, &literal, *seed).is_some();
     assert!((0..runs).filter(down).count() >= 10);
 }
@@ -432,7 +436,7 @@ fn an_accuracy_under_one_half_over_the_longest_window_takes_a_version_down_howev
     let right = |n: i64| (49 * (n + 1)) / 100 > (49 * n) / 100;
     let told = (0..600).map(|n| trade(&format!("L{n}"), 300 * n, if right(n) { 10.0 } else { -10.0 }));
     let trips: Vec<_> = told.flat_map(|trade| emergency.judge(&options, &trade)).collect();
-    assert!(trips.first().is_some_and(|trip| trip.breach.rule == Rule::Accuracy), "{trips:?}");
+    assert!(trips.first().is_some_and(|trip| trip.breach.rule.name() == "accuracy"), "{trips:?}");
     // too near one half to draw it, which is said
     assert_eq!(options.line(&validated(0.51)), None);
     let said = unwatched(&options, Some(&validated(0.51)));
@@ -514,12 +518,12 @@ impl Slow {
         let of = |trade: &&ClosedTrade| trade.ml.as_ref().is_some_and(|say| say.version == *version);
         let mut trades: Vec<_> = self.trades.values().filter(of).filter(|trade| trade.pnl.is_some()).collect();
         trades.sort_by_key(|trade| (trade.at, trade.trade_id.clone()));
-        trades.split_off(trades.len().saturating_sub(2 * options.accuracy_window))
+        trades.split_off(trades.len().saturating_sub(2 * options.count(&accuracy::WINDOW)))
     }
 
     fn window(&self, version: &VersionId, options: &EmergencyOptions) -> Vec<&ClosedTrade> {
         let mut trades = self.kept(version, options);
-        trades.split_off(trades.len().saturating_sub(options.accuracy_window))
+        trades.split_off(trades.len().saturating_sub(options.count(&accuracy::WINDOW)))
     }
 
     /// The trades as they stood after `trade`, and after each one that closed later.
@@ -558,25 +562,26 @@ impl Slow {
         if let Some(say) = trade.ml.as_ref().filter(|say| !self.gone.contains(&say.version)) {
             let (moments, kept) = (self.moments(trade, options), self.kept(&say.version, options).len());
             let is_weak = |moment: &Vec<&ClosedTrade>| {
-                let window = &moment[moment.len().saturating_sub(options.accuracy_window)..];
-                let whole = window.len() == options.accuracy_window || kept < 2 * options.accuracy_window;
-                let enough = whole && window.len() >= options.accuracy_min_trades;
-                enough && Self::accuracy(window) < options.min_accuracy
+                let window = &moment[moment.len().saturating_sub(options.count(&accuracy::WINDOW))..];
+                let whole =
+                    window.len() == options.count(&accuracy::WINDOW) || kept < 2 * options.count(&accuracy::WINDOW);
+                let enough = whole && window.len() >= options.count(&accuracy::MIN_TRADES);
+                enough && Self::accuracy(window) < options.number(&accuracy::MIN)
             };
             if blank || moments.iter().any(is_weak) {
-                tripped.insert((Some(say.version.clone()), Rule::Accuracy));
+                tripped.insert((Some(say.version.clone()), Rule::named("accuracy")));
             }
-            if blank || moments.iter().any(|moment| Self::streak(moment) > options.max_loss_streak) {
-                tripped.insert((Some(say.version.clone()), Rule::LossStreak));
+            if blank || moments.iter().any(|moment| Self::streak(moment) > options.count(&loss_streak::MAX)) {
+                tripped.insert((Some(say.version.clone()), Rule::named("loss_streak")));
             }
             if !tripped.is_empty() {
                 self.gone.insert(say.version.clone());
             }
         }
-        let limit = trade.daily_loss_limit.unwrap_or(options.daily_loss_limit);
-        let beyond = -self.day_pnl(trade.day) > options.daily_loss_factor * limit;
+        let limit = trade.daily_loss_limit.unwrap_or(options.number(&day_loss::LIMIT));
+        let beyond = -self.day_pnl(trade.day) > options.number(&day_loss::FACTOR) * limit;
         if blank || (beyond && self.broke.insert(trade.day)) {
-            tripped.insert((None, Rule::DayLoss));
+            tripped.insert((None, Rule::named("day_loss")));
         }
         tripped
     }
@@ -607,10 +612,12 @@ proptest! {
     /// Trades in any order, some told twice and in other words, over three trading days.
     #[test]
     fn the_quick_state_is_what_a_slow_recomputation_gives(trades in prop::collection::vec(any_trade(), 1..500)) {
-        let options = EmergencyOptions {
-            accuracy_window: 30, longest_window: 30, accuracy_min_trades: 15, min_accuracy: 0.35, max_loss_streak: 7, daily_loss_limit: 800.0,
-            ..EmergencyOptions::default()
-        };
+        let options = EmergencyOptions { longest_window: 30, ..EmergencyOptions::default() }
+            .with(&accuracy::WINDOW, 30.0)
+            .with(&accuracy::MIN_TRADES, 15.0)
+            .with(&accuracy::MIN, 0.35)
+            .with(&loss_streak::MAX, 7.0)
+            .with(&day_loss::LIMIT, 800.0);
         let (mut quick, mut slow) = (Emergency::default(), Slow::default());
         for (n, told) in trades.iter().enumerate() {
             let tripped: BTreeSet<_> =
@@ -638,9 +645,11 @@ proptest! {
         outcomes in prop::collection::vec((any::<bool>(), 0.0..=1.0_f64), 1..60),
         order in prop::collection::vec(any::<u64>(), 60),
     ) {
-        let options = EmergencyOptions {
-            accuracy_window: 30, longest_window: 30, accuracy_min_trades: 15, min_accuracy: 0.45, max_loss_streak: 5, ..EmergencyOptions::default()
-        };
+        let options = EmergencyOptions { longest_window: 30, ..EmergencyOptions::default() }
+            .with(&accuracy::WINDOW, 30.0)
+            .with(&accuracy::MIN_TRADES, 15.0)
+            .with(&accuracy::MIN, 0.45)
+            .with(&loss_streak::MAX, 5.0);
         let mut trades: Vec<ClosedTrade> = outcomes.iter().enumerate().map(|(n, (wins, score))| {
             let mut trade = trade(&format!("T{n}"), n as i64, if *wins { 10.0 } else { -10.0 });
             trade.ml.as_mut().unwrap().score = Probability::new(*score).unwrap();

@@ -36,7 +36,7 @@ fn thresholds(place: &Place, config: &Config, happenings: &[Happening]) -> Thres
     Thresholds {
         calendar: config.calendar.clone(),
         keep: fold::open_trades_keep(config),
-        guardian: config.guardian,
+        guardian: config.guardian.clone(),
         staging: config.staging,
         experiment: config.experiment.clone(),
         automatic: config.lifecycle.automatic,

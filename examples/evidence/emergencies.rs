@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, civil, tz::TimeZone};
 use vigie::{
-    domain::{Money, Probability, Timestamp, TradeId, TradingCalendar, VersionId, trip::Rule},
-    guard::emergency::{ClosedTrade, Emergency, EmergencyOptions, VersionScore},
+    domain::{Money, Probability, Timestamp, TradeId, TradingCalendar, VersionId},
+    guard::emergency::{ClosedTrade, Emergency, EmergencyOptions, Reported, VersionScore},
     models::{Facts, Labeller, Question, Standard, Target, standard::Validated},
     sim::process::{Fate, Process, QUARTER, Scored, Stream, YEAR},
 };
@@ -18,7 +18,7 @@ pub const TABLE: Table = Table {
     print,
 };
 
-const RULES: [Rule; 3] = [Rule::Accuracy, Rule::LossStreak, Rule::Harm];
+const RULES: [&str; 3] = ["accuracy", "loss_streak", "harm"];
 
 /// Which closed trades there are to see: in production those that were taken, with a test those that the baseline took too.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,8 +80,7 @@ fn print(printer: &mut Printer) {
 fn row(printer: &mut Printer, process: Process, lift: f64, reference: usize, (seen, sizes): (Seen, Sizes)) {
     let from = QUARTER;
     let years = printer.each(|seed| first(process, lift, reference, (seen, sizes), Fate::Healthy, seed));
-    let alarms =
-        |rule: Rule| share(years.iter().filter(|found| found.is_some_and(|(by, _)| by == rule)).count(), years.len());
+    let alarms = |rule: &str| share(years.iter().flatten().filter(|(by, _)| *by == rule).count(), years.len());
     let late = |printer: &Printer, fate: Fate| {
         let found = printer.each(|seed| {
             let (_, after) = first(process, lift, reference, (seen, sizes), fate, seed)?;
@@ -122,7 +121,7 @@ fn first(
     (seen, sizes): (Seen, Sizes),
     fate: Fate,
     seed: u64,
-) -> Option<(Rule, Option<usize>)> {
+) -> Option<(String, Option<usize>)> {
     let calendar = TradingCalendar::new(TimeZone::UTC, civil::Time::midnight());
     let at = |session: usize| Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * session as i64 + 12);
     let question = Question::new(Labeller::bare(Target::Profitability), process.base_rate);
@@ -161,11 +160,12 @@ fn first(
                 ml: signal.taken.then(|| say.clone()),
                 scores: vec![say],
                 facts: Facts { pnl: Some(signal.pnl), ..Facts::default() },
+                reported: Reported::default(),
                 daily_loss_limit: Some(1e9),
             };
             let trips = emergency.judge(&options, &closed);
             if let Some(trip) = trips.iter().find(|trip| trip.version.is_some()) {
-                return Some((trip.breach.rule, (session >= broke).then_some(since)));
+                return Some((trip.breach.rule.to_string(), (session >= broke).then_some(since)));
             }
         }
     }

@@ -19,6 +19,7 @@ use crate::{
     config::Config,
     domain::{Symbol, VersionId},
     features::row::Schema,
+    guard::emergency::{RULES, Reported},
     models::{Facts, Stake},
     recall::{
         scored::{self, Signals},
@@ -108,7 +109,8 @@ impl Drill {
         }
         let (source, past) = self.past(&config)?;
         let options = DrillOptions {
-            emergency: config.guardian,
+            emergency: config.guardian.clone(),
+            rules: RULES,
             watch: config.monitoring.watch,
             runs: self.runs.into(),
             trades: usize::try_from(self.trades)?,
@@ -203,6 +205,8 @@ impl Drill {
             rows.push(row);
         }
         tell(table(&rows).trim_end())?;
+        let watches = RULES.iter().map(|rule| format!("\n  {}: {}", rule.name, rule.watches));
+        tell(format_args!("\nThe emergency rules, with _literal as they are written:{}", watches.collect::<String>()))?;
         Ok(())
     }
 }
@@ -230,6 +234,7 @@ fn simulated(config: &Config, symbol: &Symbol, seed: u64) -> anyhow::Result<Past
             pnl: pnl.get(),
             daily_loss_limit: scored::daily_loss_limit(&trade.signal),
             facts: Facts::of(&trade.outcome, Some(pnl.get()), Stake::of(&trade.signal, Some(instrument))),
+            reported: Reported::of(&trade.outcome),
             row: trade.inputs,
         });
     }

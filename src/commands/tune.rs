@@ -89,7 +89,7 @@ fn thresholds(config: &Config, in_force: &Config, by_policy: bool, watching: Wat
     Thresholds {
         calendar: in_force.calendar.clone(),
         keep: fold::open_trades_keep(config),
-        guardian: config.guardian,
+        guardian: config.guardian.clone(),
         staging: config.staging,
         experiment: config.experiment.clone(),
         automatic: config.lifecycle.automatic,

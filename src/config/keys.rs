@@ -22,7 +22,7 @@ use super::{
 use crate::{
     domain::{Feature, InvalidId, Symbol, TradingCalendar},
     features::{Carry, DesignOptions, Instrument, Scaling, measured::StaleOptions},
-    guard::emergency::EmergencyOptions,
+    guard::emergency::{Allowed, EmergencyOptions, Key, RULES, accuracy, loss_streak},
     models::sizing::{Sizing, SizingRule},
     policy::answer::Policy,
 };
@@ -198,24 +198,32 @@ fn supervision(reader: &mut Reader<'_, '_>) -> Supervision {
 
 fn guardian(reader: &mut Reader<'_, '_>) -> EmergencyOptions {
     let mut at = reader.section("guardian", AtReload);
+    let mut options = EmergencyOptions::default();
+    for key in RULES.iter().flat_map(|rule| rule.keys) {
+        options = options.with(key, threshold(&mut at, key));
+    }
     let options = EmergencyOptions {
-        accuracy_window: at.count("accuracy_window", 2..=1_000),
-        accuracy_min_trades: at.count("accuracy_min_trades", 1..=1_000),
-        min_accuracy: at.number("min_accuracy", 0.0..=1.0),
         longest_window: at.count("longest_window", 50..=2_000),
         false_alarms_per_year: at.number("false_alarms_per_year", above(0.0, 100.0)),
         literal: at.flag("literal"),
-        max_loss_streak: at.count("max_loss_streak", 0..=999),
-        daily_loss_factor: at.number("daily_loss_factor", above(0.0, 100.0)),
-        daily_loss_limit: at.number("daily_loss_limit", above(0.0, 1e9)),
         max_trade_pnl: at.number("max_trade_pnl", above(0.0, 1e9)),
+        ..options
     };
     let window = "guardian.accuracy_window";
-    let enough = options.accuracy_min_trades <= options.accuracy_window;
+    let enough = options.count(&accuracy::MIN_TRADES) <= options.count(&accuracy::WINDOW);
     reader.demand(enough, ("guardian.accuracy_min_trades", "must not be above", window));
-    let seen = options.max_loss_streak < options.accuracy_window;
+    let seen = options.count(&loss_streak::MAX) < options.count(&accuracy::WINDOW);
     reader.demand(seen, ("guardian.max_loss_streak", "must be below", window));
     options
+}
+
+/// A threshold of an emergency rule.
+fn threshold(at: &mut Section<'_, '_, '_>, key: &Key) -> f64 {
+    match key.allowed {
+        Allowed::Count(least, most) => at.count(key.name, least.into()..=most.into()) as f64,
+        Allowed::Number(least, most) => at.number(key.name, least..=most),
+        Allowed::Above(limit, most) => at.number(key.name, above(limit, most)),
+    }
 }
 
 fn log_level(reader: &mut Reader<'_, '_>) -> LogLevel {

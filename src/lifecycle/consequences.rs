@@ -11,7 +11,7 @@ use crate::{
         event::{By, Level},
         trip::Trip,
     },
-    guard::emergency::{ClosedTrade, Emergency, VersionScore},
+    guard::emergency::{ClosedTrade, Emergency, Reported, VersionScore},
     models::{Facts, Stake},
 };
 
@@ -50,6 +50,7 @@ pub fn closed_trade(
         pnl: outcome.pnl,
         ml: entry.and_then(say),
         scores: entry.map(scores).unwrap_or_default(),
+        reported: Reported::of(outcome),
         facts: entry.map_or_else(|| Facts::of(outcome, None, Stake::default()), |entry| entry.facts(outcome)),
         daily_loss_limit: limit,
     }

@@ -7,6 +7,7 @@ use crate::{
     config::Config,
     domain::{Decision, Inputs, Opinion, Outcome, Signal, Symbol, Timestamp, TradeId, VersionId},
     features::pipeline::Pipeline,
+    guard::emergency::Reported,
     journal::{OutcomeRecord, Reader, SignalRecord, StoreError, StoredSignal},
     models::{Facts, Stake},
     state::drill::{Past, PastTrade},
@@ -147,6 +148,7 @@ impl Signals {
                 pnl: scored.pnl?,
                 daily_loss_limit: daily_loss_limit(&scored.signal),
                 facts: scored.facts(config)?,
+                reported: scored.outcome.as_ref().map(|(_, outcome)| Reported::of(outcome)).unwrap_or_default(),
                 row: scored.row.clone(),
             })
         };

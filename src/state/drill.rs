@@ -17,12 +17,12 @@ use serde::Serialize;
 pub use stream::{Damage, Past, PastTrade};
 
 use self::{
-    runner::{Runner, subject},
+    runner::{OF_MONITOR, Runner, TriedRule, subject},
     stream::Streams,
 };
 use crate::{
     guard::{
-        emergency::EmergencyOptions,
+        emergency::{EmergencyOptions, EmergencyRule},
         monitor::Usual,
         watch::{WatchOptions, WatchedVersion},
     },
@@ -38,9 +38,11 @@ const QUARTER_SESSIONS: f64 = 63.0;
 const OF_INPUTS: [&str; 2] = ["drift", "novelty"];
 
 /// How rules are tried.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct DrillOptions {
     /// The emergency rules.
+    pub rules: &'static [&'static EmergencyRule],
+    /// Their thresholds.
     pub emergency: EmergencyOptions,
     /// The monitor's.
     pub watch: WatchOptions,
@@ -111,11 +113,13 @@ pub fn drill(past: &Past, options: &DrillOptions, mut progress: impl FnMut(f64))
     let (limits, score_limit) = limits(past, options);
     let shift: Vec<f64> = (0..past.names.len()).map(|place| options.shift * deviation(past, place)).collect();
     let streams = Streams { past, block_days: options.block_days, fall: options.fall, shift: &shift };
-    let (mut healthy, mut late): (Vec<Counts>, BTreeMap<Damage, Vec<Counts>>) = (Vec::new(), BTreeMap::new());
+    let tried = TriedRule::all(options);
+    let rules: Vec<&str> = tried.iter().map(|rule| &*rule.name).chain(OF_MONITOR).collect();
+    let (mut healthy, mut late): (Vec<Counts<'_>>, BTreeMap<Damage, Vec<Counts<'_>>>) = (Vec::new(), BTreeMap::new());
     let sorts = 1 + Damage::ALL.len();
     for run in 0..options.runs {
         let seed = options.seed.wrapping_add((run as u64) << 8);
-        let trial = Trial { options, streams, limits: &limits, score_limit, seed };
+        let trial = Trial { options, tried: &tried, rules: &rules, streams, limits: &limits, score_limit, seed };
         healthy.push(trial.healthy());
         for (done, damage) in Damage::ALL.into_iter().enumerate() {
             late.entry(damage).or_default().push(trial.broken(damage));
@@ -124,7 +128,7 @@ pub fn drill(past: &Past, options: &DrillOptions, mut progress: impl FnMut(f64))
     }
     let itself = subject(past, &limits, score_limit, &options.watch.health.decline);
     let pace = taken as f64 / past.days() as f64 * QUARTER_SESSIONS / 1000.0;
-    let rules = runner::RULES.into_iter().map(|rule| rule_report(rule, options, &healthy, &late, pace)).collect();
+    let reports = rules.iter().map(|rule| rule_report(rule, options, &healthy, &late, pace)).collect();
     Some(DrillReport {
         trades: past.trades().count(),
         taken,
@@ -132,30 +136,34 @@ pub fn drill(past: &Past, options: &DrillOptions, mut progress: impl FnMut(f64))
         validated: itself.validated,
         usual: itself.usual,
         inputs: limits.len(),
-        rules,
+        rules: reports,
     })
 }
 
 /// By rule: how often it spoke of a healthy model, or after how many trades of a broken one.
-type Counts = BTreeMap<&'static str, usize>;
+type Counts<'a> = BTreeMap<&'a str, usize>;
 
 /// One stream of each sort.
 struct Trial<'a> {
     options: &'a DrillOptions,
+    tried: &'a [TriedRule],
+    /// The names of all rules.
+    rules: &'a [&'a str],
     streams: Streams<'a>,
     limits: &'a [Thresholds],
     score_limit: Option<Thresholds>,
     seed: u64,
 }
 
-impl Trial<'_> {
-    fn runner(&self) -> Runner<'_> {
+impl<'a> Trial<'a> {
+    fn runner(&self) -> Runner<'a> {
         let alike = self.streams.alike(self.seed);
-        Runner::new(self.options, subject(&alike, self.limits, self.score_limit, &self.options.watch.health.decline))
+        let subject = subject(&alike, self.limits, self.score_limit, &self.options.watch.health.decline);
+        Runner::new(self.options, self.tried, subject)
     }
 
     /// How often each rule speaks in so many trades, those before the windows are full not counted.
-    fn healthy(&self) -> Counts {
+    fn healthy(&self) -> Counts<'a> {
         let (mut runner, mut stream) = (self.runner(), self.streams.draw(self.seed + 1));
         runner.warm_up(&mut stream);
         let mut spoken = Counts::new();
@@ -171,12 +179,12 @@ impl Trial<'_> {
 
     /// After how many trades each rule speaks first. One whose alarm holds from before says nothing new, and is taken to
     /// have spoken at once.
-    fn broken(&self, damage: Damage) -> Counts {
+    fn broken(&self, damage: Damage) -> Counts<'a> {
         let (mut runner, mut stream) = (self.runner(), self.streams.draw(self.seed + 2 + damage as u64));
         runner.warm_up(&mut stream);
-        let mut first: Counts = runner.holding().map(|rule| (rule, 0)).collect();
+        let mut first: Counts<'a> = runner.holding().map(|rule| (rule, 0)).collect();
         let begun = runner.taken();
-        let wanted = runner::RULES.iter().filter(|rule| concerns(damage, rule)).count();
+        let wanted = self.rules.iter().filter(|rule| concerns(damage, rule)).count();
         while runner.taken() < begun + self.options.trades {
             let Some(day) = stream.next_broken_day(damage) else { break };
             let spoken = runner.day(&day);
@@ -215,17 +223,17 @@ fn deviation(past: &Past, place: usize) -> f64 {
 }
 
 fn rule_report(
-    rule: &'static str,
+    rule: &str,
     options: &DrillOptions,
-    healthy: &[Counts],
-    late: &BTreeMap<Damage, Vec<Counts>>,
+    healthy: &[Counts<'_>],
+    late: &BTreeMap<Damage, Vec<Counts<'_>>>,
     thousands_a_quarter: f64,
 ) -> RuleReport {
     let thousands = options.trades as f64 / 1000.0;
     let spoken: Vec<f64> =
         healthy.iter().map(|counts| counts.get(rule).copied().unwrap_or(0) as f64 / thousands).collect();
     let false_alarms = mean(&spoken).unwrap_or(0.0);
-    let delay = |runs: &Vec<Counts>| {
+    let delay = |runs: &Vec<Counts<'_>>| {
         // one that never spoke is later than all that did
         let never = f64::MAX;
         let after: Vec<f64> = runs.iter().map(|counts| counts.get(rule).map_or(never, |after| *after as f64)).collect();

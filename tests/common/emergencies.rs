@@ -64,9 +64,9 @@ impl Scenario {
 
     pub fn rule(self) -> Rule {
         match self {
-            Self::Accuracy | Self::Unknown => Rule::Accuracy,
-            Self::Streak => Rule::LossStreak,
-            Self::DayLoss => Rule::DayLoss,
+            Self::Accuracy | Self::Unknown => Rule::named("accuracy"),
+            Self::Streak => Rule::named("loss_streak"),
+            Self::DayLoss => Rule::named("day_loss"),
         }
     }
 }

@@ -21,7 +21,7 @@ use super::{
     Drill,
     load::{Ending, Heard, Load, PATIENCE, Word},
     scenario::{EmergencyScenario, noon, signal},
-    stage::{self, CONFIG, Model},
+    stage::{self, Model},
 };
 use crate::{
     clock::Stopwatch,
@@ -89,15 +89,16 @@ pub(super) fn run(drill: &Drill, config: &Config) -> Outcome {
         None => Model::of_simulation(&named::symbol_of(drill.symbol.as_ref(), None)?, drill.seed)?,
     };
     let folder = Folder::new("vigie-drill", false)?;
-    let rounds = EmergencyScenario::ALL.len() * usize::from(drill.rounds);
+    let scenarios = EmergencyScenario::all();
+    let rounds = scenarios.len() * usize::from(drill.rounds);
     let versions = stage::build(&folder.path.join("state"), &model.record, u32::try_from(rounds)?)?;
-    let daemon = Daemon::start_with(&folder.path, CONFIG, &["--drill"])?;
+    let daemon = Daemon::start_with(&folder.path, &stage::config(), &["--drill"])?;
     let player = Player { client: Client::new(daemon.socket(), PATIENCE), versions, interrupted: &interrupted };
-    let played = perform(&daemon, player);
+    let played = perform(&daemon, player, &scenarios);
     let stopped = stop(daemon);
     let played = played?;
     stopped?;
-    let rows: Vec<Row> = EmergencyScenario::ALL.into_iter().map(|scenario| row(scenario, &played)).collect();
+    let rows: Vec<Row> = scenarios.into_iter().map(|scenario| row(scenario, &played)).collect();
     print(drill, &model.source, &rows)?;
     match accusation(&rows) {
         None => Ok(()),
@@ -130,7 +131,11 @@ fn stop(mut daemon: Daemon) -> anyhow::Result<()> {
 }
 
 /// Plays each emergency in turn, one for each version, while the load goes on.
-fn perform(daemon: &Daemon, mut player: Player<'_>) -> anyhow::Result<Vec<(EmergencyScenario, Played)>> {
+fn perform(
+    daemon: &Daemon,
+    mut player: Player<'_>,
+    scenarios: &[EmergencyScenario],
+) -> anyhow::Result<Vec<(EmergencyScenario, Played)>> {
     let symbol = &player.versions.first().context("no version to take down")?.symbol;
     let load = Load::new(symbol.clone());
     let socket = daemon.socket();
@@ -141,7 +146,7 @@ fn perform(daemon: &Daemon, mut player: Player<'_>) -> anyhow::Result<Vec<(Emerg
             let (load, socket) = (&load, &socket);
             scope.spawn(move || load.ask(connection, socket));
         }
-        let scenarios = EmergencyScenario::ALL.into_iter().cycle().zip(0..player.versions.len());
+        let scenarios = scenarios.iter().copied().cycle().zip(0..player.versions.len());
         scenarios
             .map(|(scenario, round)| {
                 let played = player
@@ -199,14 +204,13 @@ impl Player<'_> {
         for n in 0..scenario.trades() {
             let answer = self.ml_trade(symbol, round, n)?;
             let says_win = answer.get("score").and_then(Value::as_f64).is_some_and(|score| score >= 0.5);
-            let metrics =
-                json!({ "exit_at": noon(round as u64), "pnl": scenario.pnl(n, says_win), "exit_reason": "signal" });
+            let metrics = scenario.metrics(n, says_win, &noon(round as u64));
             // with its decision, which may have been dropped on its way to the disk under load
             let decision = Value::Object(answer.clone());
             let outcome = json!({
                 "type": "outcome", "trade_id": answer.get("trade_id"), "decision": decision, "outcome_metrics": metrics,
             });
-            if n + 1 == scenario.trades() && scenario != EmergencyScenario::Kill {
+            if n + 1 == scenario.trades() && !matches!(scenario, EmergencyScenario::Kill) {
                 return Ok(outcome);
             }
             self.patiently(&outcome)?;
@@ -294,7 +298,7 @@ impl Player<'_> {
 }
 
 fn row(scenario: EmergencyScenario, played: &[(EmergencyScenario, Played)]) -> Row {
-    let of_scenario = || played.iter().filter(|(other, _)| *other == scenario).map(|(_, played)| played);
+    let of_scenario = || played.iter().filter(|(other, _)| other.name() == scenario.name()).map(|(_, played)| played);
     Row {
         emergency: scenario.name(),
         played: of_scenario().count(),
@@ -326,8 +330,9 @@ fn print(drill: &Drill, source: &str, rows: &[Row]) -> anyhow::Result<()> {
     if drill.json {
         return Ok(tell(json!({ "model": source, "connections": CONNECTIONS, "emergencies": rows }))?);
     }
+    let config = stage::config();
     let settings: Vec<&str> =
-        CONFIG.lines().filter(|line| !line.starts_with('#') && !line.starts_with("log")).collect();
+        config.lines().filter(|line| !line.starts_with('#') && !line.starts_with("log")).collect();
     tell(format_args!(
         "Played on a daemon of its own with {source}, under load on {CONNECTIONS} connections.\n\
          Settings that differ from the defaults: {}.\n\

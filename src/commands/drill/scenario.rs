@@ -3,29 +3,35 @@
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::domain::{Symbol, Timestamp};
+use crate::{
+    domain::{Symbol, Timestamp},
+    guard::emergency::{EmergencyRule, RULES, Reported, Scenario},
+};
 
 /// Noon in Chicago on the first day.
 const FIRST_DAY: &str = "2025-01-01T18:00:00Z";
 
 /// An emergency.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum EmergencyScenario {
-    Accuracy,
-    LossStreak,
-    DayLoss,
+    /// A rule trips.
+    Rule(&'static EmergencyRule, &'static Scenario),
+    /// A trade that the model was heard in is closed without a pnl.
     NoPnl,
+    /// An operator kills.
     Kill,
 }
 
 impl EmergencyScenario {
-    pub(super) const ALL: [Self; 5] = [Self::Accuracy, Self::LossStreak, Self::DayLoss, Self::NoPnl, Self::Kill];
+    /// All of them: each rule that a few trades trip, and what is no rule.
+    pub(super) fn all() -> Vec<Self> {
+        let rules = RULES.iter().filter_map(|rule| Some(Self::Rule(rule, rule.scenario.as_ref()?)));
+        rules.chain([Self::NoPnl, Self::Kill]).collect()
+    }
 
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Accuracy => "accuracy",
-            Self::LossStreak => "loss_streak",
-            Self::DayLoss => "day_loss",
+            Self::Rule(rule, _) => rule.name.name(),
             Self::NoPnl => "a trade without a pnl",
             Self::Kill => "kill",
         }
@@ -34,32 +40,43 @@ impl EmergencyScenario {
     /// What `status` has to say of it.
     pub(super) fn sign(self) -> &'static str {
         match self {
+            Self::Rule(..) => self.name(),
             Self::NoPnl => "cannot be evaluated",
             Self::Kill => "killed",
-            rule => rule.name(),
+        }
+    }
+
+    /// Lines of a configuration under which so few trades suffice.
+    pub(super) fn settings(self) -> &'static str {
+        match self {
+            Self::Rule(_, scenario) => scenario.settings,
+            Self::NoPnl | Self::Kill => "",
         }
     }
 
     /// Trades that lead to it, the last of which trips it.
     pub(super) fn trades(self) -> usize {
         match self {
-            Self::Accuracy => 9,
-            Self::LossStreak => 5,
-            Self::DayLoss | Self::NoPnl => 2,
+            Self::Rule(_, scenario) => scenario.trades,
+            Self::NoPnl => 2,
             Self::Kill => 1,
         }
     }
 
-    /// The pnl of the `n`-th trade, of which the model said that it wins or not.
-    pub(super) fn pnl(self, n: usize, says_win: bool) -> Option<f64> {
-        let last = n + 1 == self.trades();
-        match self {
-            Self::Accuracy => Some(if says_win == n.is_multiple_of(3) { 1.0 } else { -1.0 }),
-            Self::LossStreak => Some(-1.0),
-            Self::DayLoss => Some(if last { -1e6 } else { 5.0 }),
-            Self::NoPnl => (!last).then_some(5.0),
-            Self::Kill => Some(5.0),
-        }
+    /// What is told of the `n`-th trade, which was closed at `exit_at`, and of which the model said that it wins or not.
+    pub(super) fn metrics(self, n: usize, says_win: bool, exit_at: &str) -> Value {
+        let (pnl, Reported { slippage_ticks, bars_held, mfe_ticks, mae_ticks }) = match self {
+            Self::Rule(_, scenario) => {
+                let (pnl, reported) = (scenario.outcome)(n, says_win);
+                (Some(pnl), reported)
+            }
+            Self::NoPnl => ((n + 1 < self.trades()).then_some(5.0), Reported::default()),
+            Self::Kill => (Some(5.0), Reported::default()),
+        };
+        json!({
+            "exit_at": exit_at, "exit_reason": "signal", "pnl": pnl, "slippage_ticks": slippage_ticks,
+            "bars_held": bars_held, "mfe_ticks": mfe_ticks, "mae_ticks": mae_ticks,
+        })
     }
 }
 
@@ -83,14 +100,15 @@ pub(super) fn noon(day: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guard::emergency::accuracy;
 
     #[test]
     fn what_leads_to_an_emergency_is_no_emergency_before_its_last_trade() {
         for says_win in [true, false] {
-            let right =
-                (0..9).filter(|n| (EmergencyScenario::Accuracy.pnl(*n, says_win) > Some(0.0)) == says_win).count();
+            let pnl = accuracy::RULE.scenario.as_ref().unwrap().outcome;
+            let right = (0..9).filter(|n| (pnl(*n, says_win).0 > 0.0) == says_win).count();
             assert_eq!(right, 3);
-            let pnls: Vec<_> = (0..9).map(|n| EmergencyScenario::Accuracy.pnl(n, says_win) < Some(0.0)).collect();
+            let pnls: Vec<_> = (0..9).map(|n| pnl(n, says_win).0 < 0.0).collect();
             let longest = pnls.split(|lost| !lost).map(<[bool]>::len).max().unwrap();
             // with three of nine right, losses in a row stay within the limit of the drill
             assert!(longest <= 4, "{longest}");

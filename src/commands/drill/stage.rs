@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context as _, bail};
 
+use super::scenario::EmergencyScenario;
 use crate::{
     actors::daemon::{self, JOURNAL_FILE},
     config::Config,
@@ -18,18 +19,15 @@ use crate::{
     },
 };
 
-/// What is set otherwise than built in, and is told.
-pub(super) const CONFIG: &str = "\
+/// What is set otherwise than built in, and is told, besides what the emergencies need.
+const CONFIG: &str = "\
 # a busy machine must not turn answers into baselines: what is measured is the silence of an emergency
 server.deadline_us = 1000000
 scoring.holdback = 0.0
 lifecycle.automatic = false
+log.level = \"info\"
 # an emergency after a handful of trades
 guardian.literal = true
-guardian.accuracy_window = 12
-guardian.accuracy_min_trades = 9
-guardian.max_loss_streak = 4
-log.level = \"info\"
 ";
 /// How a model of simulated trades is made: it has to speak, and not to be good.
 const LIGHT: &str = "\
@@ -45,6 +43,12 @@ validation.judged_groups = 1
 ";
 /// Months of trades that it learns from.
 const MONTHS: u32 = 6;
+
+/// The configuration of the daemon that is played on.
+pub(super) fn config() -> String {
+    let settings = EmergencyScenario::all().into_iter().map(EmergencyScenario::settings);
+    std::iter::once(CONFIG).chain(settings).collect()
+}
 
 /// Who is to be taken down.
 pub(super) struct Model {
@@ -125,8 +129,8 @@ fn way_to(version: &VersionId, to: State) -> Vec<EventKind> {
 mod tests {
     #[test]
     fn the_configurations_of_a_drill_are_such() {
-        for text in [super::CONFIG, super::LIGHT] {
-            crate::config::Config::parse("drill", text).unwrap();
+        for text in [super::config(), super::LIGHT.to_owned()] {
+            crate::config::Config::parse("drill", &text).unwrap();
         }
     }
 }

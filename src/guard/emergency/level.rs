@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Emergency, EmergencyOptions, Tracked, rare::unwatched, window::Window};
+use super::{Emergency, EmergencyOptions, Seen, Tracked, accuracy, harm, loss_streak, unwatched, window::Window};
 use crate::domain::VersionId;
 
 /// How close the rules are, for people.
@@ -52,16 +52,25 @@ impl Emergency {
 
     fn level(&self, options: &EmergencyOptions, version: &VersionId, window: &Window) -> VersionLevel {
         let standard = self.standard(version);
-        let ((made, gain, gain_trades), (_, would_gain, would_gain_trades)) = (window.gain(true), window.gain(false));
-        let said = standard.zip(window.said_yes(options));
+        let (answers, heard, money) =
+            (window.seen(&accuracy::RULE), window.seen(&loss_streak::RULE), window.seen(&harm::RULE));
+        // the latest ones
+        let labelled = answers.len().min(options.count(&accuracy::WINDOW));
+        let share = |is: fn(&Seen) -> bool| {
+            let counted = answers.iter().rev().take(labelled).filter(|trade| is(trade)).count();
+            (labelled > 0).then(|| counted as f64 / labelled as f64)
+        };
+        let said = standard.zip(share(|trade| trade.yes));
+        let lost = heard.iter().rev().take_while(|trade| trade.value <= 0.0).filter(|trade| trade.value < 0.0);
+        let ((made, gain, gain_trades), (_, would_gain, would_gain_trades)) = (sum(money, true), sum(money, false));
         VersionLevel {
             version: version.clone(),
-            trades: window.heard(),
-            labelled: window.labelled(options),
-            unlabelled: window.unlabelled(),
-            accuracy: window.accuracy(options),
+            trades: heard.len(),
+            labelled,
+            unlabelled: window.silent(&accuracy::RULE),
+            accuracy: share(accuracy::is_hit),
             expected_accuracy: said.map(|(standard, said)| standard.expected_accuracy(said)),
-            loss_streak: window.loss_streak(),
+            loss_streak: lost.count(),
             unwatched: unwatched(options, standard),
             streak_limit: options.streak_limit(standard),
             made,
@@ -71,4 +80,14 @@ impl Emergency {
             would_gain_trades,
         }
     }
+}
+
+/// What following a version made of the trades, what that is more than the strategy alone made of them, and how many these are:
+/// of those that heard it, or of those that did not, of which it is what it would have made. Account currency.
+fn sum(trades: &[Seen], heard: bool) -> (f64, f64, usize) {
+    let of = trades.iter().filter(|trade| trade.heard == heard);
+    of.fold((0.0, 0.0, 0), |(made, more, count), trade| {
+        let by_it = harm::made(trade);
+        (made + by_it, more + by_it - trade.value, count + 1)
+    })
 }

@@ -1,10 +1,9 @@
 //! The emergency rules: what takes a model down at the very outcome that shows it to be dangerous.
 //!
 //! A pure fold over closed trades, of bounded size and with bounded work per trade; the guardian asks it before an outcome
-//! is acknowledged. Four rules: the accuracy of a version by its own question, its streak of losses, the harm that following
-//! it did, and the loss of the whole account in a trading day. What a version was validated as ([`Standard`]) sets the first
-//! three so that false alarms are as rare as configured (`rare`); the lines of a version without one are as they are written. A
-//! rule that cannot be evaluated counts as tripped.
+//! is acknowledged. Each rule is a value ([`EmergencyRule`]) in a file of its own, and [`RULES`] lists them. What a version was
+//! validated as ([`Standard`]) moves the thresholds of most, so that false alarms are as rare as configured; those of a version
+//! without a validation are as they are written. A rule that cannot be evaluated counts as tripped.
 //!
 //! What it depends on is the set of trades and not their order, as far as it can be: trades are ranked by the time of
 //! their exit, ties by name, and one that comes late takes its place. A version that trips when its trades are told in
@@ -14,95 +13,49 @@
 //! that was made good by a win that was told before it is none. A trade counts once, as it was first told. A version trips
 //! once in its time in service, a day once by its loss, and at every trade that leaves its loss unknown.
 
+pub mod accuracy;
+pub mod day_loss;
+pub mod harm;
 mod latch;
 mod level;
-mod rare;
+pub mod loss_streak;
+mod options;
+mod rule;
+mod trade;
 mod unsettled;
+mod unwatched;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use latch::{Latch, Latches, StillLatched};
-pub use level::VersionLevel;
-
-pub use self::rare::{NO_TRADE, unwatched};
-use self::{rare::Gain, window::Window};
+use self::window::Window;
+pub use self::{
+    latch::{Latch, Latches, StillLatched},
+    level::VersionLevel,
+    options::{Allowed, EmergencyOptions, Key},
+    rule::{
+        AccountDay, Case, EmergencyRule, Found, Observed, OfAccount, OfVersion, Scenario, Scope, Seen, Side, Trades,
+    },
+    trade::{ClosedTrade, Reported, VersionScore},
+    unwatched::{NO_TRADE, unwatched},
+};
 use crate::{
     domain::{
-        Money, Probability, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId,
+        TradeId, TradingDay, VersionId,
         trip::{Breach, Rule, Trip, Unevaluable},
     },
-    models::{Facts, Question, Standard},
+    models::{Question, Standard},
 };
+
+/// All rules.
+pub static RULES: &[&EmergencyRule] = &[&accuracy::RULE, &loss_streak::RULE, &day_loss::RULE, &harm::RULE];
 
 /// Trading days whose loss is known: the latest ones that had a trade.
 const DAYS: usize = 3;
 /// Trades of one day that can be told apart. A day with more cannot be evaluated.
 const MOST_TRADES: usize = 100_000;
-
-/// The thresholds; part of the section `[guardian]` of the configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct EmergencyOptions {
-    /// Closed trades of a version over which its accuracy is taken, at least 1.
-    /// These lines and `accuracy_min_trades` hold where nothing is known of a version's validation, and where
-    /// `literal` is set.
-    pub accuracy_window: usize,
-    /// Labelled trades over which an accuracy under `min_accuracy` takes a version down whatever was validated, at least 1.
-    pub longest_window: usize,
-    /// False alarms a year that a version which is as good as validated may cost, over all rules but the loss of the day;
-    /// above 0.
-    pub false_alarms_per_year: f64,
-    /// Whether the lines hold as they are written, however many false alarms that costs.
-    pub literal: bool,
-    /// Closed trades of a version before which its accuracy is not judged, 1 to `accuracy_window`.
-    pub accuracy_min_trades: usize,
-    /// Accuracy under which a version is dangerous, 0 to 1.
-    pub min_accuracy: f64,
-    /// Losses in a row that a version may have, below `accuracy_window`.
-    pub max_loss_streak: usize,
-    /// How many times the daily limit the account may lose in a trading day, above 0.
-    pub daily_loss_factor: f64,
-    /// The daily limit while signals carry none, above 0, in account currency.
-    pub daily_loss_limit: f64,
-    /// What one trade may make or lose at most, above 0, in account currency: a pnl beyond it is none.
-    pub max_trade_pnl: f64,
-}
-
-/// A closed trade as the rules see it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ClosedTrade {
-    /// The trader's name for it.
-    pub trade_id: TradeId,
-    /// When it closed; see [`ClosedTrade::closed_at`].
-    pub at: Timestamp,
-    /// The trading day it closed on.
-    pub day: TradingDay,
-    /// After costs.
-    pub pnl: Option<Money>,
-    /// The model that had a say in it; `None` when it was traded on the baseline, or nothing is known of its decision.
-    pub ml: Option<VersionScore>,
-    /// What every version in service said of it, heard or not.
-    #[serde(default)]
-    pub scores: Vec<VersionScore>,
-    /// What labels are made of.
-    #[serde(default)]
-    pub facts: Facts,
-    /// The daily limit of the latest signal known, if it carried one; an amount of at least 0.
-    pub daily_loss_limit: Option<f64>,
-}
-
-/// A model's say in a trade.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct VersionScore {
-    /// Whose.
-    pub version: VersionId,
-    /// What it said.
-    pub score: Probability,
-    /// The multiple of the strategy's size that followed; 0 asked for no trade.
-    pub size: f64,
-}
 
 /// What the rules remember.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -117,6 +70,35 @@ pub struct Emergency {
     /// Outcomes that were heard and are not known to be on disk, as they count now.
     #[serde(default)]
     told: BTreeMap<TradeId, ClosedTrade>,
+    /// The rules that are applied. Not stored: all, but in drills and tests.
+    #[serde(skip)]
+    rules: Table,
+}
+
+/// The rules that are applied.
+#[derive(Debug, Clone, Copy)]
+struct Table(&'static [&'static EmergencyRule]);
+
+impl Default for Table {
+    fn default() -> Self {
+        Self(RULES)
+    }
+}
+
+impl PartialEq for Table {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.iter().map(|rule| &rule.name).eq(other.0.iter().map(|rule| &rule.name))
+    }
+}
+
+impl Table {
+    fn of_version(self) -> impl Iterator<Item = (&'static EmergencyRule, &'static OfVersion)> {
+        self.0.iter().filter_map(|rule| Some((*rule, rule.of_version()?)))
+    }
+
+    fn of_account(self) -> impl Iterator<Item = (&'static EmergencyRule, &'static OfAccount)> {
+        self.0.iter().filter_map(|rule| Some((*rule, rule.of_account()?)))
+    }
 }
 
 /// What is known of a version.
@@ -136,40 +118,16 @@ struct Day {
     /// Sum of the pnl in millionths, so that the order of the trades does not matter.
     micros: i64,
     trades: BTreeSet<TradeId>,
-    tripped: bool,
-}
-
-impl Default for EmergencyOptions {
-    fn default() -> Self {
-        Self {
-            accuracy_window: 100,
-            longest_window: 400,
-            false_alarms_per_year: 0.02,
-            literal: false,
-            accuracy_min_trades: 50,
-            min_accuracy: 0.5,
-            max_loss_streak: 10,
-            daily_loss_factor: 2.0,
-            daily_loss_limit: 1000.0,
-            max_trade_pnl: 1e6,
-        }
-    }
-}
-
-impl ClosedTrade {
-    /// When a trade counts as closed, and on which trading day: at its exit as the trader tells it, but not after it was
-    /// told, so that a clock that is ahead does not keep a trade among the latest for ever.
-    pub fn closed_at(
-        exit_at: Timestamp,
-        received_at: Timestamp,
-        calendar: &TradingCalendar,
-    ) -> (Timestamp, TradingDay) {
-        let at = exit_at.min(received_at);
-        (at, calendar.day_of(at))
-    }
+    /// The rules of the account that it broke.
+    tripped: BTreeSet<Rule>,
 }
 
 impl Emergency {
+    /// Nothing happened yet, and only these rules are applied.
+    pub fn by(rules: &'static [&'static EmergencyRule]) -> Self {
+        Self { rules: Table(rules), ..Self::default() }
+    }
+
     /// What `version` is asked, from now on, and may be expected to be.
     pub fn ask(&mut self, version: &VersionId, question: Question, standard: Option<Standard>) {
         self.asked.insert(version.clone(), (question, standard));
@@ -206,10 +164,10 @@ impl Emergency {
     fn take_in(&mut self, options: &EmergencyOptions, trade: &ClosedTrade) -> Vec<Trip> {
         let mut breaches = Vec::new();
         for say in self.scored(trade) {
-            breaches.extend(self.judge_score(options, trade, &say));
+            breaches.extend(self.judge_score(options, trade, &say, Trades::Scored));
         }
         if let Some(say) = &trade.ml {
-            breaches.extend(self.judge_version(options, trade, say));
+            breaches.extend(self.judge_heard(options, trade, say));
         }
         for version in breaches.iter().filter_map(|(version, _)| version.as_ref()) {
             self.versions.insert(version.clone(), Tracked::Retired);
@@ -223,12 +181,16 @@ impl Emergency {
     /// yet be told rightly.
     pub fn unknown(&self, trade: &ClosedTrade, why: Unevaluable) -> Vec<Trip> {
         let judged = trade.ml.as_ref().map(|say| &say.version).filter(|version| self.judges(version));
-        let of_version = judged.into_iter().flat_map(|version| {
-            [Rule::Accuracy, Rule::LossStreak].map(|rule| (Some(version.clone()), Breach::unknown(rule, why)))
-        });
-        let of_account = (None, Breach::unknown(Rule::DayLoss, why));
+        let of_version = judged.into_iter().flat_map(|version| self.blind(version, why));
+        let of_account = self.rules.of_account().map(|(rule, _)| (None, Breach::unknown(rule.name.clone(), why)));
         let trip = |(version, breach)| Trip { at: trade.at, day: trade.day, version, breach };
-        of_version.chain([of_account]).map(trip).collect()
+        of_version.chain(of_account).map(trip).collect()
+    }
+
+    /// The rules of a version that count as tripped, since nobody knows how a trade ended that it was heard in.
+    fn blind(&self, version: &VersionId, why: Unevaluable) -> Vec<(Option<VersionId>, Breach)> {
+        let blind = self.rules.of_version().filter(|(_, of)| of.trips_blind);
+        blind.map(|(rule, _)| (Some(version.clone()), Breach::unknown(rule.name.clone(), why))).collect()
     }
 
     /// Whether the trades of `version` are judged.
@@ -261,81 +223,71 @@ impl Emergency {
         self.asked.get(version)?.1.as_ref()
     }
 
-    /// A trade that a version scored, heard or not, against its own question and by the money.
+    /// A trade that a version scored, by the rules that look at such `trades`.
     fn judge_score(
         &mut self,
         options: &EmergencyOptions,
         trade: &ClosedTrade,
         say: &VersionScore,
+        trades: Trades,
     ) -> Vec<(Option<VersionId>, Breach)> {
         let (question, standard) = self.asked.get(&say.version).copied().unwrap_or_default();
         let standing = self.versions.entry(say.version.clone()).or_insert(Tracked::Judged(Window::default()));
         let Tracked::Judged(window) = standing else { return Vec::new() };
-        if trade.pnl.is_some_and(|pnl| pnl.get().abs() > options.max_trade_pnl) {
+        if !trade.is_credible(options) {
             return Vec::new();
         }
-        let answer = question.answer(say.score.get(), &trade.facts);
-        let wrong = window.answered(options, standard.as_ref(), trade, answer);
-        let heard = trade.ml.as_ref().is_some_and(|ml| ml.version == say.version);
-        let gain = trade.facts.pnl.map(|pnl| Gain {
-            day: trade.day,
-            more: say.beyond_own_size(heard) * pnl,
-            made: say.size * pnl,
-            own: pnl,
-            heard,
-        });
-        let harm = gain.and_then(|gain| window.gained(options, standard.as_ref(), trade, gain));
-        wrong.into_iter().chain(harm).map(|breach| (Some(say.version.clone()), breach)).collect()
+        let observed = Observed::of(trade, say, &question);
+        let rules = self.rules.of_version().filter(|(_, of)| of.trades == trades);
+        rules
+            .filter_map(|rule| window.take(rule, options, standard.as_ref(), &observed))
+            .map(|breach| (Some(say.version.clone()), breach))
+            .collect()
     }
 
-    fn judge_version(
+    /// A trade that a version was heard in, which must tell what it made.
+    fn judge_heard(
         &mut self,
         options: &EmergencyOptions,
         trade: &ClosedTrade,
         say: &VersionScore,
     ) -> Vec<(Option<VersionId>, Breach)> {
-        let standard = self.standard(&say.version).copied();
-        let standing = self.versions.entry(say.version.clone()).or_insert(Tracked::Judged(Window::default()));
-        let Tracked::Judged(window) = standing else { return Vec::new() };
-        let breaches = match trade.pnl {
-            Some(pnl) if pnl.get().abs() > options.max_trade_pnl => vec![
-                Breach::unknown(Rule::Accuracy, Unevaluable::PnlOutOfRange),
-                Breach::unknown(Rule::LossStreak, Unevaluable::PnlOutOfRange),
-            ],
-            Some(pnl) => window.made(options, standard.as_ref(), trade, pnl).into_iter().collect(),
+        match trade.pnl {
+            _ if self.versions.get(&say.version) == Some(&Tracked::Retired) => Vec::new(),
+            Some(_) if !trade.is_credible(options) => self.blind(&say.version, Unevaluable::PnlOutOfRange),
+            Some(_) => self.judge_score(options, trade, say, Trades::Heard),
             // asked for no trade, and there was none
             None if say.size == 0.0 => Vec::new(),
-            None => vec![
-                Breach::unknown(Rule::Accuracy, Unevaluable::PnlOfMlTrade),
-                Breach::unknown(Rule::LossStreak, Unevaluable::PnlOfMlTrade),
-            ],
-        };
-        breaches.into_iter().map(|breach| (Some(say.version.clone()), breach)).collect()
+            None => self.blind(&say.version, Unevaluable::PnlOfMlTrade),
+        }
     }
 
-    fn judge_day(&mut self, options: &EmergencyOptions, trade: &ClosedTrade) -> Option<(Option<VersionId>, Breach)> {
+    fn judge_day(&mut self, options: &EmergencyOptions, trade: &ClosedTrade) -> Vec<(Option<VersionId>, Breach)> {
         let untraded = trade.pnl.is_none() && trade.ml.as_ref().is_some_and(|say| say.size == 0.0);
-        let day = self.day(trade.day)?;
+        let rules = self.rules;
+        let Some(day) = self.day(trade.day) else { return Vec::new() };
         if day.trades.len() <= MOST_TRADES {
             day.trades.insert(trade.trade_id.clone());
         }
-        let pnl = trade.pnl.filter(|pnl| pnl.get().abs() <= options.max_trade_pnl);
+        let pnl = trade.pnl.filter(|_| trade.is_credible(options));
         if let Some(pnl) = pnl {
             day.micros = day.micros.saturating_add(micros(pnl.get()));
         }
-        let breach = match trade.daily_loss_limit.unwrap_or(options.daily_loss_limit) {
-            _ if untraded => None,
-            _ if trade.pnl.is_none() => Some(Breach::unknown(Rule::DayLoss, Unevaluable::PnlOfTrade)),
-            _ if pnl.is_none() => Some(Breach::unknown(Rule::DayLoss, Unevaluable::PnlOutOfRange)),
-            _ if day.trades.len() > MOST_TRADES => Some(Breach::unknown(Rule::DayLoss, Unevaluable::TooManyTrades)),
-            limit if limit >= 0.0 => Breach::above(Rule::DayLoss, -day.pnl(), options.daily_loss_factor * limit),
-            _ => Some(Breach::unknown(Rule::DayLoss, Unevaluable::DailyLimit)),
+        let blank = match trade.pnl {
+            _ if untraded => return Vec::new(),
+            None => Some(Unevaluable::PnlOfTrade),
+            Some(_) if pnl.is_none() => Some(Unevaluable::PnlOutOfRange),
+            Some(_) if day.trades.len() > MOST_TRADES => Some(Unevaluable::TooManyTrades),
+            Some(_) => None,
         };
-        let breach = breach?;
-        if breach.value.is_some() && std::mem::replace(&mut day.tripped, true) {
-            return None;
-        }
-        Some((None, breach))
+        let made = day.pnl();
+        let broken = rules.of_account().filter_map(|(rule, of)| {
+            match blank.map_or_else(|| (of.judge)(&AccountDay { options, trade, made }), Err) {
+                Err(why) => Some(Breach::unknown(rule.name.clone(), why)),
+                Ok(found) => rule.breach(found).filter(|_| day.tripped.insert(rule.name.clone())),
+            }
+        });
+        broken.map(|breach| (None, breach)).collect()
     }
 
     /// What is known of `day`, which is made room for. `None` when it is older than the days that are kept.
@@ -347,7 +299,7 @@ impl Emergency {
                 if full && place == 0 {
                     return None;
                 }
-                self.days.insert(place, Day { day, micros: 0, trades: BTreeSet::new(), tripped: false });
+                self.days.insert(place, Day { day, micros: 0, trades: BTreeSet::new(), tripped: BTreeSet::new() });
                 if full {
                     self.days.remove(0);
                 }

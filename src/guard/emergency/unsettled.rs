@@ -2,7 +2,7 @@
 //! stored: of several tellings of one trade the worst counts meanwhile, and in the end the one that is on disk. What a
 //! telling tripped stays tripped.
 
-use super::{ClosedTrade, Emergency, EmergencyOptions, Tracked};
+use super::{ClosedTrade, Emergency, EmergencyOptions, Observed, Tracked};
 use crate::domain::trip::Trip;
 
 /// Tellings that can be taken back. Beyond them the one with the lowest name counts for good.
@@ -65,12 +65,13 @@ impl Emergency {
 
     /// Takes a trade out again, as if it had not been told; versions that it retired stay retired.
     fn forget(&mut self, options: &EmergencyOptions, trade: &ClosedTrade) {
-        let is_credible = trade.pnl.is_none_or(|pnl| pnl.get().abs() <= options.max_trade_pnl);
-        for say in trade.ml.iter().chain(&trade.scores) {
+        let is_credible = trade.is_credible(options);
+        for say in self.scored(trade) {
             let (question, _) = self.asked.get(&say.version).copied().unwrap_or_default();
+            let observed = Observed::of(trade, &say, &question);
+            let rules = self.rules.of_version();
             if let Some(Tracked::Judged(window)) = self.versions.get_mut(&say.version) {
-                let is_labelled = question.answer(say.score.get(), &trade.facts).hit().is_some();
-                window.forget(&trade.trade_id, is_credible && !is_labelled);
+                rules.for_each(|rule| window.forget(rule, &observed, is_credible));
             }
         }
         for day in self.days.iter_mut().filter(|day| day.day == trade.day) {
@@ -97,7 +98,8 @@ impl ClosedTrade {
 
     /// Whether two tellings of one trade say the same of it.
     fn says_as(&self, other: &Self) -> bool {
-        (self.at, self.day, self.pnl, &self.facts) == (other.at, other.day, other.pnl, &other.facts)
+        (self.at, self.day, self.pnl, &self.facts, self.reported)
+            == (other.at, other.day, other.pnl, &other.facts, other.reported)
     }
 
     /// Whether it loses more; what is not known is the worst.
@@ -115,7 +117,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::{Money, Probability, Timestamp, TradeId, TradingCalendar},
-        guard::emergency::VersionScore,
+        guard::emergency::{Reported, VersionScore, loss_streak},
         models::Facts,
     };
 
@@ -131,13 +133,14 @@ mod tests {
             ml: Some(say.clone()),
             scores: vec![say],
             facts: Facts { pnl: Some(-1.0), ..Facts::default() },
+            reported: Reported::default(),
             daily_loss_limit: None,
         }
     }
 
     #[test]
     fn a_signal_that_is_not_known_any_more_takes_no_loss_from_its_version() {
-        let options = EmergencyOptions { literal: true, max_loss_streak: 4, ..EmergencyOptions::default() };
+        let options = EmergencyOptions { literal: true, ..EmergencyOptions::default() }.with(&loss_streak::MAX, 4.0);
         let mut emergency = Emergency::default();
         emergency.begin(&"ES/1".parse().unwrap());
         let forgotten =
@@ -150,5 +153,17 @@ mod tests {
         }
         assert_eq!(emergency.levels(&options)[0].loss_streak, 4);
         assert_eq!(emergency.hear(&options, &loss("E")).len(), 1, "the fifth trips");
+    }
+
+    #[test]
+    fn a_trade_without_a_label_is_counted_once_however_often_it_is_told() {
+        let options = EmergencyOptions::default();
+        let mut emergency = Emergency::default();
+        emergency.begin(&"ES/1".parse().unwrap());
+        let unlabelled = |name: &str| ClosedTrade { facts: Facts::default(), ..loss(name) };
+        ["A", "B", "C"].iter().for_each(|name| drop(emergency.hear(&options, &unlabelled(name))));
+        let worse = ClosedTrade { pnl: Some(Money::new(-2.0).unwrap()), ..unlabelled("C") };
+        emergency.hear(&options, &worse);
+        assert_eq!(emergency.levels(&options)[0].unlabelled, 3);
     }
 }

@@ -4,10 +4,10 @@ use jiff::{SignedDuration, civil, tz::TimeZone};
 
 use super::{DrillOptions, Past, PastTrade, stream::Stream};
 use crate::{
-    domain::{Arm, Money, Probability, Symbol, Timestamp, TradeId, TradingCalendar, VersionId, trip::Rule},
+    domain::{Arm, Money, Probability, Symbol, Timestamp, TradeId, TradingCalendar, VersionId},
     guard::{
         alarm::Turn,
-        emergency::{ClosedTrade, Emergency, EmergencyOptions, VersionScore},
+        emergency::{ClosedTrade, Emergency, EmergencyOptions, EmergencyRule, VersionScore, accuracy},
         health::{ScoredTrade, Validated},
         monitor::{Learnt, Said, Usual},
         watch::{Judgement, ScoredSignal, Watch, WatchNews, WatchedVersion},
@@ -16,14 +16,8 @@ use crate::{
     stats::{budget::Thresholds, decline::DeclineOptions, reference::Reference, sessions::History},
 };
 
-/// The rules that are tried, by the names they have in trips and alerts.
-pub(super) const RULES: [&str; 17] = [
-    "accuracy",
-    "loss_streak",
-    "day_loss",
-    "harm",
-    "accuracy_literal",
-    "loss_streak_literal",
+/// The rules of the monitor that are tried, by the codes of their alerts.
+pub(super) const OF_MONITOR: [&str; 11] = [
     "composite",
     "composite_share",
     "composite_retrain",
@@ -36,25 +30,39 @@ pub(super) const RULES: [&str; 17] = [
     "drift",
     "novelty",
 ];
-/// The emergency rules among them, those that are taken as they are written last, each with a state of its own and the others out of force: what one does to a version is
-/// nothing to the others.
-const EMERGENCIES: [(Rule, &str, bool); 6] = [
-    (Rule::Accuracy, "accuracy", false),
-    (Rule::LossStreak, "loss_streak", false),
-    (Rule::DayLoss, "day_loss", false),
-    (Rule::Harm, "harm", false),
-    (Rule::Accuracy, "accuracy_literal", true),
-    (Rule::LossStreak, "loss_streak_literal", true),
-];
 /// Most days until the windows are full.
 const LONGEST_WARM_UP: usize = 10_000;
 
+/// An emergency rule that is tried by itself: what one does to a version is nothing to the others.
+pub(super) struct TriedRule {
+    /// As in trips; with `_literal` behind it when it is taken as it is written.
+    pub(super) name: String,
+    /// It alone.
+    rule: &'static [&'static EmergencyRule],
+    options: EmergencyOptions,
+}
+
+impl TriedRule {
+    /// All emergency rules, those that a validation moves also as they are written.
+    pub(super) fn all(options: &DrillOptions) -> Vec<Self> {
+        let one = |rule: &'static [&'static EmergencyRule], behind: &str, literal: bool| {
+            let name = rule.iter().map(|rule| format!("{}{behind}", rule.name)).collect();
+            let literal = literal || options.emergency.literal;
+            Self { name, rule, options: EmergencyOptions { literal, ..options.emergency.clone() } }
+        };
+        let fitted = options.rules.chunks(1).filter(|rule| rule.iter().any(|rule| rule.is_fitted));
+        let as_it_is = options.rules.chunks(1).map(|rule| one(rule, "", false));
+        as_it_is.chain(fitted.map(|rule| one(rule, "_literal", true))).collect()
+    }
+}
+
 pub(super) struct Runner<'a> {
     options: &'a DrillOptions,
+    /// The emergency rules, each with what it remembers.
+    emergencies: Vec<(&'a TriedRule, Emergency)>,
     names: Option<(Symbol, VersionId)>,
     calendar: TradingCalendar,
     watch: Watch,
-    emergencies: [Emergency; 6],
     question: Question,
     standard: Option<Standard>,
     day: i64,
@@ -106,7 +114,7 @@ pub(super) fn subject(
 }
 
 impl<'a> Runner<'a> {
-    pub(super) fn new(options: &'a DrillOptions, subject: WatchedVersion) -> Self {
+    pub(super) fn new(options: &'a DrillOptions, tried: &'a [TriedRule], subject: WatchedVersion) -> Self {
         let names = Symbol::new("DRILL").ok().zip("DRILL/1".parse().ok());
         let mut watch = Watch::default();
         if let Some((_, version)) = &names {
@@ -114,8 +122,8 @@ impl<'a> Runner<'a> {
         }
         let calendar = TradingCalendar::new(TimeZone::UTC, civil::Time::midnight());
         let (question, standard) = (subject.question, subject.standard);
-        let emergencies = Default::default();
-        Self { options, names, calendar, watch, emergencies, question, standard, day: 0, told: 0, taken: 0 }
+        let emergencies = tried.iter().map(|tried| (tried, Emergency::by(tried.rule))).collect();
+        Self { options, emergencies, names, calendar, watch, question, standard, day: 0, told: 0, taken: 0 }
     }
 
     /// Trades that were taken.
@@ -125,7 +133,7 @@ impl<'a> Runner<'a> {
 
     /// Goes on until every window is full.
     pub(super) fn warm_up(&mut self, stream: &mut Stream<'_>) {
-        let full = self.options.watch.monitor.window.max(self.options.emergency.accuracy_window);
+        let full = self.options.watch.monitor.window.max(self.options.emergency.count(&accuracy::WINDOW));
         for _ in 0..LONGEST_WARM_UP {
             if self.taken >= full {
                 return;
@@ -138,11 +146,11 @@ impl<'a> Runner<'a> {
     /// The rules whose alarms hold.
     pub(super) fn holding(&self) -> impl Iterator<Item = &'static str> {
         let held = self.watch.alarms().iter().map(|alarm| &*alarm.condition.code);
-        held.filter_map(|code| RULES.into_iter().find(|rule| *rule == code))
+        held.filter_map(|code| OF_MONITOR.into_iter().find(|rule| *rule == code))
     }
 
     /// A trading day goes by. The rules that speak on it, each as often as it does.
-    pub(super) fn day(&mut self, trades: &[PastTrade]) -> Vec<&'static str> {
+    pub(super) fn day(&mut self, trades: &[PastTrade]) -> Vec<&'a str> {
         let Some((symbol, version)) = self.names.clone() else { return Vec::new() };
         self.day += 1;
         let mut spoken = Vec::new();
@@ -177,13 +185,13 @@ impl<'a> Runner<'a> {
         let turns = judged.iter().flat_map(|Judgement { turns, .. }| turns);
         turns
             .filter_map(|turn| match turn {
-                Turn::Raised(alarm) => RULES.into_iter().find(|rule| **rule == *alarm.condition.code),
+                Turn::Raised(alarm) => OF_MONITOR.into_iter().find(|rule| **rule == *alarm.condition.code),
                 Turn::Cleared(_) => None,
             })
             .collect()
     }
 
-    fn judge(&mut self, trade: &PastTrade, trade_id: TradeId, at: Timestamp, version: &VersionId) -> Vec<&'static str> {
+    fn judge(&mut self, trade: &PastTrade, trade_id: TradeId, at: Timestamp, version: &VersionId) -> Vec<&'a str> {
         let Ok(score) = Probability::new(trade.score) else { return Vec::new() };
         let say = VersionScore { version: version.clone(), score, size: trade.size };
         let closed = ClosedTrade {
@@ -194,19 +202,20 @@ impl<'a> Runner<'a> {
             ml: Some(say.clone()).filter(|_| trade.taken()),
             scores: vec![say],
             facts: trade.facts(),
+            reported: trade.reported,
             daily_loss_limit: trade.daily_loss_limit,
         };
         let mut spoken = Vec::new();
-        for ((rule, name, literal), emergency) in EMERGENCIES.into_iter().zip(&mut self.emergencies) {
+        for (tried, emergency) in &mut self.emergencies {
             emergency.ask(version, self.question, self.standard);
             emergency.begin(version);
-            let trips = emergency.judge(&alone(rule, literal, &self.options.emergency), &closed);
+            let trips = emergency.judge(&tried.options, &closed);
             if !trips.is_empty() {
-                spoken.push(name);
+                spoken.push(&*tried.name);
             }
             // a version that was taken down is followed by another
             if trips.iter().any(|trip| trip.version.is_some()) {
-                *emergency = Emergency::default();
+                *emergency = Emergency::by(tried.rule);
             }
         }
         spoken
@@ -221,19 +230,4 @@ fn standard(past: &Past) -> Option<Standard> {
         Some(Seen { session: trade.day, yes, label, taken: trade.taken(), won: trade.pnl > 0.0 })
     };
     Standard::of(&past.trades().filter_map(seen).collect::<Vec<_>>())
-}
-
-/// The thresholds with which nothing but `rule` can trip.
-fn alone(rule: Rule, literal: bool, options: &EmergencyOptions) -> EmergencyOptions {
-    let mut alone = EmergencyOptions { literal: literal || options.literal, ..*options };
-    if rule != Rule::Accuracy {
-        alone.min_accuracy = 0.0;
-    }
-    if rule != Rule::LossStreak {
-        alone.max_loss_streak = usize::MAX;
-    }
-    if rule != Rule::DayLoss {
-        alone.daily_loss_factor = f64::MAX;
-    }
-    alone
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     domain::TradingDay,
+    guard::emergency::Reported,
     models::{Facts, Question},
 };
 
@@ -24,6 +25,8 @@ pub struct PastTrade {
     pub daily_loss_limit: Option<f64>,
     /// What its label is made of besides the pnl.
     pub facts: Facts,
+    /// What else was reported of it.
+    pub reported: Reported,
     /// What the version looked at, as many columns as there are names.
     pub row: Vec<Option<f64>>,
 }
