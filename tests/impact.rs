@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use trades::{day, opening, outcome, trade_id};
 use vigie::{
-    domain::{Arm, Decision, Opinion, Reason, Split, TradeId, VersionId},
+    domain::{Arm, Decision, Opinion, Reason, Split, Symbol, TradeId, VersionId},
     lifecycle::{happening::Happening, open_trades::AnsweredSignal},
     stats::compare::welch,
     trials::{
@@ -18,7 +18,7 @@ use vigie::{
             Assignment, Comparing, Criteria, Experiment, ExperimentOptions, Impact, ImpactOptions, Measure, Metric,
             TestEvidence, TestReport, Traded, View, impact,
         },
-        groups::{by_arm, by_period},
+        groups::Past,
     },
 };
 
@@ -228,21 +228,44 @@ fn a_signal_stays_in_the_arm_that_chance_gave_it() {
         scored(5, Arm::Ml, true, 1.0, 1.0),        // not left to chance
         closed(5, 9.0),
     ];
-    let groups = by_arm(&past, None);
+    let groups = told(&past, None).by_arm();
     let pnl = |group: &[Traded]| group.iter().map(|trade| trade.pnl).collect::<Vec<_>>();
     assert_eq!(pnl(&groups.ml), [Some(5.0), None, Some(-3.0)]);
     assert_eq!(pnl(&groups.baseline), [Some(7.0)]);
     let counts = &groups.counts;
     assert_eq!((counts.heard, counts.unresolved, counts.in_neither), (2, 1, 1));
-    assert!(by_arm(&past, Some(&"ES/2".parse().unwrap())).ml.is_empty());
+    assert!(told(&past, Some("ES/2")).by_arm().ml.is_empty());
+}
+
+fn told(happenings: &[Happening], version: Option<&str>) -> Past {
+    let mut past = Past::new(None, version.map(|version| version.parse().unwrap()));
+    happenings.iter().for_each(|happening| past.hear(happening));
+    past
+}
+
+#[test]
+fn a_trade_of_another_symbol_is_in_no_group_however_its_outcome_echoes_the_decision() {
+    let (mut one, mut two) = (scored(0, Arm::Ml, true, 1.0, 0.5), scored(1, Arm::Ml, true, 1.0, 0.5));
+    for (happening, symbol) in [(&mut one, "ES"), (&mut two, "NQ")] {
+        let Happening::Scored { entry, .. } = happening else { unreachable!() };
+        entry.symbol = Some(Symbol::new(symbol).unwrap());
+    }
+    let Happening::Scored { entry, .. } = &two else { unreachable!() };
+    let mut echo = entry.clone();
+    echo.symbol = None;
+    let Happening::Closed { at, trade_id, outcome, .. } = closed(1, 9.0) else { unreachable!() };
+    let past = [one, closed(0, 5.0), two, Happening::Closed { at, trade_id, echo: Some(echo), outcome }];
+    let mut told = Past::new(Some(Symbol::new("ES").unwrap()), None);
+    past.iter().for_each(|happening| told.hear(happening));
+    let groups = told.by_arm();
+    assert_eq!((groups.ml.len(), groups.baseline.len(), groups.counts.in_neither), (1, 0, 0));
 }
 
 #[test]
 fn periods_are_told_apart_by_when_a_signal_fired() {
     let past: Vec<Happening> =
         (0..6).flat_map(|n| [scored(n, Arm::Ml, n >= 3, 1.0, 0.5), closed(n, n as f64)]).collect();
-    let calendar = vigie::domain::TradingCalendar::new(jiff::tz::TimeZone::UTC, jiff::civil::Time::midnight());
-    let groups = by_period(&past, &[], &calendar, opening(2), opening(3));
+    let groups = told(&past, None).by_period(Vec::new(), opening(2), opening(3));
     let pnl = |group: &[Traded]| group.iter().filter_map(|trade| trade.pnl).collect::<Vec<_>>();
     assert_eq!((pnl(&groups.baseline), pnl(&groups.ml)), (vec![0.0, 1.0], vec![3.0, 4.0, 5.0]));
     assert_eq!((groups.counts.in_neither, groups.counts.heard), (1, 3));

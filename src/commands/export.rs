@@ -12,9 +12,9 @@ use serde::Serialize;
 use super::{
     ConfigArgs, Outcome, StateArgs,
     draft::Draft,
-    flatten::flatten,
+    flatten::Survey,
     named,
-    table::{Cells, Column, write_csv, write_parquet},
+    table::{Cells, Column, Parts, write_csv, write_parquet},
     terminal::Harmless,
 };
 use crate::{
@@ -26,6 +26,9 @@ use crate::{
     recall::history,
     validation::training::History,
 };
+
+/// Rows of a table that are in memory at once.
+const PART: usize = 8192;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -86,7 +89,7 @@ enum Format {
 
 /// Where an export goes.
 enum Sink {
-    Standard(BufWriter<io::StdoutLock<'static>>),
+    Standard(BufWriter<io::Stdout>),
     File(BufWriter<Draft>),
 }
 
@@ -129,7 +132,7 @@ impl Export {
         let reader = self.state.reader(&config)?;
         let mut sink = match &self.output {
             Some(path) => Sink::File(BufWriter::new(Draft::create(path)?)),
-            None => Sink::Standard(BufWriter::new(io::stdout().lock())),
+            None => Sink::Standard(BufWriter::new(io::stdout())),
         };
         match (&mut sink, format) {
             (Sink::File(out), _) => self.write(&reader, &config, format, out)?,
@@ -149,13 +152,19 @@ impl Export {
         Ok(())
     }
 
-    fn write(&self, reader: &Reader, config: &Config, format: Format, mut out: &mut dyn Write) -> anyhow::Result<()> {
+    fn write(
+        &self,
+        reader: &Reader,
+        config: &Config,
+        format: Format,
+        mut out: &mut (dyn Write + Send),
+    ) -> anyhow::Result<()> {
         if self.what == What::Matrix {
             let matrix = matrix(&history::read(reader).map_err(anyhow::Error::msg)?, &self.symbol, config)?;
             return match format {
-                Format::Parquet => parquet(&columns(matrix), out),
+                Format::Parquet => Ok(write_parquet(&columns(matrix), out)?),
                 Format::Pickle => Ok(serde_pickle::to_writer(&mut out, &matrix, serde_pickle::SerOptions::new())?),
-                Format::Csv | Format::Jsonl => Ok(write_csv(&columns(matrix), &mut out)?),
+                Format::Csv | Format::Jsonl => Ok(write_csv(&columns(matrix), out)?),
             };
         }
         if format == Format::Jsonl {
@@ -165,14 +174,26 @@ impl Export {
             })?;
             return named::symbol(config, &self.symbol, count);
         }
-        let mut lines = Vec::new();
+        // read twice, so that no more than a part of the rows is in memory: which columns there are is known behind the last
+        let mut survey = Survey::default();
         let count = snapshots(reader, &self.symbol, |line| {
-            lines.push(serde_json::from_slice(line)?);
+            survey.look(serde_json::from_slice(line)?);
             Ok(())
         })?;
         named::symbol(config, &self.symbol, count)?;
-        let columns = flatten(lines);
-        if format == Format::Parquet { parquet(&columns, out) } else { Ok(write_csv(&columns, &mut out)?) }
+        let layout = survey.layout();
+        let head = layout.columns(Vec::new());
+        let mut table = match format {
+            Format::Parquet => Parts::parquet(&head, out)?,
+            _ => Parts::csv(&head, out)?,
+        };
+        let mut part = Vec::with_capacity(PART.min(count));
+        snapshots(reader, &self.symbol, |line| {
+            part.push(serde_json::from_slice(line)?);
+            if part.len() == PART { table.rows(&layout.columns(std::mem::take(&mut part))) } else { Ok(()) }
+        })?;
+        table.rows(&layout.columns(part))?;
+        table.end()
     }
 }
 
@@ -195,13 +216,6 @@ fn snapshots(
         }
     }
     Ok(count)
-}
-
-/// Through memory: standard output cannot be handed to the writer.
-fn parquet(columns: &[Column], out: &mut dyn Write) -> anyhow::Result<()> {
-    let mut file = Vec::new();
-    write_parquet(columns, &mut file)?;
-    Ok(out.write_all(&file)?)
 }
 
 /// The matrix by columns: classes are yes or no.

@@ -1,10 +1,10 @@
 //! JSON objects as a table: a column a field, named by its path.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
 
-use super::table::{Cells, Column};
+use super::table::{Cells, Column, Sort};
 use crate::domain::Timestamp;
 
 /// Columns that stand first, in this order; the others follow by name.
@@ -12,25 +12,85 @@ const FIRST: [&str; 5] = ["trade_id", "at", "symbol", "side", "confidence"];
 /// Fields that are times, wherever they are.
 const TIMES: [&str; 2] = ["at", "exit_at"];
 
-/// The columns of `rows`. A column is yes or no, whole numbers, numbers, or times if all its values are, and else text; a list,
-/// and an object without fields, is its JSON. What is null or not there is missing.
-pub(super) fn flatten(rows: Vec<Map<String, Value>>) -> Vec<Column> {
-    let count = rows.len();
-    let mut found: BTreeMap<(usize, String), Vec<Value>> = BTreeMap::new();
-    for (number, row) in rows.into_iter().enumerate() {
+/// What the values of each field are, found row by row, so that the rows themselves need not be kept.
+#[derive(Debug, Default)]
+pub(super) struct Survey(BTreeMap<(usize, String), Fits>);
+
+/// As what all values of a field can be read.
+#[derive(Debug, Clone, Copy)]
+struct Fits {
+    any: bool,
+    time: bool,
+    yes: bool,
+    whole: bool,
+    real: bool,
+}
+
+/// The columns of rows that were surveyed.
+#[derive(Debug)]
+pub(super) struct Layout {
+    columns: Vec<(String, Sort)>,
+    places: HashMap<String, usize>,
+}
+
+impl Survey {
+    /// Takes in a row.
+    pub(super) fn look(&mut self, row: Map<String, Value>) {
         leaves(String::new(), row, &mut |name, value| {
             let place = FIRST.iter().position(|first| *first == name).unwrap_or(FIRST.len());
-            let column = found.entry((place, name)).or_default();
-            column.resize(number, Value::Null);
-            column.push(value);
+            let is_time = name.rsplit('.').next().is_some_and(|last| TIMES.contains(&last));
+            let fits = Fits { any: false, time: is_time, yes: true, whole: true, real: true };
+            let fits = self.0.entry((place, name)).or_insert(fits);
+            if !value.is_null() {
+                fits.any = true;
+                fits.time &= time(&value).is_some();
+                fits.yes &= value.is_boolean();
+                fits.whole &= value.as_i64().is_some();
+                fits.real &= value.as_f64().is_some();
+            }
         });
     }
-    let column = |((_, name), mut values): ((usize, String), Vec<Value>)| {
-        values.resize(count, Value::Null);
-        let is_time = name.rsplit('.').next().is_some_and(|last| TIMES.contains(&last));
-        Column::new(name, cells(values, is_time))
-    };
-    found.into_iter().map(column).collect()
+
+    /// The columns. One is yes or no, whole numbers, numbers, or times if all its values are, and else text; a list, and an object
+    /// without fields, is its JSON. What is null or not there is missing.
+    pub(super) fn layout(self) -> Layout {
+        let sort = |fits: Fits| match fits {
+            Fits { time: true, .. } => Sort::Time,
+            Fits { any: false, .. } => Sort::Real,
+            Fits { yes: true, .. } => Sort::Yes,
+            Fits { whole: true, .. } => Sort::Whole,
+            Fits { real: true, .. } => Sort::Real,
+            _ => Sort::Text,
+        };
+        let columns: Vec<(String, Sort)> = self.0.into_iter().map(|((_, name), fits)| (name, sort(fits))).collect();
+        let places = columns.iter().enumerate().map(|(place, (name, _))| (name.clone(), place)).collect();
+        Layout { columns, places }
+    }
+}
+
+impl Layout {
+    /// `rows`, which were among those that were surveyed, by columns.
+    pub(super) fn columns(&self, rows: Vec<Map<String, Value>>) -> Vec<Column> {
+        let count = rows.len();
+        let mut found: Vec<Vec<Value>> = self.columns.iter().map(|_| Vec::new()).collect();
+        for (number, row) in rows.into_iter().enumerate() {
+            leaves(String::new(), row, &mut |name, value| {
+                if let Some(column) = self.places.get(&name).and_then(|place| found.get_mut(*place)) {
+                    column.resize(number, Value::Null);
+                    column.push(value);
+                }
+            });
+        }
+        let column = |((name, sort), mut values): (&(String, Sort), Vec<Value>)| {
+            values.resize(count, Value::Null);
+            Column::new(name.clone(), cells(values, *sort))
+        };
+        self.columns.iter().zip(found).map(column).collect()
+    }
+}
+
+fn time(value: &Value) -> Option<Timestamp> {
+    value.as_str()?.parse().ok()
 }
 
 fn leaves(path: String, object: Map<String, Value>, each: &mut impl FnMut(String, Value)) {
@@ -43,34 +103,19 @@ fn leaves(path: String, object: Map<String, Value>, each: &mut impl FnMut(String
     }
 }
 
-fn cells(values: Vec<Value>, is_time: bool) -> Cells {
-    let time = |value: &Value| value.as_str()?.parse::<Timestamp>().ok();
-    if is_time && let Some(times) = all(&values, time) {
-        return Cells::Time(times);
-    }
-    if values.iter().all(Value::is_null) {
-        return Cells::Real(vec![None; values.len()]);
-    }
-    if let Some(cells) = all(&values, Value::as_bool) {
-        return Cells::Yes(cells);
-    }
-    if let Some(cells) = all(&values, Value::as_i64) {
-        return Cells::Whole(cells);
-    }
-    if let Some(cells) = all(&values, Value::as_f64) {
-        return Cells::Real(cells);
-    }
+fn cells(values: Vec<Value>, sort: Sort) -> Cells {
     let text = |value| match value {
         Value::Null => None,
         Value::String(text) => Some(text),
         other => Some(other.to_string()),
     };
-    Cells::Text(values.into_iter().map(text).collect())
-}
-
-/// Each value read, `None` where it is null; `None` if one cannot be read.
-fn all<T>(values: &[Value], read: impl Fn(&Value) -> Option<T>) -> Option<Vec<Option<T>>> {
-    values.iter().map(|value| if value.is_null() { Some(None) } else { read(value).map(Some) }).collect()
+    match sort {
+        Sort::Time => Cells::Time(values.iter().map(time).collect()),
+        Sort::Yes => Cells::Yes(values.iter().map(Value::as_bool).collect()),
+        Sort::Whole => Cells::Whole(values.iter().map(Value::as_i64).collect()),
+        Sort::Real => Cells::Real(values.iter().map(Value::as_f64).collect()),
+        Sort::Text => Cells::Text(values.into_iter().map(text).collect()),
+    }
 }
 
 #[cfg(test)]
@@ -86,9 +131,15 @@ mod tests {
             json!({"a": {"b": null, "c": 2}, "late": {"exit_at": "no time", "yes": true}, "mixed": "2", "never": null}),
             json!({"a": {"b": 3}, "empty": {}, "at": "2025-01-06T12:27:00+01:00"}),
         ];
-        let rows = rows.into_iter().map(|row| row.as_object().unwrap().clone()).collect();
+        let rows: Vec<Map<String, Value>> = rows.into_iter().map(|row| row.as_object().unwrap().clone()).collect();
+        let mut survey = Survey::default();
+        rows.iter().for_each(|row| survey.look(row.clone()));
+        let layout = survey.layout();
+        // by parts, each column is of the same sort
+        let parts = layout.columns(rows[..1].to_vec()).into_iter().zip(layout.columns(rows[1..].to_vec()));
+        assert!(parts.into_iter().all(|(one, two)| one.name == two.name && one.cells.sort() == two.cells.sort()));
         let said: Vec<String> =
-            flatten(rows).into_iter().map(|column| format!("{} {:?}", column.name, column.cells)).collect();
+            layout.columns(rows).into_iter().map(|column| format!("{} {:?}", column.name, column.cells)).collect();
         let expected = [
             r#"trade_id Text([Some("x"), None, None])"#,
             "at Time([Some(2025-01-06T11:27:00Z), None, Some(2025-01-06T11:27:00Z)])",
@@ -102,6 +153,6 @@ mod tests {
             "never Real([None, None, None])",
         ];
         assert_eq!(said, expected);
-        assert!(flatten(Vec::new()).is_empty());
+        assert!(Survey::default().layout().columns(Vec::new()).is_empty());
     }
 }

@@ -5,12 +5,11 @@ use serde_json::json;
 
 use super::{JournalArgs, Outcome, named, terminal::tell};
 use crate::{
-    domain::{self, Symbol, Timestamp, VersionId},
-    lifecycle::happening::Happening,
+    domain::{Symbol, Timestamp, VersionId},
     recall::{fold, history},
     trials::{
         experiment::{Comparing, Impact, ImpactOptions, impact},
-        groups::{Counts, Groups, by_arm, by_period},
+        groups::{Counts, Groups, Past},
     },
 };
 
@@ -59,21 +58,22 @@ impl ImpactArgs {
         if let Some(version) = &self.version {
             named::version(&reader, version)?;
         }
-        let history = history::read(&reader).map_err(anyhow::Error::msg)?;
-        let mut happenings = fold::happenings(&reader, &config).map_err(anyhow::Error::msg)?;
-        let mine = history.signals.iter().filter(|signal| signal.symbol == symbol);
-        named::symbol(&config, &symbol, mine.clone().count())?;
-        happenings.retain(|happening| concerns(&symbol, happening));
+        if !config.symbols.contains_key(&symbol) {
+            let is_there = reader.signals()?.flatten().any(|stored| stored.signal.symbol == symbol);
+            named::symbol(&config, &symbol, usize::from(is_there))?;
+        }
+        let mut past = Past::new(Some(symbol.clone()), self.version.clone());
+        fold::each(&reader, &config, &mut |happening| past.hear(happening)).map_err(anyhow::Error::msg)?;
         let (comparing, groups) = match self.since.or(self.before) {
-            None => (Comparing::Arms, by_arm(&happenings, self.version.as_ref())),
+            None => (Comparing::Arms, past.by_arm()),
             Some(boundary) => {
                 let (before, since) = (self.before.unwrap_or(boundary), self.since.unwrap_or(boundary));
                 if before > since {
                     return Err(anyhow::anyhow!("--before {before} lies after --since {since}").into());
                 }
-                let closed: Vec<(&domain::Signal, &domain::Outcome)> =
-                    mine.filter_map(|signal| Some((signal, history.outcomes.get(&signal.trade_id)?))).collect();
-                (Comparing::Periods, by_period(&happenings, &closed, &config.calendar, before, since))
+                let was_answered = |trade_id: &_| past.was_answered(trade_id);
+                let imported = history::imported(&reader, &symbol, &config.calendar, was_answered);
+                (Comparing::Periods, past.by_period(imported.map_err(anyhow::Error::msg)?, before, since))
             }
         };
         let Groups { ml, baseline, counts } = groups;
@@ -91,14 +91,6 @@ impl ImpactArgs {
         tell(found.to_string().trim_end())?;
         notes.iter().try_for_each(|note| tell(format_args!("note: {note}")))?;
         Ok(())
-    }
-}
-
-/// Whether it is about `symbol`; of what is not known by its symbol, that it is not about another.
-fn concerns(symbol: &Symbol, happening: &Happening) -> bool {
-    match happening {
-        Happening::Scored { entry, .. } => entry.symbol.as_ref().is_none_or(|other| other == symbol),
-        _ => true,
     }
 }
 

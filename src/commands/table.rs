@@ -38,6 +38,16 @@ pub(super) enum Cells {
     Time(Vec<Option<Timestamp>>),
 }
 
+/// What the values of a column are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sort {
+    Yes,
+    Whole,
+    Real,
+    Text,
+    Time,
+}
+
 /// What a spreadsheet takes for the beginning of a formula, or passes over before one.
 const FORMULA: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\n'];
 
@@ -47,19 +57,28 @@ const FORMULA: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\n'];
 ///
 /// # Errors
 /// When the file cannot be written.
-pub(super) fn write_csv(columns: &[Column], out: &mut impl Write) -> io::Result<()> {
-    let mut line = |cells: &mut dyn Iterator<Item = Cow<'_, str>>| {
-        for (place, cell) in cells.enumerate() {
-            let comma = if place > 0 { "," } else { "" };
-            write!(out, "{comma}{cell}")?;
-        }
-        writeln!(out)
-    };
-    line(&mut columns.iter().map(|column| csv_text(&column.name)))?;
+pub(super) fn write_csv(columns: &[Column], out: &mut dyn Write) -> io::Result<()> {
+    csv_head(columns, out)?;
+    csv_rows(columns, out)
+}
+
+fn csv_head(columns: &[Column], out: &mut dyn Write) -> io::Result<()> {
+    csv_line(&mut columns.iter().map(|column| csv_text(&column.name)), out)
+}
+
+fn csv_rows(columns: &[Column], out: &mut dyn Write) -> io::Result<()> {
     for row in 0..columns.first().map_or(0, |column| column.cells.len()) {
-        line(&mut columns.iter().map(|column| column.cells.csv(row).unwrap_or_default()))?;
+        csv_line(&mut columns.iter().map(|column| column.cells.csv(row).unwrap_or_default()), out)?;
     }
     Ok(())
+}
+
+fn csv_line(cells: &mut dyn Iterator<Item = Cow<'_, str>>, out: &mut dyn Write) -> io::Result<()> {
+    for (place, cell) in cells.enumerate() {
+        let comma = if place > 0 { "," } else { "" };
+        write!(out, "{comma}{cell}")?;
+    }
+    writeln!(out)
 }
 
 /// Text as a cell of a CSV file: no formula, and quoted where it must be.
@@ -68,26 +87,91 @@ fn csv_text(text: &str) -> Cow<'_, str> {
     if text.contains([',', '"', '\n', '\r']) { Cow::Owned(format!("\"{}\"", text.replace('"', "\"\""))) } else { text }
 }
 
-/// Writes a Parquet file: one row group, gzipped pages, every column optional.
+/// Writes a Parquet file with one row group.
 ///
 /// # Errors
 /// When the file cannot be written.
 pub(super) fn write_parquet(columns: &[Column], out: impl Write + Send) -> Result<(), ParquetError> {
-    let fields = columns.iter().map(Column::field).collect::<Result<Vec<_>, _>>()?;
-    let schema = Type::group_type_builder("vigie").with_fields(fields).build()?;
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::GZIP(Default::default()))
-        .set_created_by(concat!("vigie ", env!("CARGO_PKG_VERSION")).to_owned());
-    let mut file = SerializedFileWriter::new(out, Arc::new(schema), Arc::new(properties.build()))?;
-    let mut rows = file.next_row_group()?;
-    for column in columns {
-        let writer =
-            rows.next_column()?.ok_or_else(|| ParquetError::General("a column is not in the schema".into()))?;
-        column.cells.write(writer)?;
+    let mut file = ParquetFile::begin(columns, out)?;
+    file.rows(columns)?;
+    file.end()
+}
+
+/// A Parquet file that is written part by part: a row group each, gzipped pages, every column optional.
+pub(super) struct ParquetFile<W: Write + Send>(SerializedFileWriter<W>);
+
+impl<W: Write + Send> ParquetFile<W> {
+    fn begin(columns: &[Column], out: W) -> Result<Self, ParquetError> {
+        let fields = columns.iter().map(Column::field).collect::<Result<Vec<_>, _>>()?;
+        let schema = Type::group_type_builder("vigie").with_fields(fields).build()?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::GZIP(Default::default()))
+            .set_created_by(concat!("vigie ", env!("CARGO_PKG_VERSION")).to_owned());
+        Ok(Self(SerializedFileWriter::new(out, Arc::new(schema), Arc::new(properties.build()))?))
     }
-    rows.close()?;
-    file.close()?;
-    Ok(())
+
+    fn rows(&mut self, columns: &[Column]) -> Result<(), ParquetError> {
+        let mut rows = self.0.next_row_group()?;
+        for column in columns {
+            let writer =
+                rows.next_column()?.ok_or_else(|| ParquetError::General("a column is not in the schema".into()))?;
+            column.cells.write(writer)?;
+        }
+        rows.close().map(drop)
+    }
+
+    fn end(self) -> Result<(), ParquetError> {
+        self.0.close().map(drop)
+    }
+}
+
+/// A table whose rows come part by part; each part has the columns of the first.
+pub(super) enum Parts<W: Write + Send> {
+    /// Comma-separated values, as [`write_csv`] writes them.
+    Csv(W),
+    /// A Parquet file.
+    Parquet(ParquetFile<W>),
+}
+
+impl<W: Write + Send> Parts<W> {
+    /// A CSV file with the columns of `head`, which may be empty.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn csv(head: &[Column], mut out: W) -> io::Result<Self> {
+        csv_head(head, &mut out)?;
+        Ok(Self::Csv(out))
+    }
+
+    /// A Parquet file of the same.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn parquet(head: &[Column], out: W) -> Result<Self, ParquetError> {
+        ParquetFile::begin(head, out).map(Self::Parquet)
+    }
+
+    /// Writes the next rows.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn rows(&mut self, columns: &[Column]) -> anyhow::Result<()> {
+        match self {
+            Self::Csv(out) => Ok(csv_rows(columns, out)?),
+            Self::Parquet(file) => Ok(file.rows(columns)?),
+        }
+    }
+
+    /// Writes what stands behind the last row.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn end(self) -> anyhow::Result<()> {
+        match self {
+            Self::Csv(_) => Ok(()),
+            Self::Parquet(file) => Ok(file.end()?),
+        }
+    }
 }
 
 impl Column {
@@ -109,6 +193,17 @@ impl Column {
 }
 
 impl Cells {
+    #[cfg(test)]
+    pub(super) fn sort(&self) -> Sort {
+        match self {
+            Self::Yes(_) => Sort::Yes,
+            Self::Whole(_) => Sort::Whole,
+            Self::Real(_) => Sort::Real,
+            Self::Text(_) => Sort::Text,
+            Self::Time(_) => Sort::Time,
+        }
+    }
+
     fn len(&self) -> usize {
         match self {
             Self::Yes(cells) => cells.len(),

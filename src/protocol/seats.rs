@@ -148,9 +148,9 @@ impl Seat {
         self.since.set(received);
     }
 
-    /// A signal, an outcome or a skip came on it.
-    pub(super) fn trades(&self) {
-        self.trades.set(true);
+    /// A request came on it; whether it is a signal, an outcome or a skip.
+    pub(super) fn trades(&self, is_trade: bool) {
+        self.trades.set(self.trades.get() || is_trade);
     }
 
     /// Waits until the connection has to give way: between two requests, if it is not stuck. True when it can still be told why.
@@ -194,7 +194,7 @@ mod tests {
         used(4, 0);
         // it waits longer than all of them, and trades
         used(6, 100);
-        taken[6].seat.trades();
+        taken[6].seat.trades(true);
         taken[6].seat.waits();
         taken[5].seat.since.set(ago(2));
         let mut left = Vec::new();

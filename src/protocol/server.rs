@@ -238,7 +238,7 @@ impl<S: Service> Connection<S> {
             let envelope = message::decode(line);
             match envelope.body {
                 Ok(request @ (Request::Outcome(_) | Request::Skip(_) | Request::Import(_))) => {
-                    self.seat.trades();
+                    self.seat.trades(true);
                     if self.recording.len() >= self.limits.max_in_flight {
                         self.finish_recording().await?;
                     }
@@ -270,9 +270,7 @@ impl<S: Service> Connection<S> {
     /// again when what may be served has changed and none of the answer was written: what is written is true then.
     async fn answer(&mut self, envelope: message::Envelope<'_>, line: &[u8], received: Stopwatch) -> io::Result<()> {
         let is_score = matches!(envelope.body, Ok(Request::Score(_)));
-        if is_score {
-            self.seat.trades();
-        }
+        self.seat.trades(is_score);
         let mut envelope = envelope;
         loop {
             let epoch = self.service.epoch();

@@ -94,8 +94,7 @@ pub struct Folded {
 /// that silenced a model, so a lock stands in its place.
 pub fn happenings(reader: &Reader, config: &Config) -> Result<Vec<Happening>, String> {
     let (mut all, mut places): (Vec<Option<Happening>>, BTreeMap<TradeId, usize>) = Default::default();
-    let last = reader.last_seq().map_err(|error| error.to_string())?;
-    Folded::empty(config)?.go_on_telling(reader, config, last, &mut |happening, _| {
+    each(reader, config, &mut |happening| {
         let mut happening = match happening {
             Happening::Came { .. } => return,
             other => other.clone(),
@@ -112,6 +111,16 @@ pub fn happenings(reader: &Reader, config: &Config) -> Result<Vec<Happening>, St
         all.push(Some(happening));
     })?;
     Ok(all.into_iter().flatten().collect())
+}
+
+/// Tells `tell` of everything that happened while the daemon ran, in the order in which it was recorded, and keeps none of it. An
+/// outcome that was completed later is told twice, the second time as [`Happening::Completed`].
+///
+/// # Errors
+/// As for [`happenings`].
+pub fn each(reader: &Reader, config: &Config, tell: &mut dyn FnMut(&Happening)) -> Result<(), String> {
+    let last = reader.last_seq().map_err(|error| error.to_string())?;
+    Folded::empty(config)?.go_on_telling(reader, config, last, &mut |happening, _| tell(happening))
 }
 
 impl Folded {

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::{
     config::Config,
-    domain::{Arm, Decision, EventKind, Signal, Timestamp, TradeId, VersionId},
+    domain::{Arm, Decision, EventKind, Signal, Symbol, Timestamp, TradeId, TradingCalendar, VersionId},
     journal::{OutcomeRecord, Reader, Source, StoreError, StoredOutcome, StoredSignal},
     lifecycle::open_trades::AnsweredSignal,
+    trials::experiment::Traded,
     validation::{
         arrival::{Arrival, Arrived},
         training::History,
@@ -141,6 +142,37 @@ pub fn read(reader: &Reader) -> Result<History, String> {
         }
     }
     Ok(history)
+}
+
+/// The closed trades of `symbol` whose signal nobody answered, by when it fired; `was_answered` says of which one did.
+///
+/// # Errors
+/// When the storage cannot be read; damaged records, and those whose times lie long after they came, are left out.
+pub fn imported(
+    reader: &Reader,
+    symbol: &Symbol,
+    calendar: &TradingCalendar,
+    was_answered: impl Fn(&TradeId) -> bool,
+) -> Result<Vec<(Timestamp, Traded)>, String> {
+    let mut outcomes: HashMap<TradeId, (Option<f64>, Option<f64>)> = HashMap::new();
+    for stored in reader.outcomes().map_err(|error| error.to_string())? {
+        let Some(stored) = kept(stored)?.filter(|stored| !stored.lies_ahead()) else { continue };
+        let OutcomeRecord { trade_id, outcome, .. } = stored.record;
+        if !was_answered(&trade_id) {
+            outcomes.insert(trade_id, (outcome.pnl.map(|pnl| pnl.get()), outcome.slippage_ticks));
+        }
+    }
+    let mut trades = Vec::new();
+    for stored in reader.signals().map_err(|error| error.to_string())? {
+        let Some(stored) = kept(stored)?.filter(|stored| !stored.lies_ahead()) else { continue };
+        let StoredSignal { signal, .. } = stored;
+        if signal.symbol == *symbol
+            && let Some((pnl, slippage_ticks)) = outcomes.remove(&signal.trade_id)
+        {
+            trades.push((signal.at, Traded { day: calendar.day_of(signal.at), pnl, slippage_ticks }));
+        }
+    }
+    Ok(trades)
 }
 
 /// The latest time at which a signal fired or a trade was closed: where the clock of a replay stands before it begins.

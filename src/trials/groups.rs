@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::experiment::Traded;
 use crate::{
-    domain::{Arm, Outcome, Signal, Timestamp, TradeId, TradingCalendar, VersionId},
+    domain::{Arm, Outcome, Symbol, Timestamp, TradeId, TradingDay, VersionId},
     lifecycle::{happening::Happening, open_trades::AnsweredSignal},
 };
 
@@ -37,109 +37,163 @@ pub struct Counts {
     pub shares: BTreeSet<u32>,
 }
 
-/// What became of trades, as the past tells it.
+/// What became of the trades of one symbol: a few words each, whatever the signals and outcomes hold.
+#[derive(Debug)]
+pub struct Past {
+    symbol: Option<Symbol>,
+    version: Option<VersionId>,
+    fates: BTreeMap<TradeId, Fate>,
+}
+
+/// What became of a trade.
 #[derive(Debug, Default)]
-struct Fates<'a> {
-    entries: BTreeMap<&'a TradeId, &'a AnsweredSignal>,
-    outcomes: BTreeMap<&'a TradeId, &'a Outcome>,
-    skipped: BTreeSet<&'a TradeId>,
+struct Fate {
+    answered: Option<Answered>,
+    /// It is one of another symbol.
+    is_foreign: bool,
+    is_skipped: bool,
+    closed: Option<Closed>,
 }
 
-impl<'a> Fates<'a> {
-    fn of(happenings: &'a [Happening]) -> Self {
-        let mut fates = Self::default();
-        for happening in happenings {
-            match happening {
-                Happening::Scored { entry, .. } => {
-                    fates.entries.entry(&entry.trade_id).or_insert(entry);
-                }
-                Happening::Closed { trade_id, echo, outcome, .. } => {
-                    if let Some(entry) = echo {
-                        fates.entries.entry(trade_id).or_insert(entry);
-                    }
-                    fates.outcomes.entry(trade_id).or_insert(outcome);
-                }
-                Happening::Skipped { trade_id, .. } => drop(fates.skipped.insert(trade_id)),
-                Happening::Event(_) | Happening::Came { .. } | Happening::Completed { .. } => {}
-            }
-        }
-        fates
+/// What was answered to its signal.
+#[derive(Debug)]
+struct Answered {
+    at: Timestamp,
+    day: TradingDay,
+    has_size: bool,
+    /// Whether a model had its word in it.
+    is_heard: bool,
+    /// The arm that chance gave it to; `None` where nothing was left to chance.
+    arm: Option<Arm>,
+    /// The chances of the ML arm, in percent.
+    shares: Vec<u32>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Closed {
+    pnl: Option<f64>,
+    slippage_ticks: Option<f64>,
+}
+
+impl Past {
+    /// Nothing has happened yet. `symbol`: whose trades, `None` for all; `version`: whose splits, `None` for those of any.
+    pub fn new(symbol: Option<Symbol>, version: Option<VersionId>) -> Self {
+        Self { symbol, version, fates: BTreeMap::new() }
     }
 
+    /// Takes in what happened next.
+    pub fn hear(&mut self, happening: &Happening) {
+        match happening {
+            Happening::Scored { entry, .. } => {
+                let is_foreign = self.symbol.is_some() && entry.symbol.is_some() && entry.symbol != self.symbol;
+                let answered = Answered::of(entry, self.version.as_ref());
+                let fate = self.fates.entry(entry.trade_id.clone()).or_default();
+                fate.is_foreign |= is_foreign;
+                fate.answered.get_or_insert(answered);
+            }
+            Happening::Closed { trade_id, echo, outcome, .. } => {
+                let fate = self.echoed(trade_id, echo.as_deref());
+                fate.closed.get_or_insert(Closed::of(outcome));
+            }
+            Happening::Completed { trade_id, echo, outcome, .. } => {
+                let fate = self.echoed(trade_id, echo.as_deref());
+                fate.closed = Some(Closed::of(outcome));
+            }
+            Happening::Skipped { trade_id, .. } => self.fates.entry(trade_id.clone()).or_default().is_skipped = true,
+            Happening::Event(_) | Happening::Came { .. } => {}
+        }
+    }
+
+    fn echoed(&mut self, trade_id: &TradeId, echo: Option<&AnsweredSignal>) -> &mut Fate {
+        let answered = echo.map(|echo| Answered::of(echo, self.version.as_ref()));
+        let fate = self.fates.entry(trade_id.clone()).or_default();
+        fate.answered = fate.answered.take().or(answered);
+        fate
+    }
+
+    /// Whether a signal of this trade was answered.
+    pub fn was_answered(&self, trade_id: &TradeId) -> bool {
+        self.fates.get(trade_id).is_some_and(|fate| fate.answered.is_some())
+    }
+
+    fn answered(&self) -> impl Iterator<Item = (&Answered, Option<Traded>)> {
+        let own = self.fates.values().filter(|fate| !fate.is_foreign);
+        own.filter_map(|fate| fate.answered.as_ref().map(|answered| (answered, fate.traded(answered))))
+    }
+
+    /// The signals that chance gave to an arm, by the arm it gave them to, whatever was done with them.
+    pub fn by_arm(&self) -> Groups {
+        let mut groups = Groups::default();
+        for (answered, traded) in self.answered() {
+            let Some(arm) = answered.arm else {
+                groups.counts.in_neither += 1;
+                continue;
+            };
+            let Some(traded) = traded else {
+                groups.counts.unresolved += 1;
+                continue;
+            };
+            groups.counts.shares.extend(&answered.shares);
+            if arm == Arm::Ml {
+                groups.counts.heard += usize::from(answered.is_heard);
+                groups.ml.push(traded);
+            } else {
+                groups.counts.by_another += usize::from(answered.is_heard);
+                groups.baseline.push(traded);
+            }
+        }
+        groups
+    }
+
+    /// The signals that fired before `before`, against those from `since` on. `imported`: when signals fired that no daemon
+    /// answered, and what became of them.
+    pub fn by_period(&self, imported: Vec<(Timestamp, Traded)>, before: Timestamp, since: Timestamp) -> Groups {
+        let mut groups = Groups::default();
+        let answered = self.answered().map(|(answered, traded)| (answered.at, traded, answered.is_heard));
+        let imported = imported.into_iter().map(|(at, traded)| (at, Some(traded), false));
+        for (at, traded, is_heard) in answered.chain(imported) {
+            match traded {
+                _ if at >= before && at < since => groups.counts.in_neither += 1,
+                None => groups.counts.unresolved += 1,
+                Some(traded) if at < before => groups.baseline.push(traded),
+                Some(traded) => {
+                    groups.counts.heard += usize::from(is_heard);
+                    groups.ml.push(traded);
+                }
+            }
+        }
+        groups
+    }
+}
+
+impl Fate {
     /// `None` while it may still be traded, for all that is known.
-    fn traded(&self, entry: &AnsweredSignal) -> Option<Traded> {
-        let outcome = self.outcomes.get(&entry.trade_id);
-        let let_go = self.skipped.contains(&entry.trade_id) || entry.decision.size == 0.0;
-        (outcome.is_some() || let_go).then(|| Traded {
-            day: entry.day,
-            pnl: outcome.and_then(|outcome| outcome.pnl).map(|pnl| pnl.get()),
-            slippage_ticks: outcome.and_then(|outcome| outcome.slippage_ticks),
-        })
+    fn traded(&self, answered: &Answered) -> Option<Traded> {
+        let let_go = self.is_skipped || !answered.has_size;
+        let Closed { pnl, slippage_ticks } = self.closed.unwrap_or(Closed { pnl: None, slippage_ticks: None });
+        (self.closed.is_some() || let_go).then_some(Traded { day: answered.day, pnl, slippage_ticks })
     }
 }
 
-/// The signals that chance gave to an arm, by the arm it gave them to, whatever was done with them: those that `version`
-/// split, or any.
-pub fn by_arm(happenings: &[Happening], version: Option<&VersionId>) -> Groups {
-    let fates = Fates::of(happenings);
-    let mut groups = Groups::default();
-    for entry in fates.entries.values() {
+impl Answered {
+    fn of(entry: &AnsweredSignal, version: Option<&VersionId>) -> Self {
         let opinions = entry.opinions.iter().filter(|opinion| version.is_none_or(|wanted| opinion.version == *wanted));
-        let splits: Vec<_> = opinions.filter_map(|opinion| Some((&opinion.version, opinion.split?))).collect();
-        let random: Vec<_> = splits.into_iter().filter(|(_, split)| split.share > 0.0 && split.share < 1.0).collect();
-        if random.is_empty() {
-            groups.counts.in_neither += 1;
-            continue;
-        }
-        let Some(traded) = fates.traded(entry) else {
-            groups.counts.unresolved += 1;
-            continue;
-        };
-        groups.counts.shares.extend(random.iter().map(|(_, split)| (100.0 * split.share).round() as u32));
-        if random.iter().any(|(_, split)| split.arm == Arm::Ml) {
-            groups.counts.heard += usize::from(entry.speaker().is_some());
-            groups.ml.push(traded);
-        } else {
-            groups.counts.by_another += usize::from(entry.speaker().is_some());
-            groups.baseline.push(traded);
+        let splits = opinions.filter_map(|opinion| opinion.split);
+        let random: Vec<_> = splits.filter(|split| split.share > 0.0 && split.share < 1.0).collect();
+        let is_ml = random.iter().any(|split| split.arm == Arm::Ml);
+        Self {
+            at: entry.at,
+            day: entry.day,
+            has_size: entry.decision.size != 0.0,
+            is_heard: entry.speaker().is_some(),
+            arm: (!random.is_empty()).then_some(if is_ml { Arm::Ml } else { Arm::Baseline }),
+            shares: random.iter().map(|split| (100.0 * split.share).round() as u32).collect(),
         }
     }
-    groups
 }
 
-/// The signals that fired before `before`, against those from `since` on. `imported` are those that no daemon answered,
-/// with their outcomes.
-pub fn by_period(
-    happenings: &[Happening],
-    imported: &[(&Signal, &Outcome)],
-    calendar: &TradingCalendar,
-    before: Timestamp,
-    since: Timestamp,
-) -> Groups {
-    let fates = Fates::of(happenings);
-    let mut groups = Groups::default();
-    let mut put = |at: Timestamp, traded: Option<Traded>, heard: bool| {
-        let Groups { ml, baseline, counts } = &mut groups;
-        match traded {
-            _ if at >= before && at < since => counts.in_neither += 1,
-            None => counts.unresolved += 1,
-            Some(traded) if at < before => baseline.push(traded),
-            Some(traded) => {
-                counts.heard += usize::from(heard);
-                ml.push(traded);
-            }
-        }
-    };
-    for entry in fates.entries.values() {
-        put(entry.at, fates.traded(entry), entry.speaker().is_some());
+impl Closed {
+    fn of(outcome: &Outcome) -> Self {
+        Self { pnl: outcome.pnl.map(|pnl| pnl.get()), slippage_ticks: outcome.slippage_ticks }
     }
-    for (signal, outcome) in imported.iter().filter(|(signal, _)| !fates.entries.contains_key(&signal.trade_id)) {
-        let traded = Traded {
-            day: calendar.day_of(signal.at),
-            pnl: outcome.pnl.map(|pnl| pnl.get()),
-            slippage_ticks: outcome.slippage_ticks,
-        };
-        put(signal.at, Some(traded), false);
-    }
-    groups
 }
