@@ -136,11 +136,13 @@ fn every_alert_code_stands_in_the_table_with_what_to_do() {
 }
 
 /// How each lock gives its reason: the file, the words there, and those of the table in docs/operations.md.
-const LOCKS: [(&str, &str, &str); 24] = [
+const LOCKS: [(&str, &str, &str); 26] = [
     ("src/actors/guardian/orders.rs", "EventKind::Locked { reason: reason.clone(), by }", "words of a person"),
     ("src/actors/guardian/orders.rs", "killed: {reason}", "killed: ..."),
     ("src/actors/daemon/parts.rs", "killed: {reason}", "killed: ..."),
     ("src/actors/daemon/parts.rs", "too many restarts, the last of the {}", "too many restarts, the last of the ..."),
+    ("src/actors/daemon/parts.rs", "the {} is given up: {}", "the ... is given up: ..."),
+    ("src/actors/daemon.rs", "nobody can connect any more: {why}", "nobody can connect any more: ..."),
     ("src/actors/daemon.rs", "the guardian is restarting", "the guardian is restarting"),
     ("src/actors/daemon.rs", "starting", "starting"),
     ("src/actors/guardian/load.rs", "does not score any more", "does not score any more"),

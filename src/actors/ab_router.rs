@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::{
     guardian::{Advance, Guardian},
     journal::JournalHandle,
-    supervision::{Part, Shell},
+    supervision::{Failures, Part, Place, Shell, spawn},
     trade_news::{Making, TradeNews},
 };
 use crate::{
@@ -67,6 +67,8 @@ pub struct RouterShared {
     pub clock: Arc<dyn Clock>,
     /// Who takes steps.
     pub guardian: Addr<Shell<Guardian>>,
+    /// Where panics are counted.
+    pub failures: Failures,
 }
 
 /// There is news, or time has passed.
@@ -108,7 +110,8 @@ struct Made {
     at: Timestamp,
     version: VersionId,
     options: ExperimentOptions,
-    criteria: Result<Criteria, String>,
+    /// `None` when it panicked over them: they are made again at the next look.
+    criteria: Option<Result<Criteria, String>>,
 }
 
 /// The guardian has answered.
@@ -135,6 +138,8 @@ impl Message for Answered {
 
 impl Part for AbRouter {
     const NAME: &'static str = "ab_router";
+    const MAKE: Place = Place::RouterMake;
+    const INSTALL: Place = Place::RouterInstall;
 
     fn installed(&mut self) {
         if let Some((trials, making)) = self.made.take() {
@@ -153,8 +158,8 @@ impl AbRouter {
         // before the journal is read: what is news from now on is in neither, or in both, which changes nothing
         let making = shared.trade_news.making();
         let reader = shared.journal.read().await.map_err(|error| error.to_string())?;
-        let folded = tokio::task::spawn_blocking(move || checkpoint::state(&reader, &config));
-        let mut trials = folded.await.map_err(|error| error.to_string())??.state.trials;
+        let folded = shared.failures.blocking(Place::RouterFold, move || checkpoint::state(&reader, &config));
+        let mut trials = folded.await??.state.trials;
         trials.judge_again();
         Ok(Self { made: Some((trials, making)), ..Self::new(shared) })
     }
@@ -234,12 +239,12 @@ impl AbRouter {
             return criteria.as_ref().map_or(Ready::Never, |criteria| Ready::Made(Arc::clone(criteria)));
         }
         if self.making.insert(version.clone()) {
-            let (version, address) = (version.clone(), address.clone());
-            actix::spawn(async move {
+            let (version, to, failures) = (version.clone(), address.clone(), self.shared.failures.clone());
+            spawn(address, &self.shared.failures, Place::RouterCriteria, async move {
                 let of = options.clone();
-                let made = tokio::task::spawn_blocking(move || Criteria::new(of).map_err(|error| error.to_string()));
-                let criteria = made.await.unwrap_or_else(|error| Err(error.to_string()));
-                let _gone_with_the_daemon = address.send(Made { at: now, version, options, criteria }).await;
+                let made = failures.blocking(Place::RouterCriteriaWork, move || Criteria::new(of)).await;
+                let criteria = made.ok().map(|made| made.map_err(|error| error.to_string()));
+                let _gone_with_the_daemon = to.send(Made { at: now, version, options, criteria }).await;
             });
         }
         Ready::Making
@@ -271,12 +276,12 @@ impl AbRouter {
         if !self.asked.insert(step.version.clone()) {
             return;
         }
-        let (guardian, address, version) = (self.shared.guardian.clone(), address.clone(), step.version.clone());
-        actix::spawn(async move {
+        let (guardian, to, version) = (self.shared.guardian.clone(), address.clone(), step.version.clone());
+        spawn(address, &self.shared.failures, Place::RouterAsk, async move {
             let answer = guardian.send(Advance(step)).await;
             let answer = answer.unwrap_or_else(|error| Err(WireError::new("internal_error", error.to_string())));
             let result = answer.map(drop);
-            let _gone_with_the_daemon = address.send(Answered { version, result }).await;
+            let _gone_with_the_daemon = to.send(Answered { version, result }).await;
         });
     }
 
@@ -293,6 +298,7 @@ impl AbRouter {
     fn made(&mut self, made: Made) {
         self.making.remove(&made.version);
         let Made { at, version, options, criteria } = made;
+        let Some(criteria) = criteria else { return };
         let criteria = match criteria {
             Ok(criteria) => Some(Arc::new(criteria)),
             Err(error) => {
@@ -345,7 +351,7 @@ impl Handler<Look> for Shell<AbRouter> {
 
     fn handle(&mut self, _: Look, context: &mut Context<Self>) {
         let address = context.address();
-        let lost = self.handle_with(context, "look", |router| {
+        let lost = self.handle_with(context, Place::RouterLook, |router| {
             if router.shared.trade_news.has_lost() {
                 return true;
             }
@@ -363,9 +369,12 @@ impl Handler<Made> for Shell<AbRouter> {
 
     fn handle(&mut self, made: Made, context: &mut Context<Self>) {
         let address = context.address();
-        self.handle_with(context, "made", |router| {
+        self.handle_with(context, Place::RouterMade, |router| {
+            let is_one_more = made.criteria.is_some();
             router.made(made);
-            router.look(&address);
+            if is_one_more {
+                router.look(&address);
+            }
         });
     }
 }
@@ -375,7 +384,7 @@ impl Handler<Answered> for Shell<AbRouter> {
 
     fn handle(&mut self, answered: Answered, context: &mut Context<Self>) {
         let address = context.address();
-        self.handle_with(context, "answered", |router| {
+        self.handle_with(context, Place::RouterAnswered, |router| {
             router.answered(&answered);
             // what was refused is tried at the next tick; what was done may be followed by another step
             if answered.result.is_ok() {
@@ -390,7 +399,7 @@ impl Handler<Assess> for Shell<AbRouter> {
 
     fn handle(&mut self, assess: Assess, context: &mut Context<Self>) -> Self::Result {
         let address = context.address();
-        MessageResult(self.handle_with(context, "assess", |router| {
+        MessageResult(self.handle_with(context, Place::RouterAssess, |router| {
             router.look(&address);
             router.cases(assess.version.as_ref())
         }))
@@ -402,7 +411,7 @@ impl Handler<ObserveRouter> for Shell<AbRouter> {
 
     fn handle(&mut self, _: ObserveRouter, context: &mut Context<Self>) -> Self::Result {
         let address = context.address();
-        MessageResult(self.handle_with(context, "observe", |router| {
+        MessageResult(self.handle_with(context, Place::RouterObserve, |router| {
             router.look(&address);
             router.status()
         }))

@@ -13,7 +13,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 
-use super::{acknowledge::retry, journal::JournalHandle};
+use super::{
+    acknowledge::retry,
+    journal::JournalHandle,
+    supervision::{Failures, Place},
+};
 use crate::{
     domain::{EventKind, Timestamp, event::Level},
     journal::{BadRecord, Reader, StoreError, StoredEvent},
@@ -73,17 +77,26 @@ impl AlertList {
     ///
     /// # Errors
     /// When the journal cannot be read.
-    pub async fn answer(&self, journal: &JournalHandle, wanted: Alerts) -> Result<Answer, WireError> {
-        let mut index = Arc::clone(&self.index).lock_owned().await;
+    pub async fn answer(
+        &self,
+        journal: &JournalHandle,
+        failures: &Failures,
+        wanted: Alerts,
+    ) -> Result<Answer, WireError> {
+        let mut place = Arc::clone(&self.index).lock_owned().await;
         let reader = journal.read().await.map_err(|error| retry(&error))?;
         let drill = self.drill;
-        let found = tokio::task::spawn_blocking(move || {
+        let found = failures.blocking(Place::GatewayAlerts, move || {
+            // one that is half read is read again from the start
+            let mut index = std::mem::take(&mut *place);
             let last_seq = index.read(&reader, drill).map_err(|error| WireError::new("retry", error.to_string()))?.1;
             let alerts = serde_json::value::to_raw_value(&index.pick(&wanted));
             let alerts = alerts.map_err(|error| WireError::new("internal_error", error.to_string()))?;
-            Ok(Answer { alerts, last_seq, unreadable: index.unreadable })
+            let answer = Answer { alerts, last_seq, unreadable: index.unreadable };
+            *place = index;
+            Ok(answer)
         });
-        found.await.map_err(|error| WireError::new("internal_error", error.to_string()))?
+        found.await.map_err(|error| WireError::new("internal_error", error))?
     }
 }
 

@@ -3,6 +3,7 @@
 mod begin;
 mod drill;
 mod parts;
+mod reload;
 mod system;
 
 use std::{
@@ -27,6 +28,7 @@ pub use self::system::system;
 use self::{
     begin::{Beginning, Begun, OPENING, make_folder, make_pipeline},
     parts::{Parts, silence},
+    reload::{Reloads, tell},
 };
 use super::{
     ab_router::{self, AbRouter},
@@ -38,7 +40,7 @@ use super::{
     monitor,
     scorer::{self, Scorer},
     storage::Storage,
-    supervision::{Budget, Failure, Shell, Tripwire},
+    supervision::{Budget, Door, Failure, Failures, Place, Shell, Tripwire},
     ticker,
     trainer::{self, Trainer},
 };
@@ -216,12 +218,15 @@ async fn live(
         mut doubts,
         mut reloads,
         mut failures,
+        config_path,
     } = daemon;
     parts.kill_file_is(kill_file::is_there(&parts.kill_file));
     let connections = Rc::clone(&parts.connections);
     let (listens, listeners) = mpsc::unbounded_channel();
-    let server =
-        actix::spawn(serve(listener, listeners, gateway.clone(), access.subscribe(), limits, connections, stopped));
+    let serving = serve(listener, listeners, gateway.clone(), access.subscribe(), limits, connections, stopped);
+    let watched = parts.failures.clone();
+    let mut server = actix::spawn(async move { watched.caught_future(Place::DaemonServe, serving).await.err() });
+    let mut reading = Reloads::new(config_path, parts.failures.clone());
     parts.write_event(EventKind::Started {
         code_version: env!("CARGO_PKG_VERSION").into(),
         config_hash: parts.config.load().hash().into(),
@@ -235,9 +240,7 @@ async fn live(
     let ended = loop {
         tokio::select! {
             told = control.recv() => match told {
-                Some(Control::Reload) => if let Err(error) = parts.reload(&access) {
-                    tracing::error!("nothing was reloaded: {}", error.lines().next().unwrap_or_default());
-                },
+                Some(Control::Reload) => reading.ask(None),
                 Some(Control::Kill) => parts.kill("ordered by signal"),
                 Some(Control::Stop) | None => break Life::Over(Ended::Stopped),
             },
@@ -252,8 +255,11 @@ async fn live(
                 let _the_server_may_be_gone = listens.send(listener);
             },
             Some(doubt) = doubts.recv() => parts.distrust(&doubt),
-            Some(answer) = reloads.recv() => {
-                let _asker_may_be_gone = answer.send(parts.reload(&access));
+            Some(asker) = reloads.recv(), if !reading.is_under_way() => reading.ask(Some(asker)),
+            (read, asker) = reading.next() => tell(asker, parts.reload(read, &access)),
+            ended = &mut server => {
+                let why = ended.ok().flatten().unwrap_or_else(|| "it ended".to_owned());
+                break Life::Over(Ended::TooManyFailures(format!("nobody can connect any more: {why}")));
             }
             Some(failure) = failures.recv() => if let Some(reason) = parts.survive(supervision, &failure) {
                 break Life::Over(Ended::TooManyFailures(reason));
@@ -274,9 +280,11 @@ async fn live(
     Ok(ended)
 }
 
-async fn drain(stop: &watch::Sender<bool>, server: JoinHandle<()>) {
+async fn drain(stop: &watch::Sender<bool>, server: JoinHandle<Option<String>>) {
     let _the_server_may_be_gone = stop.send(true);
-    if let Err(error) = server.await {
+    if !server.is_finished()
+        && let Err(error) = server.await
+    {
         tracing::error!(%error, "the server did not end in good order");
     }
 }
@@ -297,6 +305,7 @@ struct Daemon {
     doubts: mpsc::UnboundedReceiver<String>,
     reloads: mpsc::Receiver<ReloadRequest>,
     failures: mpsc::Receiver<Failure>,
+    config_path: Option<PathBuf>,
 }
 
 struct Supervision {
@@ -310,7 +319,7 @@ impl Daemon {
         let limits = Rc::new(options.config.server.clone());
         make_folder(&options.state)?;
         drill::check(&options.state, options.drill)?;
-        let (failed, failures) = mpsc::channel(64);
+        let (failed, failures) = Failures::new(options.tripwire);
         // everything that can still go wrong comes before anybody can connect
         let event_clock = matches!(options.time, Time::Event).then(|| Arc::new(EventClock::default()));
         let clock: Arc<dyn Clock> = match (&event_clock, options.time) {
@@ -332,7 +341,6 @@ impl Daemon {
             event_clock: event_clock.as_deref(),
             monitor: &monitor,
             failures: &failed,
-            tripwire: &options.tripwire,
             storage: &options.storage,
         };
         let Begun { journal, trade_news, guardian, guardian_shared, pipeline, stale, kept } = beginning.begin().await?;
@@ -348,6 +356,7 @@ impl Daemon {
             guardian: Rc::default(),
             counters: Rc::default(),
             pipeline: Rc::default(),
+            failures: failed.clone(),
             stale: Rc::new(RefCell::new(stale)),
         };
         let told_of_scores = Rc::clone(&scorer_shared.guardian);
@@ -360,22 +369,24 @@ impl Daemon {
                 return Err(error.into());
             }
         };
-        let (scorer, door) = Shell::new(
+        let shell = Shell::new(
             scorer,
             Rc::new(move || Box::pin(make_scorer(scorer_shared.clone()))),
             failed.clone(),
             || {},
-            options.tripwire.clone(),
             mailbox,
-        )
-        .open();
-        let silenced = Arc::clone(&serving);
+        );
+        let (scorer, door) = Door::open(shell);
+        let (silenced, news) = (Arc::clone(&serving), trade_news.clone());
         let guardian = Shell::new(
             guardian,
             Rc::new(move || Box::pin(Guardian::from_journal(guardian_shared.clone()))),
             failed.clone(),
-            move || silence(&silenced, "the guardian is restarting"),
-            options.tripwire.clone(),
+            move || {
+                silence(&silenced, "the guardian is restarting");
+                // what it recorded it may not have told of
+                news.completed();
+            },
             mailbox.max(limits.max_connections * limits.max_in_flight),
         )
         .start();
@@ -389,7 +400,6 @@ impl Daemon {
             started,
             guardian: guardian.clone().recipient(),
             failures: failed.clone(),
-            tripwire: options.tripwire.clone(),
         });
         watched.map_err(|error| part_error(monitor::NAME, error.to_string()))?;
         let (keeper, doubts) = keeper::start(kept, journal.clone(), Arc::clone(&config), failed.clone())
@@ -401,13 +411,13 @@ impl Daemon {
             journal: journal.clone(),
             clock: Arc::clone(&clock),
             guardian: guardian.clone(),
+            failures: failed.clone(),
         };
         let ab_router = Shell::new(
             AbRouter::new(router_shared.clone()),
             Rc::new(move || Box::pin(AbRouter::from_journal(router_shared.clone()))),
             failed.clone(),
             || {},
-            options.tripwire.clone(),
             mailbox,
         )
         .start();
@@ -418,6 +428,7 @@ impl Daemon {
             guardian: guardian.clone().recipient(),
             journal: journal.clone(),
             clock: Arc::clone(&clock),
+            failures: failed.clone(),
             desk: Rc::default(),
         };
         let training = Rc::clone(&trainer_shared.desk);
@@ -425,16 +436,16 @@ impl Daemon {
         let trainer = Shell::new(
             Trainer::new(trainer_shared),
             Rc::new(move || Box::pin(std::future::ready(Ok(Trainer::new(again.clone()))))),
-            failed,
+            failed.clone(),
             || {},
-            options.tripwire,
             mailbox,
         )
         .start();
         let _set_once = asked_to_train.set(trainer.clone().recipient());
         let looked_for = kill_file.clone();
         let (mut socket, (displaces, displaced)) = (socket_file.watch(), mpsc::unbounded_channel());
-        let looks = ticker::start("kill-file", KILL_FILE_LOOK, move || {
+        let watched = (failed.clone(), Place::KillFileLook);
+        let looks = ticker::start("kill-file", KILL_FILE_LOOK, watched, move || {
             if let Some(found) = socket.look() {
                 let _the_daemon_may_be_gone = displaces.send(found);
             }
@@ -467,10 +478,10 @@ impl Daemon {
             started: Stopwatch::start(),
             drill: options.drill,
             rejected: Cell::new(0),
+            failures: failed.clone(),
         });
         let parts = Parts {
             config,
-            config_path: options.config_path,
             serving,
             unsaved,
             journal,
@@ -488,9 +499,24 @@ impl Daemon {
             on_reload: options.on_reload,
             keeper,
             monitor,
+            failures: failed,
         };
         let access = watch::channel(access).0;
-        Ok(Self { listener, socket_file, access, limits, gateway, parts, looks, displaced, doubts, reloads, failures })
+        let config_path = options.config_path;
+        Ok(Self {
+            listener,
+            socket_file,
+            access,
+            limits,
+            gateway,
+            parts,
+            looks,
+            displaced,
+            doubts,
+            reloads,
+            failures,
+            config_path,
+        })
     }
 }
 
@@ -500,7 +526,7 @@ fn part_error(part: &'static str, error: String) -> StartError {
 
 /// A scorer that carries forward what the signals that were answered knew.
 async fn make_scorer(shared: scorer::ScorerShared) -> Result<Scorer, String> {
-    let (pipeline, stale) = make_pipeline(&shared.journal, &shared.config).await?;
+    let (pipeline, stale) = make_pipeline(&shared.journal, &shared.config, &shared.failures).await?;
     // one that is made anew knows what it has told
     if shared.pipeline.borrow().is_none() {
         shared.stale.replace(stale);
@@ -510,7 +536,8 @@ async fn make_scorer(shared: scorer::ScorerShared) -> Result<Scorer, String> {
 
 /// Feeds the service manager's watchdog as long as a probe through the real scoring path and the journal comes back.
 pub async fn feed_watchdog(gateway: Gateway, period: Duration, feed: impl Fn()) {
-    let mut beats = match ticker::start("watchdog", period / 3, || ()) {
+    let watched = (gateway.failures().clone(), Place::WatchdogBeat);
+    let mut beats = match ticker::start("watchdog", period / 3, watched, || ()) {
         Ok(beats) => beats,
         Err(error) => {
             return tracing::error!(%error, "the watchdog cannot be fed; the service manager will restart this");

@@ -4,16 +4,15 @@
 mod import;
 mod pace;
 mod read;
+mod score;
 mod unread;
 
 pub use pace::{Pace, TRAINING};
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
     rc::Rc,
     sync::Arc,
-    time::Duration,
 };
 
 use actix::Addr;
@@ -24,6 +23,7 @@ use tokio::{
     task::JoinHandle,
 };
 
+use self::score::in_place;
 use super::{
     ab_router::AbRouter,
     acknowledge::{all_stored, retry},
@@ -31,25 +31,21 @@ use super::{
     guardian::{Guardian, Order, RecordOutcome, RecordSkip},
     journal::JournalHandle,
     monitor::MonitorHandle,
-    scorer::{ScoreReply, Scorer},
+    scorer::Scorer,
     subscriber,
-    supervision::{Door, Shell},
+    supervision::{Door, Failures, Place, Shell},
     trade_news::TradeNews,
     trainer::{Ask, ObserveTrainer, Trainer},
 };
 use crate::{
     clock::{Clock, EventClock, Stopwatch},
     config::Config,
-    domain::{
-        Decision, Event, EventKind, FeatureVector, Inputs, InvalidLine, Probability, Reason, Side, Signal, SignalLine,
-        Timestamp, TradeId, event::By,
-    },
+    domain::{Event, EventKind, InvalidLine, Timestamp, event::By},
     guard::plausibility::check_signal,
-    journal::{LatestBackup, SignalRecord, Source, Write},
-    lifecycle::open_trades::AnsweredSignal,
+    journal::{LatestBackup, Write},
     policy::serving::Serving,
     protocol::{
-        message::{self, Ack, Change, Envelope, Read, Rejected, RejectedScore, Request, Subscribe, Task, WireError},
+        message::{self, Ack, Change, Envelope, Read, Rejected, Request, Subscribe, Task, WireError},
         peer::{Peer, Role},
         server::{Connections, Service},
     },
@@ -119,6 +115,8 @@ pub struct Wiring {
     pub drill: bool,
     /// Requests at fault since the start.
     pub rejected: Cell<u64>,
+    /// Where panics are counted.
+    pub failures: Failures,
 }
 
 impl Gateway {
@@ -127,69 +125,9 @@ impl Gateway {
         Self(Rc::new(wiring))
     }
 
-    /// Sends a signal through the real scoring path and a record through the journal, leaving no trace but a heartbeat.
-    /// True when both answered within `patience`, a journal that says it cannot write included: a restart heals a frozen
-    /// daemon, not a full disk.
-    pub async fn probe(&self, patience: Duration) -> bool {
-        let probed = async {
-            let Some(request) = self.probe_signal() else { return false };
-            let scored = self.0.scorer.call("score", |scorer| scorer.score(&request, None, Stopwatch::start()));
-            let now = self.0.clock.now().to_string().into_bytes();
-            let _a_full_disk_is_an_answer =
-                self.0.journal.write(vec![Write::Checkpoint { name: "heartbeat".to_owned(), bytes: now }]).await;
-            scored.is_some()
-        };
-        tokio::time::timeout(patience, probed).await.unwrap_or(false)
-    }
-
-    fn probe_signal(&self) -> Option<SignalLine> {
-        let config = self.0.config.load();
-        let signal = Signal {
-            trade_id: TradeId::new("probe").ok()?,
-            at: self.0.clock.now(),
-            symbol: config.symbols.keys().next()?.clone(),
-            side: Side::Long,
-            confidence: Some(Probability::NEUTRAL),
-            inputs: Inputs::Features(FeatureVector::default()),
-            extra: BTreeMap::new(),
-        };
-        Some(SignalLine { signal, outcome: None, deadline_us: None })
-    }
-
-    fn score(&self, request: &SignalLine, line: &[u8], received: Stopwatch) -> ScoreReply {
-        let scored = self.0.scorer.call("score", |scorer| scorer.score(request, Some(line.to_vec()), received));
-        scored.unwrap_or_else(|| {
-            let Signal { trade_id, confidence, .. } = &request.signal;
-            let is_reuse = self.0.trade_news.reuse(&request.signal).is_some();
-            let reason = if is_reuse { Reason::TradeIdReused } else { Reason::InternalError };
-            let decision = Decision::baseline(trade_id.clone(), *confidence, None, reason);
-            self.record_failure(&decision, &request.signal, line);
-            ScoreReply { decision, missing: Vec::new() }
-        })
-    }
-
-    /// The scorer records what it answers; where it failed, its answer is recorded here: it counts like any other, in the
-    /// arm it belongs to.
-    fn record_failure(&self, decision: &Decision, signal: &Signal, line: &[u8]) {
-        let (wiring, now) = (&*self.0, self.0.clock.now());
-        let (config, first) = (wiring.config.load(), wiring.trade_news.first(&signal.trade_id));
-        let assigned = wiring.serving.load().assign(&config.policy, &signal.symbol, &signal.trade_id, &first);
-        let opinions = assigned.unheard();
-        let record = SignalRecord {
-            trade_id: decision.trade_id.clone(),
-            received_at: now,
-            source: Source::Live,
-            decision: Some(decision.clone()),
-            opinions: opinions.clone(),
-            latency_us: None,
-            line: line.to_vec(),
-        };
-        if wiring.journal.write_behind(Write::Signal(record)).is_err() {
-            wiring.journal.count_dropped();
-        }
-        let instrument = config.symbols.get(&signal.symbol);
-        let entry = AnsweredSignal::of_signal(signal, &config.calendar, instrument, decision.clone(), opinions);
-        wiring.trade_news.scored(now, entry);
+    /// Where panics are counted.
+    pub fn failures(&self) -> &Failures {
+        &self.0.failures
     }
 
     /// The time by which a time in the future is told; none where time comes from the messages.
@@ -236,7 +174,7 @@ impl Gateway {
             }
             Task::BackedUp { at, last_seq, created_at } => {
                 let reader = self.0.journal.read().await.map_err(|error| retry(&error))?;
-                if reader.created_at().ok() != Some(created_at) {
+                if self.blocking(move || reader.created_at().ok()).await? != Some(created_at) {
                     return Err(WireError::new("refused", "it is a backup of another journal"));
                 }
                 let latest = LatestBackup { at, last_seq };
@@ -281,26 +219,78 @@ fn may_operate(peer: Peer) -> Result<(), WireError> {
 impl Service for Gateway {
     async fn answer(&self, peer: Peer, envelope: Envelope<'_>, line: &[u8], received: Stopwatch, out: &mut Vec<u8>) {
         let id = envelope.id;
-        match envelope.body {
+        let length = out.len();
+        let answered = match envelope.body {
+            Ok(Request::Score(request)) => {
+                let turn = self.pass_to(request.signal.at).await;
+                // the time that the replay needed to catch up is not the trader's
+                let received = if turn.is_some() { Stopwatch::start() } else { received };
+                let answer = || self.answer_score(&request, id, line, received, out);
+                self.0.failures.caught(Place::GatewayScore, answer).map_err(|_| Some(*request))
+            }
+            body => {
+                // on the heap: a score has no use for its room
+                let answer = Box::pin(self.answer_other(peer, id, body, out));
+                self.0.failures.caught_future(Place::GatewayAnswer, answer).await.map_err(|_| None)
+            }
+        };
+        if let Err(request) = answered {
+            out.truncate(length);
+            in_place(request, id, out);
+        }
+    }
+
+    async fn subscribe(
+        &self,
+        wanted: Subscribe,
+        id: Option<&RawValue>,
+        out: &mut Vec<u8>,
+    ) -> Option<mpsc::Receiver<Vec<u8>>> {
+        subscriber::subscribe(&self.0.journal, &self.0.failures, self.0.drill, wanted, id, out).await
+    }
+
+    fn epoch(&self) -> u64 {
+        self.0.serving.load().epoch
+    }
+
+    async fn caught(&self, connection: impl Future<Output = ()>) {
+        let _it_is_closed = self.0.failures.caught_future(Place::Connection, connection).await;
+    }
+
+    fn record(&self, peer: Peer, id: Option<Box<RawValue>>, request: Request) -> JoinHandle<Vec<u8>> {
+        let gateway = self.clone();
+        actix::spawn(async move {
+            let recording = Box::pin(gateway.recording(peer, request));
+            let recorded = gateway.0.failures.caught_future(Place::GatewayRecord, recording).await;
+            let mut out = Vec::new();
+            match recorded {
+                Ok(Ok(ack)) => message::write_ok(&mut out, id.as_deref(), &ack),
+                Ok(Err(error)) => message::write_error(&mut out, id.as_deref(), &error),
+                Err(_) => {
+                    let message = "the gateway failed over it, and whether it is recorded is not known; send it again";
+                    message::write_error(&mut out, id.as_deref(), &WireError::new("retry", message));
+                }
+            }
+            out
+        })
+    }
+}
+
+impl Gateway {
+    async fn answer_other(
+        &self,
+        peer: Peer,
+        id: Option<&RawValue>,
+        body: Result<Request, Rejected>,
+        out: &mut Vec<u8>,
+    ) {
+        match body {
             Err(rejected) => {
                 self.0.rejected.set(self.0.rejected.get() + 1);
                 match self.refuse(rejected, peer).await {
                     Ok(rejected) => message::write_rejected(out, id, &rejected),
                     Err(error) => message::write_error(out, id, &error),
                 }
-            }
-            Ok(Request::Score(request)) => {
-                if let Some(error) = self.refuse_time(request.signal.at) {
-                    let Signal { trade_id, confidence, .. } = request.signal;
-                    let score = Some(RejectedScore { trade_id: Some(trade_id), confidence });
-                    self.0.rejected.set(self.0.rejected.get() + 1);
-                    return message::write_rejected(out, id, &Rejected { error, score, outcome: None });
-                }
-                let turn = self.pass_to(request.signal.at).await;
-                // the time that the replay needed to catch up is not the trader's
-                let received = if turn.is_some() { Stopwatch::start() } else { received };
-                let ScoreReply { decision, missing } = self.score(&request, line, received);
-                message::write_answer(out, id, &decision, &missing);
             }
             Ok(Request::Read(Read::Ping)) => {
                 message::write_ok(out, id, &json!({ "version": env!("CARGO_PKG_VERSION") }))
@@ -316,10 +306,12 @@ impl Service for Gateway {
                 Ok(models) => message::write_ok(out, id, &json!({ "models": models })),
                 Err(error) => message::write_error(out, id, &error),
             },
-            Ok(Request::Read(Read::Alerts(wanted))) => match self.0.alerts.answer(&self.0.journal, wanted).await {
-                Ok(alerts) => message::write_ok(out, id, &alerts),
-                Err(error) => message::write_error(out, id, &error),
-            },
+            Ok(Request::Read(Read::Alerts(wanted))) => {
+                match self.0.alerts.answer(&self.0.journal, &self.0.failures, wanted).await {
+                    Ok(alerts) => message::write_ok(out, id, &alerts),
+                    Err(error) => message::write_error(out, id, &error),
+                }
+            }
             Ok(Request::Read(Read::Experiment(version))) => match self.experiment(version).await {
                 Ok(trials) => message::write_ok(out, id, &json!({ "trials": trials })),
                 Err(error) => message::write_error(out, id, &error),
@@ -330,9 +322,9 @@ impl Service for Gateway {
             },
             Ok(Request::Change(change)) => self.change(change, peer, id, out).await,
             Ok(Request::Task(task)) => self.operate(task, peer, id, out).await,
-            // the server hands these to `subscribe` and `record`
-            Ok(Request::Subscribe(_)) => {
-                message::write_error(out, id, &WireError::new("internal_error", "this is not answered once"))
+            // the server hands these to `answer_score`, `subscribe` and `record`
+            Ok(Request::Score(_) | Request::Subscribe(_)) => {
+                message::write_error(out, id, &WireError::new("internal_error", "this is answered elsewhere"))
             }
             Ok(request @ (Request::Outcome(_) | Request::Skip(_) | Request::Import(_))) => {
                 let recorded = self.record(peer, id.map(ToOwned::to_owned), request).await;
@@ -341,47 +333,23 @@ impl Service for Gateway {
         }
     }
 
-    async fn subscribe(
-        &self,
-        wanted: Subscribe,
-        id: Option<&RawValue>,
-        out: &mut Vec<u8>,
-    ) -> Option<mpsc::Receiver<Vec<u8>>> {
-        subscriber::subscribe(&self.0.journal, self.0.drill, wanted, id, out).await
-    }
-
-    fn epoch(&self) -> u64 {
-        self.0.serving.load().epoch
-    }
-
-    fn record(&self, peer: Peer, id: Option<Box<RawValue>>, request: Request) -> JoinHandle<Vec<u8>> {
-        let (gateway, guardian) = (self.clone(), self.0.guardian.clone());
-        actix::spawn(async move {
-            let recorded = match request {
-                Request::Outcome(request) => {
-                    let turn = gateway.close_at(request.outcome.exit_at).await;
-                    let answer = guardian.send(RecordOutcome { request: *request, recalled: None });
-                    gateway.recorded(turn, answer).await
-                }
-                Request::Skip(skip) => {
-                    let turn = gateway.pass_to(gateway.0.clock.now()).await;
-                    gateway.recorded(turn, guardian.send(RecordSkip(skip))).await
-                }
-                Request::Import(import) => Ok(gateway.import(*import, peer).await),
-                Request::Score(_)
-                | Request::Read(_)
-                | Request::Subscribe(_)
-                | Request::Change(_)
-                | Request::Task(_) => Ok(Err(WireError::new("internal_error", "this is not to be recorded"))),
-            };
-            let answer: Result<Ack, WireError> =
-                recorded.unwrap_or_else(|error| Err(WireError::new("retry", error.to_string())));
-            let mut out = Vec::new();
-            match answer {
-                Ok(ack) => message::write_ok(&mut out, id.as_deref(), &ack),
-                Err(error) => message::write_error(&mut out, id.as_deref(), &error),
+    async fn recording(&self, peer: Peer, request: Request) -> Result<Ack, WireError> {
+        let guardian = &self.0.guardian;
+        let recorded = match request {
+            Request::Outcome(request) => {
+                let turn = self.close_at(request.outcome.exit_at).await;
+                let answer = guardian.send(RecordOutcome { request: *request, recalled: None });
+                self.recorded(turn, answer).await
             }
-            out
-        })
+            Request::Skip(skip) => {
+                let turn = self.pass_to(self.0.clock.now()).await;
+                self.recorded(turn, guardian.send(RecordSkip(skip))).await
+            }
+            Request::Import(import) => Ok(self.import(*import, peer).await),
+            Request::Score(_) | Request::Read(_) | Request::Subscribe(_) | Request::Change(_) | Request::Task(_) => {
+                Ok(Err(WireError::new("internal_error", "this is not to be recorded")))
+            }
+        };
+        recorded.unwrap_or_else(|error| Err(WireError::new("retry", error.to_string())))
     }
 }

@@ -44,7 +44,7 @@ pub use self::{
 };
 use super::{
     journal::JournalHandle,
-    supervision::{Part, Shell},
+    supervision::{Failures, Part, Place, Shell, Unanswered},
     trade_news::TradeNews,
     trainer::Ask,
 };
@@ -101,6 +101,8 @@ pub struct GuardianShared {
     pub kill_file: Option<PathBuf>,
     /// The daemon's clock.
     pub clock: Arc<dyn Clock>,
+    /// Where panics are counted.
+    pub failures: Failures,
     /// What took a model's word away and is not on disk yet. It outlives the guardian, so that one made anew from the
     /// journal does not give the word back.
     pub unsaved: Rc<RefCell<Vec<Event>>>,
@@ -123,6 +125,8 @@ impl GuardianShared {
 
 impl Part for Guardian {
     const NAME: &'static str = "guardian";
+    const MAKE: Place = Place::GuardianMake;
+    const INSTALL: Place = Place::GuardianInstall;
 
     fn installed(&mut self) {
         self.publish();
@@ -155,9 +159,8 @@ impl Guardian {
         let reader = shared.journal.read().await.map_err(|error| error.to_string())?;
         let now = shared.clock.now();
         let own = Arc::clone(&config);
-        let loaded = tokio::task::spawn_blocking(move || load(&reader, &schema, &own, known, now))
-            .await
-            .map_err(|error| error.to_string())?;
+        let loaded = shared.failures.blocking(Place::GuardianLoad, move || load(&reader, &schema, &own, known, now));
+        let loaded = loaded.await?;
         let Loaded { mut state, loaded, unusable, damaged } = loaded?;
         let rules = config.rules();
         let happen = |state: &mut State, event: &Event| drop(state.step(&rules, Happening::Event(event.clone())));
@@ -237,11 +240,14 @@ impl Guardian {
         self.enforce(&events);
         let shared = self.shared.clone();
         let writes: Vec<Write> = events.iter().cloned().map(Write::Event).collect();
+        let unwritten = shared.unwritten(&events);
         Box::pin(async move {
             let order_under_way = shared.behind_orders().await;
             let (first, known) = shared.journal.attempt(writes);
             drop(order_under_way);
-            shared.save(events, first, known).await
+            let saved = shared.save(events, first, known).await;
+            drop(unwritten);
+            saved
         })
     }
 
@@ -285,9 +291,26 @@ fn alert_of_trade(shared: &GuardianShared, level: Level, code: &str, trade_id: &
     }
 }
 
-/// What is answered while the guardian is restarting.
-fn down() -> WireError {
-    WireError::new("retry", "the guardian is restarting; send it again")
+/// What is answered in the guardian's place: of what it began nobody knows whether it was done.
+fn unanswered(why: Unanswered) -> WireError {
+    match why {
+        Unanswered::Down => WireError::new("retry", "the guardian is restarting; send it again"),
+        Unanswered::Failed => {
+            let message = "the guardian failed over it, and it may have been done: look how things stand before you send it again";
+            WireError::new("internal_error", message)
+        }
+    }
+}
+
+/// The same of what is to be recorded: sent again, it counts once.
+fn unrecorded(why: Unanswered) -> WireError {
+    match why {
+        Unanswered::Down => unanswered(why),
+        Unanswered::Failed => WireError::new(
+            "retry",
+            "the guardian failed over it, and whether it is recorded is not known; send it again",
+        ),
+    }
 }
 
 impl Handler<LockNow> for Shell<Guardian> {
@@ -295,18 +318,20 @@ impl Handler<LockNow> for Shell<Guardian> {
 
     fn handle(&mut self, message: LockNow, context: &mut Context<Self>) -> Self::Result {
         let LockNow { reason, by, kill } = message;
-        let saved = self.handle_with(context, "lock", |guardian| {
-            let mut kinds = if kill { guardian.killed(&reason, &by) } else { Vec::new() };
-            kinds.push(EventKind::Locked { reason, by });
-            guardian.silence(kinds)
-        });
-        Box::pin(async move {
-            let handled = saved.is_some();
-            if let Some(saved) = saved {
-                saved.await;
-            }
-            handled
-        })
+        self.answer_with(
+            context,
+            Place::GuardianLock,
+            |_| false,
+            |guardian| {
+                let mut kinds = if kill { guardian.killed(&reason, &by) } else { Vec::new() };
+                kinds.push(EventKind::Locked { reason, by });
+                let saved = guardian.silence(kinds);
+                Box::pin(async move {
+                    let _it_is_written_until_it_is = saved.await;
+                    true
+                })
+            },
+        )
     }
 }
 
@@ -314,6 +339,6 @@ impl Handler<ObserveGuardian> for Shell<Guardian> {
     type Result = MessageResult<ObserveGuardian>;
 
     fn handle(&mut self, _: ObserveGuardian, context: &mut Context<Self>) -> Self::Result {
-        MessageResult(self.handle_with(context, "observe", |guardian| guardian.status()))
+        MessageResult(self.handle_with(context, Place::GuardianObserve, |guardian| guardian.status()))
     }
 }

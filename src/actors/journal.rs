@@ -24,13 +24,10 @@ use std::{
     thread::{self, Thread},
 };
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 
 use self::writer::Writer;
-use super::{
-    event_stream::EventStream,
-    supervision::{Failure, Tripwire},
-};
+use super::{event_stream::EventStream, supervision::Failures};
 use crate::{
     config::Journal as Limits,
     journal::{Applied, OpenError, Reached, Reader, SilenceFile, Store, Write},
@@ -382,8 +379,7 @@ pub fn start(
     reached: Reached,
     open: OpenStore,
     limits: Limits,
-    failures: mpsc::Sender<Failure>,
-    tripwire: Tripwire,
+    failures: Failures,
 ) -> std::io::Result<JournalHandle> {
     let room_behind = limits.queue;
     let (queue, jobs) = sync_channel(room_behind + RESERVED.min(room_behind));
@@ -407,7 +403,7 @@ pub fn start(
         doubts: Vec::new(),
         health: Arc::clone(&health),
         failures,
-        tripwire,
+        reopenings: 0,
     };
     let thread = thread::Builder::new().name(NAME.to_owned()).spawn(move || writer.run(&jobs))?;
     let _set_once = bell.thread.set(thread.thread().clone());

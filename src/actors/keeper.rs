@@ -5,7 +5,6 @@
 //! gives it anything or waits for it. What it finds otherwise than it was locks serving.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -21,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     acknowledge::all_stored,
     journal::JournalHandle,
-    supervision::{Failure, panic_text},
+    supervision::{Failures, Place, Tries},
 };
 use crate::{
     config::Config,
@@ -42,6 +41,8 @@ const LEAST: u64 = 1000;
 const SLICE: u64 = 2000;
 /// Records that are read at a stop at most; more are left to the next start.
 const MOST_AT_A_STOP: u64 = 100_000;
+/// How often in a row an attempt may fail before none is made any more: about an hour.
+const MOST_TRIES: u32 = 120;
 /// How often it looks how far the journal has come.
 const LOOK: Duration = Duration::from_secs(1);
 /// How much the thread stands back.
@@ -108,7 +109,7 @@ pub fn start(
     kept: Kept,
     journal: JournalHandle,
     config: Arc<ArcSwap<Config>>,
-    failures: mpsc::Sender<Failure>,
+    failures: Failures,
 ) -> std::io::Result<(KeeperHandle, mpsc::UnboundedReceiver<String>)> {
     let (stop, stopped) = channel();
     let (doubts, doubted) = mpsc::unbounded_channel();
@@ -123,7 +124,8 @@ pub fn start(
         pending: kept.checkpoint,
         check,
         is_doubted: false,
-        has_failed: false,
+        tries: Tries::new(LOOK, MOST_TRIES),
+        pause: None,
     };
     thread::Builder::new().name(NAME.to_owned()).spawn(move || keeper.run(&stopped, &failures))?;
     Ok((KeeperHandle { stop, stops }, doubted))
@@ -141,8 +143,10 @@ struct Keeper {
     check: Option<FoldComparison>,
     /// A checkpoint was not what it should be: none is made any more.
     is_doubted: bool,
-    /// The last attempt at anything failed.
-    has_failed: bool,
+    /// How often an attempt at anything failed in a row.
+    tries: Tries,
+    /// How long to wait after the last one.
+    pause: Option<Duration>,
 }
 
 /// The fold from the beginning that a checkpoint is compared with.
@@ -166,11 +170,12 @@ impl From<String> for Undone {
 }
 
 impl Keeper {
-    fn run(mut self, stopped: &Receiver<oneshot::Sender<Self>>, failures: &mpsc::Sender<Failure>) {
+    fn run(mut self, stopped: &Receiver<oneshot::Sender<Self>>, failures: &Failures) {
         // this thread alone; where it is refused, it only competes a little more
         let _it_is_only_polite = rustix::process::nice(NICE);
         loop {
-            let nap = if self.check.is_some() && !self.has_failed { Duration::ZERO } else { LOOK };
+            let at_once = if self.check.is_some() { Duration::ZERO } else { LOOK };
+            let nap = self.pause.unwrap_or(at_once);
             match stopped.recv_timeout(nap) {
                 Ok(answer) => {
                     let _asker_may_be_gone = answer.send(self);
@@ -182,21 +187,30 @@ impl Keeper {
         }
     }
 
-    fn guarded(&mut self, failures: &mpsc::Sender<Failure>, work: impl FnOnce(&mut Self) -> Result<(), Undone>) {
-        let done = catch_unwind(AssertUnwindSafe(|| work(self)));
-        self.has_failed = !matches!(done, Ok(Ok(())));
-        match done {
-            Ok(Ok(()) | Err(Undone::Stops)) => {}
+    /// Does `work`. What fails is tried again after a pause that grows; what panics, or fails too often, is not: then the next
+    /// start reads more of the log.
+    fn guarded(&mut self, failures: &Failures, work: impl FnOnce(&mut Self) -> Result<(), Undone>) {
+        match failures.caught(Place::KeeperLook, || work(self)) {
+            Ok(Ok(())) => {
+                self.tries.succeed();
+                self.pause = None;
+            }
+            Ok(Err(Undone::Stops)) => self.pause = Some(LOOK),
             Ok(Err(Undone::Failed(why))) => {
-                tracing::warn!(actor = NAME, why, "a checkpoint was not made or not checked; it is tried again");
+                self.pause = self.tries.fail();
+                if self.pause.is_some() {
+                    tracing::warn!(actor = NAME, why, "a checkpoint was not made or not checked; it is tried again");
+                } else {
+                    self.give_up(&why);
+                }
             }
-            Err(panic) => {
-                let panic = panic_text(&*panic);
-                tracing::error!(actor = NAME, panic, "the keeper of checkpoints failed and makes none any more");
-                (self.is_doubted, self.check, self.pending) = (true, None, None);
-                let _already_fatal = failures.try_send(Failure { actor: NAME, panic });
-            }
+            Err(panic) => self.give_up(&panic),
         }
+    }
+
+    fn give_up(&mut self, why: &str) {
+        tracing::error!(actor = NAME, why, "no checkpoint is made any more until the next start");
+        (self.is_doubted, self.check, self.pending, self.pause) = (true, None, None, None);
     }
 
     fn look(&mut self) -> Result<(), Undone> {

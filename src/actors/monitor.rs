@@ -11,7 +11,6 @@ pub use line::{Inbox, MonitorHandle, channel};
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::Ordering,
@@ -24,12 +23,11 @@ use std::{
 use actix::{Message, Recipient};
 use arc_swap::ArcSwap;
 use serde::Serialize;
-use tokio::sync::mpsc;
 
 use self::line::{Line, MonitorMessage};
 use super::{
     journal::JournalHandle,
-    supervision::{Failure, Tripwire, panic_text},
+    supervision::{Failures, Place, Tries},
 };
 use crate::{
     clock::{Clock, Stopwatch},
@@ -58,8 +56,6 @@ const NAPS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_mi
 const TICK: Duration = Duration::from_secs(1);
 /// How much it stands back behind the serving thread when there are not enough processors.
 const NICE: i32 = 10;
-/// Pause before it is made anew again when that failed.
-const RETRY: Duration = Duration::from_millis(250);
 
 /// What the monitor found, for the guardian.
 #[derive(Debug, Clone)]
@@ -117,9 +113,7 @@ pub struct Surroundings {
     /// Who is told what it finds.
     pub guardian: Recipient<Finding>,
     /// Who is told when it fails.
-    pub failures: mpsc::Sender<Failure>,
-    /// Where tests make it fail.
-    pub tripwire: Tripwire,
+    pub failures: Failures,
 }
 
 impl Inbox {
@@ -140,6 +134,7 @@ impl Inbox {
             days: JudgedDays::default(),
             state: None,
             failed: None,
+            tries: Tries::of_making(),
         };
         let thread = thread::Builder::new().name(NAME.to_owned()).spawn(move || monitor.run(&told))?;
         let _set_once = shared.thread.set(thread.thread().clone());
@@ -158,8 +153,10 @@ struct Monitor {
     days: JudgedDays,
     /// `None` while it could not be made; what is told meanwhile is in the journal.
     state: Option<State>,
-    /// When making it failed last.
-    failed: Option<Stopwatch>,
+    /// When making it failed last, and how long to wait before it is tried again.
+    failed: Option<(Stopwatch, Duration)>,
+    /// How often making it failed in a row.
+    tries: Tries,
     /// What the clock said when it was looked at last, and when that was.
     looked_at: (Timestamp, Stopwatch),
     has_ticked: bool,
@@ -190,12 +187,12 @@ impl Monitor {
             match told.try_recv() {
                 Ok(told) => {
                     self.line.waiting.fetch_sub(1, Ordering::Relaxed);
-                    self.guarded("told", |monitor| monitor.take(told));
+                    self.guarded(Place::MonitorTold, |monitor| monitor.take(told));
                     nap = NAPS.0;
                 }
                 Err(TryRecvError::Empty) => {
                     if !self.has_ticked || self.looked_at.1.elapsed() >= TICK {
-                        self.guarded("tick", Self::tick);
+                        self.guarded(Place::MonitorTick, Self::tick);
                     }
                     thread::park_timeout(nap);
                     nap = (2 * nap).min(NAPS.1);
@@ -206,17 +203,10 @@ impl Monitor {
     }
 
     /// Does it, unless it panics: then the state is thrown away, and made anew before the next.
-    fn guarded(&mut self, message: &'static str, work: impl FnOnce(&mut Self)) {
-        let tripwire = self.surroundings.tripwire.clone();
-        let done = catch_unwind(AssertUnwindSafe(|| {
-            tripwire.pass(NAME, message);
-            work(self);
-        }));
-        if let Err(panic) = done {
-            let panic = panic_text(&*panic);
-            tracing::error!(actor = NAME, panic, "the monitor failed and is rebuilt from the journal");
+    fn guarded(&mut self, place: Place, work: impl FnOnce(&mut Self)) {
+        let failures = self.surroundings.failures.clone();
+        if failures.caught(place, || work(self)).is_err() {
             self.state = None;
-            let _already_fatal = self.surroundings.failures.try_send(Failure { actor: NAME, panic });
         }
     }
 
@@ -307,17 +297,33 @@ impl Monitor {
             state.epoch = serving.epoch;
             return;
         }
-        if self.failed.as_ref().is_some_and(|failed| failed.elapsed() < RETRY) {
+        if self.failed.as_ref().is_some_and(|(failed, pause)| failed.elapsed() < *pause) {
             return;
         }
-        self.failed = None;
-        // a journal that was closed behind it at the end is no fault
-        if let Err(error) = self.make(&versions, serving.epoch)
-            && !self.line.ends.load(Ordering::Acquire)
-        {
-            tracing::error!(actor = NAME, error, "the monitor could not be made; trying again");
-            self.failed = Some(Stopwatch::start());
+        let failures = self.surroundings.failures.clone();
+        let made = failures.caught(Place::MonitorMake, || self.make(&versions, serving.epoch));
+        match made.and_then(|made| made) {
+            Ok(()) => {
+                self.failed = None;
+                self.tries.succeed();
+            }
+            // a journal that was closed behind it at the end is no fault
+            Err(_) if self.line.ends.load(Ordering::Acquire) => {}
+            Err(error) => self.try_again(error),
         }
+    }
+
+    /// It could not be made: it is made after a pause that grows, unless that was tried too often. A version that nobody watches
+    /// is not served for ever.
+    fn try_again(&mut self, error: String) {
+        self.state = None;
+        let pause = self.tries.fail();
+        tracing::error!(actor = NAME, error, ?pause, "the monitor could not be made; trying again");
+        if pause.is_none() {
+            let why = format!("it could not be made in {} tries: {error}", self.tries.failed());
+            self.surroundings.failures.give_up(Place::MonitorMake, why);
+        }
+        self.failed = Some((Stopwatch::start(), pause.unwrap_or(Duration::MAX)));
     }
 
     /// Makes the state that the journal's signals and outcomes make of `versions`, and tells what was not told when it

@@ -19,7 +19,7 @@ use serde::Serialize;
 use super::{
     journal::JournalHandle,
     monitor::Finding,
-    supervision::{Part, Shell},
+    supervision::{Failures, Part, Place, Shell},
     trade_news::TradeNews,
 };
 use crate::{
@@ -96,6 +96,8 @@ pub struct ScorerShared {
     pub counters: Rc<RefCell<Counters>>,
     /// Carries values forward. It outlives a scorer that failed: signals that came while the next one was made are in it.
     pub pipeline: Rc<RefCell<Option<Pipeline>>>,
+    /// Where panics are counted.
+    pub failures: Failures,
     /// The feeds that are lost.
     pub stale: Rc<RefCell<StaleWatch>>,
 }
@@ -121,6 +123,8 @@ impl Default for Counters {
 
 impl Part for Scorer {
     const NAME: &'static str = "scorer";
+    const MAKE: Place = Place::ScorerMake;
+    const INSTALL: Place = Place::ScorerInstall;
 
     fn installed(&mut self) {
         let mut place = self.shared.pipeline.borrow_mut();
@@ -267,7 +271,9 @@ impl Handler<ObserveScorer> for Shell<Scorer> {
     type Result = MessageResult<ObserveScorer>;
 
     fn handle(&mut self, _: ObserveScorer, context: &mut Context<Self>) -> Self::Result {
-        MessageResult(self.handle_with(context, "observe", |scorer| scorer.shared.counters.borrow().status()))
+        MessageResult(
+            self.handle_with(context, Place::ScorerObserve, |scorer| scorer.shared.counters.borrow().status()),
+        )
     }
 }
 

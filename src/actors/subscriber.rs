@@ -24,6 +24,7 @@ use super::{
     alerts::number_of,
     event_stream::{Line, Post, event_line, line},
     journal::JournalHandle,
+    supervision::{Failures, Place},
 };
 use crate::{
     journal::{BadRecord, Reader, StoreError, StoredEvent},
@@ -42,19 +43,22 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// end when no more can be told. Of a drill, the answer and every line say that it is one.
 pub async fn subscribe(
     journal: &JournalHandle,
+    failures: &Failures,
     drill: bool,
     wanted: Subscribe,
     id: Option<&RawValue>,
     out: &mut Vec<u8>,
 ) -> Option<mpsc::Receiver<Vec<u8>>> {
-    match Subscriber::new(journal, wanted).await {
+    match Subscriber::new(journal, failures, wanted).await {
         Ok((subscriber, last)) => {
             message::write_ok(out, id, &Begun { drill, from: subscriber.next, last_seq: last });
             let (sender, receiver) = mpsc::channel(LINES);
             let outlet = Outlet { sender, drill };
+            let failures = failures.clone();
             actix::spawn(async move {
+                let telling = failures.caught_future(Place::SubscriberTell, subscriber.tell(&outlet));
                 tokio::select! {
-                    told = subscriber.tell(&outlet) => if let Err(error) = told {
+                    told = telling => if let Err(error) = told.unwrap_or_else(|panic| Err(failed(panic))) {
                         let mut last_word = Vec::new();
                         message::write_error(&mut last_word, None, &error);
                         let _may_be_gone = outlet.send(last_word).await;
@@ -69,6 +73,11 @@ pub async fn subscribe(
             None
         }
     }
+}
+
+/// What is said when the telling of events failed.
+fn failed(panic: String) -> WireError {
+    WireError::new("internal_error", format!("{panic}; subscribe again"))
 }
 
 #[derive(Serialize)]
@@ -97,6 +106,7 @@ impl Outlet {
 
 struct Subscriber {
     journal: JournalHandle,
+    failures: Failures,
     posts: broadcast::Receiver<Post>,
     /// Events from here on were not told yet.
     next: u64,
@@ -122,19 +132,20 @@ impl Drop for Counted {
 
 impl Subscriber {
     /// Listens first and looks at the journal then, so that nothing falls between the two.
-    async fn new(journal: &JournalHandle, wanted: Subscribe) -> Result<(Self, u64), WireError> {
+    async fn new(journal: &JournalHandle, failures: &Failures, wanted: Subscribe) -> Result<(Self, u64), WireError> {
         let event_stream = journal.event_stream();
         let (posts, count) =
             (event_stream.posts.subscribe(), wanted.decisions.then(|| Counted::new(&event_stream.decisions)));
         let reader = journal.read().await.map_err(|error| retry(&error))?;
-        let last = reader.last_seq().map_err(|error| WireError::new("retry", error.to_string()))?;
+        let last = failures.blocking(Place::SubscriberPage, move || reader.last_seq()).await.map_err(failed)?;
+        let last = last.map_err(|error| WireError::new("retry", error.to_string()))?;
         let next = wanted.from.unwrap_or(last + 1);
         if next > last + 1 {
             let message = format!("from: {next} lies ahead of this journal, whose last number is {last}; begin with 0");
             return Err(WireError { field: Some("from".to_owned()), ..WireError::new("out_of_range", message) });
         }
         let decisions = count.map(|counted| (last + 1, counted));
-        Ok((Self { journal: journal.clone(), posts, next, decisions }, last))
+        Ok((Self { journal: journal.clone(), failures: failures.clone(), posts, next, decisions }, last))
     }
 
     /// Ends without an error when nobody listens any more or the journal's thread has ended.
@@ -162,8 +173,8 @@ impl Subscriber {
         loop {
             let reader = self.journal.read().await.map_err(|error| retry(&error))?;
             let from = self.next;
-            let page = tokio::task::spawn_blocking(move || page(&reader, from)).await;
-            let page = page.map_err(|error| WireError::new("internal_error", error.to_string()))?;
+            let page = self.failures.blocking(Place::SubscriberPage, move || page(&reader, from)).await;
+            let page = page.map_err(failed)?;
             let page = page.map_err(|error| WireError::new("retry", error.to_string()))?;
             for line in page.lines {
                 if to.send(line).await.is_err() {

@@ -1,79 +1,54 @@
-//! Our own supervision: an actor is a shell around a part, and a part that panics is thrown away and made anew.
+//! Our own supervision: whatever a part does is done where a panic is caught, counted and answered.
 //!
-//! actix's own `Supervisor` does not survive a panic. Here the panic is caught inside the handler, the request in flight
-//! gets its safe answer, and the part is rebuilt from the journal by a factory, so addresses never go stale. Too many
-//! restarts in a short time end the daemon: locked to the baseline, with an exit status that says so.
+//! actix's own `Supervisor` does not survive a panic. Here it is caught where it happens: in the making of a part, in its
+//! installation, in a handler, in a future that a handler returned or began, and on a thread. The request in flight gets its
+//! safe answer. [`Shell`] rebuilds the part from the journal, so addresses never go stale. Too many failures in a short time end
+//! the daemon: locked to the baseline, with an exit status that says so. What failed is tried again after a pause that grows, a
+//! bounded number of times, and then ends the daemon as well.
+
+mod door;
+mod place;
+mod shell;
 
 use std::{
     any::Any,
-    cell::RefCell,
     collections::VecDeque,
-    future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
-    rc::Rc,
     sync::Arc,
     time::Duration,
 };
 
-use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
+use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 
+pub use self::{
+    door::{Door, spawn},
+    place::Place,
+    shell::{Factory, Part, Shell, Unanswered},
+};
 use crate::config::Supervision;
 
-/// How long to wait before a factory that failed is asked again.
-const FACTORY_RETRY: Duration = Duration::from_millis(250);
+/// Failures that wait to be counted: more than any budget survives.
+const MOST_UNTOLD: usize = 128;
 
-/// A part of the daemon that failed.
+/// A failure of a part of the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// Its name.
+    /// The part's name.
     pub actor: &'static str,
     /// What the panic said.
     pub panic: String,
+    /// Nothing more is tried: the daemon is to end, however few failures there were.
+    pub is_last: bool,
 }
 
-/// How many restarts were survived lately.
+/// How many failures were survived lately.
 #[derive(Debug)]
 pub struct Budget {
     max_restarts: usize,
     window: Duration,
-    /// Times of the restarts within the window, since the daemon's start.
+    /// Times of the failures within the window, since the daemon's start.
     restarts: VecDeque<Duration>,
-}
-
-/// A place where tests make a part fail: called with the actor's name and the message's before each message is handled.
-/// In service there is none.
-#[derive(Clone, Default)]
-pub struct Tripwire(Option<Arc<dyn Fn(&'static str, &'static str) + Send + Sync>>);
-
-/// What an actor is made of: state and the functions on it.
-pub trait Part: Sized + Unpin + 'static {
-    /// The actor's name, as in the log and in `status`.
-    const NAME: &'static str;
-
-    /// Called each time a part takes its place in the shell, the first time too.
-    fn installed(&mut self) {}
-}
-
-/// Makes a part from what the journal holds.
-pub type Factory<P> = Rc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<P, String>>>>>;
-
-/// Where a part is, unless it is being made anew.
-type Slot<P> = Rc<RefCell<Option<P>>>;
-
-/// The actor around a part.
-pub struct Shell<P> {
-    part: Slot<P>,
-    /// A part is being made. There is never more than one, or an older one could take the place of a newer.
-    being_made: bool,
-    /// Something happened that the part being made may not know of.
-    missed: bool,
-    factory: Factory<P>,
-    failures: mpsc::Sender<Failure>,
-    on_failure: Box<dyn Fn()>,
-    tripwire: Tripwire,
-    mailbox: usize,
 }
 
 impl Budget {
@@ -92,16 +67,68 @@ impl Budget {
     }
 }
 
+/// How often something that failed is tried again, and after which pause.
+#[derive(Debug, Clone)]
+pub struct Tries {
+    failed: u32,
+    first: Duration,
+    most: u32,
+}
+
+impl Tries {
+    /// The longest pause.
+    const LONGEST: Duration = Duration::from_secs(30);
+
+    /// The pause before each new making of a part, whose 12 tries take two and a half minutes.
+    pub fn of_making() -> Self {
+        Self::new(Duration::from_millis(250), 12)
+    }
+
+    /// At most `most` tries. The first pause is `first`; each is twice the one before.
+    pub fn new(first: Duration, most: u32) -> Self {
+        Self { failed: 0, first, most }
+    }
+
+    /// It failed once more: how long to wait. `None` when it is not to be tried again.
+    pub fn fail(&mut self) -> Option<Duration> {
+        let pause = self.first.saturating_mul(1 << self.failed.min(16)).min(Self::LONGEST.max(self.first));
+        self.failed += 1;
+        (self.failed < self.most).then_some(pause)
+    }
+
+    /// It went well.
+    pub fn succeed(&mut self) {
+        self.failed = 0;
+    }
+
+    /// How often it failed in a row.
+    pub fn failed(&self) -> u32 {
+        self.failed
+    }
+}
+
+/// Where tests make a part fail: called with the part's name and that of the place before anything happens there.
+/// In service there is none.
+#[derive(Clone, Default)]
+pub struct Tripwire(Option<Arc<dyn Fn(&'static str, &'static str) + Send + Sync>>);
+
 impl Tripwire {
-    /// Calls `wire` before each message.
+    /// Calls `wire` at each place.
     pub fn new(wire: impl Fn(&'static str, &'static str) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(wire)))
     }
 
-    /// Lets a message pass, or not.
-    pub fn pass(&self, actor: &'static str, message: &'static str) {
+    /// Lets what happens at `place` go on, or not.
+    fn pass(&self, place: Place) {
         if let Some(wire) = &self.0 {
-            wire(actor, message);
+            wire(place.actor(), place.name());
+        }
+    }
+
+    /// The same of the future that the handler at `place` returned.
+    fn pass_future(&self, place: Place) {
+        if let Some((wire, name)) = self.0.as_ref().zip(place.future()) {
+            wire(place.actor(), name);
         }
     }
 }
@@ -112,170 +139,90 @@ impl std::fmt::Debug for Tripwire {
     }
 }
 
-impl<P: Part> Shell<P> {
-    /// A shell around `part`. `on_failure` runs at once when it panics, before anything else is handled.
-    pub fn new(
-        part: P,
-        factory: Factory<P>,
-        failures: mpsc::Sender<Failure>,
-        on_failure: impl Fn() + 'static,
-        tripwire: Tripwire,
-        mailbox: usize,
-    ) -> Self {
-        Self {
-            part: Rc::new(RefCell::new(Some(part))),
-            being_made: false,
-            missed: false,
-            factory,
-            failures,
-            on_failure: Box::new(on_failure),
-            tripwire,
-            mailbox,
-        }
-    }
-
-    /// Lets the part handle a message. `None` when it panicked over it or is being made anew: the caller gives the safe
-    /// answer.
-    pub fn handle_with<R>(
-        &mut self,
-        context: &mut Context<Self>,
-        message: &'static str,
-        handler: impl FnOnce(&mut P) -> R,
-    ) -> Option<R> {
-        match guarded(&self.part, &self.tripwire, message, handler) {
-            Ok(result) => result,
-            Err(panic) => {
-                self.fail(context, panic);
-                None
-            }
-        }
-    }
-
-    /// Starts the actor; with its address comes the door to the part, for who is on the same thread.
-    pub fn open(self) -> (Addr<Self>, Door<P>) {
-        let (part, tripwire) = (Rc::clone(&self.part), self.tripwire.clone());
-        let shell = self.start();
-        let door = Door { part, tripwire, untold: Rc::default(), shell: shell.clone() };
-        (shell, door)
-    }
-
-    /// Says that something was not handled that the part must learn from the journal.
-    pub fn miss(&mut self) {
-        self.missed = true;
-    }
-
-    /// Makes the part anew and then puts it in its place; until then the present one goes on, if there is one. What is being
-    /// made already is made once more when it is done, since it may have begun with what is out of date now.
-    pub fn renew(&mut self, context: &mut Context<Self>) {
-        if self.being_made { self.miss() } else { self.rebuild(context) }
-    }
-
-    fn install(&mut self, mut part: P) {
-        part.installed();
-        self.part.replace(Some(part));
-    }
-
-    fn fail(&mut self, context: &mut Context<Self>, panic: String) {
-        self.part.take();
-        (self.on_failure)();
-        tracing::error!(actor = P::NAME, panic, "an actor failed and is restarted from the journal");
-        // a full channel holds more failures than any budget survives
-        let _already_fatal = self.failures.try_send(Failure { actor: P::NAME, panic });
-        self.renew(context);
-    }
-
-    fn rebuild(&mut self, context: &mut Context<Self>) {
-        self.being_made = true;
-        let made = (self.factory)().into_actor(self).map(|made, shell, context| match made {
-            Ok(_) if shell.missed => {
-                shell.missed = false;
-                shell.rebuild(context);
-            }
-            Ok(part) => {
-                shell.being_made = false;
-                shell.install(part);
-            }
-            Err(error) => {
-                tracing::error!(actor = P::NAME, error, "an actor could not be restarted; trying again");
-                context.run_later(FACTORY_RETRY, |shell, context| shell.rebuild(context));
-            }
-        });
-        context.spawn(made);
-    }
-}
-
-impl<P: Part> Actor for Shell<P> {
-    type Context = Context<Self>;
-
-    fn started(&mut self, context: &mut Self::Context) {
-        context.set_mailbox_capacity(self.mailbox);
-        if let Some(part) = self.part.borrow_mut().as_mut() {
-            part.installed();
-        }
-    }
-}
-
-/// A way to a part that takes no mailbox: what is asked is answered before anything else is done on the thread. A panic
-/// ends as it does in a handler, but that the shell hears of it by a message.
-pub struct Door<P: Part> {
-    part: Slot<P>,
+/// Where panics are caught, and told to who counts them.
+#[derive(Debug, Clone)]
+pub struct Failures {
+    told: mpsc::Sender<Failure>,
     tripwire: Tripwire,
-    /// A panic that the shell's mailbox had no room for; it is told with the next call.
-    untold: Rc<RefCell<Option<String>>>,
-    shell: Addr<Shell<P>>,
 }
 
-impl<P: Part> Door<P> {
-    /// Lets the part do something. `None` when it panicked over it or is being made anew: the caller gives the safe answer.
-    pub fn call<R>(&self, message: &'static str, work: impl FnOnce(&mut P) -> R) -> Option<R> {
-        match guarded(&self.part, &self.tripwire, message, work) {
-            Ok(Some(result)) => return Some(result),
-            Ok(None) => {}
-            Err(panic) => {
-                // what is half changed answers nothing more
-                self.part.take();
-                self.untold.replace(Some(panic));
-            }
-        }
-        if let Some(panic) = self.untold.take()
-            && self.shell.try_send(Broke(panic.clone())).is_err()
-        {
-            self.untold.replace(Some(panic));
-        }
-        None
+impl Failures {
+    /// Where to catch them, and where they are counted.
+    pub fn new(tripwire: Tripwire) -> (Self, mpsc::Receiver<Failure>) {
+        let (told, failures) = mpsc::channel(MOST_UNTOLD);
+        (Self { told, tripwire }, failures)
     }
-}
 
-/// A part panicked outside of its shell.
-struct Broke(String);
-
-impl Message for Broke {
-    type Result = ();
-}
-
-impl<P: Part> Handler<Broke> for Shell<P> {
-    type Result = ();
-
-    fn handle(&mut self, Broke(panic): Broke, context: &mut Context<Self>) {
-        self.fail(context, panic);
+    /// Counts a panic.
+    pub fn count(&self, place: Place, panic: &str) {
+        tracing::error!(actor = place.actor(), place = place.name(), panic, "a part failed");
+        self.tell(place, panic.to_owned(), false);
     }
-}
 
-/// Lets the part in `slot` do something; `Ok(None)` when there is none, and what a panic said.
-fn guarded<P: Part, R>(
-    slot: &Slot<P>,
-    tripwire: &Tripwire,
-    message: &'static str,
-    work: impl FnOnce(&mut P) -> R,
-) -> Result<Option<R>, String> {
-    // nobody else works on it: a part knows no way back to itself
-    let Ok(mut part) = slot.try_borrow_mut() else { return Ok(None) };
-    let Some(part) = part.as_mut() else { return Ok(None) };
-    let done = catch_unwind(AssertUnwindSafe(|| {
-        tripwire.pass(P::NAME, message);
-        work(part)
-    }));
-    done.map(Some).map_err(|panic| panic_text(&*panic))
+    /// Has the daemon end, since nothing more is tried at `place`.
+    pub fn give_up(&self, place: Place, why: String) {
+        self.tell(place, why, true);
+    }
+
+    fn tell(&self, place: Place, panic: String, is_last: bool) {
+        // a full channel holds more failures than any budget survives
+        let _already_fatal = self.told.try_send(Failure { actor: place.actor(), panic, is_last });
+    }
+
+    /// Does `work`. What it leaves half changed when it panics must be thrown away.
+    ///
+    /// # Errors
+    /// What a panic said. It is not counted yet.
+    fn attempt<T>(&self, place: Place, work: impl FnOnce() -> T) -> Result<T, String> {
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            self.tripwire.pass(place);
+            work()
+        }));
+        done.map_err(|panic| panic_text(&*panic))
+    }
+
+    /// Does `work`. What it leaves half changed when it panics must be thrown away.
+    ///
+    /// # Errors
+    /// What a panic said, which is counted.
+    pub fn caught<T>(&self, place: Place, work: impl FnOnce() -> T) -> Result<T, String> {
+        self.attempt(place, work).inspect_err(|panic| self.count(place, panic))
+    }
+
+    /// The same of a future.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn caught_future<T>(&self, place: Place, work: impl Future<Output = T>) -> Result<T, String> {
+        let work = async {
+            self.tripwire.pass(place);
+            work.await
+        };
+        let done = AssertUnwindSafe(work).catch_unwind().await;
+        done.map_err(|panic| panic_text(&*panic)).inspect_err(|panic| self.count(place, panic))
+    }
+
+    /// The same on a thread that may wait for a disk.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        place: Place,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, String> {
+        let failures = self.clone();
+        let done = tokio::task::spawn_blocking(move || failures.caught(place, work)).await;
+        done.map_err(|error| error.to_string())?
+    }
+
+    /// Begins a future that nobody waits for.
+    pub fn spawn(&self, place: Place, work: impl Future<Output = ()> + 'static) {
+        let failures = self.clone();
+        actix::spawn(async move {
+            let _counted = failures.caught_future(place, work).await;
+        });
+    }
 }
 
 /// What a panic said.
@@ -286,99 +233,7 @@ pub fn panic_text(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::{Cell, RefCell};
-
-    use actix::{Handler, Message, MessageResult};
-    use tokio::sync::oneshot;
-
     use super::*;
-
-    /// The n-th that was made.
-    struct Numbered(usize);
-
-    impl Part for Numbered {
-        const NAME: &'static str = "numbered";
-    }
-
-    struct Renew;
-    struct Which;
-
-    impl Message for Renew {
-        type Result = ();
-    }
-    impl Message for Which {
-        type Result = Option<usize>;
-    }
-
-    impl Handler<Renew> for Shell<Numbered> {
-        type Result = ();
-
-        fn handle(&mut self, _: Renew, context: &mut Context<Self>) {
-            self.renew(context);
-        }
-    }
-
-    impl Handler<Which> for Shell<Numbered> {
-        type Result = MessageResult<Which>;
-
-        fn handle(&mut self, _: Which, context: &mut Context<Self>) -> Self::Result {
-            MessageResult(self.handle_with(context, "which", |part| part.0))
-        }
-    }
-
-    #[test]
-    fn what_was_begun_before_the_last_call_never_takes_the_place_of_what_was_begun_after_it() {
-        actix::System::new().block_on(async {
-            let (release, held) = oneshot::channel::<()>();
-            let (begun, held) = (Rc::new(Cell::new(0)), Rc::new(RefCell::new(Some(held))));
-            let count = Rc::clone(&begun);
-            // the first takes its time, all others are there at once
-            let factory: Factory<Numbered> = Rc::new(move || {
-                let number = count.get() + 1;
-                count.set(number);
-                let held = held.borrow_mut().take();
-                Box::pin(async move {
-                    if let Some(held) = held {
-                        held.await.unwrap();
-                    }
-                    Ok(Numbered(number))
-                })
-            });
-            let failures = mpsc::channel(8).0;
-            let shell = Shell::new(Numbered(0), factory, failures, || {}, Tripwire::default(), 8).start();
-            shell.send(Renew).await.unwrap();
-            shell.send(Renew).await.unwrap();
-            release.send(()).unwrap();
-            while shell.send(Which).await.unwrap() != Some(2) {
-                tokio::task::yield_now().await;
-            }
-            // nothing is left that could take its place
-            for _ in 0..100 {
-                tokio::task::yield_now().await;
-            }
-            assert_eq!((shell.send(Which).await.unwrap(), begun.get()), (Some(2), 2));
-        });
-    }
-
-    #[test]
-    fn a_panic_behind_the_door_is_told_even_when_the_mailbox_is_full_at_that_time() {
-        actix::System::new().block_on(async {
-            let factory: Factory<Numbered> = Rc::new(|| Box::pin(std::future::ready(Ok(Numbered(1)))));
-            let (failed, mut failures) = mpsc::channel(8);
-            let (shell, door) = Shell::new(Numbered(0), factory, failed, || {}, Tripwire::default(), 1).open();
-            shell.send(Which).await.unwrap();
-            assert_eq!(door.call("which", |part| part.0), Some(0));
-            while shell.try_send(Which).is_ok() {}
-            assert_eq!(door.call("fail", |_| -> usize { panic!("over it") }), None);
-            assert_eq!(door.call("which", |part| part.0), None, "what is half changed answers nothing more");
-            while door.call("which", |part| part.0).is_none() {
-                tokio::task::yield_now().await;
-            }
-            assert_eq!(door.call("which", |part| part.0), Some(1));
-            assert_eq!(failures.recv().await.unwrap(), Failure { actor: "numbered", panic: "over it".to_owned() });
-            assert!(failures.try_recv().is_err(), "once");
-        });
-    }
 
     #[test]
     fn the_budget_counts_only_what_lies_within_its_window() {
@@ -387,5 +242,17 @@ mod tests {
         assert!([0, 10, 20].into_iter().all(&mut restart));
         assert!(restart(61), "the first has left the window");
         assert!(!restart(62), "the fourth within a minute");
+    }
+
+    #[test]
+    fn the_pause_grows_to_a_longest_one_and_the_tries_end() {
+        let mut tries = Tries::of_making();
+        let pauses: Vec<Duration> = std::iter::from_fn(|| tries.fail()).collect();
+        assert_eq!((pauses.len(), pauses[0], pauses[10]), (11, Duration::from_millis(250), Duration::from_secs(30)));
+        assert!(pauses.is_sorted() && tries.failed() == 12, "{pauses:?}");
+        let all: Duration = pauses.iter().sum();
+        assert!((120..180).contains(&all.as_secs()), "{all:?}");
+        tries.succeed();
+        assert_eq!(tries.fail(), Some(Duration::from_millis(250)));
     }
 }

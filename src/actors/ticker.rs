@@ -7,19 +7,31 @@ use std::{io, thread, time::Duration};
 
 use tokio::sync::mpsc::{self, error::TrySendError};
 
+use super::supervision::{Failures, Place};
+
 /// Starts a thread `name` that looks every `period` and tells what it saw, for as long as somebody listens. What is not
-/// taken before the next beat is as good as the next.
+/// taken before the next beat is as good as the next. A look that panics is counted, and the next one is made all the same.
 ///
 /// # Errors
 /// What the system says when it gives no thread.
 pub fn start<T: Send + 'static>(
     name: &str,
     period: Duration,
+    watched: (Failures, Place),
     mut look: impl FnMut() -> T + Send + 'static,
 ) -> io::Result<mpsc::Receiver<T>> {
     let (beat, beats) = mpsc::channel(1);
     thread::Builder::new().name(name.to_owned()).spawn(move || {
-        while !matches!(beat.try_send(look()), Err(TrySendError::Closed(_))) {
+        let (failures, place) = watched;
+        loop {
+            let seen = failures.caught(place, &mut look).ok();
+            let is_gone = match seen {
+                Some(seen) => matches!(beat.try_send(seen), Err(TrySendError::Closed(_))),
+                None => beat.is_closed(),
+            };
+            if is_gone {
+                return;
+            }
             thread::sleep(period);
         }
     })?;
@@ -31,20 +43,25 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use super::*;
+    use crate::actors::supervision::Tripwire;
 
     #[test]
     fn it_beats_while_somebody_listens_and_ends_with_them() {
         let (alive, ended) = channel::<()>();
         let mut seen = 0;
-        let mut beats = start("pulse-test", Duration::from_millis(1), move || {
+        let (failures, mut counted) = Failures::new(Tripwire::default());
+        let mut beats = start("pulse-test", Duration::from_millis(1), (failures, Place::KillFileLook), move || {
             let _held_by_the_thread = &alive;
             seen += 1;
+            assert!(seen != 2, "at the second look");
             seen
         })
         .unwrap();
         assert_eq!(beats.blocking_recv(), Some(1), "at once");
         let next = beats.blocking_recv().unwrap();
-        assert!(next > 1, "{next}");
+        assert!(next > 2, "{next}");
+        let failure = counted.blocking_recv().unwrap();
+        assert_eq!((failure.actor, &*failure.panic), ("kill-file", "at the second look"));
         drop(beats);
         assert!(
             ended

@@ -3,15 +3,15 @@
 
 use std::{cell::RefCell, path::PathBuf, rc::Rc, sync::Arc, thread};
 
-use actix::{Context, Handler, Message, MessageResult, Recipient};
+use actix::{Context, Handler, MailboxError, Message, MessageResult, Recipient};
 use arc_swap::ArcSwap;
 use serde::Serialize;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::sleep};
 
 use super::{
     child::{self, Watched},
     journal::JournalHandle,
-    supervision::{Part, Shell},
+    supervision::{Failures, Part, Place, Shell, Tries},
 };
 use crate::{
     clock::Clock,
@@ -126,6 +126,8 @@ pub struct TrainerShared {
     pub journal: JournalHandle,
     /// The daemon's clock.
     pub clock: Arc<dyn Clock>,
+    /// Where panics are counted.
+    pub failures: Failures,
     /// What is under way, and what was done last.
     pub desk: Rc<RefCell<Desk>>,
 }
@@ -147,8 +149,28 @@ impl Desk {
     }
 }
 
+/// The end of a job, which is no longer under way when this is dropped, however it ended.
+struct Ending {
+    desk: Rc<RefCell<Desk>>,
+    number: u64,
+    at: Timestamp,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let Ok(mut desk) = self.desk.try_borrow_mut() else { return };
+        if desk.running.take_if(|(running, _)| running.number == self.number).is_some() {
+            let refused = Some(Refused::new("internal_error", "the trainer failed over its end"));
+            let (number, at) = (self.number, self.at);
+            desk.last = Some(Ended { number, at, version: None, registered: false, report: None, refused });
+        }
+    }
+}
+
 impl Part for Trainer {
     const NAME: &'static str = "trainer";
+    const MAKE: Place = Place::TrainerMake;
+    const INSTALL: Place = Place::TrainerInstall;
 }
 
 impl Trainer {
@@ -176,8 +198,10 @@ impl Trainer {
         let Ask { job, reason, by } = ask;
         let running = Running { number, job: job.clone(), reason, by, since: now, share: 0.0, stage: String::new() };
         desk.running = Some((running, watched));
-        let shared = shared.clone();
-        actix::spawn(async move {
+        let (failures, shared) = (shared.failures.clone(), shared.clone());
+        let ending = Ending { desk: Rc::clone(&shared.desk), number, at: now };
+        failures.spawn(Place::TrainerEnd, async move {
+            let _whatever_happens = ending;
             let ended = match done.await {
                 Ok(done) => done,
                 Err(_) => Err(Refused::new("internal_error", "the thread of the training is gone")),
@@ -217,11 +241,32 @@ impl TrainerShared {
         };
         let (program, watched) = (self.program.clone(), Arc::clone(watched));
         let (sender, receiver) = oneshot::channel();
+        let failures = self.failures.clone();
         let started = thread::Builder::new().name("trainer".to_owned()).spawn(move || {
-            let _the_daemon_may_be_gone = sender.send(child::supervise(&program, &assignment, limits.wall, &watched));
+            let work = || child::supervise(&program, &assignment, limits.wall, &watched);
+            let done = failures.caught(Place::TrainerThread, work).unwrap_or_else(|panic| {
+                watched.end();
+                Err(Refused::new("internal_error", format!("the thread of the training failed: {panic}")))
+            });
+            let _the_daemon_may_be_gone = sender.send(done);
         });
         started.map_err(|error| WireError::new("internal_error", format!("no thread can be started: {error}")))?;
         Ok(receiver)
+    }
+
+    /// Has the guardian register a product. One that is being made anew, or whose disk fails, is told again.
+    async fn register(&self, register: Register) -> Result<Result<(), WireError>, MailboxError> {
+        let mut tries = Tries::of_making();
+        loop {
+            let registered = self.guardian.send(register.clone()).await?;
+            match registered {
+                Err(error) if error.code == "retry" => match tries.fail() {
+                    Some(pause) => sleep(pause).await,
+                    None => return Ok(Err(error)),
+                },
+                registered => return Ok(registered),
+            }
+        }
     }
 
     async fn end(&self, number: u64, job: Job, done: Result<Product, Refused>) {
@@ -232,8 +277,8 @@ impl TrainerShared {
             Err(refused) => Ended { refused: Some(refused), ..ended },
             Ok(product) => {
                 let (version, report) = (product.version.clone(), Box::new(product.report.clone()));
-                match self.guardian.send(Register { product, job }).await {
-                    Ok(Ok(_)) => Ended { version: Some(version), registered: !dry, report: Some(report), ..ended },
+                match self.register(Register { product, job }).await {
+                    Ok(Ok(())) => Ended { version: Some(version), registered: !dry, report: Some(report), ..ended },
                     Ok(Err(error)) => Ended { refused: Some(Refused::new(&error.code, &error.message)), ..ended },
                     Err(error) => Ended { refused: Some(Refused::new("internal_error", error)), ..ended },
                 }
@@ -255,7 +300,7 @@ impl Handler<Ask> for Shell<Trainer> {
     type Result = Result<u64, WireError>;
 
     fn handle(&mut self, ask: Ask, context: &mut Context<Self>) -> Self::Result {
-        let asked = self.handle_with(context, "ask", |trainer| trainer.ask(ask));
+        let asked = self.handle_with(context, Place::TrainerAsk, |trainer| trainer.ask(ask));
         asked.unwrap_or_else(|| Err(WireError::new("retry", "the trainer is restarting; ask again")))
     }
 }
@@ -264,6 +309,6 @@ impl Handler<ObserveTrainer> for Shell<Trainer> {
     type Result = MessageResult<ObserveTrainer>;
 
     fn handle(&mut self, _: ObserveTrainer, context: &mut Context<Self>) -> Self::Result {
-        MessageResult(self.handle_with(context, "observe", |trainer| trainer.status()))
+        MessageResult(self.handle_with(context, Place::TrainerObserve, |trainer| trainer.status()))
     }
 }

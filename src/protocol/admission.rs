@@ -17,14 +17,16 @@ use std::{
 use tokio::{
     io::Interest,
     net::{UnixListener, UnixStream, unix::UCred},
-    sync::watch,
+    select,
+    sync::{mpsc, watch},
     time::{sleep, timeout},
 };
 
 use super::{
     message::{self, WireError},
-    peer::{AccessList, Peer, Role},
-    server::{Connections, watch_for},
+    peer::{AccessList, Accounts, Peer, Role},
+    seats::Connections,
+    socket::watch_for,
 };
 use crate::{clock::Stopwatch, config::Server as Limits};
 
@@ -36,6 +38,10 @@ const TELL_AGAIN: Duration = Duration::from_secs(60);
 const FAREWELL: Duration = Duration::from_millis(250);
 /// How many may do so at once; one more is closed at once.
 const MOST_FAREWELLS: usize = 16;
+/// How long the account database may take to say whose groups are whose.
+const LOOKUP: Duration = Duration::from_secs(5);
+/// Connections that may wait for it at once; one more is turned away.
+const MOST_LOOKED_UP: usize = 64;
 /// File descriptors in reserve. While one of them is given away, only operators get in.
 const SPARES: usize = 8;
 /// Users who were turned away and are remembered, so that each is told of once.
@@ -49,6 +55,11 @@ pub(super) struct Admission {
     connections: Rc<Connections>,
     strangers: RefCell<BTreeSet<u32>>,
     farewells: Rc<Cell<usize>>,
+    accounts: Accounts,
+    /// Connections whose users are being looked up, and where they come back.
+    looked_up: Rc<Cell<usize>>,
+    back: mpsc::UnboundedSender<LookedUp>,
+    found: mpsc::UnboundedReceiver<LookedUp>,
     /// File descriptors in reserve, given up to let operators in when there are no others.
     spares: RefCell<Vec<OwnedFd>>,
     /// Connections that waited at a listener before this one.
@@ -78,9 +89,32 @@ impl OnceAMinute {
     }
 }
 
-struct Farewell(Rc<Cell<usize>>);
+/// A connection whose user was looked up.
+struct LookedUp {
+    stream: UnixStream,
+    /// `None` when the account database did not answer.
+    groups: Option<Vec<u32>>,
+}
 
-impl Drop for Farewell {
+/// Who comes.
+enum Verdict {
+    In(Peer),
+    Out(WireError),
+    /// That depends on the groups of this user and primary group.
+    Ask(u32, u32),
+}
+
+/// One of a number, while it is held.
+struct Counted(Rc<Cell<usize>>);
+
+impl Counted {
+    fn new(count: &Rc<Cell<usize>>) -> Self {
+        count.set(count.get() + 1);
+        Self(Rc::clone(count))
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
     }
@@ -92,12 +126,25 @@ impl Admission {
         access: watch::Receiver<AccessList>,
         limits: Rc<Limits>,
         connections: Rc<Connections>,
+        accounts: Accounts,
     ) -> Self {
-        let (strangers, farewells) = (RefCell::default(), Rc::default());
-        let (exhausted, crowded) = (RefCell::default(), RefCell::default());
-        let (spares, waiting) = (RefCell::default(), RefCell::default());
-        let admission =
-            Self { listener, access, limits, connections, strangers, farewells, spares, waiting, exhausted, crowded };
+        let (back, found) = mpsc::unbounded_channel();
+        let admission = Self {
+            listener,
+            access,
+            limits,
+            connections,
+            strangers: RefCell::default(),
+            farewells: Rc::default(),
+            accounts,
+            looked_up: Rc::default(),
+            back,
+            found,
+            spares: RefCell::default(),
+            waiting: RefCell::default(),
+            exhausted: RefCell::default(),
+            crowded: RefCell::default(),
+        };
         admission.has_reserve();
         admission
     }
@@ -116,13 +163,21 @@ impl Admission {
         self.waiting.get_mut().extend(streams);
     }
 
-    /// The next connection that gets in. Those that do not are turned away meanwhile.
-    pub(super) async fn next(&self) -> (UnixStream, Peer) {
+    /// The next connection that gets in. Those that do not are turned away meanwhile, and nobody waits for the lookup of another.
+    pub(super) async fn next(&mut self) -> (UnixStream, Peer) {
         loop {
             let waits = self.waiting.borrow_mut().pop();
             let accepted = match waits {
                 Some(stream) => Ok(stream),
-                None => self.listener.accept().await.map(|(stream, _)| stream),
+                None => select! {
+                    Some(LookedUp { stream, groups }) = self.found.recv() => {
+                        if let Some(admitted) = self.let_in(stream, Some(groups)) {
+                            return admitted;
+                        }
+                        continue;
+                    }
+                    accepted = self.listener.accept() => accepted.map(|(stream, _)| stream),
+                },
             };
             let (accepted, failed) = match accepted {
                 Ok(stream) => (Some(stream), false),
@@ -134,7 +189,7 @@ impl Admission {
                     (waiting.ok().and_then(Result::ok).map(|(stream, _)| stream), true)
                 }
             };
-            if let Some(admitted) = accepted.and_then(|stream| self.let_in(stream)) {
+            if let Some(admitted) = accepted.and_then(|stream| self.let_in(stream, None)) {
                 return admitted;
             }
             if failed {
@@ -143,31 +198,49 @@ impl Admission {
         }
     }
 
-    /// Who it is, if it gets in; it is turned away if not.
-    fn let_in(&self, stream: UnixStream) -> Option<(UnixStream, Peer)> {
+    /// Who it is, if it gets in; it is turned away if not, or looked up first. `looked_up`: what came of that.
+    fn let_in(&self, stream: UnixStream, looked_up: Option<Option<Vec<u32>>>) -> Option<(UnixStream, Peer)> {
         let is_short = !self.has_reserve();
-        let admitted = match self.admit(&stream) {
-            Ok(peer) if is_short && peer.role < Role::Operator => {
-                Err(WireError::new("too_many_connections", "the daemon has no file descriptor left"))
+        let no_descriptor = || WireError::new("too_many_connections", "the daemon has no file descriptor left");
+        let verdict = match self.admit(&stream, looked_up) {
+            Verdict::In(peer) if is_short && peer.role < Role::Operator => Verdict::Out(no_descriptor()),
+            Verdict::Ask(..) if is_short => Verdict::Out(no_descriptor()),
+            Verdict::Ask(..) if self.looked_up.get() >= MOST_LOOKED_UP => {
+                let message = format!("{MOST_LOOKED_UP} connections wait for the account database already");
+                Verdict::Out(WireError::new("too_many_connections", message))
             }
-            Ok(peer) => {
+            verdict => verdict,
+        };
+        let admitted = match verdict {
+            Verdict::In(peer) => {
                 if self.spares.borrow().len() < SPARES / 2 {
                     // the next operator needs a descriptor too
                     self.make_room();
                 }
-                Ok(peer)
+                Some((stream, peer))
             }
-            other => other,
-        };
-        let admitted = match admitted {
-            Ok(peer) => Some((stream, peer)),
-            Err(error) => {
+            Verdict::Out(error) => {
                 self.turn_away(stream, &error, is_short);
+                None
+            }
+            Verdict::Ask(uid, gid) => {
+                self.look_up(stream, uid, gid);
                 None
             }
         };
         self.has_reserve();
         admitted
+    }
+
+    /// Asks the account database for the groups of a user, while others are let in.
+    fn look_up(&self, stream: UnixStream, uid: u32, gid: u32) {
+        let (accounts, back) = (self.accounts.clone(), self.back.clone());
+        let counted = Counted::new(&self.looked_up);
+        tokio::task::spawn_local(async move {
+            let groups = timeout(LOOKUP, accounts.groups(uid, gid)).await.ok().flatten();
+            drop(counted);
+            let _it_may_have_ended = back.send(LookedUp { stream, groups });
+        });
     }
 
     /// Whether the reserve is whole, once what can be had was put into it.
@@ -180,25 +253,38 @@ impl Admission {
         true
     }
 
-    fn admit(&self, stream: &UnixStream) -> Result<Peer, WireError> {
+    fn admit(&self, stream: &UnixStream, looked_up: Option<Option<Vec<u32>>>) -> Verdict {
         let forbidden = |uid: &dyn std::fmt::Display| {
             let message = format!("uid {uid} may not talk to this daemon; see [access] in its configuration");
-            WireError::new("forbidden", message)
+            Verdict::Out(WireError::new("forbidden", message))
         };
-        let credentials = stream.peer_cred().map_err(|error| forbidden(&error))?;
-        let uid = UCred::uid(&credentials);
-        let Some(role) = self.access.borrow().role_of(uid, credentials.gid()) else {
+        let credentials = match stream.peer_cred() {
+            Ok(credentials) => credentials,
+            Err(error) => return forbidden(&error),
+        };
+        let (uid, gid, access) = (UCred::uid(&credentials), credentials.gid(), self.access.borrow());
+        let groups = match looked_up {
+            None if access.asks_for_groups(uid, gid) => return Verdict::Ask(uid, gid),
+            None => Vec::new(),
+            Some(Some(groups)) => groups,
+            Some(None) => {
+                tracing::warn!(uid, "the account database did not say which groups a user is in");
+                let message = "the account database does not say which groups you are in; connect again";
+                return Verdict::Out(WireError::new("retry", message));
+            }
+        };
+        let Some(role) = access.role_of(uid, gid, &groups) else {
             self.note_stranger(uid);
-            return Err(forbidden(&uid));
+            return forbidden(&uid);
         };
         let reserved = if role == Role::Operator { 0 } else { self.limits.reserved_connections };
         let open = self.connections.staying();
         let is_full = open >= self.limits.max_connections.saturating_sub(reserved);
         if is_full && !(role == Role::Operator && self.make_room()) {
             let message = format!("{open} connections are open already; close one, or raise server.max_connections");
-            return Err(WireError::new("too_many_connections", message));
+            return Verdict::Out(WireError::new("too_many_connections", message));
         }
-        Ok(Peer { uid, role })
+        Verdict::In(Peer { uid, role })
     }
 
     /// Has an idle connection give way to an operator.
@@ -232,8 +318,7 @@ impl Admission {
         if at_once || self.farewells.get() >= MOST_FAREWELLS {
             return;
         }
-        self.farewells.set(self.farewells.get() + 1);
-        let farewell = Farewell(Rc::clone(&self.farewells));
+        let farewell = Counted::new(&self.farewells);
         tokio::task::spawn_local(async move {
             let _counted = farewell;
             let _over_or_not = timeout(FAREWELL, read_away(stream)).await;
@@ -278,7 +363,8 @@ mod tests {
         let config = Config::builtin().unwrap();
         let (_changes, access) = watch::channel(AccessList::resolve(&config.access).unwrap());
         let (first, _file) = listen(&path).unwrap();
-        let mut admission = Admission::new(first, access, Rc::new(config.server.clone()), Rc::default());
+        let mut admission =
+            Admission::new(first, access, Rc::new(config.server.clone()), Rc::default(), Accounts::default());
         let waiting: Vec<Socket> = (0..3).map(|_| Socket::connect(&path).unwrap()).collect();
         std::fs::remove_file(&path).unwrap();
         let (second, _file_again) = listen(&path).unwrap();
@@ -288,5 +374,45 @@ mod tests {
             let admitted = timeout(Duration::from_secs(30), admission.next()).await;
             assert_eq!(admitted.unwrap().1.role, Role::Operator);
         }
+    }
+
+    #[test]
+    fn nobody_waits_while_the_account_database_hangs_but_those_whom_it_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let config = Config::builtin().unwrap();
+        let own = AccessList::resolve(&config.access).unwrap();
+        let (changes, access) = watch::channel(AccessList::of_group(4321));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _inside = runtime.enter();
+        let (listener, _file) = listen(&path).unwrap();
+        // it hangs until it is told to go on
+        let (go_on, held) = std::sync::mpsc::channel::<()>();
+        let held = std::sync::Mutex::new(held);
+        let (asks, mut asked) = mpsc::unbounded_channel();
+        let accounts = Accounts::new(move |_, gid| {
+            asks.send(gid).unwrap();
+            let _gone = held.lock().unwrap().recv();
+            vec![4321]
+        });
+        let mut admission = Admission::new(listener, access, Rc::new(config.server.clone()), Rc::default(), accounts);
+        let local = tokio::task::LocalSet::new();
+        local.block_on(&runtime, async move {
+            let _looked_up = Socket::connect(&path).unwrap();
+            select! {
+                admitted = admission.next() => panic!("nobody was looked up yet: {:?}", admitted.1),
+                asked = asked.recv() => assert!(asked.is_some()),
+            }
+            // somebody else need not be looked up
+            changes.send_replace(own);
+            let _known = Socket::connect(&path).unwrap();
+            let known = timeout(Duration::from_secs(30), admission.next()).await.unwrap();
+            assert_eq!(known.1.role, Role::Operator);
+            // by the list that is in force when the database answers
+            changes.send_replace(AccessList::of_group(4321));
+            go_on.send(()).unwrap();
+            let looked_up = timeout(Duration::from_secs(30), admission.next()).await.unwrap();
+            assert_eq!(looked_up.1.role, Role::Trader);
+        });
     }
 }

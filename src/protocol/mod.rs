@@ -13,3 +13,4 @@ pub mod message;
 pub mod peer;
 mod seats;
 pub mod server;
+mod socket;

@@ -6,14 +6,7 @@
 //! written is true of it.
 #![deny(clippy::indexing_slicing)]
 
-use std::{
-    collections::VecDeque,
-    future::Future,
-    io::{self, Read as _, Write as _},
-    os::unix::net::UnixStream as Socket,
-    rc::Rc,
-    time::Duration,
-};
+use std::{collections::VecDeque, future::Future, io, os::unix::net::UnixStream as Socket, rc::Rc};
 
 use serde_json::value::RawValue;
 use tokio::{
@@ -29,8 +22,9 @@ use super::{
     codec::{Frame, LineBuffer},
     lateness,
     message::{self, Request, Subscribe, WireError},
-    peer::{AccessList, Peer},
-    seats::Seat,
+    peer::{AccessList, Accounts, Peer},
+    seats::{Seat, Taken},
+    socket::{read_some, wait_for_room, watch_for, write, write_at_once},
 };
 use crate::{clock::Stopwatch, config::Server as Limits};
 
@@ -64,6 +58,9 @@ pub trait Service: Clone + 'static {
     /// A number that changes whenever what may be served does.
     fn epoch(&self) -> u64;
 
+    /// Attends to a connection, whose task ends with it: what panics in there is told to who counts panics.
+    fn caught(&self, connection: impl Future<Output = ()>) -> impl Future<Output = ()>;
+
     /// Starts to record an outcome, a skip or a past trade; the answer, one line, is there when it is durable or has failed.
     fn record(&self, peer: Peer, id: Option<Box<RawValue>>, request: Request) -> JoinHandle<Vec<u8>>;
 }
@@ -80,7 +77,8 @@ pub async fn serve<S: Service>(
     mut stop: watch::Receiver<bool>,
 ) {
     let mut tasks = tokio::task::JoinSet::new();
-    let mut admission = Admission::new(listener, access, Rc::clone(&limits), Rc::clone(&connections));
+    let mut admission =
+        Admission::new(listener, access, Rc::clone(&limits), Rc::clone(&connections), Accounts::default());
     loop {
         let (stream, peer) = tokio::select! {
             admitted = admission.next() => admitted,
@@ -91,16 +89,10 @@ pub async fn serve<S: Service>(
         let taken = connections.seat();
         let seat = Rc::clone(&taken.seat);
         match Connection::new(stream, peer, service.clone(), Rc::clone(&limits), stop.clone(), seat) {
-            Ok(mut connection) => drop(tasks.spawn_local(async move {
-                let hears_why = tokio::select! {
-                    biased;
-                    () = connection.run() => false,
-                    hears_why = taken.seat.must_leave() => hears_why,
-                };
-                if hears_why {
-                    connection.give_way();
-                }
-            })),
+            Ok(connection) => {
+                let service = service.clone();
+                drop(tasks.spawn_local(async move { service.caught(connection.attend(taken)).await }));
+            }
             Err(error) => tracing::warn!(%error, "a connection could not be watched"),
         }
     }
@@ -155,6 +147,18 @@ impl<S: Service> Connection<S> {
         let scratch = vec![0; READ_BYTES].into_boxed_slice();
         let (out, recording) = (Vec::with_capacity(512), VecDeque::new());
         Ok(Self { stream, peer, service, limits, stop, scratch, out, recording, seat })
+    }
+
+    /// Runs until it ends, or until it has to give way.
+    async fn attend(mut self, taken: Taken) {
+        let hears_why = tokio::select! {
+            biased;
+            () = self.run() => false,
+            hears_why = taken.seat.must_leave() => hears_why,
+        };
+        if hears_why {
+            self.give_way();
+        }
     }
 
     async fn run(&mut self) {
@@ -353,67 +357,4 @@ impl<S: Service> Connection<S> {
         message::write_error(&mut self.out, None, error);
         write(&self.stream, &self.out, self.limits.write_timeout).await
     }
-}
-
-#[expect(
-    deprecated,
-    reason = "its successor is unsafe and asks the caller to promise that the descriptor lives as long as its owner, \
-              which the type given here ensures"
-)]
-pub(super) fn watch_for(socket: Socket, interest: Interest) -> io::Result<AsyncFd<Socket>> {
-    AsyncFd::with_interest(socket, interest)
-}
-
-/// Waits for input and appends what is there, as far as `scratch` holds it. 0 at the end of input.
-async fn read_some(stream: &AsyncFd<Socket>, scratch: &mut [u8], into: &mut Vec<u8>) -> io::Result<usize> {
-    loop {
-        let mut ready = stream.readable().await?;
-        match ready.try_io(|socket| socket.get_ref().read(scratch)) {
-            Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-            Ok(Err(error)) => return Err(error),
-            Ok(Ok(count)) => {
-                if (1..scratch.len()).contains(&count) {
-                    // the socket is empty: the next look would only say so
-                    ready.clear_ready();
-                }
-                into.extend_from_slice(scratch.get(..count).unwrap_or_default());
-                return Ok(count);
-            }
-            Err(_would_block) => {}
-        }
-    }
-}
-
-/// Writes all of it, without waiting when the socket takes it at once, as it nearly always does.
-async fn write(stream: &AsyncFd<Socket>, mut bytes: &[u8], patience: Duration) -> io::Result<()> {
-    loop {
-        bytes = bytes.get(write_at_once(stream, bytes)?..).unwrap_or_default();
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        wait_for_room(stream, patience).await?;
-    }
-}
-
-/// Writes what the socket takes without waiting, and says how many bytes that were.
-fn write_at_once(stream: &AsyncFd<Socket>, bytes: &[u8]) -> io::Result<usize> {
-    let (mut socket, mut written) = (stream.get_ref(), 0);
-    while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
-        match socket.write(rest) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => written += count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(written)
-}
-
-/// Waits until the socket has room.
-async fn wait_for_room(stream: &AsyncFd<Socket>, patience: Duration) -> io::Result<()> {
-    let room = watch_for(stream.get_ref().try_clone()?, Interest::WRITABLE)?;
-    let waited = timeout(patience, room.writable()).await;
-    drop(waited.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??);
-    Ok(())
 }

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use tokio::sync::mpsc::Sender;
@@ -33,6 +34,8 @@ pub struct Setup {
     pub time: Time,
     pub trap: Trap,
     pub storage: Storage,
+    /// Whether a service manager's watchdog is fed.
+    pub watchdog: bool,
 }
 
 impl Default for Setup {
@@ -45,6 +48,7 @@ impl Default for Setup {
             time: Time::Wall,
             trap: Trap::default(),
             storage: Storage::default(),
+            watchdog: false,
         }
     }
 }
@@ -88,7 +92,10 @@ impl Daemon {
                 drill: false,
                 on_reload: None,
             };
-            daemon::system().unwrap().block_on(daemon::run(options, controlled, move |_| {
+            daemon::system().unwrap().block_on(daemon::run(options, controlled, move |gateway| {
+                if setup.watchdog {
+                    actix::spawn(daemon::feed_watchdog(gateway, Duration::from_millis(90), || ()));
+                }
                 let _nobody_waits_any_more = ready.send(());
             }))
         });
@@ -132,7 +139,7 @@ pub struct Trap(Arc<(Mutex<State>, Condvar)>);
 #[derive(Default)]
 struct State {
     panics: Vec<(&'static str, &'static str, usize)>,
-    hold: Option<&'static str>,
+    hold: Option<(&'static str, Option<&'static str>)>,
     held: bool,
     passed: BTreeMap<(String, String), usize>,
 }
@@ -155,20 +162,25 @@ impl Trap {
 
     /// The journal's thread stands still before its next commit, as on a disk that hangs.
     pub fn hold_journal(&self) {
-        self.hold("journal");
+        self.hold_at("journal", "apply");
     }
 
     /// The thread of `actor` stands still before its next message.
     pub fn hold(&self, actor: &'static str) {
-        self.state().hold = Some(actor);
+        self.state().hold = Some((actor, None));
     }
 
-    /// Waits until the journal's thread stands still.
+    /// The same, before its next message of the name `message`.
+    pub fn hold_at(&self, actor: &'static str, message: &'static str) {
+        self.state().hold = Some((actor, Some(message)));
+    }
+
+    /// Waits until the thread stands still.
     pub fn await_held(&self) {
         let (_, changed) = &*self.0;
         let waited = changed.wait_timeout_while(self.state(), PATIENCE, |state| !state.held);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        assert!(state.held, "the journal was not written to");
+        assert!(state.held, "nothing came to where it was to stand still");
     }
 
     /// How many messages of that name `actor` was about to handle.
@@ -176,7 +188,7 @@ impl Trap {
         self.state().passed.get(&(actor.to_owned(), message.to_owned())).copied().unwrap_or(0)
     }
 
-    /// Lets the journal go on.
+    /// Lets what stands still go on.
     pub fn release(&self) {
         self.state().hold = None;
         self.0.1.notify_all();
@@ -194,12 +206,13 @@ impl Trap {
     fn pass(&self, actor: &str, message: &str) {
         let mut state = self.state();
         *state.passed.entry((actor.to_owned(), message.to_owned())).or_default() += 1;
-        if state.hold == Some(actor) {
+        let is_held =
+            |state: &State| state.hold.is_some_and(|(held, at)| held == actor && at.is_none_or(|at| at == message));
+        if is_held(&state) {
             state.held = true;
             let (_, changed) = &*self.0;
             changed.notify_all();
-            state =
-                changed.wait_while(state, |state| state.hold == Some(actor)).unwrap_or_else(PoisonError::into_inner);
+            state = changed.wait_while(state, |state| is_held(state)).unwrap_or_else(PoisonError::into_inner);
             state.held = false;
         }
         let due = state.panics.iter_mut().find(|(a, m, left)| *a == actor && *m == message && *left > 0);

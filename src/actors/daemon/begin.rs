@@ -12,7 +12,6 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::sync::mpsc;
 
 use super::{JOURNAL_FILE, KILL_FILE, REACHED_FILE, SILENCE_FILE, StartError, part_error};
 use crate::{
@@ -22,7 +21,7 @@ use crate::{
         keeper::{self, Kept},
         monitor::MonitorHandle,
         storage::Storage,
-        supervision::{Failure, Tripwire},
+        supervision::{Failures, Place},
         trade_news::TradeNews,
     },
     clock::{Clock, EventClock},
@@ -61,8 +60,7 @@ pub(super) struct Beginning<'a> {
     pub(super) clock: &'a Arc<dyn Clock>,
     pub(super) event_clock: Option<&'a EventClock>,
     pub(super) monitor: &'a MonitorHandle,
-    pub(super) failures: &'a mpsc::Sender<Failure>,
-    pub(super) tripwire: &'a Tripwire,
+    pub(super) failures: &'a Failures,
     pub(super) storage: &'a Storage,
 }
 
@@ -138,8 +136,7 @@ impl Beginning<'_> {
         let open: OpenStore = Box::new(move |verify| storage.open(&path, StoreOptions { verify, ..options }));
         let limits = self.config.load().journal.clone();
         let Opened { store, silenced, reached, quarantined, doubt } = opened;
-        let journal =
-            journal::start(store, silenced, reached, open, limits, self.failures.clone(), self.tripwire.clone());
+        let journal = journal::start(store, silenced, reached, open, limits, self.failures.clone());
         let journal = journal.map_err(|error| part_error(journal::NAME, error.to_string()))?;
         let read = self.read(&journal, quarantined, doubt).await;
         if read.is_err() {
@@ -167,6 +164,7 @@ impl Beginning<'_> {
             serving: Arc::clone(self.serving),
             journal: journal.clone(),
             clock: Arc::clone(self.clock),
+            failures: self.failures.clone(),
             trade_news: trade_news.clone(),
             kill_file: Some(self.state.join(KILL_FILE)),
             trainer: Rc::default(),
@@ -347,12 +345,13 @@ async fn latest(journal: &JournalHandle) -> Option<Timestamp> {
 pub(super) async fn make_pipeline(
     journal: &JournalHandle,
     config: &ArcSwap<Config>,
+    failures: &Failures,
 ) -> Result<(Pipeline, StaleWatch), String> {
     let config = config.load_full();
     let reader = journal.read().await.map_err(|error| error.to_string())?;
-    let warmed = tokio::task::spawn_blocking(move || {
+    let warmed = failures.blocking(Place::ScorerFold, move || {
         let state = checkpoint::state(&reader, &config)?.state;
         Ok((state.pipeline.ok_or("it makes no inputs")?, state.stale))
     });
-    warmed.await.map_err(|error| error.to_string())?
+    warmed.await?
 }

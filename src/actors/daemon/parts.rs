@@ -16,7 +16,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{OnReload, Supervision};
+use super::{OnReload, Supervision, reload::Read};
 use crate::{
     actors::{
         ab_router::{AbRouter, Look},
@@ -27,12 +27,12 @@ use crate::{
         keeper::{self, KeeperHandle},
         monitor::MonitorHandle,
         scorer::{Renew, Scorer},
-        supervision::{Failure, Shell},
+        supervision::{Failure, Failures, Place, Shell},
         trade_news::TradeNews,
         trainer,
     },
     clock::{Clock, Stopwatch},
-    config::{self, Config},
+    config::Config,
     domain::{
         Event, EventKind,
         event::{By, Level},
@@ -52,7 +52,6 @@ const LOCK_RETRY: Duration = Duration::from_millis(10);
 /// What the daemon's own loop acts on.
 pub(super) struct Parts {
     pub(super) config: Arc<ArcSwap<Config>>,
-    pub(super) config_path: Option<PathBuf>,
     pub(super) serving: Arc<ArcSwap<Serving>>,
     /// What a guardian that takes its place must know, whatever the journal said when it was made.
     pub(super) unsaved: Rc<RefCell<Vec<Event>>>,
@@ -73,6 +72,7 @@ pub(super) struct Parts {
     pub(super) on_reload: Option<OnReload>,
     pub(super) keeper: KeeperHandle,
     pub(super) monitor: MonitorHandle,
+    pub(super) failures: Failures,
 }
 
 impl Parts {
@@ -83,20 +83,15 @@ impl Parts {
         }
     }
 
-    /// Takes the configuration file as it is now, all or nothing. Says which changes wait for a restart, and which versions keep
+    /// Takes the configuration that was read, all or nothing. Says which changes wait for a restart, and which versions keep
     /// another policy.
-    pub(super) fn reload(&self, access: &watch::Sender<AccessList>) -> Result<Reloaded, String> {
-        let Some(path) = &self.config_path else {
-            return Err(
-                "the built-in configuration is in force, and there is no file to read; start with --config".to_owned()
-            );
-        };
+    pub(super) fn reload(&self, read: Read, access: &watch::Sender<AccessList>) -> Result<Reloaded, String> {
+        self.failures.caught(Place::DaemonReload, || self.take(read, access))?
+    }
+
+    fn take(&self, read: Read, access: &watch::Sender<AccessList>) -> Result<Reloaded, String> {
         let running = self.config.load_full();
-        let checked = config::load(path).map_err(|error| error.to_string()).and_then(|new| {
-            let resolved = AccessList::resolve(&new.access).map_err(|error| error.to_string())?;
-            Ok((new, resolved))
-        });
-        let (taken, notes, result) = match checked {
+        let (taken, notes, result) = match read {
             Ok((new, resolved)) => {
                 let waiting = running.frozen_changes(&new);
                 let new = Arc::new(new.with_frozen_of(&running));
@@ -145,9 +140,10 @@ impl Parts {
     fn lock(&self, reason: String, by: By, kill: bool) {
         let event = self.lock_at_once(&reason, &by);
         let lock = LockNow { reason, by, kill };
-        let (guardian, unsaved) = (self.guardian.clone(), Rc::clone(&self.unsaved));
+        let (guardian, unsaved, failures) = (self.guardian.clone(), Rc::clone(&self.unsaved), self.failures.clone());
         actix::spawn(async move {
-            while guardian.send(lock.clone()).await != Ok(true) {
+            // a guardian that cannot be made ends the daemon
+            while failures.caught_future(Place::DaemonLock, guardian.send(lock.clone())).await != Ok(Ok(true)) {
                 sleep(LOCK_RETRY).await;
             }
             unsaved.borrow_mut().retain(|other| *other != event);
@@ -188,14 +184,18 @@ impl Parts {
     pub(super) fn rounds(&self) -> impl Future<Output = ()> + 'static + use<> {
         let (trade_news, router, guardian) = (self.trade_news.clone(), self.ab_router.clone(), self.guardian.clone());
         let (config, mut verified) = (Arc::clone(&self.config), Stopwatch::start());
+        let failures = self.failures.clone();
         async move {
             loop {
-                // a router that has no room looks at all of it later
-                let _told = router.try_send(Look);
-                if verified.elapsed() >= config.load().lifecycle.verify {
-                    verified = Stopwatch::start();
-                    let _told = guardian.try_send(Verify);
-                }
+                let round = || {
+                    // a router that has no room looks at all of it later
+                    let _told = router.try_send(Look);
+                    if verified.elapsed() >= config.load().lifecycle.verify {
+                        verified = Stopwatch::start();
+                        let _told = guardian.try_send(Verify);
+                    }
+                };
+                let _counted = failures.caught(Place::DaemonRounds, round);
                 trade_news.rung().await;
             }
         }
@@ -215,7 +215,7 @@ impl Parts {
     pub(super) fn survive_damage(&self, supervision: &mut Supervision, why: &str) -> Option<String> {
         tracing::error!(why, "the daemon restarts and puts the damaged journal aside");
         self.mistrust();
-        self.survive(supervision, &Failure { actor: journal::NAME, panic: why.to_owned() })
+        self.survive(supervision, &Failure { actor: journal::NAME, panic: why.to_owned(), is_last: false })
     }
 
     /// Counts a restart. Says why the daemon must end, when it was one too many.
@@ -223,6 +223,9 @@ impl Parts {
         self.restarts.set(self.restarts.get() + 1);
         self.write_event(EventKind::Restarted { actor: failure.actor.into(), panic: failure.panic.clone() });
         let survived = supervision.budget.restart(supervision.started.elapsed());
+        if failure.is_last {
+            return Some(format!("the {} is given up: {}", failure.actor, failure.panic));
+        }
         (!survived).then(|| format!("too many restarts, the last of the {}: {}", failure.actor, failure.panic))
     }
 

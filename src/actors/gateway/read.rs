@@ -14,6 +14,7 @@ use crate::{
         journal::JournalStatus,
         monitor::{DriftStatus, MonitorStatus},
         scorer::{ObserveScorer, ScorerStatus},
+        supervision::Place,
         trainer::{ObserveTrainer, Running},
     },
     domain::{Timestamp, VersionId},
@@ -81,11 +82,20 @@ pub struct Status {
 }
 
 impl Gateway {
+    /// Does what may wait for a disk, or takes its time, on another thread.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, WireError> {
+        let done = self.0.failures.blocking(Place::GatewayRead, work).await;
+        done.map_err(|error| WireError::new("internal_error", error))
+    }
+
     pub(super) async fn status(&self) -> Status {
         let wiring = &*self.0;
         let now = wiring.clock.now();
         let (counts, storage) = match wiring.journal.read().await {
-            Ok(reader) => tokio::task::spawn_blocking(move || (reader.counts().ok(), reader.storage(now).ok())).await,
+            Ok(reader) => self.blocking(move || (reader.counts().ok(), reader.storage(now).ok())).await,
             Err(_) => Ok((None, None)),
         }
         .unwrap_or_default();
@@ -124,8 +134,7 @@ impl Gateway {
         let guardian = guardian.ok_or_else(|| WireError::new("retry", "the guardian is restarting"))?;
         let reader = self.0.journal.read().await.map_err(|error| WireError::new("retry", error.to_string()))?;
         let standings = guardian.versions.into_iter().map(|status| (status.version, status.standing)).collect();
-        let summaries = tokio::task::spawn_blocking(move || summaries(&reader, &standings)).await;
-        let summaries = summaries.map_err(|error| WireError::new("internal_error", error.to_string()))?;
+        let summaries = self.blocking(move || summaries(&reader, &standings)).await?;
         summaries.map_err(|error| WireError::new("retry", error))
     }
 
@@ -135,7 +144,7 @@ impl Gateway {
         let assess = Assess { version: Some(version.clone()) };
         let cases = self.0.ab_router.send(assess).await.ok().flatten().unwrap_or_default();
         let gates = move || cases.iter().filter_map(Case::gate).collect();
-        tokio::task::spawn_blocking(gates).await.unwrap_or_default()
+        self.blocking(gates).await.unwrap_or_default()
     }
 
     pub(super) async fn experiment(&self, version: Option<VersionId>) -> Result<Vec<Assessment>, WireError> {
@@ -147,8 +156,7 @@ impl Gateway {
             return Err(WireError::new("refused", message));
         }
         let assess = move || cases.iter().map(Case::assess).collect::<Result<Vec<_>, _>>();
-        let assessed = tokio::task::spawn_blocking(assess).await;
-        let assessed = assessed.map_err(|error| WireError::new("internal_error", error.to_string()))?;
+        let assessed = self.blocking(assess).await?;
         assessed.map_err(|error| WireError::new("config", error.to_string()))
     }
 }

@@ -73,8 +73,7 @@ impl Gateway {
     pub(super) async fn known(&self, trade_id: &TradeId) -> Result<Known, WireError> {
         let reader = self.0.journal.read().await.map_err(|error| retry(&error))?;
         let (config, trade_id) = (self.0.config.load_full(), trade_id.clone());
-        let known = tokio::task::spawn_blocking(move || history::known_of(&reader, &trade_id, &config));
-        let known = known.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
+        let known = self.blocking(move || history::known_of(&reader, &trade_id, &config)).await?;
         known.map_err(|error| WireError::new("retry", error))
     }
 }

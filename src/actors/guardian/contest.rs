@@ -5,13 +5,13 @@ use actix::{Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
 
 use super::{
     Answer, Guardian, alert_of_trade,
-    record::{silenced_by, unless_anew},
+    record::{followed, silenced_by},
 };
 use crate::{
     actors::{
         acknowledge::{CONFLICT, acknowledgement, conflict, retry},
         journal::Unavailable,
-        supervision::Shell,
+        supervision::{Place, Shell, Unanswered},
     },
     domain::{
         Event, Outcome, Timestamp, TradeId, VersionId,
@@ -216,13 +216,12 @@ impl Handler<Contest> for Shell<Guardian> {
 
     fn handle(&mut self, message: Contest, context: &mut Context<Self>) -> Self::Result {
         let address = context.address();
-        let contested = self.handle_with(context, "contest", |guardian| guardian.contest(message, address));
-        Box::pin(async move {
-            match contested {
-                Some(contested) => Some(contested.await),
-                None => None,
-            }
-        })
+        self.answer_with(
+            context,
+            Place::GuardianContest,
+            |_| None,
+            |guardian| followed(guardian.contest(message, address)),
+        )
     }
 }
 
@@ -230,7 +229,12 @@ impl Handler<Contradiction> for Shell<Guardian> {
     type Result = ResponseFuture<Option<Vec<VersionId>>>;
 
     fn handle(&mut self, message: Contradiction, context: &mut Context<Self>) -> Self::Result {
-        unless_anew(self.handle_with(context, "contradiction", |guardian| guardian.contradiction(message)))
+        self.answer_with(
+            context,
+            Place::GuardianContradiction,
+            |_| None,
+            |guardian| followed(guardian.contradiction(message)),
+        )
     }
 }
 
@@ -238,8 +242,11 @@ impl Handler<Settle> for Shell<Guardian> {
     type Result = ResponseFuture<bool>;
 
     fn handle(&mut self, message: Settle, context: &mut Context<Self>) -> Self::Result {
-        // one that is made anew has it from the journal
-        let settled = self.handle_with(context, "settle", |guardian| guardian.settle(&message));
-        settled.unwrap_or_else(|| Box::pin(std::future::ready(true)))
+        if !self.is_there() {
+            // one that is being made may have begun with a journal that did not hold the outcome yet
+            self.miss();
+        }
+        let safe = |why| why == Unanswered::Down;
+        self.answer_with(context, Place::GuardianSettle, safe, |guardian| guardian.settle(&message))
     }
 }

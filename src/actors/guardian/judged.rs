@@ -3,11 +3,17 @@
 //!
 //! What takes a version's word away is in force at once; what gives some of it back waits for the disk.
 
+use std::time::Duration;
+
 use actix::{Addr, AsyncContext, Context, Handler};
 
 use super::{Guardian, alert};
 use crate::{
-    actors::{monitor::Finding, supervision::Shell, trainer::Ask},
+    actors::{
+        monitor::Finding,
+        supervision::{Place, Shell, spawn},
+        trainer::Ask,
+    },
     domain::{
         EventKind, VersionId,
         event::{By, Level},
@@ -22,6 +28,9 @@ use crate::{
     recall::learning::Job,
     validation::training::Order,
 };
+
+/// Pause before what was found is told again to a guardian that is being made anew.
+const FOUND_AGAIN: Duration = Duration::from_millis(50);
 
 impl Guardian {
     fn found(&mut self, finding: Finding, address: Addr<Shell<Self>>) {
@@ -74,8 +83,8 @@ impl Guardian {
         }
         // refused while an order is being carried out; then the next day tries again
         let done = format!("{version} speaks to {:.0} % of its trades", 100.0 * called_for);
-        let given = self.commit(vec![self.event(event)], Vec::new(), done, address);
-        actix::spawn(async move {
+        let given = self.commit(vec![self.event(event)], Vec::new(), done, address.clone());
+        spawn(&address, &self.shared.failures, Place::GuardianForget, async move {
             if let Err(error) = given.await {
                 tracing::warn!(%error, "a share was not given back today");
             }
@@ -88,7 +97,7 @@ impl Guardian {
         let job = Job::Train { order, dry_run: false, keep: false };
         let asked = trainer.send(Ask { job, reason, by: By::Daemon("guardian".into()) });
         let (shared, version) = (self.shared.clone(), version.clone());
-        actix::spawn(async move {
+        self.shared.failures.spawn(Place::GuardianForget, async move {
             let message = match asked.await {
                 Ok(Ok(number)) => format!("a successor of {version} is being trained: training {number}"),
                 Ok(Err(error)) => {
@@ -113,7 +122,7 @@ impl Guardian {
 
     fn silence_and_forget(&mut self, kinds: Vec<EventKind>) {
         let durable = self.silence(kinds);
-        actix::spawn(async move {
+        self.shared.failures.spawn(Place::GuardianForget, async move {
             let _it_is_written_until_it_is = durable.await;
         });
     }
@@ -124,7 +133,11 @@ impl Handler<Finding> for Shell<Guardian> {
 
     fn handle(&mut self, finding: Finding, context: &mut Context<Self>) {
         let address = context.address();
-        // one that is missed is made again when the next day closes
-        let _handled = self.handle_with(context, "finding", |guardian| guardian.found(finding, address));
+        if !self.is_there() && !matches!(finding, Finding::Broken(_)) {
+            // the monitor tells of a day once; of a fault the next signal tells again
+            context.notify_later(finding, FOUND_AGAIN);
+            return;
+        }
+        let _handled = self.handle_with(context, Place::GuardianFinding, |guardian| guardian.found(finding, address));
     }
 }

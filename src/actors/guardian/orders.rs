@@ -7,9 +7,14 @@ use std::{
 
 use actix::{Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
 
-use super::{Advance, Answer, Done, Guardian, Order, alert, down, save::UnderWay};
+use super::{Advance, Answer, Done, Guardian, Order, alert, save::UnderWay, unanswered};
 use crate::{
-    actors::{acknowledge::retry, journal::Unavailable, kill_file, supervision::Shell},
+    actors::{
+        acknowledge::retry,
+        journal::Unavailable,
+        kill_file,
+        supervision::{Place, Shell},
+    },
     domain::{
         Event, EventKind, VersionId,
         event::{By, Level},
@@ -166,43 +171,50 @@ impl Guardian {
         address: Addr<Shell<Self>>,
     ) -> ResponseFuture<Answer<Done>> {
         let is_resume = events.iter().any(|event| matches!(event.kind, EventKind::Resumed { .. }));
-        if (is_resume || !will_speak(&events).is_empty())
-            && let Some(path) = self.shared.kill_file.as_deref().filter(|path| kill_file::is_there(path))
-        {
-            return refused(format!("{} is there; remove it, then order it again", path.display()));
-        }
+        let speaking = will_speak(&events);
+        let kill_file = self.shared.kill_file.clone().filter(|_| is_resume || !speaking.is_empty());
         let Ok(turn) = Arc::clone(&self.shared.turn).try_lock_owned() else {
             let error = WireError::new("retry", "another order is being carried out; try again");
             return Box::pin(std::future::ready(Err(error)));
         };
-        if !self.shared.unsaved.borrow().is_empty() {
-            let error = WireError::new("retry", "an earlier lock or rollback is not on disk yet; try again when it is");
-            return Box::pin(std::future::ready(Err(error)));
-        }
+        let is_free = self.shared.unsaved.borrow().is_empty();
         let journal = self.shared.journal.clone();
         let (schema, config) = (self.shared.schema(), self.shared.config.load_full());
         let again = if is_resume { self.scopes() } else { BTreeMap::new() };
         let policy = config.policy;
-        let under_way = UnderWay::begin(&self.shared.under_way, &events);
-        let (shared, speaking) = (self.shared.clone(), will_speak(&events));
+        let under_way = is_free.then(|| UnderWay::begin(&self.shared.under_way, &events));
+        let shared = self.shared.clone();
         Box::pin(async move {
+            if let Some(path) = kill_file {
+                let looked = shared.failures.blocking(Place::GuardianKillFile, move || {
+                    kill_file::is_there(&path)
+                        .then(|| format!("{} is there; remove it, then order it again", path.display()))
+                });
+                if let Some(why) = looked.await.map_err(|error| WireError::new("internal_error", error))? {
+                    return Err(WireError::new("refused", why));
+                }
+            }
+            if !is_free {
+                let why = "an earlier lock or rollback is not on disk yet; try again when it is";
+                return Err(WireError::new("retry", why));
+            }
             let (mut unwatched, mut kept) = (Vec::new(), Vec::new());
             let committed = async {
                 let schema = schema.map_err(|error| WireError::new("config", error))?;
                 let reader = journal.read().await.map_err(|error| retry(&error))?;
-                let loaded = tokio::task::spawn_blocking(move || {
+                let loaded = shared.failures.blocking(Place::GuardianOrderRead, move || {
                     let lacks = speaking.iter().filter_map(|id| Some((id, lacking(&record(&reader, id).ok()?)?)));
                     let lacks: Vec<String> = lacks.map(|(id, lacks)| format!("{id}: {lacks}")).collect();
                     let loaded = load.iter().map(|id| Ok((id.clone(), served(&reader, id, &schema, &config)?)));
-                    loaded.collect::<Result<_, Unusable>>().map(|loaded| (loaded, lacks))
+                    let loaded: Result<BTreeMap<VersionId, Arc<Served>>, Unusable> = loaded.collect();
+                    loaded.map(|loaded| (loaded, lacks)).map_err(|error| match error {
+                        Unusable::Unreadable(why) => retry(&Unavailable::not_recorded(why)),
+                        Unusable::InputsChanged(_) => WireError::new("inputs_changed", error.to_string()),
+                        _ => WireError::new("model_damaged", error.to_string()),
+                    })
                 });
-                let loaded = loaded.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
-                let loaded = loaded.map_err(|error| match error {
-                    Unusable::Unreadable(why) => retry(&Unavailable::not_recorded(why)),
-                    Unusable::InputsChanged(_) => WireError::new("inputs_changed", error.to_string()),
-                    _ => WireError::new("model_damaged", error.to_string()),
-                })?;
-                let (loaded, lacks): (BTreeMap<VersionId, Arc<Served>>, Vec<String>) = loaded;
+                let loaded = loaded.await.map_err(|error| WireError::new("internal_error", error))?;
+                let (loaded, lacks) = loaded?;
                 if let Some((id, _)) = loaded.iter().find(|(_, served)| !served.scores()) {
                     return Err(WireError::new(
                         "refused",
@@ -272,8 +284,8 @@ impl Handler<Order> for Shell<Guardian> {
 
     fn handle(&mut self, message: Order, context: &mut Context<Self>) -> Self::Result {
         let address = context.address();
-        let done = self.handle_with(context, "order", |guardian| guardian.order(&message, address));
-        done.unwrap_or_else(|| Box::pin(std::future::ready(Err(down()))))
+        let safe = |why| Err(unanswered(why));
+        self.answer_with(context, Place::GuardianOrder, safe, |guardian| guardian.order(&message, address))
     }
 }
 
@@ -282,8 +294,8 @@ impl Handler<Advance> for Shell<Guardian> {
 
     fn handle(&mut self, message: Advance, context: &mut Context<Self>) -> Self::Result {
         let address = context.address();
-        let done = self.handle_with(context, "advance", |guardian| guardian.advance(message, address));
-        done.unwrap_or_else(|| Box::pin(std::future::ready(Err(down()))))
+        let safe = |why| Err(unanswered(why));
+        self.answer_with(context, Place::GuardianAdvance, safe, |guardian| guardian.advance(message, address))
     }
 }
 
@@ -291,7 +303,7 @@ impl Handler<Committed> for Shell<Guardian> {
     type Result = ();
 
     fn handle(&mut self, message: Committed, context: &mut Context<Self>) {
-        let taken = self.handle_with(context, "committed", |guardian| {
+        let taken = self.handle_with(context, Place::GuardianCommitted, |guardian| {
             for served in message.loaded.values() {
                 guardian.emergency.ask(served.version(), *served.question(), served.standard().copied());
             }

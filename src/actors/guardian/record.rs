@@ -5,14 +5,14 @@ use actix::{Addr, AsyncContext, Context, Handler, ResponseFuture};
 use super::{
     Answer, Guardian, PastClosed, RecordOutcome, RecordSkip, alert_of_trade,
     contest::{Contest, Settle, stored_instead},
-    down,
     messages::Recalled,
+    unrecorded,
 };
 use crate::{
     actors::{
         acknowledge::{CONFLICT, acknowledgement, retry, words},
         journal::Written,
-        supervision::Shell,
+        supervision::{Place, Shell, Unanswered},
     },
     domain::{Decision, Event, EventKind, Outcome, Skip, Timestamp, TradeId, VersionId, event::Level, trip::Trip},
     guard::{
@@ -74,14 +74,19 @@ impl Guardian {
                 if let Some(stored) = stored_instead(&written) {
                     let answered = recalled.map(|known| known.answered).unwrap_or_default();
                     let contest = Contest { at: now, request, stored, answered };
-                    return address.send(contest).await.ok().flatten().unwrap_or_else(|| Err(down()));
+                    return address
+                        .send(contest)
+                        .await
+                        .ok()
+                        .flatten()
+                        .unwrap_or_else(|| Err(unrecorded(Unanswered::Failed)));
                 }
                 let ack = acknowledgement(Ok(written), trade_id.clone(), echoed)?;
                 let settle = Settle { at: now, trade_id: trade_id.clone(), outcome: request.outcome.clone() };
                 let settled = !is_open || address.send(settle).await != Ok(false);
                 // also of a duplicate: it may be the first time that it is known to be on disk
                 trade_news.closed(now, &trade_id, request.outcome);
-                if settled { Ok(Ack { silenced, ..ack }) } else { Err(down()) }
+                if settled { Ok(Ack { silenced, ..ack }) } else { Err(unrecorded(Unanswered::Failed)) }
             })
         })
     }
@@ -143,8 +148,9 @@ impl Guardian {
         Box::pin(async move {
             let reader = shared.journal.read().await.map_err(|error| retry(&error))?;
             let (config, trade_id) = (shared.config.load_full(), request.trade_id.clone());
-            let found = tokio::task::spawn_blocking(move || history::known_of(&reader, &trade_id, &config));
-            let found = found.await.map_err(|error| WireError::new("internal_error", error.to_string()))?;
+            let found = move || history::known_of(&reader, &trade_id, &config);
+            let found = shared.failures.blocking(Place::GuardianRecall, found).await;
+            let found = found.map_err(|error| WireError::new("internal_error", error))?;
             let found = found.map_err(|error| WireError::new("retry", error))?;
             let now = shared.clock.now();
             let (closed, fired) = (found.outcome.is_some(), found.fired);
@@ -247,6 +253,7 @@ impl Guardian {
         let writes: Vec<Write> = std::iter::once(write).chain(followed).collect();
         // without events it is on its way to the journal before anything else is handled
         let at_once = events.is_empty().then(|| shared.journal.attempt(writes.clone()));
+        let unwritten = shared.unwritten(&events);
         Box::pin(async move {
             let (first, known) = match at_once {
                 Some(attempt) => attempt,
@@ -261,7 +268,8 @@ impl Guardian {
                 Err(error) if error.in_doubt => {
                     let answer = retry(&error);
                     shared.attempts.count(events.is_empty());
-                    actix::spawn(async move {
+                    shared.failures.clone().spawn(Place::GuardianInDoubt, async move {
+                        let _until_it_is_known = unwritten;
                         let (written, followed) = apart(known.await);
                         shared.settle(events, &followed).await;
                         if let Ok(written) = written {
@@ -274,6 +282,7 @@ impl Guardian {
             };
             let (written, followed) = apart(written);
             shared.settle(events, &followed).await;
+            drop(unwritten);
             let answer = then(written.map_err(|error| retry(&error))?).await;
             shared.catch_up(&before).await?;
             answer
@@ -306,28 +315,34 @@ impl Handler<RecordOutcome> for Shell<Guardian> {
 
     fn handle(&mut self, message: RecordOutcome, context: &mut Context<Self>) -> Self::Result {
         let address = context.address();
-        let recorded = self.handle_with(context, "outcome", |guardian| {
-            let RecordOutcome { request, recalled } = message;
-            let known = recalled.is_some() || guardian.shared.trade_news.heard(&request.trade_id).is_some();
-            if known { guardian.outcome(&request, recalled, address) } else { guardian.recall(request, address) }
-        });
-        recorded.unwrap_or_else(|| Box::pin(std::future::ready(Err(down()))))
+        self.answer_with(
+            context,
+            Place::GuardianOutcome,
+            |why| Err(unrecorded(why)),
+            |guardian| {
+                let RecordOutcome { request, recalled } = message;
+                let known = recalled.is_some() || guardian.shared.trade_news.heard(&request.trade_id).is_some();
+                if known { guardian.outcome(&request, recalled, address) } else { guardian.recall(request, address) }
+            },
+        )
     }
 }
 
-/// What follows, or `None` when the guardian is restarting.
-pub(super) fn unless_anew<T: 'static>(told: Option<ResponseFuture<T>>) -> ResponseFuture<Option<T>> {
-    match told {
-        Some(told) => Box::pin(async move { Some(told.await) }),
-        None => Box::pin(std::future::ready(None)),
-    }
+/// What follows, where the guardian gives it: what is told in its place is `None`.
+pub(super) fn followed<T: 'static>(told: ResponseFuture<T>) -> ResponseFuture<Option<T>> {
+    Box::pin(async move { Some(told.await) })
 }
 
 impl Handler<PastClosed> for Shell<Guardian> {
     type Result = ResponseFuture<Option<Vec<VersionId>>>;
 
     fn handle(&mut self, message: PastClosed, context: &mut Context<Self>) -> Self::Result {
-        unless_anew(self.handle_with(context, "past_closed", |guardian| guardian.past_closed(message)))
+        self.answer_with(
+            context,
+            Place::GuardianPastClosed,
+            |_| None,
+            |guardian| followed(guardian.past_closed(message)),
+        )
     }
 }
 
@@ -335,7 +350,7 @@ impl Handler<RecordSkip> for Shell<Guardian> {
     type Result = ResponseFuture<Answer<Ack>>;
 
     fn handle(&mut self, message: RecordSkip, context: &mut Context<Self>) -> Self::Result {
-        let recorded = self.handle_with(context, "skip", |guardian| guardian.skip(&message.0));
-        recorded.unwrap_or_else(|| Box::pin(std::future::ready(Err(down()))))
+        let safe = |why| Err(unrecorded(why));
+        self.answer_with(context, Place::GuardianSkip, safe, |guardian| guardian.skip(&message.0))
     }
 }

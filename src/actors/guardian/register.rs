@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use actix::{Addr, AsyncContext, Context, Handler, ResponseFuture};
 
-use super::{Answer, Guardian, down, orders::Committed};
+use super::{Answer, Guardian, orders::Committed, unanswered};
 use crate::{
-    actors::{supervision::Shell, trainer::Register},
+    actors::{
+        supervision::{Place, Shell},
+        trainer::Register,
+    },
     domain::Event,
     journal::Write,
     protocol::message::WireError,
@@ -42,7 +45,7 @@ impl Handler<Register> for Shell<Guardian> {
 
     fn handle(&mut self, message: Register, context: &mut Context<Self>) -> Self::Result {
         let address = context.address();
-        let done = self.handle_with(context, "register", |guardian| guardian.register(&message, address));
-        done.unwrap_or_else(|| Box::pin(std::future::ready(Err(down()))))
+        let safe = |why| Err(unanswered(why));
+        self.answer_with(context, Place::GuardianRegister, safe, |guardian| guardian.register(&message, address))
     }
 }

@@ -3,12 +3,14 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
+    thread,
+    time::Duration,
 };
 
 use tokio::{
     select,
     sync::{MutexGuard, Notify},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use super::{GuardianShared, SAVE_RETRY};
@@ -16,6 +18,7 @@ use crate::{
     actors::{
         acknowledge::{all_stored, retry},
         journal::{Unavailable, Written},
+        supervision::{Place, Tries},
     },
     domain::{Event, EventKind, event::By},
     journal::{Applied, Write},
@@ -41,6 +44,22 @@ impl Attempts {
     fn doubt_the_order(&self, is_in_doubt: bool) {
         self.order_in_doubt.set(is_in_doubt);
         self.bell.notify_waiters();
+    }
+}
+
+/// Events that took a model's word away and are being written. They are written again if that panics.
+pub(super) struct Unwritten {
+    shared: GuardianShared,
+    events: Vec<Event>,
+}
+
+impl Drop for Unwritten {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // what was recorded may not have been told of either
+            self.shared.trade_news.completed();
+            self.shared.write_after(SAVE_RETRY, std::mem::take(&mut self.events));
+        }
     }
 }
 
@@ -116,7 +135,11 @@ impl GuardianShared {
         }
         self.attempts.count(false);
         let shared = self.clone();
-        actix::spawn(async move { shared.settle(events, &known.await).await });
+        let unwritten = self.unwritten(&events);
+        self.failures.spawn(Place::GuardianSave, async move {
+            let _until_it_is_known = unwritten;
+            shared.settle(events, &known.await).await;
+        });
         false
     }
 
@@ -135,10 +158,24 @@ impl GuardianShared {
         durable
     }
 
+    /// `events` are being written: whoever does that and panics has them written again.
+    pub(super) fn unwritten(&self, events: &[Event]) -> Unwritten {
+        Unwritten { shared: self.clone(), events: events.to_vec() }
+    }
+
     /// Writes `events` until they are on disk.
-    pub(super) fn write_again(&self, mut events: Vec<Event>) {
-        let shared = self.clone();
-        actix::spawn(async move {
+    pub(super) fn write_again(&self, events: Vec<Event>) {
+        self.write_after(Duration::ZERO, events);
+    }
+
+    fn write_after(&self, pause: Duration, mut events: Vec<Event>) {
+        let (shared, mut tries) = (self.clone(), Tries::new(SAVE_RETRY, u32::MAX));
+        let unwritten = self.unwritten(&events);
+        self.failures.spawn(Place::GuardianSave, async move {
+            let _until_they_are = unwritten;
+            if !pause.is_zero() {
+                sleep(pause).await;
+            }
             loop {
                 events.retain(|event| shared.unsaved.borrow().contains(event));
                 if events.is_empty() {
@@ -156,7 +193,7 @@ impl GuardianShared {
                     return;
                 }
                 // the first thing that a disk takes which heals
-                let _either = timeout(SAVE_RETRY, healed).await;
+                let _either = timeout(tries.fail().unwrap_or(SAVE_RETRY), healed).await;
             }
             shared.attempts.count(true);
         });

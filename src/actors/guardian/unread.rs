@@ -4,10 +4,13 @@ use actix::{Context, Handler, Message, ResponseFuture};
 
 use super::{
     Guardian, alert_of_trade,
-    record::{silenced_by, unless_anew},
+    record::{followed, silenced_by},
 };
 use crate::{
-    actors::{acknowledge::words, supervision::Shell},
+    actors::{
+        acknowledge::words,
+        supervision::{Place, Shell},
+    },
     domain::{Decision, Money, Outcome, Timestamp, TradeId, VersionId, event::Level, trip::Unevaluable},
     guard::plausibility::check,
     lifecycle::{
@@ -93,6 +96,6 @@ impl Handler<Unread> for Shell<Guardian> {
     type Result = ResponseFuture<Option<Vec<VersionId>>>;
 
     fn handle(&mut self, message: Unread, context: &mut Context<Self>) -> Self::Result {
-        unless_anew(self.handle_with(context, "unread", |guardian| guardian.unread(message)))
+        self.answer_with(context, Place::GuardianUnread, |_| None, |guardian| followed(guardian.unread(message)))
     }
 }

@@ -9,7 +9,7 @@ use actix::{Context, Handler, ResponseFuture};
 
 use super::{Guardian, LockNow, Verify};
 use crate::{
-    actors::supervision::Shell,
+    actors::supervision::{Place, Shell},
     domain::{VersionId, event::By},
     journal::Reader,
     policy::serving::Serving,
@@ -30,7 +30,8 @@ impl Guardian {
                 return true;
             }
             let Ok(reader) = shared.journal.read().await else { return true };
-            let Ok(Ok(live)) = tokio::task::spawn_blocking(move || live(&reader)).await else { return true };
+            let read = shared.failures.blocking(Place::GuardianVerifyRead, move || live(&reader)).await;
+            let Ok(Ok(live)) = read else { return true };
             drop(turn);
             if shared.serving.load().epoch != before.epoch {
                 return true;
@@ -83,8 +84,7 @@ impl Handler<Verify> for Shell<Guardian> {
 
     fn handle(&mut self, _: Verify, context: &mut Context<Self>) -> Self::Result {
         let address = actix::AsyncContext::address(context);
-        let verified = self.handle_with(context, "verify", |guardian| guardian.verify(address));
-        verified.unwrap_or_else(|| Box::pin(std::future::ready(true)))
+        self.answer_with(context, Place::GuardianVerify, |_| true, |guardian| guardian.verify(address))
     }
 }
 

@@ -1,11 +1,11 @@
 //! The thread itself: what waits is committed together, and a storage that failed is opened again.
 
+mod batch;
 mod doubt;
 
 use std::{
     collections::VecDeque,
     ops::Range,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{Ordering, fence},
@@ -15,14 +15,15 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{mpsc, oneshot};
-
-use self::doubt::{Doubt, Failed, acknowledge, refuse};
+use self::{
+    batch::Batch,
+    doubt::{Doubt, Failed, acknowledge, refuse},
+};
 use super::{Bell, Health, Job, MET_DAMAGE, NAME, NotClosed, OpenStore, Unavailable, Waiter};
 use crate::{
     actors::{
         event_stream::EventStream,
-        supervision::{Failure, Tripwire, panic_text},
+        supervision::{Failures, Place as At},
     },
     clock::{Clock, Stopwatch, WallClock},
     config::Journal as Limits,
@@ -35,6 +36,8 @@ use crate::{
 
 /// How long the thread sleeps before it looks whether anybody is left who could give it work.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
+/// The longest pause before it is opened again is the configured one times two to the power of this.
+const LONGEST_PAUSE: u32 = 4;
 /// Name of the mark that is written when the database was opened again.
 const REOPENED: &str = "reopened";
 /// Code of the alert that the journal's file is not the one that was opened.
@@ -66,52 +69,16 @@ pub(super) struct Writer {
     pub(super) health: Arc<Health>,
     pub(super) bell: Arc<Bell>,
     pub(super) event_stream: EventStream,
-    pub(super) failures: mpsc::Sender<Failure>,
-    pub(super) tripwire: Tripwire,
-}
-
-/// What is committed together, and who waits for it.
-#[derive(Default)]
-struct Batch {
-    writes: Vec<Write>,
-    waiting: Vec<(Range<usize>, Waiter)>,
-    readers: Vec<oneshot::Sender<Result<Reader, Unavailable>>>,
-    stop: Option<oneshot::Sender<Result<(), NotClosed>>>,
-}
-
-impl Batch {
-    fn add(&mut self, job: Job, health: &Health) {
-        match job {
-            Job::Behind(write) => {
-                health.waiting.fetch_sub(1, Ordering::Relaxed);
-                self.writes.push(write);
-            }
-            Job::Durable(writes, waiter) => {
-                let start = self.writes.len();
-                self.writes.extend(writes);
-                self.waiting.push((start..self.writes.len(), waiter));
-            }
-            Job::Read(sender) => self.readers.push(sender),
-            Job::Stop(sender) => self.stop = Some(sender),
-        }
-    }
-}
-
-impl Batch {
-    fn is_empty(&self) -> bool {
-        self.writes.is_empty() && !self.is_urgent()
-    }
-
-    /// Somebody waits for it, or there is nothing to wait for.
-    fn is_urgent(&self) -> bool {
-        !self.waiting.is_empty() || !self.readers.is_empty() || self.stop.is_some()
-    }
+    pub(super) failures: Failures,
+    /// Times in a row that the database was opened in vain.
+    pub(super) reopenings: u32,
 }
 
 impl Writer {
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         while let Some(mut batch) = self.collect(jobs) {
-            self.reopen_if_due();
+            let failures = self.failures.clone();
+            let _a_failure_is_counted = failures.caught(At::JournalTurn, || self.reopen_if_due());
             self.commit(&mut batch);
             for reader in batch.readers.drain(..) {
                 let _asker_may_be_gone = reader.send(self.reader());
@@ -205,9 +172,20 @@ impl Writer {
         }
     }
 
+    /// Applies `writes`. When that panics, what the disk has of them is in doubt.
+    fn apply(&mut self, writes: &[Write], orders: &[Range<usize>]) -> Result<Vec<Applied>, Failed> {
+        let failures = self.failures.clone();
+        let applied = failures.caught(At::JournalCommit, || self.apply_now(writes, orders));
+        applied.unwrap_or_else(|panic| {
+            let in_doubt = self.store.as_ref().and_then(Store::in_doubt);
+            let batch = in_doubt.map(|applied| InDoubt::of(applied.to_vec()));
+            Err(Failed { why: self.fail(format!("its thread failed: {panic}")), batch })
+        })
+    }
+
     /// Commits `writes`. What silences a model is written beside the journal first, but for what belongs to one of the `orders`:
     /// that is not in force before it is committed, and never if it is refused.
-    fn apply(&mut self, writes: &[Write], orders: &[Range<usize>]) -> Result<Vec<Applied>, Failed> {
+    fn apply_now(&mut self, writes: &[Write], orders: &[Range<usize>]) -> Result<Vec<Applied>, Failed> {
         if self.store.is_none() || self.displaced {
             return Err(Failed::at_once(Unavailable::not_recorded(self.health.why())));
         }
@@ -220,11 +198,7 @@ impl Writer {
         let Some(store) = self.store.as_mut() else {
             return Err(Failed::at_once(Unavailable::not_recorded("it is closed")));
         };
-        let tripwire = &self.tripwire;
-        let applied = catch_unwind(AssertUnwindSafe(|| {
-            tripwire.pass(NAME, "apply");
-            store.apply(writes)
-        }));
+        let applied = self.failures.caught(At::JournalApply, || store.apply(writes));
         let batch = match &applied {
             Ok(Ok(applied)) => Some(InDoubt::of(applied.clone())),
             _ => store.in_doubt().map(|applied| InDoubt::of(applied.to_vec())),
@@ -235,19 +209,21 @@ impl Writer {
         }
         match applied {
             Ok(Ok(applied)) => {
-                self.note(writes, &applied);
-                self.event_stream.post(writes, &applied);
-                Ok(applied)
+                let failures = self.failures.clone();
+                let told = failures.caught(At::JournalNote, || {
+                    self.note(writes, &applied);
+                    self.event_stream.post(writes, &applied);
+                });
+                match told {
+                    Ok(()) => Ok(applied),
+                    Err(panic) => Err(Failed { why: self.fail(format!("its thread failed: {panic}")), batch }),
+                }
             }
             Ok(Err(error)) => {
                 self.verify = is_damage(&error);
                 Err(Failed { why: self.fail(error.to_string()), batch })
             }
-            Err(panic) => {
-                let panic = panic_text(&*panic);
-                let _already_fatal = self.failures.try_send(Failure { actor: NAME, panic: panic.clone() });
-                Err(Failed { why: self.fail(format!("its thread failed: {panic}")), batch })
-            }
+            Err(panic) => Err(Failed { why: self.fail(format!("its thread failed: {panic}")), batch }),
         }
     }
 
@@ -344,13 +320,23 @@ impl Writer {
             // not before it counts as failing
             self.health.met_damage.store(false, Ordering::Release);
         }
-        let paused = self.failed.is_some_and(|failed| failed.elapsed() < self.limits.retry);
+        // all models are silent meanwhile
+        let pause = self.limits.retry.saturating_mul(1 << self.reopenings.min(LONGEST_PAUSE));
+        let paused = self.failed.is_some_and(|failed| failed.elapsed() < pause);
         if self.store.is_none() && !paused {
             self.reopen();
         }
     }
 
     fn reopen(&mut self) {
+        self.reopenings = self.reopenings.saturating_add(1);
+        let failures = self.failures.clone();
+        if let Err(panic) = failures.caught(At::JournalOpen, || self.reopen_now()) {
+            self.fail(format!("its thread failed: {panic}"));
+        }
+    }
+
+    fn reopen_now(&mut self) {
         match (self.open)(self.verify) {
             Ok(store) => {
                 if let Some((place, again)) = self.place.as_mut().zip(store.place())
@@ -382,6 +368,7 @@ impl Writer {
             self.health.reopened.fetch_add(1, Ordering::Relaxed);
             self.health.failing.store(false, Ordering::Release);
             self.health.healed.notify_waiters();
+            self.reopenings = 0;
             tracing::info!("the journal can be written again");
         }
     }
@@ -389,7 +376,9 @@ impl Writer {
     fn reader(&self) -> Result<Reader, Unavailable> {
         let store = self.store.as_ref().filter(|_| !self.displaced);
         let store = store.ok_or_else(|| Unavailable::not_recorded(self.health.why()))?;
-        let reader = store.reader().inspect_err(|error| {
+        let reader = self.failures.caught(At::JournalRead, || store.reader());
+        let reader = reader.map_err(Unavailable::not_recorded)?;
+        let reader = reader.inspect_err(|error| {
             if is_damage(error) {
                 self.health.met_damage.store(true, Ordering::Release);
             }
