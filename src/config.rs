@@ -254,7 +254,15 @@ impl Config {
     /// What identifies these values: BLAKE2b with an 8-byte digest over the lines of [`Config::to_toml`], sorted, as
     /// 16 hexadecimal digits. Comments, order and spelling (`1` or `1.0`) do not matter.
     pub fn hash(&self) -> String {
-        let mut lines: Vec<_> = self.settings.iter().map(|s| format!("{} = {}\n", s.key, s.value)).collect();
+        self.hash_of(&[""])
+    }
+
+    /// The same over the keys under `sections`, which may be single keys: what is made of them is made again when it changes.
+    pub fn hash_of(&self, sections: &[&str]) -> String {
+        let is_end = |rest: &str, section: &str| section.is_empty() || rest.is_empty() || rest.starts_with('.');
+        let under = |key: &str, section: &str| key.strip_prefix(section).is_some_and(|rest| is_end(rest, section));
+        let read = self.settings.iter().filter(|s| sections.iter().any(|section| under(&s.key, section)));
+        let mut lines: Vec<_> = read.map(|s| format!("{} = {}\n", s.key, s.value)).collect();
         lines.sort_unstable();
         let digest: [u8; 8] = Blake2b::<U8>::digest(lines.concat()).into();
         format!("{:016x}", u64::from_be_bytes(digest))

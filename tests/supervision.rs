@@ -332,7 +332,7 @@ fn way_to(at: At) -> Way {
         At::TrainerAsk | At::TrainerThread | At::TrainerEnd => {
             Way { healed: trained, ..way(|run| drop(run.wire.ask(TRAIN))) }
         }
-        At::MonitorMake => Way { before: &[("monitor", "tick")], ..way_to(At::MonitorTick) },
+        At::MonitorMake | At::MonitorFold => Way { before: &[("monitor", "tick")], ..way_to(At::MonitorTick) },
         At::MonitorTold => Way {
             healed: |run| {
                 run.until_ok(DRIFT);

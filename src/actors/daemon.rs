@@ -360,6 +360,7 @@ impl Daemon {
             stale: Rc::new(RefCell::new(stale)),
         };
         let told_of_scores = Rc::clone(&scorer_shared.guardian);
+        let carried = Rc::clone(&scorer_shared.pipeline);
         let scorer = Scorer::new(pipeline, scorer_shared.clone());
         let (listener, socket_file) = match listen(&options.socket) {
             Ok(listening) => listening,
@@ -457,6 +458,7 @@ impl Daemon {
         let restarts = Rc::new(Cell::new(0));
         let gateway = Gateway::new(Wiring {
             scorer: door,
+            pipeline: carried,
             scorer_shell: scorer.clone(),
             guardian: guardian.clone(),
             trainer,

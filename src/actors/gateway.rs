@@ -41,6 +41,7 @@ use crate::{
     clock::{Clock, EventClock, Stopwatch},
     config::Config,
     domain::{Event, EventKind, InvalidLine, Timestamp, event::By},
+    features::pipeline::Pipeline,
     guard::plausibility::check_signal,
     journal::{LatestBackup, Write},
     policy::serving::Serving,
@@ -73,6 +74,8 @@ pub struct Gateway(Rc<Wiring>);
 pub struct Wiring {
     /// Scores.
     pub scorer: Door<Scorer>,
+    /// What it carries forward.
+    pub pipeline: Rc<RefCell<Option<Pipeline>>>,
     /// The actor around it.
     pub scorer_shell: Addr<Shell<Scorer>>,
     /// Judges, records and changes.

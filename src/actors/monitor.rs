@@ -6,6 +6,7 @@
 //! journal: it is made from there at the start, after a panic, and when a version goes into service.
 
 mod line;
+mod make;
 
 pub use line::{Inbox, MonitorHandle, channel};
 
@@ -40,12 +41,6 @@ use crate::{
         watch::{JudgedDays, Judgement, VersionView, Watch, WatchNews, WatchedVersion},
     },
     policy::serving::Serving,
-    recall::{
-        rebuilt::Rebuilt,
-        scored::{self, Signals},
-        versions::Unusable,
-        watched::{self, untold},
-    },
 };
 
 /// The actor's name.
@@ -130,13 +125,18 @@ impl Inbox {
             surroundings,
             line,
             known: BTreeMap::new(),
+            told,
+            asked: Vec::new(),
+            dropped: 0,
+            made_again: None,
             made_by: None,
+            compared: None,
             days: JudgedDays::default(),
             state: None,
             failed: None,
             tries: Tries::of_making(),
         };
-        let thread = thread::Builder::new().name(NAME.to_owned()).spawn(move || monitor.run(&told))?;
+        let thread = thread::Builder::new().name(NAME.to_owned()).spawn(move || monitor.run())?;
         let _set_once = shared.thread.set(thread.thread().clone());
         Ok(())
     }
@@ -145,10 +145,20 @@ impl Inbox {
 struct Monitor {
     surroundings: Surroundings,
     line: Arc<Line>,
+    /// The end of the queue.
+    told: Receiver<MonitorMessage>,
+    /// What was asked while it was made.
+    asked: Vec<MonitorMessage>,
+    /// News that had been dropped when the journal was read last: it is in there.
+    dropped: u64,
+    /// When it was made again for news that was dropped.
+    made_again: Option<Stopwatch>,
     /// What is known of the versions in service, as their records say; it outlives a state that failed.
     known: BTreeMap<VersionId, WatchedVersion>,
-    /// Hash of the configuration they were made by.
+    /// Hash of what they were made by, as far as it is read.
     made_by: Option<String>,
+    /// The configuration that was compared with it last, and whether it is the same.
+    compared: Option<(Arc<Config>, bool)>,
     /// Which days the guardian was told of, by the log and since it was read.
     days: JudgedDays,
     /// `None` while it could not be made; what is told meanwhile is in the journal.
@@ -179,12 +189,16 @@ impl State {
 }
 
 impl Monitor {
-    fn run(mut self, told: &Receiver<MonitorMessage>) {
+    fn run(mut self) {
         // this thread alone; where it is refused, it only competes a little more
         let _it_is_only_polite = rustix::process::nice(NICE);
         let mut nap = NAPS.0;
         while !self.line.ends.load(Ordering::Acquire) {
-            match told.try_recv() {
+            if let Some(asked) = self.asked.pop() {
+                self.guarded(Place::MonitorTold, |monitor| monitor.take(asked));
+                continue;
+            }
+            match self.told.try_recv() {
                 Ok(told) => {
                     self.line.waiting.fetch_sub(1, Ordering::Relaxed);
                     self.guarded(Place::MonitorTold, |monitor| monitor.take(told));
@@ -283,14 +297,21 @@ impl Monitor {
     /// Watches those who stand in service now, also while a lock silences them.
     fn keep_up(&mut self) {
         let serving = self.surroundings.serving.load_full();
-        let is_current = self.state.as_ref().is_some_and(|state| state.epoch == serving.epoch);
+        let config = self.surroundings.config.load_full();
+        let is_same = self.is_made_by(&config);
+        if self.has_lost() {
+            self.made_again = Some(Stopwatch::start());
+            self.state = None;
+        }
+        let is_current = is_same && self.state.as_ref().is_some_and(|state| state.epoch == serving.epoch);
         // nothing was published yet at 0
         if is_current || serving.epoch == 0 {
             return;
         }
         let versions: Vec<VersionId> = serving.standing.iter().map(|standing| standing.version.clone()).collect();
-        let options = self.surroundings.config.load().monitoring.watch;
-        if let Some(state) = &mut self.state
+        let options = config.monitoring.watch;
+        if is_same
+            && let Some(state) = &mut self.state
             && versions.iter().all(|version| state.watch.versions().any(|known| known == version))
         {
             state.watch.serve(&options, &versions, |_| WatchedVersion::default());
@@ -311,64 +332,5 @@ impl Monitor {
             Err(_) if self.line.ends.load(Ordering::Acquire) => {}
             Err(error) => self.try_again(error),
         }
-    }
-
-    /// It could not be made: it is made after a pause that grows, unless that was tried too often. A version that nobody watches
-    /// is not served for ever.
-    fn try_again(&mut self, error: String) {
-        self.state = None;
-        let pause = self.tries.fail();
-        tracing::error!(actor = NAME, error, ?pause, "the monitor could not be made; trying again");
-        if pause.is_none() {
-            let why = format!("it could not be made in {} tries: {error}", self.tries.failed());
-            self.surroundings.failures.give_up(Place::MonitorMake, why);
-        }
-        self.failed = Some((Stopwatch::start(), pause.unwrap_or(Duration::MAX)));
-    }
-
-    /// Makes the state that the journal's signals and outcomes make of `versions`, and tells what was not told when it
-    /// happened: nobody may have watched then, or what was found did not reach the disk.
-    fn make(&mut self, versions: &[VersionId], epoch: u64) -> Result<(), String> {
-        let config = self.surroundings.config.load_full();
-        let reader = self.surroundings.journal.read_blocking().map_err(|error| error.to_string())?;
-        if self.made_by.as_ref() != Some(&config.hash()) {
-            self.known.clear();
-            self.made_by = Some(config.hash());
-        }
-        self.known.retain(|version, _| versions.contains(version));
-        let mut unknown: Vec<(&VersionId, u64)> = Vec::new();
-        for version in versions.iter().filter(|version| !self.known.contains_key(*version)) {
-            unknown.push((version, watched::born(&reader, version).map_err(|error| error.to_string())?));
-        }
-        // a version is judged against what was known when it was registered: nothing behind that is read for it
-        let past = match unknown.iter().map(|(_, born)| *born).max() {
-            Some(end) => scored::read_before(&reader, &config, end)?,
-            None => Signals::default(),
-        };
-        for (version, _) in unknown {
-            let since = Stopwatch::start();
-            let subject = match watched::of(&reader, &config, &past, version) {
-                Ok(subject) => subject,
-                Err(Unusable::Unreadable(error)) => return Err(error),
-                Err(error) => {
-                    tracing::error!(actor = NAME, %version, %error, "it cannot be judged");
-                    WatchedVersion::default()
-                }
-            };
-            tracing::info!(%version, seconds = since.elapsed().as_secs_f64(), "its limits were drawn");
-            self.known.insert(version.clone(), subject);
-        }
-        drop(past);
-        let (mut watch, options) = (Watch::default(), &config.monitoring.watch);
-        watch.serve(options, versions, |version| self.known.get(version).cloned().unwrap_or_default());
-        let Rebuilt { watch, days, found, until, told, .. } = Rebuilt::from(&reader, &config, watch)?;
-        self.days = days.and(&self.days);
-        for alert in untold(&watch, &self.surroundings.serving.load(), &told) {
-            let _it_is_logged = self.send(Finding::Alert(alert));
-        }
-        self.state = Some(State { watch, epoch, until });
-        let missed = self.days.missed(found);
-        self.tell(missed);
-        Ok(())
     }
 }

@@ -36,7 +36,10 @@ use crate::{
     protocol::lateness,
 };
 
-/// A new configuration is in force: read signals by it from now on.
+/// Sections of the configuration that a scorer is made by; all else it reads with each signal.
+pub const READS: [&str; 5] = ["symbols", "targets", "trading_day", "features", "carry"];
+
+/// What a scorer is made by has changed: read signals by it from now on.
 #[derive(Debug)]
 pub struct Renew;
 

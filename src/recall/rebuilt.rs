@@ -36,6 +36,8 @@ pub struct Rebuilt<'a> {
     pub until: Option<(Timestamp, BTreeSet<TradeId>)>,
     /// What was told of versions that nobody watches.
     pub told: Vec<String>,
+    /// As far as the log was folded.
+    folded: Option<Box<Folded>>,
     /// What the latest signal was like.
     looked_at: (Vec<Option<f64>>, Option<TrendRegime>),
 }
@@ -47,12 +49,25 @@ impl<'a> Rebuilt<'a> {
     /// When the storage cannot be read.
     pub fn from(reader: &Reader, config: &'a Config, watch: Watch) -> Result<Self, String> {
         let (days, looked_at) = (JudgedDays::default(), (Vec::new(), None));
-        let mut retold = Self { config, watch, days, found: Vec::new(), until: None, told: Vec::new(), looked_at };
         let mut folded = Folded::empty(config)?;
         folded.state.open_trades = OpenTrades::knowing(open_trades_keep(config), NAMES.min(config.journal.known_ids));
-        let last = reader.last_seq().map_err(|error| error.to_string())?;
-        folded.go_on_telling(reader, config, last, &mut |happening, state| retold.hear(happening, state))?;
+        let (folded, found, told) = (Some(Box::new(folded)), Vec::new(), Vec::new());
+        let mut retold = Self { config, watch, days, found, until: None, told, folded, looked_at };
+        retold.go_on(reader)?;
         Ok(retold)
+    }
+
+    /// Tells what was recorded since to the watch.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn go_on(&mut self, reader: &Reader) -> Result<(), String> {
+        let Some(mut folded) = self.folded.take() else { return Ok(()) };
+        let last = reader.last_seq().map_err(|error| error.to_string())?;
+        let config = self.config;
+        folded.go_on_telling(reader, config, last, &mut |happening, state| self.hear(happening, state))?;
+        self.folded = Some(folded);
+        Ok(())
     }
 
     /// `state`: what had happened before.

@@ -26,7 +26,7 @@ use crate::{
         journal::{self, JournalHandle, NotClosed},
         keeper::{self, KeeperHandle},
         monitor::MonitorHandle,
-        scorer::{Renew, Scorer},
+        scorer::{self, Renew, Scorer},
         supervision::{Failure, Failures, Place, Shell},
         trade_news::TradeNews,
         trainer,
@@ -101,7 +101,9 @@ impl Parts {
                 }
                 access.send_replace(resolved);
                 // its mailbox has room, or the daemon is past helping
-                if self.scorer.try_send(Renew).is_err() {
+                if running.hash_of(&scorer::READS) != new.hash_of(&scorer::READS)
+                    && self.scorer.try_send(Renew).is_err()
+                {
                     tracing::error!("the new configuration did not reach the scorer");
                 }
                 tracing::info!(?waiting, "a new configuration is in force; what is named waits for a restart");

@@ -96,6 +96,9 @@ impl Gateway {
         };
         if wiring.journal.write_behind(Write::Signal(record)).is_err() {
             wiring.journal.count_dropped();
+        } else if let Some(pipeline) = wiring.pipeline.borrow_mut().as_mut() {
+            // the scorer that is being made may have begun with a journal that does not hold it
+            pipeline.remember(signal);
         }
         let instrument = config.symbols.get(&signal.symbol);
         let entry = AnsweredSignal::of_signal(signal, &config.calendar, instrument, decision.clone(), opinions);

@@ -124,6 +124,11 @@ impl MonitorHandle {
 }
 
 impl Line {
+    /// Whether much waits.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) >= CROWD
+    }
+
     fn wake(&self) {
         if let Some(thread) = self.thread.get() {
             thread.unpark();

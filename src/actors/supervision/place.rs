@@ -59,6 +59,7 @@ pub enum Place {
     JournalOpen,
     JournalRead,
     MonitorMake,
+    MonitorFold,
     MonitorTold,
     MonitorTick,
     KeeperLook,
@@ -82,7 +83,7 @@ pub enum Place {
 /// Of a place: the part it belongs to, what happens there, and the name of the future that goes on with it, if there is one.
 type Row = (Place, &'static str, &'static str, Option<&'static str>);
 
-const ROWS: [Row; 72] = [
+const ROWS: [Row; 73] = [
     (Place::ScorerMake, "scorer", "make", None),
     (Place::ScorerFold, "scorer", "fold", None),
     (Place::ScorerInstall, "scorer", "install", None),
@@ -137,6 +138,7 @@ const ROWS: [Row; 72] = [
     (Place::JournalOpen, "journal", "open", None),
     (Place::JournalRead, "journal", "read", None),
     (Place::MonitorMake, "monitor", "make", None),
+    (Place::MonitorFold, "monitor", "fold", None),
     (Place::MonitorTold, "monitor", "told", None),
     (Place::MonitorTick, "monitor", "tick", None),
     (Place::KeeperLook, "keeper", "look", None),
