@@ -7,6 +7,7 @@
 //! stretch it was five days ago. 10,000 days, the last 40 % of the trades for the test.
 //!
 //! `cargo run --release --example meta_labeling -- [RUNS] [KIND...]`
+#![expect(clippy::unwrap_used, reason = "the configuration that is compiled in can be read")]
 
 use std::{env, error::Error};
 
@@ -14,6 +15,7 @@ use jiff::{SignedDuration, civil, tz::TimeZone};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use vigie::{
+    config::Config,
     domain::{Timestamp, TradingCalendar},
     features::{DesignOptions, Scaling, row::Schema},
     models::{
@@ -159,7 +161,7 @@ fn judged(kind: Kind, examples: &Examples) -> Result<ValidationReport, Box<dyn E
         effort: Effort { bootstrap: 3, null: 200, importance: 2, blocks: 8 },
         strengths: strengths.to_vec(),
         policy: TradePolicy { blend_weight: 1.0, trade_threshold: 0.5, sizing: Sizing::UNIT },
-        ..ValidationOptions::default()
+        ..Config::builtin().unwrap().validation.clone()
     };
     (options.splits.test_share, options.splits.steps, options.splits.groups) = (0.4, 3, 4);
     (options.splits.judged_groups, options.splits.folds) = (1, 4);

@@ -8,6 +8,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use trades::{day, opening, outcome, trade_id};
 use vigie::{
+    config::Config,
     domain::{Arm, Outcome, TradeId},
     stats::interval::Test,
     trials::experiment::{
@@ -21,7 +22,7 @@ type Spoiled<T> = (&'static str, fn(&mut T));
 
 /// Options whose boundaries are quick to compute.
 fn options() -> ExperimentOptions {
-    ExperimentOptions { planned_sessions: 20, resamples: 200, ..ExperimentOptions::default() }
+    ExperimentOptions { planned_sessions: 20, resamples: 200, ..Config::builtin().unwrap().experiment.clone() }
 }
 
 fn assignment(session: usize, n: usize, arm: Arm, ml_size: f64) -> Assignment {
@@ -281,10 +282,13 @@ fn options_that_make_no_sense_are_refused_by_name() {
 #[test]
 fn a_plan_that_can_never_ship_is_refused_by_name() {
     let key = |options: ExperimentOptions| options.can_never_ship().map(|error| error.key);
-    let planned =
-        |planned_sessions| ExperimentOptions { planned_sessions, first_look: 2, ..ExperimentOptions::default() };
+    let planned = |planned_sessions| ExperimentOptions {
+        planned_sessions,
+        first_look: 2,
+        ..Config::builtin().unwrap().experiment.clone()
+    };
     assert_eq!(
-        (key(planned(6)), key(planned(7)), key(ExperimentOptions::default())),
+        (key(planned(6)), key(planned(7)), key(Config::builtin().unwrap().experiment.clone())),
         (Some("planned_sessions"), None, None)
     );
     // one metric needs less than two, and a stricter level more
@@ -311,7 +315,12 @@ fn a_plan_that_can_never_ship_is_refused_by_name() {
 fn a_reload_leaves_a_test_under_way_something_to_be_judged_by() {
     // a level that was allowed when the test began, and a power of now that is below it: only a report needs the power
     let began = ExperimentOptions { level: 0.5, ..options() }.terms();
-    let now = ExperimentOptions { power: 0.5, first_look: 15, planned_sessions: 30, ..ExperimentOptions::default() };
+    let now = ExperimentOptions {
+        power: 0.5,
+        first_look: 15,
+        planned_sessions: 30,
+        ..Config::builtin().unwrap().experiment.clone()
+    };
     assert!(Criteria::new(now.under(began)).is_ok());
 }
 

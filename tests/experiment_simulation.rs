@@ -13,6 +13,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use trades::{day, opening, outcome, trade_id};
 use vigie::{
+    config::Config,
     domain::{Arm, Timestamp},
     stats::{
         compare::welch,
@@ -84,7 +85,7 @@ fn criteria(metrics: &[EvidenceMetric], evidence: View) -> Criteria {
         metrics: metrics.to_vec(),
         evidence,
         resamples: 400,
-        ..ExperimentOptions::default()
+        ..Config::builtin().unwrap().experiment.clone()
     };
     Criteria::new(options).unwrap()
 }

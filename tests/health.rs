@@ -4,11 +4,12 @@
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use vigie::{
+    config::Config,
     domain::{Timestamp, TradingDay},
     guard::{
         alarm::{Alarms, Turn},
-        gradual::{DayClose, Gradual, GradualOptions, next_share},
-        health::{Figures, HealthOptions, Response, ScoreMoved, ScoredTrade, Validated, is_unstable, ladder, response},
+        gradual::{DayClose, Gradual, next_share},
+        health::{Figures, Response, ScoreMoved, ScoredTrade, Validated, is_unstable, ladder, response},
     },
     models::{Facts, Question},
     stats::decline::{Decline, DeclineOptions, Limits, SessionTrades},
@@ -83,7 +84,9 @@ fn sessions(rng: &mut Pcg64, n: usize, rate: f64) -> Vec<SessionTrades> {
 #[test]
 fn a_decline_is_told_shrinks_trains_and_takes_down_in_this_order_and_says_before_and_after() {
     let mut rng = Pcg64::seed_from_u64(11);
-    let limits = Limits::of(&sessions(&mut rng, 400, 0.65), 0.5, &DeclineOptions::default()).unwrap();
+    let limits =
+        Limits::of(&sessions(&mut rng, 400, 0.65), 0.5, &Config::builtin().unwrap().monitoring.watch.health.decline)
+            .unwrap();
     let (mut decline, mut alarms, mut raised) = (Decline::default(), Alarms::default(), Vec::new());
     for (second, session) in sessions(&mut rng, 200, 0.5).into_iter().enumerate() {
         decline.close(&limits, session);
@@ -112,7 +115,7 @@ fn a_decline_is_told_shrinks_trains_and_takes_down_in_this_order_and_says_before
 #[test]
 fn a_fall_of_five_points_is_trained_for_long_before_it_takes_a_version_down() {
     let mut rng = Pcg64::seed_from_u64(12);
-    let options = DeclineOptions { resamples: 1000, ..DeclineOptions::default() };
+    let options = DeclineOptions { resamples: 1000, ..Config::builtin().unwrap().monitoring.watch.health.decline };
     let (mut trained, mut down) = (0, 0);
     for _ in 0..20 {
         let limits = Limits::of(&sessions(&mut rng, 400, 0.65), 0.5, &options).unwrap();
@@ -131,7 +134,8 @@ fn a_fall_of_five_points_is_trained_for_long_before_it_takes_a_version_down() {
 
 #[test]
 fn a_score_is_unstable_when_it_has_moved_or_its_variance_is_another() {
-    let moved = |moved: ScoreMoved| is_unstable(&HealthOptions::default(), &VALIDATED, &moved);
+    let moved =
+        |moved: ScoreMoved| is_unstable(&Config::builtin().unwrap().monitoring.watch.health, &VALIDATED, &moved);
     let unstable = |psi, variance| moved(ScoreMoved { psi: (psi, None), variance, ..ScoreMoved::default() });
     assert!(!unstable(Some(0.25), Some(0.039)) && !unstable(None, None) && !unstable(None, Some(0.0026)));
     assert!(unstable(Some(0.26), None) && unstable(None, Some(0.04)) && unstable(None, Some(0.0025)));
@@ -147,7 +151,7 @@ fn a_score_is_unstable_when_it_has_moved_or_its_variance_is_another() {
 /// Closes one day after another with these composites, and gives the share after each: whether a decline holds, and whether the
 /// score is unstable.
 fn shares(gradual: &mut Gradual, first: i8, days: &[(Option<f64>, bool, bool)]) -> Vec<f64> {
-    let options = GradualOptions::default();
+    let options = Config::builtin().unwrap().gradual;
     let close = |(n, (composite, degraded, unstable)): (usize, &(Option<f64>, bool, bool))| {
         let (composite, degraded, unstable) = (*composite, *degraded, *unstable);
         gradual.close_day(&options, &DayClose { day: day(first + n as i8), composite, degraded, unstable });
@@ -193,7 +197,7 @@ fn an_unstable_score_takes_the_say_away_and_a_stable_one_gives_it_back() {
 
 #[test]
 fn a_day_without_a_figure_that_is_closed_again_takes_one_step() {
-    let (mut gradual, options) = (Gradual::default(), GradualOptions::default());
+    let (mut gradual, options) = (Gradual::default(), Config::builtin().unwrap().gradual);
     let unstable = |n| DayClose { day: day(n), composite: None, degraded: false, unstable: true };
     assert_eq!(gradual.close_day(&options, &unstable(2)).map(|step| step.to), Some(0.5));
     assert_eq!(gradual.close_day(&options, &unstable(2)), None);

@@ -10,6 +10,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use trades::{day, opening, outcome, trade_id};
 use vigie::{
+    config::Config,
     domain::{Arm, Decision, Opinion, Reason, Split, Symbol, TradeId, VersionId},
     lifecycle::{happening::Happening, open_trades::AnsweredSignal},
     stats::compare::welch,
@@ -112,9 +113,12 @@ fn check_null(name: &str, gains: &[f64], deeper: usize) {
 fn an_arm_of_nine_tenths_looks_no_better_than_one_of_a_tenth_when_both_policies_are_the_same() {
     let mut rng = Pcg64::seed_from_u64(3);
     let all = long::cases(300, 3000);
-    let criteria =
-        Criteria::new(ExperimentOptions { evidence: View::Randomised, resamples: 100, ..ExperimentOptions::default() })
-            .unwrap();
+    let criteria = Criteria::new(ExperimentOptions {
+        evidence: View::Randomised,
+        resamples: 100,
+        ..Config::builtin().unwrap().experiment.clone()
+    })
+    .unwrap();
     let (mut gains, mut deeper, mut held) = ([vec![], vec![]], [0, 0], [0, 0]);
     for _ in 0..all {
         let (mut groups, mut experiment) = ([vec![], vec![]], Experiment::new(opening(0)));

@@ -10,6 +10,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use trades::{day, opening, outcome, trade_id};
 use vigie::{
+    config::Config,
     domain::{
         Arm, Decision, EventKind, Opinion, Probability, Reason, Split, VersionId,
         event::By,
@@ -18,7 +19,7 @@ use vigie::{
     lifecycle::open_trades::AnsweredSignal,
     models::{Labeller, Question, Stake, Target, targets::Pricing},
     trials::{
-        experiment::{Criteria, ExperimentOptions, StagingOptions, TestVerdict},
+        experiment::{Criteria, ExperimentOptions, TestVerdict},
         promotion::{after_test, to_test},
         running::{Keep, TrialNews, Trials},
         trial_view::Case,
@@ -37,7 +38,7 @@ fn options() -> ExperimentOptions {
         first_look: 3,
         min_days: 2.0,
         min_trades: 20,
-        ..ExperimentOptions::default()
+        ..Config::builtin().unwrap().experiment.clone()
     }
 }
 
@@ -197,13 +198,14 @@ fn a_version_whose_label_the_messages_do_not_give_is_kept_in_staging_and_its_gat
         trials
     };
     let gate = |trials: &Trials| {
-        let case = Case::of(trials, &version(), &options(), &StagingOptions::default(), opening(20), None).unwrap();
+        let case =
+            Case::of(trials, &version(), &options(), &Config::builtin().unwrap().staging, opening(20), None).unwrap();
         case.gate().unwrap()
     };
     for (missing, passes) in [(0, true), (4, true), (8, false), (80, false)] {
         let mut trials = in_staging();
         (0..80).for_each(|n| watched(&mut trials, n, (n >= missing).then_some(8.0)));
-        let due = to_test(&trials, &StagingOptions::default(), opening(20));
+        let due = to_test(&trials, &Config::builtin().unwrap().staging, opening(20));
         let gate = gate(&trials);
         assert_eq!((due.len(), gate.passed), (usize::from(passes), passes), "{missing}: {gate}");
         let named = gate.to_string().contains("they lack execution_context.risk_parameters.stop_ticks");
@@ -232,7 +234,8 @@ fn a_version_whose_share_a_decline_has_cut_is_not_promoted_by_its_test_until_it_
     let (_, ruling) = trials.judge_next(&version(), &criteria, opening(PLANNED - 1)).unwrap();
     assert!(matches!(&ruling.verdict, TestVerdict::Continue(why) if why.contains("without share")), "{ruling:?}");
     let case =
-        Case::of(&trials, &version(), &options(), &StagingOptions::default(), opening(PLANNED - 1), None).unwrap();
+        Case::of(&trials, &version(), &options(), &Config::builtin().unwrap().staging, opening(PLANNED - 1), None)
+            .unwrap();
     assert!(!case.gate().unwrap().passed && case.assess().unwrap().text.contains("share"));
     trials.take(opening(PLANNED - 1), &shared(1.0));
     trials.judge_again();
@@ -301,7 +304,7 @@ fn a_test_that_is_over_says_how_it_ended_when_on_whose_word_and_by_which_numbers
     let step = after_test(&version(), &standing, &ruling).unwrap();
     trials.take(opening(5), &moved(step.step, &step.reason, step.evidence));
     let case = |trials: &Trials| {
-        let case = Case::of(trials, &version(), &options(), &Default::default(), opening(50), None);
+        let case = Case::of(trials, &version(), &options(), &Config::builtin().unwrap().staging, opening(50), None);
         case.unwrap().assess().unwrap()
     };
     let told = case(&trials);
@@ -377,7 +380,8 @@ fn what_a_test_says_when_it_is_over_and_when_it_cannot_be_judged_stands_in_the_c
     }
     let (mut trials, _) = trade(5, None);
     trials.take(opening(5), &moved(Transition::ArchiveTest, "futile: x", BTreeMap::new()));
-    let case = Case::of(&trials, &version(), &options(), &Default::default(), opening(6), None).unwrap();
+    let case =
+        Case::of(&trials, &version(), &options(), &Config::builtin().unwrap().staging, opening(6), None).unwrap();
     let told = serde_json::to_value(case.assess().unwrap()).unwrap();
     for field in told["ended"].as_object().unwrap().keys() {
         assert!(contract.contains(&format!("`{field}`")), "{field} of `ended` is not in the contract");

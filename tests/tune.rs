@@ -37,6 +37,7 @@ fn thresholds(place: &Place, config: &Config, happenings: &[Happening]) -> Thres
         calendar: config.calendar.clone(),
         keep: fold::open_trades_keep(config),
         guardian: config.guardian.clone(),
+        gradual: config.gradual,
         staging: config.staging,
         experiment: config.experiment.clone(),
         automatic: config.lifecycle.automatic,

@@ -26,6 +26,7 @@ use rand_pcg::Pcg64;
 use suite::{logistic, planted};
 use vigie::{
     clock::Stopwatch,
+    config::Config,
     domain::{SignalLine, Symbol},
     features::{Instrument, pipeline::Pipeline, row::BUILT_IN, table::Rows},
     models::{
@@ -55,7 +56,7 @@ fn quick() -> ValidationOptions {
     let mut options = ValidationOptions {
         effort: Effort { bootstrap: 10, null: 20, importance: 5, blocks: 10 },
         strengths: vec![0.1, 1.0, 10.0, 100.0, 1000.0],
-        ..ValidationOptions::default()
+        ..Config::builtin().unwrap().validation.clone()
     };
     options.splits.groups = 5;
     options
@@ -314,7 +315,7 @@ fn a_look_at_the_same_test_part_counts_and_settings_chosen_before_it_do_not() {
 #[test]
 fn shuffled_outcomes_never_pass() {
     let short = (20, 1050, ValidationOptions { strengths: vec![1.0, 30.0, 1000.0], ..quick() });
-    let (seeds, rows, options) = cases(short, (200, 1600, ValidationOptions::default()));
+    let (seeds, rows, options) = cases(short, (200, 1600, Config::builtin().unwrap().validation.clone()));
     let (mut skills, mut overall, mut significant) = (Vec::new(), 0.0_f64, 0);
     for seed in 0..seeds {
         let report =
@@ -457,7 +458,7 @@ fn real_trades(data: &str) -> Examples {
 fn real_trades_are_not_good_enough() {
     let Some(data) = real::data() else { return };
     let examples = real_trades(&data);
-    let options = cases(quick(), ValidationOptions::default());
+    let options = cases(quick(), Config::builtin().unwrap().validation.clone());
     let report = run(&examples, &options);
     println!("{report}");
     assert_eq!(report.verdict, ValidationVerdict::NotDeployable);
@@ -476,7 +477,7 @@ fn the_suite_is_quick_enough_to_run_with_every_training() {
         return skip::skipped("VIGIE_LONG=1 measures it");
     }
     let examples = planted(Goal::Profitability, 2, 2000, &[0.4, -0.3, 0.2]);
-    let mut options = ValidationOptions::default();
+    let mut options = Config::builtin().unwrap().validation.clone();
     let watch = Stopwatch::start();
     let report = run(&examples, &options);
     println!("everything: {:?}", watch.elapsed());

@@ -15,6 +15,7 @@ use rand::RngExt;
 use rand_pcg::Pcg64;
 use suite::{logistic, planted};
 use vigie::{
+    config::Config,
     features::table::Rows,
     models::{LogisticOptions, fit_logistic},
     validation::{
@@ -31,7 +32,7 @@ fn quick() -> ValidationOptions {
     ValidationOptions {
         effort: Effort { bootstrap: 5, null: 20, importance: 2, blocks: 10 },
         strengths: vec![1.0, 10.0],
-        ..ValidationOptions::default()
+        ..Config::builtin().unwrap().validation.clone()
     }
 }
 

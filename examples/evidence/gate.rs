@@ -4,6 +4,7 @@ use jiff::{SignedDuration, civil, tz::TimeZone};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use vigie::{
+    config::Config,
     domain::{Timestamp, TradingCalendar},
     features::{DesignOptions, Scaling, row::Schema},
     models::{Kind, Solver, Target},
@@ -97,7 +98,7 @@ fn judged(examples: Option<Examples>, seed: u64) -> Option<ValidationReport> {
         effort: Effort { bootstrap: 5, null: 200, importance: 3, blocks: 8 },
         strengths: vec![1.0, 10.0, 100.0, 1000.0],
         seed,
-        ..ValidationOptions::default()
+        ..Config::builtin().unwrap().validation.clone()
     };
     (options.splits.groups, options.splits.steps) = (5, 5);
     let design = design();

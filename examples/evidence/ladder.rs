@@ -2,6 +2,7 @@
 //! that has fallen.
 
 use vigie::{
+    config::Config,
     sim::process::{Fate, InputMemory, Process, Scored, Stream, YEAR},
     stats::{
         decline::{Decline, DeclineOptions, Level, Limits, SessionTrades},
@@ -62,7 +63,7 @@ fn first(process: Process, lift: f64, reference: usize, fate: Fate, sessions: us
     let pnl: Vec<f64> = before.clone().flatten().map(|trade| trade.pnl).collect();
     let sd = standard_deviation(&pnl).unwrap_or(1.0);
     let history: Vec<SessionTrades> = before.map(|session| sums(session, sd)).collect();
-    let options = DeclineOptions { seed, ..DeclineOptions::default() };
+    let options = DeclineOptions { seed, ..Config::builtin().unwrap().monitoring.watch.health.decline };
     let Some(limits) = Limits::of(&history, process.base_rate, &options) else { return [None; 4] };
     let (mut decline, mut trades, mut found) = (Decline::default(), 0, [None; 4]);
     for session in after {

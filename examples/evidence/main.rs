@@ -4,6 +4,7 @@
 //! `cargo run --release --example evidence -- [TABLE...] [--runs N] [--first N]`: all tables, or those named; `--runs` replaces each
 //! table's own number of runs (a small one is the short form), `--first` is the first seed, 1 unless said. It ends with 1 when something that is claimed does not hold, by
 //! more than chance explains at that number of runs.
+#![expect(clippy::unwrap_used, reason = "the configuration that is compiled in can be read")]
 
 mod coverage;
 mod detectors;

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, civil, tz::TimeZone};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use vigie::{
+    config::Config,
     domain::{Arm, Money, Outcome, Timestamp, TradeId, TradingCalendar},
     sim::process::{Process, Stream},
     trials::experiment::{Assignment, Criteria, Experiment, ExperimentOptions, TestVerdict},
@@ -26,7 +27,7 @@ const LIFTS: [f64; 3] = [0.02, 0.03, 0.06];
 const BEYOND: usize = 12;
 
 fn print(printer: &mut Printer) {
-    let options = ExperimentOptions { planned_sessions: PLANNED, ..ExperimentOptions::default() };
+    let options = ExperimentOptions { planned_sessions: PLANNED, ..Config::builtin().unwrap().experiment.clone() };
     let Ok(criteria) = Criteria::new(options) else { return };
     printer.columns(&[
         "process",

@@ -90,6 +90,7 @@ fn thresholds(config: &Config, in_force: &Config, by_policy: bool, watching: Wat
         calendar: in_force.calendar.clone(),
         keep: fold::open_trades_keep(config),
         guardian: config.guardian.clone(),
+        gradual: config.gradual,
         staging: config.staging,
         experiment: config.experiment.clone(),
         automatic: config.lifecycle.automatic,

@@ -20,6 +20,9 @@ use crate::{
     },
 };
 
+/// Seed of the years that are drawn for the limits of declines.
+const DECLINE_SEED: u64 = 1;
+
 /// How the daemon's monitor watches.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Monitoring {
@@ -83,7 +86,7 @@ fn health(reader: &mut Reader<'_, '_>) -> HealthOptions {
                 at.number("rollback_budget", above(0.0, 100.0)),
             ],
             resamples: at.count("years", 1_000..=100_000),
-            seed: DeclineOptions::default().seed,
+            seed: DECLINE_SEED,
         },
         score_psi: at.number("score_psi", above(0.0, 10.0)),
         variance_factor: at.number("variance_factor", above(1.0, 1000.0)),

@@ -54,12 +54,6 @@ pub struct ShareStep {
     pub to: f64,
 }
 
-impl Default for GradualOptions {
-    fn default() -> Self {
-        Self { decline_days: 3, cooldown_days: 5 }
-    }
-}
-
 /// The share to go to on one day from `share`, when the days so far call for `called_for`: down at once, up by one step.
 pub fn next_share(share: f64, called_for: f64) -> f64 {
     let steps = STEPS.iter().rev().copied();

@@ -101,19 +101,6 @@ fn independent() -> f64 {
     1.0
 }
 
-impl Default for HealthOptions {
-    fn default() -> Self {
-        Self {
-            min_trades: 50,
-            act_level: 0.001,
-            accuracy_drop: 0.05,
-            decline: DeclineOptions::default(),
-            score_psi: 0.25,
-            variance_factor: 4.0,
-        }
-    }
-}
-
 impl ScoredTrade {
     /// The labels of `trades` that are known, each with whether the score said yes.
     fn answers(trades: &[Self]) -> impl Iterator<Item = (bool, bool)> {

@@ -251,10 +251,5 @@ pub fn watching(reader: &Reader, config: &Config, happenings: &[Happening]) -> R
     });
     let subjects = subjects(reader, config, &past, stepped.cloned().collect::<BTreeSet<_>>());
     let row = |scored: Scored| (scored.signal.trade_id.clone(), (scored.row, scored.signal.trend()));
-    Ok(Watching {
-        options: config.monitoring.watch,
-        gradual: config.gradual,
-        subjects,
-        rows: past.signals.into_iter().map(row).collect(),
-    })
+    Ok(Watching { options: config.monitoring.watch, subjects, rows: past.signals.into_iter().map(row).collect() })
 }

@@ -227,6 +227,7 @@ mod tests {
     use jiff::{SignedDuration, civil, tz::TimeZone};
 
     use super::*;
+    use crate::config::Config;
     use crate::domain::{event::By, lifecycle::Transition};
 
     fn calendar() -> TradingCalendar {
@@ -238,7 +239,7 @@ mod tests {
     }
 
     fn told(state: &mut State, happening: Happening) -> Effects {
-        let (guardian, gradual) = (EmergencyOptions::default(), GradualOptions::default());
+        let (guardian, gradual) = (EmergencyOptions::default(), Config::builtin().unwrap().gradual);
         let rules = Rules { guardian: &guardian, calendar: &calendar(), gradual: &gradual, wait_days: 5 };
         state.step(&rules, happening)
     }

@@ -106,12 +106,6 @@ impl Level {
     }
 }
 
-impl Default for DeclineOptions {
-    fn default() -> Self {
-        Self { small_fall: 0.05, large_fall: 0.1, budgets: [1.0, 0.5, 0.2, 0.0125], resamples: 4000, seed: 1 }
-    }
-}
-
 impl Decline {
     /// A session has closed.
     pub fn close(&mut self, limits: &Limits, session: SessionTrades) {
@@ -316,6 +310,7 @@ fn at_budget(furthest: &[[f64; SUMS]], level: Level, budget: f64) -> [f64; SUMS]
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     fn history(sessions: usize, hits: impl Fn(usize) -> f64) -> Vec<SessionTrades> {
         (0..sessions)
@@ -324,7 +319,7 @@ mod tests {
     }
 
     fn options() -> DeclineOptions {
-        DeclineOptions { resamples: 400, ..DeclineOptions::default() }
+        DeclineOptions { resamples: 400, ..Config::builtin().unwrap().monitoring.watch.health.decline }
     }
 
     #[test]

@@ -2,10 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    domain::Timestamp,
-    models::{TradePolicy, sizing::Sizing},
-};
+use crate::{domain::Timestamp, models::TradePolicy};
 
 /// Everything that a validation can be told. The defaults are those of the configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -163,76 +160,6 @@ pub struct InvalidOption {
     pub range: &'static str,
 }
 
-impl Default for ValidationOptions {
-    fn default() -> Self {
-        Self {
-            splits: Splits::default(),
-            strengths: vec![0.01, 0.1, 1.0, 10.0, 100.0, 1_000.0, 10_000.0],
-            strength: None,
-            decision_point: None,
-            policy: TradePolicy { blend_weight: 0.5, trade_threshold: 0.5, sizing: Sizing::UNIT },
-            looks: Vec::new(),
-            effort: Effort { bootstrap: 200, null: 200, importance: 30, blocks: 16 },
-            gates: Gates::default(),
-            targets: Targets { accuracy: 0.7, f1: 0.6, precision: 0.65, correlation: 0.5 },
-            stability: Stability::default(),
-            overall: Overall {
-                min_score: 0.7,
-                performance_weight: 0.35,
-                overfitting_weight: 0.35,
-                stability_weight: 0.3,
-            },
-            seed: 7,
-        }
-    }
-}
-
-impl Default for Splits {
-    fn default() -> Self {
-        Self {
-            validation_share: 0.1,
-            test_share: 0.2,
-            min_test_trades: 200,
-            folds: 5,
-            embargo_hours: 24.0,
-            steps: 10,
-            first_step_share: 0.4,
-            groups: 10,
-            judged_groups: 2,
-        }
-    }
-}
-
-impl Default for Gates {
-    fn default() -> Self {
-        Self {
-            max_gap: 0.1,
-            max_cv_deviation: 0.05,
-            max_curve_step: 0.03,
-            min_feature_stability: 0.8,
-            top_features: 5,
-            max_overfitting: 0.5,
-            min_gain_probability: 0.95,
-            max_p_value: 0.05,
-            max_single_skill: 0.8,
-        }
-    }
-}
-
-impl Default for Stability {
-    fn default() -> Self {
-        Self {
-            max_bootstrap_deviation: 0.05,
-            min_importance_stability: 0.8,
-            min_month_trades: 20,
-            min_good_months: 0.6,
-            min_regime_trades: 50,
-            regime_slack: 0.05,
-            min_good_paths: 0.5,
-        }
-    }
-}
-
 impl ValidationOptions {
     /// Checks what would make a validation meaningless or impossible whatever the trades are.
     ///
@@ -330,10 +257,11 @@ fn first_of<const N: usize>(rules: [(bool, &'static str, f64, &'static str); N])
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     #[test]
     fn the_defaults_pass_and_what_is_out_of_range_is_named() {
-        ValidationOptions::default().check().unwrap();
+        Config::builtin().unwrap().validation.check().unwrap();
         type Case = (&'static str, fn(&mut ValidationOptions));
         let cases: [Case; 10] = [
             ("validation_share", |o| o.splits.validation_share = 0.0),
@@ -351,7 +279,7 @@ mod tests {
             }),
         ];
         for (name, change) in cases {
-            let mut options = ValidationOptions::default();
+            let mut options = Config::builtin().unwrap().validation.clone();
             change(&mut options);
             assert_eq!(options.check().unwrap_err().name, name);
         }

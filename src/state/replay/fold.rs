@@ -69,7 +69,7 @@ impl<'a> Fold<'a> {
             fates: BTreeMap::new(),
             lines: Vec::new(),
             last: None,
-            watcher: thresholds.watching.as_ref().map(Watcher::new),
+            watcher: thresholds.watching.as_ref().map(|watching| Watcher::new(watching, &thresholds.gradual)),
         }
     }
 
@@ -124,9 +124,8 @@ impl<'a> Fold<'a> {
     }
 
     fn put(&mut self, at: Timestamp, happening: Happening) {
-        let Thresholds { guardian, calendar, experiment, watching, .. } = self.thresholds;
-        let gradual = watching.as_ref().map(|watching| watching.gradual).unwrap_or_default();
-        let rules = Rules { guardian, calendar, gradual: &gradual, wait_days: experiment.outcome_wait_days };
+        let Thresholds { guardian, calendar, experiment, gradual, .. } = self.thresholds;
+        let rules = Rules { guardian, calendar, gradual, wait_days: experiment.outcome_wait_days };
         for kind in self.state.step(&rules, happening).events {
             self.happens(at, kind);
         }

@@ -50,6 +50,8 @@ pub struct Thresholds {
     pub keep: SignedDuration,
     /// The emergency rules.
     pub guardian: EmergencyOptions,
+    /// How influence is reduced in steps.
+    pub gradual: GradualOptions,
     /// The gate out of staging.
     pub staging: StagingOptions,
     /// The A/B test.
@@ -70,8 +72,6 @@ pub struct Thresholds {
 pub struct Watching {
     /// Its thresholds.
     pub options: WatchOptions,
-    /// The say that shrinks.
-    pub gradual: GradualOptions,
     /// What each version is judged against.
     pub subjects: BTreeMap<VersionId, WatchedVersion>,
     /// What each signal was like.

@@ -7,7 +7,7 @@ use super::Watching;
 use crate::{
     domain::{EventKind, Outcome, Timestamp, TradingCalendar, VersionId},
     guard::{
-        gradual::Gradual,
+        gradual::{Gradual, GradualOptions},
         watch::{Judgement, Watch, WatchNews, WatchedVersion},
     },
     lifecycle::{
@@ -21,14 +21,15 @@ use crate::{
 /// The state of the monitor, and how far each version has lost its say.
 pub(super) struct Watcher<'a> {
     by: &'a Watching,
+    options: &'a GradualOptions,
     watch: Watch,
     heard: Vec<WatchNews>,
     gradual: BTreeMap<VersionId, Gradual>,
 }
 
 impl<'a> Watcher<'a> {
-    pub(super) fn new(by: &'a Watching) -> Self {
-        Self { by, watch: Watch::default(), heard: Vec::new(), gradual: BTreeMap::new() }
+    pub(super) fn new(by: &'a Watching, options: &'a GradualOptions) -> Self {
+        Self { by, options, watch: Watch::default(), heard: Vec::new(), gradual: BTreeMap::new() }
     }
 
     /// A signal was answered. Gives the judgements of the day that has closed, if one has.
@@ -69,7 +70,7 @@ impl<'a> Watcher<'a> {
 
     /// Takes in an event of the log.
     pub(super) fn follow(&mut self, event: &EventKind) {
-        follow(&mut self.gradual, &self.by.gradual, event);
+        follow(&mut self.gradual, self.options, event);
     }
 
     /// The share that the days of `version` call for.

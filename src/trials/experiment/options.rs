@@ -89,31 +89,6 @@ pub struct Criteria {
     pub(super) endless: bool,
 }
 
-impl Default for ExperimentOptions {
-    fn default() -> Self {
-        Self {
-            evidence: View::Paired,
-            metrics: vec![EvidenceMetric::MeanPnl, EvidenceMetric::WinRate],
-            level: 0.05,
-            planned_sessions: 60,
-            first_look: 10,
-            min_days: 7.0,
-            min_trades: 100,
-            min_win_rate_gain: 0.03,
-            min_sharpe_gain: 0.1,
-            max_drawdown_ratio: 1.0,
-            harm_level: 0.05,
-            sample_ratio_level: 0.001,
-            outcome_wait_days: 5,
-            power: 0.8,
-            resamples: 1000,
-            seed: 7,
-            holdback_sessions: 250,
-            max_trades: 200_000,
-        }
-    }
-}
-
 impl View {
     /// The word in the configuration and on the wire.
     pub fn name(self) -> &'static str {

@@ -49,12 +49,6 @@ impl StagingRuling {
     }
 }
 
-impl Default for StagingOptions {
-    fn default() -> Self {
-        Self { min_hours: 24.0, min_trades: 50, max_drawdown_ratio: 1.2 }
-    }
-}
-
 /// The trades that closed while a version watched, with figures that are kept up as trades come, so that a look at the gate
 /// costs next to nothing however many there are.
 ///
@@ -211,6 +205,7 @@ fn hours(since: Timestamp, now: Timestamp) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
     use crate::stats::risk::max_drawdown;
 
     fn second(n: usize) -> Timestamp {
@@ -225,7 +220,7 @@ mod tests {
 
     fn gate(hours: i64, trades: &[ShadowTrade]) -> StagingRuling {
         let now = Timestamp::from_second(1_420_000_000 + hours * 3600).unwrap();
-        book(trades.iter().copied().enumerate()).ruling(&StagingOptions::default(), second(0), now)
+        book(trades.iter().copied().enumerate()).ruling(&Config::builtin().unwrap().staging, second(0), now)
     }
 
     fn failed(ruling: &StagingRuling) -> Vec<&'static str> {
@@ -267,7 +262,7 @@ mod tests {
         let in_order = book(all.iter().copied().enumerate());
         let shuffled = book((0..400).map(|n| (n * 171) % 400).map(|n| (n, all[n])));
         assert_eq!(in_order, shuffled);
-        let ruling = in_order.ruling(&StagingOptions::default(), second(0), second(0));
+        let ruling = in_order.ruling(&Config::builtin().unwrap().staging, second(0), second(0));
         let [ml, baseline] = [true, false].map(|ml| -> Vec<f64> {
             all.iter().map(|trade| trade.pnl * if ml { trade.ml_size } else { 1.0 }).collect()
         });
@@ -305,7 +300,7 @@ mod tests {
         }
         assert_eq!(book.known.len(), 16_000);
         assert!(book.hours.len() <= 46, "{} hours are put together at a look", book.hours.len());
-        assert!(book.opens(&StagingOptions::default(), second(0), second(200_000)));
-        assert!(!book.opens(&StagingOptions::default(), second(0), second(3_600)), "the hours come first");
+        assert!(book.opens(&Config::builtin().unwrap().staging, second(0), second(200_000)));
+        assert!(!book.opens(&Config::builtin().unwrap().staging, second(0), second(3_600)), "the hours come first");
     }
 }
