@@ -8,6 +8,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     panic::{AssertUnwindSafe, catch_unwind},
+    process::{Command, Stdio},
     sync::Mutex,
     thread,
 };
@@ -16,8 +17,10 @@ use common::{
     daemon::{Daemon, Setup, Trap},
     market::{Market, config as market_config, trade_a_day},
     place::{CONFIG, Place, model},
+    process::Process,
+    skip::skipped,
     wait::until,
-    wire::{LOCK, RESUME, Wire, baseline, ml, outcome, promote, score, score_with, skip},
+    wire::{LOCK, RESUME, Wire, baseline, ml, outcome, promote, rollback, score, score_with, skip},
 };
 use serde_json::{Value, json};
 use vigie::{
@@ -490,6 +493,82 @@ fn a_reload_and_a_resume_that_wait_for_a_disk_keep_no_score_waiting() {
         trap.release();
         assert_eq!(operator.answer()["ok"], true, "{line}");
     }
+    daemon.stop();
+}
+
+#[test]
+fn the_thread_that_serves_touches_no_file_whatever_is_asked() {
+    let place = Place::with_model(State::Production);
+    place.file("config.toml", &format!("{CONFIG}access.trader_groups = [\"12345\"]\n"));
+    let daemon = Process::start(&place, &[]);
+    let mut wire = daemon.connect();
+    assert_eq!(wire.arm("T-0"), ml());
+    let (id, traced) = (daemon.id().to_string(), place.folder().join("traced"));
+    // the process without its threads is the thread that serves
+    let calls = "trace=file,pread64,pwrite64,fsync,fdatasync,flock,getdents64,connect,ftruncate,epoll_wait,epoll_pwait";
+    let strace =
+        Command::new("strace").args(["-q", "-p", &id, "-e", calls, "-o"]).arg(&traced).stderr(Stdio::null()).spawn();
+    let Ok(mut strace) = strace else { return skipped("there is no strace") };
+    let is_traced = || {
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        !status.lines().any(|line| line.split_whitespace().eq(["TracerPid:", "0"]))
+    };
+    if until("a tracer", || is_traced().then_some(true).or(strace.try_wait().unwrap().map(|_| false))) {
+        let past = score("I-1").replace("\"score\"", "\"import\"");
+        let told: Value = serde_json::from_str(&outcome("T-1", 1.0)).unwrap();
+        let mut past: Value = serde_json::from_str(&past).unwrap();
+        past["outcome_metrics"] = told["outcome_metrics"].clone();
+        let backup =
+            r#"{"type":"backed_up","at":"2025-09-01T16:00:00Z","last_seq":1,"created_at":"2025-09-01T16:00:00Z"}"#;
+        let mut asked = vec![score("T-1"), outcome("T-1", 1.0), outcome("T-2", 1.0), skip("T-3"), past.to_string()];
+        asked.extend([PING, STATUS, TRAINING, DRIFT, RELOAD, LOCK, RESUME, TRAIN, backup].map(str::to_owned));
+        asked.extend(["models", "alerts", "experiment"].map(|what| format!("{{\"type\":\"{what}\"}}")));
+        asked.extend([rollback("ES/1"), promote("ES/1"), outcome("T-4", 1.0).replace("1.0", "\"much\"")]);
+        for line in &asked {
+            wire.ask(line);
+        }
+        daemon.connect().ask_ok(SUBSCRIBE);
+        daemon.signal("HUP");
+        until("a second reload", || {
+            let reloads = place.events().into_iter().filter(|kind| matches!(kind, EventKind::Reloaded { .. })).count();
+            (reloads == 2).then_some(())
+        });
+        wire.ask_ok(STATUS);
+    } else {
+        skipped("strace may not look at another process here");
+    }
+    Command::new("kill").args(["-INT", &strace.id().to_string()]).status().unwrap();
+    strace.wait().unwrap();
+    let text = fs::read_to_string(&traced).unwrap_or_default();
+    daemon.stop();
+    let (waits, others): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with("epoll_"));
+    let touched: Vec<&str> = others.into_iter().filter(|line| !line.starts_with(['-', '+'])).collect();
+    assert!(touched.is_empty(), "{touched:#?}");
+    assert!(text.is_empty() || waits.len() > 10, "it was traced: {text}");
+}
+
+#[test]
+fn a_version_that_is_made_while_the_guardian_is_made_is_registered_by_the_next() {
+    let place = Place::with_model(State::Production);
+    let (trap, program) = (Trap::default(), child(&place));
+    let daemon = Daemon::start_with(&place, Setup { trap: trap.clone(), program, ..Setup::default() });
+    let mut wire = daemon.connect();
+    trap.hold_at("guardian", "load");
+    trap.panic_over("guardian", "observe", 1);
+    wire.status();
+    trap.await_held();
+    wire.ask_ok(r#"{"type":"validate","version":"ES/1","reason":"a test"}"#);
+    // it is told at once, and again after a pause that grows
+    until("the end of the work", || (trap.passed("trainer", "end") == 1).then_some(()));
+    for n in 0..20 {
+        assert!(wire.ask(TRAINING)["training"]["running"].is_object(), "{n}: it waits for a guardian");
+    }
+    trap.release();
+    let last = until("the end of the training", || {
+        let mut training = wire.ask(TRAINING)["training"].take();
+        training["running"].is_null().then(|| training["last"].take())
+    });
+    assert_eq!((&last["registered"], &last["refused"]), (&json!(true), &Value::Null), "{last}");
     daemon.stop();
 }
 
