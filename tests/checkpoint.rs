@@ -265,7 +265,7 @@ fn a_checkpoint_at_any_moment_and_what_came_since_are_what_the_whole_log_comes_t
             after.go_on(&reader, &config, last).unwrap();
             assert!(after.state.to_bytes().unwrap() == whole, "seed {seed}: gone on from number {moment} of {last}");
         }
-        let (trials, days) = (&before.state.trials, before.state.gradual.len());
+        let (trials, days) = (&before.state.trials, before.state.risk.gradual.len());
         assert!(trials.test(&"ES/2".parse().unwrap()).is_some_and(|test| !test.sessions().is_empty()), "seed {seed}");
         assert!(trials.holdback(&"ES/1".parse().unwrap()).is_some() && days <= 2, "seed {seed}");
     }

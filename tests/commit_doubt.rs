@@ -195,7 +195,7 @@ fn on_disk(place: &Place) -> Value {
         "versions": roster.versions().map(version).collect::<Vec<_>>(),
         "lock": roster.lock(),
         "emergencies": roster.latches().held().iter().map(|latch| latch.trip.to_string()).collect::<Vec<_>>(),
-        "levels": state.emergency.levels(&config.guardian),
+        "levels": state.risk.emergency.levels(&config.guardian),
         "trials": [state.trials.staging().count(), state.trials.under_test().count()],
     })
 }
@@ -319,7 +319,7 @@ fn life(nth: u64, every: u64, openings: u64) -> (u64, u64, Vec<String>) {
         (read(&place).0.counts().unwrap().decisions >= answered).then_some(())
     });
     life.compare("all of it");
-    let ask = |wire: &mut Wire| wire.ask_ok(r#"{"type":"experiment","version":"ES/1"}"#)["experiments"].take();
+    let ask = |wire: &mut Wire| wire.ask_ok(r#"{"type":"experiment","version":"ES/1"}"#)["trials"].take();
     let (told, shown) = (in_force(&mut life.wire), ask(&mut life.wire));
     let answered = life.wire.status()["scorer"]["answered"].as_u64().unwrap();
     drop(life);
@@ -395,7 +395,7 @@ fn a_rollback_that_meets_a_promotion_under_way_says_the_same_before_and_after_a_
     faults.heal();
     assert_eq!(promoter.answer()["ok"], true);
     until("the rollback on disk", || (course(&place).last()? == "ES/1 RollBackTest").then_some(()));
-    let ask = |wire: &mut Wire| wire.ask_ok(r#"{"type":"experiment","version":"ES/1"}"#)["experiments"].take();
+    let ask = |wire: &mut Wire| wire.ask_ok(r#"{"type":"experiment","version":"ES/1"}"#)["trials"].take();
     let (told, shown) = (in_force(&mut operator), ask(&mut operator));
     assert_eq!(told["versions"][0]["standing"], json!({ "state": "rolled_back", "overridden": true }));
     assert_eq!(told, on_disk(&place));

@@ -5,12 +5,12 @@ mod common;
 
 use common::{
     daemon::{Daemon, Setup, Trap},
-    market::{Market, config as market_config, settle, signal, time, trade_a_day},
+    market::{Market, config as market_config, trade_a_day},
     place::{CONFIG, Place},
     wait::until,
     wire::{Wire, baseline, ml, score, score_with},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use vigie::{actors::daemon::Time, domain::lifecycle::State};
 
 const RELOAD: &str = r#"{"type":"reload"}"#;
@@ -79,18 +79,13 @@ fn trades_that_close_while_a_router_is_made_count_in_their_test() {
     let daemon = Daemon::start_with(&place, setup());
     let mut wire = daemon.connect();
     (0..2).for_each(|day| trade_a_day(&mut wire, Market::Indifferent, day));
-    // an outcome that completes another has the router read all of it again; the one before goes on meanwhile
-    let (id, line) = signal(2, 0, true);
-    wire.ask_ok(line);
-    let mut metrics = json!({ "exit_at": time(2, 30), "pnl": 1.0, "exit_reason": "signal" });
-    let told = |metrics: &Value| json!({ "type": "outcome", "trade_id": id, "outcome_metrics": metrics }).to_string();
-    wire.ask_ok(told(&metrics));
-    settle(&mut wire);
+    // a guardian that fails has the router read all of it again; the router before goes on meanwhile
     let (made, installed) = (trap.passed("ab_router", "fold"), trap.passed("ab_router", "install"));
     trap.hold_at("ab_router", "fold");
-    metrics["slippage_ticks"] = json!(1.0);
-    assert_eq!(wire.ask_ok(told(&metrics))["completed"], true);
+    trap.panic_over("guardian", "observe", 1);
+    wire.status();
     trap.await_held();
+    until("a guardian", || (!wire.status()["guardian"].is_null()).then_some(()));
     trade_a_day(&mut wire, Market::Indifferent, 3);
     assert_eq!(trap.passed("ab_router", "fold"), made + 1);
     trap.release();

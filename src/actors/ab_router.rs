@@ -26,7 +26,7 @@ use crate::{
     journal::Write,
     policy::serving::Serving,
     protocol::message::WireError,
-    recall::checkpoint,
+    recall::{checkpoint, fold::Folded},
     trials::{
         experiment::{Criteria, ExperimentOptions, Terms},
         promotion::{EvidenceStep, after_test, to_staging, to_test},
@@ -37,8 +37,8 @@ use crate::{
 
 /// The state of the router.
 pub struct AbRouter {
-    /// Trials as the journal has them, until it takes its place.
-    made: Option<(Trials, Making)>,
+    /// Trials as the journal has them up to a number, until it takes its place.
+    made: Option<(Trials, u64, Making)>,
     /// What tests are judged by, with the options it was made of; `None` where these contradict each other, which was told.
     criteria: BTreeMap<VersionId, (ExperimentOptions, Option<Arc<Criteria>>)>,
     /// Criteria that are being made.
@@ -142,8 +142,8 @@ impl Part for AbRouter {
     const INSTALL: Place = Place::RouterInstall;
 
     fn installed(&mut self) {
-        if let Some((trials, making)) = self.made.take() {
-            self.shared.trade_news.install(trials, &making);
+        if let Some((trials, seq, making)) = self.made.take() {
+            self.shared.trade_news.install(trials, seq, &making);
         }
     }
 }
@@ -159,9 +159,10 @@ impl AbRouter {
         let making = shared.trade_news.making();
         let reader = shared.journal.read().await.map_err(|error| error.to_string())?;
         let folded = shared.failures.blocking(Place::RouterFold, move || checkpoint::state(&reader, &config));
-        let mut trials = folded.await??.state.trials;
+        let Folded { state, seq, .. } = folded.await??;
+        let mut trials = state.trials;
         trials.judge_again();
-        Ok(Self { made: Some((trials, making)), ..Self::new(shared) })
+        Ok(Self { made: Some((trials, seq, making)), ..Self::new(shared) })
     }
 
     /// A router of the trials that the trade news has.

@@ -386,7 +386,7 @@ impl Daemon {
             move || {
                 silence(&silenced, "the guardian is restarting");
                 // what it recorded it may not have told of
-                news.completed();
+                news.read_again();
             },
             mailbox.max(limits.max_connections * limits.max_in_flight),
         )

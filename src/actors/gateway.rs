@@ -51,6 +51,7 @@ use crate::{
         server::{Connections, Service},
     },
     recall::learning::Job,
+    state::step::State,
     validation::training::Order as TrainingOrder,
 };
 
@@ -131,6 +132,12 @@ impl Gateway {
     /// Where panics are counted.
     pub fn failures(&self) -> &Failures {
         &self.0.failures
+    }
+
+    /// What the parts that serve know and act by, for who compares it with what the journal comes to. What is carried forward and the
+    /// feeds that are lost are not in it.
+    pub fn state(&self) -> State {
+        self.0.trade_news.state()
     }
 
     /// The time by which a time in the future is told; none where time comes from the messages.

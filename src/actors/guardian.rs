@@ -45,20 +45,19 @@ pub use self::{
 use super::{
     journal::JournalHandle,
     supervision::{Failures, Part, Place, Shell, Unanswered},
-    trade_news::TradeNews,
+    trade_news::{Making, TradeNews},
     trainer::Ask,
 };
 use crate::{
     clock::Clock,
     config::Config,
-    domain::{Event, EventKind, Symbol, TradeId, VersionId, event::Level},
+    domain::{Event, EventKind, Symbol, Timestamp, TradeId, VersionId, event::Level},
     features::row::Schema,
-    guard::{emergency::Emergency, gradual::Gradual, repeats::Repeats},
+    guard::repeats::Repeats,
     journal::Write,
     lifecycle::{
-        consequences::{consequences, follow},
+        consequences::consequences,
         happening::Happening,
-        measures,
         roster::{Plan, Roster},
     },
     policy::{
@@ -67,7 +66,7 @@ use crate::{
     },
     protocol::message::WireError,
     recall::fold::Folded,
-    state::step::State,
+    state::step::{Effects, Risk, Rules, State},
 };
 
 /// Pause before an event that takes a model's word away is written again.
@@ -77,9 +76,8 @@ const SAVE_RETRY: Duration = Duration::from_millis(250);
 pub struct Guardian {
     /// Where all versions stand, as it is in force: what is on disk, and behind it what is not there yet.
     roster: Roster,
-    emergency: Emergency,
-    /// How far each version that was judged has lost its say.
-    gradual: BTreeMap<VersionId, Gradual>,
+    /// What the rules know by the journal up to a number, until it takes its place.
+    made: Option<(Risk, u64, Making)>,
     loaded: BTreeMap<VersionId, Arc<Served>>,
     shared: GuardianShared,
 }
@@ -130,6 +128,11 @@ impl Part for Guardian {
 
     fn installed(&mut self) {
         self.publish();
+        if let Some((risk, seq, making)) = self.made.take() {
+            let kinds = self.shared.trade_news.install_risk(risk, seq, &making, &self.roster);
+            tell(&kinds);
+            self.silence_and_forget(kinds);
+        }
     }
 }
 
@@ -153,6 +156,7 @@ impl Guardian {
 
     async fn made_of(shared: GuardianShared, known: Option<Folded>) -> Result<Self, String> {
         let config = shared.config.load_full();
+        let making = shared.trade_news.making();
         // taken before the journal is read: what is saved meanwhile is in neither, or in both, which does no harm
         let unsaved = shared.unsaved.borrow().clone();
         let schema = shared.schema()?;
@@ -161,7 +165,7 @@ impl Guardian {
         let own = Arc::clone(&config);
         let loaded = shared.failures.blocking(Place::GuardianLoad, move || load(&reader, &schema, &own, known, now));
         let loaded = loaded.await?;
-        let Loaded { mut state, loaded, unusable, damaged } = loaded?;
+        let Loaded { mut state, seq, loaded, unusable, damaged } = loaded?;
         let rules = config.rules();
         let happen = |state: &mut State, event: &Event| drop(state.step(&rules, Happening::Event(event.clone())));
         unsaved.iter().for_each(|event| happen(&mut state, event));
@@ -173,7 +177,7 @@ impl Guardian {
         // one that is made anew before they are on disk finds them again
         missed.retain(|event| !unsaved.iter().any(|before| before.kind == event.kind));
         missed.iter().for_each(|event| happen(&mut state, event));
-        let (mut roster, emergency, gradual) = (state.trials.roster().clone(), state.emergency, state.gradual);
+        let mut roster = state.trials.roster().clone();
         if let Some(kind) = lock(&roster, &unusable) {
             roster.apply(&kind);
             missed.push(Event { at: now, kind });
@@ -185,7 +189,7 @@ impl Guardian {
             let (code, message) = told(&version, &why);
             alert(&shared, Level::Critical, code, message);
         }
-        Ok(Self { roster, emergency, gradual, loaded, shared })
+        Ok(Self { roster, made: Some((state.risk, seq, making)), loaded, shared })
     }
 
     /// Makes what is in force the one thing that is served. What is not on disk yet is in force all the same, over anything that
@@ -218,16 +222,26 @@ impl Guardian {
     /// Has `events`, which are in force now, followed by the rules, and publishes.
     fn follow(&mut self, events: &[Event]) {
         self.publish();
-        for event in events {
-            follow(&mut self.emergency, &self.roster, &event.kind);
-            measures::follow(&mut self.gradual, &self.shared.config.load().gradual, &event.kind);
-        }
+        let (config, mut risk) = (self.shared.config.load(), self.shared.trade_news.risk());
+        events.iter().for_each(|event| risk.follow(&config.rules(), &self.roster, &event.kind));
     }
 
-    /// Puts events into force that take a model's word away and are not on disk yet.
-    fn enforce(&mut self, events: &[Event]) {
-        self.shared.unsaved.borrow_mut().extend(events.iter().cloned());
-        self.follow(events);
+    /// Puts what takes a model's word away into force at `at`; it is not on disk yet.
+    fn enforce(&mut self, at: Timestamp, kinds: Vec<EventKind>) -> Vec<Event> {
+        let events: Vec<Event> = kinds.into_iter().map(|kind| Event { at, kind }).collect();
+        if !events.is_empty() {
+            self.shared.unsaved.borrow_mut().extend(events.iter().cloned());
+            self.follow(&events);
+        }
+        events
+    }
+
+    /// What follows from what was told, by the rules and by where versions stand.
+    fn told(&self, judge: impl FnOnce(&mut Risk, &Rules<'_>, &Roster) -> Effects) -> Vec<EventKind> {
+        let (config, mut risk) = (self.shared.config.load(), self.shared.trade_news.risk());
+        let Effects { events, .. } = judge(&mut risk, &config.rules(), &self.roster);
+        tell(&events);
+        events
     }
 
     fn event(&self, kind: EventKind) -> Event {
@@ -236,8 +250,15 @@ impl Guardian {
 
     /// Takes a model's word away: in force when this returns, on disk when the future ends or later.
     fn silence(&mut self, kinds: Vec<EventKind>) -> ResponseFuture<bool> {
-        let events: Vec<Event> = kinds.into_iter().map(|kind| self.event(kind)).collect();
-        self.enforce(&events);
+        let events = self.enforce(self.shared.clock.now(), kinds);
+        self.save(events)
+    }
+
+    /// Has what is in force written. True when it is on disk after the first attempt.
+    fn save(&self, events: Vec<Event>) -> ResponseFuture<bool> {
+        if events.is_empty() {
+            return Box::pin(std::future::ready(true));
+        }
         let shared = self.shared.clone();
         let writes: Vec<Write> = events.iter().cloned().map(Write::Event).collect();
         let unwritten = shared.unwritten(&events);
@@ -259,16 +280,25 @@ impl Guardian {
             scoring: serving.scopes.get(&version.symbol).is_some_and(|scope| scope.names().any(|name| name == version)),
         });
         let config = self.shared.config.load();
-        let today = config.calendar.day_of(self.shared.clock.now());
+        let (today, risk) = (config.calendar.day_of(self.shared.clock.now()), self.shared.trade_news.risk());
         GuardianStatus {
             epoch: serving.epoch,
             lock: serving.lock.clone(),
             silenced: self.roster.plan().into_keys().filter(|symbol| self.roster.silenced(symbol).is_some()).collect(),
             emergencies: self.roster.latches().held().iter().map(|latch| latch.trip.to_string()).collect(),
-            levels: self.emergency.levels(&config.guardian),
-            day_pnl: self.emergency.day_pnl(today),
+            levels: risk.emergency.levels(&config.guardian),
+            day_pnl: risk.emergency.day_pnl(today),
             versions: versions.collect(),
             settled: self.shared.turn.try_lock().is_ok(),
+        }
+    }
+}
+
+/// Logs what is told to people.
+fn tell(kinds: &[EventKind]) {
+    for kind in kinds {
+        if let EventKind::Alert { code, message, .. } = kind {
+            tracing::error!(code, "{message}");
         }
     }
 }

@@ -188,18 +188,18 @@ impl Folded {
     fn prepare(&mut self, reader: &Reader, config: &Config, happening: &Happening) -> Result<(), String> {
         match happening {
             Happening::Closed { at, trade_id, .. } | Happening::Completed { at, trade_id, .. }
-                if self.state.open_trades.heard(trade_id).is_none() =>
+                if self.state.risk.open_trades.heard(trade_id).is_none() =>
             {
                 let Known { answered, .. } = known_of(reader, trade_id, config)?;
                 let known_then = answered.into_iter().filter(|answered| answered.seq < self.seq);
-                known_then.for_each(|answered| drop(self.state.open_trades.recall(*at, answered.entry)));
+                known_then.for_each(|answered| drop(self.state.risk.open_trades.recall(*at, answered.entry)));
             }
             Happening::Event(event) => {
                 // one whose record cannot be read cannot speak either
-                if let Some(version) = moved(&event.kind).filter(|version| !self.state.emergency.is_asked(version))
+                if let Some(version) = moved(&event.kind).filter(|version| !self.state.risk.emergency.is_asked(version))
                     && let Ok(record) = versions::record(reader, version)
                 {
-                    self.state.emergency.ask(version, record.question(), record.standard);
+                    self.state.risk.emergency.ask(version, record.question(), record.standard);
                     self.state.trials.ask(version, record.question());
                 }
             }
@@ -237,7 +237,7 @@ impl Folded {
         let Some(decision) = decision else {
             return Ok(vec![Happening::Came { signal: Box::new(signal), served, answered: false }]);
         };
-        let is_from_file = self.state.open_trades.was_answered(&trade_id) == Some(false);
+        let is_from_file = self.state.risk.open_trades.was_answered(&trade_id) == Some(false);
         let instrument = config.symbols.get(&signal.symbol);
         let entry = Box::new(AnsweredSignal::of_signal(&signal, &config.calendar, instrument, decision, opinions));
         let came = Happening::Came { signal: Box::new(signal), served, answered: true };
@@ -260,7 +260,7 @@ impl Folded {
     ) -> Result<Option<Happening>, String> {
         let StoredOutcome { seq, mut record, .. } = stored;
         if record.source == Source::Import {
-            if self.state.open_trades.was_answered(&record.trade_id) == Some(false) {
+            if self.state.risk.open_trades.was_answered(&record.trade_id) == Some(false) {
                 return Ok(None);
             }
             let known = known_of(reader, &record.trade_id, config)?;

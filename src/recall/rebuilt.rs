@@ -50,7 +50,8 @@ impl<'a> Rebuilt<'a> {
     pub fn from(reader: &Reader, config: &'a Config, watch: Watch) -> Result<Self, String> {
         let (days, looked_at) = (JudgedDays::default(), (Vec::new(), None));
         let mut folded = Folded::empty(config)?;
-        folded.state.open_trades = OpenTrades::knowing(open_trades_keep(config), NAMES.min(config.journal.known_ids));
+        folded.state.risk.open_trades =
+            OpenTrades::knowing(open_trades_keep(config), NAMES.min(config.journal.known_ids));
         let (folded, found, told) = (Some(Box::new(folded)), Vec::new(), Vec::new());
         let mut retold = Self { config, watch, days, found, until: None, told, folded, looked_at };
         retold.go_on(reader)?;
@@ -82,10 +83,10 @@ impl<'a> Rebuilt<'a> {
                     state.pipeline.as_mut().and_then(|pipeline| Some(pipeline.look(signal).ok()?.values.to_vec()));
                 self.looked_at = (seen.unwrap_or_default(), signal.trend());
             }
-            Happening::Scored { at, entry } if state.open_trades.is_first(entry) => self.scored(*at, entry),
-            Happening::Closed { at, trade_id, echo, outcome } if !state.open_trades.is_closed(trade_id) => {
-                state.open_trades.traded_on(trade_id, echo.as_ref().map(|echo| &echo.decision));
-                if let Some(entry) = state.open_trades.entry(trade_id) {
+            Happening::Scored { at, entry } if state.risk.open_trades.is_first(entry) => self.scored(*at, entry),
+            Happening::Closed { at, trade_id, echo, outcome } if !state.risk.open_trades.is_closed(trade_id) => {
+                state.risk.open_trades.traded_on(trade_id, echo.as_ref().map(|echo| &echo.decision));
+                if let Some(entry) = state.risk.open_trades.entry(trade_id) {
                     self.tell(closed_news(*at, entry, outcome));
                 }
             }

@@ -1,35 +1,27 @@
-//! What everything that happened comes to: the one fold that the daemon starts from.
+//! What everything that happened comes to: the one place where a happening becomes what follows.
 //!
-//! [`State::step`] takes in what happened next and says what follows. A start, a part that is renewed and a replay under other
-//! thresholds all call it. The live path does not: the guardian makes the same of an outcome by the same functions, so a change of
-//! what follows is made here and there. The state can be stored and read back: whoever has it, and the number of
-//! the record up to which it was folded, needs nothing of the log before that number.
+//! A start, a part that is renewed, a replay under other thresholds and the checkpoints call [`State::step`] with what the log holds.
+//! The daemon that runs calls its two halves, each when it is due: [`Risk`] takes in an outcome when it is told and again when it is on
+//! disk, and [`State::learn`] has the trials take it in after that. The state can be stored and read back: whoever has it, and the number
+//! of the record up to which it was folded, needs nothing of the log before that number.
 //!
 //! Everything here is a function of what happened and of [`Rules`]; it keeps at most what its parts are bounded to.
 #![deny(clippy::indexing_slicing)]
 
 mod image;
-
-use std::collections::BTreeMap;
+mod risk;
 
 use crate::{
-    domain::{Event, EventKind, Outcome, Timestamp, TradeId, TradingCalendar, TradingDay, VersionId, trip::Trip},
+    domain::{EventKind, Timestamp, TradingCalendar, TradingDay, trip::Trip},
     features::pipeline::Pipeline,
-    guard::{
-        emergency::{Emergency, EmergencyOptions},
-        gradual::{Gradual, GradualOptions},
-    },
-    lifecycle::{
-        consequences::{closed_trade, consequences, follow, follows, is_of_here},
-        happening::Happening,
-        measures,
-        open_trades::{Closing, OpenTrades},
-    },
+    guard::{emergency::EmergencyOptions, gradual::GradualOptions},
+    lifecycle::{happening::Happening, open_trades::OpenTrades},
     policy::stale::StaleWatch,
     trials::running::{Keep, TrialNews, Trials},
 };
 
 pub use image::BadImage;
+pub use risk::{Risk, Telling};
 
 /// What happenings are judged by.
 #[derive(Debug, Clone, Copy)]
@@ -49,20 +41,14 @@ pub struct Rules<'a> {
 pub struct State {
     /// When the latest of it happened.
     pub at: Timestamp,
-    /// The trades under way.
-    pub open_trades: OpenTrades,
+    /// The trades under way and what the rules know.
+    pub risk: Risk,
     /// The versions on trial, and where all versions stand.
     pub trials: Trials,
-    /// What the emergency rules remember.
-    pub emergency: Emergency,
-    /// How far each version that was judged has lost its say.
-    pub gradual: BTreeMap<VersionId, Gradual>,
     /// The feeds that are lost.
     pub stale: StaleWatch,
     /// What is carried forward; `None` for one who makes no inputs.
     pub pipeline: Option<Pipeline>,
-    /// Emergencies by the limits of now of which something may still follow.
-    trips: Vec<Trip>,
 }
 
 /// What follows from a happening.
@@ -70,6 +56,18 @@ pub struct State {
 pub struct Effects {
     /// Events that are now to happen: what an emergency latches, the versions that go, and the word to a person.
     pub events: Vec<EventKind>,
+    /// What the trials are to take in, in this order. [`State::step`] has given it to them.
+    pub news: Vec<TrialNews>,
+}
+
+impl Effects {
+    fn of(events: Vec<EventKind>) -> Self {
+        Self { events, news: Vec::new() }
+    }
+
+    fn news(news: Option<TrialNews>) -> Self {
+        Self { events: Vec::new(), news: news.into_iter().collect() }
+    }
 }
 
 impl State {
@@ -77,158 +75,60 @@ impl State {
     pub fn new(open_trades: OpenTrades, room: Keep, pipeline: Option<Pipeline>) -> Self {
         Self {
             at: Timestamp::UNIX_EPOCH,
-            open_trades,
+            risk: Risk::new(open_trades),
             trials: Trials::keeping(room),
-            emergency: Emergency::default(),
-            gradual: BTreeMap::new(),
             stale: StaleWatch::default(),
             pipeline,
-            trips: Vec::new(),
         }
     }
 
     /// Takes in what happened next, and says what follows from it by `rules` and by who spoke then. A session that is due by
     /// then closes first.
     pub fn step(&mut self, rules: &Rules<'_>, happening: Happening) -> Effects {
-        if let Happening::Came { signal, served, answered } = happening {
-            if let Some(pipeline) = self.pipeline.as_mut().filter(|_| served) {
-                pipeline.remember(&signal);
+        if let Happening::Came { signal, served, .. } = &happening {
+            if let Some(pipeline) = self.pipeline.as_mut().filter(|_| *served) {
+                pipeline.remember(signal);
             }
-            // one that is answered takes its name with the answer
-            if !answered {
-                self.open_trades.take_name(&signal);
-            }
-            return Effects::default();
+            return self.risk.take(rules, self.trials.roster(), happening);
         }
         let at = happening.at();
         self.at = at;
+        self.pass_to(rules, at);
+        if let Happening::Event(event) = &happening {
+            self.learn(rules, at, &TrialNews::Event(event.kind.clone()));
+            self.stale.follow(&event.kind);
+        }
+        let mut effects = self.risk.take(rules, self.trials.roster(), happening);
+        effects.news.drain(..).for_each(|news| self.learn(rules, at, &news));
+        effects
+    }
+
+    /// The trials take in what happened at `at`. A session that is due by then closes first.
+    pub fn learn(&mut self, rules: &Rules<'_>, at: Timestamp, news: &TrialNews) {
+        self.pass_to(rules, at);
+        self.trials.take(at, news);
+    }
+
+    /// Closes the sessions that are due at `at`.
+    pub fn pass_to(&mut self, rules: &Rules<'_>, at: Timestamp) {
         self.trials.close_due(rules.calendar.day_of(at), rules.wait_days);
-        match happening {
-            Happening::Event(event) => self.event(rules, event),
-            Happening::Scored { entry, .. } => {
-                if let Some(entry) = self.open_trades.open(at, *entry) {
-                    self.trials.take(at, &TrialNews::Scored(entry));
-                }
-            }
-            Happening::Closed { trade_id, echo, outcome, .. } => {
-                let traded_on = echo.as_ref().map(|entry| entry.decision.clone());
-                let echo = echo.filter(|entry| is_of_here(self.trials.roster(), &entry.decision));
-                if let Some(entry) = echo.and_then(|entry| self.open_trades.open(at, *entry)) {
-                    self.trials.take(at, &TrialNews::Scored(entry));
-                }
-                self.open_trades.traded_on(&trade_id, traded_on.as_ref());
-                return self.closed(rules, at, &trade_id, *outcome);
-            }
-            Happening::Completed { told_at, trade_id, echo, before, outcome, .. } => {
-                self.open_trades.traded_on(&trade_id, echo.as_ref().map(|entry| &entry.decision));
-                return self.completed(rules, at, told_at, &trade_id, &before, *outcome);
-            }
-            Happening::Skipped { trade_id, .. } => {
-                if let Some(entry) = self.open_trades.entry(&trade_id) {
-                    self.trials.take(at, &TrialNews::Skipped(entry.clone()));
-                }
-            }
-            Happening::Came { .. } => {}
-        }
-        Effects::default()
     }
 
-    /// Of the emergencies that were found by the limits of now, those that were none when they happened: the version still
-    /// speaks and is judged no more, or the loss is one of `today` and not latched.
+    /// [`Risk::missed`], by where versions stand on disk.
     pub fn missed(&self, today: TradingDay) -> Vec<Trip> {
-        let roster = self.trials.roster();
-        let latched = |trip: &Trip| {
-            let same = |held: &Trip| held.version == trip.version && held.day == trip.day;
-            roster.latches().held().iter().any(|latch| same(&latch.trip))
-        };
-        let is_missed = |trip: &&Trip| match &trip.version {
-            Some(version) => self.is_spared(version),
-            None => trip.day >= today && !latched(trip),
-        };
-        self.trips.iter().filter(is_missed).cloned().collect()
-    }
-
-    fn event(&mut self, rules: &Rules<'_>, event: Event) {
-        let Event { at, kind } = event;
-        let news = TrialNews::Event(kind);
-        self.trials.take(at, &news);
-        let TrialNews::Event(kind) = &news else { return };
-        follow(&mut self.emergency, self.trials.roster(), kind);
-        measures::follow(&mut self.gradual, rules.gradual, kind);
-        self.stale.follow(kind);
-        if matches!(kind, EventKind::Moved { .. }) {
-            self.forget_trips();
-        }
-    }
-
-    fn closed(&mut self, rules: &Rules<'_>, at: Timestamp, trade_id: &TradeId, outcome: Outcome) -> Effects {
-        let (entry, limit) = (self.open_trades.heard(trade_id).cloned(), self.open_trades.daily_loss_limit());
-        let trade = closed_trade(trade_id, &outcome, entry.as_deref(), at, limit, rules.calendar);
-        let trips = self.emergency.judge(rules.guardian, &trade);
-        if let Closing::First(Some(entry)) = self.open_trades.close(at, trade_id) {
-            self.trials.take(at, &TrialNews::Closed(entry, outcome));
-        }
-        self.tripped(trips)
-    }
-
-    /// The outcome of a trade, told at `told_at` as `before`, says more now. What a test has closed stays as it was.
-    fn completed(
-        &mut self,
-        rules: &Rules<'_>,
-        at: Timestamp,
-        told_at: Timestamp,
-        trade_id: &TradeId,
-        before: &Outcome,
-        outcome: Outcome,
-    ) -> Effects {
-        let (entry, limit) = (self.open_trades.heard(trade_id).cloned(), self.open_trades.daily_loss_limit());
-        let of = |outcome| closed_trade(trade_id, outcome, entry.as_deref(), told_at, limit, rules.calendar);
-        let (known, trade) = (of(before), of(&outcome));
-        let mut trips = self.emergency.complete(rules.guardian, &known, &trade);
-        trips.extend(self.emergency.settle(rules.guardian, &trade));
-        let _it_was_closed_before = self.open_trades.close(at, trade_id);
-        if let Some(entry) = self.open_trades.entry(trade_id).cloned() {
-            self.trials.take(at, &TrialNews::Closed(entry, outcome));
-        }
-        self.tripped(trips)
-    }
-
-    fn tripped(&mut self, mut trips: Vec<Trip>) -> Effects {
-        trips.retain(|trip| follows(self.trials.roster(), trip));
-        if trips.is_empty() {
-            return Effects::default();
-        }
-        self.trips.extend(trips.iter().cloned());
-        self.forget_trips();
-        Effects { events: consequences(self.trials.roster(), trips) }
-    }
-
-    /// Forgets the emergencies of which nothing follows any more: of versions that do not speak or are judged again, and of days
-    /// before the latest.
-    fn forget_trips(&mut self) {
-        let latest = self.trips.iter().filter(|trip| trip.version.is_none()).map(|trip| trip.day).max();
-        let mut trips = std::mem::take(&mut self.trips);
-        trips.retain(|trip| match &trip.version {
-            Some(version) => self.is_spared(version),
-            None => latest.is_none_or(|latest| trip.day >= latest),
-        });
-        self.trips = trips;
-    }
-
-    /// Whether a version speaks whose trades are judged no more: it tripped, and nobody took it down.
-    fn is_spared(&self, version: &VersionId) -> bool {
-        let speaks = self.trials.roster().standing(version).is_some_and(|standing| standing.state.may_influence());
-        speaks && !self.emergency.judges(version)
+        self.risk.missed(self.trials.roster(), today)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use jiff::{SignedDuration, civil, tz::TimeZone};
 
     use super::*;
     use crate::config::Config;
-    use crate::domain::{event::By, lifecycle::Transition};
+    use crate::domain::{Event, Outcome, TradeId, VersionId, event::By, lifecycle::Transition};
 
     fn calendar() -> TradingCalendar {
         TradingCalendar::new(TimeZone::UTC, civil::time(22, 0, 0, 0))

@@ -27,7 +27,7 @@ use vigie::{
     },
     lifecycle::{
         happening::Happening,
-        measures::{Measures, adjustment, follow, measures},
+        measures::{Measures, adjustment, measures},
         open_trades::{AnsweredSignal, OpenTrades},
         roster::Plan,
         watch_news::{closed_news, scored_news},
@@ -86,7 +86,6 @@ pub struct Core {
     watch: Watch,
     heard: Vec<WatchNews>,
     subjects: BTreeMap<VersionId, WatchedVersion>,
-    gradual: BTreeMap<VersionId, Gradual>,
 }
 
 impl Core {
@@ -116,7 +115,6 @@ impl Core {
             watch: Watch::default(),
             heard: Vec::new(),
             subjects: BTreeMap::new(),
-            gradual: BTreeMap::new(),
         };
         core.publish();
         core
@@ -213,7 +211,7 @@ impl Core {
         let signal = request.signal;
         self.pass_to(signal.at);
         let first =
-            self.past.open_trades.entry(&signal.trade_id).map(|entry| entry.opinions.clone()).unwrap_or_default();
+            self.past.risk.open_trades.entry(&signal.trade_id).map(|entry| entry.opinions.clone()).unwrap_or_default();
         let seen = self.pipeline.look(&signal).unwrap();
         let inputs_row = seen.values.to_vec();
         let scored = self.serving.answer(&self.config.policy, &signal, &seen, None, &first, &mut self.row);
@@ -293,7 +291,6 @@ impl Core {
         for kind in kinds {
             self.seq += 1;
             self.tried.apply(&kind);
-            follow(&mut self.gradual, &self.config.gradual, &kind);
             let event = Event { at: self.now, kind };
             self.events.push((self.seq, event.clone()));
             self.take(Happening::Event(event));
@@ -373,7 +370,7 @@ impl Core {
         match out {
             Some(out) => self.happen(vec![out]),
             None => {
-                let called_for = self.gradual.get(&version).map_or(1.0, Gradual::share);
+                let called_for = self.past.risk.gradual.get(&version).map_or(1.0, Gradual::share);
                 let adjusted = adjustment(self.past.trials.roster(), &version, called_for, unstable);
                 self.happen(adjusted.into_iter().flat_map(|(told, shared)| [told, shared]).collect());
             }
@@ -496,7 +493,7 @@ impl Core {
                 let evidence = trained.record.metrics.clone();
                 kinds.push(EventKind::Trained { version: id.clone(), evidence });
                 kinds.push(judged(&id, &trained.report));
-                self.past.emergency.ask(&id, trained.record.question(), trained.record.standard);
+                self.past.risk.emergency.ask(&id, trained.record.question(), trained.record.standard);
                 self.records.insert(id, (trained.record, Arc::new(served)));
                 self.happen(kinds);
             }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::{Sender, UnboundedSender};
 use vigie::{
     actors::{
         daemon::{self, Control, DaemonOptions, Ended, StartError, Time},
@@ -16,6 +16,7 @@ use vigie::{
         supervision::Tripwire,
     },
     config::{self, Config},
+    state::step::State,
 };
 
 use super::{
@@ -36,6 +37,8 @@ pub struct Setup {
     pub storage: Storage,
     /// Whether a service manager's watchdog is fed.
     pub watchdog: bool,
+    /// Whether the daemon's state can be asked for.
+    pub observed: bool,
 }
 
 impl Default for Setup {
@@ -49,6 +52,7 @@ impl Default for Setup {
             trap: Trap::default(),
             storage: Storage::default(),
             watchdog: false,
+            observed: false,
         }
     }
 }
@@ -58,6 +62,8 @@ pub struct Daemon {
     control: Sender<Control>,
     thread: JoinHandle<Result<Ended, StartError>>,
     socket: PathBuf,
+    /// Where its state is asked for.
+    observe: UnboundedSender<mpsc::Sender<State>>,
 }
 
 impl Daemon {
@@ -79,6 +85,8 @@ impl Daemon {
         let (control, controlled) = tokio::sync::mpsc::channel(4);
         let (ready, readied) = mpsc::channel();
         let own_socket = socket.clone();
+        let (observe, observed) = tokio::sync::mpsc::unbounded_channel::<mpsc::Sender<State>>();
+        let mut observed = setup.observed.then_some(observed);
         let thread = thread::spawn(move || {
             let options = DaemonOptions {
                 config,
@@ -93,6 +101,14 @@ impl Daemon {
                 on_reload: None,
             };
             daemon::system().unwrap().block_on(daemon::run(options, controlled, move |gateway| {
+                if let Some(mut observed) = observed.take() {
+                    let gateway = gateway.clone();
+                    actix::spawn(async move {
+                        while let Some(asker) = observed.recv().await {
+                            asker.send(gateway.state()).unwrap();
+                        }
+                    });
+                }
                 if setup.watchdog {
                     actix::spawn(daemon::feed_watchdog(gateway, Duration::from_millis(90), || ()));
                 }
@@ -100,7 +116,7 @@ impl Daemon {
             }))
         });
         match readied.recv_timeout(PATIENCE) {
-            Ok(()) => Ok(Self { control, thread, socket }),
+            Ok(()) => Ok(Self { control, thread, socket, observe }),
             Err(_) => match thread.join().unwrap() {
                 Err(error) => Err(error),
                 Ok(ended) => panic!("it ended without serving: {ended:?}"),
@@ -114,6 +130,13 @@ impl Daemon {
 
     pub fn connect(&self) -> Wire {
         Wire::connect(&self.socket)
+    }
+
+    /// What the parts of an observed daemon know now.
+    pub fn state(&self) -> State {
+        let (asker, answer) = mpsc::channel();
+        self.observe.send(asker).unwrap();
+        answer.recv_timeout(PATIENCE).unwrap()
     }
 
     pub fn tell(&self, control: Control) {
@@ -134,10 +157,10 @@ impl Daemon {
 
 /// What a test holds to make parts of a daemon fail.
 #[derive(Clone, Default)]
-pub struct Trap(Arc<(Mutex<State>, Condvar)>);
+pub struct Trap(Arc<(Mutex<Traps>, Condvar)>);
 
 #[derive(Default)]
-struct State {
+struct Traps {
     panics: Vec<(&'static str, &'static str, usize)>,
     hold: Option<(&'static str, Option<&'static str>)>,
     held: bool,
@@ -194,7 +217,7 @@ impl Trap {
         self.0.1.notify_all();
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Traps> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -207,7 +230,7 @@ impl Trap {
         let mut state = self.state();
         *state.passed.entry((actor.to_owned(), message.to_owned())).or_default() += 1;
         let is_held =
-            |state: &State| state.hold.is_some_and(|(held, at)| held == actor && at.is_none_or(|at| at == message));
+            |state: &Traps| state.hold.is_some_and(|(held, at)| held == actor && at.is_none_or(|at| at == message));
         if is_held(&state) {
             state.held = true;
             let (_, changed) = &*self.0;

@@ -40,6 +40,8 @@ use crate::{
         fold::{self, Folded},
         history,
     },
+    state::step::State,
+    trials::running::Keep,
 };
 
 /// Name of a file that is in the state folder while a start is under way, and when a daemon ended over damage. The database
@@ -156,9 +158,12 @@ impl Beginning<'_> {
             latest(journal).await.into_iter().for_each(|at| clock.knows(at));
         }
         let Read { open_trades, pipeline, known, kept } = self.read_once(journal).await?;
-        let (mut trials, stale) = (known.state.trials.clone(), known.state.stale.clone());
-        trials.judge_again();
-        let trade_news = TradeNews::new(open_trades, trials, Arc::clone(self.config), self.monitor.clone());
+        let stale = known.state.stale.clone();
+        // what the rules know comes with the guardian
+        let mut state = State::new(open_trades, Keep::of(&self.config.load().experiment), None);
+        state.trials = known.state.trials.clone();
+        state.trials.judge_again();
+        let trade_news = TradeNews::new(state, Arc::clone(self.config), self.monitor.clone());
         let guardian_shared = guardian::GuardianShared {
             config: Arc::clone(self.config),
             serving: Arc::clone(self.serving),
@@ -327,9 +332,9 @@ impl Read {
         let last = reader.last_seq().map_err(|error| error.to_string())?;
         known.go_on(reader, config, last)?;
         let kept = keeper::at_start(&known, config);
-        known.state.open_trades.make_room(ROOM);
+        known.state.risk.open_trades.make_room(ROOM);
         let open_trades =
-            std::mem::replace(&mut known.state.open_trades, OpenTrades::new(fold::open_trades_keep(config)));
+            std::mem::replace(&mut known.state.risk.open_trades, OpenTrades::new(fold::open_trades_keep(config)));
         let pipeline = known.state.pipeline.take().ok_or("it makes no inputs")?;
         Ok(Self { open_trades, pipeline, known, kept })
     }

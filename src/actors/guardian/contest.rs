@@ -11,21 +11,15 @@ use crate::{
     actors::{
         acknowledge::{CONFLICT, acknowledgement, conflict, retry},
         journal::Unavailable,
-        supervision::{Place, Shell, Unanswered},
+        supervision::{Place, Shell},
+        trade_news::OnDisk,
     },
-    domain::{
-        Event, Outcome, Timestamp, TradeId, VersionId,
-        decision::traded_on,
-        event::Level,
-        trip::{Trip, Unevaluable},
-    },
-    guard::{emergency::ClosedTrade, plausibility::check},
+    domain::{Decision, Outcome, Timestamp, TradeId, VersionId, event::Level},
+    guard::plausibility::check,
     journal::{Applied, Existing, Source, StoredOutcome, Write},
-    lifecycle::{
-        consequences::{closed_trade, consequences, is_of_here},
-        open_trades::AnsweredSignal,
-    },
+    lifecycle::{happening::Happening, open_trades::AnsweredSignal},
     protocol::message::{Ack, OutcomeRequest},
+    state::step::Telling,
 };
 
 /// An outcome, and the other one that the journal has of the same trade.
@@ -57,14 +51,6 @@ pub struct Contradiction {
     pub answered: Vec<AnsweredSignal>,
 }
 
-/// The outcome of a trade that was heard is on disk.
-#[derive(Debug, Clone)]
-pub(super) struct Settle {
-    pub(super) at: Timestamp,
-    pub(super) trade_id: TradeId,
-    pub(super) outcome: Outcome,
-}
-
 impl Message for Contest {
     type Result = Option<Answer<Ack>>;
 }
@@ -72,10 +58,6 @@ impl Message for Contest {
 /// The versions that were taken out of service. `None` when the guardian is restarting and has to be told again.
 impl Message for Contradiction {
     type Result = Option<Vec<VersionId>>;
-}
-
-impl Message for Settle {
-    type Result = bool;
 }
 
 /// The outcome that the journal has of the trade instead of the one that was written.
@@ -94,120 +76,101 @@ impl Guardian {
     fn contest(&mut self, contest: Contest, address: Addr<Shell<Self>>) -> ResponseFuture<Answer<Ack>> {
         let Contest { at, request: OutcomeRequest { trade_id, outcome: told, decision }, stored, answered } = contest;
         let StoredOutcome { record: stored, .. } = *stored;
-        let config = self.shared.config.load_full();
-        let heard = answered.iter().find(|entry| entry.speaker().is_some()).or(answered.first());
-        let open = self.shared.trade_news.heard(&trade_id);
-        // of a trade that was told without a decision, what the trader now says that it acted on
-        let echo = decision.as_ref().or(stored.echo.as_ref()).filter(|echo| is_of_here(&self.roster, echo));
-        let echo = echo.map(|echo| AnsweredSignal::of_echo(echo, told.exit_at, &config.calendar, &config.policy));
-        let mut entry = open.as_deref().or(heard).or(echo.as_ref()).cloned();
-        // at the size that the journal will say was traded
-        let first = answered.first().map(|entry| &entry.decision);
-        if let Some(answer) = traded_on(first, stored.echo.as_ref().or(decision.as_ref()))
-            && let Some(entry) = &mut entry
-        {
-            entry.trade_on(answer);
-        }
-        let entry = entry.as_ref();
-        // a past trade passes no judgement
-        let counts = stored.source == Source::Live || entry.is_some();
-        let limit = self.shared.trade_news.daily_loss_limit();
-        let closed = |outcome: &Outcome| -> ClosedTrade {
-            closed_trade(&trade_id, outcome, entry, stored.received_at, limit, &config.calendar)
+        let (config, trade_news) = (self.shared.config.load_full(), self.shared.trade_news.clone());
+        let echoed = |echo: &Decision| {
+            let of = &stored.outcome;
+            Box::new(AnsweredSignal::of_echo(echo, of.exit_at, &config.calendar, &config.policy))
         };
-        let known = closed(&stored.outcome);
-        let mut trips = if counts { self.emergency.settle(&config.guardian, &known) } else { Vec::new() };
-        self.shared.trade_news.closed(at, &trade_id, stored.outcome.clone());
+        // of a trade that was told without a decision, what the trader now says that it acted on
+        let (kept, own) = (stored.echo.as_ref().map(echoed), decision.as_ref().map(echoed));
+        let speaks = |echo: &&AnsweredSignal| echo.speaker().is_some();
+        let (kept_echo, own_echo) = (kept.as_deref(), own.as_deref());
+        let echo = kept_echo.filter(speaks).or(own_echo.filter(speaks)).or(kept_echo).or(own_echo);
+        let known = Telling {
+            at: stored.received_at,
+            trade_id: &trade_id,
+            outcome: &stored.outcome,
+            echo,
+            recalled: &answered,
+        };
+        let answer = trade_news.risk().answer(&self.roster, &known);
+        // a past trade passes no judgement
+        let counts = stored.source == Source::Live || answer.is_some();
+        let is_uncounted = counts && trade_news.risk().is_uncounted(&trade_id);
+        let mut events = Vec::new();
+        if is_uncounted {
+            let (told_at, outcome) = (stored.received_at, Box::new(stored.outcome.clone()));
+            let happening = Happening::Closed { at: told_at, trade_id: trade_id.clone(), echo: kept.clone(), outcome };
+            let kinds = self.on_disk(OnDisk { seq: None, happening, recalled: Vec::new() });
+            events.extend(self.enforce(at, kinds));
+        }
         let Some(record) = stored.completed_by(&told, decision, at) else {
-            trips.extend(self.contradicted(&known));
-            let kinds = self.follow_from(trips);
-            let error = conflict(&trade_id, &silenced_by(&kinds));
+            let kinds = self.told(|risk, rules, roster| risk.contradicted(rules, roster, &known));
+            events.extend(self.enforce(at, kinds));
+            let error = conflict(&trade_id, &silenced_by(events.iter().map(|event| &event.kind)));
             alert_of_trade(&self.shared, Level::Warning, CONFLICT, &trade_id, error.message.clone());
-            let silenced = (!kinds.is_empty()).then(|| self.silence(kinds));
+            let silenced = self.save(events);
             return Box::pin(async move {
-                if let Some(silenced) = silenced {
-                    let _it_is_written_until_it_is = silenced.await;
-                }
+                let _it_is_written_until_it_is = silenced.await;
                 Err(error)
             });
         };
         let (merged, completed) = (record.outcome.clone(), record.outcome != stored.outcome);
+        let mut counted = None;
         if completed {
-            let signal_at = entry.filter(|entry| !entry.by_echo).map(|entry| entry.at);
+            let signal_at = answer.as_ref().filter(|answer| !answer.by_echo).map(|answer| answer.at);
             if let Err(why) = check(&merged, signal_at, at, &config.bounds()) {
+                let saved = self.save(events);
+                self.shared.failures.spawn(Place::GuardianForget, async move {
+                    let _it_is_written_until_it_is = saved.await;
+                });
                 return self.refuse(at, &trade_id, &merged, &why);
             }
-            self.shared.trade_news.traded_on(&trade_id, record.echo.as_ref());
+            let echo = kept.clone().or_else(|| own.clone());
             if counts {
-                trips.extend(self.emergency.complete(&config.guardian, &known, &closed(&merged)));
+                let telling = Telling { outcome: &merged, echo: echo.as_deref(), ..known };
+                let kinds = self.told(|risk, rules, roster| risk.completing(rules, roster, &telling, &stored.outcome));
+                events.extend(self.enforce(at, kinds));
+                let (before, outcome) = (Box::new(stored.outcome.clone()), Box::new(merged));
+                let (told_at, trade_id) = (stored.received_at, trade_id.clone());
+                let happening = Happening::Completed { at, told_at, trade_id, echo, before, outcome };
+                counted = Some((address, happening, answered));
             }
         }
-        let kinds = self.follow_from(trips);
-        let silenced = silenced_by(&kinds);
-        let events: Vec<Event> = kinds.into_iter().map(|kind| Event { at, kind }).collect();
-        if !events.is_empty() {
-            self.enforce(&events);
-        }
+        let silenced = silenced_by(events.iter().map(|event| &event.kind));
         let write = if completed { Write::Completion(Box::new(record)) } else { Write::Outcome(Box::new(record)) };
-        let trade_news = self.shared.trade_news.clone();
-        self.record(write, events, move |written| {
+        self.record(write, events, counted, move |written, _settled| {
             Box::pin(async move {
                 if stored_instead(&written).is_some() {
                     let why = "another outcome of the trade was recorded at the same time";
                     return Err(retry(&Unavailable::not_recorded(why)));
                 }
                 let ack = acknowledgement(Ok(written), trade_id.clone(), false)?;
-                let _told_if_it_lives = address.send(Settle { at, trade_id, outcome: merged }).await;
-                if completed {
-                    trade_news.completed();
-                }
                 Ok(Ack { completed, silenced, ..ack })
             })
         })
     }
 
-    /// The rules that cannot be evaluated since what is told of a trade contradicts what is recorded: none, if no model that is in
-    /// service was heard in it.
-    fn contradicted(&self, trade: &ClosedTrade) -> Vec<Trip> {
-        let is_judged = trade.ml.as_ref().is_some_and(|say| self.emergency.judges(&say.version));
-        if is_judged { self.emergency.unknown(trade, Unevaluable::Contradicted) } else { Vec::new() }
-    }
-
     fn contradiction(&mut self, contradiction: Contradiction) -> ResponseFuture<Vec<VersionId>> {
         let Contradiction { at, trade_id, told, stored, answered } = contradiction;
         let config = self.shared.config.load_full();
-        let on_desk = self.shared.trade_news.heard(&trade_id);
         let echo = stored.as_ref().and_then(|stored| stored.record.echo.as_ref());
-        let echo = echo.filter(|echo| is_of_here(&self.roster, echo));
         let echo = echo.map(|echo| AnsweredSignal::of_echo(echo, told.exit_at, &config.calendar, &config.policy));
-        let known = on_desk.as_deref().into_iter().chain(&answered).chain(&echo);
-        let Some(entry) = known.into_iter().find(|entry| entry.speaker().is_some()) else {
-            return Box::pin(std::future::ready(Vec::new()));
-        };
-        let (outcome, told_at) =
+        let (outcome, at) =
             stored.as_ref().map_or((&told, at), |stored| (&stored.record.outcome, stored.record.received_at));
-        let limit = self.shared.trade_news.daily_loss_limit();
-        let trade = closed_trade(&trade_id, outcome, Some(entry), told_at, limit, &config.calendar);
-        let kinds = self.follow_from(self.contradicted(&trade));
+        let telling = Telling { at, trade_id: &trade_id, outcome, echo: echo.as_ref(), recalled: &answered };
+        let answer = self.shared.trade_news.risk().answer(&self.roster, &telling);
+        if answer.is_none_or(|answer| answer.speaker().is_none()) {
+            return Box::pin(std::future::ready(Vec::new()));
+        }
+        let kinds = self.told(|risk, rules, roster| risk.contradicted(rules, roster, &telling));
         let silenced = silenced_by(&kinds);
         alert_of_trade(&self.shared, Level::Warning, CONFLICT, &trade_id, conflict(&trade_id, &silenced).message);
-        let saved = (!kinds.is_empty()).then(|| self.silence(kinds));
+        let saved = self.silence(kinds);
         Box::pin(async move {
-            if let Some(saved) = saved {
-                let _it_is_written_until_it_is = saved.await;
-            }
+            let _it_is_written_until_it_is = saved.await;
             silenced
         })
-    }
-
-    /// What is on disk counts from now on, whatever was told of the trade meanwhile. False when something followed from that and
-    /// is not on disk.
-    fn settle(&mut self, settle: &Settle) -> ResponseFuture<bool> {
-        let Settle { at, trade_id, outcome } = settle;
-        let trade = self.closed_trade(*at, trade_id, outcome);
-        let trips = self.emergency.settle(&self.shared.config.load().guardian, &trade);
-        let kinds = consequences(&self.roster, trips);
-        if kinds.is_empty() { Box::pin(std::future::ready(true)) } else { self.silence(kinds) }
     }
 }
 
@@ -235,18 +198,5 @@ impl Handler<Contradiction> for Shell<Guardian> {
             |_| None,
             |guardian| followed(guardian.contradiction(message)),
         )
-    }
-}
-
-impl Handler<Settle> for Shell<Guardian> {
-    type Result = ResponseFuture<bool>;
-
-    fn handle(&mut self, message: Settle, context: &mut Context<Self>) -> Self::Result {
-        if !self.is_there() {
-            // one that is being made may have begun with a journal that did not hold the outcome yet
-            self.miss();
-        }
-        let safe = |why| why == Unanswered::Down;
-        self.answer_with(context, Place::GuardianSettle, safe, |guardian| guardian.settle(&message))
     }
 }

@@ -24,7 +24,7 @@ use crate::{
         watch::Judgement,
     },
     journal::Write,
-    lifecycle::measures::{Measures, adjustment, broken, follow, measures},
+    lifecycle::measures::{Measures, adjustment, broken, measures},
     recall::learning::Job,
     validation::training::Order,
 };
@@ -75,7 +75,8 @@ impl Guardian {
     /// Brings the share of a version to what its days call for.
     fn adjust(&mut self, version: &VersionId, unstable: bool, address: Addr<Shell<Self>>) {
         let (before, roster) = (self.roster.share(version), &self.roster);
-        let called_for = next_share(before, self.gradual.get(version).map_or(1.0, Gradual::share));
+        let allowed = self.shared.trade_news.risk().gradual.get(version).map_or(1.0, Gradual::share);
+        let called_for = next_share(before, allowed);
         let Some((told, event)) = adjustment(roster, version, called_for, unstable) else { return };
         self.alert(told);
         if called_for < before {
@@ -112,15 +113,16 @@ impl Guardian {
     }
 
     /// An event that changes nothing about who may speak today.
-    fn note(&mut self, kind: EventKind) {
+    fn note(&self, kind: EventKind) {
         let event = self.event(kind);
-        follow(&mut self.gradual, &self.shared.config.load().gradual, &event.kind);
+        let config = self.shared.config.load();
+        self.shared.trade_news.risk().follow(&config.rules(), &self.roster, &event.kind);
         if self.shared.journal.write_behind(Write::Event(event)).is_err() {
             tracing::warn!("a judgement found no room in the journal's queue");
         }
     }
 
-    fn silence_and_forget(&mut self, kinds: Vec<EventKind>) {
+    pub(super) fn silence_and_forget(&mut self, kinds: Vec<EventKind>) {
         let durable = self.silence(kinds);
         self.shared.failures.spawn(Place::GuardianForget, async move {
             let _it_is_written_until_it_is = durable.await;

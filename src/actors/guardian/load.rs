@@ -24,6 +24,8 @@ use crate::{
 pub(super) struct Loaded {
     /// What everything that happened comes to.
     pub(super) state: State,
+    /// The number up to which.
+    pub(super) seq: u64,
     pub(super) loaded: BTreeMap<VersionId, Arc<Served>>,
     /// Versions that should be loaded and cannot be, and why.
     pub(super) unusable: Vec<(VersionId, Unusable)>,
@@ -40,7 +42,7 @@ pub(super) fn load(
     now: Timestamp,
 ) -> Result<Loaded, String> {
     let known = known.map_or_else(|| checkpoint::state(reader, config), Ok);
-    let Folded { state, damaged: unread, .. } = known?;
+    let Folded { state, seq, damaged: unread, .. } = known?;
     let (mut loaded, mut unusable) = (BTreeMap::new(), Vec::new());
     for plan in state.trials.roster().plan().into_values() {
         for version in plan.production.into_iter().chain(plan.test).chain(plan.shadows) {
@@ -52,8 +54,8 @@ pub(super) fn load(
             }
         }
     }
-    let damaged = damaged(reader, unread, &state.emergency, config, now)?;
-    Ok(Loaded { state, loaded, unusable, damaged })
+    let damaged = damaged(reader, unread, &state.risk.emergency, config, now)?;
+    Ok(Loaded { state, seq, loaded, unusable, damaged })
 }
 
 /// Locks the guardian that is about to be made, and every one after it. A lock for this reason that the journal holds

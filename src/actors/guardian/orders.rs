@@ -152,7 +152,7 @@ impl Guardian {
 
     /// What a decline has taken from a version before it may speak stays taken: it comes back as it recovers.
     fn cut(&self, version: &VersionId, to: State) -> Option<EventKind> {
-        let allowed = self.gradual.get(version).map_or(1.0, Gradual::share);
+        let allowed = self.shared.trade_news.risk().gradual.get(version).map_or(1.0, Gradual::share);
         let before = self.roster.standing(version).is_some_and(|standing| standing.state.may_influence());
         (to.may_influence() && !before && allowed < 1.0).then(|| EventKind::Shared {
             version: version.clone(),
@@ -305,7 +305,11 @@ impl Handler<Committed> for Shell<Guardian> {
     fn handle(&mut self, message: Committed, context: &mut Context<Self>) {
         let taken = self.handle_with(context, Place::GuardianCommitted, |guardian| {
             for served in message.loaded.values() {
-                guardian.emergency.ask(served.version(), *served.question(), served.standard().copied());
+                guardian.shared.trade_news.risk().emergency.ask(
+                    served.version(),
+                    *served.question(),
+                    served.standard().copied(),
+                );
             }
             guardian.loaded.extend(message.loaded);
             guardian.follow(&message.events);

@@ -1,31 +1,27 @@
 //! Outcomes and signals let go: first the guardian, then the journal, then the acknowledgement.
 
-use actix::{Addr, AsyncContext, Context, Handler, ResponseFuture};
+use actix::{Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
 
 use super::{
-    Answer, Guardian, PastClosed, RecordOutcome, RecordSkip, alert_of_trade,
-    contest::{Contest, Settle, stored_instead},
+    Answer, Guardian, GuardianShared, PastClosed, RecordOutcome, RecordSkip, alert_of_trade,
+    contest::{Contest, stored_instead},
     messages::Recalled,
-    unrecorded,
+    tell, unrecorded,
 };
 use crate::{
     actors::{
         acknowledge::{CONFLICT, acknowledgement, retry, words},
         journal::Written,
         supervision::{Place, Shell, Unanswered},
+        trade_news::OnDisk,
     },
-    domain::{Decision, Event, EventKind, Outcome, Skip, Timestamp, TradeId, VersionId, event::Level, trip::Trip},
-    guard::{
-        emergency::ClosedTrade,
-        plausibility::{Incredible, check},
-    },
+    domain::{Decision, Event, EventKind, Outcome, Skip, Timestamp, TradeId, VersionId, event::Level},
+    guard::plausibility::{Incredible, check},
     journal::{Applied, OutcomeRecord, SkipRecord, Source, Write},
-    lifecycle::{
-        consequences::{closed_trade, consequences, is_of_here},
-        open_trades::AnsweredSignal,
-    },
+    lifecycle::{consequences::is_of_here, happening::Happening, open_trades::AnsweredSignal},
     protocol::message::{Ack, OutcomeRequest, WireError},
     recall::history,
+    state::step::Telling,
 };
 
 impl Guardian {
@@ -46,20 +42,19 @@ impl Guardian {
         if is_open && let Err(why) = self.check(now, trade_id, outcome, fired) {
             return self.refuse(now, trade_id, outcome, &why);
         }
-        let echo = decision.as_ref().filter(|echo| is_of_here(&self.roster, echo));
-        if let Some(echo) = echo.filter(|_| is_open) {
-            // a decision that was lost on its way to the disk; one that is known stays as it is
-            let config = self.shared.config.load();
-            let entry = AnsweredSignal::of_echo(echo, outcome.exit_at, &config.calendar, &config.policy);
-            self.shared.trade_news.scored(now, entry);
-        }
-        if is_open && echo.is_none() {
-            self.tell_of_unknown(trade_id, decision.as_ref());
-        }
+        let config = self.shared.config.load_full();
+        let of = |echo| AnsweredSignal::of_echo(echo, outcome.exit_at, &config.calendar, &config.policy);
+        let echo = decision.as_ref().map(of).map(Box::new);
+        let is_of_here = decision.as_ref().is_some_and(|echo| is_of_here(&self.roster, echo));
+        let mut tripped = Vec::new();
         if is_open {
-            self.shared.trade_news.traded_on(trade_id, decision.as_ref());
+            if !is_of_here {
+                self.tell_of_unknown(trade_id, decision.as_ref());
+            }
+            let telling = Telling { at: now, trade_id, outcome, echo: echo.as_deref(), recalled: &[] };
+            let kinds = self.told(|risk, rules, roster| risk.told(rules, roster, &telling));
+            tripped = self.enforce(now, kinds);
         }
-        let tripped = if is_open { self.judge(now, trade_id, outcome) } else { Vec::new() };
         let record = OutcomeRecord {
             trade_id: trade_id.clone(),
             received_at: now,
@@ -67,9 +62,12 @@ impl Guardian {
             echo: decision.clone(),
             outcome: outcome.clone(),
         };
-        let (silenced, echoed) = (silenced_by(tripped.iter().map(|event| &event.kind)), echo.is_some());
-        let (trade_news, request, trade_id) = (self.shared.trade_news.clone(), request.clone(), trade_id.clone());
-        self.record(Write::Outcome(Box::new(record)), tripped, move |written| {
+        let silenced = silenced_by(tripped.iter().map(|event| &event.kind));
+        let happening =
+            Happening::Closed { at: now, trade_id: trade_id.clone(), echo, outcome: Box::new(outcome.clone()) };
+        let counted = is_open.then(|| (address.clone(), happening, Vec::new()));
+        let (request, trade_id) = (request.clone(), trade_id.clone());
+        self.record(Write::Outcome(Box::new(record)), tripped, counted, move |written, settled| {
             Box::pin(async move {
                 if let Some(stored) = stored_instead(&written) {
                     let answered = recalled.map(|known| known.answered).unwrap_or_default();
@@ -81,11 +79,7 @@ impl Guardian {
                         .flatten()
                         .unwrap_or_else(|| Err(unrecorded(Unanswered::Failed)));
                 }
-                let ack = acknowledgement(Ok(written), trade_id.clone(), echoed)?;
-                let settle = Settle { at: now, trade_id: trade_id.clone(), outcome: request.outcome.clone() };
-                let settled = !is_open || address.send(settle).await != Ok(false);
-                // also of a duplicate: it may be the first time that it is known to be on disk
-                trade_news.closed(now, &trade_id, request.outcome);
+                let ack = acknowledgement(Ok(written), trade_id, is_open && is_of_here)?;
                 if settled { Ok(Ack { silenced, ..ack }) } else { Err(unrecorded(Unanswered::Failed)) }
             })
         })
@@ -126,17 +120,15 @@ impl Guardian {
         outcome: &Outcome,
         why: &Incredible,
     ) -> ResponseFuture<Answer<Ack>> {
-        let trade = self.closed_trade(now, trade_id, outcome);
-        let kinds = self.follow_from(self.emergency.unknown(&trade, why.blank()));
+        let telling = Telling { at: now, trade_id, outcome, echo: None, recalled: &[] };
+        let kinds = self.told(|risk, rules, roster| risk.unknown(rules, roster, &telling, why.blank()));
         let field = why.field();
         let gone = words(&silenced_by(&kinds));
         let message = format!("{field}: {why}; it is not recorded, correct it and send it again{gone}");
         alert_of_trade(&self.shared, Level::Warning, "outcome_refused", trade_id, format!("{trade_id}: {message}"));
-        let silenced = (!kinds.is_empty()).then(|| self.silence(kinds));
+        let silenced = self.silence(kinds);
         Box::pin(async move {
-            if let Some(silenced) = silenced {
-                let _it_is_written_until_it_is = silenced.await;
-            }
+            let _it_is_written_until_it_is = silenced.await;
             Err(WireError { field: Some(field.to_owned()), ..WireError::new("out_of_range", message) })
         })
     }
@@ -164,58 +156,25 @@ impl Guardian {
         })
     }
 
-    /// Looks at a trade that was closed and whose outcome is not known to be on disk, and silences what must be. Looking again
-    /// at the same outcome changes nothing.
-    fn judge(&mut self, now: Timestamp, trade_id: &TradeId, outcome: &Outcome) -> Vec<Event> {
-        let trade = self.closed_trade(now, trade_id, outcome);
-        let trips = self.emergency.hear(&self.shared.config.load().guardian, &trade);
-        let kinds = self.follow_from(trips);
-        let events: Vec<Event> = kinds.into_iter().map(|kind| Event { at: now, kind }).collect();
-        if !events.is_empty() {
-            self.enforce(&events);
-        }
-        events
-    }
-
-    /// The emergencies that a closed trade is whose outcome is on disk, and what follows from them.
-    fn emergencies(&mut self, now: Timestamp, trade_id: &TradeId, outcome: &Outcome) -> Vec<EventKind> {
-        let trade = self.closed_trade(now, trade_id, outcome);
-        let trips = self.emergency.judge(&self.shared.config.load().guardian, &trade);
-        self.follow_from(trips)
-    }
-
-    pub(super) fn closed_trade(&self, now: Timestamp, trade_id: &TradeId, outcome: &Outcome) -> ClosedTrade {
-        let (config, trade_news) = (self.shared.config.load(), &self.shared.trade_news);
-        let (entry, limit) = (trade_news.heard(trade_id), trade_news.daily_loss_limit());
-        closed_trade(trade_id, outcome, entry.as_deref(), now, limit, &config.calendar)
-    }
-
-    pub(super) fn follow_from(&self, trips: Vec<Trip>) -> Vec<EventKind> {
-        let kinds = consequences(&self.roster, trips);
-        for kind in &kinds {
-            if let EventKind::Alert { code, message, .. } = kind {
-                tracing::error!(code, "{message}");
-            }
-        }
+    /// An outcome is on disk and counts for good. Gives back what follows beyond what was told.
+    pub(super) fn on_disk(&self, on_disk: OnDisk) -> Vec<EventKind> {
+        let kinds = self.shared.trade_news.on_disk(&self.roster, on_disk);
+        tell(&kinds);
         kinds
     }
 
     /// A trade of here whose outcome was imported: it is judged as if the trader had told it, unless it counted already.
     fn past_closed(&mut self, closed: PastClosed) -> ResponseFuture<Vec<VersionId>> {
         let PastClosed { at, trade_id, outcome, answered } = closed;
-        let trade_news = self.shared.trade_news.clone();
-        if trade_news.is_closed(&trade_id) {
+        if self.shared.trade_news.is_closed(&trade_id) {
             return Box::pin(std::future::ready(Vec::new()));
         }
-        answered.into_iter().for_each(|entry| trade_news.remember(at, entry));
-        let kinds = self.emergencies(at, &trade_id, &outcome);
+        let happening = Happening::Closed { at, trade_id, echo: None, outcome: Box::new(outcome) };
+        let kinds = self.on_disk(OnDisk { seq: None, happening, recalled: answered });
         let silenced = silenced_by(&kinds);
-        let saved = (!kinds.is_empty()).then(|| self.silence(kinds));
-        trade_news.closed(at, &trade_id, outcome);
+        let saved = self.silence(kinds);
         Box::pin(async move {
-            if let Some(saved) = saved {
-                let _it_is_written_until_it_is = saved.await;
-            }
+            let _it_is_written_until_it_is = saved.await;
             silenced
         })
     }
@@ -224,7 +183,7 @@ impl Guardian {
         let (now, trade_id) = (self.shared.clock.now(), skip.trade_id.clone());
         let record = SkipRecord { received_at: now, skip: skip.clone() };
         let shared = self.shared.clone();
-        self.record(Write::Skip(record), Vec::new(), move |written| {
+        self.record(Write::Skip(record), Vec::new(), None, move |written, _settled| {
             Box::pin(async move {
                 let ack = acknowledgement(Ok(written), trade_id.clone(), false).inspect_err(|error| {
                     if error.code == CONFLICT {
@@ -238,14 +197,15 @@ impl Guardian {
     }
 
     /// Records `write`, and in the same transaction the events that follow from it and are in force already. Once it is known what
-    /// became of `write`, `then` is done and gives the answer; when that is not known after the first attempt the answer is
-    /// `retry`, and `then` is done later if it turns out to be stored. Events that the disk does not take now are written again
-    /// until it does.
+    /// became of `write`, what is `counted` by it is, and `then` gives the answer; it is told whether all that followed is on disk. When
+    /// that is not known after the first attempt the answer is `retry`, and the rest is done later if it turns out to be stored. Events
+    /// that the disk does not take now are written again until it does.
     pub(super) fn record<T: 'static>(
         &self,
         write: Write,
         events: Vec<Event>,
-        then: impl FnOnce(Vec<Applied>) -> ResponseFuture<Answer<T>> + 'static,
+        counted: Option<Counted>,
+        then: impl FnOnce(Vec<Applied>, bool) -> ResponseFuture<Answer<T>> + 'static,
     ) -> ResponseFuture<Answer<T>> {
         let shared = self.shared.clone();
         let before = shared.unsaved.borrow().clone();
@@ -271,9 +231,10 @@ impl Guardian {
                     shared.failures.clone().spawn(Place::GuardianInDoubt, async move {
                         let _until_it_is_known = unwritten;
                         let (written, followed) = apart(known.await);
+                        let settled = shared.count(&written, counted).await;
                         shared.settle(events, &followed).await;
                         if let Ok(written) = written {
-                            let _nobody_waits_for_it = then(written).await;
+                            let _nobody_waits_for_it = then(written, settled).await;
                         }
                     });
                     return Err(answer);
@@ -281,12 +242,45 @@ impl Guardian {
                 first => first,
             };
             let (written, followed) = apart(written);
+            // in the order of the log: the outcome, and behind it what followed from it
+            let settled = shared.count(&written, counted).await;
             shared.settle(events, &followed).await;
             drop(unwritten);
-            let answer = then(written.map_err(|error| retry(&error))?).await;
+            let answer = then(written.map_err(|error| retry(&error))?, settled).await;
             shared.catch_up(&before).await?;
             answer
         })
+    }
+}
+
+/// What counts once it is on disk, what was answered to its signal if that is not remembered, and who counts it.
+pub(super) type Counted = (Addr<Shell<Guardian>>, Happening, Vec<AnsweredSignal>);
+
+/// An outcome is on disk. False when something followed from that beyond what was told and is not on disk.
+struct Settle(OnDisk);
+
+impl Message for Settle {
+    type Result = Result<bool, Unanswered>;
+}
+
+impl GuardianShared {
+    /// Has what is on disk of an outcome count for good, whatever was told of the trade meanwhile. False when something followed
+    /// from that and is not on disk.
+    async fn count(&self, written: &Written, counted: Option<Counted>) -> bool {
+        let seq = match written.as_deref() {
+            Ok([Applied::Stored { seq, .. }, ..]) => Some(*seq),
+            Ok([Applied::Duplicate, ..]) => None,
+            _ => return true,
+        };
+        let Some((guardian, happening, recalled)) = counted else { return true };
+        let on_disk = OnDisk { seq, happening, recalled };
+        let answer = guardian.send(Settle(on_disk.clone())).await;
+        if let Ok(Ok(durable)) = answer {
+            return durable;
+        }
+        // a guardian that restarts finds what follows in the journal, or in what came since it was begun
+        let _found_again = self.trade_news.on_disk(&self.trade_news.roster(), on_disk);
+        answer != Ok(Err(Unanswered::Failed))
     }
 }
 
@@ -325,6 +319,18 @@ impl Handler<RecordOutcome> for Shell<Guardian> {
                 if known { guardian.outcome(&request, recalled, address) } else { guardian.recall(request, address) }
             },
         )
+    }
+}
+
+impl Handler<Settle> for Shell<Guardian> {
+    type Result = ResponseFuture<Result<bool, Unanswered>>;
+
+    fn handle(&mut self, Settle(on_disk): Settle, context: &mut Context<Self>) -> Self::Result {
+        self.answer_with(context, Place::GuardianSettle, Err, |guardian| {
+            let kinds = guardian.on_disk(on_disk);
+            let durable = guardian.silence(kinds);
+            Box::pin(async move { Ok(durable.await) })
+        })
     }
 }
 

@@ -57,7 +57,7 @@ impl Drop for Unwritten {
     fn drop(&mut self) {
         if thread::panicking() {
             // what was recorded may not have been told of either
-            self.shared.trade_news.completed();
+            self.shared.trade_news.read_again();
             self.shared.write_after(SAVE_RETRY, std::mem::take(&mut self.events));
         }
     }

@@ -13,10 +13,8 @@ use crate::{
     },
     domain::{Decision, Money, Outcome, Timestamp, TradeId, VersionId, event::Level, trip::Unevaluable},
     guard::plausibility::check,
-    lifecycle::{
-        consequences::{closed_trade, is_of_here},
-        open_trades::AnsweredSignal,
-    },
+    lifecycle::open_trades::AnsweredSignal,
+    state::step::Telling,
 };
 
 /// A line that told of a closed trade and is at fault. Nothing of it is recorded.
@@ -53,40 +51,35 @@ impl Guardian {
         answered.into_iter().for_each(|entry| self.shared.trade_news.remember(now, entry));
         let config = self.shared.config.load_full();
         let exit_at = closed.map_or(now, |(exit_at, _)| exit_at);
-        let echo = decision.filter(|echo| is_of_here(&self.roster, echo));
-        let echo = echo.map(|echo| AnsweredSignal::of_echo(&echo, exit_at, &config.calendar, &config.policy));
-        let open = trade_id.as_ref().filter(|trade_id| !self.shared.trade_news.is_closed(trade_id));
-        if let Some(trade_id) = open {
-            self.shared.trade_news.traded_on(trade_id, echo.as_ref().map(|echo| &echo.decision));
-        }
-        let answered_here = open.and_then(|trade_id| self.shared.trade_news.heard(trade_id));
-        let heard =
-            [answered_here.as_deref(), echo.as_ref()].into_iter().flatten().find(|entry| entry.speaker().is_some());
-        let Some((trade_id, entry)) = open.zip(heard) else {
+        let echo = decision.map(|echo| AnsweredSignal::of_echo(&echo, exit_at, &config.calendar, &config.policy));
+        let unknown = Outcome::of(now, None);
+        let telling = |trade_id| Telling { at: now, trade_id, outcome: &unknown, echo: echo.as_ref(), recalled: &[] };
+        let open = trade_id.as_ref().filter(|trade_id| !self.shared.trade_news.is_closed(trade_id)).map(telling);
+        let answer = open.as_ref().and_then(|open| self.shared.trade_news.risk().answer(&self.roster, open));
+        let Some((telling, heard)) = open.zip(answer.filter(|answer| answer.speaker().is_some())) else {
             let message = format!("an outcome is not recorded, correct it and send it again: {fault}");
             if let Ok(none) = TradeId::new(NO_TRADE) {
                 alert_of_trade(&self.shared, Level::Warning, "outcome_unreadable", &none, message);
             }
             return Box::pin(std::future::ready(Vec::new()));
         };
-        let limit = self.shared.trade_news.daily_loss_limit();
-        let trade = |outcome: &Outcome| closed_trade(trade_id, outcome, Some(entry), now, limit, &config.calendar);
-        let signal_at = (!entry.by_echo).then_some(entry.at);
+        let signal_at = (!heard.by_echo).then_some(heard.at);
         let outcome = closed.map(|(exit_at, pnl)| Outcome::of(exit_at, Some(pnl)));
-        let trips = match outcome.filter(|outcome| check(outcome, signal_at, now, &config.bounds()).is_ok()) {
-            Some(outcome) => self.emergency.hear(&config.guardian, &trade(&outcome)),
-            None => self.emergency.unknown(&trade(&Outcome::of(now, None)), blank),
+        let kinds = match outcome.filter(|outcome| check(outcome, signal_at, now, &config.bounds()).is_ok()) {
+            Some(outcome) => {
+                let telling = Telling { outcome: &outcome, ..telling };
+                self.told(|risk, rules, roster| risk.told(rules, roster, &telling))
+            }
+            None => self.told(|risk, rules, roster| risk.unknown(rules, roster, &telling, blank)),
         };
-        let kinds = self.follow_from(trips);
+        let trade_id = telling.trade_id;
         let silenced = silenced_by(&kinds);
         let gone = words(&silenced);
         let message = format!("{trade_id}: {fault}; it is not recorded, correct it and send it again{gone}");
         alert_of_trade(&self.shared, Level::Warning, "outcome_unreadable", trade_id, message);
-        let saved = (!kinds.is_empty()).then(|| self.silence(kinds));
+        let saved = self.silence(kinds);
         Box::pin(async move {
-            if let Some(saved) = saved {
-                let _it_is_written_until_it_is = saved.await;
-            }
+            let _it_is_written_until_it_is = saved.await;
             silenced
         })
     }

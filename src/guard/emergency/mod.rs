@@ -155,7 +155,7 @@ impl Emergency {
     /// Takes in a closed trade whose outcome is on disk, and gives back every rule that it trips. A version that was neither
     /// begun nor retired is judged as if it had been begun: better a rule too many than one that was forgotten.
     pub fn judge(&mut self, options: &EmergencyOptions, trade: &ClosedTrade) -> Vec<Trip> {
-        if self.is_told(trade) {
+        if self.has_told(&trade.trade_id) {
             return self.settle(options, trade);
         }
         if self.knows(trade) { Vec::new() } else { self.take_in(options, trade) }

@@ -3,7 +3,7 @@
 //! telling tripped stays tripped.
 
 use super::{ClosedTrade, Emergency, EmergencyOptions, Observed, Tracked};
-use crate::domain::trip::Trip;
+use crate::domain::{TradeId, trip::Trip};
 
 /// Tellings that can be taken back. Beyond them the one with the lowest name counts for good.
 const MOST_TOLD: usize = 100_000;
@@ -59,8 +59,8 @@ impl Emergency {
     }
 
     /// Whether a telling of this trade can still be taken back.
-    pub fn is_told(&self, trade: &ClosedTrade) -> bool {
-        self.told.contains_key(&trade.trade_id)
+    pub fn has_told(&self, trade_id: &TradeId) -> bool {
+        self.told.contains_key(trade_id)
     }
 
     /// Takes a trade out again, as if it had not been told; versions that it retired stay retired.

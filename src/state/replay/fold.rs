@@ -55,7 +55,7 @@ impl<'a> Fold<'a> {
     pub(super) fn new(thresholds: &'a Thresholds) -> Self {
         let mut state = PastState::new(OpenTrades::new(thresholds.keep), Keep::of(&thresholds.experiment), None);
         for (version, subject) in thresholds.watching.iter().flat_map(|watching| &watching.subjects) {
-            state.emergency.ask(version, subject.question, subject.standard);
+            state.risk.emergency.ask(version, subject.question, subject.standard);
             state.trials.ask(version, subject.question);
         }
         Self {
@@ -246,9 +246,9 @@ impl<'a> Fold<'a> {
             self.judged(at, judged);
         }
         if let Some((_, counterfactual)) = self.signals.get(trade_id)
-            && self.state.open_trades.heard(trade_id).is_none()
+            && self.state.risk.open_trades.heard(trade_id).is_none()
         {
-            self.state.open_trades.recall(at, counterfactual.entry.clone());
+            self.state.risk.open_trades.recall(at, counterfactual.entry.clone());
         }
         let trade_id = trade_id.clone();
         match became {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::State;
+use super::{Risk, State};
 use crate::{
     domain::{Timestamp, VersionId, trip::Trip},
     features::fill::LastKnown,
@@ -66,13 +66,13 @@ impl State {
     pub fn to_bytes(&self) -> Result<Vec<u8>, BadImage> {
         let written = Written {
             at: self.at,
-            open_trades: self.open_trades.image(),
+            open_trades: self.risk.open_trades.image(),
             trials: &self.trials,
-            emergency: &self.emergency,
-            gradual: &self.gradual,
+            emergency: &self.risk.emergency,
+            gradual: &self.risk.gradual,
             stale: &self.stale,
             carried: self.pipeline.as_ref().map(|pipeline| pipeline.last_known()),
-            trips: &self.trips,
+            trips: &self.risk.trips,
         };
         let unreadable = |error: postcard::Error| BadImage::Unreadable(error.to_string());
         postcard::to_extend(&written, vec![FORMAT]).map_err(unreadable)
@@ -98,13 +98,15 @@ impl State {
         };
         Ok(Self {
             at: read.at,
-            open_trades: self.open_trades.restored(read.open_trades),
+            risk: Risk {
+                open_trades: self.risk.open_trades.restored(read.open_trades),
+                emergency: read.emergency,
+                gradual: read.gradual,
+                trips: read.trips,
+            },
             trials: read.trials,
-            emergency: read.emergency,
-            gradual: read.gradual,
             stale: read.stale,
             pipeline,
-            trips: read.trips,
         })
     }
 }
