@@ -8,7 +8,7 @@ use common::{
     market::{Market, config as market_config, trade_a_day},
     place::{CONFIG, Place},
     wait::until,
-    wire::{Wire, baseline, ml, score, score_with},
+    wire::{Wire, baseline, ml, outcome, score, score_with},
 };
 use serde_json::Value;
 use vigie::{actors::daemon::Time, domain::lifecycle::State};
@@ -141,6 +141,37 @@ fn news_that_finds_no_room_while_a_monitor_is_made_is_read_from_the_journal() {
     assert!(monitor["dropped"].as_u64() > Some(1000), "{monitor}");
     let known = monitor["open"].as_u64().unwrap() + monitor["left_out"].as_u64().unwrap();
     assert_eq!(known, MANY as u64 + 1, "{monitor}");
+    daemon.stop();
+}
+
+#[test]
+fn a_part_that_fails_while_the_disk_fails_is_not_tried_before_it_is_back() {
+    let place = Place::with_model(State::Production);
+    let trap = Trap::default();
+    let config = format!("supervision.max_restarts = 100\n{CONFIG}").replace("retry_ms = 10", "retry_ms = 60000");
+    let daemon = Daemon::start_with(&place, Setup { config, trap: trap.clone(), ..Setup::default() });
+    let mut wire = daemon.connect();
+    assert_eq!(wire.arm("T-1"), ml());
+    let failing = |wire: &mut Wire| wire.status()["journal"]["ok"] == false;
+    // the disk fails, and is opened again in a minute
+    trap.panic_over("journal", "apply", 1);
+    until("a disk that fails", || {
+        wire.ask(outcome("T-1", 1.0));
+        failing(&mut wire).then_some(())
+    });
+    trap.panic_over("guardian", "observe", 1);
+    trap.panic_over("ab_router", "observe", 1);
+    trap.panic_over("scorer", "score", 1);
+    wire.arm("T-2");
+    wire.status();
+    let parts = ["guardian", "ab_router", "scorer"];
+    until("each begins to be made", || parts.iter().all(|part| trap.passed(part, "make") == 1).then_some(()));
+    for n in 0..200 {
+        assert_eq!(wire.arm(&format!("S-{n}")).0, "baseline");
+    }
+    assert!(failing(&mut wire) && wire.status()["guardian"].is_null());
+    let tried = ["load", "fold", "fold"].iter().zip(parts).map(|(what, part)| trap.passed(part, what));
+    assert_eq!(tried.collect::<Vec<_>>(), [1, 0, 0], "one at the start, and none since");
     daemon.stop();
 }
 

@@ -155,6 +155,7 @@ impl AbRouter {
     /// When the journal cannot be read.
     pub async fn from_journal(shared: RouterShared) -> Result<Self, String> {
         let config = shared.config.load_full();
+        shared.journal.works().await;
         // before the journal is read: what is news from now on is in neither, or in both, which changes nothing
         let making = shared.trade_news.making();
         let reader = shared.journal.read().await.map_err(|error| error.to_string())?;

@@ -528,6 +528,7 @@ fn part_error(part: &'static str, error: String) -> StartError {
 
 /// A scorer that carries forward what the signals that were answered knew.
 async fn make_scorer(shared: scorer::ScorerShared) -> Result<Scorer, String> {
+    shared.journal.works().await;
     let (pipeline, stale) = make_pipeline(&shared.journal, &shared.config, &shared.failures).await?;
     // one that is made anew knows what it has told
     if shared.pipeline.borrow().is_none() {

@@ -143,6 +143,7 @@ impl Guardian {
     /// When the journal cannot be read. A version that cannot score is left out with an alert; if it should speak, serving is
     /// locked.
     pub async fn from_journal(shared: GuardianShared) -> Result<Self, String> {
+        shared.journal.works().await;
         Self::made_of(shared, None).await
     }
 

@@ -233,6 +233,15 @@ impl JournalHandle {
         sent
     }
 
+    /// Waits until it can be written, and so be read: all models are silent until then.
+    pub async fn works(&self) {
+        let mut healed = self.healed(); // listening before looking
+        while !self.accepts() {
+            healed.await;
+            healed = self.healed();
+        }
+    }
+
     /// The number of the last record that was committed since the start, 0 before the first.
     pub fn last_number(&self) -> u64 {
         self.health.reached.load(Ordering::Relaxed)

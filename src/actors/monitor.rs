@@ -318,6 +318,10 @@ impl Monitor {
             state.epoch = serving.epoch;
             return;
         }
+        // while the disk fails all models are silent, and what happens is not lost
+        if !self.surroundings.journal.accepts() {
+            return;
+        }
         if self.failed.as_ref().is_some_and(|(failed, pause)| failed.elapsed() < *pause) {
             return;
         }

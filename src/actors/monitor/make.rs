@@ -55,6 +55,7 @@ impl Monitor {
         self.state.is_some()
             && self.line.dropped.load(Ordering::Relaxed) != self.dropped
             && !self.line.is_crowded()
+            && self.surroundings.journal.accepts()
             && self.made_again.as_ref().is_none_or(|at| at.elapsed() >= LOST_AGAIN)
     }
 
