@@ -269,7 +269,7 @@ impl AbRouter {
             if step.needs_nobody(automatic) {
                 self.ask(step, address);
             } else if self.told.insert((step.version.clone(), step.step.edge().1)) {
-                self.tell(now, &step);
+                self.alert(now, Level::Info, "step_due", step.notice());
             }
         }
     }
@@ -285,10 +285,6 @@ impl AbRouter {
             let result = answer.map(drop);
             let _gone_with_the_daemon = to.send(Answered { version, result }).await;
         });
-    }
-
-    fn tell(&self, now: Timestamp, step: &EvidenceStep) {
-        self.alert(now, Level::Info, "step_due", step.notice());
     }
 
     fn alert(&self, at: Timestamp, level: Level, code: &str, message: String) {
