@@ -21,7 +21,7 @@ use crate::{
 };
 
 pub use image::BadImage;
-pub use risk::{Risk, Telling};
+pub use risk::{Response, Risk, Telling};
 
 /// What happenings are judged by.
 #[derive(Debug, Clone, Copy)]

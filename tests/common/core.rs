@@ -21,13 +21,9 @@ use vigie::{
         lifecycle::{State, Transition},
     },
     features::{measured::Needs, pipeline::Pipeline, row::Schema},
-    guard::{
-        gradual::Gradual,
-        watch::{Judgement, Watch, WatchNews, WatchedVersion},
-    },
+    guard::watch::{Judgement, Watch, WatchNews, WatchedVersion},
     lifecycle::{
         happening::Happening,
-        measures::{Measures, adjustment, measures},
         open_trades::{AnsweredSignal, OpenTrades},
         roster::Plan,
         watch_news::{closed_news, scored_news},
@@ -48,7 +44,7 @@ use vigie::{
         demo::{Demo, Ledger as Found, Step},
         execution::Answered,
     },
-    state::step::State as Past,
+    state::step::{Response, State as Past},
     trials::{
         experiment::Criteria,
         promotion::{EvidenceStep as Promotion, after_test, to_staging, to_test},
@@ -361,20 +357,10 @@ impl Core {
     }
 
     fn judged(&mut self, judgement: Judgement) {
-        let (version, unstable) = (judgement.version.clone(), judgement.day_close.unstable);
-        let Some(found) = measures(self.past.trials.roster(), judgement) else { return };
-        let Measures { mut alerts, lock, train, judged, out } = found;
-        alerts.extend(lock);
-        alerts.push(judged);
-        self.happen(alerts);
-        match out {
-            Some(out) => self.happen(vec![out]),
-            None => {
-                let called_for = self.past.risk.gradual.get(&version).map_or(1.0, Gradual::share);
-                let adjusted = adjustment(self.past.trials.roster(), &version, called_for, unstable);
-                self.happen(adjusted.into_iter().flat_map(|(told, shared)| [told, shared]).collect());
-            }
-        }
+        let response = self.past.risk.judged(&self.config.rules(), self.past.trials.roster(), judgement);
+        let Some(Response { version, alerts, lock, train, judged, out, share }) = response else { return };
+        let kinds = alerts.into_iter().chain(lock).chain([judged]).chain(out);
+        self.happen(kinds.chain(share.into_iter().flat_map(|(told, shared)| [told, shared])).collect());
         if train.is_some() {
             let message = format!("a successor of {version} is being trained: training {}", self.trainings + 1);
             self.happen(vec![EventKind::Alert { level: Level::Warning, code: "retrain".into(), message }]);

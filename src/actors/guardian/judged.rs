@@ -18,14 +18,11 @@ use crate::{
         EventKind, VersionId,
         event::{By, Level},
     },
-    guard::{
-        gradual::{Gradual, next_share},
-        integrity::IntegrityFault,
-        watch::Judgement,
-    },
+    guard::{integrity::IntegrityFault, watch::Judgement},
     journal::Write,
-    lifecycle::measures::{Measures, adjustment, broken, measures},
+    lifecycle::measures::broken,
     recall::learning::Job,
+    state::step::Response,
     validation::training::Order,
 };
 
@@ -52,17 +49,23 @@ impl Guardian {
     }
 
     fn judged(&mut self, judgement: Judgement, address: Addr<Shell<Self>>) {
-        let (version, unstable) = (judgement.version.clone(), judgement.day_close.unstable);
-        let Some(Measures { alerts, lock, train, judged, out }) = measures(&self.roster, judgement) else { return };
+        let response = {
+            let config = self.shared.config.load();
+            self.shared.trade_news.risk().judged(&config.rules(), &self.roster, judgement)
+        };
+        let Some(Response { version, alerts, lock, train, judged, out, share }) = response else { return };
         alerts.into_iter().for_each(|alert| self.alert(alert));
         lock.into_iter().for_each(|lock| self.silence_and_forget(vec![lock]));
         if let Some(reason) = train {
             self.ask_for_training(&version, reason);
         }
-        self.note(judged);
-        match out {
-            Some(moved) => self.silence_and_forget(vec![moved]),
-            None => self.adjust(&version, unstable, address),
+        if self.shared.journal.write_behind(Write::Event(self.event(judged))).is_err() {
+            tracing::warn!("a judgement found no room in the journal's queue");
+        }
+        out.into_iter().for_each(|moved| self.silence_and_forget(vec![moved]));
+        if let Some((told, shared)) = share {
+            self.alert(told);
+            self.adjust(shared, address);
         }
     }
 
@@ -73,18 +76,14 @@ impl Guardian {
     }
 
     /// Brings the share of a version to what its days call for.
-    fn adjust(&mut self, version: &VersionId, unstable: bool, address: Addr<Shell<Self>>) {
-        let (before, roster) = (self.roster.share(version), &self.roster);
-        let allowed = self.shared.trade_news.risk().gradual.get(version).map_or(1.0, Gradual::share);
-        let called_for = next_share(before, allowed);
-        let Some((told, event)) = adjustment(roster, version, called_for, unstable) else { return };
-        self.alert(told);
-        if called_for < before {
-            return self.silence_and_forget(vec![event]);
+    fn adjust(&mut self, shared: EventKind, address: Addr<Shell<Self>>) {
+        let EventKind::Shared { version, share, .. } = &shared else { return };
+        if *share < self.roster.share(version) {
+            return self.silence_and_forget(vec![shared]);
         }
+        let done = format!("{version} speaks to {:.0} % of its trades", 100.0 * share);
         // refused while an order is being carried out; then the next day tries again
-        let done = format!("{version} speaks to {:.0} % of its trades", 100.0 * called_for);
-        let given = self.commit(vec![self.event(event)], Vec::new(), done, address.clone());
+        let given = self.commit(vec![self.event(shared)], Vec::new(), done, address.clone());
         spawn(&address, &self.shared.failures, Place::GuardianForget, async move {
             if let Err(error) = given.await {
                 tracing::warn!(%error, "a share was not given back today");
@@ -110,16 +109,6 @@ impl Guardian {
             };
             alert(&shared, Level::Warning, "retrain", message);
         });
-    }
-
-    /// An event that changes nothing about who may speak today.
-    fn note(&self, kind: EventKind) {
-        let event = self.event(kind);
-        let config = self.shared.config.load();
-        self.shared.trade_news.risk().follow(&config.rules(), &self.roster, &event.kind);
-        if self.shared.journal.write_behind(Write::Event(event)).is_err() {
-            tracing::warn!("a judgement found no room in the journal's queue");
-        }
     }
 
     pub(super) fn silence_and_forget(&mut self, kinds: Vec<EventKind>) {

@@ -21,11 +21,10 @@ use crate::{
     lifecycle::{
         consequences::is_of_here,
         happening::Happening,
-        measures::{Measures, adjustment, measures},
         open_trades::{AnsweredSignal, OpenTrades},
         roster::Roster,
     },
-    state::step::{Rules, State as PastState},
+    state::step::{Response, State as PastState},
     trials::{
         experiment::{Criteria, ExperimentOptions},
         promotion::{EvidenceStep, after_test, events, to_staging, to_test},
@@ -69,7 +68,7 @@ impl<'a> Fold<'a> {
             fates: BTreeMap::new(),
             lines: Vec::new(),
             last: None,
-            watcher: thresholds.watching.as_ref().map(|watching| Watcher::new(watching, &thresholds.gradual)),
+            watcher: thresholds.watching.as_ref().map(Watcher::new),
         }
     }
 
@@ -124,9 +123,7 @@ impl<'a> Fold<'a> {
     }
 
     fn put(&mut self, at: Timestamp, happening: Happening) {
-        let Thresholds { guardian, calendar, experiment, gradual, .. } = self.thresholds;
-        let rules = Rules { guardian, calendar, gradual, wait_days: experiment.outcome_wait_days };
-        for kind in self.state.step(&rules, happening).events {
+        for kind in self.state.step(&self.thresholds.rules(), happening).events {
             self.happens(at, kind);
         }
     }
@@ -134,9 +131,6 @@ impl<'a> Fold<'a> {
     /// An event takes effect, and is told of.
     fn happens(&mut self, at: Timestamp, kind: EventKind) {
         self.lines.extend(text(&kind).map(|text| Line { at, text }));
-        if let Some(watcher) = &mut self.watcher {
-            watcher.follow(&kind);
-        }
         self.put(at, Happening::Event(Event { at, kind }));
     }
 
@@ -203,23 +197,15 @@ impl<'a> Fold<'a> {
     /// What follows when a trading day has closed.
     fn judged(&mut self, at: Timestamp, judgements: Vec<Judgement>) {
         for judgement in judgements {
-            let (version, unstable) = (judgement.version.clone(), judgement.day_close.unstable);
-            let Some(found) = measures(self.state.trials.roster(), judgement) else { continue };
-            let Measures { alerts, lock, train, judged, out } = found;
+            let (rules, roster) = (self.thresholds.rules(), self.state.trials.roster());
+            let response = self.state.risk.judged(&rules, roster, judgement);
+            let Some(Response { version, alerts, lock, train, judged, out, share }) = response else { continue };
             let asked =
                 train.map(|reason| Line { at, text: format!("a successor of {version} is asked for: {reason}") });
             alerts.into_iter().chain(lock).for_each(|kind| self.happens(at, kind));
             self.lines.extend(asked);
-            self.happens(at, judged);
-            if let Some(out) = out {
-                self.happens(at, out);
-                continue;
-            }
-            let called_for = self.watcher.as_ref().map_or(1.0, |watcher| watcher.called_for(&version));
-            if let Some((told, shared)) = adjustment(self.state.trials.roster(), &version, called_for, unstable) {
-                self.happens(at, told);
-                self.happens(at, shared);
-            }
+            let share = share.into_iter().flat_map(|(told, shared)| [told, shared]);
+            [judged].into_iter().chain(out).chain(share).for_each(|kind| self.happens(at, kind));
         }
     }
 

@@ -33,6 +33,7 @@ use crate::{
     },
     lifecycle::happening::Happening,
     policy::answer::Policy,
+    state::step::Rules,
     trials::{
         experiment::{ExperimentOptions, StagingOptions},
         promotion::Automatic,
@@ -65,6 +66,13 @@ pub struct Thresholds {
     pub by_policy: bool,
     /// What the monitor judges by; without it what it did is taken as it was.
     pub watching: Option<Watching>,
+}
+
+impl Thresholds {
+    fn rules(&self) -> Rules<'_> {
+        let Self { guardian, calendar, experiment, gradual, .. } = self;
+        Rules { guardian, calendar, gradual, wait_days: experiment.outcome_wait_days }
+    }
 }
 
 /// What the monitor of a replay judges by.

@@ -1,35 +1,27 @@
 //! The monitor of a replay: hears the same news as the daemon's, and is made anew from all of it when a version goes into
 //! service.
 
-use std::collections::BTreeMap;
-
 use super::Watching;
 use crate::{
-    domain::{EventKind, Outcome, Timestamp, TradingCalendar, VersionId},
-    guard::{
-        gradual::{Gradual, GradualOptions},
-        watch::{Judgement, Watch, WatchNews, WatchedVersion},
-    },
+    domain::{Outcome, Timestamp, TradingCalendar, VersionId},
+    guard::watch::{Judgement, Watch, WatchNews, WatchedVersion},
     lifecycle::{
-        measures::follow,
         open_trades::AnsweredSignal,
         roster::Roster,
         watch_news::{closed_news, scored_news},
     },
 };
 
-/// The state of the monitor, and how far each version has lost its say.
+/// The state of the monitor.
 pub(super) struct Watcher<'a> {
     by: &'a Watching,
-    options: &'a GradualOptions,
     watch: Watch,
     heard: Vec<WatchNews>,
-    gradual: BTreeMap<VersionId, Gradual>,
 }
 
 impl<'a> Watcher<'a> {
-    pub(super) fn new(by: &'a Watching, options: &'a GradualOptions) -> Self {
-        Self { by, options, watch: Watch::default(), heard: Vec::new(), gradual: BTreeMap::new() }
+    pub(super) fn new(by: &'a Watching) -> Self {
+        Self { by, watch: Watch::default(), heard: Vec::new() }
     }
 
     /// A signal was answered. Gives the judgements of the day that has closed, if one has.
@@ -66,16 +58,6 @@ impl<'a> Watcher<'a> {
     pub(super) fn time(&mut self, at: Timestamp, roster: &Roster, calendar: &TradingCalendar) -> Vec<Judgement> {
         self.keep_up(roster, calendar);
         self.watch.hear(&self.by.options, calendar, WatchNews::Time(at))
-    }
-
-    /// Takes in an event of the log.
-    pub(super) fn follow(&mut self, event: &EventKind) {
-        follow(&mut self.gradual, self.options, event);
-    }
-
-    /// The share that the days of `version` call for.
-    pub(super) fn called_for(&self, version: &VersionId) -> f64 {
-        self.gradual.get(version).map_or(1.0, Gradual::share)
     }
 
     fn hear(&mut self, news: WatchNews, roster: &Roster, calendar: &TradingCalendar) -> Vec<Judgement> {

@@ -16,11 +16,12 @@ use crate::{
     guard::{
         emergency::{ClosedTrade, Emergency},
         gradual::Gradual,
+        watch::Judgement,
     },
     lifecycle::{
         consequences::{closed_trade, consequences, follow, follows, is_of_here},
         happening::Happening,
-        measures,
+        measures::{self, Measures, adjustment, measures},
         open_trades::{AnsweredSignal, Closing, OpenTrades},
         roster::Roster,
     },
@@ -171,6 +172,17 @@ impl Risk {
         }
     }
 
+    /// What is done about a version whose trading day was judged. `None` when there is no such version.
+    pub fn judged(&mut self, rules: &Rules<'_>, roster: &Roster, judgement: Judgement) -> Option<Response> {
+        let (version, unstable) = (judgement.version.clone(), judgement.day_close.unstable);
+        let Measures { alerts, lock, train, judged, out } = measures(roster, judgement)?;
+        // the event itself changes nothing more when it comes from the log
+        self.follow(rules, roster, &judged);
+        let called_for = self.gradual.get(&version).map_or(1.0, Gradual::share);
+        let share = adjustment(roster, &version, called_for, unstable).filter(|_| out.is_none());
+        Some(Response { version, alerts, lock, train, judged, out, share })
+    }
+
     fn closed(
         &mut self,
         rules: &Rules<'_>,
@@ -253,6 +265,25 @@ impl Risk {
         let speaks = roster.standing(version).is_some_and(|standing| standing.state.may_influence());
         speaks && !self.emergency.judges(version)
     }
+}
+
+/// What is done about a judgement, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Response {
+    /// Who was judged.
+    pub version: VersionId,
+    /// What people are told.
+    pub alerts: Vec<EventKind>,
+    /// What locks all, because of a fault.
+    pub lock: Option<EventKind>,
+    /// Why a successor is asked for, if one is.
+    pub train: Option<String>,
+    /// The judgement itself.
+    pub judged: EventKind,
+    /// What takes the version out of service, if it is to go.
+    pub out: Option<EventKind>,
+    /// Else what brings its share to what its days call for: the word to people, and the event.
+    pub share: Option<(EventKind, EventKind)>,
 }
 
 /// The first answer in which a model was heard.
