@@ -54,7 +54,7 @@ const LONGER: [(&str, usize, &str); 1] = [("actors/daemon.rs", 560, "the wiring,
 const BEGINNINGS: [&str; 6] =
     ["actix::spawn(", "tokio::spawn(", "spawn_local(", "spawn_blocking(", "thread::Builder::new(", "run_later("];
 /// The files of the actors that do so, how often, and what becomes of a panic there.
-const BEGUN: [(&str, usize, &str); 14] = [
+const BEGUN: [(&str, usize, &str); 15] = [
     ("actors/supervision.rs", 2, "it is what catches"),
     ("actors/supervision/door.rs", 1, "it is what catches"),
     ("actors/supervision/shell.rs", 1, "it begins a making, which is caught"),
@@ -62,6 +62,7 @@ const BEGUN: [(&str, usize, &str); 14] = [
     ("actors/subscriber.rs", 1, "the telling is caught, so that there is a last word"),
     ("actors/daemon.rs", 2, "the server is caught and ends the daemon; the rounds are caught one by one"),
     ("actors/daemon/parts.rs", 1, "each attempt to tell of a lock is caught"),
+    ("actors/daemon/jobs.rs", 2, "each job is caught, on the thread and on the serving thread"),
     ("actors/daemon/begin.rs", 3, "a start that panics is none"),
     ("actors/journal.rs", 1, "each turn of the thread is caught"),
     ("actors/monitor.rs", 1, "each message and tick is caught"),

@@ -344,6 +344,8 @@ fn a_stop_leaves_a_checkpoint_from_which_the_next_start_goes_on() {
     assert_eq!(wire.arm("N-2").0, "ml");
     assert_eq!(wire.ask_ok(score("N-1"))["arm"], "ml", "the same trade again");
     assert_eq!(wire.arm("T-9").1, "trade_id_reused");
+    let checked = until("a comparison", || Some(wire.job("checkpoint_check")).filter(|job| job["runs"] == 1));
+    assert_eq!((&checked["failures"], checked["last"]["found"].as_str()), (&0.into(), Some("it is the same")));
     daemon.stop();
     let state = checkpoint::state(&place.reader(), &config).unwrap().state;
     let whole = folded(&place.reader(), &config, place.reader().last_seq().unwrap()).state;
@@ -366,6 +368,8 @@ fn a_false_checkpoint_is_found_locks_and_is_never_begun_from_again() {
     assert_eq!(wire.arm("N-1").1, "locked");
     until("the alert", || place.alerts("checkpoint_differs").pop());
     until("no checkpoint", || begun(&place, &config).is_none().then_some(()));
+    let failed = until("a failed job", || Some(wire.job("checkpoint_check")).filter(|job| job["failures"] == 1));
+    assert!(failed["last_failure"]["found"].as_str().unwrap().starts_with("it differs"), "{failed}");
     daemon.stop();
     assert_eq!(begun(&place, &config), None);
     let daemon = Daemon::start(&place);

@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use common::{
     daemon::{Daemon, Setup, Trap},
@@ -13,7 +13,10 @@ use common::{
     wire::{LOCK, Wire, outcome, score},
 };
 use serde_json::{Value, json};
-use vigie::{clock::Stopwatch, domain::TradeId};
+use vigie::{
+    clock::Stopwatch,
+    domain::{TradeId, lifecycle::State},
+};
 
 /// Begins to subscribe and gives the answer.
 fn subscribe(wire: &mut Wire, fields: &Value) -> Value {
@@ -329,5 +332,34 @@ fn the_commands_tell_the_same_in_words_and_as_json() {
     let alerts: Value = serde_json::from_str(&run(&["alerts", "--json", "--limit", "1"])).unwrap();
     assert_eq!(alerts.as_array().unwrap().len(), 1);
     assert_eq!(run(&["alerts", "--since", "2200-01-01T00:00:00Z"]), "no alerts\n");
+    daemon.stop();
+}
+
+#[test]
+fn status_says_what_recurs_when_it_ran_last_and_what_came_of_it() {
+    let place = Place::with_model(State::Production);
+    let config = format!("{CONFIG}lifecycle.verify_s = 1\n");
+    let daemon = Daemon::start_with(&place, Setup { config, ..Setup::default() });
+    let mut wire = daemon.connect();
+    let mut job = |name: &str, is_so: &dyn Fn(&Value) -> bool| until(name, || Some(wire.job(name)).filter(is_so));
+    for (name, thread, when, found) in [
+        ("kill_file", "jobs", "every 200ms", "it is not there"),
+        ("socket_file", "jobs", "every 200ms", "it is there"),
+        ("round", "main", "every 1s", "it was told"),
+        ("verify", "main", "every 1s", "it is the same"),
+        ("clock", "monitor", "every 1s", "they agree"),
+    ] {
+        let ran = job(name, &|job| job["runs"].as_u64() > Some(1) && job["last"]["found"] == found);
+        assert_eq!(
+            (&ran["thread"], &ran["when"], &ran["failures"]),
+            (&json!(thread), &json!(when), &json!(0)),
+            "{ran}"
+        );
+        assert!(ran["last"]["took_us"].is_u64() && ran["last_failure"].is_null(), "{ran}");
+    }
+    // what is found changes with what there is to find
+    fs::write(place.state().join("kill"), "").unwrap();
+    job("kill_file", &|job| job["last"]["found"] == "it is there");
+    job("verify", &|job| job["last"]["found"].as_str().is_some_and(|found| found.starts_with("not compared")));
     daemon.stop();
 }

@@ -92,6 +92,9 @@ fn set_by(jump: i64) {
     until("the lock on disk", || locks(&place).first().cloned());
     let told = place.alerts("integrity");
     assert!(told.len() == 1 && told[0].starts_with("the clock moved by "), "{told:?}");
+    let compared = wire.job("clock");
+    let failed = compared["last_failure"]["found"].as_str();
+    assert!(failed.is_some_and(|why| told[0].starts_with(why)), "{compared} {told:?}");
     // the clock goes on from there: a person resumes, once the daemon knows that its lock is on disk, and it stays so
     until("a resume", || (wire.ask(RESUME)["ok"] == true).then_some(()));
     let passed = trap.passed("monitor", "tick");

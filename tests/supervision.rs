@@ -385,7 +385,8 @@ fn way_to(at: At) -> Way {
             },
             ..way(|run| drop(run.wire.ask(RELOAD)))
         },
-        At::KillFileLook => Way {
+        At::ServingJob => way(status),
+        At::DiskJob => Way {
             healed: |run| {
                 let path = run.place.state().join("kill");
                 fs::write(&path, "").unwrap();

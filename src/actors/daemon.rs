@@ -2,6 +2,7 @@
 
 mod begin;
 mod drill;
+mod jobs;
 mod parts;
 mod reload;
 mod system;
@@ -27,6 +28,7 @@ pub use self::drill::{DRILL_FILE, mark};
 pub use self::system::system;
 use self::{
     begin::{Beginning, Begun, OPENING, make_folder, make_pipeline},
+    jobs::{Disk, Job},
     parts::{Parts, silence},
     reload::{Reloads, tell},
 };
@@ -35,6 +37,7 @@ use super::{
     alerts::AlertList,
     gateway::{Gateway, Pace, ReloadRequest, Wiring},
     guardian::Guardian,
+    jobs::{JobLog, names},
     keeper,
     kill_file::{self, KILL_FILE},
     monitor,
@@ -65,10 +68,6 @@ pub const REACHED_FILE: &str = "vigie.reached";
 pub const JOURNAL_FILE: &str = "vigie.redb";
 /// Name of the socket in the state folder, when none is given.
 pub const SOCKET_FILE: &str = "vigie.sock";
-/// How often that file is looked for.
-const KILL_FILE_LOOK: Duration = Duration::from_millis(200);
-/// How often time is looked at when there is no news.
-const ROUND: Duration = Duration::from_secs(1);
 
 /// Where the daemon's time comes from.
 #[derive(Clone)]
@@ -213,7 +212,8 @@ async fn live(
         limits,
         gateway,
         parts,
-        mut looks,
+        mut is_killed,
+        mut due,
         mut displaced,
         mut doubts,
         mut reloads,
@@ -236,7 +236,6 @@ async fn live(
     }
     ready(gateway.clone());
     let rounds = actix::spawn(parts.rounds());
-    let mut round = Stopwatch::start();
     let ended = loop {
         tokio::select! {
             told = control.recv() => match told {
@@ -244,13 +243,8 @@ async fn live(
                 Some(Control::Kill) => parts.kill("ordered by signal"),
                 Some(Control::Stop) | None => break Life::Over(Ended::Stopped),
             },
-            Some(there) = looks.recv() => {
-                parts.kill_file_is(there);
-                if round.elapsed() >= ROUND {
-                    round = Stopwatch::start();
-                    parts.trade_news.ring();
-                }
-            }
+            Some(job) = due.recv() => parts.run(job),
+            Some(there) = is_killed.recv() => parts.kill_file_is(there),
             Some(displaced) = displaced.recv() => if let Some(listener) = parts.socket_is(displaced) {
                 let _the_server_may_be_gone = listens.send(listener);
             },
@@ -297,8 +291,10 @@ struct Daemon {
     limits: Rc<config::Server>,
     gateway: Gateway,
     parts: Parts,
-    /// Whether the kill file is there; its beat is also that of the rounds.
-    looks: mpsc::Receiver<bool>,
+    /// The jobs of this thread that are due.
+    due: mpsc::Receiver<&'static Job>,
+    /// Whether the kill file is there.
+    is_killed: mpsc::Receiver<bool>,
     /// What was found where the socket's file should be.
     displaced: mpsc::UnboundedReceiver<Displaced>,
     /// Why the state that was begun from is not to be trusted.
@@ -332,6 +328,7 @@ impl Daemon {
         let config = Arc::new(ArcSwap::from_pointee(options.config));
         let serving = Arc::new(ArcSwap::from_pointee(Serving::locked(0, "starting".to_owned(), BTreeMap::new())));
         let (monitor, inbox) = monitor::channel();
+        let jobs = JobLog::new(Arc::clone(&clock), jobs::about());
         let file = options.state.join(JOURNAL_FILE);
         let beginning = Beginning {
             state: &options.state,
@@ -401,9 +398,10 @@ impl Daemon {
             started,
             guardian: guardian.clone().recipient(),
             failures: failed.clone(),
+            jobs: jobs.clone(),
         });
         watched.map_err(|error| part_error(monitor::NAME, error.to_string()))?;
-        let (keeper, doubts) = keeper::start(kept, journal.clone(), Arc::clone(&config), failed.clone())
+        let (keeper, doubts) = keeper::start(kept, journal.clone(), Arc::clone(&config), failed.clone(), jobs.clone())
             .map_err(|error| part_error(keeper::NAME, error.to_string()))?;
         let router_shared = ab_router::RouterShared {
             config: Arc::clone(&config),
@@ -443,16 +441,11 @@ impl Daemon {
         )
         .start();
         let _set_once = asked_to_train.set(trainer.clone().recipient());
-        let looked_for = kill_file.clone();
-        let (mut socket, (displaces, displaced)) = (socket_file.watch(), mpsc::unbounded_channel());
-        let watched = (failed.clone(), Place::KillFileLook);
-        let looks = ticker::start("kill-file", KILL_FILE_LOOK, watched, move || {
-            if let Some(found) = socket.look() {
-                let _the_daemon_may_be_gone = displaces.send(found);
-            }
-            kill_file::is_there(&looked_for)
-        });
-        let looks = looks.map_err(|error| part_error("kill-file", error.to_string()))?;
+        let ((kills, is_killed), (displaces, displaced)) = (mpsc::channel(1), mpsc::unbounded_channel());
+        let disk =
+            Disk { kill_file: kill_file.clone(), is_killed: kills, socket: socket_file.watch(), displaced: displaces };
+        let due = jobs::start(jobs.clone(), Arc::clone(&config), Arc::clone(&clock), failed.clone(), disk);
+        let due = due.map_err(|error| part_error("jobs", error.to_string()))?;
         let (reload, reloads) = mpsc::channel(1);
         let connections = Rc::new(Connections::default());
         let restarts = Rc::new(Cell::new(0));
@@ -481,6 +474,7 @@ impl Daemon {
             drill: options.drill,
             rejected: Cell::new(0),
             failures: failed.clone(),
+            jobs: jobs.clone(),
         });
         let parts = Parts {
             config,
@@ -502,6 +496,7 @@ impl Daemon {
             keeper,
             monitor,
             failures: failed,
+            jobs,
         };
         let access = watch::channel(access).0;
         let config_path = options.config_path;
@@ -512,7 +507,8 @@ impl Daemon {
             limits,
             gateway,
             parts,
-            looks,
+            due,
+            is_killed,
             displaced,
             doubts,
             reloads,
@@ -547,10 +543,14 @@ pub async fn feed_watchdog(gateway: Gateway, period: Duration, feed: impl Fn()) 
         }
     };
     while beats.recv().await.is_some() {
+        let running = gateway.jobs().begin(names::WATCHDOG);
         if gateway.probe(period / 3).await {
             feed();
+            running.end(Ok("the probe came back".into()));
         } else {
-            tracing::error!("the probe through the scoring path and the journal did not come back");
+            let why = "the probe through the scoring path and the journal did not come back";
+            tracing::error!("{why}");
+            running.end(Err(why.to_owned()));
         }
     }
 }

@@ -29,6 +29,7 @@ use super::{
     acknowledge::{all_stored, retry},
     alerts::AlertList,
     guardian::{Guardian, Order, RecordOutcome, RecordSkip},
+    jobs::JobLog,
     journal::JournalHandle,
     monitor::MonitorHandle,
     scorer::Scorer,
@@ -121,12 +122,19 @@ pub struct Wiring {
     pub rejected: Cell<u64>,
     /// Where panics are counted.
     pub failures: Failures,
+    /// What came of the jobs.
+    pub jobs: JobLog,
 }
 
 impl Gateway {
     /// A gateway to `wiring`.
     pub fn new(wiring: Wiring) -> Self {
         Self(Rc::new(wiring))
+    }
+
+    /// What came of the jobs.
+    pub fn jobs(&self) -> &JobLog {
+        &self.0.jobs
     }
 
     /// Where panics are counted.

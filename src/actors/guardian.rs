@@ -37,7 +37,7 @@ pub use self::{
     load::lock_at_start,
     messages::{
         Advance, Answer, Done, GuardianStatus, LockNow, ObserveGuardian, Order, PastClosed, RecordOutcome, RecordSkip,
-        Verify, VersionStatus,
+        Verified, Verify, VersionStatus,
     },
     save::Attempts,
     unread::Unread,

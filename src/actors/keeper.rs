@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     acknowledge::all_stored,
+    jobs::{JobLog, Running, names},
     journal::JournalHandle,
     supervision::{Failures, Place, Tries},
 };
@@ -110,11 +111,16 @@ pub fn start(
     journal: JournalHandle,
     config: Arc<ArcSwap<Config>>,
     failures: Failures,
+    jobs: JobLog,
 ) -> std::io::Result<(KeeperHandle, mpsc::UnboundedReceiver<String>)> {
     let (stop, stopped) = channel();
     let (doubts, doubted) = mpsc::unbounded_channel();
     let stops = Arc::new(AtomicBool::new(false));
-    let check = kept.begun.map(|against| FoldComparison { against, folded: None });
+    let check = kept.begun.map(|against| FoldComparison {
+        against,
+        folded: None,
+        running: jobs.begin(names::CHECKPOINT_CHECK),
+    });
     let keeper = Keeper {
         journal,
         config,
@@ -126,6 +132,7 @@ pub fn start(
         is_doubted: false,
         tries: Tries::new(LOOK, MOST_TRIES),
         pause: None,
+        jobs,
     };
     thread::Builder::new().name(NAME.to_owned()).spawn(move || keeper.run(&stopped, &failures))?;
     Ok((KeeperHandle { stop, stops }, doubted))
@@ -147,12 +154,24 @@ struct Keeper {
     tries: Tries,
     /// How long to wait after the last one.
     pause: Option<Duration>,
+    jobs: JobLog,
 }
 
 /// The fold from the beginning that a checkpoint is compared with.
 struct FoldComparison {
     against: Begun,
     folded: Option<Box<(Folded, Arc<Config>)>>,
+    running: Running,
+}
+
+/// What came of a comparison.
+enum Compared {
+    /// There is more to fold.
+    NotYet,
+    Same,
+    Differs,
+    /// What is in force is not what the daemon began with.
+    Void,
 }
 
 /// Why something was not done.
@@ -233,18 +252,31 @@ impl Keeper {
         if last.saturating_sub(self.kept) < worth {
             return Ok(());
         }
-        let mut folded = begin(&reader, &config)?;
+        let running = self.jobs.begin(names::CHECKPOINT);
+        let made = self.make(reader, &config, last, at_a_stop);
+        match &made {
+            Ok(Some(found)) => running.end(Ok(found.clone().into())),
+            Ok(None) | Err(Undone::Stops) => running.was_none(),
+            Err(Undone::Failed(why)) => running.end(Err(why.clone())),
+        }
+        made.map(drop)
+    }
+
+    /// Folds up to number `last`, and writes what that comes to. Says so, if anything was written.
+    fn make(&mut self, reader: Reader, config: &Config, last: u64, at_a_stop: bool) -> Result<Option<String>, Undone> {
+        let mut folded = begin(&reader, config)?;
         let slot = folded.begun.map_or(Slot::A, |begun| begun.slot.other());
         if at_a_stop && last.saturating_sub(folded.seq) > MOST_AT_A_STOP {
-            return Ok(());
+            return Ok(None);
         }
-        self.go_on(&mut folded, &reader, &config, last, at_a_stop)?;
+        self.go_on(&mut folded, &reader, config, last, at_a_stop)?;
         drop(reader);
         self.kept = last;
-        if folded.unreadable == 0 {
-            self.write(writes(&folded, &config, slot)?)?;
+        if folded.unreadable > 0 {
+            return Ok(Some(format!("none was written: {} records cannot be read", folded.unreadable)));
         }
-        Ok(())
+        self.write(writes(&folded, config, slot)?)?;
+        Ok(Some(format!("up to number {last}")))
     }
 
     /// Folds up to number `last`, slice by slice.
@@ -275,35 +307,42 @@ impl Keeper {
     /// Goes on with the fold from the beginning, and compares it when it has come as far as the checkpoint.
     fn check(&mut self) -> Result<(), Undone> {
         let Some(mut check) = self.check.take() else { return Ok(()) };
-        let is_over = self.compare(&mut check);
-        if !matches!(is_over, Ok(true)) {
-            self.check = Some(check);
+        let compared = self.compare(&mut check);
+        match compared {
+            Err(undone) => {
+                self.check = Some(check);
+                return Err(undone);
+            }
+            Ok(Compared::NotYet) => self.check = Some(check),
+            Ok(Compared::Same) => check.running.end(Ok("it is the same".into())),
+            Ok(Compared::Differs) => check.running.end(Err("it differs, and serving is locked".to_owned())),
+            Ok(Compared::Void) => check.running.end(Ok("not compared: the configuration has changed".into())),
         }
-        is_over.map(drop)
+        Ok(())
     }
 
-    fn compare(&mut self, check: &mut FoldComparison) -> Result<bool, Undone> {
+    fn compare(&mut self, check: &mut FoldComparison) -> Result<Compared, Undone> {
         let config = self.config.load_full();
-        let FoldComparison { against: Begun { seq, digest: expected, .. }, folded } = check;
+        let FoldComparison { against: Begun { seq, digest: expected, .. }, folded, .. } = check;
         if folded.is_none() {
             // damage that it meets is seen to where the journal is written
             let reader = self.journal.read_blocking().map_err(|error| error.to_string())?;
             reader.audit().map_err(|error| error.to_string())?;
             *folded = Some(Box::new((Folded::empty(&config)?, Arc::clone(&config))));
         }
-        let Some((folded, by)) = folded.as_deref_mut() else { return Ok(true) };
+        let Some((folded, by)) = folded.as_deref_mut() else { return Ok(Compared::NotYet) };
         if by.hash() != config.hash() {
-            return Ok(true); // what is in force now is not what the daemon began with
+            return Ok(Compared::Void); // what is in force now is not what the daemon began with
         }
         let reader = self.journal.read_blocking().map_err(|error| error.to_string())?;
         folded.go_on(&reader, &config, (*seq).min(folded.seq + SLICE))?;
         if folded.seq < *seq {
-            return Ok(false);
+            return Ok(Compared::NotYet);
         }
         let found = digest(&folded.state.to_bytes().map_err(|error| error.to_string())?);
         if found == *expected && folded.unreadable == 0 {
             tracing::info!(number = *seq, "the checkpoint is what the log comes to from its beginning");
-            return Ok(true);
+            return Ok(Compared::Same);
         }
         let why = if folded.unreadable == 0 { "" } else { ", where records cannot be read any more" };
         let doubt = format!(
@@ -313,6 +352,6 @@ impl Keeper {
         self.is_doubted = true;
         let _the_daemon_may_be_gone = self.doubts.send(doubt);
         self.write(vec![forget(Slot::A), forget(Slot::B)])?;
-        Ok(true)
+        Ok(Compared::Differs)
     }
 }

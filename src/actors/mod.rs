@@ -11,6 +11,7 @@ pub mod daemon;
 pub mod event_stream;
 pub mod gateway;
 pub mod guardian;
+pub mod jobs;
 pub mod journal;
 pub mod keeper;
 pub mod kill_file;

@@ -27,6 +27,7 @@ use serde::Serialize;
 
 use self::line::{Line, MonitorMessage};
 use super::{
+    jobs::{Done, JobLog, Running, names},
     journal::JournalHandle,
     supervision::{Failures, Place, Tries},
 };
@@ -109,6 +110,8 @@ pub struct Surroundings {
     pub guardian: Recipient<Finding>,
     /// Who is told when it fails.
     pub failures: Failures,
+    /// Where its jobs note what they did.
+    pub jobs: JobLog,
 }
 
 impl Inbox {
@@ -234,8 +237,9 @@ impl Monitor {
                 if state.knows(&news) {
                     return;
                 }
+                let closing = self.surroundings.jobs.begin(names::DAY_CLOSE);
                 let judged = state.watch.hear(options, &config.calendar, news);
-                self.tell(judged);
+                self.close(closing, judged);
             }
             MonitorMessage::Drift(answer) => {
                 let versions: Vec<VersionId> = state.watch.versions().cloned().collect();
@@ -263,16 +267,37 @@ impl Monitor {
         let now = self.surroundings.clock.now();
         let (then, since) = std::mem::replace(&mut self.looked_at, (now, Stopwatch::start()));
         self.has_ticked = true;
+        let running = self.surroundings.jobs.begin(names::CLOCK);
+        running.end(self.compare_clocks(&config, then, now, &since));
+        if let Some(state) = &mut self.state {
+            let closing = self.surroundings.jobs.begin(names::DAY_CLOSE);
+            let judged = state.watch.hear(&config.monitoring.watch, &config.calendar, WatchNews::Time(now));
+            self.close(closing, judged);
+        }
+    }
+
+    fn compare_clocks(&self, config: &Config, then: Timestamp, now: Timestamp, since: &Stopwatch) -> Done {
         if self.surroundings.is_wall_clock {
             let tolerance = config.monitoring.clock_tolerance.as_secs_f64();
             if let Some(fault) = check_clock(then, now, since.elapsed().as_secs_f64(), tolerance) {
+                let why = fault.to_string();
                 let _it_is_logged = self.send(Finding::Broken(fault));
+                return Err(why);
             }
+            return Ok("they agree".into());
         }
-        if let Some(state) = &mut self.state {
-            let judged = state.watch.hear(&config.monitoring.watch, &config.calendar, WatchNews::Time(now));
-            self.tell(judged);
+        Ok("not compared: the time is that of the messages".into())
+    }
+
+    /// Tells what was judged, if a trading day has closed.
+    fn close(&mut self, closing: Running, judged: Vec<Judgement>) {
+        if judged.is_empty() {
+            return closing.was_none();
         }
+        let found: Vec<String> =
+            judged.iter().map(|judged| format!("{} on {}", judged.version, judged.day_close.day)).collect();
+        self.tell(judged);
+        closing.end(Ok(found.join(", ").into()));
     }
 
     /// Of a day that has closed each version is told of once, however often it is heard of.

@@ -50,7 +50,7 @@ mod tests {
         let (alive, ended) = channel::<()>();
         let mut seen = 0;
         let (failures, mut counted) = Failures::new(Tripwire::default());
-        let mut beats = start("pulse-test", Duration::from_millis(1), (failures, Place::KillFileLook), move || {
+        let mut beats = start("pulse-test", Duration::from_millis(1), (failures, Place::WatchdogBeat), move || {
             let _held_by_the_thread = &alive;
             seen += 1;
             assert!(seen != 2, "at the second look");
@@ -61,7 +61,7 @@ mod tests {
         let next = beats.blocking_recv().unwrap();
         assert!(next > 2, "{next}");
         let failure = counted.blocking_recv().unwrap();
-        assert_eq!((failure.actor, &*failure.panic), ("kill-file", "at the second look"));
+        assert_eq!((failure.actor, &*failure.panic), ("watchdog", "at the second look"));
         drop(beats);
         assert!(
             ended

@@ -7,6 +7,7 @@ use super::{
     Failed, Outcome, PATIENCE, SocketArgs,
     terminal::{self, tell},
 };
+use crate::domain::Timestamp;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -118,6 +119,7 @@ fn describe(status: &Value) -> String {
     for (version, why) in status.pointer("/monitor/unwatched").and_then(Value::as_object).into_iter().flatten() {
         rows.push(vec!["unwatched".to_owned(), format!("{version}: {}", why.as_str().unwrap_or("-"))]);
     }
+    rows.extend(jobs(status));
     if let Some(Value::Object(reasons)) = status.pointer("/scorer/by_reason") {
         rows.extend(reasons.iter().map(|(reason, count)| vec![format!("  {reason}"), count.to_string()]));
     }
@@ -143,6 +145,43 @@ fn size(status: &Value) -> String {
         Some(age) => format!("last backup {:.0} days ago", age / 86_400.0),
     };
     format!("{size}{growth}, {backup}")
+}
+
+/// When each job ran last, and what went wrong in those that failed.
+fn jobs(status: &Value) -> Vec<Vec<String>> {
+    let jobs = status.get("jobs").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let text = |of: &Value, field: &str| of.get(field).and_then(Value::as_str).unwrap_or("-").to_owned();
+    let ago = |run: Option<&Value>| {
+        let at = |of: &Value, field: &str| of.get(field)?.as_str()?.parse::<Timestamp>().ok();
+        let seconds = at(status, "now")?.duration_since(at(run?, "at")?).as_secs().max(0);
+        Some(match seconds {
+            ..120 => format!("{seconds} s ago"),
+            120..7200 => format!("{} min ago", seconds / 60),
+            7200..172_800 => format!("{} h ago", seconds / 3600),
+            _ => format!("{} days ago", seconds / 86_400),
+        })
+    };
+    let (ran, never): (Vec<&Value>, Vec<&Value>) =
+        jobs.iter().partition(|job| job.get("last").is_some_and(Value::is_object));
+    let names = |jobs: &[&Value]| jobs.iter().map(|job| text(job, "name")).collect::<Vec<_>>().join(", ");
+    let each = |job: &&Value| format!("{} {}", text(job, "name"), ago(job.get("last")).unwrap_or_default());
+    let mut said = ran.iter().map(each).collect::<Vec<_>>().join(", ");
+    if !never.is_empty() {
+        said += &format!("; not yet: {}", names(&never));
+    }
+    let mut rows = if jobs.is_empty() { Vec::new() } else { vec![vec!["jobs".to_owned(), said]] };
+    for job in ran {
+        let count = |field: &str| job.get(field).and_then(Value::as_u64).unwrap_or_default();
+        if let Some(failure) = job.get("last_failure").filter(|run| run.is_object()) {
+            let (failures, runs, when) = (count("failures"), count("runs"), ago(Some(failure)).unwrap_or_default());
+            let why = text(failure, "found");
+            rows.push(vec![
+                format!("  {}", text(job, "name")),
+                format!("failed {failures} of {runs} times, {when}: {why}"),
+            ]);
+        }
+    }
+    rows
 }
 
 /// Whether a lock or an emergency keeps models silent, or nobody can say.
@@ -264,6 +303,22 @@ mod tests {
         ] {
             assert_eq!(size(&json!({ "storage": storage })), expected);
         }
+    }
+
+    #[test]
+    fn the_jobs_are_told_with_when_they_ran_last_and_why_those_failed_that_did() {
+        let run = |at: &str, found: &str| json!({ "at": at, "took_us": 12, "found": found });
+        let job = |name: &str, failures: u64, last: Value, failed: Value| json!({ "name": name, "runs": 40, "failures": failures, "last": last, "last_failure": failed });
+        let fine = job("kill_file", 0, run("2025-09-01T12:00:00Z", "it is not there"), Value::Null);
+        let (same, why) = (run("2025-09-01T11:59:00Z", "it is the same"), run("2025-09-01T10:00:00Z", "it differs"));
+        let status = json!({ "now": "2025-09-01T12:00:01Z", "jobs": [fine, job("verify", 2, same, why),
+            job("day_close", 0, Value::Null, Value::Null)] });
+        let expected = [
+            vec!["jobs".to_owned(), "kill_file 1 s ago, verify 61 s ago; not yet: day_close".to_owned()],
+            vec!["  verify".to_owned(), "failed 2 of 40 times, 2 h ago: it differs".to_owned()],
+        ];
+        assert_eq!(jobs(&status), expected);
+        assert_eq!(jobs(&json!({})), Vec::<Vec<String>>::new());
     }
 
     #[test]

@@ -95,6 +95,11 @@ impl TradingCalendar {
         day
     }
 
+    /// Its zone.
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
     /// The name of its zone, empty where it has none, and the local time at which its days turn.
     pub fn turns_at(&self) -> (&str, civil::Time) {
         (self.zone.iana_name().unwrap_or_default(), self.start)

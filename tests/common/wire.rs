@@ -90,6 +90,12 @@ impl Wire {
         self.ask_ok(r#"{"type":"status"}"#)["status"].take()
     }
 
+    /// What `status` says of a job.
+    pub fn job(&mut self, name: &str) -> Value {
+        let jobs = self.status()["jobs"].take();
+        jobs.as_array().unwrap().iter().find(|job| job["name"] == name).unwrap().clone()
+    }
+
     /// Arm and reason of the answer to a signal of the trade `id`.
     pub fn arm(&mut self, id: &str) -> (String, String) {
         arm_of(&self.ask(score(id)))

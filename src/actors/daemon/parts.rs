@@ -22,7 +22,8 @@ use crate::{
         ab_router::{AbRouter, Look},
         acknowledge::all_stored,
         gateway::Reloaded,
-        guardian::{Guardian, LockNow, Verify},
+        guardian::{Guardian, LockNow},
+        jobs::JobLog,
         journal::{self, JournalHandle, NotClosed},
         keeper::{self, KeeperHandle},
         monitor::MonitorHandle,
@@ -31,7 +32,7 @@ use crate::{
         trade_news::TradeNews,
         trainer,
     },
-    clock::{Clock, Stopwatch},
+    clock::Clock,
     config::Config,
     domain::{
         Event, EventKind,
@@ -73,6 +74,7 @@ pub(super) struct Parts {
     pub(super) keeper: KeeperHandle,
     pub(super) monitor: MonitorHandle,
     pub(super) failures: Failures,
+    pub(super) jobs: JobLog,
 }
 
 impl Parts {
@@ -181,23 +183,14 @@ impl Parts {
         made_again.ok()
     }
 
-    /// Has the router look at the news when the feed rings, which it does when there is some and once a second, and the
-    /// guardian compare what is served with what the journal says is live.
+    /// Has the router look at the news when the feed rings, which it does when there is some and once a second.
     pub(super) fn rounds(&self) -> impl Future<Output = ()> + 'static + use<> {
-        let (trade_news, router, guardian) = (self.trade_news.clone(), self.ab_router.clone(), self.guardian.clone());
-        let (config, mut verified) = (Arc::clone(&self.config), Stopwatch::start());
+        let (trade_news, router) = (self.trade_news.clone(), self.ab_router.clone());
         let failures = self.failures.clone();
         async move {
             loop {
-                let round = || {
-                    // a router that has no room looks at all of it later
-                    let _told = router.try_send(Look);
-                    if verified.elapsed() >= config.load().lifecycle.verify {
-                        verified = Stopwatch::start();
-                        let _told = guardian.try_send(Verify);
-                    }
-                };
-                let _counted = failures.caught(Place::DaemonRounds, round);
+                // a router that has no room looks at all of it later
+                let _counted = failures.caught(Place::DaemonRounds, || drop(router.try_send(Look)));
                 trade_news.rung().await;
             }
         }

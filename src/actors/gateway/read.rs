@@ -11,6 +11,7 @@ use crate::{
     actors::{
         ab_router::{Assess, ObserveRouter, RouterStatus},
         guardian::{GuardianStatus, ObserveGuardian},
+        jobs::JobStatus,
         journal::JournalStatus,
         monitor::{DriftStatus, MonitorStatus},
         scorer::{ObserveScorer, ScorerStatus},
@@ -76,6 +77,8 @@ pub struct Status {
     /// The monitor; absent while it does not answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub monitor: Option<MonitorStatus>,
+    /// What recurs, and what came of the last runs.
+    pub jobs: Vec<JobStatus>,
     /// What the trainer is doing, if anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub training: Option<Running>,
@@ -120,6 +123,7 @@ impl Gateway {
             guardian: wiring.guardian.send(ObserveGuardian).await.ok().flatten(),
             trials: wiring.ab_router.send(ObserveRouter).await.ok().flatten(),
             monitor: timeout(GLANCE, wiring.monitor.observe()).await.ok().flatten(),
+            jobs: wiring.jobs.status(&wiring.config.load()),
             training: wiring.trainer.send(ObserveTrainer).await.ok().flatten().and_then(|status| status.running),
         }
     }

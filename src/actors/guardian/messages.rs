@@ -64,9 +64,20 @@ pub struct Order {
 #[derive(Debug, Clone)]
 pub struct Advance(pub EvidenceStep);
 
-/// Compares what is served with what the journal says is live. True when they agree, or cannot be compared now.
+/// Compares what is served with what the journal says is live.
 #[derive(Debug)]
 pub struct Verify;
+
+/// What came of that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verified {
+    /// They agree.
+    Same,
+    /// They do not, and serving is locked.
+    Differs,
+    /// Serving is locked already, something is being changed, or the journal cannot be read.
+    NotCompared,
+}
 
 /// Serve nothing but the baseline, at once, and take every version out of service if told to. False when the guardian is restarting and has to be told again.
 #[derive(Debug, Clone)]
@@ -146,7 +157,7 @@ impl Message for Advance {
     type Result = Answer<Done>;
 }
 impl Message for Verify {
-    type Result = bool;
+    type Result = Verified;
 }
 impl Message for LockNow {
     type Result = bool;

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use actix::{Context, Handler, ResponseFuture};
 
-use super::{Guardian, LockNow, Verify};
+use super::{Guardian, LockNow, Verified, Verify};
 use crate::{
     actors::supervision::{Place, Shell},
     domain::{VersionId, event::By},
@@ -20,29 +20,29 @@ type Sums = BTreeMap<VersionId, [u8; 32]>;
 
 impl Guardian {
     /// Compares in the background. Nothing is compared while something is on its way to the disk.
-    fn verify(&self, again: actix::Addr<Shell<Self>>) -> ResponseFuture<bool> {
+    fn verify(&self, again: actix::Addr<Shell<Self>>) -> ResponseFuture<Verified> {
         let shared = self.shared.clone();
         let before = shared.serving.load_full();
         Box::pin(async move {
             // what is being changed cannot be compared; the next time will do
-            let Ok(turn) = Arc::clone(&shared.turn).try_lock_owned() else { return true };
+            let Ok(turn) = Arc::clone(&shared.turn).try_lock_owned() else { return Verified::NotCompared };
             if before.lock.is_some() || !shared.unsaved.borrow().is_empty() {
-                return true;
+                return Verified::NotCompared;
             }
-            let Ok(reader) = shared.journal.read().await else { return true };
+            let Ok(reader) = shared.journal.read().await else { return Verified::NotCompared };
             let read = shared.failures.blocking(Place::GuardianVerifyRead, move || live(&reader)).await;
-            let Ok(Ok(live)) = read else { return true };
+            let Ok(Ok(live)) = read else { return Verified::NotCompared };
             drop(turn);
             if shared.serving.load().epoch != before.epoch {
-                return true;
+                return Verified::NotCompared;
             }
-            let Some(difference) = difference(&held(&before), &live) else { return true };
+            let Some(difference) = difference(&held(&before), &live) else { return Verified::Same };
             let reason = format!("what is served is not what the journal says is live: {difference}");
             tracing::error!(code = "serving_differs", "{reason}");
             super::alert(&shared, crate::domain::event::Level::Critical, "serving_differs", reason.clone());
             let lock = LockNow { reason, by: By::Daemon("guardian".into()), kill: false };
             let _a_guardian_made_anew_reads_the_journal = again.send(lock).await;
-            false
+            Verified::Differs
         })
     }
 }
@@ -80,11 +80,11 @@ fn difference(held: &Sums, live: &Sums) -> Option<String> {
 }
 
 impl Handler<Verify> for Shell<Guardian> {
-    type Result = ResponseFuture<bool>;
+    type Result = ResponseFuture<Verified>;
 
     fn handle(&mut self, _: Verify, context: &mut Context<Self>) -> Self::Result {
         let address = actix::AsyncContext::address(context);
-        self.answer_with(context, Place::GuardianVerify, |_| true, |guardian| guardian.verify(address))
+        self.answer_with(context, Place::GuardianVerify, |_| Verified::NotCompared, |guardian| guardian.verify(address))
     }
 }
 

@@ -75,7 +75,8 @@ pub enum Place {
     DaemonReload,
     DaemonReloadRead,
     DaemonLock,
-    KillFileLook,
+    DiskJob,
+    ServingJob,
     WatchdogBeat,
     Connection,
 }
@@ -83,7 +84,7 @@ pub enum Place {
 /// Of a place: the part it belongs to, what happens there, and the name of the future that goes on with it, if there is one.
 type Row = (Place, &'static str, &'static str, Option<&'static str>);
 
-const ROWS: [Row; 73] = [
+const ROWS: [Row; 74] = [
     (Place::ScorerMake, "scorer", "make", None),
     (Place::ScorerFold, "scorer", "fold", None),
     (Place::ScorerInstall, "scorer", "install", None),
@@ -154,7 +155,8 @@ const ROWS: [Row; 73] = [
     (Place::DaemonReload, "daemon", "reload", None),
     (Place::DaemonReloadRead, "daemon", "reload/read", None),
     (Place::DaemonLock, "daemon", "lock", None),
-    (Place::KillFileLook, "kill-file", "look", None),
+    (Place::DiskJob, "jobs", "disk", None),
+    (Place::ServingJob, "jobs", "serving", None),
     (Place::WatchdogBeat, "watchdog", "beat", None),
     (Place::Connection, "connection", "run", None),
 ];

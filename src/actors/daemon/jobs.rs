@@ -1,0 +1,250 @@
+//! The table of what recurs in the daemon, and the thread that keeps its times.
+//!
+//! A new job is a row of [`JOBS`] with its function; `status` shows it and what came of its last run. The serving thread has no
+//! timer of its own, since each one would be set anew with every request: its jobs are called by the beat of this thread. What
+//! may wait for a disk runs here, one after the other. Work that takes long has a thread of its own, and notes what it did.
+
+use std::{borrow::Cow, future::ready, io, path::PathBuf, pin::Pin, sync::Arc, thread, time::Duration};
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+use super::parts::Parts;
+use crate::{
+    actors::{
+        guardian::{Verified, Verify},
+        jobs::{About, Done, JobLog, When, names},
+        keeper, kill_file, monitor,
+        supervision::{Failures, Place},
+    },
+    clock::{Clock, Stopwatch},
+    config::Config,
+    protocol::listen::{Displaced, SocketWatch},
+};
+
+/// How often the thread looks which jobs are due. No period is shorter.
+const BEAT: Duration = Duration::from_millis(200);
+
+/// A job.
+#[derive(Debug)]
+pub(super) struct Job {
+    /// Its name in `status`.
+    name: &'static str,
+    /// What it does, in a line.
+    does: &'static str,
+    when: When,
+    work: Work,
+}
+
+/// What a job does, and where.
+#[derive(Debug)]
+enum Work {
+    /// On the serving thread: it touches no disk, and waits for messages only.
+    Serving(fn(&Parts) -> Doing),
+    /// On the thread of the jobs: it may wait for a disk, and keeps the others waiting meanwhile.
+    Disk(fn(&mut Disk) -> Done),
+    /// On a thread of its own, of this name, which notes each run.
+    Own(&'static str),
+}
+
+type Doing = Pin<Box<dyn Future<Output = Done>>>;
+
+/// All of them.
+static JOBS: &[Job] = &[
+    Job {
+        name: "kill_file",
+        does: "looks for the kill file",
+        when: When::Every(BEAT),
+        work: Work::Disk(Disk::look_for_kill_file),
+    },
+    Job {
+        name: "socket_file",
+        does: "makes the socket's file again when it is gone",
+        when: When::Every(BEAT),
+        work: Work::Disk(Disk::look_for_socket),
+    },
+    Job {
+        name: "round",
+        does: "has the A/B router look at the time, which closes sessions and tests that are due",
+        when: When::Every(Duration::from_secs(1)),
+        work: Work::Serving(Parts::round),
+    },
+    Job {
+        name: "verify",
+        does: "compares what is served with what the journal says is live",
+        when: When::Configured(|config| config.lifecycle.verify),
+        work: Work::Serving(Parts::verify),
+    },
+    Job {
+        name: names::CLOCK,
+        does: "compares the wall clock with the time that passed, and closes the trading day of the versions in service",
+        when: When::Every(Duration::from_secs(1)),
+        work: Work::Own(monitor::NAME),
+    },
+    Job {
+        name: names::DAY_CLOSE,
+        does: "judges the versions in service",
+        when: When::After("a trading day has closed"),
+        work: Work::Own(monitor::NAME),
+    },
+    Job {
+        name: names::CHECKPOINT,
+        does: "writes a checkpoint, so that a start reads only what was recorded after it",
+        when: When::After("10,000 records have come since the last one, or the daemon stops"),
+        work: Work::Own(keeper::NAME),
+    },
+    Job {
+        name: names::CHECKPOINT_CHECK,
+        does: "compares the checkpoint that the daemon began from with the whole journal",
+        when: When::After("a start from a checkpoint"),
+        work: Work::Own(keeper::NAME),
+    },
+    Job {
+        name: names::WATCHDOG,
+        does: "feeds the service manager's watchdog when a probe through the scoring path and the journal comes back",
+        when: When::After("each third of the service manager's WatchdogSec"),
+        work: Work::Own("watchdog"),
+    },
+];
+
+/// What jobs look at that may be on a disk, and whom they tell.
+#[derive(Debug)]
+pub(super) struct Disk {
+    pub(super) kill_file: PathBuf,
+    /// Whether it is there. What is not taken before the next look is as good as the next.
+    pub(super) is_killed: mpsc::Sender<bool>,
+    pub(super) socket: SocketWatch,
+    /// What was found where the socket's file should be.
+    pub(super) displaced: mpsc::UnboundedSender<Displaced>,
+}
+
+/// What the jobs are, for people.
+pub(super) fn about() -> Vec<About> {
+    let about = |job: &Job| {
+        let thread = match job.work {
+            Work::Serving(_) => "main",
+            Work::Disk(_) => "jobs",
+            Work::Own(thread) => thread,
+        };
+        About { name: job.name, does: job.does, when: job.when, thread }
+    };
+    JOBS.iter().map(about).collect()
+}
+
+/// Starts the thread, which ends when nobody listens any more. The jobs of the serving thread come out of the other end as
+/// they are due.
+///
+/// # Errors
+/// What the system says when it gives no thread.
+pub(super) fn start(
+    log: JobLog,
+    config: Arc<ArcSwap<Config>>,
+    clock: Arc<dyn Clock>,
+    failures: Failures,
+    mut disk: Disk,
+) -> io::Result<mpsc::Receiver<&'static Job>> {
+    let (due, dues) = mpsc::channel(JOBS.len());
+    thread::Builder::new().name("jobs".to_owned()).spawn(move || {
+        let mut begun: Vec<_> = JOBS.iter().map(|job| (job, (clock.now(), Stopwatch::start()))).collect();
+        while !due.is_closed() {
+            for (job, begun) in &mut begun {
+                let (now, config) = (clock.now(), config.load());
+                if !job.when.is_due(&config, (begun.0, begun.1.elapsed()), now) {
+                    continue;
+                }
+                match job.work {
+                    Work::Own(_) => continue,
+                    Work::Disk(work) => {
+                        let running = log.begin(job.name);
+                        running.end(failures.caught(Place::DiskJob, || work(&mut disk)).flatten());
+                    }
+                    // it is still due when there is room
+                    Work::Serving(_) if due.try_send(*job).is_err() => continue,
+                    Work::Serving(_) => {}
+                }
+                *begun = (now, Stopwatch::start());
+            }
+            thread::sleep(BEAT);
+        }
+    })?;
+    Ok(dues)
+}
+
+impl Disk {
+    fn look_for_kill_file(&mut self) -> Done {
+        let there = kill_file::is_there(&self.kill_file);
+        match self.is_killed.try_send(there) {
+            Ok(()) | Err(TrySendError::Closed(_)) => Ok(if there { "it is there" } else { "it is not there" }.into()),
+            Err(TrySendError::Full(_)) => Err("the serving thread has not taken the last look yet".to_owned()),
+        }
+    }
+
+    fn look_for_socket(&mut self) -> Done {
+        let Some(found) = self.socket.look() else { return Ok("it is there".into()) };
+        let done = match &found {
+            Displaced::MadeAgain(_) => Ok("it was gone, and was made again".into()),
+            Displaced::Lost(error) => Err(error.to_string()),
+        };
+        let _the_daemon_may_be_gone = self.displaced.send(found);
+        done
+    }
+}
+
+impl Parts {
+    /// Runs a job of the serving thread that is due, unless its last run is still under way.
+    pub(super) fn run(&self, job: &'static Job) {
+        let Work::Serving(work) = job.work else { return };
+        if self.jobs.is_under_way(job.name) {
+            return;
+        }
+        let (running, failures) = (self.jobs.begin(job.name), self.failures.clone());
+        let doing = failures.caught(Place::ServingJob, || work(self));
+        actix::spawn(async move {
+            running.end(match doing {
+                Ok(doing) => failures.caught_future(Place::ServingJob, doing).await.flatten(),
+                Err(panic) => Err(panic),
+            });
+        });
+    }
+
+    fn round(&self) -> Doing {
+        self.trade_news.ring();
+        done("it was told")
+    }
+
+    fn verify(&self) -> Doing {
+        let verify = self.guardian.send(Verify);
+        Box::pin(async move {
+            match verify.await {
+                Ok(Verified::Same) => Ok("it is the same".into()),
+                Ok(Verified::NotCompared) => {
+                    Ok("not compared: serving is locked, or something is being changed".into())
+                }
+                Ok(Verified::Differs) => Err("it differs, and serving is locked".to_owned()),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+    }
+}
+
+fn done(found: &'static str) -> Doing {
+    Box::pin(ready(Ok(Cow::Borrowed(found))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_job_has_a_name_of_its_own_and_no_period_is_shorter_than_the_beat() {
+        let names: BTreeSet<&str> = JOBS.iter().map(|job| job.name).collect();
+        assert_eq!(names.len(), JOBS.len());
+        for job in JOBS {
+            assert!(!matches!(job.when, When::Every(period) if period < BEAT), "{}", job.name);
+            let is_told = matches!(job.when, When::After(_));
+            assert!(!is_told || matches!(job.work, Work::Own(_)), "{}: nobody would run it", job.name);
+        }
+    }
+}
