@@ -363,7 +363,7 @@ fn what_was_taken_from_a_version_is_said_of_one_that_spoke_and_of_no_other() {
         assert_eq!((down, found.out.is_some()), (state == State::Production, state == State::Production), "{told:?}");
         assert!(down || told[0].contains("its share was not reduced"), "{told:?}");
         if let Some(EventKind::Moved { reason, .. }) = found.out {
-            assert!(reason.starts_with("it has declined: ") && reason.contains("in validation"), "{reason}");
+            assert!(reason.starts_with("it has declined: ") && reason.contains("validation on"), "{reason}");
         }
     }
 }
