@@ -361,7 +361,8 @@ fn live(seed: u64) -> BTreeMap<String, usize> {
 #[test]
 fn what_a_daemon_knows_is_what_its_journal_comes_to_at_every_moment_of_a_life() {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    for seed in 0..cases(3, 40) {
+    // in the life of seed 8 an outcome that cannot be read tells of a trade that is forgotten
+    for seed in cases(vec![0, 1, 2, 8], (0..40).collect()) {
         for (what, count) in live(seed) {
             *seen.entry(what).or_default() += count;
         }

@@ -218,11 +218,6 @@ impl TradeNews {
         Some(opened)
     }
 
-    /// What was answered to a signal long ago, from the journal. It is no news.
-    pub fn remember(&self, now: Timestamp, entry: AnsweredSignal) {
-        self.0.state.borrow_mut().risk.open_trades.recall(now, entry);
-    }
-
     /// Whether the outcome of a trade is known to be on disk.
     pub fn is_closed(&self, trade_id: &TradeId) -> bool {
         self.0.state.borrow().risk.open_trades.is_closed(trade_id)

@@ -124,7 +124,7 @@ impl Guardian {
                 self.shared.failures.spawn(Place::GuardianForget, async move {
                     let _it_is_written_until_it_is = saved.await;
                 });
-                return self.refuse(at, &trade_id, &merged, &why);
+                return self.refuse(at, &trade_id, &merged, &answered, &why);
             }
             let echo = kept.clone().or_else(|| own.clone());
             if counts {

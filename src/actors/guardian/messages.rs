@@ -25,7 +25,7 @@ pub struct RecordOutcome {
 pub struct Recalled {
     /// Whether its outcome is there.
     pub closed: bool,
-    /// If so, what was answered to its signal.
+    /// What was answered to its signal, oldest first.
     pub answered: Vec<AnsweredSignal>,
     /// When its signal fired, if that is known.
     pub fired: Option<Timestamp>,

@@ -39,8 +39,9 @@ impl Guardian {
         let is_open =
             !(recalled.as_ref().is_some_and(|known| known.closed) || self.shared.trade_news.is_closed(trade_id));
         let fired = recalled.as_ref().and_then(|known| known.fired);
+        let answered = recalled.map(|known| known.answered).unwrap_or_default();
         if is_open && let Err(why) = self.check(now, trade_id, outcome, fired) {
-            return self.refuse(now, trade_id, outcome, &why);
+            return self.refuse(now, trade_id, outcome, &answered, &why);
         }
         let config = self.shared.config.load_full();
         let of = |echo| AnsweredSignal::of_echo(echo, outcome.exit_at, &config.calendar, &config.policy);
@@ -48,10 +49,10 @@ impl Guardian {
         let is_of_here = decision.as_ref().is_some_and(|echo| is_of_here(&self.roster, echo));
         let mut tripped = Vec::new();
         if is_open {
-            if !is_of_here {
+            if !is_of_here && answered.is_empty() {
                 self.tell_of_unknown(trade_id, decision.as_ref());
             }
-            let telling = Telling { at: now, trade_id, outcome, echo: echo.as_deref(), recalled: &[] };
+            let telling = Telling { at: now, trade_id, outcome, echo: echo.as_deref(), recalled: &answered };
             let kinds = self.told(|risk, rules, roster| risk.told(rules, roster, &telling));
             tripped = self.enforce(now, kinds);
         }
@@ -65,12 +66,11 @@ impl Guardian {
         let silenced = silenced_by(tripped.iter().map(|event| &event.kind));
         let happening =
             Happening::Closed { at: now, trade_id: trade_id.clone(), echo, outcome: Box::new(outcome.clone()) };
-        let counted = is_open.then(|| (address.clone(), happening, Vec::new()));
+        let counted = is_open.then(|| (address.clone(), happening, answered.clone()));
         let (request, trade_id) = (request.clone(), trade_id.clone());
         self.record(Write::Outcome(Box::new(record)), tripped, counted, move |written, settled| {
             Box::pin(async move {
                 if let Some(stored) = stored_instead(&written) {
-                    let answered = recalled.map(|known| known.answered).unwrap_or_default();
                     let contest = Contest { at: now, request, stored, answered };
                     return address
                         .send(contest)
@@ -118,9 +118,10 @@ impl Guardian {
         now: Timestamp,
         trade_id: &TradeId,
         outcome: &Outcome,
+        recalled: &[AnsweredSignal],
         why: &Incredible,
     ) -> ResponseFuture<Answer<Ack>> {
-        let telling = Telling { at: now, trade_id, outcome, echo: None, recalled: &[] };
+        let telling = Telling { at: now, trade_id, outcome, echo: None, recalled };
         let kinds = self.told(|risk, rules, roster| risk.unknown(rules, roster, &telling, why.blank()));
         let field = why.field();
         let gone = words(&silenced_by(&kinds));
@@ -144,13 +145,8 @@ impl Guardian {
             let found = shared.failures.blocking(Place::GuardianRecall, found).await;
             let found = found.map_err(|error| WireError::new("internal_error", error))?;
             let found = found.map_err(|error| WireError::new("retry", error))?;
-            let now = shared.clock.now();
             let (closed, fired) = (found.outcome.is_some(), found.fired);
-            let mut answered: Vec<AnsweredSignal> = found.entries().collect();
-            if !closed {
-                answered.drain(..).for_each(|entry| shared.trade_news.remember(now, entry));
-            }
-            let recalled = Some(Recalled { closed, answered, fired });
+            let recalled = Some(Recalled { closed, answered: found.entries().collect(), fired });
             let sent = address.send(RecordOutcome { request, recalled }).await;
             sent.unwrap_or_else(|error| Err(WireError::new("internal_error", error.to_string())))
         })

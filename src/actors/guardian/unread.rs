@@ -48,12 +48,12 @@ impl Guardian {
     fn unread(&mut self, unread: Unread) -> ResponseFuture<Vec<VersionId>> {
         let Unread { trade_id, closed, decision, fault, blank, answered } = unread;
         let now = self.shared.clock.now();
-        answered.into_iter().for_each(|entry| self.shared.trade_news.remember(now, entry));
         let config = self.shared.config.load_full();
         let exit_at = closed.map_or(now, |(exit_at, _)| exit_at);
         let echo = decision.map(|echo| AnsweredSignal::of_echo(&echo, exit_at, &config.calendar, &config.policy));
         let unknown = Outcome::of(now, None);
-        let telling = |trade_id| Telling { at: now, trade_id, outcome: &unknown, echo: echo.as_ref(), recalled: &[] };
+        let telling =
+            |trade_id| Telling { at: now, trade_id, outcome: &unknown, echo: echo.as_ref(), recalled: &answered };
         let open = trade_id.as_ref().filter(|trade_id| !self.shared.trade_news.is_closed(trade_id)).map(telling);
         let answer = open.as_ref().and_then(|open| self.shared.trade_news.risk().answer(&self.roster, open));
         let Some((telling, heard)) = open.zip(answer.filter(|answer| answer.speaker().is_some())) else {
