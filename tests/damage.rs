@@ -259,7 +259,7 @@ fn start(whole: &Whole, journal: &[u8]) -> Result<String, String> {
     }
     let quarantined = place.state().join(format!("{JOURNAL_FILE}.corrupt-1")).exists();
     if quarantined {
-        if log.contains("the daemon begins anew") {
+        if log.contains("the daemon restarts and puts") {
             when.push_str(", while it ran");
         }
         let told = alerts(&place).into_iter().filter(|code| code == "journal_quarantined").collect::<Vec<_>>();

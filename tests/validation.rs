@@ -202,7 +202,7 @@ fn a_model_that_exists_is_not_judged_on_the_trades_it_chose() {
     assert!(heard > 50 && flattering > 0.6 && skill < 0.56, "{skill} {flattering} {heard}");
     assert_eq!(report.evidence.parts.test + heard, flattered.evidence.parts.test);
     let notes = &report.evidence.notes;
-    assert!(notes.iter().any(|note| note.contains(&format!("a model was heard for {heard} of its"))), "{notes:?}");
+    assert!(notes.iter().any(|note| note.contains(&format!("a model influenced {heard} of its"))), "{notes:?}");
 }
 
 /// Labels and inputs that each remember their own past and know nothing of each other: the p-value is below its level no
