@@ -165,7 +165,9 @@ fn what_foretells_amounts_is_never_promoted_and_a_strength_speaks_as_it_was_judg
         vigie(&place, &arguments).arg(&socket).output().unwrap()
     };
     let refused = promote("ES/1");
-    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("can never influence a trade"));
+    assert!(
+        !refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("can never influence a trade")
+    );
     assert!(promote("ES/2").status.success());
     let signal = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signal.json");
     let arguments = ["score", "--json", "--deadline-ms", "10000", signal, "--socket", socket.to_str().unwrap()];
