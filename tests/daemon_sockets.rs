@@ -22,7 +22,7 @@ use common::{
     process::{Process, succeed},
     skip::skipped,
     wait::{until, until_passed},
-    wire::{LOCK, RESUME, Wire, arm_of, baseline, ml, outcome, promote, rollback, score},
+    wire::{LOCK, Wire, arm_of, baseline, ml, outcome, promote, rollback, score},
 };
 use redb::{ReadableTable, TableDefinition};
 use serde_json::Value;
@@ -467,11 +467,6 @@ fn when_file_descriptors_are_used_up_operators_get_in_and_it_is_said_once() {
     place.file("config.toml", &format!("{CONFIG}access.trader_users = [\"12345\"]\nserver.max_connections = 1000\n"));
     let socket = place.folder().join("open.sock");
     let daemon = Process::start_limited_at(&place, "ulimit -n 48", socket.clone());
-    // the file of silencing events is made with the first lock, which takes a descriptor; from then on it stays open
-    let mut operator = daemon.connect();
-    operator.ask_ok(LOCK);
-    operator.ask_ok(RESUME);
-    drop(operator);
     let told = as_user(12_345, &socket, 60, || {
         // one is not enough: `vigie events --follow` keeps its own open
         let mut operators: Vec<Wire> = (0..4).map(|_| daemon.connect()).collect();

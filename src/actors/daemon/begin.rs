@@ -225,7 +225,12 @@ impl Beginning<'_> {
         loop {
             let mut silenced = SilenceFile::open(&self.state.join(SILENCE_FILE))?;
             let reached = Reached::open(&self.state.join(REACHED_FILE));
-            let found = match (self.look(&store, &mut silenced, &reached), write_mark(&mut store)) {
+            let looked = self.look(&store, &mut silenced, &reached);
+            // before anybody can use up the descriptors that making it takes, and before the mark which says that it was made
+            if let Err(error) = silenced.record(&[]) {
+                tracing::warn!(%error, "the file of silencing events cannot be written; it is tried with the first event");
+            }
+            let found = match (looked, write_mark(&mut store)) {
                 (Ok(found), Ok(())) => found,
                 (Err(failure), _) | (_, Err(failure))
                     if failure.kind == FailureKind::Corrupt && quarantined.is_none() =>
