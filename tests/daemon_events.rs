@@ -347,7 +347,7 @@ fn status_says_what_recurs_when_it_ran_last_and_what_came_of_it() {
         ("socket_file", "jobs", "every 200ms", "it is there"),
         ("round", "main", "every 1s", "it was told"),
         ("verify", "main", "every 1s", "it is the same"),
-        ("clock", "monitor", "every 1s", "they agree"),
+        ("clock", "main", "every 1s", "they agree"),
     ] {
         let ran = job(name, &|job| job["runs"].as_u64() > Some(1) && job["last"]["found"] == found);
         assert_eq!(

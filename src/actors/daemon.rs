@@ -323,7 +323,7 @@ impl Daemon {
             (None, Time::Given(clock)) => clock,
             (None, _) => Arc::new(WallClock),
         };
-        let started = (clock.now(), Stopwatch::start());
+        let (looked_at, is_wall_clock) = (Cell::new((clock.now(), Stopwatch::start())), event_clock.is_none());
         let mailbox = limits.max_connections + 16;
         let config = Arc::new(ArcSwap::from_pointee(options.config));
         let serving = Arc::new(ArcSwap::from_pointee(Serving::locked(0, "starting".to_owned(), BTreeMap::new())));
@@ -394,8 +394,6 @@ impl Daemon {
             serving: Arc::clone(&serving),
             journal: journal.clone(),
             clock: Arc::clone(&clock),
-            is_wall_clock: event_clock.is_none(),
-            started,
             guardian: guardian.clone().recipient(),
             failures: failed.clone(),
             jobs: jobs.clone(),
@@ -482,6 +480,8 @@ impl Daemon {
             unsaved,
             journal,
             clock,
+            is_wall_clock,
+            looked_at,
             scorer,
             guardian,
             connections,

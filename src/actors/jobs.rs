@@ -24,8 +24,6 @@ pub mod names {
     pub const CHECKPOINT: &str = "checkpoint";
     /// The keeper compares the checkpoint that the daemon began from with the whole log.
     pub const CHECKPOINT_CHECK: &str = "checkpoint_check";
-    /// The monitor compares the clocks.
-    pub const CLOCK: &str = "clock";
     /// The monitor judges a version when a trading day has closed.
     pub const DAY_CLOSE: &str = "day_close";
     /// The service manager's watchdog is fed.

@@ -27,7 +27,7 @@ use serde::Serialize;
 
 use self::line::{Line, MonitorMessage};
 use super::{
-    jobs::{Done, JobLog, Running, names},
+    jobs::{JobLog, Running, names},
     journal::JournalHandle,
     supervision::{Failures, Place, Tries},
 };
@@ -37,7 +37,7 @@ use crate::{
     domain::{EventKind, Timestamp, TradeId, TradingDay, VersionId},
     guard::{
         alarm::Alarm,
-        integrity::{IntegrityFault, check_clock},
+        integrity::IntegrityFault,
         monitor::Rolling,
         watch::{JudgedDays, Judgement, VersionView, Watch, WatchNews, WatchedVersion},
     },
@@ -102,10 +102,6 @@ pub struct Surroundings {
     pub journal: JournalHandle,
     /// The daemon's clock.
     pub clock: Arc<dyn Clock>,
-    /// Whether that is the wall's, and has to agree with how time passes.
-    pub is_wall_clock: bool,
-    /// What it said when the daemon started, and how long ago that is.
-    pub started: (Timestamp, Stopwatch),
     /// Who is told what it finds.
     pub guardian: Recipient<Finding>,
     /// Who is told when it fails.
@@ -123,8 +119,7 @@ impl Inbox {
         let Inbox { told, shared } = self;
         let line = Arc::clone(&shared);
         let monitor = Monitor {
-            looked_at: surroundings.started,
-            has_ticked: false,
+            ticked: None,
             surroundings,
             line,
             known: BTreeMap::new(),
@@ -170,9 +165,8 @@ struct Monitor {
     failed: Option<(Stopwatch, Duration)>,
     /// How often making it failed in a row.
     tries: Tries,
-    /// What the clock said when it was looked at last, and when that was.
-    looked_at: (Timestamp, Stopwatch),
-    has_ticked: bool,
+    /// When it looked at the time last.
+    ticked: Option<Stopwatch>,
 }
 
 struct State {
@@ -208,7 +202,7 @@ impl Monitor {
                     nap = NAPS.0;
                 }
                 Err(TryRecvError::Empty) => {
-                    if !self.has_ticked || self.looked_at.1.elapsed() >= TICK {
+                    if self.ticked.is_none_or(|ticked| ticked.elapsed() >= TICK) {
                         self.guarded(Place::MonitorTick, Self::tick);
                     }
                     thread::park_timeout(nap);
@@ -265,28 +259,12 @@ impl Monitor {
         self.keep_up();
         let config = self.surroundings.config.load_full();
         let now = self.surroundings.clock.now();
-        let (then, since) = std::mem::replace(&mut self.looked_at, (now, Stopwatch::start()));
-        self.has_ticked = true;
-        let running = self.surroundings.jobs.begin(names::CLOCK);
-        running.end(self.compare_clocks(&config, then, now, &since));
+        self.ticked = Some(Stopwatch::start());
         if let Some(state) = &mut self.state {
             let closing = self.surroundings.jobs.begin(names::DAY_CLOSE);
             let judged = state.watch.hear(&config.monitoring.watch, &config.calendar, WatchNews::Time(now));
             self.close(closing, judged);
         }
-    }
-
-    fn compare_clocks(&self, config: &Config, then: Timestamp, now: Timestamp, since: &Stopwatch) -> Done {
-        if self.surroundings.is_wall_clock {
-            let tolerance = config.monitoring.clock_tolerance.as_secs_f64();
-            if let Some(fault) = check_clock(then, now, since.elapsed().as_secs_f64(), tolerance) {
-                let why = fault.to_string();
-                let _it_is_logged = self.send(Finding::Broken(fault));
-                return Err(why);
-            }
-            return Ok("they agree".into());
-        }
-        Ok("not compared: the time is that of the messages".into())
     }
 
     /// Tells what was judged, if a trading day has closed.

@@ -14,11 +14,13 @@ use crate::{
     actors::{
         guardian::{Verified, Verify},
         jobs::{About, Done, JobLog, When, names},
-        keeper, kill_file, monitor,
+        keeper, kill_file,
+        monitor::{self, Finding},
         supervision::{Failures, Place},
     },
     clock::{Clock, Stopwatch},
     config::Config,
+    guard::integrity::check_clock,
     protocol::listen::{Displaced, SocketWatch},
 };
 
@@ -76,10 +78,10 @@ static JOBS: &[Job] = &[
         work: Work::Serving(Parts::verify),
     },
     Job {
-        name: names::CLOCK,
-        does: "compares the wall clock with the time that passed, and closes the trading day of the versions in service",
+        name: "clock",
+        does: "compares the wall clock with the time that passed",
         when: When::Every(Duration::from_secs(1)),
-        work: Work::Own(monitor::NAME),
+        work: Work::Serving(Parts::compare_clocks),
     },
     Job {
         name: names::DAY_CLOSE,
@@ -210,6 +212,26 @@ impl Parts {
     fn round(&self) -> Doing {
         self.trade_news.ring();
         done("it was told")
+    }
+
+    /// On this thread and not on one that may be busy for long: a model that speaks by a clock that is wrong is to be silenced now.
+    fn compare_clocks(&self) -> Doing {
+        if !self.is_wall_clock {
+            return done("not compared: the time is that of the messages");
+        }
+        let now = self.clock.now();
+        let (then, since) = self.looked_at.replace((now, Stopwatch::start()));
+        let tolerance = self.config.load().monitoring.clock_tolerance.as_secs_f64();
+        let Some(fault) = check_clock(then, now, since.elapsed().as_secs_f64(), tolerance) else {
+            return done("they agree");
+        };
+        let why = fault.to_string();
+        let told = self.guardian.send(Finding::Broken(fault));
+        Box::pin(async move {
+            // a guardian that is being made anew is told as soon as it is there, and no model speaks meanwhile
+            told.await.map_err(|error| error.to_string())?;
+            Err(why)
+        })
     }
 
     fn verify(&self) -> Doing {

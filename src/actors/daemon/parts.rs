@@ -32,10 +32,10 @@ use crate::{
         trade_news::TradeNews,
         trainer,
     },
-    clock::Clock,
+    clock::{Clock, Stopwatch},
     config::Config,
     domain::{
-        Event, EventKind,
+        Event, EventKind, Timestamp,
         event::{By, Level},
     },
     journal::Write,
@@ -58,6 +58,10 @@ pub(super) struct Parts {
     pub(super) unsaved: Rc<RefCell<Vec<Event>>>,
     pub(super) journal: JournalHandle,
     pub(super) clock: Arc<dyn Clock>,
+    /// Whether that is the wall's, and has to agree with how time passes.
+    pub(super) is_wall_clock: bool,
+    /// What it said when it was looked at last, and when that was; at first, when the daemon started.
+    pub(super) looked_at: Cell<(Timestamp, Stopwatch)>,
     pub(super) scorer: actix::Addr<Shell<Scorer>>,
     pub(super) guardian: actix::Addr<Shell<Guardian>>,
     pub(super) connections: Rc<Connections>,

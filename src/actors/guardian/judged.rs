@@ -124,8 +124,8 @@ impl Handler<Finding> for Shell<Guardian> {
 
     fn handle(&mut self, finding: Finding, context: &mut Context<Self>) {
         let address = context.address();
-        if !self.is_there() && !matches!(finding, Finding::Broken(_)) {
-            // the monitor tells of a day once; of a fault the next signal tells again
+        if !self.is_there() && !matches!(finding, Finding::Broken(IntegrityFault::Score { .. })) {
+            // of a score the next signal tells again; of a day and of a clock nobody does
             context.notify_later(finding, FOUND_AGAIN);
             return;
         }
