@@ -1,35 +1,14 @@
 //! **vigie**, the lookout beside an automated futures trader: it scores every signal of a rule-based strategy with a
 //! model that had to earn it, and steps aside the moment anything is not right.
 //!
-//! The modules stand in the order in which they may use each other, lowest first. See `ARCHITECTURE.md`.
+//! What is decided is in the crate `vigie_core`, the simulated market in `vigie_demo`; both stand here under the names of
+//! their modules. The modules stand in the order in which they may use each other, lowest first. See `ARCHITECTURE.md`.
 
-pub mod domain;
+pub use vigie_core::{
+    domain, features, guard, lifecycle, models, panics, policy, portfolio, report, state, stats, trials, validation,
+};
 
-pub mod panics;
-
-pub mod stats;
-
-pub mod features;
-
-pub mod models;
-
-pub mod guard;
-
-pub mod validation;
-
-pub mod policy;
-
-pub mod lifecycle;
-
-pub mod trials;
-
-pub mod portfolio;
-
-pub mod state;
-
-pub mod report;
-
-pub mod sim;
+pub use vigie_demo as sim;
 
 pub mod clock;
 

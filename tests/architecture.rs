@@ -89,9 +89,28 @@ const RETURNS: [&str; 4] = ["return;", "return }", "return println!", "return ep
 /// What marks a test that ends early as skipped.
 const SKIPS: [&str; 3] = ["skipped(", " data() ", "real::data() "];
 
-/// Each file of `src` by its path in there.
+/// Each file of the program, of `core` and of `demo` by its path below `src`, as if all were one crate: the simulated market
+/// is the module `sim`.
 fn sources() -> BTreeMap<String, String> {
-    files("src")
+    let mut found = files("src");
+    found.extend(files("core/src").into_iter().filter(|(file, _)| file != "lib.rs"));
+    for (file, text) in files("demo/src") {
+        let file = if file == "lib.rs" { "sim/mod.rs".to_owned() } else { format!("sim/{file}") };
+        found.insert(file, text.replace("crate::", "crate::sim::").replace("vigie_core::", "crate::"));
+    }
+    found
+}
+
+/// Where a file of [`sources`] is in the project.
+fn path_of(file: &str) -> String {
+    let module = module_of(file);
+    if let Some(part) = file.strip_prefix("sim/") {
+        format!("demo/src/{}", if part == "mod.rs" { "lib.rs" } else { part })
+    } else if modules_of("core/src/lib.rs").iter().any(|known| known == module) {
+        format!("core/src/{file}")
+    } else {
+        format!("src/{file}")
+    }
 }
 
 /// Each file of a folder by its path in there.
@@ -109,7 +128,7 @@ fn files(folder: &str) -> BTreeMap<String, String> {
     }
     let (root, mut found) = (root().join(folder), BTreeMap::new());
     collect(&root, &root, &mut found);
-    assert!(found.len() > 50, "{} files found", found.len());
+    assert!(found.len() > 10, "{} files found in {}", found.len(), root.display());
     found
 }
 
@@ -117,10 +136,16 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The modules of the library, lowest first.
-fn order(sources: &BTreeMap<String, String>) -> Vec<String> {
-    let declared = sources["lib.rs"].lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+/// The modules that a file declares.
+fn modules_of(file: &str) -> Vec<String> {
+    let text = fs::read_to_string(root().join(file)).unwrap();
+    let declared = text.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
     declared.map(str::to_owned).collect()
+}
+
+/// All modules, lowest first.
+fn order() -> Vec<String> {
+    [modules_of("core/src/lib.rs"), vec!["sim".to_owned()], modules_of("src/lib.rs")].concat()
 }
 
 fn module_of(file: &str) -> &str {
@@ -189,7 +214,7 @@ fn wrong_directions(file: &str, text: &str, order: &[String]) -> Vec<String> {
     let Some(own) = rank(module_of(file)) else { return Vec::new() };
     let used = paths(&code(text), "crate");
     let upwards = used.iter().filter(|path| rank(path.trim_start_matches("crate::")).is_none_or(|used| used > own));
-    upwards.map(|path| format!("src/{file} uses {path}, which does not stand before it in lib.rs")).collect()
+    upwards.map(|path| format!("{} uses {path}, which does not stand before it in lib.rs", path_of(file))).collect()
 }
 
 fn impurities(file: &str, text: &str, order: &[String]) -> Vec<String> {
@@ -201,7 +226,7 @@ fn impurities(file: &str, text: &str, order: &[String]) -> Vec<String> {
     IMPURE
         .iter()
         .filter(|wanted| names(&code, wanted))
-        .map(|name| format!("src/{file} is pure and names {name}"))
+        .map(|name| format!("{} is pure and names {name}", path_of(file)))
         .collect()
 }
 
@@ -209,7 +234,7 @@ fn strays(file: &str, text: &str) -> Vec<String> {
     let code = code(text);
     let away = |homes: &[&str]| !homes.iter().any(|home| file == *home || module_of(file) == *home);
     let stray = HOMES.iter().filter(|(name, homes)| away(homes) && names(&code, name));
-    stray.map(|(name, homes)| format!("src/{file} names {name}, whose home is {homes:?}")).collect()
+    stray.map(|(name, homes)| format!("{} names {name}, whose home is {homes:?}", path_of(file))).collect()
 }
 
 /// What a file of the tests, or the unit tests of a file of `src`, does that a test must not do.
@@ -248,7 +273,7 @@ fn assert_none(violations: Vec<String>) {
 #[test]
 fn modules_use_only_what_stands_before_them() {
     let sources = sources();
-    let order = order(&sources);
+    let order = order();
     assert!(order.len() >= 12 && order[0] == "domain", "{order:?}");
     assert_none(sources.iter().flat_map(|(file, text)| wrong_directions(file, text, &order)).collect());
 }
@@ -444,7 +469,7 @@ fn what_takes_a_model_down_needs_nothing_that_gives_it_influence() {
     let used =
         of_guard.iter().flat_map(|(file, text)| paths(&code(text), "crate").into_iter().map(move |path| (file, path)));
     let strange = used.filter(|(_, path)| !GUARD_USES.contains(&path.trim_start_matches("crate::")));
-    assert_none(strange.map(|(file, path)| format!("src/{file} uses {path}")).collect());
+    assert_none(strange.map(|(file, path)| format!("{} uses {path}", path_of(file))).collect());
 }
 
 #[test]
@@ -490,7 +515,7 @@ fn planted_circles_of_files_are_found() {
 #[test]
 fn the_core_reads_no_clock_no_file_and_knows_no_actor() {
     let sources = sources();
-    let order = order(&sources);
+    let order = order();
     assert_none(sources.iter().flat_map(|(file, text)| impurities(file, text, &order)).collect());
 }
 
@@ -504,14 +529,15 @@ fn nothing_is_begun_and_no_message_handled_but_where_a_panic_is_counted() {
         let begun = BEGINNINGS.iter().map(|what| code.matches(what).count()).sum::<usize>();
         let known = BEGUN.iter().find(|(known, ..)| known == file).map_or(0, |(_, known, _)| *known);
         if begun != known {
-            wrong.push(format!("src/{file} begins {begun} things where a panic may be lost, {known} are known"));
+            wrong
+                .push(format!("{} begins {begun} things where a panic may be lost, {known} are known", path_of(file)));
         }
         for handler in code.split("\nimpl Handler<").skip(1) {
             let body = handler.split("\n}\n").next().unwrap();
             let is_caught =
                 ["handle_with(", "answer_with(", "self.renew(", "self.fail("].iter().any(|how| body.contains(how));
             if body.contains(" for Shell<") && !is_caught {
-                wrong.push(format!("src/{file} handles {} without catching", body.lines().next().unwrap()));
+                wrong.push(format!("{} handles {} without catching", path_of(file), body.lines().next().unwrap()));
             }
         }
         used.extend(words_after(&code, "Place::").chain(words_after(&code, "At::")).map(str::to_owned));
@@ -586,7 +612,7 @@ fn no_test_sleeps_draws_without_a_seed_or_ends_early_without_saying_so() {
     let of_units = sources().into_iter().filter_map(|(file, text)| {
         let tests = text.split_once("#[cfg(test)]\nmod tests")?.1.to_owned();
         // a spin there stands for a loop that is busy
-        Some((format!("src/{file}"), tests.replace("yield_now(", "")))
+        Some((path_of(&file), tests.replace("yield_now(", "")))
     });
     assert_none(tests.into_iter().chain(of_units).flat_map(|(file, text)| faults_of_tests(&file, &text)).collect());
 }
@@ -624,12 +650,13 @@ fn every_file_says_why_it_is_there_and_none_is_too_long() {
     let mut violations = Vec::new();
     for (file, text) in sources() {
         if !text.starts_with("//! ") {
-            violations.push(format!("src/{file} does not begin with a line of //! that says why it exists"));
+            violations.push(format!("{} does not begin with a line of //! that says why it exists", path_of(&file)));
         }
         let most = LONGER.iter().find(|(longer, ..)| *longer == file).map_or(MOST_LINES, |(_, most, _)| *most);
         let lines = text.lines().count();
         if lines > most {
-            violations.push(format!("src/{file} has {lines} lines, at most {most} are meant: split it by idea"));
+            violations
+                .push(format!("{} has {lines} lines, at most {most} are meant: split it by idea", path_of(&file)));
         }
     }
     assert_none(violations);
@@ -643,7 +670,7 @@ fn no_lint_is_silenced_without_a_reason() {
             for (at, _) in text.match_indices(kind) {
                 let attribute = text[at..].split(")]").next().unwrap();
                 if !attribute.contains("reason = ") {
-                    violations.push(format!("src/{file}: {attribute})]"));
+                    violations.push(format!("{}: {attribute})]", path_of(&file)));
                 }
             }
         }
@@ -664,7 +691,9 @@ fn the_map_names_only_what_exists() {
     assert!(lines <= MOST_LINES_OF_THE_MAP, "ARCHITECTURE.md has {lines} lines; say it shorter or elsewhere");
     let map = map + &read("docs/invariants.md");
     let (mut violations, mut tests) = (Vec::new(), 0);
-    for name in quoted(&map).filter(|name| name.starts_with("tests/") || name.starts_with("src/")) {
+    for name in
+        quoted(&map).filter(|name| ["tests/", "src/", "core/", "demo/"].iter().any(|folder| name.starts_with(folder)))
+    {
         let (file, test) = name.split_once("::").map_or((name, None), |(file, test)| (file, Some(test)));
         if file.contains('*') {
             continue;

@@ -10,6 +10,7 @@ use vigie::{
     features::Scaling,
     guard::emergency::{EmergencyOptions, RULES},
     models::sizing::SizingRule,
+    validation::{ValidationOptions, options::Overall},
 };
 
 /// A file in which every key differs from its default.
@@ -696,4 +697,29 @@ fn an_input_that_must_be_measured_is_one_that_there_is() {
     assert!(told.contains("carry.required"), "{told}");
     assert!(refused("carry.required = [\"recent_momentm\"]").contains("recent_momentum"));
     assert_eq!(parse("features.extra = [\"tape\"]\ncarry.required = [\"tape\"]").stale.required, ["tape"]);
+}
+
+#[test]
+fn the_built_in_options_of_a_validation_pass_and_what_is_out_of_range_is_named() {
+    Config::builtin().unwrap().validation.check().unwrap();
+    type Case = (&'static str, fn(&mut ValidationOptions));
+    let cases: [Case; 10] = [
+        ("validation_share", |o| o.splits.validation_share = 0.0),
+        ("test_share", |o| o.splits.test_share = f64::NAN),
+        ("test_share", |o| (o.splits.validation_share, o.splits.test_share) = (0.5, 0.5)),
+        ("judged_groups", |o| o.splits.judged_groups = 10),
+        ("blocks", |o| o.effort.blocks = 7),
+        ("number of strengths", |o| o.strengths = vec![1.0]),
+        ("strengths", |o| o.strengths = vec![1.0, 1.0]),
+        ("strength", |o| o.strength = Some(-1.0)),
+        ("max_gap", |o| o.gates.max_gap = 1.5),
+        ("sum of the weights", |o| {
+            o.overall = Overall { performance_weight: 0.0, overfitting_weight: 0.0, stability_weight: 0.0, ..o.overall }
+        }),
+    ];
+    for (name, change) in cases {
+        let mut options = Config::builtin().unwrap().validation.clone();
+        change(&mut options);
+        assert_eq!(options.check().unwrap_err().name, name);
+    }
 }

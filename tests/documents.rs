@@ -27,7 +27,7 @@ fn code(path: &str) -> String {
     lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ").replace("( ", "(")
 }
 
-/// The code of each file of `src` that `wanted` takes, by its path.
+/// The code of each file of the program and its crates that `wanted` takes, by its path.
 fn sources(wanted: fn(&str) -> bool) -> BTreeMap<String, String> {
     fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -36,7 +36,7 @@ fn sources(wanted: fn(&str) -> bool) -> BTreeMap<String, String> {
         }
     }
     let mut paths = Vec::new();
-    collect(&root().join("src"), &mut paths);
+    ["src", "core/src", "demo/src"].iter().for_each(|folder| collect(&root().join(folder), &mut paths));
     let names = paths.iter().map(|path| path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned());
     let found: BTreeMap<String, String> =
         names.filter(|name| wanted(name)).map(|name| (name.clone(), code(&name))).collect();
@@ -98,7 +98,7 @@ fn is_level(text: &str) -> bool {
 #[test]
 fn every_alert_code_stands_in_the_table_with_what_to_do() {
     let mut raised = Words::new();
-    for code in sources(|name| !name.starts_with("src/commands") && !name.starts_with("src/report")).values() {
+    for code in sources(|name| !name.starts_with("src/commands") && !name.starts_with("core/src/report")).values() {
         for level in ["Info", "Warning", "Critical"] {
             raised.extend(quoted(code, &format!("Level::{level}, ")));
             raised.extend(quoted(code, &format!("Level::{level}, code: ")));
@@ -122,8 +122,8 @@ fn every_alert_code_stands_in_the_table_with_what_to_do() {
         raised.extend(constants.flatten());
     }
     raised.extend(literals(between(&code("src/actors/guardian/load.rs"), "fn told(", "fn lock(")));
-    raised.extend(literals(between(&code("src/guard/health.rs"), "pub fn code(", "} }")));
-    let detectors = code("src/guard/watch/judge.rs");
+    raised.extend(literals(between(&code("core/src/guard/health.rs"), "pub fn code(", "} }")));
+    let detectors = code("core/src/guard/watch/judge.rs");
     let detectors = between(&detectors, "fn detectors(", "fn evidence(");
     raised.extend(quoted(detectors, "[("));
     raised.extend(quoted(detectors, "), ("));
@@ -178,24 +178,24 @@ const LOCKS: [(&str, &str, &str); 26] = [
         "the journal was damaged and a new one is in use",
         "the journal was damaged and a new one is in use",
     ),
-    ("src/guard/integrity.rs", "which is no probability", "which is no probability"),
+    ("core/src/guard/integrity.rs", "which is no probability", "which is no probability"),
     (
         "src/actors/daemon/begin.rs",
         "the journal ends before what was acknowledged",
         "the journal ends before what was acknowledged",
     ),
     ("src/journal/store.rs", "another program wrote to the journal", "another program wrote to the journal"),
-    ("src/guard/integrity.rs", "the clock moved by", "the clock moved by"),
-    ("src/guard/integrity.rs", "the clock is behind the journal", "the clock is behind the journal"),
-    ("src/trials/promotion.rs", "the test of {} is {}", "the test of ... is invalid: ..."),
-    ("src/domain/trip.rs", "emergency of the account", "emergency of ..."),
+    ("core/src/guard/integrity.rs", "the clock moved by", "the clock moved by"),
+    ("core/src/guard/integrity.rs", "the clock is behind the journal", "the clock is behind the journal"),
+    ("core/src/trials/promotion.rs", "the test of {} is {}", "the test of ... is invalid: ..."),
+    ("core/src/domain/trip.rs", "emergency of the account", "emergency of ..."),
     (
-        "src/domain/trip.rs",
+        "core/src/domain/trip.rs",
         "two reports of a trade contradict each other",
         "two reports of a trade contradict each other",
     ),
     (
-        "src/domain/trip.rs",
+        "core/src/domain/trip.rs",
         "the outcome of a trade cannot be read any more",
         "the outcome of a trade cannot be read any more",
     ),
@@ -219,7 +219,7 @@ fn every_reason_of_a_lock_stands_in_the_table_with_what_to_do() {
     }
     // a new way to lock says why in the table
     let mut ways = BTreeMap::new();
-    for (file, code) in sources(|name| !name.starts_with("src/sim") && !name.starts_with("src/report")) {
+    for (file, code) in sources(|name| !name.starts_with("demo/") && !name.starts_with("core/src/report")) {
         let made = [
             "EventKind::Locked { reason: ",
             "EventKind::Locked { reason, by }",
@@ -243,8 +243,8 @@ fn every_reason_of_a_lock_stands_in_the_table_with_what_to_do() {
         ("src/actors/guardian/save.rs", 1),
         ("src/recall/fold.rs", 1),
         ("src/actors/journal/writer.rs", 1),
-        ("src/trials/promotion.rs", 1),
-        ("src/lifecycle/measures.rs", 1),
+        ("core/src/trials/promotion.rs", 1),
+        ("core/src/lifecycle/measures.rs", 1),
     ];
     let expected = expected.map(|(file, count)| (file.to_owned(), count)).into_iter().collect();
     assert_eq!(ways, expected, "a new lock: add its reason to LOCKS and to docs/operations.md");
@@ -289,9 +289,9 @@ fn every_error_code_stands_in_the_table() {
     }
     said.extend(quoted(&code("src/protocol/message/decode.rs"), "invalid("));
     said.extend(quoted(&code("src/actors/acknowledge.rs"), "CONFLICT: &str = "));
-    let kinds = code("src/domain/signal.rs");
+    let kinds = code("core/src/domain/signal.rs");
     said.extend(quoted(between(&kinds, "let starts = [", "];"), ", "));
-    let refused = code("src/validation/refused.rs");
+    let refused = code("core/src/validation/refused.rs");
     let (_, codes) = refused.split_once("pub fn code(&self)").unwrap();
     let trained = literals(codes);
     let documented = column(&table("docs/protocol.md", "| code | meaning | send it again? |"), 0);
@@ -318,7 +318,7 @@ fn fields(text: &str) -> Vec<String> {
 
 #[test]
 fn every_event_stands_in_the_table_with_its_fields() {
-    let events = code("src/domain/event.rs");
+    let events = code("core/src/domain/event.rs");
     let (_, body) = events.split_once("pub enum EventKind {").unwrap();
     let mut told: BTreeMap<String, Words> = BTreeMap::new();
     let mut rest = body.trim_end_matches('}');

@@ -315,7 +315,7 @@ fn echoed(record: &OutcomeRecord, config: &Config) -> Option<Box<AnsweredSignal>
 mod tests {
     use super::*;
     use crate::{
-        domain::{Decision, Outcome, Reason, SignalLine, Timestamp},
+        domain::{Decision, Money, Outcome, Reason, SignalLine, Timestamp},
         journal::{SignalRecord, Store, StoreOptions, Write},
     };
 
@@ -342,15 +342,19 @@ mod tests {
         })
     }
 
+    fn closed(minute: usize, pnl: f64) -> Outcome {
+        Outcome { exit_reason: "signal".into(), ..Outcome::of(at(minute), Some(Money::new(pnl).unwrap())) }
+    }
+
     fn told(name: &str, minute: usize, source: Source) -> Write {
-        let (trade_id, outcome) = (TradeId::new(name).unwrap(), Outcome::closed(at(minute), Some(1.0)));
+        let (trade_id, outcome) = (TradeId::new(name).unwrap(), closed(minute, 1.0));
         Write::Outcome(Box::new(OutcomeRecord { trade_id, received_at: at(minute), source, echo: None, outcome }))
     }
 
     fn imported(name: &str, minute: usize) -> Write {
         let line = line(name, minute);
         let mut parsed = SignalLine::parse(&line).unwrap();
-        parsed.outcome = Some(Outcome::closed(at(minute), Some(2.0)));
+        parsed.outcome = Some(closed(minute, 2.0));
         Write::past_trade(parsed, line, at(minute))
     }
 
