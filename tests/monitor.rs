@@ -56,7 +56,7 @@ fn trade(rng: &mut Pcg64, number: u32, rate: f64) -> Closed {
 fn figures_are_those_of_the_latest_trades_of_each_scope() {
     let (mut monitor, mut rng) = (Monitor::default(), Pcg64::seed_from_u64(1));
     let told: Vec<Closed> = (0..250).map(|_| trade(&mut rng, 1, 0.55)).collect();
-    told.iter().for_each(|trade| drop(monitor.closed(&options(), trade)));
+    told.iter().for_each(|trade| drop(monitor.closed(&options(), trade, |_| true)));
     let latest = &told[150..];
     let won: Vec<bool> = latest.iter().map(|trade| trade.pnl > 0.0).collect();
     let scores: Vec<f64> = latest.iter().map(|trade| trade.said[0].score).collect();
@@ -80,7 +80,7 @@ fn its_size_is_bounded_and_it_is_kept_as_it_is() {
     let mut sizes = Vec::new();
     for round in 0..6000_u32 {
         let number = 1 + round / 100;
-        monitor.closed(&options(), &trade(&mut rng, number, 0.55));
+        monitor.closed(&options(), &trade(&mut rng, number, 0.55), |_| true);
         monitor.scored(&options(), &version(number), &[Some(0.25), None], 0.5);
         if round % 1000 == 999 {
             sizes.push(serde_json::to_string(&monitor).unwrap().len());
@@ -110,7 +110,7 @@ fn a_win_rate_that_collapses_makes_the_detectors_speak_and_a_steady_one_does_not
             .flat_map(|rate| {
                 let mut trade = trade(&mut rng, 1, rate);
                 trade.said[0].score = 0.6;
-                monitor.closed(&options(), &trade)
+                monitor.closed(&options(), &trade, |_| true)
             })
             .filter(|change| change.way != Some(Move::Up))
             .map(|change| change.detector)
@@ -132,7 +132,7 @@ fn detectors_and_sessions_see_only_the_trades_that_the_policy_takes() {
     let mut lose = |monitor: &mut Monitor, taken: bool| {
         let mut trade = trade(&mut rng, 1, 0.0);
         trade.said[0] = Said { version: version(1), score: 0.6, taken };
-        monitor.closed(&options(), &trade)
+        monitor.closed(&options(), &trade, |_| true)
     };
     // a reference is made of taken trades: how those go that the policy refused says nothing against it
     let refused: Vec<_> = (0..300).flat_map(|_| lose(&mut monitor, false)).collect();

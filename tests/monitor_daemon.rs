@@ -8,7 +8,7 @@ use std::sync::Arc;
 use common::{
     daemon::{Daemon, Setup, Trap},
     place::{CONFIG, Place, model},
-    wire::{LOCK, RESUME, Wire, outcome, promote, score, score_with},
+    wire::{LOCK, RESUME, Wire, outcome, promote, rollback, score, score_with},
 };
 use serde_json::{Value, json};
 use vigie::{
@@ -215,6 +215,25 @@ fn after_a_restart_under_a_lock_the_monitor_knows_what_it_knew() {
     assert!(is_locked(&mut wire));
     until("the resume", || wire.ask(RESUME)["ok"] == true);
     assert_eq!(known(&mut wire), before);
+    daemon.stop();
+}
+
+#[test]
+fn the_figures_of_a_version_that_is_out_of_service_are_the_same_after_a_restart() {
+    let place = Place::with_model(State::Production);
+    let daemon = Daemon::start_with(&place, setup());
+    let mut wire = daemon.connect();
+    await_monitor(&mut wire);
+    days(3).for_each(|number| day(&mut wire, number, 120.0));
+    until("all is heard", || monitor(&mut wire)["rolling"]["model ES/1"]["trades"] == 24);
+    wire.ask_ok(rollback("ES/1"));
+    let before = monitor(&mut wire)["rolling"].take();
+    assert!(before["model ES/1"]["accuracy"].is_number() && before["symbol ES"]["trades"] == 24, "{before}");
+    daemon.stop();
+    let daemon = Daemon::start_with(&place, setup());
+    let mut wire = daemon.connect();
+    until("the monitor is made", || monitor(&mut wire)["day"].is_string());
+    assert_eq!(monitor(&mut wire)["rolling"], before);
     daemon.stop();
 }
 

@@ -61,7 +61,7 @@ impl Service {
             pnl: trade.pnl,
             facts: Facts { pnl: Some(trade.pnl), stake: Stake::default(), reached_target: false, bars: None },
         };
-        let spoken = self.monitor.closed(&self.options, &closed);
+        let spoken = self.monitor.closed(&self.options, &closed, |_| true);
         DETECTORS.map(|detector| spoken.iter().any(|change| *change.detector == *detector))
     }
 }

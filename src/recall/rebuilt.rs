@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{
     fold::{Folded, open_trades_keep},
+    versions,
     watched::unwatched,
 };
 use crate::{
@@ -66,13 +67,13 @@ impl<'a> Rebuilt<'a> {
         let Some(mut folded) = self.folded.take() else { return Ok(()) };
         let last = reader.last_seq().map_err(|error| error.to_string())?;
         let config = self.config;
-        folded.go_on_telling(reader, config, last, &mut |happening, state| self.hear(happening, state))?;
+        folded.go_on_telling(reader, config, last, &mut |happening, state| self.hear(reader, happening, state))?;
         self.folded = Some(folded);
         Ok(())
     }
 
     /// `state`: what had happened before.
-    fn hear(&mut self, happening: &Happening, state: &mut State) {
+    fn hear(&mut self, reader: &Reader, happening: &Happening, state: &mut State) {
         match happening {
             Happening::Event(event) => {
                 self.days.follow(&self.config.calendar, event);
@@ -83,7 +84,10 @@ impl<'a> Rebuilt<'a> {
                     state.pipeline.as_mut().and_then(|pipeline| Some(pipeline.look(signal).ok()?.values.to_vec()));
                 self.looked_at = (seen.unwrap_or_default(), signal.trend());
             }
-            Happening::Scored { at, entry } if state.risk.open_trades.is_first(entry) => self.scored(*at, entry),
+            Happening::Scored { at, entry } if state.risk.open_trades.is_first(entry) => {
+                self.introduce(reader, entry);
+                self.scored(*at, entry);
+            }
             Happening::Closed { at, trade_id, echo, outcome } if !state.risk.open_trades.is_closed(trade_id) => {
                 state.risk.open_trades.traded_on(trade_id, echo.as_ref().map(|echo| &echo.decision));
                 if let Some(entry) = state.risk.open_trades.entry(trade_id) {
@@ -91,6 +95,15 @@ impl<'a> Rebuilt<'a> {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// The versions that said something of it are known to the watch, in service or not.
+    fn introduce(&mut self, reader: &Reader, entry: &AnsweredSignal) {
+        for version in entry.opinions.iter().map(|opinion| &opinion.version) {
+            // a record that cannot be read costs the figures their question, and nobody waits for that
+            let asked = || versions::usable(reader, version).map(|record| record.question()).unwrap_or_default();
+            self.watch.introduce(&self.config.monitoring.watch, version, asked);
         }
     }
 

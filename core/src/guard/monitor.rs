@@ -141,6 +141,9 @@ pub struct Monitor {
     clock: u64,
     scopes: BTreeMap<Box<str>, Scope>,
     versions: BTreeMap<VersionId, Streams>,
+    /// What the versions are asked that have figures, also when they are out of service, and when each was heard of.
+    #[serde(default)]
+    questions: BTreeMap<VersionId, (u64, Question)>,
 }
 
 /// The latest trades of a scope: what was said of each, where something was, and the pnl.
@@ -187,6 +190,15 @@ impl Monitor {
         streams.scale = usual.scale();
         streams.question = question;
         streams.detectors = Detectors::new(options, &usual);
+        self.introduce(options, version, || question);
+    }
+
+    /// A version that need not be in service has figures by what it is asked, unless that is known.
+    pub fn introduce(&mut self, options: &MonitorOptions, version: &VersionId, question: impl FnOnce() -> Question) {
+        if !self.questions.contains_key(version) {
+            make_room(&mut self.questions, version, options.scopes, |(heard, _)| *heard);
+            self.questions.insert(version.clone(), (self.clock, question()));
+        }
     }
 
     /// A signal was scored by `version`: its row of inputs, and what the version said.
@@ -197,8 +209,13 @@ impl Monitor {
         keep(&mut streams.scores, score, window);
     }
 
-    /// A trade was closed. Gives back the detectors that speak at it.
-    pub fn closed(&mut self, options: &MonitorOptions, trade: &Closed) -> Vec<Change> {
+    /// A trade was closed. Gives back the detectors that speak at it. A version that is not watched has figures and no streams.
+    pub fn closed(
+        &mut self,
+        options: &MonitorOptions,
+        trade: &Closed,
+        is_watched: impl Fn(&VersionId) -> bool,
+    ) -> Vec<Change> {
         self.clock += 1;
         let clock = self.clock;
         for (name, said) in scopes_of(trade) {
@@ -208,11 +225,17 @@ impl Monitor {
             scope.heard = clock;
             keep(&mut scope.trades, (asked, trade.pnl), options.window);
         }
-        trade.said.iter().flat_map(|said| self.went(options, said, trade)).collect()
+        let watched = trade.said.iter().filter(|said| is_watched(&said.version));
+        watched.flat_map(|said| self.went(options, said, trade)).collect()
     }
 
-    fn asked(&self, said: &Said, facts: &Facts) -> Asked {
-        let question = self.versions.get(&said.version).map_or_else(Question::default, |streams| streams.question);
+    fn asked(&mut self, said: &Said, facts: &Facts) -> Asked {
+        let clock = self.clock;
+        let known = self.questions.get_mut(&said.version);
+        let question = known.map_or_else(Question::default, |(heard, question)| {
+            *heard = clock;
+            *question
+        });
         Asked {
             score: said.score,
             answer: question.answer(said.score, facts),

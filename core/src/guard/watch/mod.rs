@@ -310,6 +310,11 @@ impl Watch {
         judged
     }
 
+    /// A version that need not be in service has figures by what it is asked, unless that is known.
+    pub fn introduce(&mut self, options: &WatchOptions, version: &VersionId, question: impl FnOnce() -> Question) {
+        self.monitor.introduce(&options.monitor, version, question);
+    }
+
     /// The figures of each scope.
     pub fn rolling(&self) -> BTreeMap<Box<str>, Rolling> {
         self.monitor.rolling()
@@ -377,18 +382,14 @@ impl Watch {
     }
 
     fn scored(&mut self, options: &WatchOptions, day: TradingDay, signal: ScoredSignal) {
-        let ScoredSignal { trade_id, symbol, regime, arm, row, mut said, .. } = signal;
-        said.retain(|said| self.subjects.contains_key(&said.version));
+        let ScoredSignal { trade_id, symbol, regime, arm, row, said, .. } = signal;
         for Said { version, score, .. } in &said {
             let Some(subject) = self.subjects.get(version) else { continue };
             let inputs: Vec<Option<f64>> =
                 subject.places.iter().map(|place| row.get(*place).copied().flatten()).collect();
             self.monitor.scored(&options.monitor, version, &inputs, *score);
         }
-        if said.is_empty() {
-            return;
-        }
-        self.busy = true;
+        self.busy |= self.is_watched(&said);
         self.numbered += 1;
         let number = self.numbered;
         self.order.insert(number, trade_id.clone());
@@ -405,10 +406,15 @@ impl Watch {
     fn closed(&mut self, options: &WatchOptions, trade_id: &TradeId, facts: Facts) {
         let Some(Open { number, symbol, regime, arm, day, said }) = self.open.remove(trade_id) else { return };
         self.order.remove(&number);
-        self.busy = true;
+        self.busy |= self.is_watched(&said);
         let Some(pnl) = facts.pnl else { return };
         self.traded.extend(said.iter().map(|said| said.version.clone()));
         let trade = Closed { said, arm, symbol, regime, day: Some(day), pnl, facts };
-        self.spoke.extend(self.monitor.closed(&options.monitor, &trade));
+        let is_watched = |version: &VersionId| self.subjects.contains_key(version);
+        self.spoke.extend(self.monitor.closed(&options.monitor, &trade, is_watched));
+    }
+
+    fn is_watched(&self, said: &[Said]) -> bool {
+        said.iter().any(|said| self.subjects.contains_key(&said.version))
     }
 }
