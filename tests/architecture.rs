@@ -529,8 +529,7 @@ fn nothing_is_begun_and_no_message_handled_but_where_a_panic_is_counted() {
         let begun = BEGINNINGS.iter().map(|what| code.matches(what).count()).sum::<usize>();
         let known = BEGUN.iter().find(|(known, ..)| known == file).map_or(0, |(_, known, _)| *known);
         if begun != known {
-            wrong
-                .push(format!("{} begins {begun} things where a panic may be lost, {known} are known", path_of(file)));
+            wrong.push(format!("{} begins {begun} things where a panic may be lost, {known} are known", path_of(file)));
         }
         for handler in code.split("\nimpl Handler<").skip(1) {
             let body = handler.split("\n}\n").next().unwrap();

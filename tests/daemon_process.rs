@@ -293,6 +293,19 @@ fn what_waited_through_a_stop_of_the_process_is_answered_by_the_baseline() {
 }
 
 #[test]
+fn what_comes_well_after_a_stop_of_the_process_did_not_wait_through_it() {
+    let place = Place::with_model(State::Production);
+    let daemon = Process::start(&place, &[]);
+    assert_eq!(daemon.connect().arm("T-1"), ml());
+    daemon.signal("STOP");
+    until("a process that stands", || daemon.state().starts_with('T').then_some(()));
+    daemon.signal("CONT");
+    until_passed(Stopwatch::start(), Duration::from_millis(800));
+    assert_eq!(daemon.connect().arm("T-2"), ml());
+    daemon.stop();
+}
+
+#[test]
 fn a_file_that_may_not_grow_is_a_disk_that_fails_and_no_end_of_the_daemon() {
     let place = Place::with_model(State::Production);
     let mut daemon = Process::start_limited(&place, "ulimit -f 8192");

@@ -45,6 +45,14 @@ struct EventLoop {
     continued: Cell<Option<Stopwatch>>,
 }
 
+impl EventLoop {
+    fn look_for_a_stop(&self) {
+        if CONTINUED.swap(false, Ordering::AcqRel) {
+            self.continued.set(Some(Stopwatch::start()));
+        }
+    }
+}
+
 /// The event loop of this thread has nothing to do; to be called before it waits.
 pub fn parks() {
     LOOP.with(|state| {
@@ -60,6 +68,8 @@ pub fn wakes() {
             state.busy.set(Duration::ZERO);
         }
         state.woken.set(Some(Stopwatch::start()));
+        // the signal that continues the process ends the wait, so a stop is noticed when it ends and not at the next request
+        state.look_for_a_stop();
     });
 }
 
@@ -71,9 +81,7 @@ pub fn continued() -> Arc<AtomicBool> {
 /// The longest that what was just read can have waited, on a connection whose socket was last seen empty at `emptied`.
 pub fn waited(emptied: Option<Stopwatch>) -> Duration {
     let in_loop = LOOP.with(|state| {
-        if CONTINUED.swap(false, Ordering::AcqRel) {
-            state.continued.set(Some(Stopwatch::start()));
-        }
+        state.look_for_a_stop();
         if state.continued.get().is_some_and(|continued| continued.elapsed() < AFTERMATH) {
             return UNKNOWN;
         }
