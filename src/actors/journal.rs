@@ -12,21 +12,23 @@
 //! known to be there, before anybody is told that something is not recorded. As long as it cannot be read, that is not known:
 //! who cannot wait is told so, and all are told the truth when it is known.
 
+mod health;
 mod writer;
 
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, OnceLock,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence},
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering, fence},
         mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread::{self, Thread},
 };
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
-use self::writer::Writer;
+pub use self::health::{Health, JournalStatus};
+use self::{health::MET_DAMAGE, writer::Writer};
 use super::{event_stream::EventStream, supervision::Failures};
 use crate::{
     config::Journal as Limits,
@@ -80,61 +82,10 @@ pub struct NotClosed {
     pub damaged: bool,
 }
 
-/// Why the journal is opened again when a reader asked for it.
-const MET_DAMAGE: &str = "a damaged page was met while the journal was read; every page of it is looked at";
-
 /// The queue is full, or the thread has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many writes wait for the disk")]
 pub struct NoRoom;
-
-/// What the rest of the daemon knows of the journal. Reading it waits for nothing but the sentence about a failure.
-#[derive(Debug, Default)]
-pub struct Health {
-    failing: AtomicBool,
-    why: Mutex<String>,
-    waiting: AtomicUsize,
-    dropped: AtomicU64,
-    commits: AtomicU64,
-    /// The number of the last record that was committed.
-    reached: AtomicU64,
-    reopened: AtomicU64,
-    /// A reader met a damaged page, and the thread has not seen to it yet.
-    met_damage: Arc<AtomicBool>,
-    /// Rings when the file is damaged beyond repair.
-    damaged: Notify,
-    /// Rings when it can be written again.
-    healed: Notify,
-    ended: AtomicBool,
-}
-
-impl Health {
-    /// Why the journal cannot be written.
-    fn why(&self) -> String {
-        match self.met_damage.load(Ordering::Acquire) {
-            true => MET_DAMAGE.to_owned(),
-            false => self.why.lock().map(|why| why.clone()).unwrap_or_default(),
-        }
-    }
-}
-
-/// The journal's state for `status`.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct JournalStatus {
-    /// Whether it can be written now.
-    pub ok: bool,
-    /// What stands in the way.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// Writes that wait for the disk, with the locks and rollbacks that are in force and not on disk.
-    pub waiting: usize,
-    /// Signals that could not be kept since the start. Their answers were the baseline.
-    pub dropped: u64,
-    /// Durable commits since the start.
-    pub commits: u64,
-    /// Times the database was opened again after a failure.
-    pub reopened: u64,
-}
 
 /// Hands work to the journal's thread.
 #[derive(Debug, Clone)]
@@ -211,7 +162,7 @@ enum Job {
 impl JournalHandle {
     /// Whether a decision made now can be recorded. A model has no say while it cannot.
     pub fn accepts(&self) -> bool {
-        !self.health.failing.load(Ordering::Acquire) && !self.health.met_damage.load(Ordering::Acquire)
+        self.health.accepts()
     }
 
     /// Hands over a write that nobody waits for.
@@ -354,16 +305,13 @@ impl JournalHandle {
 
     /// Its state.
     pub fn status(&self) -> JournalStatus {
-        let health = &self.health;
-        let ok = self.accepts();
-        JournalStatus {
-            ok,
-            error: (!ok).then(|| health.why()),
-            waiting: health.waiting.load(Ordering::Relaxed),
-            dropped: health.dropped.load(Ordering::Relaxed),
-            commits: health.commits.load(Ordering::Relaxed),
-            reopened: health.reopened.load(Ordering::Relaxed),
-        }
+        self.health.status()
+    }
+
+    /// Whether the journal fails, or failed since it had been opened again `reopened` times: what was read of it meanwhile may
+    /// have ended for that.
+    pub fn failed_since(&self, reopened: u64) -> bool {
+        !self.accepts() || self.health.reopened.load(Ordering::Relaxed) != reopened
     }
 
     fn send(&self, job: Job) -> Result<(), Unavailable> {

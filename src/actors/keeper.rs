@@ -209,12 +209,18 @@ impl Keeper {
     /// Does `work`. What fails is tried again after a pause that grows; what panics, or fails too often, is not: then the next
     /// start reads more of the log.
     fn guarded(&mut self, failures: &Failures, work: impl FnOnce(&mut Self) -> Result<(), Undone>) {
+        let opened = self.journal.status().reopened;
         match failures.caught(Place::KeeperLook, || work(self)) {
             Ok(Ok(())) => {
                 self.tries.succeed();
                 self.pause = None;
             }
             Ok(Err(Undone::Stops)) => self.pause = Some(LOOK),
+            // a disk that fails is no failure of this part
+            Ok(Err(Undone::Failed(why))) if self.journal.failed_since(opened) => {
+                tracing::warn!(actor = NAME, why, "the journal failed while a checkpoint was made or checked");
+                self.pause = Some(LOOK);
+            }
             Ok(Err(Undone::Failed(why))) => {
                 self.pause = self.tries.fail();
                 if self.pause.is_some() {

@@ -329,6 +329,7 @@ impl Monitor {
             return;
         }
         let failures = self.surroundings.failures.clone();
+        let opened = self.surroundings.journal.status().reopened;
         let made = failures.caught(Place::MonitorMake, || self.make(&versions, serving.epoch));
         match made.and_then(|made| made) {
             Ok(()) => {
@@ -337,6 +338,7 @@ impl Monitor {
             }
             // a journal that was closed behind it at the end is no fault
             Err(_) if self.line.ends.load(Ordering::Acquire) => {}
+            Err(error) if self.surroundings.journal.failed_since(opened) => self.wait_for_the_disk(&error),
             Err(error) => self.try_again(error),
         }
     }

@@ -4,6 +4,7 @@ use std::{
     fs,
     path::PathBuf,
     process::{Child, Command, ExitStatus, Output, Stdio},
+    thread,
 };
 
 use serde_json::Value;
@@ -163,6 +164,12 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if thread::panicking() {
+            let ended = self.child.try_wait();
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("ended: {ended:?}; its last lines:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"));
+        }
         // a test that failed leaves nothing running behind
         let _already_gone = self.child.kill();
         let _status = self.child.wait();

@@ -37,6 +37,9 @@ const READS: [&str; 10] = [
 const MOST_GAPS: usize = 16;
 /// The shortest time between two makings for news that found no room.
 const LOST_AGAIN: Duration = Duration::from_secs(30);
+/// The pause after the journal failed while it was read.
+const AFTER_THE_DISK: Duration = Duration::from_secs(1);
+
 impl Monitor {
     /// Whether what it was made by is as `config` has it.
     pub(super) fn is_made_by(&mut self, config: &Arc<Config>) -> bool {
@@ -68,6 +71,12 @@ impl Monitor {
             }
         }
         self.line.dropped.load(Ordering::Relaxed)
+    }
+
+    /// The journal failed while it was read. That is no failure of this part, and is not counted as one.
+    pub(super) fn wait_for_the_disk(&mut self, error: &str) {
+        tracing::warn!(actor = NAME, error, pause = ?AFTER_THE_DISK, "the journal failed while the monitor was made; trying again");
+        (self.state, self.failed) = (None, Some((Stopwatch::start(), AFTER_THE_DISK)));
     }
 
     /// It could not be made: it is made after a pause that grows, unless that was tried too often. A version that nobody watches
