@@ -6,6 +6,8 @@
 //! 10^12 or so, which costs it the word of a model and nothing else.
 #![deny(clippy::indexing_slicing)]
 
+mod sealed;
+
 use std::{
     collections::{HashMap, HashSet},
     hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher},
@@ -14,6 +16,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use self::sealed::Sealed;
 use crate::domain::{Side, Signal, Symbol, Timestamp, TradeId};
 
 /// Names that are kept unless somebody says otherwise.
@@ -24,11 +27,21 @@ pub const MOST_NAMES: usize = 2_000_000;
 pub struct Names {
     most: usize,
     /// The hash of each name, and of its first signal with [`ANSWERED`]. When there is no room the older half goes at once.
-    older: Known,
-    newer: Known,
+    older: Half,
+    newer: Half,
     /// The hashes of those under which another signal came.
     reused: HashSet<u64>,
     forgotten: u64,
+}
+
+/// Those that were stored, which all copies share, and behind them what came or changed since.
+#[derive(Debug, Clone, Default)]
+struct Half {
+    sealed: Sealed,
+    /// Those of `sealed` too that are otherwise by now.
+    since: Known,
+    /// Names in `since` that are not in `sealed`.
+    new: usize,
 }
 
 /// By the hash of a name.
@@ -55,15 +68,11 @@ impl Hasher for Hashed {
     }
 }
 
-/// Bytes of a name and its signal.
-const PAIR: usize = 16;
-
 /// Names as they are stored.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct NamesImage {
-    /// Hashes of a name and of its signal, 8 bytes each, the names rising.
-    older: Vec<u8>,
-    newer: Vec<u8>,
+    older: Sealed,
+    newer: Sealed,
     reused: Vec<u64>,
     forgotten: u64,
 }
@@ -81,7 +90,7 @@ pub struct NameCount {
 impl Names {
     /// None yet; at most `most` are kept.
     pub fn new(most: usize) -> Self {
-        Self { most, older: Known::default(), newer: Known::default(), reused: HashSet::new(), forgotten: 0 }
+        Self { most, older: Half::default(), newer: Half::default(), reused: HashSet::new(), forgotten: 0 }
     }
 
     /// A trade of this name began with a signal that fired `at`, for `symbol`, to `side`; `answered`: here, and not in a file.
@@ -89,21 +98,20 @@ impl Names {
     pub fn take(&mut self, trade_id: &TradeId, at: Timestamp, symbol: &Symbol, side: Side, answered: bool) {
         let name = hash(trade_id);
         let bit = u64::from(answered) * ANSWERED;
-        if let Some(known) = self.known_mut(name) {
-            *known |= bit;
+        if self.mark(name, bit) {
             return;
         }
         if self.newer.len() >= self.most.div_ceil(2) {
             let gone = mem::replace(&mut self.older, mem::take(&mut self.newer));
             self.forgotten += gone.len() as u64;
-            self.reused.retain(|name| !gone.contains_key(name));
+            self.reused.retain(|name| gone.get(*name).is_none());
         }
         self.newer.insert(name, (hash(&(at, symbol, side)) & !ANSWERED) | bit);
     }
 
     /// Room for so many more, as far as they are kept: who takes a name does not wait for it.
     pub fn make_room(&mut self, names: usize) {
-        self.newer.reserve(names.min(self.most.div_ceil(2).saturating_sub(self.newer.len())));
+        self.newer.since.reserve(names.min(self.most.div_ceil(2).saturating_sub(self.newer.len())));
     }
 
     /// Whether the name of `signal` is known as that of another one.
@@ -119,18 +127,20 @@ impl Names {
 
     fn known(&self, trade_id: &TradeId) -> Option<u64> {
         let name = hash(trade_id);
-        self.newer.get(&name).or_else(|| self.older.get(&name)).copied()
+        self.newer.get(name).or_else(|| self.older.get(name))
     }
 
-    fn known_mut(&mut self, name: u64) -> Option<&mut u64> {
-        self.newer.get_mut(&name).or_else(|| self.older.get_mut(&name))
+    /// Sets a bit of a name that is known. False: it is not.
+    fn mark(&mut self, name: u64, bit: u64) -> bool {
+        let halves = [&mut self.newer, &mut self.older];
+        halves.into_iter().any(|half| half.get(name).is_some_and(|known| half.set(name, known, known | bit)))
     }
 
     /// Another signal came under a name that is known, and was answered.
     pub fn reuse(&mut self, trade_id: &TradeId) {
         let name = hash(trade_id);
         self.reused.insert(name);
-        self.known_mut(name).into_iter().for_each(|known| *known |= ANSWERED);
+        self.mark(name, ANSWERED);
     }
 
     /// Whether one did.
@@ -152,33 +162,50 @@ impl Names {
     pub(super) fn image(&self) -> NamesImage {
         let mut reused: Vec<u64> = self.reused.iter().copied().collect();
         reused.sort_unstable();
-        NamesImage { older: packed(&self.older), newer: packed(&self.newer), reused, forgotten: self.forgotten }
+        NamesImage { older: self.older.seal(), newer: self.newer.seal(), reused, forgotten: self.forgotten }
     }
 
     /// The names that were stored, of which at most `most` are kept from now on.
     pub(super) fn of(image: NamesImage, most: usize) -> Self {
         let NamesImage { older, newer, reused, forgotten } = image;
-        let (older, newer, reused) = (unpacked(&older), unpacked(&newer), reused.into_iter().collect());
-        Self { most, older, newer, reused, forgotten }
+        let half = |sealed| Half { sealed, ..Half::default() };
+        Self { most, older: half(older), newer: half(newer), reused: reused.into_iter().collect(), forgotten }
     }
 }
 
-fn packed(known: &Known) -> Vec<u8> {
-    let mut pairs: Vec<(u64, u64)> = known.iter().map(|(name, signal)| (*name, *signal)).collect();
-    pairs.sort_unstable();
-    pairs.into_iter().flat_map(|(name, signal)| [name.to_le_bytes(), signal.to_le_bytes()]).flatten().collect()
-}
+impl Half {
+    fn get(&self, name: u64) -> Option<u64> {
+        self.since.get(&name).copied().or_else(|| self.sealed.get(name))
+    }
 
-fn unpacked(bytes: &[u8]) -> Known {
-    let mut known = Known::with_capacity_and_hasher(bytes.len() / PAIR, BuildHasherDefault::default());
-    for pair in bytes.chunks_exact(PAIR) {
-        if let Some((name, signal)) = pair.split_first_chunk::<8>()
-            && let Some(signal) = signal.first_chunk::<8>()
-        {
-            known.insert(u64::from_le_bytes(*name), u64::from_le_bytes(*signal));
+    /// A name that is not known yet.
+    fn insert(&mut self, name: u64, signal: u64) {
+        self.since.insert(name, signal);
+        self.new += 1;
+    }
+
+    /// A name that is known is `signal` from now on; true.
+    fn set(&mut self, name: u64, known: u64, signal: u64) -> bool {
+        if known != signal {
+            self.since.insert(name, signal);
         }
+        true
     }
-    known
+
+    fn len(&self) -> usize {
+        self.sealed.len() + self.new
+    }
+
+    fn seal(&self) -> Sealed {
+        self.sealed.with(self.since.iter().map(|(name, signal)| (*name, *signal)).collect())
+    }
+}
+
+/// By what is known, and not by how it is kept.
+impl PartialEq for Half {
+    fn eq(&self, other: &Self) -> bool {
+        self.seal() == other.seal()
+    }
 }
 
 /// The same in every process.
@@ -240,6 +267,32 @@ mod tests {
         let back = Names::of(postcard::from_bytes(&bytes).unwrap(), 100);
         assert_eq!(back, names);
         assert_eq!(postcard::to_allocvec(&back.image()).unwrap(), bytes);
+    }
+
+    #[test]
+    fn what_came_and_what_changed_since_they_were_stored_counts_as_if_they_had_never_been() {
+        let (mut through, mut stored) = (Names::new(1000), Names::new(1000));
+        for round in 0..4 {
+            for name in 0..100 {
+                let signal = signal(100 * (round / 2) + name, 0, "long");
+                for names in [&mut through, &mut stored] {
+                    names.take(
+                        &signal.trade_id,
+                        signal.at,
+                        &signal.symbol,
+                        signal.side,
+                        round % 2 == 1 && name % 3 == 0,
+                    );
+                }
+            }
+            through.reuse(&signal(round, 0, "long").trade_id);
+            stored.reuse(&signal(round, 0, "long").trade_id);
+            stored = Names::of(stored.image(), 1000);
+        }
+        assert_eq!((stored.count(), through.count().known), (through.count(), 200));
+        assert_eq!(stored, through);
+        assert_eq!(stored.was_answered(&signal(3, 0, "long").trade_id), Some(true));
+        assert_eq!(stored.was_answered(&signal(4, 0, "long").trade_id), Some(false));
     }
 
     #[test]
