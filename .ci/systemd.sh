@@ -1,7 +1,9 @@
 #!/bin/sh
 # Checks what is in systemd/ without a running systemd: .ci/systemd.sh PATH-OF-A-BUILT-VIGIE
-#   1. the unit is valid and all it runs exists            (systemd-analyze verify in a scratch root)
-#   2. its sandbox is exposed to 0.5 at most               (systemd-analyze security; the threshold counts tenths)
+# The program of the page is to lie beside it.
+#   1. the units are valid and all they run exists         (systemd-analyze verify in a scratch root)
+#   2. their sandboxes are exposed no more than they must be: the daemon to 0.5, the page, which has a port on
+#      loopback, to 1.1                                     (systemd-analyze security; the threshold counts tenths)
 #   3. the user, group and folders come out as meant       (systemd-sysusers and systemd-tmpfiles in the scratch root)
 set -eu
 
@@ -16,6 +18,8 @@ binary=$1
 for tool in systemd-analyze systemd-sysusers systemd-tmpfiles; do
     command -v "$tool" >/dev/null || fail "$tool is missing; install systemd"
 done
+page=$(dirname "$binary")/vigie-web
+[ -x "$page" ] || fail "$page is not there; \`cargo build -p vigie-web\` builds it"
 units=$(dirname "$0")/../systemd
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
@@ -26,18 +30,22 @@ ln -s usr/bin "$root/bin"
 cp -r /usr/lib/systemd/system "$root/usr/lib/systemd/"
 cp "$binary" "$root/usr/bin/vigie"
 cp /bin/kill "$root/usr/bin/kill"
-cp "$units/vigie.service" "$root/etc/systemd/system/"
+cp "$page" "$root/usr/bin/vigie-web"
+cp "$units"/*.service "$root/etc/systemd/system/"
 # verify exits with 0 on a setting it does not know, so what it prints is what counts
-said=$(systemd-analyze verify --man=no --root="$root" vigie.service 2>&1) || fail "vigie.service is not valid:
+check() {
+    said=$(systemd-analyze verify --man=no --root="$root" "$1" 2>&1) || fail "$1 is not valid:
 $said"
-said=$(printf '%s\n' "$said" | grep -F vigie || true)
-[ -z "$said" ] || fail "vigie.service draws warnings:
+    said=$(printf '%s\n' "$said" | grep -F vigie || true)
+    [ -z "$said" ] || fail "$1 draws warnings:
 $said"
-
-said=$(systemd-analyze security --offline=true --no-pager --threshold=5 "$units/vigie.service" 2>&1) || fail "the sandbox \
-of vigie.service is too open:
+    said=$(systemd-analyze security --offline=true --no-pager --threshold="$2" "$units/$1" 2>&1) || fail "the sandbox \
+of $1 is too open:
 $(printf '%s\n' "$said" | grep -v '^✓')"
-printf '%s\n' "$said" | grep -F "Overall exposure level"
+    printf '%s\n' "$said" | grep -F "Overall exposure level"
+}
+check vigie.service 5
+check vigie-web.service 11
 
 mkdir -p "$root/usr/lib/sysusers.d" "$root/usr/lib/tmpfiles.d"
 cp "$units/vigie.sysusers" "$root/usr/lib/sysusers.d/vigie.conf"
@@ -46,6 +54,7 @@ systemd-sysusers --root="$root" vigie.conf || fail "vigie.sysusers is not valid"
 grep -q '^vigie:.*:/var/lib/vigie:/usr/sbin/nologin$' "$root/etc/passwd" || fail "vigie.sysusers makes no user vigie"
 group=$(sed -n 's/^vigie:[^:]*:\([0-9]*\):.*/\1/p' "$root/etc/group")
 [ -n "$group" ] || fail "vigie.sysusers makes no group vigie"
+grep -q '^vigie:.*[:,]vigie-web$' "$root/etc/group" || fail "vigie.sysusers gives vigie-web no way to the socket"
 
 touch "$root/etc/vigie/config.toml"
 systemd-tmpfiles --create --root="$root" vigie.conf || fail "vigie.tmpfiles is not valid"
@@ -53,4 +62,4 @@ if [ "$(id -u)" -eq 0 ]; then
     owners=$(stat -c '%a %u %g' "$root/etc/vigie" "$root/etc/vigie/config.toml" | tr '\n' ' ')
     [ "$owners" = "750 0 $group 640 0 $group " ] || fail "vigie.tmpfiles leaves modes and owners $owners"
 fi
-echo "systemd: unit, sandbox, user and folders are in order"
+echo "systemd: units, sandboxes, user and folders are in order"

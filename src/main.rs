@@ -45,6 +45,7 @@ fn main() -> ExitCode {
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Web(web) => web.run(),
         Command::Work(work) => work.run(),
     })
 }

@@ -32,6 +32,7 @@ mod table;
 mod terminal;
 mod train;
 mod tune;
+mod web;
 mod work;
 
 use std::{
@@ -114,6 +115,7 @@ pub enum Command {
     Backup(backup::Backup),
     Restore(backup::Restore),
     Demo(demo::Demo),
+    Web(web::Web),
     Work(work::Work),
 }
 

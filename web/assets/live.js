@@ -1,0 +1,52 @@
+// The stream: what the page knows, kept up to date by one connection.
+
+const KEPT = 500;
+/** Without a sign of life for so long the figures are called old, in milliseconds. */
+const SILENCE = 6000;
+
+export const store = {
+  daemon: { reachable: false, why: '' }, status: null, events: [], decisions: [], shares: new Map(),
+  connected: false, lastSign: 0, lastId: null, snapshots: 0,
+};
+const listeners = new Set();
+export function listen(listener) { listeners.add(listener); return () => listeners.delete(listener); }
+const tell = (kind, data) => { for (const listener of listeners) listener(kind, data); };
+
+function keep(list, item) {
+  list.push(item);
+  if (list.length > KEPT) list.splice(0, list.length - KEPT);
+}
+function share(event) {
+  if (event.event === 'shared') store.shares.set(event.version, event.share);
+}
+/** Shares of versions as the journal has them, from before this page was opened. */
+export function learnShares(events) { events.forEach(share); store.events.forEach(share); }
+
+export function begin() {
+  const source = new EventSource('/live');
+  const on = (name, take) => source.addEventListener(name, (message) => {
+    store.lastSign = performance.now();
+    if (message.lastEventId) store.lastId = message.lastEventId;
+    const data = JSON.parse(message.data);
+    if (!store.connected) { store.connected = true; tell('connection'); }
+    take(data);
+    tell(name, data);
+  });
+  on('snapshot', (data) => {
+    store.snapshots += 1;
+    Object.assign(store, { daemon: data.daemon, status: data.status, events: data.events, decisions: data.decisions });
+    data.events.forEach(share);
+  });
+  on('status', (data) => { store.status = data; });
+  on('daemon', (data) => { store.daemon = data; });
+  on('event', (data) => { keep(store.events, data); share(data); });
+  on('decision', (data) => keep(store.decisions, data));
+  on('heartbeat', () => {});
+  source.addEventListener('error', () => { if (store.connected) { store.connected = false; tell('connection'); } });
+  setInterval(() => {
+    const isOld = performance.now() - store.lastSign > SILENCE;
+    if (isOld && store.connected) { store.connected = false; tell('connection'); }
+    // a browser gives up after some answers; this page does not
+    if (source.readyState === EventSource.CLOSED) location.reload();
+  }, 1000);
+}
