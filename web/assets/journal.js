@@ -15,7 +15,7 @@ export function show(root) {
   root.append(panel('Journal', {}, h('div', { class: 'row' }, h('label', {}, 'Event', kind), h('label', {}, 'Text', text), older, link), count, rows));
   const query = () => new URLSearchParams(Object.entries({ kind: kind.value, text: text.value }).filter(([, value]) => value));
   function draw() {
-    count.textContent = `${number(events.length)} shown${more ? `, ${number(more)} older ones match` : ''}${keptFrom > 1 ? `; events from number ${keptFrom} on are kept here, all are in the journal` : ''}`;
+    count.textContent = `${number(events.length)} shown${more ? `, ${number(more)} older ones match` : ''}${keptFrom > 0 ? `; events from number ${keptFrom} on are kept here, all are in the journal` : ''}`;
     older.disabled = more === 0;
     rows.replaceChildren(table([{ name: 'number', n: true }, { name: 'time', t: true }, { name: 'event' }, { name: 'what', words: true }],
       [...events].reverse().map((event) => [event.seq, stamp(event.at), event.event === 'alert' ? tag(levelKind(event.level), event.level) : event.event, words(event)]), 'Nothing matches.'));

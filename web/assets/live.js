@@ -19,6 +19,14 @@ function keep(list, item) {
 function share(event) {
   if (event.event === 'shared') store.shares.set(event.version, event.share);
 }
+/** What took models out of service is shown at once; the status that follows says it in full. */
+function silence(event) {
+  const { guardian } = store.status ?? {};
+  if (!guardian) return;
+  if (event.event === 'locked') guardian.lock = event.reason;
+  const symbol = event.event === 'latched' && event.trip?.version?.split('/')[0];
+  if (symbol && !guardian.silenced.includes(symbol)) guardian.silenced.push(symbol);
+}
 /** Shares of versions as the journal has them, from before this page was opened. */
 export function learnShares(events) { events.forEach(share); store.events.forEach(share); }
 
@@ -39,7 +47,7 @@ export function begin() {
   });
   on('status', (data) => { store.status = data; });
   on('daemon', (data) => { store.daemon = data; });
-  on('event', (data) => { keep(store.events, data); share(data); });
+  on('event', (data) => { keep(store.events, data); share(data); silence(data); });
   on('decision', (data) => keep(store.decisions, data));
   on('heartbeat', () => {});
   source.addEventListener('error', () => { if (store.connected) { store.connected = false; tell('connection'); } });

@@ -64,12 +64,8 @@ impl Wanted {
 pub fn page(seen: &Seen, wanted: &Wanted) -> String {
     let (events, more) = found(seen, wanted);
     let lines: Vec<&str> = events.iter().map(|event| &*event.text).collect();
-    format!(r#"{{"events":[{}],"more":{more},"kept_from":{}}}"#, lines.join(","), kept_from(seen))
-}
-
-/// The number of the oldest event that is kept here; 0 without any.
-fn kept_from(seen: &Seen) -> u64 {
-    seen.events.front().map_or(0, |event| event.seq)
+    // 0 when all are here
+    format!(r#"{{"events":[{}],"more":{more},"kept_from":{}}}"#, lines.join(","), seen.kept_from.unwrap_or_default())
 }
 
 /// All that match, one JSON object a line, the newest last.
@@ -109,9 +105,9 @@ mod tests {
             seen.events.push_back(Told { seq, kind: kind.to_owned(), text: format!(r#"{{"seq":{seq}}}"#).into() });
         }
         let of = |text: &str| page(&seen, &Wanted::of(&text.parse().unwrap()).unwrap());
-        assert_eq!(of("/?kind=alert&limit=2"), r#"{"events":[{"seq":4},{"seq":5}],"more":2,"kept_from":1}"#);
-        assert_eq!(of("/?kind=alert&limit=2&before=4"), r#"{"events":[{"seq":1},{"seq":2}],"more":0,"kept_from":1}"#);
-        assert_eq!(of("/?text=SEQ%22:3"), r#"{"events":[{"seq":3}],"more":0,"kept_from":1}"#);
+        assert_eq!(of("/?kind=alert&limit=2"), r#"{"events":[{"seq":4},{"seq":5}],"more":2,"kept_from":0}"#);
+        assert_eq!(of("/?kind=alert&limit=2&before=4"), r#"{"events":[{"seq":1},{"seq":2}],"more":0,"kept_from":0}"#);
+        assert_eq!(of("/?text=SEQ%22:3"), r#"{"events":[{"seq":3}],"more":0,"kept_from":0}"#);
         let wanted = Wanted::of(&"/?kind=moved,alert&limit=1".parse().unwrap()).unwrap();
         assert_eq!(lines(&seen, &wanted).lines().count(), 5);
     }

@@ -14,7 +14,7 @@ use crate::{
 const WATCHED: Duration = Duration::from_secs(1);
 const UNWATCHED: Duration = Duration::from_secs(5);
 /// Shortest pause between two looks, however much happens.
-const BREATH: Duration = Duration::from_millis(200);
+const BREATH: Duration = Duration::from_millis(100);
 /// Pauses between two tries to subscribe.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);

@@ -75,6 +75,8 @@ pub struct Seen {
     /// Events, oldest first.
     pub events: VecDeque<Told>,
     event_bytes: usize,
+    /// The number of the oldest event that is kept here, if older ones had no room.
+    pub kept_from: Option<u64>,
     /// Decisions since this process began, oldest first.
     pub decisions: VecDeque<Told>,
     /// Alerts of the journal by level: info, warning, critical.
@@ -193,7 +195,7 @@ impl Hub {
     /// Forgets all events: the journal is another one.
     pub fn forget(&self) {
         let mut seen = self.seen();
-        (seen.event_bytes, seen.alerts, seen.caught_up) = (0, [0; 3], false);
+        (seen.event_bytes, seen.alerts, seen.caught_up, seen.kept_from) = (0, [0; 3], false, None);
         seen.events.clear();
         seen.decisions.clear();
     }
@@ -249,6 +251,7 @@ impl Seen {
         while self.events.len() > EVENTS || self.event_bytes > EVENT_BYTES {
             let Some(oldest) = self.events.pop_front() else { return };
             self.event_bytes -= oldest.text.len();
+            self.kept_from = self.events.front().map(|event| event.seq);
         }
     }
 

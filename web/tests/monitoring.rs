@@ -93,9 +93,11 @@ fn each_query_names_only_metrics_of_a_real_scrape_and_docs_list_them_all() {
     let mut wire = place.wire();
     (0..3).for_each(|n| drop(wire.score(n)));
     wire.lose(0);
-    let told = until("a day in the figures", || {
+    // the monitor is busy at first
+    let told = until("the day and the monitor in the figures", || {
         let told = get(&place.host, "/metrics").body;
-        told.contains("vigie_day_pnl_account_currency -").then_some(told)
+        let is_whole = told.contains("\nvigie_day_pnl_account_currency -") && told.contains("\nvigie_monitor_alarms ");
+        is_whole.then_some(told)
     });
     let mut known = names_of(&told);
     // none is told before there is a backup
@@ -125,8 +127,12 @@ fn a_real_prometheus_answers_each_query_and_its_alert_of_a_lock_fires() {
     (0..3).for_each(|n| drop(wire.score(n)));
     wire.lose(0);
     let prometheus = Prometheus::start(&place.host);
+    until("a Prometheus that is ready", || {
+        let is_there = std::net::TcpStream::connect(&prometheus.host).is_ok();
+        (is_there && get(&prometheus.host, "/-/ready").status == 200).then_some(())
+    });
     until("a scrape", || {
-        let up = std::net::TcpStream::connect(&prometheus.host).ok().map(|_| prometheus.query("vigie_up"))?;
+        let up = prometheus.query("vigie_up");
         (up["data"]["result"][0]["value"][1] == "1").then_some(())
     });
     for query in queries() {

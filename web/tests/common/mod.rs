@@ -253,9 +253,10 @@ impl Wire {
         self.ask(&signal.to_string())
     }
 
-    /// Tells that a trade was lost.
+    /// Tells that a trade was lost just now.
     pub fn lose(&mut self, number: usize) -> Value {
-        let metrics = json!({ "exit_at": "2026-11-02T15:40:00Z", "pnl": -50.0, "exit_reason": "stop_loss" });
+        let now = self.ask(r#"{"type":"status"}"#)["status"]["now"].take();
+        let metrics = json!({ "exit_at": now, "pnl": -50.0, "exit_reason": "stop_loss" });
         self.ask(
             &json!({ "type": "outcome", "trade_id": format!("WEB-{number}"), "outcome_metrics": metrics }).to_string(),
         )

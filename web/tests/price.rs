@@ -1,0 +1,74 @@
+//! What the page costs the daemon: the round trip of a signal with ten open pages against that with none, in one run.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what the tests share may fail loudly")]
+
+mod common;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use common::{Place, get, http::Live, long::cases, skip::skipped, until};
+
+/// Round trips of one stretch, and stretches of each kind, by turns.
+const TRIPS: usize = 2000;
+const TURNS: usize = 8;
+/// The most that the 99th percentile may be with ten pages, as a multiple of that without.
+const MOST: f64 = 1.1;
+
+#[expect(clippy::disallowed_methods, reason = "a round trip is measured")]
+fn trips(place: &Place, first: usize) -> Vec<Duration> {
+    let mut wire = place.wire();
+    let trip = |n| {
+        let begin = Instant::now();
+        let answer = wire.score(n);
+        let took = begin.elapsed();
+        assert_eq!(answer["ok"], true, "{answer}");
+        took
+    };
+    (first..first + TRIPS).map(trip).collect()
+}
+
+fn percentile(times: &[Duration], share: f64) -> f64 {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    sorted[((sorted.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e6
+}
+
+#[test]
+fn ten_pages_cost_the_daemon_next_to_nothing() {
+    if !cases(false, true) {
+        return skipped("measured in the long form only, on a machine that does nothing else");
+    }
+    let place = Place::new();
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for turn in 0..TURNS {
+        without.extend(trips(&place, 2 * turn * TRIPS));
+        let is_over = Arc::new(AtomicBool::new(false));
+        let pages: Vec<_> = (0..10)
+            .map(|_| {
+                let (mut live, is_over) = (Live::open(&place.host, None), Arc::clone(&is_over));
+                thread::spawn(move || {
+                    while !is_over.load(Ordering::Relaxed) {
+                        live.next();
+                    }
+                })
+            })
+            .collect();
+        until("ten pages", || get(&place.host, "/metrics").body.contains("vigie_web_pages 10.0").then_some(()));
+        with.extend(trips(&place, (2 * turn + 1) * TRIPS));
+        is_over.store(true, Ordering::Relaxed);
+        pages.into_iter().for_each(|page| page.join().unwrap());
+        until("no page", || get(&place.host, "/metrics").body.contains("vigie_web_pages 0.0").then_some(()));
+    }
+    for (share, name) in [(0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (0.999, "p99.9")] {
+        let (alone, watched) = (percentile(&without, share), percentile(&with, share));
+        eprintln!("{name}: {alone:.0} us without a page, {watched:.0} us with ten, {:.3} times", watched / alone);
+    }
+    let ratio = percentile(&with, 0.99) / percentile(&without, 0.99);
+    assert!(ratio <= MOST, "with ten pages the 99th percentile is {ratio:.3} times that without");
+}
