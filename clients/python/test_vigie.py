@@ -18,6 +18,7 @@ import unittest
 import uuid
 
 import vigie
+from fake_daemon import Server, decision_for, hang_up, replies
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "tests" / "fixtures" / "golden" / "assignment.json"
 DEADLINE = 0.030
@@ -32,101 +33,6 @@ SIGNAL = {
     "features": {"vwap_trend_signal": 0.71, "recent_momentum": None},
 }
 METRICS = {"exit_at": "2025-01-06T15:40:00Z", "pnl": 137.5, "exit_reason": "take_profit"}
-
-
-class Server:
-    """Accepts connections and hands each, with its number from 0, to ``behave``; what it sends is up to that."""
-
-    def __init__(self, behave, backlog=16):
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = os.path.join(self.folder.name, "vigie.sock")
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.listener.bind(self.path)
-        self.listener.listen(backlog)
-        self.stopped = threading.Event()
-        self.requests = []
-        self.connections = []
-        self.threads = []
-        self.behave = behave
-        if behave is not None:
-            self._spawn(self._accept)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stopped.set()
-        self.listener.shutdown(socket.SHUT_RDWR)
-        for connection in self.connections:
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-        for thread in self.threads:
-            thread.join(5.0)
-        for connection in [self.listener, *self.connections]:
-            connection.close()
-        self.folder.cleanup()
-
-    def read(self, file):
-        """The next request, None at the end."""
-        line = file.readline()
-        if not line:
-            return None
-        self.requests.append(json.loads(line))
-        return self.requests[-1]
-
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            number = len(self.connections)
-            self.connections.append(connection)
-            self._spawn(self._serve, connection, number)
-
-    def _serve(self, connection, number):
-        try:
-            with connection.makefile("rb") as file:
-                self.behave(self, connection, file, number)
-        except OSError:
-            pass
-
-    def _spawn(self, target, *arguments):
-        thread = threading.Thread(target=target, args=arguments, daemon=True)
-        self.threads.append(thread)
-        thread.start()
-
-
-def decision_for(request, **changes):
-    answer = {
-        "ok": True,
-        "id": request["id"],
-        "trade_id": request["trade_id"],
-        "arm": "ml",
-        "confidence": 0.685,
-        "score": 0.75,
-        "size": 1.5,
-        "model": "ES/14",
-        "reason": "ab_test",
-    }
-    answer.update(changes)
-    return json.dumps(answer).encode() + b"\n"
-
-
-def replies(make):
-    """A server that answers every request with the bytes that ``make(request)`` returns."""
-
-    def behave(server, connection, file, _number):
-        while (request := server.read(file)) is not None:
-            connection.sendall(make(request))
-
-    return behave
-
-
-def hang_up(connection):
-    connection.shutdown(socket.SHUT_RDWR)
 
 
 class ScoreTest(unittest.TestCase):
@@ -330,7 +236,7 @@ class ScoreTest(unittest.TestCase):
 
         with Server(behave) as server, vigie.Client(server.path, max_backoff=60.0) as client:
             # by the eighth failure the pause is over half a second long
-            while client._failures < 8:
+            while client._pace.failures < 8:
                 self.assertFalse(self.timed(client, deadline=0.002)[0].ok)
             tried = len(server.connections)
             decision, elapsed = self.timed(client, deadline=5.0)

@@ -4,34 +4,81 @@ The promise to the trader: :meth:`Client.score` returns within its deadline and 
 its answer is the neutral one, which leaves the strategy exactly as it is. The promise about money:
 :meth:`Client.outcome` and :meth:`Client.skip` return only when the daemon has stored the message on disk, and raise
 :class:`NotAcknowledged` otherwise; both are idempotent, so the same call may be repeated until it succeeds.
+
+:class:`AsyncClient` is the same for asyncio. :class:`Enhancer` and :class:`AsyncEnhancer` wrap a signal generator.
+:func:`read_export` and :func:`write_trades` need pandas, and nothing else here does.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import collections
+import copy
 import dataclasses
 import datetime
 import decimal
+import gzip
 import hashlib
 import itertools
 import json
 import logging
 import math
+import os
 import re
 import select
 import socket
 import sys
 import threading
 import time
-from typing import Any, Dict, Iterator, List, Mapping, Optional
+import weakref
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Deque,
+    Dict,
+    Generator,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Tuple,
+    TypeVar,
+    Union,
+)
 
-__all__ = ["Acknowledgement", "Client", "Decision", "NotAcknowledged", "RequestFailed", "assignment"]
+if TYPE_CHECKING:
+    import pandas
+
+__version__ = "0.1.0"
+__all__ = [
+    "Acknowledgement",
+    "AsyncClient",
+    "AsyncEnhancer",
+    "Client",
+    "Decision",
+    "Enhancer",
+    "NotAcknowledged",
+    "RequestFailed",
+    "assignment",
+    "read_export",
+    "write_trades",
+]
 
 #: Longest request, in bytes, without its line end.
 MAX_LINE = 64 * 1024
+#: Longest line that ``vigie import`` reads from a file, in bytes.
+MAX_IMPORT = 1024 * 1024
 #: Longest answer that is read, in bytes: a thousand alerts or all versions are long, and a decision is short.
 MAX_ANSWER = 256 * 1024 * 1024
+#: Largest size that is believed: the daemon's configuration allows no larger one.
+MAX_SIZE = 10.0
 
+_T = TypeVar("_T")
 _log = logging.getLogger("vigie")
 _TRADE_ID = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
 _TEMPORARY = frozenset(
@@ -82,7 +129,7 @@ class Decision:
     confidence: Optional[float]
     #: The model's score, 0 to 1. 0.5 when no model spoke: a placeholder, not a prediction. See :meth:`blend`.
     score: float
-    #: Multiplier of the strategy's own size, at least 0; 0 asks for no trade.
+    #: Multiplier of the strategy's own size, 0 to 10; 0 asks for no trade. See :meth:`contracts`.
     size: float
     #: Name of the model, such as ``ES/14``, if there is one.
     model: Optional[str]
@@ -101,6 +148,21 @@ class Decision:
         if not self.spoke or confidence is None:
             return confidence
         return (1.0 - weight) * confidence + weight * self.score
+
+    def contracts(self, own: int, at_most: Optional[int] = None) -> int:
+        """Whole contracts to trade where the strategy alone trades ``own``: ``own`` itself when no model spoke, otherwise
+        ``own * size`` to the nearest whole number, a half to the smaller one, and no more than ``at_most``."""
+        if not self.spoke:
+            return own
+        wanted = max(0, math.ceil(own * self.size - 0.5))
+        return wanted if at_most is None else min(wanted, at_most)
+
+    def at_size(self, size: float) -> Decision:
+        """The decision with the multiple of the strategy's own size that was traded, where that is another one: the daemon
+        divides the pnl of an outcome by the ``size`` of the decision that comes with it."""
+        if not (_is_number(size) and 0 <= size <= MAX_SIZE):
+            raise ValueError(f"size must be a number from 0 to {MAX_SIZE}, not {size!r}")
+        return dataclasses.replace(self, size=float(size))
 
     def to_wire(self) -> Dict[str, Any]:
         """The decision as an outcome may echo it."""
@@ -134,6 +196,20 @@ class _Failure(Exception):
         self.code = code
 
 
+class _Wait(NamedTuple):
+    """What an exchange waits for: that ``connection`` is ready for ``event``, or only for the time if there is none; and
+    until when at most, in monotonic seconds."""
+
+    connection: Optional[socket.socket]
+    event: int
+    until: float
+
+
+#: Work that stops at each wait: :func:`_run` waits with poll, :func:`_run_async` with the event loop. What is done between
+#: the waits is written once.
+_Steps = Generator[_Wait, None, _T]
+
+
 class _Connection:
     """One connection with at most one request in flight. After any fault it is closed, so that an answer which comes late
     dies with it and is never read as the answer to another request."""
@@ -144,22 +220,22 @@ class _Connection:
         self._socket: Optional[socket.socket] = None
         self._buffer = bytearray()
 
-    def exchange(self, line: bytes, until: float) -> bytes:
+    def exchange(self, line: bytes, until: float) -> _Steps[bytes]:
         """Sends ``line`` and returns the answer's line, or raises :class:`_Failure` by ``until`` (monotonic seconds)."""
         try:
             if self._socket is not None and self._is_stale(self._socket):
                 self.close()
             if self._socket is None:
-                self._socket = self._connect(until)
+                self._socket = yield from self._connect(until)
             try:
-                self._send(self._socket, line, until)
+                yield from self._send(self._socket, line, until)
             except (BrokenPipeError, ConnectionResetError) as closed:
                 # the daemon turned the connection away and closed it: what it said first is still there to be read
-                answer = self._last_words(until)
+                answer = yield from self._last_words(until)
                 if answer is None:
                     raise closed
                 return answer
-            answer = self.read_line(until)
+            answer = yield from self.read_line(until)
             if answer is None:
                 raise _Failure("unreachable", "the daemon closed the connection")
             return answer
@@ -170,13 +246,13 @@ class _Connection:
             self.close()
             raise
 
-    def _last_words(self, until: float) -> Optional[bytes]:
+    def _last_words(self, until: float) -> _Steps[Optional[bytes]]:
         try:
-            return self.read_line(until)
+            return (yield from self.read_line(until))
         except (OSError, _Failure):
             return None
 
-    def read_line(self, until: float) -> Optional[bytes]:
+    def read_line(self, until: float) -> _Steps[Optional[bytes]]:
         """The next line without its end; None when the daemon closed the connection between two lines."""
         connection = self._socket
         if connection is None:
@@ -194,7 +270,8 @@ class _Connection:
             try:
                 data = connection.recv(65536)
             except BlockingIOError:
-                _wait(connection, select.POLLIN, until)
+                _check_time(until)
+                yield _Wait(connection, select.POLLIN, until)
                 continue
             if not data:
                 if self._buffer:
@@ -204,10 +281,13 @@ class _Connection:
             self._buffer += data
 
     def close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-        self._socket = None
+        connection, self._socket = self._socket, None
         self._buffer.clear()
+        if connection is not None:
+            try:
+                connection.close()
+            except OSError:  # somebody else closed its descriptor
+                pass
 
     def _is_stale(self, connection: socket.socket) -> bool:
         """Between requests nothing may be waiting: neither an answer nobody asked for nor the end of the stream."""
@@ -221,7 +301,7 @@ class _Connection:
         except OSError:
             return True
 
-    def _connect(self, until: float) -> socket.socket:
+    def _connect(self, until: float) -> _Steps[socket.socket]:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connection.setblocking(False)
@@ -233,46 +313,155 @@ class _Connection:
                 except BlockingIOError:
                     # a Unix socket whose queue is full says EAGAIN, and there is nothing to poll for
                     _check_time(until)
-                    time.sleep(min(pause, max(0.0, until - time.monotonic())))
+                    yield _Wait(None, 0, min(time.monotonic() + pause, until))
                     pause = min(2 * pause, 0.05)
         except BaseException:
             connection.close()
             raise
 
     @staticmethod
-    def _send(connection: socket.socket, line: bytes, until: float) -> None:
+    def _send(connection: socket.socket, line: bytes, until: float) -> _Steps[None]:
         rest = memoryview(line)
         while rest:
             try:
                 rest = rest[connection.send(rest) :]
             except BlockingIOError:
-                _wait(connection, select.POLLOUT, until)
+                _check_time(until)
+                yield _Wait(connection, select.POLLOUT, until)
 
 
-class Client:
+class _Pace:
+    """How often a daemon is tried that fails: the first failure costs nothing, so that a restart of the daemon is hardly
+    noticed; then there is a pause of 10 ms, 20 ms, ... in which signals are answered neutrally at once."""
+
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
+        self.failures = 0
+        self._next_try = 0.0
+        self._last_refusal: Optional[str] = None
+
+    def check(self) -> None:
+        if time.monotonic() < self._next_try:
+            raise _Failure("unreachable", f"pausing after {self.failures} failures in a row")
+
+    def succeeded(self) -> None:
+        self.failures = 0
+        self._last_refusal = None
+
+    def failed(self) -> None:
+        self.failures += 1
+        if self.failures > 1:
+            pause = 0.010 * 2 ** min(self.failures - 2, 16)
+            self._next_try = time.monotonic() + min(pause, self._longest)
+
+    def turned_away(self, refusal: RequestFailed) -> None:
+        """The daemon refused the connection and not the signal: the same pause as after any failure, and one log line for
+        as long as it says the same."""
+        if refusal.code != self._last_refusal:
+            _log.error("vigie turned the connection away: %s", refusal)
+        self._last_refusal = refusal.code
+        self.failed()
+
+
+class _Question(NamedTuple):
+    """A signal, ready to be sent."""
+
+    snapshot: Mapping[str, Any]
+    trade_id: str
+    request_id: int
+    line: bytes
+    until: float
+
+
+class _Core:
+    """What the clients share: everything but how they wait."""
+
+    def __init__(self, path: str, deadline: float, max_backoff: float) -> None:
+        if not (_is_number(deadline) and deadline > 0):
+            raise ValueError(f"deadline must be a number of seconds above 0, not {deadline!r}")
+        self.path = path
+        self.deadline = float(deadline)
+        self._signals = _Connection(path, MAX_LINE)
+        self._records = _Connection(path)
+        self._ids = itertools.count(1)
+        self._pace = _Pace(max_backoff)
+        _clients.add(self)
+
+    def _forked(self) -> None:
+        """In the child of a fork: the connections are the parent's, and a lock may be held by a thread that is not here."""
+        self._signals.close()
+        self._records.close()
+
+    def _question(self, snapshot: Mapping[str, Any], started: float, deadline: Optional[float]) -> _Question:
+        until = started + (self.deadline if deadline is None else float(deadline))
+        trade_id = _checked_trade_id(snapshot["trade_id"] if "trade_id" in snapshot else None)
+        request_id = next(self._ids)
+        _check_time(until)
+        budget = {"deadline_us": max(1, int(min(until - time.monotonic(), 3600.0) * 1e6))}
+        own = _own_confidence(snapshot)
+        plain = {} if own is None else {"confidence": own}  # of numpy's kinds, a number
+        line = _line({**snapshot, **plain, "type": "score", "id": request_id, **budget})
+        return _Question(snapshot, trade_id, request_id, line, until)
+
+    def _ask(self, question: _Question) -> _Steps[Decision]:
+        self._pace.check()
+        try:
+            line = yield from self._signals.exchange(question.line, question.until)
+            answer = _answer(self._signals, line, question.request_id, refuse=False)
+            if answer.get("id") is None:
+                refusal = _refusal(answer)
+                self._pace.turned_away(refusal)
+                return _neutral(question.snapshot, "unreachable", refusal.message, refusal.code)
+            decision = _decision(answer, question.snapshot, question.trade_id)
+        except _Failure:
+            self._signals.close()
+            self._pace.failed()
+            raise
+        self._pace.succeeded()
+        return decision
+
+    def _request(self, kind: str, fields: Mapping[str, Any], until: float) -> _Steps[Dict[str, Any]]:
+        request_id = next(self._ids)
+        line = yield from self._records.exchange(_line({**fields, "type": kind, "id": request_id}), until)
+        return _answer(self._records, line, request_id)
+
+    def _subscription(self, from_seq: Optional[int], decisions: bool) -> Tuple[int, bytes]:
+        request_id = next(self._ids)
+        return request_id, _line({"type": "subscribe", "id": request_id, "from": from_seq, "decisions": decisions})
+
+
+#: The clients there are: a fork must not leave two processes on one connection.
+_clients: weakref.WeakSet[_Core] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for client in list(_clients):
+        client._forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class Client(_Core):
     """Talks to the daemon at the socket ``path``.
 
     Signals travel on one connection, everything else on a second one, so that an outcome that waits for the disk never
     delays a signal. Each is guarded by a lock: a client may be shared by threads, but signals then queue behind each
-    other within their own deadlines; one client per thread is faster. Make a new client after a fork.
+    other within their own deadlines; one client per thread is faster. After a fork the child opens connections of its own.
     """
 
     def __init__(self, path: str, deadline: float = 0.020, max_backoff: float = 1.0) -> None:
         """``deadline``: seconds a signal may wait for its answer. ``max_backoff``: the longest pause, in seconds, in which
         signals are answered neutrally without trying the daemon again, after several failures in a row."""
-        if not (_is_number(deadline) and deadline > 0):
-            raise ValueError(f"deadline must be a number of seconds above 0, not {deadline!r}")
-        self.path = path
-        self.deadline = float(deadline)
-        self._max_backoff = max_backoff
-        self._signals = _Connection(path, MAX_LINE)
+        super().__init__(path, deadline, max_backoff)
         self._signals_lock = threading.Lock()
-        self._records = _Connection(path)
         self._records_lock = threading.Lock()
-        self._ids = itertools.count(1)
-        self._failures = 0
-        self._next_try = 0.0
-        self._last_refusal: Optional[str] = None
+
+    def _forked(self) -> None:
+        super()._forked()
+        self._signals_lock = threading.Lock()
+        self._records_lock = threading.Lock()
 
     def __enter__(self) -> Client:
         return self
@@ -298,16 +487,11 @@ class Client:
         """
         started = time.monotonic()
         try:
-            return self._score(snapshot, started + (self.deadline if deadline is None else float(deadline)))
-        except _Failure as failure:
-            _log.debug("no answer from vigie: %s", failure)
-            return _neutral(snapshot, failure.code, str(failure))
-        except (TypeError, ValueError) as error:
-            _log.error("a signal could not be sent to vigie: %s", error)
-            return _neutral(snapshot, "invalid_request", str(error))
+            question = self._question(snapshot, started, deadline)
+            with _held(self._signals_lock, question.until):
+                return _run(self._ask(question))
         except Exception as error:  # the trader must never fall because of us
-            _log.exception("the client of vigie failed")
-            return _neutral(snapshot, "unreachable", repr(error))
+            return _unanswered(snapshot, error)
 
     def outcome(
         self,
@@ -321,10 +505,7 @@ class Client:
         Pass the ``decision`` the trade was made on: it lets the daemon count the trade even if it lost the signal.
         Raises :class:`NotAcknowledged` when it is not known to be stored, ValueError when it cannot be sent at all.
         """
-        fields: Dict[str, Any] = {"outcome_metrics": outcome_metrics}
-        if decision is not None:
-            fields["decision"] = decision.to_wire()
-        return self._record("outcome", trade_id, fields, timeout)
+        return self._record("outcome", trade_id, _outcome_fields(outcome_metrics, decision), timeout)
 
     def skip(self, trade_id: str, reason: str, timeout: float = 2.0) -> Acknowledgement:
         """Reports a signal that was not traded, and why. Same promises as :meth:`outcome`."""
@@ -343,15 +524,12 @@ class Client:
 
         Blocks for up to about ``attempts * timeout`` seconds and the pauses: call it away from the trading loop.
         """
-        for attempt in range(1, attempts + 1):
+        for attempt in _attempts(attempts):
             try:
                 return self.outcome(trade_id, outcome_metrics, decision, timeout)
             except NotAcknowledged as error:
-                if not error.temporary or attempt == attempts:
-                    raise
-                _log.warning("outcome of %s not acknowledged (%s), attempt %d", trade_id, error, attempt)
-                time.sleep(pause * 2 ** (attempt - 1))
-        raise ValueError(f"attempts must be at least 1, not {attempts}")
+                time.sleep(_pause_before_another(error, trade_id, attempt, attempts, pause))
+        raise AssertionError  # the last attempt raises
 
     def ping(self, timeout: float = 2.0) -> Dict[str, Any]:
         """Asks whether the daemon is there. Raises :class:`RequestFailed`, like all requests below."""
@@ -370,9 +548,7 @@ class Client:
         until = time.monotonic() + timeout
         try:
             with _held(self._records_lock, until):
-                request_id = next(self._ids)
-                answer = self._records.exchange(_line({**fields, "type": kind, "id": request_id}), until)
-                return _answer(self._records, answer, request_id)
+                return _run(self._request(kind, fields, until))
         except _Failure as failure:
             raise RequestFailed(failure.code, str(failure)) from failure
 
@@ -385,7 +561,7 @@ class Client:
     ) -> List[Dict[str, Any]]:
         """The latest alerts, newest last: at most ``limit``, none from before ``since`` (a time with its offset), none less
         urgent than ``level`` (``info``, ``warning`` or ``critical``)."""
-        return self.request("alerts", timeout, limit=limit, since=since, level=level)["alerts"]
+        return _list_of(self.request("alerts", timeout, limit=limit, since=since, level=level), "alerts")
 
     def subscribe(
         self, timeout: float = 2.0, from_seq: Optional[int] = None, decisions: bool = False
@@ -398,72 +574,261 @@ class Client:
         """
         connection = _Connection(self.path)
         try:
-            request_id = next(self._ids)
-            line = _line({"type": "subscribe", "id": request_id, "from": from_seq, "decisions": decisions})
-            _answer(None, connection.exchange(line, time.monotonic() + timeout), request_id)
+            request_id, line = self._subscription(from_seq, decisions)
+            _answer(None, _run(connection.exchange(line, time.monotonic() + timeout)), request_id)
             while True:
-                event = connection.read_line(math.inf)
+                event = _run(connection.read_line(math.inf))
                 if event is None:
                     return
-                told = _parse(event)
-                if told.get("ok") is False:  # the daemon says why it tells no more
-                    raise _refusal(told)
-                yield told
+                yield _event(event)
         except (_Failure, OSError) as failure:
             raise RequestFailed(getattr(failure, "code", "unreachable"), str(failure)) from failure
         finally:
             connection.close()
 
-    def _score(self, snapshot: Mapping[str, Any], until: float) -> Decision:
-        trade_id = _checked_trade_id(snapshot["trade_id"] if "trade_id" in snapshot else None)
-        request_id = next(self._ids)
-        _check_time(until)
-        budget = {"deadline_us": max(1, int((until - time.monotonic()) * 1e6))}
-        own = _own_confidence(snapshot)
-        plain = {} if own is None else {"confidence": own}  # of numpy's kinds, a number
-        line = _line({**snapshot, **plain, "type": "score", "id": request_id, **budget})
-        with _held(self._signals_lock, until):
-            if time.monotonic() < self._next_try:
-                raise _Failure("unreachable", f"pausing after {self._failures} failures in a row")
-            try:
-                answer = _answer(self._signals, self._signals.exchange(line, until), request_id, refuse=False)
-                if answer.get("id") is None:
-                    return self._turned_away(_refusal(answer), snapshot)
-                decision = _decision(answer, snapshot, trade_id)
-            except _Failure:
-                self._signals.close()
-                self._back_off()
-                raise
-            self._failures = 0
-            self._last_refusal = None
-            return decision
-
-    def _turned_away(self, refusal: RequestFailed, snapshot: Mapping[str, Any]) -> Decision:
-        """The daemon refused the connection and not the signal: the same pause as after any failure, and one log line for
-        as long as it says the same."""
-        if refusal.code != self._last_refusal:
-            _log.error("vigie turned the connection away: %s", refusal)
-        self._last_refusal = refusal.code
-        self._back_off()
-        return _neutral(snapshot, "unreachable", refusal.message, refusal.code)
-
     def _record(self, kind: str, trade_id: str, fields: Dict[str, Any], timeout: float) -> Acknowledgement:
         fields["trade_id"] = _checked_trade_id(trade_id)
         try:
-            answer = self.request(kind, timeout, **fields)
+            return _acknowledgement(self.request(kind, timeout, **fields), trade_id)
         except RequestFailed as error:
             raise NotAcknowledged(error.code, error.message, error.field) from error
-        duplicate = answer.get("duplicate") is True
-        if answer.get("trade_id") != trade_id or not (duplicate or answer.get("durable") is True):
-            raise NotAcknowledged("unreachable", f"not the acknowledgement of {trade_id}: {answer}")
-        return Acknowledgement(trade_id, duplicate, answer.get("matched"), answer)
 
-    def _back_off(self) -> None:
-        """The first failure costs nothing, so that a restart of the daemon is hardly noticed; then 10 ms, 20 ms, ..."""
-        self._failures += 1
-        if self._failures > 1:
-            pause = 0.010 * 2 ** min(self._failures - 2, 16)
-            self._next_try = time.monotonic() + min(pause, self._max_backoff)
+
+class AsyncClient(_Core):
+    """:class:`Client` for asyncio: the same promises, deadlines, pauses and neutral answers.
+
+    Tasks may share a client; their signals then queue behind each other within their own deadlines. A deadline holds as far
+    as the event loop runs: no client can answer while something else blocks the loop. A task that is cancelled while it waits
+    closes its connection, and the next signal opens another. Not for several threads at once.
+    """
+
+    def __init__(self, path: str, deadline: float = 0.020, max_backoff: float = 1.0) -> None:
+        """As of :class:`Client`."""
+        super().__init__(path, deadline, max_backoff)
+        self._signals_turns = _Turns()
+        self._records_turns = _Turns()
+
+    def _forked(self) -> None:
+        super()._forked()
+        self._signals_turns = _Turns()
+        self._records_turns = _Turns()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Closes both connections; the next request opens them again."""
+        async with self._signals_turns.until(math.inf):
+            self._signals.close()
+        async with self._records_turns.until(math.inf):
+            self._records.close()
+
+    async def score(self, snapshot: Mapping[str, Any], deadline: Optional[float] = None) -> Decision:
+        """:meth:`Client.score`."""
+        started = time.monotonic()
+        try:
+            question = self._question(snapshot, started, deadline)
+            async with self._signals_turns.until(question.until):
+                return await _run_async(self._ask(question))
+        except Exception as error:  # the trader must never fall because of us
+            return _unanswered(snapshot, error)
+
+    async def outcome(
+        self,
+        trade_id: str,
+        outcome_metrics: Mapping[str, Any],
+        decision: Optional[Decision] = None,
+        timeout: float = 2.0,
+    ) -> Acknowledgement:
+        """:meth:`Client.outcome`."""
+        return await self._record("outcome", trade_id, _outcome_fields(outcome_metrics, decision), timeout)
+
+    async def skip(self, trade_id: str, reason: str, timeout: float = 2.0) -> Acknowledgement:
+        """:meth:`Client.skip`."""
+        return await self._record("skip", trade_id, {"reason": reason}, timeout)
+
+    async def outcome_reliably(
+        self,
+        trade_id: str,
+        outcome_metrics: Mapping[str, Any],
+        decision: Optional[Decision] = None,
+        timeout: float = 2.0,
+        attempts: int = 5,
+        pause: float = 0.2,
+    ) -> Acknowledgement:
+        """:meth:`Client.outcome_reliably`."""
+        for attempt in _attempts(attempts):
+            try:
+                return await self.outcome(trade_id, outcome_metrics, decision, timeout)
+            except NotAcknowledged as error:
+                await asyncio.sleep(_pause_before_another(error, trade_id, attempt, attempts, pause))
+        raise AssertionError  # the last attempt raises
+
+    async def ping(self, timeout: float = 2.0) -> Dict[str, Any]:
+        """:meth:`Client.ping`."""
+        return await self.request("ping", timeout)
+
+    async def status(self, timeout: float = 2.0) -> Dict[str, Any]:
+        """:meth:`Client.status`."""
+        return await self.request("status", timeout)
+
+    async def models(self, timeout: float = 2.0) -> Dict[str, Any]:
+        """:meth:`Client.models`."""
+        return await self.request("models", timeout)
+
+    async def request(self, kind: str, timeout: float = 2.0, **fields: Any) -> Dict[str, Any]:
+        """:meth:`Client.request`."""
+        until = time.monotonic() + timeout
+        try:
+            async with self._records_turns.until(until):
+                return await _run_async(self._request(kind, fields, until))
+        except _Failure as failure:
+            raise RequestFailed(failure.code, str(failure)) from failure
+
+    async def alerts(
+        self,
+        limit: int = 100,
+        since: Optional[str] = None,
+        level: Optional[str] = None,
+        timeout: float = 2.0,
+    ) -> List[Dict[str, Any]]:
+        """:meth:`Client.alerts`."""
+        return _list_of(await self.request("alerts", timeout, limit=limit, since=since, level=level), "alerts")
+
+    async def subscribe(
+        self, timeout: float = 2.0, from_seq: Optional[int] = None, decisions: bool = False
+    ) -> AsyncIterator[Dict[str, Any]]:
+        """:meth:`Client.subscribe`."""
+        connection = _Connection(self.path)
+        try:
+            request_id, line = self._subscription(from_seq, decisions)
+            _answer(None, await _run_async(connection.exchange(line, time.monotonic() + timeout)), request_id)
+            while True:
+                event = await _run_async(connection.read_line(math.inf))
+                if event is None:
+                    return
+                yield _event(event)
+        except (_Failure, OSError) as failure:
+            raise RequestFailed(getattr(failure, "code", "unreachable"), str(failure)) from failure
+        finally:
+            connection.close()
+
+    async def _record(self, kind: str, trade_id: str, fields: Dict[str, Any], timeout: float) -> Acknowledgement:
+        fields["trade_id"] = _checked_trade_id(trade_id)
+        try:
+            return _acknowledgement(await self.request(kind, timeout, **fields), trade_id)
+        except RequestFailed as error:
+            raise NotAcknowledged(error.code, error.message, error.field) from error
+
+
+class _Enhancing:
+    """What the enhancers share: what becomes of a signal when the decision is known."""
+
+    def __init__(
+        self,
+        snapshot: Optional[Callable[[Any], Mapping[str, Any]]] = None,
+        weight: Optional[float] = 0.5,
+        enabled: bool = True,
+        on_decision: Optional[Callable[[Any, Decision], Any]] = None,
+    ) -> None:
+        if weight is not None and not _is_probability(weight):
+            raise ValueError(f"weight must be None or a number from 0 to 1, not {weight!r}")
+        #: Whether signals are enhanced; may be set at any time.
+        self.enabled = enabled
+        self._snapshot = snapshot or _signal_itself
+        self._weight = weight
+        self._on_decision = on_decision
+
+    def _snapshot_of(self, signal: Any) -> Optional[Mapping[str, Any]]:
+        if signal is None or not self.enabled:
+            return None
+        try:
+            return self._snapshot(signal)
+        except Exception:
+            _log.exception("no snapshot could be made of a signal, which stays as it is")
+            return None
+
+    def _enhanced(self, signal: Any, decision: Decision) -> Any:
+        try:
+            if self._on_decision is not None:
+                self._on_decision(signal, decision)
+        except Exception:
+            _log.exception("on_decision failed")
+        if not decision.spoke:
+            return signal
+        try:
+            return _with_score(signal, decision, self._weight)
+        except Exception:
+            _log.exception("the signal %s could not be enhanced and stays as it is", decision.trade_id)
+            return signal
+
+
+class Enhancer(_Enhancing):
+    """A signal generator with the daemon's word in its signals.
+
+    ``generate`` is any callable that returns a signal or None: a mapping, a dataclass, a named tuple or another object, with
+    ``confidence`` and, if it has one, a mapping ``metadata``. Where a model spoke, the enhancer returns a copy with
+    ``confidence = (confidence + ml) / 2`` and with ``ml_confidence`` (the score) and ``ml_enhanced`` (True) in its metadata.
+    In every other case it returns the very object that the generator made, untouched. It raises what the generator raises,
+    and nothing of its own.
+
+    ``snapshot`` makes of a signal what :meth:`Client.score` takes; without it the signal is a mapping and itself the
+    snapshot, without ``metadata``. ``weight`` is that of the score; None takes the confidence as the daemon blended it
+    (``scoring.blend_weight``). ``on_decision`` is called with each signal and its decision: keep the decision for the outcome,
+    and heed its ``size``. With ``enabled`` False the daemon is not asked.
+    """
+
+    def __init__(
+        self,
+        generate: Callable[..., Any],
+        client: Client,
+        snapshot: Optional[Callable[[Any], Mapping[str, Any]]] = None,
+        weight: Optional[float] = 0.5,
+        enabled: bool = True,
+        on_decision: Optional[Callable[[Any, Decision], Any]] = None,
+    ) -> None:
+        super().__init__(snapshot, weight, enabled, on_decision)
+        self._generate = generate
+        self._client = client
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The generator's next signal, enhanced."""
+        return self.enhance(self._generate(*args, **kwargs))
+
+    def enhance(self, signal: Any) -> Any:
+        """``signal`` as the class says; None stays None."""
+        snapshot = self._snapshot_of(signal)
+        return signal if snapshot is None else self._enhanced(signal, self._client.score(snapshot))
+
+
+class AsyncEnhancer(_Enhancing):
+    """:class:`Enhancer` for asyncio, with a generator that may be a coroutine function."""
+
+    def __init__(
+        self,
+        generate: Callable[..., Union[Any, Awaitable[Any]]],
+        client: AsyncClient,
+        snapshot: Optional[Callable[[Any], Mapping[str, Any]]] = None,
+        weight: Optional[float] = 0.5,
+        enabled: bool = True,
+        on_decision: Optional[Callable[[Any, Decision], Any]] = None,
+    ) -> None:
+        super().__init__(snapshot, weight, enabled, on_decision)
+        self._generate = generate
+        self._client = client
+
+    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The generator's next signal, enhanced."""
+        signal = self._generate(*args, **kwargs)
+        return await self.enhance(await signal if hasattr(signal, "__await__") else signal)
+
+    async def enhance(self, signal: Any) -> Any:
+        """``signal`` as :class:`Enhancer` says; None stays None."""
+        snapshot = self._snapshot_of(signal)
+        return signal if snapshot is None else self._enhanced(signal, await self._client.score(snapshot))
 
 
 def assignment(salt: str, trade_id: str) -> float:
@@ -475,17 +840,211 @@ def assignment(salt: str, trade_id: str) -> float:
     return (int.from_bytes(digest, "big") >> 11) / 2**53
 
 
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+#: Columns of exports that are text, whatever their cells look like.
+_TEXT = (
+    "trade_id",
+    "symbol",
+    "side",
+    "battle_navale_analysis.base.kind",
+    "battle_navale_analysis.golden_rule",
+    "battle_navale_analysis.trend_regime",
+    "execution_context.entry_reason",
+    "execution_context.session_phase",
+    "execution_context.volatility_regime",
+    "outcome_metrics.exit_reason",
+)
+_TIMES = ("at", "exit_at", "outcome_metrics.exit_at")
+_LISTS = ("battle_navale_analysis.boules",)
+_FEATURES = (
+    "vwap_trend_signal",
+    "sierra_pattern_strength",
+    "dow_trend_regime",
+    "gamma_levels_proximity",
+    "level_proximity",
+    "es_nq_correlation",
+    "volume_confirmation",
+    "options_flow_bias",
+    "market_volatility",
+    "session_time",
+    "bid_ask_spread",
+    "recent_momentum",
+)
+_METRICS = (
+    "exit_at",
+    "exit_reason",
+    "pnl",
+    "mfe_bars",
+    "entry_price",
+    "exit_price",
+    "slippage_ticks",
+    "bars_held",
+    "mfe_ticks",
+    "mae_ticks",
+)
+#: Short names of columns, and where they belong in a line.
+_PLACES = {**{name: f"features.{name}" for name in _FEATURES}, **{name: f"outcome_metrics.{name}" for name in _METRICS}}
+_SECTIONS = ("market_state", "battle_navale_analysis", "market_structure", "execution_context")
+
+
+def read_export(path: Union[str, os.PathLike[str]]) -> pandas.DataFrame:
+    """An export of ``vigie export`` as a DataFrame (needs pandas; for Parquet pyarrow too).
+
+    Takes ``.csv``, ``.parquet`` and, for snapshots, ``.jsonl``; the first and the last also with ``.gz``. Times are in UTC,
+    ids and other text are text, numbers are exact, and a field of a snapshot has the dotted name of its place.
+    """
+    import pandas
+
+    frame: pandas.DataFrame
+    name = os.fspath(path)
+    if name.endswith(".parquet"):
+        frame = pandas.read_parquet(name)
+        return frame
+    if name.endswith((".jsonl", ".jsonl.gz")):
+        with gzip.open(name, "rt", encoding="utf-8") if name.endswith(".gz") else open(name, encoding="utf-8") as file:
+            frame = pandas.DataFrame([dict(_flat(json.loads(line))) for line in file])
+    elif name.endswith((".csv", ".csv.gz")):
+        # read as text, so that no id becomes a number or a missing value, and no number loses a digit
+        frame = pandas.read_csv(name, dtype=str, keep_default_na=False, na_values=[""])
+        for column in frame.columns:
+            if column not in _TIMES and column not in _LISTS:
+                numbers = None if column in _TEXT else _numbers(frame[column].tolist())
+                # an apostrophe keeps spreadsheets from taking a text for a formula
+                plain = frame[column].str.replace(r"\A'(?=[=+\-@\t\r\n])", "", regex=True)
+                frame[column] = plain if numbers is None else numbers
+    else:
+        raise ValueError(f"{name} is neither .csv, .parquet nor .jsonl")
+    for column in set(_TIMES) & set(frame.columns):
+        frame[column] = pandas.to_datetime(frame[column], utc=True, format="ISO8601")
+    return frame
+
+
+def write_trades(frame: pandas.DataFrame, path: Union[str, os.PathLike[str]]) -> int:
+    """Writes past trades for ``vigie import``, one a row, and returns how many (needs pandas).
+
+    Columns are named as the fields of a snapshot, with dots (``market_state.vwap.m15``), as :func:`read_export` names them.
+    The twelve features and the fields of ``outcome_metrics`` may go without their prefix: ``vwap_trend_signal``, ``pnl``.
+    Columns that ``vigie import`` does not know are sent all the same, and refused by name there. A cell without a value is
+    left out; a row without any outcome is a signal that was not traded. A path that ends in ``.gz`` is compressed. The file
+    takes its place when it is whole. ValueError names the row that cannot be written.
+    """
+    import pandas
+
+    targets = [str(column) for column in frame.columns if str(column).startswith("target:")]
+    if targets:
+        raise ValueError(
+            "this is a training matrix, whose inputs were carried forward and turned to the side of the trade; "
+            "write what `vigie export --what snapshots` gives"
+        )
+    places = [_PLACES.get(str(column), str(column)) for column in frame.columns]
+    if len(set(places)) < len(places):
+        twice = sorted(place for place, count in collections.Counter(places).items() if count > 1)
+        raise ValueError(f"columns for the same field: {', '.join(twice)}")
+    columns = [frame[column].astype(object).tolist() for column in frame.columns]
+    missing = [pandas.isna(frame[column]).tolist() for column in frame.columns]
+    name = os.fspath(path)
+    beside = f"{name}.new"
+    try:
+        with gzip.open(beside, "wb") if name.endswith(".gz") else open(beside, "wb") as file:
+            for row in range(len(frame)):
+                cells = {
+                    place: None if missing[at][row] else columns[at][row] for at, place in enumerate(places)
+                }
+                try:
+                    file.write(_line(_trade(cells), MAX_IMPORT))
+                except ValueError as error:
+                    raise ValueError(f"row {row} ({cells.get('trade_id')}): {error}") from error
+        os.replace(beside, name)
+    except BaseException:
+        if os.path.exists(beside):
+            os.remove(beside)
+        raise
+    return len(frame)
+
+
+def _trade(cells: Mapping[str, Any]) -> Dict[str, Any]:
+    """The line of a past trade; what is None is left out."""
+    known = {place.partition(".")[0] for place, value in cells.items() if value is not None}
+    if known & set(_SECTIONS):
+        known.update(_SECTIONS)  # a snapshot has all of them
+    else:
+        known.add("features")  # all of which may be missing
+    trade: Dict[str, Any] = {}
+    for place, value in cells.items():
+        *above, last = place.split(".")
+        if above and above[0] not in known:
+            continue
+        part = trade
+        for name in above:
+            part = part.setdefault(name, {})
+        if value is not None:
+            part[last] = json.loads(value) if place in _LISTS and isinstance(value, str) else value
+    return trade
+
+
+def _numbers(cells: List[Any]) -> Optional[List[float]]:
+    """The cells of a CSV file as numbers, whole ones if all are; None if one is text."""
+    known = [cell for cell in cells if isinstance(cell, str)]
+    if not all(_NUMBER.fullmatch(cell) for cell in known):
+        return None
+    if len(known) == len(cells) and all(cell.lstrip("-").isdigit() for cell in known):
+        return [int(cell) for cell in cells]
+    return [float(cell) if isinstance(cell, str) else math.nan for cell in cells]
+
+
+def _flat(value: Mapping[str, Any], above: str = "") -> Iterator[Tuple[str, Any]]:
+    for name, field in value.items():
+        if isinstance(field, dict):
+            yield from _flat(field, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", json.dumps(field) if isinstance(field, list) else field
+
+
+def _run(steps: _Steps[_T]) -> _T:
+    """Carries out ``steps`` and waits with poll."""
+    try:
+        wait = next(steps)
+        while True:
+            try:
+                _wait(wait)
+            except BaseException as error:  # a signal's handler may raise
+                wait = steps.throw(error)
+            else:
+                wait = next(steps)
+    except StopIteration as done:
+        result: _T = done.value
+        return result
+
+
+async def _run_async(steps: _Steps[_T]) -> _T:
+    """Carries out ``steps`` and lets the event loop wait."""
+    try:
+        wait = next(steps)
+        while True:
+            try:
+                await _wait_async(wait)
+            except BaseException as error:  # a task that is cancelled
+                wait = steps.throw(error)
+            else:
+                wait = next(steps)
+    except StopIteration as done:
+        result: _T = done.value
+        return result
+
+
 def _check_time(until: float) -> None:
     if not time.monotonic() < until:  # written so that NaN is over at once
         raise _Failure("deadline", "no answer in time")
 
 
-def _wait(connection: socket.socket, event: int, until: float) -> None:
-    """Waits until ``connection`` is ready or a part of the time is over; raises when all of it is."""
-    _check_time(until)
+def _wait(wait: _Wait) -> None:
+    """Waits until the connection is ready or a part of the time is over."""
+    left = wait.until - time.monotonic()
+    if wait.connection is None:
+        time.sleep(max(0.0, left))
+        return
     poll = select.poll()
-    poll.register(connection, event)
-    left = until - time.monotonic()
+    poll.register(wait.connection, wait.event)
     if left == math.inf:
         poll.poll()
     elif left >= 0.001:
@@ -493,6 +1052,31 @@ def _wait(connection: socket.socket, event: int, until: float) -> None:
         poll.poll(int(min(left, 3600.0) * 1000))
     elif not poll.poll(0):
         time.sleep(max(0.0, min(left, 0.0001)))
+
+
+async def _wait_async(wait: _Wait) -> None:
+    """The same without holding up other tasks."""
+    left = wait.until - time.monotonic()
+    if wait.connection is None or left < 0.001:
+        # the last millisecond is waited for turn by turn: the loop's own timers may be a millisecond late
+        await asyncio.sleep(0 if wait.connection is not None else max(0.0, left))
+        return
+    loop = asyncio.get_running_loop()
+    descriptor, ready = wait.connection.fileno(), loop.create_future()
+    timer = None if left == math.inf else loop.call_later(min(left, 3600.0) - 0.001, _settle, ready, None)
+    reading = wait.event == select.POLLIN
+    (loop.add_reader if reading else loop.add_writer)(descriptor, _settle, ready, None)
+    try:
+        await ready
+    finally:
+        (loop.remove_reader if reading else loop.remove_writer)(descriptor)
+        if timer is not None:
+            timer.cancel()
+
+
+def _settle(future: asyncio.Future[_T], result: _T) -> None:
+    if not future.done():
+        future.set_result(result)
 
 
 class _held:
@@ -511,14 +1095,66 @@ class _held:
         self._lock.release()
 
 
-def _line(message: Mapping[str, Any]) -> bytes:
+class _Turns:
+    """A lock of tasks that is waited for until a time at most; first come, first served."""
+
+    def __init__(self) -> None:
+        self._taken = False
+        self._waiting: Deque[asyncio.Future[bool]] = collections.deque()
+
+    def until(self, until: float) -> _Turn:
+        return _Turn(self, until)
+
+    async def take(self, until: float) -> None:
+        if not self._taken:
+            self._taken = True
+            return
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[bool] = loop.create_future()
+        self._waiting.append(turn)
+        left = until - time.monotonic()
+        timer = None if left == math.inf else loop.call_later(max(0.0, left), _settle, turn, False)
+        try:
+            mine = await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled() and turn.result():
+                self.give()  # it came, and with it the end of this task
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if not mine:
+            raise _Failure("deadline", "another task uses this client; give each its own")
+
+    def give(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(True)
+                return
+        self._taken = False
+
+
+class _Turn:
+    def __init__(self, turns: _Turns, until: float) -> None:
+        self._turns = turns
+        self._until = until
+
+    async def __aenter__(self) -> None:
+        await self._turns.take(self._until)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._turns.give()
+
+
+def _line(message: Mapping[str, Any], longest: int = MAX_LINE) -> bytes:
     """One line of JSON; ValueError for what JSON or the daemon cannot take."""
     try:
         line = json.dumps(message, allow_nan=False, separators=(",", ":"), default=_plain).encode()
     except (TypeError, RecursionError) as error:
         raise ValueError(f"the message is not JSON: {error}") from error
-    if len(line) > MAX_LINE:
-        raise ValueError(f"the message has {len(line)} bytes, more than the {MAX_LINE} a line may have")
+    if len(line) > longest:
+        raise ValueError(f"the message has {len(line)} bytes, more than the {longest} a line may have")
     return line + b"\n"
 
 
@@ -554,7 +1190,7 @@ def _plain(value: Any) -> Any:
 
 def _parse(line: bytes) -> Dict[str, Any]:
     try:
-        answer = json.loads(line, parse_constant=_refuse_constant)
+        answer = json.loads(line.decode(), parse_constant=_refuse_constant, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise _Failure("unreachable", f"an answer that is not JSON: {error}") from error
     if not isinstance(answer, dict):
@@ -594,36 +1230,48 @@ def _decision(answer: Mapping[str, Any], snapshot: Mapping[str, Any], trade_id: 
     if answer.get("ok") is not True and answer.get("trade_id") in (None, trade_id):
         refusal = _refusal(answer)
         _log.error("vigie refused the signal %s: %s (field %s)", trade_id, refusal, refusal.field)
-        reason = answer.get("reason")
-        if not isinstance(reason, str):
+        reason: Any = answer.get("reason")
+        if not _is_text(reason):
             reason = "unreachable" if refusal.temporary else "invalid_request"
         error = {"code": refusal.code, "message": refusal.message, "field": refusal.field}
         return dataclasses.replace(_neutral(snapshot, reason, ""), error=error)
     if answer.get("trade_id") != trade_id:
         raise _Failure("unreachable", f"an answer about {answer.get('trade_id')!r}, not {trade_id}")
-    get = answer.get
+    get: Callable[[str], Any] = answer.get
     confidence, score, size, model = get("confidence"), get("score"), get("size"), get("model")
     sound = (
         get("arm") in ("baseline", "ml")
         and (_is_probability(confidence) or (confidence is None and get("arm") == "baseline"))
         and _is_probability(score)
         and _is_number(size)
-        and size >= 0
-        and (model is None or isinstance(model, str))
-        and isinstance(get("reason"), str)
+        and 0 <= size <= MAX_SIZE
+        and (model is None or _is_text(model))
+        and _is_text(get("reason"))
     )
     if not sound:
         _log.error("vigie gave a broken answer: %s", answer)
         raise _Failure("unreachable", f"a broken answer: {answer}")
-    # a daemon that could not read it has none to give back; the strategy's own is never lost
-    confidence = _own_confidence(snapshot) if confidence is None else float(confidence)
+    # when no model spoke the strategy's own number stays as it came; what the daemon read of it is not handed back
+    confidence = _own_confidence(snapshot) if answer["arm"] == "baseline" else float(confidence)
     return Decision(True, trade_id, answer["arm"], confidence, float(score), float(size), model, answer["reason"])
+
+
+def _unanswered(snapshot: Any, error: Exception) -> Decision:
+    """The neutral answer when ``error`` is all that came of a signal."""
+    if isinstance(error, _Failure):
+        _log.debug("no answer from vigie: %s", error)
+        return _neutral(snapshot, error.code, str(error))
+    if isinstance(error, (TypeError, ValueError)):
+        _log.error("a signal could not be sent to vigie: %s", error)
+        return _neutral(snapshot, "invalid_request", str(error))
+    _log.error("the client of vigie failed", exc_info=error)
+    return _neutral(snapshot, "unreachable", repr(error))
 
 
 def _neutral(snapshot: Any, reason: str, message: str, code: Optional[str] = None) -> Decision:
     """The answer that changes nothing."""
     fields = snapshot if isinstance(snapshot, Mapping) else {}
-    trade_id = fields.get("trade_id")
+    trade_id = _field(fields, "trade_id")
     error = {"code": code or reason, "message": message, "field": None}
     name = trade_id if isinstance(trade_id, str) else ""
     return Decision(False, name, "baseline", _own_confidence(fields), 0.5, 1.0, None, reason, error)
@@ -631,16 +1279,104 @@ def _neutral(snapshot: Any, reason: str, message: str, code: Optional[str] = Non
 
 def _own_confidence(snapshot: Mapping[str, Any]) -> Optional[float]:
     """The strategy's own confidence as it came; a float of a number that is none of Python's own. None if it is no number."""
-    own = snapshot.get("confidence")
+    own = _field(snapshot, "confidence")
     if _is_number(own):
-        return own
+        number: float = own
+        return number
     try:
         plain = None if isinstance(own, (bool, str, type(None))) else _plain(own)
-    except (TypeError, ValueError, ArithmeticError):
+    except Exception:  # whatever it is, it is no number
         return None
     if isinstance(plain, list) and len(plain) == 1:
         plain = plain[0]  # an array of one number, as models give it
     return plain if _is_number(plain) else None
+
+
+def _field(fields: Mapping[str, Any], name: str) -> Any:
+    try:
+        return fields.get(name)
+    except Exception:  # a mapping of the trader's own making
+        return None
+
+
+def _signal_itself(signal: Any) -> Mapping[str, Any]:
+    if not isinstance(signal, Mapping):
+        raise TypeError(f"a {type(signal).__name__} is no mapping; give the enhancer a `snapshot` that makes one of it")
+    return {name: value for name, value in signal.items() if name != "metadata"}
+
+
+def _with_score(signal: Any, decision: Decision, weight: Optional[float]) -> Any:
+    """A copy of ``signal`` with the blended confidence, and the score in its metadata."""
+    is_mapping = isinstance(signal, Mapping)
+    own = _own_confidence({"confidence": signal["confidence"] if is_mapping else signal.confidence})
+    confidence = decision.confidence if weight is None else decision.blend(own, weight)
+    if confidence is None:
+        raise ValueError("it has no confidence")
+    if not math.isclose(confidence, decision.confidence or 0.0, rel_tol=0.0, abs_tol=1e-9):
+        _log.warning(
+            "the confidence of %s is %r and %r as the daemon blended and recorded it: compare `weight` with its "
+            "scoring.blend_weight",
+            decision.trade_id,
+            confidence,
+            decision.confidence,
+        )
+    known = signal.get("metadata") if is_mapping else getattr(signal, "metadata", None)
+    metadata = {**(known or {}), "ml_confidence": decision.score, "ml_enhanced": True}
+    changes = {"confidence": confidence, "metadata": metadata}
+    if is_mapping:
+        return {**signal, **changes}
+    if isinstance(signal, tuple):
+        return signal._replace(**changes)  # type: ignore[attr-defined]
+    if dataclasses.is_dataclass(signal) and not isinstance(signal, type):
+        return dataclasses.replace(signal, **changes)
+    enhanced = copy.copy(signal)
+    for name, value in changes.items():
+        setattr(enhanced, name, value)
+    return enhanced
+
+
+def _outcome_fields(outcome_metrics: Mapping[str, Any], decision: Optional[Decision]) -> Dict[str, Any]:
+    fields: Dict[str, Any] = {"outcome_metrics": outcome_metrics}
+    if decision is not None:
+        fields["decision"] = decision.to_wire()
+    return fields
+
+
+def _acknowledgement(answer: Mapping[str, Any], trade_id: str) -> Acknowledgement:
+    duplicate = answer.get("duplicate") is True
+    if answer.get("trade_id") != trade_id or not (duplicate or answer.get("durable") is True):
+        raise NotAcknowledged("unreachable", f"not the acknowledgement of {trade_id}: {answer}")
+    return Acknowledgement(trade_id, duplicate, answer.get("matched"), answer)
+
+
+def _attempts(attempts: int) -> range:
+    if attempts < 1:
+        raise ValueError(f"attempts must be at least 1, not {attempts}")
+    return range(1, attempts + 1)
+
+
+def _pause_before_another(
+    error: NotAcknowledged, trade_id: str, attempt: int, attempts: int, pause: float
+) -> float:
+    """Seconds to wait before the next attempt; raises ``error`` if there is to be none."""
+    if not error.temporary or attempt == attempts:
+        raise error
+    _log.warning("outcome of %s not acknowledged (%s), attempt %d", trade_id, error, attempt)
+    return pause * 2.0 ** (attempt - 1)
+
+
+def _list_of(answer: Mapping[str, Any], name: str) -> List[Dict[str, Any]]:
+    listed = answer.get(name)
+    if not isinstance(listed, list):
+        raise RequestFailed("unreachable", f"an answer without {name}")
+    return listed
+
+
+def _event(line: bytes) -> Dict[str, Any]:
+    told = _parse(line)
+    if told.get("ok") is False:  # the daemon says why it tells no more
+        raise _refusal(told)
+    return told
 
 
 def _checked_trade_id(trade_id: Any) -> str:
@@ -658,6 +1394,18 @@ def _is_number(value: Any) -> bool:
 
 def _is_probability(value: Any) -> bool:
     return _is_number(value) and 0 <= value <= 1
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it is text that can be sent again: half a surrogate pair cannot."""
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a field comes twice")
+    return fields
 
 
 def _refuse_constant(name: str) -> None:
@@ -684,13 +1432,13 @@ def _main() -> int:
     skip.add_argument("reason")
     arguments = parser.parse_args()
     try:
-        return _run(arguments)
+        return _perform(arguments)
     except (RequestFailed, ValueError, OSError) as error:
         print(f"vigie.py: {error}", file=sys.stderr)
         return 1
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _perform(arguments: argparse.Namespace) -> int:
     with Client(arguments.socket, deadline=arguments.timeout) as client:
         if arguments.command == "subscribe":
             for event in client.subscribe(arguments.timeout, arguments.from_seq, arguments.decisions):
