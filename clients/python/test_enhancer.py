@@ -339,6 +339,26 @@ class AsyncioTest(unittest.TestCase):
         with Server(behave) as server:
             asyncio.run(trade(server.path))
 
+    def test_a_turn_that_comes_with_the_end_of_its_task_goes_on_to_the_next(self):
+        async def wait():
+            turns, taken = vigie._Turns(), []
+
+            async def take(name):
+                await turns.take(time.monotonic() + 5.0)
+                taken.append(name)
+
+            await take("first")
+            second, third = asyncio.ensure_future(take("second")), asyncio.ensure_future(take("third"))
+            await asyncio.sleep(0)
+            turns.give()  # to the second, which is not to see it
+            second.cancel()
+            await third
+            self.assertEqual(taken, ["first", "third"])
+            turns.give()
+            await take("fourth")
+
+        asyncio.run(wait())
+
     def test_a_turn_that_never_comes_costs_the_deadline(self):
         def silent(server, _connection, file, _number):
             server.read(file)

@@ -5,7 +5,9 @@
  *     score TRADE-ID CONFIDENCE DEADLINE-US MEMBERS     CONFIDENCE: its 64 bits in hexadecimal, or nan
  *     outcome TRADE-ID TIMEOUT-US METRICS DECISION      DECISION: yes sends the last decision along
  *     skip TRADE-ID TIMEOUT-US REASON
- *     close-descriptor HOW                              closes the client's descriptor behind its back; "reuse" opens a file there
+ *     close-descriptor HOW                              closes the client's descriptor behind its back; "file" and "socket" open
+ *                                                       something else there
+ *     stranger                                          whether that socket is open and was sent nothing
  *     fork                                              a child scores; then the parent goes on
  */
 #define VIGIE_IMPLEMENTATION
@@ -19,7 +21,7 @@
 
 static vigie_client client;
 static char request[4 * VIGIE_MAX_LINE], reply[16384];
-static int interruptions;
+static int interruptions, stranger[2];
 
 static void interrupted(int number) {
     (void)number;
@@ -118,11 +120,20 @@ int main(void) {
             put_ack(&json, &ack);
         } else if (strcmp(kind, "close-descriptor") == 0) {
             const int fd = client.fd;
+            const char *how = next_field(&rest);
             close(fd);
-            if (strcmp(next_field(&rest), "reuse") == 0) {
+            if (strcmp(how, "file") == 0) {
                 const int file = open("reused", O_RDWR | O_CREAT | O_TRUNC, 0600);
                 vigie_json_bool(&json, "reused", file == fd);
+            } else if (strcmp(how, "socket") == 0) {
+                vigie_json_bool(&json, "reused", socketpair(AF_UNIX, SOCK_STREAM, 0, stranger) == 0 && stranger[0] == fd);
             }
+        } else if (strcmp(kind, "stranger") == 0) {
+            char byte;
+            const ssize_t got = recv(stranger[1], &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+            vigie_json_bool(&json, "left_alone", got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK));
+            close(stranger[0]);
+            close(stranger[1]);
         } else if (strcmp(kind, "fork") == 0) {
             const pid_t child = fork();
             int status = 1;
