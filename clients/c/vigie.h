@@ -155,10 +155,16 @@ const char *vigie_json_text(vigie_json *json);
 #include <time.h>
 #include <unistd.h>
 
-#ifdef MSG_NOSIGNAL
-#define VIGIE_SEND_FLAGS MSG_NOSIGNAL
+/* never wait in the call itself, also where somebody made the descriptor a blocking one again */
+#ifdef MSG_DONTWAIT
+#define VIGIE_RECEIVE_FLAGS MSG_DONTWAIT
 #else
-#define VIGIE_SEND_FLAGS 0
+#define VIGIE_RECEIVE_FLAGS 0
+#endif
+#ifdef MSG_NOSIGNAL
+#define VIGIE_SEND_FLAGS (MSG_NOSIGNAL | VIGIE_RECEIVE_FLAGS)
+#else
+#define VIGIE_SEND_FLAGS VIGIE_RECEIVE_FLAGS
 #endif
 
 /* how an exchange ended */
@@ -645,7 +651,7 @@ static bool vigie_is_stale(const vigie_client *client) {
     char byte;
     ssize_t got;
     if (client->owner != getpid() || !vigie_is_own(client)) return true;
-    do got = recv(client->fd, &byte, 1, MSG_PEEK);
+    do got = recv(client->fd, &byte, 1, MSG_PEEK | VIGIE_RECEIVE_FLAGS);
     while (got < 0 && errno == EINTR);
     return !(got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK));
 }
@@ -741,7 +747,7 @@ static bool vigie_receive(vigie_client *client, long long until, char **end) {
             errno = EMSGSIZE;
             return false;
         }
-        count = recv(client->fd, client->answer + client->length, room, 0);
+        count = recv(client->fd, client->answer + client->length, room, VIGIE_RECEIVE_FLAGS);
         if (count > 0) {
             *end = (char *)memchr(client->answer + client->length, '\n', (size_t)count);
             client->length += (size_t)count;
