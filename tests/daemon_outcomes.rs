@@ -13,7 +13,7 @@ use vigie::{
     actors::daemon::Time,
     config::Config,
     domain::{Outcome, lifecycle::State},
-    recall::{history, scored},
+    recall::{history, scored::Signals},
 };
 
 /// Rules that trip soon, and nothing but them.
@@ -313,7 +313,7 @@ fn a_trade_counts_at_the_size_of_the_answer_that_its_outcome_echoes_and_else_of_
     let pnl = |outcome: &Outcome| outcome.pnl.unwrap().get();
     let learnt: Vec<f64> = history::read(&reader).unwrap().outcomes.values().map(pnl).collect();
     let drawn: Vec<Option<f64>> =
-        scored::read(&reader, &config).unwrap().signals.iter().map(|scored| scored.pnl).collect();
+        Signals::read(&reader, &config).unwrap().each().map(|scored| scored.unwrap().pnl).collect();
     assert_eq!((learnt, drawn), (vec![100.0, 100.0, 50.0], [100.0, 100.0, 50.0].map(Some).to_vec()));
 }
 

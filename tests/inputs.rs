@@ -19,7 +19,7 @@ use vigie::{
     domain::{EventKind, SignalLine, Timestamp, TradeId, lifecycle::State},
     features::pipeline::Pipeline,
     journal::Source,
-    recall::{history, scored},
+    recall::{history, scored::Signals},
 };
 
 /// The folder of an operator who imported the examples and trained on them.
@@ -207,8 +207,9 @@ fn rows(place: &Place) -> BTreeMap<TradeId, Vec<Option<f64>>> {
     let rows = history.rows(pipeline);
     let rows: BTreeMap<TradeId, Vec<Option<f64>>> =
         history.signals.iter().map(|signal| signal.trade_id.clone()).zip(rows.into_iter().flatten()).collect();
-    let watched = scored::read(&place.reader(), &config).unwrap();
-    for scored in watched.signals {
+    let reader = place.reader();
+    for scored in Signals::read(&reader, &config).unwrap().each() {
+        let scored = scored.unwrap();
         assert_eq!(rows[&scored.signal.trade_id], scored.row);
     }
     rows

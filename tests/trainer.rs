@@ -21,7 +21,7 @@ use vigie::{
     recall::{
         history,
         learning::{Job, work},
-        scored,
+        scored::Signals,
         versions::{record, roster},
     },
     validation::training::Order,
@@ -167,7 +167,8 @@ fn a_model_learns_and_is_judged_at_the_strategys_own_size_whatever_size_was_trad
     // powers of two, so that nothing is rounded
     assert!(learnt(&plain) == learnt(&sized));
     let pnl = |place: &Place| -> Vec<Option<f64>> {
-        scored::read(&place.reader(), &config).unwrap().signals.iter().map(|scored| scored.pnl).collect()
+        let reader = place.reader();
+        Signals::read(&reader, &config).unwrap().each().map(|scored| scored.unwrap().pnl).collect()
     };
     assert_eq!(pnl(&plain), pnl(&sized), "what the monitor judges by");
     let imported = with_trades(|_, line| line);

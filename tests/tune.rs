@@ -19,21 +19,24 @@ use vigie::{
     config::Config,
     domain::{Arm, Symbol, lifecycle::State},
     lifecycle::happening::Happening,
-    recall::{fold, watched},
+    recall::{fold, retold::Retold},
     sim::{
         Scenario, SimulationOptions, Tape, Venue,
         execution::{Answered, Execution},
         tape::ActionKind,
     },
-    state::replay::{Line, Thresholds, compare, recorded, replay},
+    state::replay::{Line, Replay, Thresholds, compare, recorded},
 };
 
 fn happenings(place: &Place, config: &Config) -> Vec<Happening> {
     fold::happenings(&place.reader(), config).unwrap()
 }
 
-fn thresholds(place: &Place, config: &Config, happenings: &[Happening]) -> Thresholds {
-    Thresholds {
+/// The past of `place` under `config`, which is in force.
+fn retold(place: &Place, config: &Config) -> Replay {
+    let reader = place.reader();
+    let past = Retold::of(&reader, config).unwrap();
+    let thresholds = Thresholds {
         calendar: config.calendar.clone(),
         keep: fold::open_trades_keep(config),
         guardian: config.guardian.clone(),
@@ -43,8 +46,9 @@ fn thresholds(place: &Place, config: &Config, happenings: &[Happening]) -> Thres
         automatic: config.lifecycle.automatic,
         policy: config.policy,
         by_policy: false,
-        watching: Some(watched::watching(&place.reader(), config, happenings).unwrap()),
-    }
+        watching: Some(past.watching(config).unwrap()),
+    };
+    past.under(config, &thresholds).unwrap()
 }
 
 /// Trials that are over soon, and a monitor that soon has something to say.
@@ -125,8 +129,12 @@ fn finds_every_step(text: &str, state: State, market: Market, last: &str) {
     let place = lived(text, state, market, 16, |_, _| ());
     let parsed = Config::parse("test", text).unwrap();
     let happenings = happenings(&place, &parsed);
-    let own = recorded(&happenings, true);
-    let told = replay(&happenings, &thresholds(&place, &parsed, &happenings)).unwrap();
+    let event = |happening: &Happening| match happening {
+        Happening::Event(event) => recorded(event, true),
+        _ => None,
+    };
+    let own: Vec<Line> = happenings.iter().filter_map(event).collect();
+    let told = retold(&place, &parsed);
     let anew: Vec<_> = told.lines.iter().filter(|line| !line.text.contains("by order")).cloned().collect();
     assert!(own.iter().any(|line| line.text.starts_with(last)), "{own:?}");
     // what the place registered is not the daemon's own
@@ -142,7 +150,7 @@ fn finds_every_step(text: &str, state: State, market: Market, last: &str) {
             _ => 0.0,
         })
         .sum();
-    let comparison = compare(&told, &replay(&happenings, &thresholds(&place, &parsed, &happenings)).unwrap());
+    let comparison = compare(&told, &retold(&place, &parsed));
     assert!(comparison.same && comparison.pnl.difference == Some(0.0) && comparison.pnl.changed == 0);
     assert!((comparison.pnl.in_force - traded).abs() < 1e-9, "{:?} is not {traded}", comparison.pnl);
     let by_command = tune(&place, text, text);

@@ -18,7 +18,7 @@ use crate::{
         row::Schema,
     },
     guard::plausibility::check_line,
-    recall::history,
+    recall::in_time::InTime,
 };
 
 /// Trading days in a row without a signal from which a gap is reported.
@@ -77,10 +77,11 @@ impl Dataset {
 
     fn check_journal(&self, config: &Config, check: &mut QualityCheck) -> anyhow::Result<()> {
         let reader = self.from.state.reader(config)?;
-        let history = history::read(&reader).map_err(anyhow::Error::msg)?;
-        for signal in &history.signals {
-            let outcome = history.outcomes.get(&signal.trade_id).cloned();
-            check.push(Ok(&SignalLine { signal: signal.clone(), outcome, deadline_us: None }));
+        let trades = InTime::read(&reader).map_err(anyhow::Error::msg)?;
+        for trade in trades.walk(&reader, None) {
+            let trade = trade.map_err(anyhow::Error::msg)?;
+            let outcome = trade.at_own_size();
+            check.push(Ok(&SignalLine { signal: trade.stored.signal, outcome, deadline_us: None }));
         }
         Ok(())
     }

@@ -139,19 +139,19 @@ impl Drill {
         if let (Some(reader), Some(version)) = (&reader, &self.version) {
             named::version(reader, version)?;
         }
-        let signals = match &reader {
-            Some(reader) => scored::read(reader, config).map_err(anyhow::Error::msg)?,
-            None => Signals::default(),
-        };
-        let counts = signals.versions(&symbol);
+        let signals = reader.as_ref().map(|reader| Signals::read(reader, config)).transpose();
+        let signals = signals.map_err(anyhow::Error::msg)?;
+        let counts = signals.as_ref().map(|signals| signals.versions(&symbol)).transpose();
+        let counts = counts.map_err(anyhow::Error::msg)?.unwrap_or_default();
         let most = counts.iter().max_by_key(|(_, count)| **count).map(|(version, _)| version.clone());
         let chosen = self.version.clone().or(most);
         let count = chosen.as_ref().and_then(|version| counts.get(version)).copied().unwrap_or(0);
-        match chosen {
-            Some(version) if count >= LEAST_TRADES => {
+        match chosen.zip(signals) {
+            Some((version, signals)) if count >= LEAST_TRADES => {
                 let question = reader.as_ref().and_then(|reader| versions::record(reader, &version).ok());
                 let question = question.map(|record| record.question()).unwrap_or_default();
-                Ok((format!("the trades that {version} scored"), signals.past(&version, config).asked(question)))
+                let past = signals.past(&version).map_err(anyhow::Error::msg)?;
+                Ok((format!("the trades that {version} scored"), past.asked(question)))
             }
             _ if self.version.is_some() => {
                 anyhow::bail!("it scored {count} closed trades, and {LEAST_TRADES} are needed; --simulate does without")
@@ -222,12 +222,12 @@ fn simulated(config: &Config, symbol: &Symbol, seed: u64) -> anyhow::Result<Past
     let instrument = instrument.ok_or_else(|| anyhow::anyhow!("{symbol} has no table in the configuration"))?;
     let venue = Venue { symbol: symbol.clone(), instrument, calendar: config.calendar.clone() };
     let sessions = Sessions::new(SimulationOptions::of(Scenario::Happy, seed, MONTHS), venue)?;
-    let mut trades = Vec::new();
+    let mut past = Past::of(Schema::built_in().names().map(Into::into).collect());
     for trade in sessions.flat_map(|session| session.trades) {
         let Ok(score) = crate::domain::Probability::new(trade.truth.probability) else { continue };
         let confidence = trade.signal.confidence.unwrap_or(score);
         let Some(pnl) = trade.outcome.pnl else { continue };
-        trades.push(PastTrade {
+        past.push(PastTrade {
             day: trade.truth.day,
             score: score.get(),
             size: config.policy.size(config.policy.blend(confidence, score), score),
@@ -238,6 +238,5 @@ fn simulated(config: &Config, symbol: &Symbol, seed: u64) -> anyhow::Result<Past
             row: trade.inputs,
         });
     }
-    let names = Schema::built_in().names().map(Into::into).collect();
-    Ok(scored::known_columns(names, trades))
+    Ok(past.known(scored::LEAST_KNOWN))
 }

@@ -1,30 +1,20 @@
 //! `vigie export`: the training matrix or the raw snapshots, for other programs.
 
+mod matrix;
+
 use std::{
     io::{self, BufWriter, IsTerminal, Write},
     path::PathBuf,
 };
 
-use anyhow::Context;
 use clap::{Args, ValueEnum};
-use serde::Serialize;
 
-use super::{
-    ConfigArgs, Outcome, StateArgs,
-    draft::Draft,
-    flatten::Survey,
-    named,
-    table::{Cells, Column, Parts, write_csv, write_parquet},
-    terminal::Harmless,
-};
+use self::matrix::Matrix;
+use super::{ConfigArgs, Outcome, StateArgs, draft::Draft, flatten::Survey, named, table::Parts, terminal::Harmless};
 use crate::{
     config::Config,
-    domain::{SignalLine, Symbol, Timestamp, TradeId, writable::readable},
-    features::{Instrument, pipeline::Pipeline},
+    domain::{SignalLine, Symbol, writable::readable},
     journal::Reader,
-    models::{Labeller, Target, TargetKind, TargetValue},
-    recall::history,
-    validation::training::History,
 };
 
 /// Rows of a table that are in memory at once.
@@ -93,22 +83,6 @@ enum Sink {
     File(BufWriter<Draft>),
 }
 
-/// One closed trade.
-#[derive(Debug, Serialize)]
-struct Row {
-    trade_id: TradeId,
-    at: Timestamp,
-    exit_at: Timestamp,
-    values: Vec<Option<f64>>,
-}
-
-/// The rows, and the names of their values.
-#[derive(Debug, Serialize)]
-struct Matrix {
-    columns: Vec<String>,
-    rows: Vec<Row>,
-}
-
 impl Export {
     /// Runs the command.
     ///
@@ -157,15 +131,10 @@ impl Export {
         reader: &Reader,
         config: &Config,
         format: Format,
-        mut out: &mut (dyn Write + Send),
+        out: &mut (dyn Write + Send),
     ) -> anyhow::Result<()> {
         if self.what == What::Matrix {
-            let matrix = matrix(&history::read(reader).map_err(anyhow::Error::msg)?, &self.symbol, config)?;
-            return match format {
-                Format::Parquet => Ok(write_parquet(&columns(matrix), out)?),
-                Format::Pickle => Ok(serde_pickle::to_writer(&mut out, &matrix, serde_pickle::SerOptions::new())?),
-                Format::Csv | Format::Jsonl => Ok(write_csv(&columns(matrix), out)?),
-            };
+            return Matrix::of(reader, &self.symbol, config)?.write(format, out);
         }
         if format == Format::Jsonl {
             let count = snapshots(reader, &self.symbol, |line| {
@@ -182,17 +151,17 @@ impl Export {
         })?;
         named::symbol(config, &self.symbol, count)?;
         let layout = survey.layout();
-        let head = layout.columns(Vec::new());
+        let mut part = layout.part();
+        let head = part.columns();
         let mut table = match format {
             Format::Parquet => Parts::parquet(&head, out)?,
             _ => Parts::csv(&head, out)?,
         };
-        let mut part = Vec::with_capacity(PART.min(count));
         snapshots(reader, &self.symbol, |line| {
             part.push(serde_json::from_slice(line)?);
-            if part.len() == PART { table.rows(&layout.columns(std::mem::take(&mut part))) } else { Ok(()) }
+            if part.rows() == PART { table.rows(&part.columns()) } else { Ok(()) }
         })?;
-        table.rows(&layout.columns(part))?;
+        table.rows(&part.columns())?;
         table.end()
     }
 }
@@ -216,57 +185,4 @@ fn snapshots(
         }
     }
     Ok(count)
-}
-
-/// The matrix by columns: classes are yes or no.
-fn columns(matrix: Matrix) -> Vec<Column> {
-    let class = |target: &Target| target.kind() != TargetKind::Real;
-    let classes: Vec<String> = Target::ALL.iter().filter(|target| class(target)).map(column_of).collect();
-    let mut columns = vec![
-        Column::new("trade_id", Cells::Text(matrix.rows.iter().map(|row| Some(row.trade_id.to_string())).collect())),
-        Column::new("at", Cells::Time(matrix.rows.iter().map(|row| Some(row.at)).collect())),
-        Column::new("exit_at", Cells::Time(matrix.rows.iter().map(|row| Some(row.exit_at)).collect())),
-    ];
-    for (number, name) in matrix.columns.into_iter().enumerate() {
-        let values = matrix.rows.iter().map(|row| row.values.get(number).copied().flatten());
-        let cells = if classes.contains(&name) {
-            Cells::Yes(values.map(|value| Some(value? > 0.5)).collect())
-        } else {
-            Cells::Real(values.collect())
-        };
-        columns.push(Column::new(name, cells));
-    }
-    columns
-}
-
-fn column_of(target: &Target) -> String {
-    format!("target:{target}")
-}
-
-fn matrix(history: &History, symbol: &Symbol, config: &Config) -> anyhow::Result<Matrix> {
-    let instrument: Instrument = *config.symbols.get(symbol).with_context(|| named::unknown(symbol))?;
-    let pipeline = Pipeline::new(config.symbols.clone(), config.calendar.clone(), &config.features)?;
-    let closed =
-        |signal: &crate::domain::Signal| history.outcomes.get(&signal.trade_id).filter(|_| signal.symbol == *symbol);
-    let pnl: Vec<f64> = history.signals.iter().filter_map(|signal| Some(closed(signal)?.pnl?.get())).collect();
-    let learnt = pnl.len() - (pnl.len() as f64 * config.training.test_share).round() as usize;
-    let labellers = Target::ALL.map(|target| Labeller::fit(target, pnl.get(..learnt).unwrap_or_default()));
-    let inputs = pipeline.schema().names().map(str::to_owned);
-    let targets = Target::ALL.iter().map(column_of);
-    let columns = inputs.chain(["pnl_after_costs".to_owned()]).chain(targets).collect();
-    let mut rows = Vec::new();
-    for (signal, row) in history.signals.iter().zip(history.rows(pipeline)) {
-        let Some(inputs) = row else { continue };
-        let Some(outcome) = closed(signal) else { continue };
-        let value = |labeller: &Labeller| {
-            labeller.value(signal, outcome, instrument).map(|value| match value {
-                TargetValue::Class(yes) => f64::from(u8::from(yes)),
-                TargetValue::Real(value) => value,
-            })
-        };
-        let pnl = outcome.pnl.map(|pnl| pnl.get());
-        let values = inputs.into_iter().chain([pnl]).chain(labellers.iter().map(value)).collect();
-        rows.push(Row { trade_id: signal.trade_id.clone(), at: signal.at, exit_at: outcome.exit_at, values });
-    }
-    Ok(Matrix { columns, rows })
 }

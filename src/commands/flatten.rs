@@ -33,6 +33,13 @@ pub(super) struct Layout {
     places: HashMap<String, usize>,
 }
 
+/// The next rows of a table: by columns from the beginning, since a row as an object takes several times the memory.
+pub(super) struct Part<'a> {
+    layout: &'a Layout,
+    found: Vec<Vec<Value>>,
+    rows: usize,
+}
+
 impl Survey {
     /// Takes in a row.
     pub(super) fn look(&mut self, row: Map<String, Value>) {
@@ -69,23 +76,38 @@ impl Survey {
 }
 
 impl Layout {
-    /// `rows`, which were among those that were surveyed, by columns.
-    pub(super) fn columns(&self, rows: Vec<Map<String, Value>>) -> Vec<Column> {
-        let count = rows.len();
-        let mut found: Vec<Vec<Value>> = self.columns.iter().map(|_| Vec::new()).collect();
-        for (number, row) in rows.into_iter().enumerate() {
-            leaves(String::new(), row, &mut |name, value| {
-                if let Some(column) = self.places.get(&name).and_then(|place| found.get_mut(*place)) {
-                    column.resize(number, Value::Null);
-                    column.push(value);
-                }
-            });
-        }
-        let column = |((name, sort), mut values): (&(String, Sort), Vec<Value>)| {
-            values.resize(count, Value::Null);
+    /// Room for rows that were among those that were surveyed.
+    pub(super) fn part(&self) -> Part<'_> {
+        Part { layout: self, found: self.columns.iter().map(|_| Vec::new()).collect(), rows: 0 }
+    }
+}
+
+impl Part<'_> {
+    /// Takes in a row.
+    pub(super) fn push(&mut self, row: Map<String, Value>) {
+        leaves(String::new(), row, &mut |name, value| {
+            if let Some(column) = self.layout.places.get(&name).and_then(|place| self.found.get_mut(*place)) {
+                column.resize(self.rows, Value::Null);
+                column.push(value);
+            }
+        });
+        self.rows += 1;
+    }
+
+    /// How many rows there are.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The rows by columns. None are left.
+    pub(super) fn columns(&mut self) -> Vec<Column> {
+        let rows = std::mem::take(&mut self.rows);
+        let column = |((name, sort), found): (&(String, Sort), &mut Vec<Value>)| {
+            let mut values = std::mem::take(found);
+            values.resize(rows, Value::Null);
             Column::new(name.clone(), cells(values, *sort))
         };
-        self.columns.iter().zip(found).map(column).collect()
+        self.layout.columns.iter().zip(&mut self.found).map(column).collect()
     }
 }
 
@@ -136,10 +158,18 @@ mod tests {
         rows.iter().for_each(|row| survey.look(row.clone()));
         let layout = survey.layout();
         // by parts, each column is of the same sort
-        let parts = layout.columns(rows[..1].to_vec()).into_iter().zip(layout.columns(rows[1..].to_vec()));
+        let columns = |rows: &[Map<String, Value>]| {
+            let mut part = layout.part();
+            rows.iter().for_each(|row| part.push(row.clone()));
+            assert_eq!(part.rows(), rows.len());
+            let columns = part.columns();
+            assert_eq!(part.rows(), 0);
+            columns
+        };
+        let parts = columns(&rows[..1]).into_iter().zip(columns(&rows[1..]));
         assert!(parts.into_iter().all(|(one, two)| one.name == two.name && one.cells.sort() == two.cells.sort()));
         let said: Vec<String> =
-            layout.columns(rows).into_iter().map(|column| format!("{} {:?}", column.name, column.cells)).collect();
+            columns(&rows).into_iter().map(|column| format!("{} {:?}", column.name, column.cells)).collect();
         let expected = [
             r#"trade_id Text([Some("x"), None, None])"#,
             "at Time([Some(2025-01-06T11:27:00Z), None, Some(2025-01-06T11:27:00Z)])",
@@ -153,6 +183,6 @@ mod tests {
             "never Real([None, None, None])",
         ];
         assert_eq!(said, expected);
-        assert!(Survey::default().layout().columns(Vec::new()).is_empty());
+        assert!(Survey::default().layout().part().columns().is_empty());
     }
 }

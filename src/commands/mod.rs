@@ -209,6 +209,9 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
+/// Most bytes of the journal that a command caches: it reads from one end to the other, and hardly anything twice.
+const MOST_CACHED: usize = 16 << 20;
+
 /// Where the daemon's socket is.
 #[derive(Debug, Clone, Args)]
 struct SocketArgs {
@@ -288,7 +291,7 @@ impl StateArgs {
                 path.display()
             );
         }
-        Ok(Reader::open_path(&path, config.journal.cache_bytes)?)
+        Ok(Reader::open_path(&path, config.journal.cache_bytes.min(MOST_CACHED))?)
     }
 }
 

@@ -13,11 +13,8 @@ use crate::{
         levels::{Level, LevelVerdict, judge},
     },
     portfolio::{Held, PORTFOLIO_DAYS, PORTFOLIO_SYMBOLS},
-    recall::{history, learning, versions},
-    validation::{
-        gather::{clean_trades, closed_trades},
-        training::History,
-    },
+    recall::{in_time::InTime, learning, versions},
+    validation::gather::is_clean,
 };
 
 /// Show which levels of models may be trained, GO or NO-GO, with the evidence condition by condition
@@ -44,10 +41,9 @@ impl Phases {
     pub fn run(self) -> Outcome {
         let (config, reader) = self.from.reader()?;
         let target = self.target.as_deref().and_then(Target::named).unwrap_or(config.training.target);
-        let history = history::read(&reader).map_err(anyhow::Error::msg)?;
-        let signals = history.signals.iter().filter(|signal| signal.symbol == self.symbol).count();
-        named::symbol(&config, &self.symbol, signals)?;
-        let verdicts = verdicts(&reader, &history, &config, &self.symbol, target).map_err(anyhow::Error::msg)?;
+        let trades = Trades::of(&reader, &self.symbol).map_err(anyhow::Error::msg)?;
+        named::symbol(&config, &self.symbol, trades.signals)?;
+        let verdicts = trades.verdicts(&reader, &config, &self.symbol, target).map_err(anyhow::Error::msg)?;
         let portfolio = versions::portfolio(&reader).map_err(anyhow::Error::msg)?;
         let (go, held) = (portfolio.go(), portfolio.held());
         let proven = held.iter().filter(|held| held.counts).count();
@@ -90,14 +86,42 @@ fn in_words(held: &Held) -> String {
     format!("{version}: {days:.0} days in production{past}{silent}")
 }
 
-fn verdicts(
-    reader: &Reader,
-    history: &History,
-    config: &Config,
-    symbol: &Symbol,
-    target: Target,
-) -> Result<Vec<LevelVerdict>, String> {
-    let (closed, clean) = (closed_trades(history, symbol), clean_trades(history, symbol));
-    let facts = learning::ledger(reader)?.facts(symbol, target.name(), closed, clean);
-    Ok(Level::ALL.into_iter().map(|level| judge(level, &facts, &config.levels)).collect())
+/// How many trades of a symbol there are.
+#[derive(Default)]
+struct Trades {
+    signals: usize,
+    /// Closed ones with a known pnl.
+    closed: u64,
+    /// Those of them that the quality checks have nothing to say about.
+    clean: u64,
+}
+
+impl Trades {
+    fn of(reader: &Reader, symbol: &Symbol) -> Result<Self, String> {
+        let mut found = Self::default();
+        for trade in InTime::read(reader)?.walk(reader, None) {
+            let trade = trade?;
+            let signal = &trade.stored.signal;
+            if signal.symbol != *symbol {
+                continue;
+            }
+            found.signals += 1;
+            if let Some(outcome) = trade.at_own_size() {
+                found.closed += u64::from(outcome.pnl.is_some());
+                found.clean += u64::from(is_clean(signal, &outcome));
+            }
+        }
+        Ok(found)
+    }
+
+    fn verdicts(
+        &self,
+        reader: &Reader,
+        config: &Config,
+        symbol: &Symbol,
+        target: Target,
+    ) -> Result<Vec<LevelVerdict>, String> {
+        let facts = learning::ledger(reader)?.facts(symbol, target.name(), self.closed, self.clean);
+        Ok(Level::ALL.into_iter().map(|level| judge(level, &facts, &config.levels)).collect())
+    }
 }

@@ -51,17 +51,6 @@ pub(super) enum Sort {
 /// What a spreadsheet takes for the beginning of a formula, or passes over before one.
 const FORMULA: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\n'];
 
-/// Writes comma-separated values: a head with the names, then a line a row. Numbers read back as they were, yes and no are
-/// 1.0 and 0.0, a time is in UTC, what is missing is empty. Text that a spreadsheet would take for a formula stands behind
-/// an apostrophe. Every CSV file is written here.
-///
-/// # Errors
-/// When the file cannot be written.
-pub(super) fn write_csv(columns: &[Column], out: &mut dyn Write) -> io::Result<()> {
-    csv_head(columns, out)?;
-    csv_rows(columns, out)
-}
-
 fn csv_head(columns: &[Column], out: &mut dyn Write) -> io::Result<()> {
     csv_line(&mut columns.iter().map(|column| csv_text(&column.name)), out)
 }
@@ -85,16 +74,6 @@ fn csv_line(cells: &mut dyn Iterator<Item = Cow<'_, str>>, out: &mut dyn Write) 
 fn csv_text(text: &str) -> Cow<'_, str> {
     let text = if text.starts_with(FORMULA) { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) };
     if text.contains([',', '"', '\n', '\r']) { Cow::Owned(format!("\"{}\"", text.replace('"', "\"\""))) } else { text }
-}
-
-/// Writes a Parquet file with one row group.
-///
-/// # Errors
-/// When the file cannot be written.
-pub(super) fn write_parquet(columns: &[Column], out: impl Write + Send) -> Result<(), ParquetError> {
-    let mut file = ParquetFile::begin(columns, out)?;
-    file.rows(columns)?;
-    file.end()
 }
 
 /// A Parquet file that is written part by part: a row group each, gzipped pages, every column optional.
@@ -127,7 +106,9 @@ impl<W: Write + Send> ParquetFile<W> {
 
 /// A table whose rows come part by part; each part has the columns of the first.
 pub(super) enum Parts<W: Write + Send> {
-    /// Comma-separated values, as [`write_csv`] writes them.
+    /// Comma-separated values: a head with the names, then a line a row. Numbers read back as they were, yes and no are 1.0 and
+    /// 0.0, a time is in UTC, what is missing is empty. Text that a spreadsheet would take for a formula stands behind an
+    /// apostrophe. Every CSV file is written here.
     Csv(W),
     /// A Parquet file.
     Parquet(ParquetFile<W>),
@@ -214,7 +195,7 @@ impl Cells {
         }
     }
 
-    /// The value in `row` as [`write_csv`] has it; `None` when it is missing.
+    /// The value in `row` as a CSV file has it; `None` when it is missing.
     fn csv(&self, row: usize) -> Option<Cow<'_, str>> {
         match self {
             Self::Yes(cells) => (*cells.get(row)?)?.then_some(Cow::Borrowed("1.0")).or(Some(Cow::Borrowed("0.0"))),
@@ -259,6 +240,12 @@ mod tests {
 
     use super::*;
 
+    fn parquet(columns: &[Column], file: &mut Vec<u8>) {
+        let mut parts = Parts::parquet(columns, file).unwrap();
+        parts.rows(columns).unwrap();
+        parts.end().unwrap();
+    }
+
     #[test]
     fn every_sort_of_column_is_read_back_as_it_was_and_what_is_missing_stays_missing() {
         let at: Timestamp = "2025-10-23T16:49:00.318123Z".parse().unwrap();
@@ -273,7 +260,7 @@ mod tests {
             Column::new("at", Cells::Time(vec![Some(at), None, Some(before), None])),
         ];
         let mut file = Vec::new();
-        write_parquet(&columns, &mut file).unwrap();
+        parquet(&columns, &mut file);
         let reader = SerializedFileReader::new(Bytes::from(file)).unwrap();
         let rows: Vec<Vec<(String, Field)>> =
             reader.get_row_iter(None).unwrap().map(|row| row.unwrap().into_columns()).collect();
@@ -308,7 +295,7 @@ mod tests {
             Column::new("at", Cells::Time(vec![Some(at); count])),
         ];
         let mut file = Vec::new();
-        write_csv(&columns, &mut file).unwrap();
+        Parts::csv(&columns, &mut file).unwrap().rows(&columns).unwrap();
         let rest = |yes: &str| format!(",-0.1,-3,{yes},2025-10-23T16:49:00.318123456Z\n");
         let expected = [
             "'=1+1",
@@ -334,7 +321,7 @@ mod tests {
     #[test]
     fn a_table_without_rows_is_a_file_with_its_columns() {
         let mut file = Vec::new();
-        write_parquet(&[Column::new("at", Cells::Time(Vec::new()))], &mut file).unwrap();
+        parquet(&[Column::new("at", Cells::Time(Vec::new()))], &mut file);
         let reader = SerializedFileReader::new(Bytes::from(file)).unwrap();
         let metadata = reader.metadata().file_metadata();
         assert_eq!((metadata.num_rows(), metadata.schema_descr().column(0).name()), (0, "at"));

@@ -8,11 +8,10 @@ use serde_json::json;
 use super::{Outcome, StateArgs, load_config, terminal::tell};
 use crate::{
     config::Config,
-    domain::EventKind,
+    domain::{Event, EventKind},
     journal::Reader,
-    lifecycle::happening::Happening,
-    recall::{fold, watched},
-    state::replay::{Comparison, Line, Pnl, Replay, Row, Thresholds, Watching, compare, recorded, replay},
+    recall::{fold, retold::Retold},
+    state::replay::{Comparison, Line, Pnl, Replay, Row, Thresholds, Watching, compare, recorded},
 };
 
 /// Sections whose keys the replay follows.
@@ -61,17 +60,17 @@ impl Tune {
             None => Config::builtin().map_err(|errors| super::Failed::Config(errors.into()))?,
         };
         let reader = self.state.reader(&in_force)?;
-        let happenings = fold::happenings(&reader, &in_force).map_err(anyhow::Error::msg)?;
+        let past = Retold::of(&reader, &in_force).map_err(anyhow::Error::msg)?;
         let by_policy = in_force.policy != other.policy;
         let told = |config: &Config, by_policy| -> anyhow::Result<Replay> {
-            let watching = watched::watching(&reader, config, &happenings).map_err(anyhow::Error::msg)?;
+            let watching = past.watching(config).map_err(anyhow::Error::msg)?;
             let thresholds = thresholds(config, &in_force, by_policy, watching);
-            replay(&happenings, &thresholds).map_err(anyhow::Error::msg)
+            past.under(config, &thresholds).map_err(anyhow::Error::msg)
         };
         let (one, two) = (told(&in_force, false)?, told(&other, by_policy)?);
         let comparison = compare(&one, &two);
         let changed = changed(&in_force, &other);
-        let notes = notes(&reader, &in_force, &happenings, &one, &comparison.pnl)?;
+        let notes = notes(&reader, &in_force, &one, &comparison.pnl)?;
         if self.json {
             tell(json!({
                 "changed_keys": changed, "comparison": comparison, "in_force": one, "other": two, "notes": notes,
@@ -167,22 +166,19 @@ fn print(
     }
 }
 
-fn notes(
-    reader: &Reader,
-    in_force: &Config,
-    happenings: &[Happening],
-    one: &Replay,
-    pnl: &Pnl,
-) -> anyhow::Result<Vec<String>> {
+fn notes(reader: &Reader, in_force: &Config, one: &Replay, pnl: &Pnl) -> anyhow::Result<Vec<String>> {
     let mut notes = Vec::new();
-    if let Some(hash) = latest_hash(happenings).filter(|hash| *hash != in_force.hash()) {
+    // one that is damaged says nothing that a replay finds
+    let events: Vec<Event> = reader.events(0)?.flatten().map(|stored| stored.event).collect();
+    let hash = events.iter().rev().find_map(|event| config_hash(&event.kind));
+    let own: Vec<Line> = events.iter().filter_map(|event| recorded(event, true)).collect();
+    if let Some(hash) = hash.filter(|hash| *hash != in_force.hash()) {
         notes.push(format!(
             "the journal's last configuration has the hash {hash}, the one given as in force {}: name the right one with \
              --in-force",
             in_force.hash()
         ));
     }
-    let own = recorded(happenings, true);
     let found = agreeing(&own, &one.lines);
     notes.push(format!(
         "of the {} steps and emergencies in the journal the replay of the configuration in force finds {found}",
@@ -210,15 +206,13 @@ fn notes(
     Ok(notes)
 }
 
-fn latest_hash(happenings: &[Happening]) -> Option<&str> {
-    happenings.iter().rev().find_map(|happening| match happening {
-        Happening::Event(event) => match &event.kind {
-            EventKind::Started { config_hash, .. } => Some(&**config_hash),
-            EventKind::Reloaded { config_hash, taken: true, .. } => Some(&**config_hash),
-            _ => None,
-        },
+/// The hash of the configuration that came into force.
+fn config_hash(kind: &EventKind) -> Option<&str> {
+    match kind {
+        EventKind::Started { config_hash, .. } => Some(config_hash),
+        EventKind::Reloaded { config_hash, taken: true, .. } => Some(config_hash),
         _ => None,
-    })
+    }
 }
 
 /// How many of `own` are among `found`, in the same order.

@@ -49,7 +49,7 @@ pub use copy::TableDigest;
 pub use doubt::InDoubt;
 pub use error::{BadRecord, FailureKind, OpenError, StorageFailure, StoreError};
 pub use file::quarantine;
-pub use keys::SignalKeys;
+pub use keys::{Name, TradeKeys};
 pub use reached::Reached;
 pub use reader::{Counts, Reader};
 pub use record::{

@@ -17,7 +17,6 @@ use super::{
     error::{BadRecord, OpenError, StoreError, catch_damage},
     file,
     index::Span,
-    keys::SignalKeys,
     lookup::{self, Held, MISSING, bad_of_trade},
     naming,
     record::{Stored, StoredEvent, StoredOutcome, StoredSignal, StoredSkip, StoredVersion},
@@ -197,24 +196,6 @@ impl Reader {
     ) -> Result<impl Iterator<Item = Result<StoredSignal, StoreError>>, StoreError> {
         let numbers = self.held(trade_id)?.signals;
         Ok(numbers.into_iter().map(|seq| self.signal_record(trade_id.as_str(), seq)))
-    }
-
-    /// The keys of the records of signals before the number `end`, in the order of their numbers. No record is decoded or checked.
-    ///
-    /// # Errors
-    /// [`StoreError::Storage`].
-    pub fn signal_keys(&self, end: u64) -> Result<SignalKeys, StoreError> {
-        Ok(self.guarded(READING, || {
-            let mut found = SignalKeys::default();
-            for entry in self.log.range(..end)? {
-                let (seq, value) = entry?;
-                if Kind::of(value.value()) == Some(Kind::Signal) {
-                    found.push(codec::trade_of(value.value()).unwrap_or_default(), seq.value());
-                }
-            }
-            found.sort();
-            Ok(found)
-        })?)
     }
 
     /// One record of a signal.
@@ -407,7 +388,7 @@ impl Reader {
         Ok(found.transpose()?)
     }
 
-    fn is_replaced(&self, seq: u64) -> Result<bool, redb::Error> {
+    pub(super) fn is_replaced(&self, seq: u64) -> Result<bool, redb::Error> {
         Ok(self.replaced.get(seq)?.is_some())
     }
 }

@@ -114,13 +114,14 @@ pub fn happenings(reader: &Reader, config: &Config) -> Result<Vec<Happening>, St
 }
 
 /// Tells `tell` of everything that happened while the daemon ran, in the order in which it was recorded, and keeps none of it. An
-/// outcome that was completed later is told twice, the second time as [`Happening::Completed`].
+/// outcome that was completed later is told twice, the second time as [`Happening::Completed`]. Past trades that were imported are
+/// told as signals only.
 ///
 /// # Errors
 /// As for [`happenings`].
 pub fn each(reader: &Reader, config: &Config, tell: &mut dyn FnMut(&Happening)) -> Result<(), String> {
     let last = reader.last_seq().map_err(|error| error.to_string())?;
-    Folded::empty(config)?.go_on_telling(reader, config, last, &mut |happening, _| tell(happening))
+    Folded::empty(config)?.go_on_telling(reader, config, last, &mut |_, happening, _| tell(happening))
 }
 
 impl Folded {
@@ -141,10 +142,10 @@ impl Folded {
     /// # Errors
     /// When the storage cannot be read.
     pub fn go_on(&mut self, reader: &Reader, config: &Config, last: u64) -> Result<(), String> {
-        self.go_on_telling(reader, config, last, &mut |_, _| ())
+        self.go_on_telling(reader, config, last, &mut |_, _, _| ())
     }
 
-    /// The same, telling `tell` of each happening and of what had happened before.
+    /// The same, telling `tell` of each happening with the number of its record, and of what had happened before.
     ///
     /// # Errors
     /// As there.
@@ -153,7 +154,7 @@ impl Folded {
         reader: &Reader,
         config: &Config,
         last: u64,
-        tell: &mut dyn FnMut(&Happening, &mut State),
+        tell: &mut dyn FnMut(u64, &Happening, &mut State),
     ) -> Result<(), String> {
         let text = |error: StoreError| error.to_string();
         let replaced = reader.replacements().map_err(text)?;
@@ -171,7 +172,7 @@ impl Folded {
             };
             for happening in happenings {
                 self.prepare(reader, config, &happening)?;
-                tell(&happening, &mut self.state);
+                tell(seq, &happening, &mut self.state);
                 let _it_followed_when_it_happened = self.state.step(&rules, happening);
             }
             read += 1;

@@ -21,8 +21,6 @@ pub struct RecordedSignals {
     pub signals: Vec<StoredSignal>,
     /// All of them in the order in which they were recorded, in terms of `signals`.
     pub arrivals: Vec<Arrival>,
-    /// Of trades that a file told of before they were answered here: the number of the record from the file.
-    pub told_before: BTreeMap<TradeId, u64>,
     /// Of each trade the first answer.
     pub answered: BTreeMap<TradeId, Decision>,
     /// Trades for which a model was heard.
@@ -36,33 +34,10 @@ pub struct RecordedSignals {
 /// # Errors
 /// When the storage cannot be read.
 pub fn told(reader: &Reader) -> Result<RecordedSignals, String> {
-    told_by(reader.signals().map_err(|error| error.to_string())?)
-}
-
-/// The same of what was recorded before the number `end`, without the oldest of the trades that `open` says to have no outcome,
-/// as far as they are more than `most`; and how many those were.
-///
-/// # Errors
-/// When the storage cannot be read.
-pub fn told_of_latest(
-    reader: &Reader,
-    end: u64,
-    most: usize,
-    open: impl Fn(&str) -> bool,
-) -> Result<(RecordedSignals, usize), String> {
-    let mut keys = reader.signal_keys(end).map_err(|error| error.to_string())?;
-    let left_out = keys.leave_out(most, open);
-    let places = (0..keys.len()).filter_map(|place| keys.get(place));
-    let records = places.map(|(trade_id, seq)| reader.signal_record(trade_id, seq));
-    Ok((told_by(records)?, left_out))
-}
-
-/// `records`: those of a trade in the order in which they were recorded.
-fn told_by(records: impl Iterator<Item = Result<StoredSignal, StoreError>>) -> Result<RecordedSignals, String> {
     let mut told = RecordedSignals::default();
     let (mut kept, mut repeats): (Vec<StoredSignal>, Vec<(u64, bool, Signal)>) = (Vec::new(), Vec::new());
     let mut places: HashMap<TradeId, usize> = HashMap::new();
-    for stored in records {
+    for stored in reader.signals().map_err(|error| error.to_string())? {
         let mut stored = match stored {
             Ok(stored) if stored.lies_ahead() => {
                 let (trade, at) = (&stored.record.trade_id, stored.signal.at);
@@ -92,7 +67,6 @@ fn told_by(records: impl Iterator<Item = Result<StoredSignal, StoreError>>) -> R
             // what a file says of a trade that was answered here is not what was known when it was
             Some(first) if live(&stored) && !live(first) => {
                 let first = std::mem::replace(first, stored);
-                told.told_before.insert(first.record.trade_id.clone(), first.seq);
                 repeats.push((first.seq, false, first.signal));
             }
             Some(_) => repeats.push((stored.seq, live(&stored), stored.signal)),

@@ -3,8 +3,10 @@
 pub mod checkpoint;
 pub mod fold;
 pub mod history;
+pub mod in_time;
 pub mod learning;
 pub mod rebuilt;
+pub mod retold;
 pub mod scored;
 pub mod versions;
 pub mod watched;

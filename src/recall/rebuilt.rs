@@ -67,7 +67,7 @@ impl<'a> Rebuilt<'a> {
         let Some(mut folded) = self.folded.take() else { return Ok(()) };
         let last = reader.last_seq().map_err(|error| error.to_string())?;
         let config = self.config;
-        folded.go_on_telling(reader, config, last, &mut |happening, state| self.hear(reader, happening, state))?;
+        folded.go_on_telling(reader, config, last, &mut |_, happening, state| self.hear(reader, happening, state))?;
         self.folded = Some(folded);
         Ok(())
     }

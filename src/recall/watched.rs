@@ -1,15 +1,12 @@
 //! What a version in service is judged against, from its record and from the trades that it learnt from and was tested on.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::{
-    history::moved,
-    scored::{self, Scored, Signals},
+    scored::{Scored, Signals},
     versions::{self, Unusable},
 };
 use crate::{
     config::Config,
-    domain::{EventKind, Timestamp, TradingDay, VersionId, event::Level},
+    domain::{EventKind, Probability, Timestamp, TradingDay, VersionId, event::Level},
     features::row::Schema,
     guard::{
         emergency::NO_TRADE,
@@ -18,10 +15,9 @@ use crate::{
         watch::{Watch, WatchedVersion},
     },
     journal::Reader,
-    lifecycle::happening::Happening,
     models::VersionRecord,
+    policy::answer::Policy,
     policy::serving::{Served, Serving, Standing},
-    state::replay::Watching,
     stats::{describe::standard_deviation, sessions::History},
     validation::ValidationReport,
 };
@@ -55,15 +51,22 @@ pub fn untold(watch: &Watch, serving: &Serving, told: &[String]) -> Vec<EventKin
     blind.map(|message| EventKind::Alert { level: Level::Warning, code: UNWATCHED.into(), message }).collect()
 }
 
-/// Reads it.
+/// Reads it from the trades that the journal had when the version was registered.
 ///
 /// # Errors
 /// When its record cannot be used.
-pub fn of(reader: &Reader, config: &Config, past: &Signals, version: &VersionId) -> Result<WatchedVersion, Unusable> {
+pub fn of(reader: &Reader, config: &Config, version: &VersionId) -> Result<WatchedVersion, Unusable> {
     let record = versions::usable(reader, version)?;
     let schema = Schema::new(&config.features.extra).map_err(|error| Unusable::Damaged(error.to_string()))?;
     let served = versions::served(reader, version, &schema, config)?;
-    Ok(against(&record, &served, &schema, config, past, born(reader, version)?))
+    let born = born(reader, version)?;
+    let mut gathered = Gathered::new(&record, &served, &schema, config, born);
+    let past = Signals::read_before(reader, config, born).map_err(Unusable::Unreadable)?;
+    for scored in past.each() {
+        gathered.take(&scored.map_err(Unusable::Unreadable)?);
+    }
+    drop(past);
+    Ok(gathered.judged_against())
 }
 
 /// The number of the event by which `version` was registered: what came behind it was not known then, however early its
@@ -74,64 +77,114 @@ pub fn born(reader: &Reader, version: &VersionId) -> Result<u64, Unusable> {
     Ok(events.flatten().find(|stored| is_its(&stored.event.kind)).map_or(u64::MAX, |stored| stored.seq))
 }
 
-/// What the version of `record`, loaded as `served` for rows of `schema`, is judged against, given the trades of the past,
-/// as far as the journal had them before its record number `born`.
-pub fn against(
-    record: &VersionRecord,
-    served: &Served,
-    schema: &Schema,
-    config: &Config,
-    past: &Signals,
+/// What is kept of the past of a version: of each trade the numbers that its limits are drawn from.
+pub struct Gathered<'a> {
+    record: &'a VersionRecord,
+    served: &'a Served,
+    config: &'a Config,
+    /// The number of the record by which it was registered.
     born: u64,
-) -> WatchedVersion {
-    let version = &record.id;
-    let own = |scored: &&Scored| scored.signal.symbol == version.symbol && scored.seq < born;
-    let learnt: Vec<&Scored> = past
-        .signals
-        .iter()
-        .filter(own)
-        .filter(|scored| (record.training.first..=record.training.last).contains(&scored.signal.at))
-        .collect();
-    let tested = tested(past.signals.iter().filter(own), record, served, config, born);
-    let (names, places): (Vec<Box<str>>, Vec<usize>) =
-        record.reference.inputs.keys().filter_map(|name| Some((name.clone(), schema.position(name)?))).unzip();
-    let column = |place: &usize| learnt.iter().map(|s| s.row.get(*place).copied().flatten()).collect();
-    let columns: Vec<Vec<Option<f64>>> = places.iter().map(column).collect();
-    let span = record.training.last.duration_since(record.training.first).as_secs_f64() / 86_400.0;
-    let watch = &config.monitoring.watch;
-    let inputs = names.iter().filter_map(|name| record.reference.inputs.get(name).cloned()).collect();
-    let variance = record.reference.score.as_ref().map_or(0.0, |score| score.sd() * score.sd());
-    let (scores, scored_days) = scores(past.signals.iter().filter(own), record, served);
-    let enough = tested.len() >= watch.health.min_trades;
-    // where the trades do not say it any more its record does
-    let validated = Validated::of(&tested, variance).filter(|_| enough).or_else(|| told(record, variance));
-    let history = history(record, &tested);
-    let (limits, lacks) = WatchedVersion::declines(&history, &watch.health.decline);
-    let lacks = if limits.is_none() && takes_none(record) { Some(NO_TRADE.into()) } else { lacks };
-    let usual = if history.pnl_sd.is_some() {
-        Usual::of(&history)
-    } else {
-        let pnl: Vec<f64> = learnt.iter().filter_map(|scored| scored.pnl).collect();
-        let rate = record.training.wins as f64 / record.training.rows as f64;
-        Usual { win_rate: Some(rate), pnl_sd: standard_deviation(&pnl), ..Usual::default() }
-    };
-    WatchedVersion {
-        limits,
-        lacks,
-        thresholds: WatchedVersion::thresholds(&columns, span, &watch.monitor, &watch.budget),
-        score_limit: WatchedVersion::score_limit(
-            &scores,
-            scored_days,
-            &watch.monitor,
-            &watch.budget,
-            watch.health.act_level,
-        ),
-        learnt: record.reference.score.clone().map(|score| Learnt { names, inputs, score }),
-        places,
-        question: *served.question(),
-        standard: served.standard().copied(),
-        validated,
-        usual,
+    policy: Policy,
+    /// The inputs that are watched, and where they stand in a row.
+    names: Vec<Box<str>>,
+    places: Vec<usize>,
+    /// Of the trades that it learnt from: these inputs, one by one, and the pnl.
+    columns: Vec<Vec<Option<f64>>>,
+    pnl: Vec<f64>,
+    /// The trades after those it learnt from that were closed when it was made: what it was tested on.
+    tested: Vec<ScoredTrade>,
+    /// What it says of the signals until it was made, in the order of time.
+    scores: Vec<f64>,
+    /// The times of the first and the last of these.
+    said: Option<(Timestamp, Timestamp)>,
+    row: Vec<f64>,
+}
+
+impl<'a> Gathered<'a> {
+    /// Nothing yet of the version of `record`, loaded as `served` for rows of `schema`, and registered by the record number `born`
+    /// of the journal.
+    pub fn new(record: &'a VersionRecord, served: &'a Served, schema: &Schema, config: &'a Config, born: u64) -> Self {
+        let known = record.reference.inputs.keys().filter_map(|name| Some((name.clone(), schema.position(name)?)));
+        let (names, places): (Vec<Box<str>>, Vec<usize>) = known.unzip();
+        let (columns, policy) = (vec![Vec::new(); places.len()], served.policy(&config.policy));
+        let (pnl, tested, scores, said, row) = Default::default();
+        Self { record, served, config, born, policy, names, places, columns, pnl, tested, scores, said, row }
+    }
+
+    /// Takes in the next signal in the order of time. What the journal did not have when the version was registered is passed over.
+    pub fn take(&mut self, scored: &Scored) {
+        let at = scored.signal.at;
+        if scored.signal.symbol != self.record.id.symbol || scored.seq >= self.born || at < self.record.training.first {
+            return;
+        }
+        if at <= self.record.training.last {
+            for (place, column) in self.places.iter().zip(&mut self.columns) {
+                column.push(scored.row.get(*place).copied().flatten());
+            }
+            self.pnl.extend(scored.pnl);
+        }
+        let Ok(score) = self.served.score(&scored.row, &mut self.row) else { return };
+        if at <= self.record.created_at {
+            self.scores.push(score.get());
+            self.said = Some((self.said.map_or(at, |(first, _)| first), at));
+        }
+        self.tested.extend(self.test(scored, score));
+    }
+
+    fn test(&self, scored: &Scored, score: Probability) -> Option<ScoredTrade> {
+        let (_, outcome) = scored.outcome.as_ref()?;
+        let told = scored.closed_seq.is_some_and(|seq| seq < self.born);
+        let is_later = scored.signal.at > self.record.training.last;
+        (told && is_later && outcome.exit_at <= self.record.created_at).then_some(())?;
+        let own = scored.signal.confidence?;
+        let taken = self.policy.size(self.policy.blend(own, score), score) > 0.0;
+        Some(ScoredTrade {
+            day: Some(self.config.calendar.day_of(scored.signal.at)),
+            score: score.get(),
+            answer: self.served.question().answer(score.get(), &scored.facts(self.config)?),
+            taken,
+            pnl: scored.pnl?,
+        })
+    }
+
+    /// What the version is judged against.
+    pub fn judged_against(self) -> WatchedVersion {
+        let Self { record, served, config, names, places, columns, pnl, tested, scores, said, .. } = self;
+        let span = record.training.last.duration_since(record.training.first).as_secs_f64() / 86_400.0;
+        let watch = &config.monitoring.watch;
+        let inputs = names.iter().filter_map(|name| record.reference.inputs.get(name).cloned()).collect();
+        let variance = record.reference.score.as_ref().map_or(0.0, |score| score.sd() * score.sd());
+        let scored_days = said.map_or(0.0, |(first, last)| last.duration_since(first).as_secs_f64()) / 86_400.0;
+        let enough = tested.len() >= watch.health.min_trades;
+        // where the trades do not say it any more its record does
+        let validated = Validated::of(&tested, variance).filter(|_| enough).or_else(|| told(record, variance));
+        let history = history(record, &tested);
+        let (limits, lacks) = WatchedVersion::declines(&history, &watch.health.decline);
+        let lacks = if limits.is_none() && takes_none(record) { Some(NO_TRADE.into()) } else { lacks };
+        let usual = if history.pnl_sd.is_some() {
+            Usual::of(&history)
+        } else {
+            let rate = record.training.wins as f64 / record.training.rows as f64;
+            Usual { win_rate: Some(rate), pnl_sd: standard_deviation(&pnl), ..Usual::default() }
+        };
+        WatchedVersion {
+            limits,
+            lacks,
+            thresholds: WatchedVersion::thresholds(&columns, span, &watch.monitor, &watch.budget),
+            score_limit: WatchedVersion::score_limit(
+                &scores,
+                scored_days,
+                &watch.monitor,
+                &watch.budget,
+                watch.health.act_level,
+            ),
+            learnt: record.reference.score.clone().map(|score| Learnt { names, inputs, score }),
+            places,
+            question: *served.question(),
+            standard: served.standard().copied(),
+            validated,
+            usual,
+        }
     }
 }
 
@@ -171,46 +224,6 @@ pub fn lacking(record: &VersionRecord) -> Option<String> {
     kept.lacks().map(|lacks| lacks.to_string())
 }
 
-/// The trades after those it learnt from that were closed when it was made: what it was tested on.
-fn tested<'a>(
-    past: impl Iterator<Item = &'a Scored>,
-    record: &VersionRecord,
-    served: &Served,
-    config: &Config,
-    born: u64,
-) -> Vec<ScoredTrade> {
-    let mut columns = Vec::new();
-    let policy = served.policy(&config.policy);
-    let trade = |scored: &Scored| {
-        let (_, outcome) = scored.outcome.as_ref()?;
-        let told = scored.closed_seq.is_some_and(|seq| seq < born);
-        let known = told && scored.signal.at > record.training.last && outcome.exit_at <= record.created_at;
-        let score = served.score(&scored.row, &mut columns).ok().filter(|_| known)?;
-        let own = scored.signal.confidence?;
-        let taken = policy.size(policy.blend(own, score), score) > 0.0;
-        let facts = scored.facts(config)?;
-        Some(ScoredTrade {
-            day: Some(config.calendar.day_of(scored.signal.at)),
-            score: score.get(),
-            answer: served.question().answer(score.get(), &facts),
-            taken,
-            pnl: scored.pnl?,
-        })
-    };
-    past.filter_map(trade).collect()
-}
-
-/// What it says of the signals until it was made, in the order of time, and the days they span.
-fn scores<'a>(past: impl Iterator<Item = &'a Scored>, record: &VersionRecord, served: &Served) -> (Vec<f64>, f64) {
-    let mut columns = Vec::new();
-    let known = record.training.first..=record.created_at;
-    let said = past.filter(|scored| known.contains(&scored.signal.at));
-    let said = said.filter_map(|scored| Some((scored.signal.at, served.score(&scored.row, &mut columns).ok()?.get())));
-    let (at, scores): (Vec<Timestamp>, Vec<f64>) = said.unzip();
-    let span = at.first().zip(at.last()).map_or(0.0, |(first, last)| last.duration_since(*first).as_secs_f64());
-    (scores, span / 86_400.0)
-}
-
 /// What its record tells of its validation, when the trades are no longer there.
 fn told(record: &VersionRecord, score_variance: f64) -> Option<Validated> {
     let figure = |name: &str| record.metrics.get(name).copied();
@@ -222,34 +235,4 @@ fn told(record: &VersionRecord, score_variance: f64) -> Option<Validated> {
         trades: figure("test_rows").map_or(0, |rows| rows as usize),
         memory: 1.0,
     })
-}
-
-/// What each of `versions` is judged against, by `config`; nothing for one whose record cannot be used.
-pub fn subjects(
-    reader: &Reader,
-    config: &Config,
-    past: &Signals,
-    versions: impl IntoIterator<Item = VersionId>,
-) -> BTreeMap<VersionId, WatchedVersion> {
-    let subject = |version: VersionId| {
-        let subject = of(reader, config, past, &version).unwrap_or_default();
-        (version, subject)
-    };
-    versions.into_iter().map(subject).collect()
-}
-
-/// What the monitor of a replay of `happenings` judges by under `config`. It takes some seconds for each version that was
-/// ever registered.
-///
-/// # Errors
-/// When the storage cannot be read.
-pub fn watching(reader: &Reader, config: &Config, happenings: &[Happening]) -> Result<Watching, String> {
-    let past = scored::read(reader, config)?;
-    let stepped = happenings.iter().filter_map(|happening| match happening {
-        Happening::Event(event) => moved(&event.kind),
-        _ => None,
-    });
-    let subjects = subjects(reader, config, &past, stepped.cloned().collect::<BTreeSet<_>>());
-    let row = |scored: Scored| (scored.signal.trade_id.clone(), (scored.row, scored.signal.trend()));
-    Ok(Watching { options: config.monitoring.watch, subjects, rows: past.signals.into_iter().map(row).collect() })
 }

@@ -34,12 +34,7 @@ use vigie::{
         serving::{Scope, Served, Serving},
     },
     protocol::message::{self, Change, Request, Task},
-    recall::{
-        fold::open_trades_keep,
-        learning::settings,
-        scored::{Scored, Signals},
-        watched::against,
-    },
+    recall::{fold::open_trades_keep, learning::settings, scored::Scored, watched::Gathered},
     sim::{
         demo::{Demo, Ledger as Found, Step},
         execution::Answered,
@@ -76,7 +71,7 @@ pub struct Core {
     row: Vec<f64>,
     entries: HashMap<TradeId, AnsweredSignal>,
     /// What the monitor would read from the journal, and where each trade is in it.
-    scored: Signals,
+    scored: Vec<Scored>,
     places: HashMap<TradeId, usize>,
     schema: Schema,
     watch: Watch,
@@ -105,7 +100,7 @@ impl Core {
             found: Found::default(),
             row: Vec::new(),
             entries: HashMap::new(),
-            scored: Signals::default(),
+            scored: Vec::new(),
             places: HashMap::new(),
             schema: Schema::built_in(),
             watch: Watch::default(),
@@ -171,8 +166,8 @@ impl Core {
 
     /// What the journal would hold of a signal, for the monitor.
     fn note(&mut self, signal: &Signal, entry: Option<&AnsweredSignal>, row: Vec<Option<f64>>) {
-        self.places.entry(signal.trade_id.clone()).or_insert(self.scored.signals.len());
-        self.scored.signals.push(Scored {
+        self.places.entry(signal.trade_id.clone()).or_insert(self.scored.len());
+        self.scored.push(Scored {
             signal: signal.clone(),
             received_at: entry.map_or(signal.at, |_| self.now),
             seq: self.seq,
@@ -194,7 +189,7 @@ impl Core {
             let own = outcome.pnl.and_then(|pnl| entry.at_own_size(pnl.get()));
             outcome.pnl = own.and_then(|pnl| Money::new(pnl).ok());
         }
-        let scored = &mut self.scored.signals[self.places[trade_id]];
+        let scored = &mut self.scored[self.places[trade_id]];
         scored.pnl = outcome.pnl.map(|pnl| pnl.get());
         scored.closed_seq = Some(self.seq);
         scored.outcome = Some((self.now.max(outcome.exit_at), outcome.clone()));
@@ -345,7 +340,9 @@ impl Core {
             let is_its =
                 |kind: &EventKind| matches!(kind, EventKind::Trained { version: trained, .. } if trained == version);
             let born = self.events.iter().find(|(_, event)| is_its(&event.kind)).unwrap().0;
-            let subject = against(record, served, &self.schema, &self.config, &self.scored, born);
+            let mut past = Gathered::new(record, served, &self.schema, &self.config, born);
+            self.scored.iter().for_each(|scored| past.take(scored));
+            let subject = past.judged_against();
             self.subjects.insert(version.clone(), subject);
         }
         self.watch = Watch::default();

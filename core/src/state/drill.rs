@@ -111,7 +111,7 @@ pub fn drill(past: &Past, options: &DrillOptions, mut progress: impl FnMut(f64))
     let taken = past.trades().filter(|trade| trade.taken()).count();
     (taken > 0 && options.runs > 0).then_some(())?;
     let (limits, score_limit) = limits(past, options);
-    let shift: Vec<f64> = (0..past.names.len()).map(|place| options.shift * deviation(past, place)).collect();
+    let shift: Vec<f64> = past.columns().iter().map(|column| options.shift * deviation(column)).collect();
     let streams = Streams { past, block_days: options.block_days, fall: options.fall, shift: &shift };
     let tried = TriedRule::all(options);
     let rules: Vec<&str> = tried.iter().map(|rule| &*rule.name).chain(OF_MONITOR).collect();
@@ -126,11 +126,11 @@ pub fn drill(past: &Past, options: &DrillOptions, mut progress: impl FnMut(f64))
             progress((run * sorts + done + 2) as f64 / (options.runs * sorts) as f64);
         }
     }
-    let itself = subject(past, &limits, score_limit, &options.watch.health.decline);
+    let itself = subject(&past.whole(), &limits, score_limit, &options.watch.health.decline);
     let pace = taken as f64 / past.days() as f64 * QUARTER_SESSIONS / 1000.0;
     let reports = rules.iter().map(|rule| rule_report(rule, options, &healthy, &late, pace)).collect();
     Some(DrillReport {
-        trades: past.trades().count(),
+        trades: past.trades().len(),
         taken,
         days: past.days(),
         validated: itself.validated,
@@ -170,7 +170,7 @@ impl<'a> Trial<'a> {
         let until = runner.taken() + self.options.trades;
         while runner.taken() < until {
             let Some(day) = stream.next_day() else { break };
-            for rule in runner.day(day) {
+            for rule in runner.day(&day) {
                 *spoken.entry(rule).or_insert(0) += 1;
             }
         }
@@ -207,18 +207,17 @@ fn concerns(damage: Damage, rule: &str) -> bool {
 
 /// How far each input may move, and the scores, from the whole past.
 fn limits(past: &Past, options: &DrillOptions) -> (Vec<Thresholds>, Option<Thresholds>) {
-    let columns: Vec<_> = (0..past.names.len()).map(|place| past.column(place)).collect();
     let days = past.days() as f64 * 365.25 / 4.0 / QUARTER_SESSIONS;
     let WatchOptions { monitor, health, budget, .. } = &options.watch;
     let scores: Vec<f64> = past.trades().map(|trade| trade.score).collect();
     (
-        WatchedVersion::thresholds(&columns, days, monitor, budget),
+        WatchedVersion::thresholds(past.columns(), days, monitor, budget),
         WatchedVersion::score_limit(&scores, days, monitor, budget, health.act_level),
     )
 }
 
-fn deviation(past: &Past, place: usize) -> f64 {
-    let known: Vec<f64> = past.column(place).into_iter().flatten().collect();
+fn deviation(column: &[Option<f64>]) -> f64 {
+    let known: Vec<f64> = column.iter().flatten().copied().collect();
     standard_deviation(&known).unwrap_or(0.0)
 }
 

@@ -125,21 +125,23 @@ pub(super) fn known_pnl(
 }
 
 /// How many closed trades of `symbol` have a pnl.
-pub fn closed_trades(history: &History, symbol: &Symbol) -> u64 {
+pub(super) fn closed_trades(history: &History, symbol: &Symbol) -> u64 {
     closed(history, symbol).filter(|(_, outcome)| outcome.pnl.is_some()).count() as u64
 }
 
-/// How many closed trades of `symbol` have a pnl and no number that cannot be what it says it is.
-pub fn clean_trades(history: &History, symbol: &Symbol) -> u64 {
-    let is_clean = |(signal, outcome): &(&Signal, &Outcome)| {
-        let mut remarks = 0;
-        if let Inputs::Snapshot(snapshot) = &signal.inputs {
-            ranges::check_snapshot(snapshot, &mut |_, _, _| remarks += 1);
-        }
-        ranges::check_outcome(outcome, signal.at, &mut |_, _, _| remarks += 1);
-        remarks == 0 && outcome.pnl.is_some()
-    };
-    closed(history, symbol).filter(is_clean).count() as u64
+/// How many closed trades of `symbol` are clean.
+pub(super) fn clean_trades(history: &History, symbol: &Symbol) -> u64 {
+    closed(history, symbol).filter(|(signal, outcome)| is_clean(signal, outcome)).count() as u64
+}
+
+/// Whether a closed trade has a pnl and no number that cannot be what it says it is.
+pub fn is_clean(signal: &Signal, outcome: &Outcome) -> bool {
+    let mut remarks = 0;
+    if let Inputs::Snapshot(snapshot) = &signal.inputs {
+        ranges::check_snapshot(snapshot, &mut |_, _, _| remarks += 1);
+    }
+    ranges::check_outcome(outcome, signal.at, &mut |_, _, _| remarks += 1);
+    remarks == 0 && outcome.pnl.is_some()
 }
 
 /// Of the closed trades of `symbol` from `since` on, how many there are, and how many of them lack each field. Whatever is to be

@@ -14,7 +14,6 @@ use crate::{
     guard::watch::{Watch, WatchedVersion},
     recall::{
         rebuilt::Rebuilt,
-        scored::{self, Signals},
         versions::Unusable,
         watched::{self, untold},
     },
@@ -104,18 +103,12 @@ impl Monitor {
             self.compared = Some((Arc::clone(&config), true));
         }
         self.known.retain(|version, _| versions.contains(version));
-        let mut unknown: Vec<(&VersionId, u64)> = Vec::new();
-        for version in versions.iter().filter(|version| !self.known.contains_key(*version)) {
-            unknown.push((version, watched::born(&reader, version).map_err(|error| error.to_string())?));
-        }
-        // a version is judged against what was known when it was registered: nothing behind that is read for it
-        let past = match unknown.iter().map(|(_, born)| *born).max() {
-            Some(end) => scored::read_before(&reader, &config, end)?,
-            None => Signals::default(),
-        };
-        for (version, _) in unknown {
+        for version in versions {
+            if self.known.contains_key(version) {
+                continue;
+            }
             let since = Stopwatch::start();
-            let subject = match watched::of(&reader, &config, &past, version) {
+            let subject = match watched::of(&reader, &config, version) {
                 Ok(subject) => subject,
                 Err(Unusable::Unreadable(error)) => return Err(error),
                 Err(error) => {
@@ -126,7 +119,6 @@ impl Monitor {
             tracing::info!(%version, seconds = since.elapsed().as_secs_f64(), "its limits were drawn");
             self.known.insert(version.clone(), subject);
         }
-        drop(past);
         let (mut watch, options) = (Watch::default(), &config.monitoring.watch);
         watch.serve(options, versions, |version| self.known.get(version).cloned().unwrap_or_default());
         let failures = self.surroundings.failures.clone();

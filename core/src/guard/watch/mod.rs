@@ -6,6 +6,7 @@
 
 mod days;
 mod judge;
+mod news;
 mod quiet;
 mod words;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use days::JudgedDays;
 pub use judge::{Health, VersionView};
+pub use news::{ScoredSignal, WatchNews};
 use quiet::Quiet;
 
 use super::{
@@ -101,43 +103,6 @@ pub struct WatchedVersion {
     pub usual: Usual,
 }
 
-/// Something that happened.
-#[derive(Debug, Clone, PartialEq)]
-pub enum WatchNews {
-    /// A signal was scored.
-    Scored(Box<ScoredSignal>),
-    /// A trade was closed.
-    Closed {
-        /// Which.
-        trade_id: TradeId,
-        /// When it was told.
-        at: Timestamp,
-        /// What labels are made of; a trade without a pnl is no news.
-        facts: Facts,
-    },
-    /// So late is it by now.
-    Time(Timestamp),
-}
-
-/// A signal and what was said of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ScoredSignal {
-    /// The trader's name for it.
-    pub trade_id: TradeId,
-    /// When it came.
-    pub at: Timestamp,
-    /// What is traded.
-    pub symbol: Symbol,
-    /// The trend, where known.
-    pub regime: Option<TrendRegime>,
-    /// The policy that was answered.
-    pub arm: Arm,
-    /// The row of inputs.
-    pub row: Vec<Option<f64>>,
-    /// What the versions said; the one whose word counted first.
-    pub said: Vec<Said>,
-}
-
 /// What is found of a version when a trading day closes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
@@ -189,16 +154,6 @@ struct Open {
     arm: Arm,
     day: TradingDay,
     said: Vec<Said>,
-}
-
-impl WatchNews {
-    /// When it came.
-    pub fn at(&self) -> Timestamp {
-        match self {
-            Self::Time(at) | Self::Closed { at, .. } => *at,
-            Self::Scored(signal) => signal.at,
-        }
-    }
 }
 
 impl WatchedVersion {

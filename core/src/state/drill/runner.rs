@@ -2,7 +2,10 @@
 
 use jiff::{SignedDuration, civil, tz::TimeZone};
 
-use super::{DrillOptions, Past, PastTrade, stream::Stream};
+use super::{
+    DrillOptions, PastTrade,
+    stream::{Sample, Stream},
+};
 use crate::{
     domain::{Arm, Money, Probability, Symbol, Timestamp, TradeId, TradingCalendar, VersionId},
     guard::{
@@ -70,31 +73,32 @@ pub(super) struct Runner<'a> {
     taken: usize,
 }
 
-/// What a version is judged against that was validated on `past`.
+/// What a version is judged against that was validated on `sample`.
 pub(super) fn subject(
-    past: &Past,
+    sample: &Sample<'_>,
     limits: &[Thresholds],
     score_limit: Option<Thresholds>,
     decline: &DeclineOptions,
 ) -> WatchedVersion {
+    let (question, names) = (sample.past.question, sample.past.names());
     let scored = |trade: &PastTrade| ScoredTrade {
         day: Some(trade.day),
         score: trade.score,
-        answer: past.question.answer(trade.score, &trade.facts()),
+        answer: question.answer(trade.score, &trade.facts()),
         taken: trade.taken(),
         pnl: trade.pnl,
     };
-    let trades: Vec<ScoredTrade> = past.trades().map(scored).collect();
+    let trades: Vec<ScoredTrade> = sample.trades().map(scored).collect();
     let taken = trades.iter().filter(|trade| trade.taken);
     let hits: Vec<_> = taken.filter_map(|trade| Some((trade.day?, trade.answer.hit()?, trade.pnl))).collect();
     let history = History::of(&hits);
     let (falls, lacks) = WatchedVersion::declines(&history, decline);
-    let score = Reference::of(past.trades().map(|trade| Some(trade.score)));
-    let inputs: Vec<Option<Reference>> = (0..past.names.len()).map(|place| Reference::of(past.column(place))).collect();
+    let score = Reference::of(sample.trades().map(|trade| Some(trade.score)));
+    let inputs: Vec<Option<Reference>> = (0..names.len()).map(|place| Reference::of(sample.column(place))).collect();
     // a column that was drawn without a value leaves nothing to compare
     let whole = inputs.iter().all(Option::is_some);
     let variance = score.as_ref().map_or(0.0, |score| score.sd() * score.sd());
-    let names = if whole { past.names.clone() } else { Vec::new() };
+    let names = if whole { names.to_vec() } else { Vec::new() };
     WatchedVersion {
         places: (0..names.len()).collect(),
         thresholds: if whole { limits.to_vec() } else { Vec::new() },
@@ -104,8 +108,8 @@ pub(super) fn subject(
             score,
         }),
         score_limit,
-        question: past.question,
-        standard: standard(past),
+        question,
+        standard: standard(sample),
         validated: Validated::of(&trades, variance),
         limits: falls,
         lacks,
@@ -139,7 +143,7 @@ impl<'a> Runner<'a> {
                 return;
             }
             let Some(day) = stream.next_day() else { return };
-            self.day(day);
+            self.day(&day);
         }
     }
 
@@ -222,12 +226,12 @@ impl<'a> Runner<'a> {
     }
 }
 
-/// What the emergency rules expect of a version that was validated on `past`.
-fn standard(past: &Past) -> Option<Standard> {
+/// What the emergency rules expect of a version that was validated on `sample`.
+fn standard(sample: &Sample<'_>) -> Option<Standard> {
     let seen = |trade: &PastTrade| {
-        let answer = past.question.answer(trade.score, &trade.facts());
+        let answer = sample.past.question.answer(trade.score, &trade.facts());
         let (yes, label) = (answer.yes, answer.label?);
         Some(Seen { session: trade.day, yes, label, taken: trade.taken(), won: trade.pnl > 0.0 })
     };
-    Standard::of(&past.trades().filter_map(seen).collect::<Vec<_>>())
+    Standard::of(&sample.trades().filter_map(seen).collect::<Vec<_>>())
 }

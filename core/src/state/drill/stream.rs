@@ -1,5 +1,7 @@
 //! Streams of trades drawn from the past, as they were or with something broken.
 
+use std::ops::Range;
+
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
@@ -34,14 +36,25 @@ pub struct PastTrade {
 /// What is drawn from: trades by trading day, in the order of time.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Past {
-    /// The columns of the rows.
-    pub names: Vec<Box<str>>,
     /// What the version is asked.
     pub question: Question,
-    days: Vec<Vec<PastTrade>>,
-    /// All of them, and those that were lost.
+    /// The columns of the rows.
+    names: Vec<Box<str>>,
+    /// All of them, without their rows.
     all: Vec<PastTrade>,
-    lost: Vec<PastTrade>,
+    /// Their rows by columns, one a name: a row of its own for each would take twice the memory.
+    columns: Vec<Vec<Option<f64>>>,
+    /// The place of the first trade of each day.
+    days: Vec<usize>,
+    /// The places of those that were lost.
+    lost: Vec<usize>,
+}
+
+/// As many days as a past has, drawn from it, or all of it.
+#[derive(Debug, Clone)]
+pub(super) struct Sample<'a> {
+    pub(super) past: &'a Past,
+    days: Vec<usize>,
 }
 
 /// What is broken in a model, or around it.
@@ -91,12 +104,33 @@ impl PastTrade {
 }
 
 impl Past {
-    /// Trades in the order of time, by their trading days.
+    /// Trades in any order of their trading days; those of a day are in the order of time.
     pub fn new(names: Vec<Box<str>>, mut trades: Vec<PastTrade>) -> Self {
         trades.sort_by_key(|trade| trade.day);
-        let days = trades.chunk_by(|a, b| a.day == b.day).map(<[PastTrade]>::to_vec).collect();
-        let lost = trades.iter().filter(|trade| trade.pnl <= 0.0).cloned().collect();
-        Self { names, question: Question::default(), days, lost, all: trades }
+        let mut past = Self::of(names);
+        trades.into_iter().for_each(|trade| past.push(trade));
+        past
+    }
+
+    /// No trades yet, whose rows have the columns `names`.
+    pub fn of(names: Vec<Box<str>>) -> Self {
+        Self { columns: vec![Vec::new(); names.len()], names, ..Self::default() }
+    }
+
+    /// Takes in the next trade in the order of time.
+    pub fn push(&mut self, trade: PastTrade) {
+        let PastTrade { row, .. } = &trade;
+        for (place, column) in self.columns.iter_mut().enumerate() {
+            column.push(row.get(place).copied().flatten());
+        }
+        let place = self.all.len();
+        if self.all.last().is_none_or(|last| last.day != trade.day) {
+            self.days.push(place);
+        }
+        if trade.pnl <= 0.0 {
+            self.lost.push(place);
+        }
+        self.all.push(PastTrade { row: Vec::new(), ..trade });
     }
 
     /// The same of a version that is asked `question`.
@@ -104,9 +138,19 @@ impl Past {
         Self { question, ..self }
     }
 
-    /// All trades, in the order of time.
-    pub fn trades(&self) -> impl Iterator<Item = &PastTrade> {
-        self.all.iter()
+    /// The same without the columns that no more than the share `least` of the trades knows.
+    #[must_use]
+    pub fn known(mut self, least: f64) -> Self {
+        let enough = least * self.all.len() as f64;
+        let is_known = |column: &Vec<Option<f64>>| column.iter().flatten().count() as f64 > enough;
+        let named = self.names.into_iter().zip(self.columns).filter(|(_, column)| is_known(column));
+        (self.names, self.columns) = named.unzip();
+        self
+    }
+
+    /// The columns of the rows.
+    pub fn names(&self) -> &[Box<str>] {
+        &self.names
     }
 
     /// Trading days.
@@ -114,9 +158,49 @@ impl Past {
         self.days.len()
     }
 
-    /// One column, in the order of time.
-    pub fn column(&self, place: usize) -> Vec<Option<f64>> {
-        self.trades().map(|trade| trade.row.get(place).copied().flatten()).collect()
+    /// All trades, in the order of time, without their rows.
+    pub(super) fn trades(&self) -> impl ExactSizeIterator<Item = &PastTrade> {
+        self.all.iter()
+    }
+
+    /// Their rows by columns.
+    pub(super) fn columns(&self) -> &[Vec<Option<f64>>] {
+        &self.columns
+    }
+
+    /// All of it.
+    pub(super) fn whole(&self) -> Sample<'_> {
+        Sample { past: self, days: (0..self.days()).collect() }
+    }
+
+    /// The places of the trades of a day.
+    fn day(&self, day: usize) -> Range<usize> {
+        let next = self.days.get(day + 1).copied().unwrap_or(self.all.len());
+        self.days.get(day).map_or(0..0, |first| *first..next)
+    }
+
+    /// A trade with its row.
+    fn trade(&self, place: usize) -> Option<PastTrade> {
+        let row = self.columns.iter().map(|column| column.get(place).copied().flatten()).collect();
+        Some(PastTrade { row, ..self.all.get(place)?.clone() })
+    }
+}
+
+impl<'a> Sample<'a> {
+    fn places(&self) -> impl Iterator<Item = usize> {
+        self.days.iter().flat_map(|day| self.past.day(*day))
+    }
+
+    /// Its trades, without their rows.
+    pub(super) fn trades(&self) -> impl Iterator<Item = &'a PastTrade> {
+        let past = self.past;
+        self.places().filter_map(|place| past.all.get(place))
+    }
+
+    /// One column.
+    pub(super) fn column(&self, name: usize) -> impl Iterator<Item = Option<f64>> {
+        let column = self.past.columns.get(name);
+        self.places().filter_map(move |place| column?.get(place).copied())
     }
 }
 
@@ -126,31 +210,35 @@ impl<'a> Streams<'a> {
     }
 
     /// A past as it might have been as well: as many days, drawn from it.
-    pub(super) fn alike(self, seed: u64) -> Past {
+    pub(super) fn alike(self, seed: u64) -> Sample<'a> {
         let mut stream = self.draw(seed);
-        let days: Vec<_> = (0..self.past.days.len()).filter_map(|_| Some(stream.next_day()?.to_vec())).collect();
-        let all = days.concat();
-        Past { names: self.past.names.clone(), question: self.past.question, days, lost: Vec::new(), all }
+        Sample { past: self.past, days: (0..self.past.days()).filter_map(|_| stream.turn()).collect() }
     }
 }
 
 impl<'a> Stream<'a> {
-    /// The trades of the next day.
-    pub(super) fn next_day(&mut self) -> Option<&'a [PastTrade]> {
-        let days = &self.streams.past.days;
-        (!days.is_empty()).then_some(())?;
+    /// The next day.
+    fn turn(&mut self) -> Option<usize> {
+        let days = self.streams.past.days();
+        (days > 0).then_some(())?;
         let ends = self.rng.random::<f64>() * self.streams.block_days < 1.0;
         let place = match self.place.filter(|_| !ends) {
-            Some(before) => (before + 1) % days.len(),
-            None => self.rng.random_range(0..days.len() as u64) as usize,
+            Some(before) => (before + 1) % days,
+            None => self.rng.random_range(0..days as u64) as usize,
         };
         self.place = Some(place);
-        days.get(place).map(Vec::as_slice)
+        Some(place)
+    }
+
+    /// The trades of the next day.
+    pub(super) fn next_day(&mut self) -> Option<Vec<PastTrade>> {
+        let (past, day) = (self.streams.past, self.turn()?);
+        Some(past.day(day).filter_map(|place| past.trade(place)).collect())
     }
 
     /// The same, with something broken.
     pub(super) fn next_broken_day(&mut self, damage: Damage) -> Option<Vec<PastTrade>> {
-        let mut trades = self.next_day()?.to_vec();
+        let mut trades = self.next_day()?;
         for trade in &mut trades {
             self.damage(damage, trade);
         }
@@ -162,7 +250,7 @@ impl<'a> Stream<'a> {
         match damage {
             Damage::Reversed => trade.pnl = -trade.pnl,
             Damage::Ignorant => {
-                if let Some(other) = self.draw(&past.all) {
+                if let Some(other) = self.draw(past.all.len()).and_then(|place| past.all.get(place)) {
                     (trade.score, trade.size) = (other.score, other.size);
                 }
             }
@@ -170,7 +258,8 @@ impl<'a> Stream<'a> {
                 let rate = 1.0 - past.lost.len() as f64 / past.all.len() as f64;
                 if trade.pnl > 0.0
                     && self.rng.random::<f64>() * rate < self.streams.fall
-                    && let Some(loss) = self.draw(&past.lost)
+                    && let Some(lost) = self.draw(past.lost.len()).and_then(|place| past.lost.get(place))
+                    && let Some(loss) = past.all.get(*lost)
                 {
                     trade.pnl = loss.pnl;
                 }
@@ -182,9 +271,9 @@ impl<'a> Stream<'a> {
         }
     }
 
-    fn draw<'b>(&mut self, from: &'b [PastTrade]) -> Option<&'b PastTrade> {
-        let place = (!from.is_empty()).then(|| self.rng.random_range(0..from.len() as u64) as usize)?;
-        from.get(place)
+    /// One of so many places.
+    fn draw(&mut self, places: usize) -> Option<usize> {
+        (places > 0).then(|| self.rng.random_range(0..places as u64) as usize)
     }
 }
 

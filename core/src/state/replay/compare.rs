@@ -1,6 +1,6 @@
 //! Two replays side by side.
 
-use std::collections::BTreeSet;
+use std::cmp::Ordering;
 
 use serde::Serialize;
 
@@ -85,21 +85,41 @@ fn rows(in_force: &[Line], other: &[Line]) -> Vec<Row> {
 }
 
 fn pnl(in_force: &Replay, other: &Replay) -> Pnl {
-    let unknown = |replay: &Replay| replay.fates.values().filter(|fate| **fate == Fate::Unknown).count();
+    let unknown = |replay: &Replay| replay.fates.iter().filter(|(_, fate)| *fate == Fate::Unknown).count();
     let mut pnl = Pnl { unknown_in_force: unknown(in_force), unknown_other: unknown(other), ..Pnl::default() };
     let mut difference = 0.0;
-    for (trade_id, fate) in &in_force.fates {
-        let (Fate::Earned(one), Some(Fate::Earned(two))) = (fate, other.fates.get(trade_id)) else { continue };
-        pnl.signals += 1;
-        pnl.in_force += one;
-        pnl.other += two;
-        difference += two - one;
-        pnl.changed += usize::from(one != two);
+    for fates in both(&in_force.fates, &other.fates) {
+        match fates {
+            (Some(Fate::Earned(one)), Some(Fate::Earned(two))) => {
+                pnl.signals += 1;
+                pnl.in_force += one;
+                pnl.other += two;
+                difference += two - one;
+                pnl.changed += usize::from(one != two);
+            }
+            (one, two) => pnl.unknown += usize::from([one, two].contains(&Some(Fate::Unknown))),
+        }
     }
-    let unknown = |replay: &Replay, trade_id: &TradeId| replay.fates.get(trade_id) == Some(&Fate::Unknown);
-    let all: BTreeSet<&TradeId> = in_force.fates.keys().chain(other.fates.keys()).collect();
-    pnl.unknown = all.iter().filter(|trade_id| unknown(in_force, trade_id) || unknown(other, trade_id)).count();
     let few = pnl.unknown as f64 <= MOST_UNKNOWN * (pnl.signals + pnl.unknown) as f64;
     pnl.difference = few.then_some(difference);
     pnl
+}
+
+/// The fates of each trade under both, by the names of the trades.
+fn both<'a>(
+    in_force: &'a [(TradeId, Fate)],
+    other: &'a [(TradeId, Fate)],
+) -> impl Iterator<Item = (Option<Fate>, Option<Fate>)> + 'a {
+    let (mut left, mut right) = (in_force.iter().peekable(), other.iter().peekable());
+    std::iter::from_fn(move || {
+        let order = match (left.peek(), right.peek()) {
+            (None, None) => return None,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some((one, _)), Some((two, _))) => one.cmp(two),
+        };
+        let fate = |(_, fate): &(TradeId, Fate)| *fate;
+        let one = if order.is_le() { left.next().map(fate) } else { None };
+        Some((one, if order.is_ge() { right.next().map(fate) } else { None }))
+    })
 }

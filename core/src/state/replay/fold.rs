@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Fate, Line, Replay, Thresholds,
+    Fate, Line, Replay, Seen, Thresholds,
     counterfactual::{Became, Counterfactual, answer_again, became, let_go},
     is_found_anew, text,
     watcher::Watcher,
@@ -42,12 +42,46 @@ pub(super) struct Fold<'a> {
     /// Steps that follow from the evidence of a test and have not been taken.
     due: BTreeMap<VersionId, EvidenceStep>,
     told: BTreeSet<(VersionId, State)>,
-    /// Each signal as it was recorded and as it would have been answered.
-    signals: BTreeMap<TradeId, (AnsweredSignal, Counterfactual)>,
-    fates: BTreeMap<TradeId, Fate>,
+    /// The trades that something happened to.
+    trades: BTreeMap<TradeId, Trade>,
+    /// Signals that a model has its word in.
+    heard: usize,
     lines: Vec<Line>,
     last: Option<Timestamp>,
     watcher: Option<Watcher<'a>>,
+}
+
+/// A trade. What is kept of most is what they earned.
+#[derive(Default)]
+struct Trade {
+    fate: Option<Fate>,
+    signal: Signal,
+}
+
+/// What is known of the signal of a trade.
+#[derive(Default)]
+enum Signal {
+    /// Nothing.
+    #[default]
+    Untold,
+    /// As it was recorded, and as it would have been answered.
+    Open(Box<(AnsweredSignal, Counterfactual)>),
+    /// No outcome is to come: what it earns if it is said to be let go, and if nothing more is said of it.
+    LetGo { skipped: Fate, untold: Option<Fate> },
+    /// Its trade is closed.
+    Closed,
+}
+
+impl Signal {
+    /// What it earns once it is said to be let go.
+    fn skipped(recorded: &AnsweredSignal, counterfactual: &Counterfactual) -> Fate {
+        if counterfactual.known { let_go(recorded, &counterfactual.entry) } else { Fate::Unknown }
+    }
+
+    /// What it earns when nothing more is said of it: of what was let go by the answer itself nothing more is expected.
+    fn untold(recorded: &AnsweredSignal, counterfactual: &Counterfactual) -> Option<Fate> {
+        (recorded.decision.size == 0.0).then(|| let_go(recorded, &counterfactual.entry))
+    }
 }
 
 impl<'a> Fold<'a> {
@@ -64,8 +98,8 @@ impl<'a> Fold<'a> {
             criteria: Vec::new(),
             due: BTreeMap::new(),
             told: BTreeSet::new(),
-            signals: BTreeMap::new(),
-            fates: BTreeMap::new(),
+            trades: BTreeMap::new(),
+            heard: 0,
             lines: Vec::new(),
             last: None,
             watcher: thresholds.watching.as_ref().map(Watcher::new),
@@ -73,7 +107,7 @@ impl<'a> Fold<'a> {
     }
 
     /// Takes in what happened next. Sessions that are due close first, as when the daemon takes in news.
-    pub(super) fn take(&mut self, happening: &Happening) -> Result<(), String> {
+    pub(super) fn take(&mut self, happening: &Happening, seen: Seen) -> Result<(), String> {
         let at = happening.at();
         self.close(at);
         if let Some(watcher) = &mut self.watcher {
@@ -82,11 +116,11 @@ impl<'a> Fold<'a> {
         }
         match happening {
             Happening::Event(event) => self.event(event),
-            Happening::Scored { entry, .. } => self.scored(at, entry),
+            Happening::Scored { entry, .. } => self.scored(at, entry, seen),
             Happening::Closed { trade_id, echo, outcome, .. } => {
                 if let Some(echo) = echo.as_ref().filter(|echo| is_of_here(self.state.trials.roster(), &echo.decision))
                 {
-                    self.scored(at, echo);
+                    self.scored(at, echo, Seen::default());
                 }
                 self.closed(at, trade_id, echo.as_deref(), outcome);
             }
@@ -100,20 +134,22 @@ impl<'a> Fold<'a> {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> Replay {
-        for (trade_id, (recorded, counterfactual)) in &self.signals {
-            // nothing more is expected of what was let go by the answer itself
-            if recorded.decision.size == 0.0 {
-                self.fates.entry(trade_id.clone()).or_insert_with(|| let_go(recorded, &counterfactual.entry));
-            }
-        }
+    pub(super) fn finish(self) -> Replay {
+        let fate = |(trade_id, trade): (TradeId, Trade)| {
+            let untold = match trade.signal {
+                Signal::Open(open) => Signal::untold(&open.0, &open.1),
+                Signal::LetGo { untold, .. } => untold,
+                Signal::Untold | Signal::Closed => None,
+            };
+            Some((trade_id, trade.fate.or(untold)?))
+        };
         let roster = self.state.trials.roster();
         Replay {
-            heard: self.signals.values().filter(|(_, counterfactual)| counterfactual.entry.speaker().is_some()).count(),
+            heard: self.heard,
             standing: roster.versions().map(|(version, standing)| (version.clone(), standing.state)).collect(),
             locked: roster.lock(),
             lines: self.lines,
-            fates: self.fates,
+            fates: self.trades.into_iter().filter_map(fate).collect(),
         }
     }
 
@@ -180,16 +216,23 @@ impl<'a> Fold<'a> {
         }
     }
 
-    fn scored(&mut self, at: Timestamp, entry: &AnsweredSignal) {
-        if self.signals.contains_key(&entry.trade_id) {
+    fn scored(&mut self, at: Timestamp, entry: &AnsweredSignal, seen: Seen) {
+        let trade = self.trades.entry(entry.trade_id.clone()).or_default();
+        if !matches!(trade.signal, Signal::Untold) {
             return;
         }
         let counterfactual = answer_again(entry, self.state.trials.roster(), &self.then, self.thresholds);
         let answered = counterfactual.entry.clone();
-        self.signals.insert(entry.trade_id.clone(), (entry.clone(), counterfactual));
+        self.heard += usize::from(answered.speaker().is_some());
+        trade.signal = if seen.closes {
+            Signal::Open(Box::new((entry.clone(), counterfactual)))
+        } else {
+            let (skipped, untold) = (Signal::skipped(entry, &counterfactual), Signal::untold(entry, &counterfactual));
+            Signal::LetGo { skipped, untold }
+        };
         self.put(at, Happening::Scored { at, entry: Box::new(answered.clone()) });
         if let Some(watcher) = &mut self.watcher {
-            let judged = watcher.scored(at, &answered, self.state.trials.roster(), &self.thresholds.calendar);
+            let judged = watcher.scored(at, &answered, seen, self.state.trials.roster(), &self.thresholds.calendar);
             self.judged(at, judged);
         }
     }
@@ -210,31 +253,37 @@ impl<'a> Fold<'a> {
     }
 
     fn closed(&mut self, at: Timestamp, trade_id: &TradeId, echo: Option<&AnsweredSignal>, outcome: &Outcome) {
+        // the signal of a closed trade is not looked at again
+        let signal = self.trades.get_mut(trade_id).map(|trade| std::mem::replace(&mut trade.signal, Signal::Closed));
+        let mut signal = match signal {
+            Some(Signal::Open(open)) => Some(*open),
+            _ => None,
+        };
         let mut as_told = true;
-        if let Some((recorded, retold)) = self.signals.get_mut(trade_id) {
+        if let Some((recorded, retold)) = &mut signal {
             as_told = recorded.decision.size == retold.entry.decision.size;
             if let Some(echo) = echo {
                 recorded.trade_on(&echo.decision);
             }
         }
-        let (became, fate) = match self.signals.get(trade_id) {
+        let (became, fate) = match &signal {
             None => (Became::Closed(outcome.clone()), outcome.pnl.map_or(Fate::Unknown, |pnl| Fate::Earned(pnl.get()))),
             Some((recorded, counterfactual)) => {
                 let (became, fate) = became(recorded, &counterfactual.entry, outcome);
                 (became, if counterfactual.known { fate } else { Fate::Unknown })
             }
         };
-        self.fates.entry(trade_id.clone()).or_insert(fate);
+        self.trades.entry(trade_id.clone()).or_default().fate.get_or_insert(fate);
         // the same trade whatever was made of it: it is judged at the strategy's own size
-        if let (Some(watcher), Some((recorded, _))) = (&mut self.watcher, self.signals.get(trade_id)) {
+        if let (Some(watcher), Some((recorded, _))) = (&mut self.watcher, &signal) {
             let roster = self.state.trials.roster();
             let judged = watcher.closed(at, recorded, outcome, roster, &self.thresholds.calendar);
             self.judged(at, judged);
         }
-        if let Some((_, counterfactual)) = self.signals.get(trade_id)
+        if let Some((_, counterfactual)) = signal
             && self.state.risk.open_trades.heard(trade_id).is_none()
         {
-            self.state.risk.open_trades.recall(at, counterfactual.entry.clone());
+            self.state.risk.open_trades.recall(at, counterfactual.entry);
         }
         let trade_id = trade_id.clone();
         match became {
@@ -247,9 +296,13 @@ impl<'a> Fold<'a> {
     }
 
     fn skipped(&mut self, at: Timestamp, trade_id: &TradeId) {
-        if let Some((recorded, counterfactual)) = self.signals.get(trade_id) {
-            let fate = if counterfactual.known { let_go(recorded, &counterfactual.entry) } else { Fate::Unknown };
-            self.fates.entry(trade_id.clone()).or_insert(fate);
+        if let Some(trade) = self.trades.get_mut(trade_id) {
+            let fate = match &trade.signal {
+                Signal::Open(open) => Some(Signal::skipped(&open.0, &open.1)),
+                Signal::LetGo { skipped, .. } => Some(*skipped),
+                Signal::Untold | Signal::Closed => None,
+            };
+            trade.fate = trade.fate.or(fate);
         }
         self.put(at, Happening::Skipped { at, trade_id: trade_id.clone() });
     }

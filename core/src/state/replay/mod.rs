@@ -21,7 +21,7 @@ use serde::Serialize;
 
 use crate::{
     domain::{
-        EventKind, Timestamp, TradeId, TradingCalendar, VersionId,
+        Event, EventKind, Timestamp, TradeId, TradingCalendar, VersionId,
         event::By,
         lifecycle::{State, Transition},
         snapshot::TrendRegime,
@@ -82,12 +82,25 @@ pub struct Watching {
     pub options: WatchOptions,
     /// What each version is judged against.
     pub subjects: BTreeMap<VersionId, WatchedVersion>,
-    /// What each signal was like.
-    pub rows: BTreeMap<TradeId, Seen>,
 }
 
-/// What a signal was like: its row of inputs, and the trend at the time.
-pub type Seen = (Vec<Option<f64>>, Option<TrendRegime>);
+/// What the log knows of a signal that was answered besides the answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// Its row of inputs.
+    pub row: Vec<Option<f64>>,
+    /// The trend at the time.
+    pub trend: Option<TrendRegime>,
+    /// Whether the log has an outcome of its trade. One that has none is not kept until the end.
+    pub closes: bool,
+}
+
+impl Default for Seen {
+    /// Of a signal that is known by its answer alone.
+    fn default() -> Self {
+        Self { row: Vec::new(), trend: None, closes: true }
+    }
+}
 
 /// Something that was done or said.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -114,9 +127,9 @@ pub enum Fate {
 pub struct Replay {
     /// What was done and said, in order.
     pub lines: Vec<Line>,
-    /// What each signal earned, of those that something is known of.
+    /// What each signal earned, of those that something is known of, by their names.
     #[serde(skip)]
-    pub fates: BTreeMap<TradeId, Fate>,
+    pub fates: Vec<(TradeId, Fate)>,
     /// Signals that a model had its word in.
     pub heard: usize,
     /// Where all versions stand in the end.
@@ -125,27 +138,34 @@ pub struct Replay {
     pub locked: Option<String>,
 }
 
-/// Tells the past again.
-///
-/// # Errors
-/// In words, when the options of the test contradict each other, which those of a checked configuration do not.
-pub fn replay(happenings: &[Happening], thresholds: &Thresholds) -> Result<Replay, String> {
-    let mut fold = fold::Fold::new(thresholds);
-    for happening in happenings {
-        fold.take(happening)?;
+/// The past as it is told again.
+pub struct Retelling<'a>(fold::Fold<'a>);
+
+impl<'a> Retelling<'a> {
+    /// Before anything happened.
+    pub fn new(thresholds: &'a Thresholds) -> Self {
+        Self(fold::Fold::new(thresholds))
     }
-    Ok(fold.finish())
+
+    /// Takes in what happened next. `seen`: of a signal that was answered, what the log knows of it besides.
+    ///
+    /// # Errors
+    /// In words, when the options of the test contradict each other, which those of a checked configuration do not.
+    pub fn take(&mut self, happening: &Happening, seen: Seen) -> Result<(), String> {
+        self.0.take(happening, seen)
+    }
+
+    /// What it came to.
+    pub fn end(self) -> Replay {
+        self.0.finish()
+    }
 }
 
-/// What the daemon did by the rules that are replayed, as its own log has it; `watched`: the monitor's findings too.
-pub fn recorded(happenings: &[Happening], watched: bool) -> Vec<Line> {
-    let event = |happening: &Happening| match happening {
-        Happening::Event(event) if is_found_anew(&event.kind, watched) => {
-            Some(Line { at: event.at, text: text(&event.kind)? })
-        }
-        _ => None,
-    };
-    happenings.iter().filter_map(event).collect()
+/// What the daemon did by the rules that are replayed, as its own log has it; `None` of anything else. `watched`: the monitor's
+/// findings too.
+pub fn recorded(event: &Event, watched: bool) -> Option<Line> {
+    let text = is_found_anew(&event.kind, watched).then(|| text(&event.kind)).flatten()?;
+    Some(Line { at: event.at, text })
 }
 
 /// Alerts of rules that are always replayed, and of what happens beside all rules.

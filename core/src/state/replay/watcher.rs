@@ -1,7 +1,6 @@
-//! The monitor of a replay: hears the same news as the daemon's, and is made anew from all of it when a version goes into
-//! service.
+//! The monitor of a replay: hears the same news as the daemon's, and hears all of it again when a version goes into service.
 
-use super::Watching;
+use super::{Seen, Watching};
 use crate::{
     domain::{Outcome, Timestamp, TradingCalendar, VersionId},
     guard::watch::{Judgement, Watch, WatchNews, WatchedVersion},
@@ -16,12 +15,47 @@ use crate::{
 pub(super) struct Watcher<'a> {
     by: &'a Watching,
     watch: Watch,
-    heard: Vec<WatchNews>,
+    heard: Heard,
+}
+
+/// All that was heard, in bytes: as values it would take several times the memory.
+#[derive(Default)]
+struct Heard {
+    full: Vec<Vec<u8>>,
+    last: Vec<u8>,
+}
+
+/// Bytes of a part of what was heard.
+const PART: usize = 1 << 20;
+/// Room for one piece of news: a row has some dozen inputs, and a few versions speak.
+const ROOM: usize = 1 << 13;
+
+impl Heard {
+    fn push(&mut self, news: &WatchNews) {
+        if self.last.capacity() - self.last.len() < ROOM {
+            let full = std::mem::replace(&mut self.last, Vec::with_capacity(PART));
+            self.full.push(full);
+        }
+        // news has neither a number that cannot be written nor a length that is not known
+        let last = std::mem::take(&mut self.last);
+        self.last = postcard::to_extend(news, last).unwrap_or_default();
+    }
+
+    fn each(&self) -> impl Iterator<Item = WatchNews> {
+        self.full.iter().chain([&self.last]).flat_map(|part| {
+            let mut rest = part.as_slice();
+            std::iter::from_fn(move || {
+                let (news, behind) = postcard::take_from_bytes(rest).ok()?;
+                rest = behind;
+                Some(news)
+            })
+        })
+    }
 }
 
 impl<'a> Watcher<'a> {
     pub(super) fn new(by: &'a Watching) -> Self {
-        Self { by, watch: Watch::default(), heard: Vec::new() }
+        Self { by, watch: Watch::default(), heard: Heard::default() }
     }
 
     /// A signal was answered. Gives the judgements of the day that has closed, if one has.
@@ -29,11 +63,11 @@ impl<'a> Watcher<'a> {
         &mut self,
         at: Timestamp,
         entry: &AnsweredSignal,
+        seen: Seen,
         roster: &Roster,
         calendar: &TradingCalendar,
     ) -> Vec<Judgement> {
-        let (row, regime) = self.by.rows.get(&entry.trade_id).cloned().unwrap_or_default();
-        match scored_news(at, entry, row, regime) {
+        match scored_news(at, entry, seen.row, seen.trend) {
             Some(news) => self.hear(news, roster, calendar),
             None => Vec::new(),
         }
@@ -62,7 +96,7 @@ impl<'a> Watcher<'a> {
 
     fn hear(&mut self, news: WatchNews, roster: &Roster, calendar: &TradingCalendar) -> Vec<Judgement> {
         self.keep_up(roster, calendar);
-        self.heard.push(news.clone());
+        self.heard.push(&news);
         self.watch.hear(&self.by.options, calendar, news)
     }
 
@@ -85,7 +119,7 @@ impl<'a> Watcher<'a> {
         }
         self.watch = Watch::default();
         self.watch.serve(&self.by.options, &versions, subject);
-        for news in self.heard.iter().cloned() {
+        for news in self.heard.each() {
             // what followed was done when it happened
             let _judged = self.watch.hear(&self.by.options, calendar, news);
         }
