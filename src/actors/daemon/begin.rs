@@ -13,18 +13,20 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use super::{JOURNAL_FILE, KILL_FILE, REACHED_FILE, SILENCE_FILE, StartError, part_error};
+use super::{
+    DaemonOptions, JOURNAL_FILE, REACHED_FILE, SILENCE_FILE, StartError,
+    start::{Common, part_error},
+};
 use crate::{
     actors::{
         guardian::{self, Guardian},
         journal::{self, JournalHandle, OpenStore},
         keeper::{self, Kept},
-        monitor::MonitorHandle,
-        storage::Storage,
+        kill_file::KILL_FILE,
+        scorer::{Scorer, ScorerShared},
         supervision::{Failures, Place},
         trade_news::TradeNews,
     },
-    clock::{Clock, EventClock},
     config::Config,
     domain::{Timestamp, event::Level},
     features::pipeline::Pipeline,
@@ -34,7 +36,7 @@ use crate::{
         quarantine,
     },
     lifecycle::open_trades::OpenTrades,
-    policy::{serving::Serving, stale::StaleWatch},
+    policy::stale::StaleWatch,
     recall::{
         checkpoint,
         fold::{self, Folded},
@@ -54,16 +56,10 @@ const BEGUN: &str = "silenced";
 /// New trade ids that are taken in without a pause for room.
 const ROOM: usize = 100_000;
 
-/// What the beginning needs.
+/// The beginning, of these options, with what all parts share.
 pub(super) struct Beginning<'a> {
-    pub(super) state: &'a Path,
-    pub(super) config: &'a Arc<ArcSwap<Config>>,
-    pub(super) serving: &'a Arc<ArcSwap<Serving>>,
-    pub(super) clock: &'a Arc<dyn Clock>,
-    pub(super) event_clock: Option<&'a EventClock>,
-    pub(super) monitor: &'a MonitorHandle,
-    pub(super) failures: &'a Failures,
-    pub(super) storage: &'a Storage,
+    pub(super) options: &'a DaemonOptions,
+    pub(super) common: &'a Common,
 }
 
 /// What is made of the whole journal.
@@ -102,7 +98,7 @@ impl Beginning<'_> {
     /// checked page by page: is it damaged, it is put aside as if that had been found when it was opened, and the daemon begins
     /// with a new one.
     pub(super) async fn begin(self) -> Result<Begun, StartError> {
-        let marker = self.state.join(OPENING);
+        let marker = self.options.state.join(OPENING);
         let was_cut_short = marker.symlink_metadata().is_ok();
         let _a_full_disk_has_no_room_for_it = fs::write(&marker, "A start is under way, or was cut short.\n");
         let begun = match if was_cut_short { self.checked(None).await } else { self.attempt(None).await } {
@@ -120,8 +116,8 @@ impl Beginning<'_> {
 
     /// Begins when every page has been checked. `found` is what was wrong before, if that is known.
     async fn checked(&self, found: Option<StartError>) -> Result<Begun, StartError> {
-        let (path, options) = (self.journal(), StoreOptions { verify: true, ..self.options() });
-        let storage = self.storage.clone();
+        let (path, options) = (self.journal(), StoreOptions { verify: true, ..self.store_options() });
+        let storage = self.options.storage.clone();
         let checked = tokio::task::spawn_blocking(move || storage.open(&path, options).map(drop)).await;
         match checked.map_err(|error| part_error("journal", error.to_string()))? {
             // what was wrong is repaired, or lay elsewhere
@@ -133,12 +129,12 @@ impl Beginning<'_> {
 
     async fn attempt(&self, damage: Option<OpenError>) -> Result<Begun, StartError> {
         let opened = self.open(damage)?;
-        let (path, options) = (self.journal(), self.options());
-        let storage = self.storage.clone();
+        let (path, options) = (self.journal(), self.store_options());
+        let storage = self.options.storage.clone();
         let open: OpenStore = Box::new(move |verify| storage.open(&path, StoreOptions { verify, ..options }));
-        let limits = self.config.load().journal.clone();
+        let limits = self.common.config.load().journal.clone();
         let Opened { store, silenced, reached, quarantined, doubt } = opened;
-        let journal = journal::start(store, silenced, reached, open, limits, self.failures.clone());
+        let journal = journal::start(store, silenced, reached, open, limits, self.common.failures.clone());
         let journal = journal.map_err(|error| part_error(journal::NAME, error.to_string()))?;
         let read = self.read(&journal, quarantined, doubt).await;
         if read.is_err() {
@@ -154,24 +150,24 @@ impl Beginning<'_> {
         quarantined: Option<String>,
         doubt: Option<String>,
     ) -> Result<Begun, StartError> {
-        if let Some(clock) = self.event_clock {
+        if let Some(clock) = &self.common.event_clock {
             latest(journal).await.into_iter().for_each(|at| clock.knows(at));
         }
         let Read { open_trades, pipeline, known, kept } = self.read_once(journal).await?;
         let stale = known.state.stale.clone();
         // what the rules know comes with the guardian
-        let mut state = State::new(open_trades, Keep::of(&self.config.load().experiment), None);
+        let mut state = State::new(open_trades, Keep::of(&self.common.config.load().experiment), None);
         state.trials = known.state.trials.clone();
         state.trials.judge_again();
-        let trade_news = TradeNews::new(state, Arc::clone(self.config), self.monitor.clone());
+        let trade_news = TradeNews::new(state, Arc::clone(&self.common.config), self.common.monitor.clone());
         let guardian_shared = guardian::GuardianShared {
-            config: Arc::clone(self.config),
-            serving: Arc::clone(self.serving),
+            config: Arc::clone(&self.common.config),
+            serving: Arc::clone(&self.common.serving),
             journal: journal.clone(),
-            clock: Arc::clone(self.clock),
-            failures: self.failures.clone(),
+            clock: Arc::clone(&self.common.clock),
+            failures: self.common.failures.clone(),
             trade_news: trade_news.clone(),
-            kill_file: Some(self.state.join(KILL_FILE)),
+            kill_file: Some(self.options.state.join(KILL_FILE)),
             trainer: Rc::default(),
             unsaved: Rc::new(RefCell::new(Vec::new())),
             attempts: Rc::default(),
@@ -194,7 +190,7 @@ impl Beginning<'_> {
     /// Reads the journal once for all parts, from the newest checkpoint on. Where there is none, another thread counts meanwhile
     /// whether everything is there that was written; else the keeper does that when the daemon serves.
     async fn read_once(&self, journal: &JournalHandle) -> Result<Read, StartError> {
-        let (config, path) = (self.config.load_full(), self.journal());
+        let (config, path) = (self.common.config.load_full(), self.journal());
         let unreadable = |error: String| part_error("feed", error);
         let reader = journal.read().await.map_err(|error| unreadable(error.to_string()))?;
         let read = tokio::task::spawn_blocking(move || {
@@ -215,16 +211,16 @@ impl Beginning<'_> {
 
     /// Opens the journal, puts it aside if it is damaged, and compares it with the file of silencing events and the clock.
     fn open(&self, damage: Option<OpenError>) -> Result<Opened, StartError> {
-        let (path, options) = (self.journal(), self.options());
-        let opened = damage.map_or_else(|| self.storage.open(&path, options), Err);
+        let (path, options) = (self.journal(), self.store_options());
+        let opened = damage.map_or_else(|| self.options.storage.open(&path, options), Err);
         let (mut store, mut quarantined) = match opened {
             Ok(store) => (store, None),
             Err(error) if error.is_corrupt() => self.put_aside(&path, &error)?,
             Err(error) => return Err(error.into()),
         };
         loop {
-            let mut silenced = SilenceFile::open(&self.state.join(SILENCE_FILE))?;
-            let reached = Reached::open(&self.state.join(REACHED_FILE));
+            let mut silenced = SilenceFile::open(&self.options.state.join(SILENCE_FILE))?;
+            let reached = Reached::open(&self.options.state.join(REACHED_FILE));
             let looked = self.look(&store, &mut silenced, &reached);
             // before anybody can use up the descriptors that making it takes, and before the mark which says that it was made
             if let Err(error) = silenced.record(&[]) {
@@ -244,7 +240,7 @@ impl Beginning<'_> {
                 // a disk that is full now is opened again, as it would be later
                 (Ok(found), Err(_)) => {
                     drop(store);
-                    store = self.storage.open(&path, options)?;
+                    store = self.options.storage.open(&path, options)?;
                     found
                 }
             };
@@ -270,21 +266,21 @@ impl Beginning<'_> {
         let is_begun = readable(reader.checkpoint(BEGUN))?.is_none_or(|mark| mark.is_some());
         readable(silenced.compare(&reader))?;
         if silenced.is_new() && is_begun {
-            silenced.was_gone(self.clock.now());
+            silenced.was_gone(self.common.clock.now());
         }
         let latest = readable(reader.events(0))?.and_then(|mut events| events.next_back());
-        let latest = latest.map_or(Ok(None), readable)?.filter(|_| self.event_clock.is_none());
-        let tolerance = self.config.load().monitoring.clock_tolerance.as_secs_f64();
-        let fault = latest.and_then(|stored| check_start(stored.event.at, self.clock.now(), tolerance));
+        let latest = latest.map_or(Ok(None), readable)?.filter(|_| self.common.event_clock.is_none());
+        let tolerance = self.common.config.load().monitoring.clock_tolerance.as_secs_f64();
+        let fault = latest.and_then(|stored| check_start(stored.event.at, self.common.clock.now(), tolerance));
         Ok(Found { behind, clock: fault.map(|fault| fault.to_string()) })
     }
 
     fn journal(&self) -> PathBuf {
-        self.state.join(JOURNAL_FILE)
+        self.options.state.join(JOURNAL_FILE)
     }
 
-    fn options(&self) -> StoreOptions {
-        StoreOptions { cache_bytes: self.config.load().journal.cache_bytes, verify: false }
+    fn store_options(&self) -> StoreOptions {
+        StoreOptions { cache_bytes: self.common.config.load().journal.cache_bytes, verify: false }
     }
 
     /// Puts a damaged journal aside; the new one serves nothing but the baseline.
@@ -295,7 +291,7 @@ impl Beginning<'_> {
             aside.display()
         );
         tracing::error!("{message}");
-        Ok((self.storage.open(path, self.options())?, Some(message)))
+        Ok((self.options.storage.open(path, self.store_options())?, Some(message)))
     }
 }
 
@@ -351,8 +347,19 @@ async fn latest(journal: &JournalHandle) -> Option<Timestamp> {
     tokio::task::spawn_blocking(move || history::latest(&reader)).await.ok()?
 }
 
+/// A scorer that carries forward what the signals that were answered knew.
+pub(super) async fn make_scorer(shared: ScorerShared) -> Result<Scorer, String> {
+    shared.journal.works().await;
+    let (pipeline, stale) = make_pipeline(&shared.journal, &shared.config, &shared.failures).await?;
+    // one that is rebuilt knows what it has told
+    if shared.pipeline.borrow().is_none() {
+        shared.stale.replace(stale);
+    }
+    Ok(Scorer::new(pipeline, shared))
+}
+
 /// A pipeline that knows what the signals that were answered knew, and the feeds that were lost.
-pub(super) async fn make_pipeline(
+async fn make_pipeline(
     journal: &JournalHandle,
     config: &ArcSwap<Config>,
     failures: &Failures,

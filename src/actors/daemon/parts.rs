@@ -16,7 +16,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{OnReload, Supervision, reload::Read};
+use super::{OnReload, Supervision, drill, reload::Read};
 use crate::{
     actors::{
         ab_router::{AbRouter, Look},
@@ -86,6 +86,17 @@ impl Parts {
         let event = Event { at: self.clock.now(), kind };
         if self.journal.write_behind(Write::Event(event)).is_err() {
             tracing::warn!("an event found no room in the journal's queue");
+        }
+    }
+
+    /// Records that the daemon serves from now on.
+    pub(super) fn began(&self, is_drill: bool) {
+        self.write_event(EventKind::Started {
+            code_version: env!("CARGO_PKG_VERSION").into(),
+            config_hash: self.config.load().hash().into(),
+        });
+        if is_drill {
+            self.write_event(drill::notice());
         }
     }
 

@@ -19,6 +19,12 @@ pub struct Door<P: Part> {
     shell: Addr<Shell<P>>,
 }
 
+impl<P: Part> Clone for Door<P> {
+    fn clone(&self) -> Self {
+        Self { part: Rc::clone(&self.part), failures: self.failures.clone(), shell: self.shell.clone() }
+    }
+}
+
 impl<P: Part> Door<P> {
     /// Starts the actor; with its address comes the door to the part.
     pub fn open(shell: Shell<P>) -> (Addr<Shell<P>>, Self) {
