@@ -1,10 +1,11 @@
 //! What would help a part that did not pass.
 
 use super::{
-    check::{Part, ValidationCheck, counted, gaps},
+    check::{Measured, Part},
+    evidence::ValidationEvidence,
     figures::Figures,
     options::ValidationOptions,
-    report::ValidationEvidence,
+    stability::counted,
 };
 use crate::stats::normal;
 
@@ -20,7 +21,7 @@ const MOST: f64 = 100_000.0;
 const ONE_SIDED: f64 = 1.644_853_626_951_472_7;
 
 /// For a part that failed or could not be found out.
-pub(super) fn advice(check: &ValidationCheck, evidence: &ValidationEvidence, options: &ValidationOptions) -> Advice {
+pub(super) fn advice(check: &Measured, evidence: &ValidationEvidence, options: &ValidationOptions) -> Advice {
     let Some(value) = check.value else {
         let help = match check.part {
             Part::PrecisionLift => "the model predicts yes for no test trade, or there are too few trading days",
@@ -46,7 +47,7 @@ pub(super) fn advice(check: &ValidationCheck, evidence: &ValidationEvidence, opt
     }
 }
 
-fn words(check: &ValidationCheck, evidence: &ValidationEvidence, options: &ValidationOptions) -> String {
+fn words(check: &Measured, evidence: &ValidationEvidence, options: &ValidationOptions) -> String {
     let short = (check.value.unwrap_or_default() - check.limit.number()).abs();
     match check.part {
         Part::SingleInput => {
@@ -65,7 +66,7 @@ fn words(check: &ValidationCheck, evidence: &ValidationEvidence, options: &Valid
             format!("{short:.2} short: {}", reached.map_or("the simpler models are not defined", below_the_bar))
         }
         Part::Gap => {
-            let worst = gaps(evidence).into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
+            let worst = evidence.gaps().into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
             let name = worst.map_or("score", |(name, _)| name);
             format!("its {name} is that much better where it learnt: more regularisation, fewer columns or more trades")
         }

@@ -1,11 +1,11 @@
 //! Whether following the model earns more than taking every trade, given how often the test part was looked at.
 
 use super::{
+    evidence::{Gain, MoneyGain},
     example::{Example, Examples},
     figures::daily_pnl,
     options::Look,
     refit::Refit,
-    report::{Gain, MoneyGain},
 };
 use crate::stats::{association::correlation, bootstrap::Estimate, describe::mean, sharpe::sharpe_gain};
 

@@ -9,6 +9,7 @@ pub mod arrival;
 mod backtest;
 pub mod baselines;
 pub mod check;
+mod evidence;
 pub mod example;
 pub mod figures;
 pub mod fitter;
@@ -30,6 +31,7 @@ mod suite;
 mod table;
 mod to_record;
 pub mod training;
+mod verdict;
 
 pub use example::{Example, Examples, Goal};
 pub use ledger::Ledger;

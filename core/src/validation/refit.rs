@@ -34,6 +34,7 @@ pub(super) struct Choice {
 }
 
 /// Cross-validation at several strengths, over the same folds.
+#[derive(Default)]
 pub(super) struct CrossValidation {
     /// The strengths that could be fitted on every fold.
     pub strengths: Vec<f64>,
@@ -48,6 +49,7 @@ pub(super) struct CrossValidation {
 }
 
 /// A walk through the trades in the order of time.
+#[derive(Default)]
 pub(super) struct Walk {
     /// Per step, accuracy or correlation; what is not defined is not there.
     pub steps: Vec<f64>,
@@ -163,13 +165,7 @@ impl Refit<'_> {
         let point = self.point(rows);
         let folds = self.lives(rows)?.purged_k_fold(self.options.splits.folds, self.embargo())?;
         let folds: Vec<Split> = folds.iter().map(|fold| within(rows, fold)).collect();
-        let mut result = CrossValidation {
-            strengths: Vec::new(),
-            notes: Vec::new(),
-            scores: Vec::new(),
-            folds: Vec::new(),
-            effects: Vec::new(),
-        };
+        let (mut notes, mut hits, mut effects) = (Vec::new(), Vec::new(), Vec::new());
         // per strength its scores, unless it failed on a fold
         let mut kept: Vec<(f64, Option<Vec<f64>>)> = strengths.iter().map(|s| (*s, Some(Vec::new()))).collect();
         for fold in &folds {
@@ -183,33 +179,29 @@ impl Refit<'_> {
                 match judged {
                     Ok((model, scores)) => {
                         if *strength == chosen {
-                            result.folds.extend(goal.hit(&self.examples.truth(&fold.test), &scores, point));
-                            result.effects.push(model.effects);
+                            hits.extend(goal.hit(&self.examples.truth(&fold.test), &scores, point));
+                            effects.push(model.effects);
                         }
                         out.extend(scores);
                     }
                     Err(error) if *strength == chosen => return Err(Missing::from(error)),
                     Err(error) => {
-                        result.notes.push(skipped("cross-validation", *strength, &error));
+                        notes.push(skipped("cross-validation", *strength, &error));
                         *scores = None;
                     }
                 }
             }
         }
-        for (strength, scores) in kept {
-            if let Some(scores) = scores {
-                result.strengths.push(strength);
-                result.scores.push(scores);
-            }
-        }
-        Ok(result)
+        let whole = kept.into_iter().filter_map(|(strength, scores)| Some((strength, scores?)));
+        let (strengths, scores) = whole.unzip();
+        Ok(CrossValidation { strengths, notes, scores, folds: hits, effects })
     }
 
     /// Walks through all trades, each step judged by a model of what came before.
     pub fn walk_forward(&self, window: Window, strength: f64, progress: &mut Progress<'_>) -> Result<Walk, Missing> {
         let splits = &self.options.splits;
         let first = (self.examples.len() as f64 * splits.first_step_share).round() as usize;
-        let mut walk = Walk { steps: Vec::new(), rows: Vec::new(), scores: Vec::new() };
+        let mut walk = Walk::default();
         for Split { train, test } in self.examples.lives().walk_forward(first, splits.steps, window)? {
             progress.tick(Stage::WalkForward);
             let scores = self.score(&self.fit(&train, strength)?, &test)?;

@@ -284,6 +284,11 @@ fn check_failures(failed: &[NoFit], of: usize) -> Result<(), Missing> {
     }
 }
 
+/// Groups that are large enough and have a skill.
+pub(super) fn counted(groups: &[Group], least: usize) -> impl Iterator<Item = (&Group, f64)> {
+    groups.iter().filter(move |group| group.trades >= least).filter_map(|group| Some((group, group.skill?)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,9 +4,11 @@ use std::fmt;
 
 use super::{
     check::{Area, Outcome, Part, ValidationCheck},
+    evidence::ValidationEvidence,
     figures::{ClassFigures, Figures, PolicyFigures, RealFigures},
     lift::Measure,
-    report::{ValidationEvidence, ValidationReport, ValidationVerdict},
+    report::ValidationReport,
+    verdict::ValidationVerdict,
 };
 use crate::stats::describe::{mean, standard_deviation};
 

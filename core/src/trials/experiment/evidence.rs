@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    arms::{Arms, Stay},
+    arms::{Arms, SessionPnl, Stay, ratio},
     options::View,
     state::{Assignment, Session, Trade},
 };
@@ -11,17 +11,6 @@ use crate::{
     domain::Arm,
     stats::cluster::{SessionSum, Sums},
 };
-
-/// What a policy earned in one session, signal by signal; 0 for one that was not traded.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct SessionPnl {
-    /// The ML policy.
-    pub ml: Vec<f64>,
-    /// The strategy alone.
-    pub baseline: Vec<f64>,
-    /// How many of each were traded, ML first.
-    pub taken: [usize; 2],
-}
 
 /// Counts and totals of one policy.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -83,51 +72,30 @@ impl PolicyFigures {
     }
 }
 
-impl SessionPnl {
-    fn add_ml(&mut self, pnl: Option<f64>) {
-        self.ml.push(pnl.unwrap_or(0.0));
-        self.taken[0] += usize::from(pnl.is_some());
-    }
-
-    fn add_baseline(&mut self, pnl: Option<f64>) {
-        self.baseline.push(pnl.unwrap_or(0.0));
-        self.taken[1] += usize::from(pnl.is_some());
-    }
-}
-
 impl TestEvidence {
     /// `view` of the closed sessions.
     pub fn of(view: View, sessions: &[Session]) -> Self {
-        let mut evidence = Self {
-            view,
-            ml: PolicyFigures::default(),
-            baseline: PolicyFigures::default(),
-            mean_pnl: None,
-            win_rate: None,
-            trades: sessions
-                .iter()
-                .flat_map(|session| &session.trades)
-                .filter(|trade| trade.assignment.is_open())
-                .count(),
-            sessions: Vec::with_capacity(sessions.len()),
-            stay: None,
-        };
-        for session in sessions {
-            let mut pnl = SessionPnl::default();
-            for trade in &session.trades {
-                evidence.add(trade, &mut pnl);
-            }
-            evidence.sessions.push(pnl);
-        }
-        evidence.stay = (view == View::Randomised).then(|| stay(sessions)).flatten();
-        (evidence.mean_pnl, evidence.win_rate) = match view {
-            View::Paired => (evidence.paired_pnl(), evidence.paired_wins(sessions)),
+        let mut counts = Counts { view, ml: PolicyFigures::default(), baseline: PolicyFigures::default() };
+        let by_session: Vec<SessionPnl> = sessions.iter().map(|session| counts.session(session)).collect();
+        let Counts { ml, baseline, .. } = counts;
+        let (mean_pnl, win_rate) = match view {
+            View::Paired => (paired_pnl(&by_session), paired_wins(sessions, ml, baseline)),
             View::Randomised => (
                 stratified(sessions, |trade| Some(trade.pnl.unwrap_or(0.0))),
                 stratified(sessions, |trade| trade.pnl.map(win)),
             ),
         };
-        evidence
+        let trades = sessions.iter().flat_map(|session| &session.trades);
+        Self {
+            view,
+            ml,
+            baseline,
+            mean_pnl,
+            win_rate,
+            trades: trades.filter(|trade| trade.assignment.is_open()).count(),
+            sessions: by_session,
+            stay: (view == View::Randomised).then(|| stay(sessions)).flatten(),
+        }
     }
 
     /// Difference of the win rates of the trades taken.
@@ -167,6 +135,22 @@ impl TestEvidence {
         let [ml, baseline] = self.arms().even_drawdowns();
         ratio(ml?, baseline?)
     }
+}
+
+/// The counts of a view while its sessions are gone through.
+struct Counts {
+    view: View,
+    ml: PolicyFigures,
+    baseline: PolicyFigures,
+}
+
+impl Counts {
+    /// Takes in a session; gives back what each policy earned in it.
+    fn session(&mut self, session: &Session) -> SessionPnl {
+        let mut pnl = SessionPnl::default();
+        session.trades.iter().for_each(|trade| self.add(trade, &mut pnl));
+        pnl
+    }
 
     fn add(&mut self, trade: &Trade, session: &mut SessionPnl) {
         let (pnl, own) = (trade.pnl, trade.own);
@@ -191,32 +175,32 @@ impl TestEvidence {
             _ => {}
         }
     }
+}
 
-    fn paired_pnl(&self) -> Option<Sums> {
-        let session = |day: &SessionPnl| SessionSum {
-            difference: day.ml.iter().zip(&day.baseline).map(|(ml, baseline)| ml - baseline).sum(),
-            weight: day.ml.len() as f64,
-        };
-        Sums::of(&self.sessions.iter().map(session).collect::<Vec<_>>())
-    }
+fn paired_pnl(sessions: &[SessionPnl]) -> Option<Sums> {
+    let session = |day: &SessionPnl| SessionSum {
+        difference: day.ml.iter().zip(&day.baseline).map(|(ml, baseline)| ml - baseline).sum(),
+        weight: day.ml.len() as f64,
+    };
+    Sums::of(&sessions.iter().map(session).collect::<Vec<_>>())
+}
 
-    /// The trades that are kept are among all trades, so what tells the two win rates apart is whether keeping goes with
-    /// winning: the covariance of the two, session by session.
-    fn paired_wins(&self, sessions: &[Session]) -> Option<Sums> {
-        let rate = self.baseline.win_rate()?;
-        let kept_share = self.ml.taken as f64 / self.baseline.taken as f64;
-        let session = |session: &Session| {
-            let mut sum = SessionSum::default();
-            for trade in session.trades.iter().filter(|trade| trade.assignment.is_paired()) {
-                let Some(pnl) = trade.own else { continue };
-                let kept = f64::from(u8::from(trade.assignment.ml_size > 0.0));
-                sum.difference += (kept - kept_share) * (win(pnl) - rate);
-                sum.weight += kept;
-            }
-            sum
-        };
-        Sums::of(&sessions.iter().map(session).collect::<Vec<_>>())
-    }
+/// The trades that are kept are among all trades, so what tells the two win rates apart is whether keeping goes with
+/// winning: the covariance of the two, session by session.
+fn paired_wins(sessions: &[Session], ml: PolicyFigures, baseline: PolicyFigures) -> Option<Sums> {
+    let rate = baseline.win_rate()?;
+    let kept_share = ml.taken as f64 / baseline.taken as f64;
+    let session = |session: &Session| {
+        let mut sum = SessionSum::default();
+        for trade in session.trades.iter().filter(|trade| trade.assignment.is_paired()) {
+            let Some(pnl) = trade.own else { continue };
+            let kept = f64::from(u8::from(trade.assignment.ml_size > 0.0));
+            sum.difference += (kept - kept_share) * (win(pnl) - rate);
+            sum.weight += kept;
+        }
+        sum
+    };
+    Sums::of(&sessions.iter().map(session).collect::<Vec<_>>())
 }
 
 /// Of the arm with the larger chance p a signal would stay with the chance (1 - p) / p, so that both arms get it equally
@@ -237,14 +221,6 @@ fn stay(sessions: &[Session]) -> Option<Stay> {
         stay
     };
     Some(sessions.iter().map(session).collect())
-}
-
-/// `ml` over `baseline`; 1 when both are 0, `None` when only the baseline is.
-pub(super) fn ratio(ml: f64, baseline: f64) -> Option<f64> {
-    if ml == 0.0 && baseline == 0.0 {
-        return Some(1.0);
-    }
-    Some(ml / baseline).filter(|ratio| ratio.is_finite())
 }
 
 fn win(pnl: f64) -> f64 {
