@@ -47,8 +47,6 @@ const GUARD_USES: [&str; 4] = ["guard", "domain", "stats", "models"];
 const MOST_LINES: usize = 420;
 /// Lines that a newcomer reads in one sitting.
 const MOST_LINES_OF_THE_MAP: usize = 250;
-/// Files that are longer, the most they may have, and why they are not split.
-const LONGER: [(&str, usize, &str); 1] = [("actors/daemon.rs", 560, "the wiring, to be read in one place")];
 
 /// What begins something whose panic nobody would hear of.
 const BEGINNINGS: [&str; 6] =
@@ -279,8 +277,7 @@ fn modules_use_only_what_stands_before_them() {
 }
 
 /// Circles of files within a room that are known, each with its files in order. A new one is opened, not added.
-const CIRCLES: [&[&str]; 8] = [
-    &["actors::guardian::contest", "actors::guardian::record"],
+const CIRCLES: [&[&str]; 2] = [
     &[
         "journal::batch",
         "journal::naming",
@@ -301,17 +298,6 @@ const CIRCLES: [&[&str]; 8] = [
         "journal::schema",
         "journal::seal",
     ],
-    &["models::ensemble", "models::record", "models::spec"],
-    &["models::lbfgs", "models::logistic", "models::newton", "models::problem"],
-    &["protocol::message::decode", "protocol::message::salvage"],
-    &[
-        "trials::experiment::arms",
-        "trials::experiment::decide",
-        "trials::experiment::evidence",
-        "trials::experiment::inference",
-        "trials::experiment::report",
-    ],
-    &["validation::advice", "validation::check", "validation::report"],
 ];
 
 /// Files, as the paths of their modules, and which items each of them names.
@@ -651,11 +637,12 @@ fn every_file_says_why_it_is_there_and_none_is_too_long() {
         if !text.starts_with("//! ") {
             violations.push(format!("{} does not begin with a line of //! that says why it exists", path_of(&file)));
         }
-        let most = LONGER.iter().find(|(longer, ..)| *longer == file).map_or(MOST_LINES, |(_, most, _)| *most);
         let lines = text.lines().count();
-        if lines > most {
-            violations
-                .push(format!("{} has {lines} lines, at most {most} are meant: split it by idea", path_of(&file)));
+        if lines > MOST_LINES {
+            violations.push(format!(
+                "{} has {lines} lines, at most {MOST_LINES} are meant: split it by idea",
+                path_of(&file)
+            ));
         }
     }
     assert_none(violations);

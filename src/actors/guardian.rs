@@ -33,11 +33,11 @@ use tokio::sync::Mutex;
 
 use self::load::{Loaded, load, lock, told};
 pub use self::{
-    contest::{Contest, Contradiction, stored_instead, under_another_signal},
+    contest::{Contradiction, under_another_signal},
     load::lock_at_start,
     messages::{
-        Advance, Answer, Done, GuardianStatus, LockNow, ObserveGuardian, Order, PastClosed, RecordOutcome, RecordSkip,
-        Verified, Verify, VersionStatus,
+        Advance, Answer, Contest, Done, GuardianStatus, LockNow, ObserveGuardian, Order, PastClosed, RecordOutcome,
+        RecordSkip, Verified, Verify, VersionStatus, stored_instead,
     },
     save::Attempts,
     unread::Unread,

@@ -2,6 +2,7 @@
 #![deny(clippy::indexing_slicing)]
 
 mod decode;
+mod echo;
 mod fields;
 mod reply;
 mod salvage;

@@ -1,44 +1,15 @@
 //! Models made of models: averages, stacks, and a model with its calibration.
 
 use ndarray::{Array2, ArrayView2};
-use serde::{Deserialize, Serialize};
 
+pub use super::record::{Average, Calibrated, Stack};
 use super::{
     calibration::Calibration,
     error::FitError,
-    forest::Output,
-    logistic::{Logistic, LogisticOptions, fit_logistic},
+    logistic::{LogisticOptions, fit_logistic},
     record::ModelRecord,
 };
 use crate::stats::logit::clipped_logit;
-
-/// The mean of models of one width and output.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Average {
-    /// At least one.
-    pub members: Vec<ModelRecord>,
-}
-
-/// A logistic regression on the log-odds that its members give.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Stack {
-    /// At least one, all of one width and giving probabilities.
-    pub members: Vec<ModelRecord>,
-    /// One weight a member.
-    pub combiner: Logistic,
-}
-
-/// A model, and what its scores are worth.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Calibrated {
-    /// Gives probabilities.
-    pub model: Box<ModelRecord>,
-    /// Applied to them.
-    pub calibration: Calibration,
-}
 
 /// The average of fitted members, each counting the same.
 ///
@@ -78,13 +49,6 @@ pub fn stack(
 /// [`FitError::Members`] for a model that gives no probabilities.
 pub fn calibrated(model: ModelRecord, calibration: Calibration) -> Result<ModelRecord, FitError> {
     checked(ModelRecord::Calibrated(Calibrated { model: model.into(), calibration }))
-}
-
-/// What the members have in common.
-pub(super) fn common(members: &[ModelRecord]) -> Option<(usize, Output)> {
-    let of = |member: &ModelRecord| (member.width(), member.output());
-    let first = of(members.first()?);
-    members.iter().all(|member| of(member) == first).then_some(first)
 }
 
 fn checked(record: ModelRecord) -> Result<ModelRecord, FitError> {

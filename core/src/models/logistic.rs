@@ -1,9 +1,14 @@
 //! Logistic regression: the options, the checks before and after a fit, and what a fit gives.
 
+mod lbfgs;
+mod newton;
+mod problem;
+
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
-use super::{error::FitError, lbfgs, newton, problem::Problem};
+use self::problem::Problem;
+use super::error::FitError;
 
 /// A fitted logistic regression: P(yes) = sigmoid(intercept + weights . x). This is also what is stored of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,15 +4,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     boosting::Boosting,
+    calibration::Calibration,
     compiled::{Compiled, Link},
-    ensemble::{Average, Calibrated, Stack, common},
     forest::{Forest, Output},
     linear::Linear,
     logistic::Logistic,
-    spec::MAX_NESTING,
     tree::{Tree, TreeError},
     walk::Trees,
 };
+
+/// Deepest nesting of models within models.
+pub(super) const MAX_NESTING: usize = 4;
 
 /// A stored model of any kind. Its format is versioned by the [`super::VersionRecord`] around it; a new kind is a new
 /// variant, and a change of a variant's fields is a new format.
@@ -35,6 +37,34 @@ pub enum ModelRecord {
     Stack(Box<Stack>),
     /// A model with its calibration.
     Calibrated(Calibrated),
+}
+
+/// The mean of models of one width and output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Average {
+    /// At least one.
+    pub members: Vec<ModelRecord>,
+}
+
+/// A logistic regression on the log-odds that its members give.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stack {
+    /// At least one, all of one width and giving probabilities.
+    pub members: Vec<ModelRecord>,
+    /// One weight a member.
+    pub combiner: Logistic,
+}
+
+/// A model, and what its scores are worth.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibrated {
+    /// Gives probabilities.
+    pub model: Box<ModelRecord>,
+    /// Applied to them.
+    pub calibration: Calibration,
 }
 
 /// Why a stored model is not served.
@@ -272,4 +302,11 @@ fn blend<'a>(members: impl Iterator<Item = (&'a ModelRecord, f64)>, width: usize
         sum.iter_mut().zip(importance).for_each(|(sum, share)| *sum += weight.abs() * share);
     }
     shares(sum)
+}
+
+/// What the members have in common.
+fn common(members: &[ModelRecord]) -> Option<(usize, Output)> {
+    let of = |member: &ModelRecord| (member.width(), member.output());
+    let first = of(members.first()?);
+    members.iter().all(|member| of(member) == first).then_some(first)
 }

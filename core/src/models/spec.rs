@@ -12,7 +12,7 @@ use super::{
     levels::Level,
     linear::{self, LinearSpec},
     logistic::{ClassWeights, LogisticOptions, Solver, fit_logistic},
-    record::ModelRecord,
+    record::{MAX_NESTING, ModelRecord},
 };
 
 /// A kind of model and its settings; what is left out is the default.
@@ -52,9 +52,6 @@ pub struct AverageSpec {
     /// At least one.
     pub members: Vec<ModelSpec>,
 }
-
-/// Deepest nesting of models within models.
-pub(super) const MAX_NESTING: usize = 4;
 
 impl Default for LogisticSpec {
     /// Newton, l2 = 1, all rows alike.

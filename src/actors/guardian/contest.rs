@@ -5,6 +5,7 @@ use actix::{Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
 
 use super::{
     Answer, Guardian, alert_of_trade,
+    messages::{Contest, stored_instead},
     record::{followed, silenced_by},
 };
 use crate::{
@@ -22,19 +23,6 @@ use crate::{
     state::step::Telling,
 };
 
-/// An outcome, and the other one that the journal has of the same trade.
-#[derive(Debug, Clone)]
-pub struct Contest {
-    /// When it was told.
-    pub at: Timestamp,
-    /// As it came.
-    pub request: OutcomeRequest,
-    /// What is stored.
-    pub stored: Box<StoredOutcome>,
-    /// What was answered to the trade's signal, if that is not remembered.
-    pub answered: Vec<AnsweredSignal>,
-}
-
 /// A line that tells of a closed trade and contradicts what is recorded of it, by its result or by its signal. Nothing of it is
 /// recorded, and how the trade was closed is not known any more.
 #[derive(Debug, Clone)]
@@ -51,19 +39,9 @@ pub struct Contradiction {
     pub answered: Vec<AnsweredSignal>,
 }
 
-impl Message for Contest {
-    type Result = Option<Answer<Ack>>;
-}
-
 /// The versions that were taken out of service. `None` when the guardian is restarting and has to be told again.
 impl Message for Contradiction {
     type Result = Option<Vec<VersionId>>;
-}
-
-/// The outcome that the journal has of the trade instead of the one that was written.
-pub fn stored_instead(applied: &[Applied]) -> Option<Box<StoredOutcome>> {
-    let Some(Applied::Conflict { existing }) = applied.first() else { return None };
-    if let Existing::Outcome(stored) = &**existing { Some(Box::new(stored.clone())) } else { None }
 }
 
 /// Of a past trade that was not written because the journal has another signal of it: the outcome that the journal has.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::{
     domain::{Outcome, Skip, Symbol, Timestamp, TradeId, VersionId, event::By},
     guard::emergency::VersionLevel,
+    journal::{Applied, Existing, StoredOutcome},
     lifecycle::{gates::Gate, open_trades::AnsweredSignal, roster::VersionStanding},
     protocol::message::{Ack, Change, OutcomeRequest, WireError},
     trials::promotion::EvidenceStep,
@@ -18,6 +19,29 @@ pub struct RecordOutcome {
     pub request: OutcomeRequest,
     /// What the journal knows of a trade that is not remembered, once it was asked.
     pub recalled: Option<Recalled>,
+}
+
+/// An outcome, and the other one that the journal has of the same trade.
+#[derive(Debug, Clone)]
+pub struct Contest {
+    /// When it was told.
+    pub at: Timestamp,
+    /// As it came.
+    pub request: OutcomeRequest,
+    /// What is stored.
+    pub stored: Box<StoredOutcome>,
+    /// What was answered to the trade's signal, if that is not remembered.
+    pub answered: Vec<AnsweredSignal>,
+}
+
+impl Message for Contest {
+    type Result = Option<Answer<Ack>>;
+}
+
+/// The outcome that the journal has of the trade instead of the one that was written.
+pub fn stored_instead(applied: &[Applied]) -> Option<Box<StoredOutcome>> {
+    let Some(Applied::Conflict { existing }) = applied.first() else { return None };
+    if let Existing::Outcome(stored) = &**existing { Some(Box::new(stored.clone())) } else { None }
 }
 
 /// What the journal knows of a trade.

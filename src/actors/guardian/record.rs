@@ -4,8 +4,7 @@ use actix::{Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
 
 use super::{
     Answer, Guardian, GuardianShared, PastClosed, RecordOutcome, RecordSkip, alert_of_trade,
-    contest::{Contest, stored_instead},
-    messages::Recalled,
+    messages::{Contest, Recalled, stored_instead},
     tell, unrecorded,
 };
 use crate::{

@@ -3,27 +3,22 @@
 
 use std::borrow::Cow;
 
-use serde::{
-    Deserialize,
-    de::{DeserializeOwned, IgnoredAny},
-};
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use super::{
     Alerts, Envelope, ImportRequest, MOST_ALERTS, OutcomeRequest, Read, Rejected, RejectedScore, Request, Task,
+    echo::{EchoWire, invalid},
     fields::Fields,
     salvage::{Salvage, unread_outcome},
 };
 use crate::domain::{
-    Arm, Decision, InvalidLine, Outcome, Probability, Reason, SignalLine, Skip, TradeId, VersionId, signal::parse_json,
-    visible::check_reason, writable::check_id,
+    InvalidLine, Outcome, SignalLine, Skip, TradeId, VersionId, signal::parse_json, visible::check_reason,
+    writable::check_id,
 };
 
 /// Longest `id` that is echoed, in bytes as written.
 const MAX_ID_BYTES: usize = 128;
-
-/// Largest multiple of the strategy's size that a decision can carry: the configuration allows no larger `sizing.max`.
-const MOST_SIZE: f64 = 10.0;
 
 /// Only what tells a request's kind; all else is passed over.
 #[derive(Deserialize)]
@@ -45,43 +40,6 @@ struct OutcomeWire<'a> {
     outcome_metrics: Outcome,
     #[serde(default)]
     decision: Option<EchoWire>,
-}
-
-/// A decision as the trader received it; the envelope's fields may stay.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct EchoWire {
-    #[serde(default, rename = "ok")]
-    _ok: bool,
-    #[serde(default, rename = "id")]
-    _id: IgnoredAny,
-    #[serde(default)]
-    trade_id: Option<TradeId>,
-    arm: Arm,
-    confidence: Option<Probability>,
-    score: Probability,
-    size: f64,
-    model: Option<VersionId>,
-    reason: Reason,
-    #[serde(default, rename = "error")]
-    _error: IgnoredAny,
-    #[serde(default, rename = "missing")]
-    _missing: IgnoredAny,
-}
-
-impl EchoWire {
-    /// The decision, if it can be one about this trade.
-    pub(super) fn of(self, trade_id: &TradeId) -> Result<Decision, InvalidLine> {
-        if self.trade_id.as_ref().is_some_and(|id| id != trade_id) {
-            return Err(invalid("out_of_range", "decision.trade_id", "it names another trade than the outcome"));
-        }
-        if !(0.0..=MOST_SIZE).contains(&self.size) {
-            let why = format!("{:?} is outside 0 to {MOST_SIZE}", self.size);
-            return Err(invalid("out_of_range", "decision.size", &why));
-        }
-        let Self { arm, confidence, score, size, model, reason, .. } = self;
-        Ok(Decision { trade_id: trade_id.clone(), arm, confidence, score, size, model, reason })
-    }
 }
 
 #[derive(Deserialize)]
@@ -244,10 +202,6 @@ fn bare(line: &[u8], request: Request) -> Result<Request, InvalidLine> {
     parse_json::<BareWire<'_>>(line).map(|_| request)
 }
 
-fn invalid(code: &'static str, field: &str, why: &str) -> InvalidLine {
-    InvalidLine { code, message: format!("{field}: {why}"), field: Some(field.to_owned()) }
-}
-
 fn refuse_id(id: Option<&RawValue>) -> Option<InvalidLine> {
     let text = id?.get();
     let scalar = text.starts_with(['"', '-']) || text.starts_with(|c: char| c.is_ascii_digit());
@@ -269,6 +223,7 @@ fn reject(kind: Option<&str>, error: InvalidLine, line: &[u8]) -> Rejected {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Decision, Reason};
     use crate::protocol::message::{Change, write_answer, write_decision, write_rejected};
 
     const FEATURES: &str = r#"{"type":"score","id":7,"trade_id":"T-1","at":"2015-01-05T15:02:11Z","symbol":"ES","side":"long","confidence":0.62,"features":{}}"#;

@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{UnreadOutcome, decode::EchoWire, fields::Fields};
+use super::{UnreadOutcome, echo::EchoWire, fields::Fields};
 use crate::domain::{Money, Timestamp, TradeId};
 
 /// What could be read of a faulty line before its fault. A field that came twice says nothing.

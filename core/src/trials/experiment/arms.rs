@@ -10,9 +10,7 @@ use rand_pcg::Pcg64;
 
 use super::{
     DAYS_PER_YEAR,
-    evidence::{SessionPnl, ratio},
-    inference::{blank, with_figures},
-    report::{Horizon, Measure, Metric},
+    metric::{Horizon, Measure, Metric},
 };
 use crate::stats::{
     bootstrap::{Resampling, block_length},
@@ -26,6 +24,17 @@ const DRAWS: usize = 51;
 const ML: usize = 0;
 const BASELINE: usize = 1;
 
+/// What a policy earned in one session, signal by signal; 0 for one that was not traded.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SessionPnl {
+    /// The ML policy.
+    pub ml: Vec<f64>,
+    /// The strategy alone.
+    pub baseline: Vec<f64>,
+    /// How many of each were traded, ML first.
+    pub taken: [usize; 2],
+}
+
 /// For each session the chance of every signal to stay, ML first, as long as the pnl of the session.
 pub(super) type Stay = Vec<[Vec<f64>; 2]>;
 
@@ -35,6 +44,18 @@ pub(super) struct Arms<'a> {
     pub sessions: &'a [SessionPnl],
     /// `None` where both have as many signals to be expected.
     pub stay: Option<&'a Stay>,
+}
+
+impl SessionPnl {
+    pub(super) fn add_ml(&mut self, pnl: Option<f64>) {
+        self.ml.push(pnl.unwrap_or(0.0));
+        self.taken[0] += usize::from(pnl.is_some());
+    }
+
+    pub(super) fn add_baseline(&mut self, pnl: Option<f64>) {
+        self.baseline.push(pnl.unwrap_or(0.0));
+        self.taken[1] += usize::from(pnl.is_some());
+    }
 }
 
 impl Arms<'_> {
@@ -138,14 +159,15 @@ pub(super) fn risk(level: f64, arms: Arms<'_>, resamples: usize, seed: u64) -> V
     let interval = studentised(ml, baseline, (resamples, seed), level).and_then(|interval| interval.times(year));
     let figures = arms.even_sharpe();
     let resampled = |measure, method: &str| {
-        let metric = with_figures(blank(measure, Horizon::Fixed, method), figures[ML], figures[BASELINE]);
+        let metric = Metric::blank(measure, Horizon::Fixed, method).with_figures(figures[ML], figures[BASELINE]);
         Metric { interval, ..metric }
     };
     if arms.stay.is_none() {
         let pnl = |days: &[Day]| days.iter().map(|day| day.pnl).collect::<Vec<f64>>();
         let test = sharpe_difference(&pnl(ml), &pnl(baseline), level);
         let method = "Jobson-Korkie with Memmel's correction, paired days";
-        let closed_form = with_figures(blank(Measure::Sharpe, Horizon::Fixed, method), figures[ML], figures[BASELINE]);
+        let closed_form =
+            Metric::blank(Measure::Sharpe, Horizon::Fixed, method).with_figures(figures[ML], figures[BASELINE]);
         let interval = test.and_then(|test| test.interval.times(year));
         let closed_form = Metric { interval, p: test.map(|test| test.test.p), ..closed_form };
         let method = "studentised stationary bootstrap over sessions";
@@ -155,7 +177,7 @@ pub(super) fn risk(level: f64, arms: Arms<'_>, resamples: usize, seed: u64) -> V
     let own = |measure, [ml, baseline]: [Option<f64>; 2]| Metric {
         ml,
         baseline,
-        ..blank(measure, Horizon::Fixed, "from all its signals; arms of other sizes are compared below")
+        ..Metric::blank(measure, Horizon::Fixed, "from all its signals; arms of other sizes are compared below")
     };
     vec![
         own(Measure::Sharpe, arms.sharpe()),
@@ -194,6 +216,14 @@ fn drawdown(level: f64, arms: Arms<'_>, resampling: Resampling, measure: Measure
         difference: ml.zip(baseline).and_then(|(ml, baseline)| ratio(ml, baseline)),
         interval: of(ratio).and_then(|ratios| ratios.interval(level)),
         chance_worse: of(|ml, baseline| Some(ml - baseline)).and_then(|excess| excess.share_above(0.0)),
-        ..blank(measure, Horizon::Fixed, method)
+        ..Metric::blank(measure, Horizon::Fixed, method)
     }
+}
+
+/// `ml` over `baseline`; 1 when both are 0, `None` when only the baseline is.
+pub(super) fn ratio(ml: f64, baseline: f64) -> Option<f64> {
+    if ml == 0.0 && baseline == 0.0 {
+        return Some(1.0);
+    }
+    Some(ml / baseline).filter(|ratio| ratio.is_finite())
 }

@@ -5,7 +5,8 @@ use std::fmt::{self, Display, Formatter};
 use super::{
     decide::Ruling,
     impact::{Comparing, Group, Impact},
-    report::{Horizon, Measure, Metric, PowerLine, TestReport, ViewReport},
+    metric::{Horizon, Measure, Metric},
+    report::{PowerLine, TestReport, ViewReport},
 };
 
 impl Display for TestReport {

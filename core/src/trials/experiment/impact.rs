@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use super::{
     DAYS_PER_YEAR,
-    arms::{Arms, Stay, risk},
-    evidence::{PolicyFigures, SessionPnl, ratio},
-    inference::{blank, compared, drawdown_per_signal, of_counts, slippages, with_figures},
-    report::{Horizon, Measure, Metric},
+    arms::{Arms, SessionPnl, Stay, ratio, risk},
+    evidence::PolicyFigures,
+    inference::{drawdown_per_signal, of_counts, slippages},
+    metric::{Horizon, Measure, Metric},
 };
 use crate::{
     domain::TradingDay,
@@ -165,10 +165,10 @@ impl Side {
 
 fn win_rate(ml: &Side, baseline: &Side, level: f64, effect: f64) -> Metric {
     let method = if effect > 1.0 { format!("counts over the design effect {effect:.2}") } else { String::new() };
-    let blank = blank(Measure::WinRate, Horizon::Fixed, "Newcombe interval, two-proportion z");
+    let blank = Metric::blank(Measure::WinRate, Horizon::Fixed, "Newcombe interval, two-proportion z");
     let found = of_counts(level, ml.figures, baseline.figures, effect).unwrap_or(blank);
     let method = if method.is_empty() { found.method.clone() } else { format!("{}, {method}", found.method) };
-    with_figures(Metric { method, ..found }, ml.figures.win_rate(), baseline.figures.win_rate())
+    Metric::with_figures(Metric { method, ..found }, ml.figures.win_rate(), baseline.figures.win_rate())
 }
 
 fn slippage(ml: &Side, baseline: &Side, level: f64) -> Metric {
@@ -194,8 +194,8 @@ fn arms(ml: &Side, baseline: &Side, options: &ImpactOptions) -> Vec<Metric> {
         sessions.iter().map(of_day).collect()
     });
     let welch_of = |measure, value: fn(&Traded) -> Option<f64>, figures: [Option<f64>; 2]| {
-        let metric = with_figures(blank(measure, Horizon::Fixed, "Welch t"), figures[0], figures[1]);
-        compared(metric, welch(&ml.all(value), &baseline.all(value), level))
+        let metric = Metric::blank(measure, Horizon::Fixed, "Welch t").with_figures(figures[0], figures[1]);
+        metric.compared(welch(&ml.all(value), &baseline.all(value), level))
     };
     let mut metrics = vec![
         win_rate(ml, baseline, level, 1.0),
@@ -216,8 +216,9 @@ fn periods(ml: &Side, baseline: &Side, options: &ImpactOptions) -> Vec<Metric> {
     let level = options.confidence;
     let effect = ml.effective().max(baseline.effective());
     let by_session = |measure, per_trade, figures: [Option<f64>; 2]| {
-        let metric = with_figures(blank(measure, Horizon::Fixed, "Welch t over sessions"), figures[0], figures[1]);
-        compared(metric, of_sums(ml.mean(per_trade), baseline.mean(per_trade), level))
+        let metric =
+            Metric::blank(measure, Horizon::Fixed, "Welch t over sessions").with_figures(figures[0], figures[1]);
+        metric.compared(of_sums(ml.mean(per_trade), baseline.mean(per_trade), level))
     };
     vec![
         win_rate(ml, baseline, level, effect),
@@ -253,7 +254,7 @@ fn sharpe_apart(ml: &Side, baseline: &Side, options: &ImpactOptions) -> Metric {
     let (ml_days, baseline_days) = (ml.daily(), baseline.daily());
     let of = |days: &[f64]| sharpe(days, DAYS_PER_YEAR);
     let method = "studentised stationary bootstrap over the sessions of each period";
-    let metric = with_figures(blank(Measure::Sharpe, Horizon::Fixed, method), of(&ml_days), of(&baseline_days));
+    let metric = Metric::blank(Measure::Sharpe, Horizon::Fixed, method).with_figures(of(&ml_days), of(&baseline_days));
     let [first, second] = resamplings(ml, baseline, options);
     let of_days = |days: &[f64]| days.iter().map(|pnl| Day { pnl: *pnl, extra: 0.0 }).collect::<Vec<_>>();
     let (ml_days, baseline_days) = (of_days(&ml_days), of_days(&baseline_days));
@@ -285,6 +286,6 @@ fn drawdown_apart(ml: &Side, baseline: &Side, options: &ImpactOptions) -> Metric
         difference: found.zip(before).and_then(|(ml, baseline)| ratio(ml, baseline)),
         interval: ratios.and_then(|ratios| ratios.interval(options.confidence)),
         chance_worse: excess.and_then(|excess| excess.share_above(0.0)),
-        ..blank(Measure::DrawdownRatio, Horizon::Fixed, APART)
+        ..Metric::blank(Measure::DrawdownRatio, Horizon::Fixed, APART)
     }
 }

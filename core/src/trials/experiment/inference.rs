@@ -1,10 +1,10 @@
 //! The metrics of one view, each with its interval and its test.
 
 use super::{
-    arms::risk,
-    evidence::{PolicyFigures, SessionPnl, TestEvidence},
+    arms::{SessionPnl, risk},
+    evidence::{PolicyFigures, TestEvidence},
+    metric::{Horizon, Measure, Metric},
     options::{Criteria, EvidenceMetric, View},
-    report::{Horizon, Measure, Metric},
     state::Session,
 };
 use crate::{
@@ -14,7 +14,6 @@ use crate::{
         compare::{welch, with_error},
         confseq::ConfidenceSequence,
         describe::mean,
-        interval::Comparison,
         proportion::{Share, fisher_exact, newcombe, smallest_expected, two_proportion_z},
         rank::mann_whitney,
         risk::max_drawdown,
@@ -43,34 +42,10 @@ fn confidence(criteria: &Criteria) -> f64 {
     1.0 - criteria.options.level
 }
 
-pub(super) fn blank(measure: Measure, horizon: Horizon, method: &str) -> Metric {
-    Metric {
-        measure,
-        horizon,
-        method: method.to_owned(),
-        ml: None,
-        baseline: None,
-        difference: None,
-        interval: None,
-        p: None,
-        chance_worse: None,
-    }
-}
-
-pub(super) fn compared(metric: Metric, comparison: Option<Comparison>) -> Metric {
-    Metric { interval: comparison.map(|c| c.interval), p: comparison.map(|c| c.test.p), ..metric }
-}
-
-/// Both figures and their difference.
-pub(super) fn with_figures(metric: Metric, ml: Option<f64>, baseline: Option<f64>) -> Metric {
-    let difference = ml.zip(baseline).map(|(ml, baseline)| ml - baseline);
-    Metric { ml, baseline, difference, ..metric }
-}
-
 fn win_rate(criteria: &Criteria, evidence: &TestEvidence) -> Metric {
     let method = "Newcombe interval, two-proportion z";
-    let metric = blank(Measure::WinRate, Horizon::Fixed, method);
-    let metric = with_figures(metric, evidence.ml.win_rate(), evidence.baseline.win_rate());
+    let metric = Metric::blank(Measure::WinRate, Horizon::Fixed, method);
+    let metric = metric.with_figures(evidence.ml.win_rate(), evidence.baseline.win_rate());
     let compared = match evidence.view {
         View::Randomised => of_counts(confidence(criteria), evidence.ml, evidence.baseline, 1.0),
         // of trades that are among all trades, those kept against those let go: p_kept - p_all is the share let go times
@@ -114,7 +89,7 @@ pub(super) fn of_counts(level: f64, a: PolicyFigures, b: PolicyFigures, effect: 
     } else {
         ("two-proportion z", two_proportion_z(share_a, share_b).map(|test| test.p))
     };
-    let metric = blank(Measure::WinRate, Horizon::Fixed, &format!("Newcombe interval, {test}"));
+    let metric = Metric::blank(Measure::WinRate, Horizon::Fixed, &format!("Newcombe interval, {test}"));
     Some(Metric { interval: newcombe(share_a, share_b, level), p, ..metric })
 }
 
@@ -131,14 +106,15 @@ fn sequential(criteria: &Criteria, evidence: &TestEvidence, metric: EvidenceMetr
     let sums = sums.filter(|_| !criteria.endless)?;
     let critical = criteria.plan.critical(sums.sessions, criteria.options.level);
     let p = sums.statistic().and_then(|z| criteria.plan.p_value(sums.sessions, z));
-    let metric = blank(measure, Horizon::Sequential, "repeated interval, session sums on the constant boundary");
+    let metric =
+        Metric::blank(measure, Horizon::Sequential, "repeated interval, session sums on the constant boundary");
     let interval = critical.and_then(|critical| sums.inverted_interval(critical));
     Some(Metric { difference: sums.estimate(), interval, p, ml, baseline, ..metric })
 }
 
 fn open_ended(criteria: &Criteria, evidence: &TestEvidence, tuned_to: usize) -> Metric {
-    let metric = blank(Measure::PnlPerSignal, Horizon::OpenEnded, "asymptotic confidence sequence");
-    let metric = with_figures(metric, evidence.ml.per_signal(), evidence.baseline.per_signal());
+    let metric = Metric::blank(Measure::PnlPerSignal, Horizon::OpenEnded, "asymptotic confidence sequence");
+    let metric = metric.with_figures(evidence.ml.per_signal(), evidence.baseline.per_signal());
     let looked_at = evidence.mean_pnl.filter(|sums| sums.sessions >= criteria.plan.first_look());
     let sequence = ConfidenceSequence::tuned(tuned_to, criteria.options.level);
     let interval = sequence.zip(looked_at).and_then(|(sequence, sums)| sequence.interval(&sums));
@@ -157,16 +133,16 @@ fn per_signal(criteria: &Criteria, evidence: &TestEvidence) -> Metric {
             ("Welch t", welch(&all(|day| &day.ml), &all(|day| &day.baseline), confidence(criteria)))
         }
     };
-    let metric = blank(Measure::PnlPerSignal, Horizon::Fixed, method);
-    let metric = with_figures(metric, evidence.ml.per_signal(), evidence.baseline.per_signal());
-    compared(metric, comparison)
+    let metric = Metric::blank(Measure::PnlPerSignal, Horizon::Fixed, method);
+    let metric = metric.with_figures(evidence.ml.per_signal(), evidence.baseline.per_signal());
+    metric.compared(comparison)
 }
 
 /// The strategy's own metric. Both policies' means are ratios, so each session adds how far its trades lie from them.
 fn per_taken(criteria: &Criteria, evidence: &TestEvidence) -> Metric {
-    let metric = blank(Measure::PnlPerTaken, Horizon::Fixed, "Student t over sessions");
+    let metric = Metric::blank(Measure::PnlPerTaken, Horizon::Fixed, "Student t over sessions");
     let (ml, baseline) = (evidence.ml.per_taken(), evidence.baseline.per_taken());
-    let metric = with_figures(metric, ml, baseline);
+    let metric = metric.with_figures(ml, baseline);
     let Some((ml, baseline)) = ml.zip(baseline) else { return metric };
     let influence = |pnl: &[f64], traded: usize, figures: PolicyFigures, mean: f64| {
         (pnl.iter().sum::<f64>() - traded as f64 * mean) / figures.taken as f64
@@ -183,7 +159,7 @@ fn per_taken(criteria: &Criteria, evidence: &TestEvidence) -> Metric {
         // the influences add up to 0; their spread is the difference's own
         with_error(ml - baseline, sums.standard_error()? * k, k - 1.0, confidence(criteria))
     });
-    compared(metric, comparison)
+    metric.compared(comparison)
 }
 
 /// Drawdown per signal of one policy's sessions. `None` without signals.
@@ -203,8 +179,8 @@ fn slippage(criteria: &Criteria, sessions: &[Session]) -> Metric {
 
 /// Of two groups of trades, in ticks.
 pub(super) fn slippages(level: f64, ml: &[f64], baseline: &[f64]) -> Metric {
-    let metric = blank(Measure::Slippage, Horizon::Fixed, "Welch interval, Mann-Whitney");
-    let metric = with_figures(metric, mean(ml), mean(baseline));
+    let metric = Metric::blank(Measure::Slippage, Horizon::Fixed, "Welch interval, Mann-Whitney");
+    let metric = metric.with_figures(mean(ml), mean(baseline));
     let interval = welch(ml, baseline, level).map(|comparison| comparison.interval);
     Metric { interval, p: mann_whitney(ml, baseline).map(|test| test.p), ..metric }
 }

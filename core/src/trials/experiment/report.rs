@@ -6,6 +6,7 @@ use super::{
     decide::{Ruling, TestStanding},
     evidence::TestEvidence,
     inference,
+    metric::Metric,
     options::{Criteria, View},
     state::{Experiment, Session},
 };
@@ -13,67 +14,10 @@ use crate::{
     domain::{Arm, Timestamp},
     stats::{
         cluster::{DesignEffect, Sums},
-        interval::{Interval, Test},
+        interval::Test,
         power::Reading,
     },
 };
-
-/// What is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Measure {
-    /// Share of the trades taken that won.
-    WinRate,
-    /// Mean pnl per signal, in account currency.
-    PnlPerSignal,
-    /// Mean pnl per trade taken, in account currency.
-    PnlPerTaken,
-    /// Sharpe ratio of the daily pnl, annualised, from all signals.
-    Sharpe,
-    /// The same as it would be if both policies had as many signals; only where they have not.
-    SharpeEven,
-    /// Maximum drawdown per signal, from all signals; the difference is the ratio of the two.
-    DrawdownRatio,
-    /// The same as it would be if both policies had as many signals; only where they have not.
-    DrawdownEven,
-    /// Mean slippage, in ticks.
-    Slippage,
-}
-
-/// What an interval and a p-value promise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Horizon {
-    /// They hold for one look at a time that was fixed before; looked at again and again they deceive.
-    Fixed,
-    /// They hold at all looks together, up to the planned end.
-    Sequential,
-    /// They hold at all times, for ever.
-    OpenEnded,
-}
-
-/// One comparison of the two policies.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Metric {
-    /// What.
-    pub measure: Measure,
-    /// What its interval and p-value promise.
-    pub horizon: Horizon,
-    /// How they were computed.
-    pub method: String,
-    /// Of the ML policy.
-    pub ml: Option<f64>,
-    /// Of the strategy alone.
-    pub baseline: Option<f64>,
-    /// ML minus baseline; of the drawdown, ML over baseline.
-    pub difference: Option<f64>,
-    /// Of the difference.
-    pub interval: Option<Interval>,
-    /// Of no difference, two-sided.
-    pub p: Option<f64>,
-    /// Of the drawdown: share of the resamples in which the ML policy's is deeper.
-    pub chance_worse: Option<f64>,
-}
 
 /// One view.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::evidence::ratio;
+use super::arms::ratio;
 use crate::{
     domain::{Timestamp, TradeId},
     lifecycle::gates::Check,

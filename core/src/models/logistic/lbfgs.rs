@@ -7,11 +7,8 @@
 use ndarray::{Array2, ArrayView2};
 use smartcore::linear::logistic_regression::{LogisticRegression, LogisticRegressionParameters};
 
-use super::{
-    error::FitError,
-    problem::{Problem, Solution},
-};
-use crate::panics::caught;
+use super::problem::{Problem, Solution};
+use crate::{models::error::FitError, panics::caught};
 
 /// Lets smartcore search the minimum, and checks that it is one.
 pub(super) fn minimise(x: ArrayView2<'_, f64>, y: &[bool], problem: &Problem) -> Result<Solution, FitError> {

@@ -2,11 +2,8 @@
 //! long as it serves: to find it costs a sum over all pairs of columns, a slope one over the columns. Between, each step tells how
 //! the slope really changes, and the next ones go by that (L-BFGS, Nocedal and Wright 2006, algorithm 7.4).
 
-use super::{
-    cholesky::Factor,
-    error::FitError,
-    problem::{Point, Problem, Solution, dot},
-};
+use super::problem::{Point, Problem, Solution, dot};
+use crate::models::{cholesky::Factor, error::FitError};
 
 /// Share of the promised decrease that a step must bring (Armijo).
 const SUFFICIENT: f64 = 1e-4;

@@ -2,14 +2,16 @@
 
 use ndarray::{Array2, ArrayView2};
 
-use super::{
-    blocks::{Blocks, ROWS, Strip, ZEROS},
-    cholesky::Factor,
-    error::FitError,
-    input::{self, in_range},
-    logistic::{ClassWeights, LogisticOptions, Solver},
+use super::{ClassWeights, LogisticOptions, Solver};
+use crate::{
+    models::{
+        blocks::{Blocks, ROWS, Strip, ZEROS},
+        cholesky::Factor,
+        error::FitError,
+        input::{self, in_range},
+    },
+    stats::logit::{exp_of_negative, ln_1p_of_share},
 };
-use crate::stats::logit::{exp_of_negative, ln_1p_of_share};
 
 /// Blocks of rows that tell the curvature well enough for the way: some 16,000 rows, and it to about a hundredth.
 const ROUGH_BLOCKS: usize = 256;
