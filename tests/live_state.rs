@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use common::{
     daemon::{Daemon, Setup, Trap},
     long::cases,
-    place::{CONFIG, Place, model},
+    place::{BY_HAND, CONFIG, Place, model},
     wait::until,
-    wire::{FEATURES, LOCK, RESUME, Wire, promote, rollback, skip},
+    wire::{FEATURES, LOCK, RESUME, Wire, outcome, promote, rollback, score, skip},
 };
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
@@ -380,4 +380,33 @@ fn what_a_daemon_knows_is_what_its_journal_comes_to_at_every_moment_of_a_life() 
     ] {
         assert!(seen.contains_key(what), "{what}: {seen:#?}");
     }
+}
+
+#[test]
+fn an_outcome_that_is_told_while_a_promotion_is_written_counts_for_the_version_as_in_the_journal() {
+    let place = Place::with_model(Stands::Staging);
+    let (trap, text) = (Trap::default(), format!("{CONFIG}{BY_HAND}"));
+    let daemon = Daemon::start_with(
+        &place,
+        Setup { config: text.clone(), trap: trap.clone(), observed: true, ..Setup::default() },
+    );
+    let (mut trader, mut operator) = (daemon.connect(), daemon.connect());
+    trader.ask_ok(score("T-1"));
+    until("the decision", || place.reader().signal(&"T-1".parse().unwrap()).unwrap());
+    trap.hold_journal();
+    operator.send(format!("{}\n", promote("ES/1")));
+    trap.await_held();
+    let before = trap.passed("guardian", "outcome");
+    trader.send(format!("{}\n", outcome("T-1", -20.0)));
+    until("the outcome", || (trap.passed("guardian", "outcome") > before).then_some(()));
+    trap.release();
+    assert_eq!(operator.answer()["ok"], true);
+    assert_eq!(trader.answer()["ok"], true);
+    let config = Config::parse("test", &text).unwrap();
+    let fold = checkpoint::state(&place.reader(), &config).unwrap().state;
+    let live = daemon.state();
+    assert_eq!(live.risk.emergency, fold.risk.emergency);
+    let levels = fold.risk.emergency.levels(&config.guardian);
+    assert_eq!(levels.iter().map(|level| level.would_gain_trades).collect::<Vec<_>>(), [1], "it counts: {levels:?}");
+    daemon.stop();
 }

@@ -30,7 +30,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use self::window::Window;
 pub use self::{
     latch::{Latch, Latches, StillLatched},
     level::VersionLevel,
@@ -41,6 +40,7 @@ pub use self::{
     trade::{ClosedTrade, Reported, VersionScore},
     unwatched::{NO_TRADE, unwatched},
 };
+use self::{unsettled::Unsettled, window::Window};
 use crate::{
     domain::{
         TradeId, TradingDay, VersionId,
@@ -69,7 +69,7 @@ pub struct Emergency {
     days: Vec<Day>,
     /// Outcomes that were heard and are not known to be on disk, as they count now.
     #[serde(default)]
-    told: BTreeMap<TradeId, ClosedTrade>,
+    told: BTreeMap<TradeId, Unsettled>,
     /// The rules that are applied. Not stored: all, but in drills and tests.
     #[serde(skip)]
     rules: Table,
@@ -144,6 +144,7 @@ impl Emergency {
         let standing = self.versions.entry(version.clone()).or_insert(Tracked::Retired);
         if *standing == Tracked::Retired {
             *standing = Tracked::Judged(Window::default());
+            self.told.values_mut().for_each(|told| told.begins(version));
         }
     }
 
@@ -162,19 +163,31 @@ impl Emergency {
     }
 
     fn take_in(&mut self, options: &EmergencyOptions, trade: &ClosedTrade) -> Vec<Trip> {
+        let mut breaches = self.count_for(options, trade, &self.scored(trade));
+        breaches.extend(self.judge_day(options, trade));
+        breaches.into_iter().map(|(version, breach)| trade.trip(version, breach)).collect()
+    }
+
+    /// A trade counts for the versions of these scores, which are among those of the trade.
+    fn count_for(
+        &mut self,
+        options: &EmergencyOptions,
+        trade: &ClosedTrade,
+        scores: &[VersionScore],
+    ) -> Vec<(Option<VersionId>, Breach)> {
         let mut breaches = Vec::new();
-        for say in self.scored(trade) {
-            breaches.extend(self.judge_score(options, trade, &say, Trades::Scored));
+        for score in scores {
+            breaches.extend(self.judge_score(options, trade, score, Trades::Scored));
         }
-        if let Some(say) = &trade.ml {
-            breaches.extend(self.judge_heard(options, trade, say));
+        if let Some(heard) = &trade.ml
+            && scores.iter().any(|score| score.version == heard.version)
+        {
+            breaches.extend(self.judge_heard(options, trade, heard));
         }
         for version in breaches.iter().filter_map(|(version, _)| version.as_ref()) {
             self.versions.insert(version.clone(), Tracked::Retired);
         }
-        breaches.extend(self.judge_day(options, trade));
-        let trip = |(version, breach)| Trip { at: trade.at, day: trade.day, version, breach };
-        breaches.into_iter().map(trip).collect()
+        breaches
     }
 
     /// The rules that a trade trips of which it is known that it was closed, and by `why` not how. It does not count: it may
@@ -183,8 +196,7 @@ impl Emergency {
         let judged = trade.ml.as_ref().map(|say| &say.version).filter(|version| self.judges(version));
         let of_version = judged.into_iter().flat_map(|version| self.blind(version, why));
         let of_account = self.rules.of_account().map(|(rule, _)| (None, Breach::unknown(rule.name.clone(), why)));
-        let trip = |(version, breach)| Trip { at: trade.at, day: trade.day, version, breach };
-        of_version.chain(of_account).map(trip).collect()
+        of_version.chain(of_account).map(|(version, breach)| trade.trip(version, breach)).collect()
     }
 
     /// The rules of a version that count as tripped, since nobody knows how a trade ended that it was heard in.

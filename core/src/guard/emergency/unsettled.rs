@@ -2,11 +2,33 @@
 //! stored: of several tellings of one trade the worst counts meanwhile, and in the end the one that is on disk. What a
 //! telling tripped stays tripped.
 
-use super::{ClosedTrade, Emergency, EmergencyOptions, Observed, Tracked};
-use crate::domain::{TradeId, trip::Trip};
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ClosedTrade, Emergency, EmergencyOptions, Observed, Tracked, VersionScore};
+use crate::domain::{
+    TradeId, VersionId,
+    trip::{Breach, Trip},
+};
 
 /// Tellings that can be taken back. Beyond them the one with the lowest name counts for good.
 const MOST_TOLD: usize = 100_000;
+
+/// An outcome that was told and is not known to be on disk.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Unsettled {
+    trade: ClosedTrade,
+    /// The versions that it counts for.
+    counted: BTreeSet<VersionId>,
+}
+
+impl Unsettled {
+    /// `version` is judged from now on, by nothing that was told before.
+    pub(super) fn begins(&mut self, version: &VersionId) {
+        self.counted.remove(version);
+    }
+}
 
 impl Emergency {
     /// Takes in an outcome that is on its way to the disk. Gives back every rule that it trips.
@@ -18,30 +40,42 @@ impl Emergency {
             if self.told.len() >= MOST_TOLD {
                 self.told.pop_first();
             }
-            self.told.insert(trade.trade_id.clone(), trade.clone());
-            return self.take_in(options, trade);
+            return self.count_for_now(options, trade);
         };
-        let trade = &trade.knowing(&before);
-        if before.says_as(trade) {
+        let trade = &trade.knowing(&before.trade);
+        if before.trade.says_as(trade) {
             return Vec::new();
         }
         self.forget(options, &before);
-        let mut trips = self.take_in(options, trade);
-        if before.is_worse_than(trade) {
-            self.forget(options, trade);
-            trips.extend(self.take_in(options, &before));
-        } else {
-            self.told.insert(trade.trade_id.clone(), trade.clone());
+        let mut trips = self.count_for_now(options, trade);
+        if before.trade.is_worse_than(trade)
+            && let Some(better) = self.told.remove(&trade.trade_id)
+        {
+            self.forget(options, &better);
+            trips.extend(self.count_for_now(options, &before.trade));
         }
         trips
     }
 
-    /// The outcome of a trade that was heard is on disk, and is `trade`. Gives back what that trips beyond what was heard.
+    /// Takes a trade in so that it can be taken back.
+    fn count_for_now(&mut self, options: &EmergencyOptions, trade: &ClosedTrade) -> Vec<Trip> {
+        let is_judged = |score: &VersionScore| self.versions.get(&score.version) != Some(&Tracked::Retired);
+        let counted = self.scored(trade).into_iter().filter(is_judged).map(|score| score.version).collect();
+        let trips = self.take_in(options, trade);
+        self.told.insert(trade.trade_id.clone(), Unsettled { trade: trade.clone(), counted });
+        trips
+    }
+
+    /// The outcome of a trade that was heard is on disk, and is `trade`. Gives back what that trips beyond what was heard. It
+    /// counts for a version that began to be judged since, as it does for who reads the log.
     pub fn settle(&mut self, options: &EmergencyOptions, trade: &ClosedTrade) -> Vec<Trip> {
         let Some(before) = self.told.remove(&trade.trade_id) else { return Vec::new() };
-        let trade = &trade.knowing(&before);
-        if before.says_as(trade) {
-            return Vec::new();
+        let trade = &trade.knowing(&before.trade);
+        if before.trade.says_as(trade) {
+            let began = |score: &VersionScore| self.judges(&score.version) && !before.counted.contains(&score.version);
+            let scores: Vec<VersionScore> = self.scored(trade).into_iter().filter(began).collect();
+            let breaches = self.count_for(options, trade, &scores);
+            return breaches.into_iter().map(|(version, breach)| trade.trip(version, breach)).collect();
         }
         self.forget(options, &before);
         self.take_in(options, trade)
@@ -51,11 +85,11 @@ impl Emergency {
     /// the disk as `trade`. Gives back every rule that it trips.
     pub fn complete(&mut self, options: &EmergencyOptions, stored: &ClosedTrade, trade: &ClosedTrade) -> Vec<Trip> {
         let before = self.told.remove(&trade.trade_id);
-        let before = before.as_ref().unwrap_or(stored);
-        let trade = &trade.knowing(before);
-        self.forget(options, before);
-        self.told.insert(trade.trade_id.clone(), trade.clone());
-        self.take_in(options, trade)
+        let counted = || self.scored(stored).into_iter().map(|score| score.version).collect();
+        let before = before.unwrap_or_else(|| Unsettled { trade: stored.clone(), counted: counted() });
+        let trade = &trade.knowing(&before.trade);
+        self.forget(options, &before);
+        self.count_for_now(options, trade)
     }
 
     /// Whether a telling of this trade can still be taken back.
@@ -64,11 +98,11 @@ impl Emergency {
     }
 
     /// Takes a trade out again, as if it had not been told; versions that it retired stay retired.
-    fn forget(&mut self, options: &EmergencyOptions, trade: &ClosedTrade) {
+    fn forget(&mut self, options: &EmergencyOptions, Unsettled { trade, counted }: &Unsettled) {
         let is_credible = trade.is_credible(options);
-        for say in self.scored(trade) {
+        for say in self.scored(trade).iter().filter(|score| counted.contains(&score.version)) {
             let (question, _) = self.asked.get(&say.version).copied().unwrap_or_default();
-            let observed = Observed::of(trade, &say, &question);
+            let observed = Observed::of(trade, say, &question);
             let rules = self.rules.of_version();
             if let Some(Tracked::Judged(window)) = self.versions.get_mut(&say.version) {
                 rules.for_each(|rule| window.forget(rule, &observed, is_credible));
@@ -85,6 +119,11 @@ impl Emergency {
 }
 
 impl ClosedTrade {
+    /// What it trips.
+    pub(super) fn trip(&self, version: Option<VersionId>, breach: Breach) -> Trip {
+        Trip { at: self.at, day: self.day, version, breach }
+    }
+
     /// The same with what was known of its signal when it was told `before`, if that is not known any more: a crowd of signals
     /// may have pushed it out, and no model is spared for that.
     fn knowing(&self, before: &Self) -> Self {
@@ -153,6 +192,32 @@ mod tests {
         }
         assert_eq!(emergency.levels(&options)[0].loss_streak, 4);
         assert_eq!(emergency.hear(&options, &loss("E")).len(), 1, "the fifth trips");
+    }
+
+    #[test]
+    fn an_outcome_counts_for_a_version_that_began_while_it_was_written_as_for_who_reads_the_log() {
+        let version: VersionId = "ES/1".parse().unwrap();
+        let options = EmergencyOptions { literal: true, ..EmergencyOptions::default() }.with(&loss_streak::MAX, 2.0);
+        for begins_again in [false, true] {
+            let (mut live, mut log) = (Emergency::default(), Emergency::default());
+            for emergency in [&mut live, &mut log] {
+                emergency.begin(&version);
+                if !begins_again {
+                    emergency.retire(&version);
+                }
+            }
+            ["A", "B"].iter().for_each(|name| assert_eq!(live.hear(&options, &loss(name)), []));
+            for emergency in [&mut live, &mut log] {
+                emergency.retire(&version);
+                emergency.begin(&version);
+            }
+            for name in ["A", "B"] {
+                assert_eq!(live.settle(&options, &loss(name)), []);
+                assert_eq!(log.judge(&options, &loss(name)), []);
+            }
+            assert_eq!(live, log);
+            assert_eq!(live.hear(&options, &loss("C")).len(), 1, "the third loss trips");
+        }
     }
 
     #[test]
