@@ -28,7 +28,7 @@ use crate::{
     journal::{Reader, Write},
     recall::{
         checkpoint::{begin, digest, forget, writes},
-        fold::{Begun, Folded, Slot},
+        fold::{Begun, Folded, READS, Slot},
     },
 };
 
@@ -337,7 +337,7 @@ impl Keeper {
             *folded = Some(Box::new((Folded::empty(&config)?, Arc::clone(&config))));
         }
         let Some((folded, by)) = folded.as_deref_mut() else { return Ok(Compared::NotYet) };
-        if by.hash() != config.hash() {
+        if by.hash_of(&READS) != config.hash_of(&READS) {
             return Ok(Compared::Void); // what is in force now is not what the daemon began with
         }
         let reader = self.journal.read_blocking().map_err(|error| error.to_string())?;

@@ -9,6 +9,7 @@ mod line;
 mod make;
 
 pub use line::{Inbox, MonitorHandle, channel};
+pub use make::READS;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

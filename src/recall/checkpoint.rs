@@ -1,14 +1,14 @@
 //! What the log came to up to some number, kept in the journal beside it, so that a start need not read what stands before.
 //!
 //! A checkpoint is a cache: what it says can be found again from the log, and without it everything is as it was, but slower.
-//! One that was made by another configuration or by another version of the fold is passed over, and so is one that is
-//! damaged; the one before it is kept until the next is whole.
+//! One that was made by other values of what the fold reads or by another version of the fold is passed over, and so is one that
+//! is damaged; the one before it is kept until the next is whole.
 #![deny(clippy::indexing_slicing)]
 
 use blake2::{Blake2b, Digest, digest::consts::U32};
 use serde::{Deserialize, Serialize};
 
-use super::fold::{Begun, Folded, Slot};
+use super::fold::{Begun, Folded, READS, Slot};
 use crate::{
     config::Config,
     journal::{Reader, StoreError, Write},
@@ -24,7 +24,7 @@ const PART: usize = 1 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Head {
     fold: u32,
-    /// [`Config::hash`].
+    /// [`Config::hash_of`] what the fold reads.
     config: String,
     seq: u64,
     bytes: u64,
@@ -62,10 +62,10 @@ pub fn begin(reader: &Reader, config: &Config) -> Result<Folded, String> {
 /// When the storage cannot be read.
 pub fn newest(reader: &Reader, config: &Config) -> Result<Option<Folded>, String> {
     let last = reader.last_seq().map_err(|error| error.to_string())?;
-    let mut heads = Vec::new();
+    let (mut heads, by) = (Vec::new(), config.hash_of(&READS));
     for slot in Slot::ALL {
         let Some(head) = head(reader, slot)? else { continue };
-        if head.fold == FOLD && head.config == config.hash() && head.seq <= last {
+        if head.fold == FOLD && head.config == by && head.seq <= last {
             heads.push((slot, head));
         }
     }
@@ -92,8 +92,8 @@ pub fn writes(folded: &Folded, config: &Config, slot: Slot) -> Result<Vec<Vec<Wr
     if read_back.map_err(|error| error.to_string())? != bytes {
         return Err("the state would be read back different".to_owned());
     }
-    let head =
-        Head { fold: FOLD, config: config.hash(), seq: folded.seq, bytes: bytes.len() as u64, digest: digest(&bytes) };
+    let (by, length) = (config.hash_of(&READS), bytes.len() as u64);
+    let head = Head { fold: FOLD, config: by, seq: folded.seq, bytes: length, digest: digest(&bytes) };
     let head = postcard::to_stdvec(&head).map_err(|error| error.to_string())?;
     let part =
         |(number, bytes): (usize, &[u8])| vec![Write::Checkpoint { name: slot.part(number), bytes: bytes.to_vec() }];

@@ -26,6 +26,20 @@ use crate::{
     trials::running::Keep,
 };
 
+/// Sections and keys of the configuration that a fold reads. A checkpoint fits as long as they say what they said.
+pub const READS: [&str; 11] = [
+    "symbols",
+    "targets",
+    "trading_day",
+    "features",
+    "carry",
+    "scoring",
+    "sizing",
+    "guardian",
+    "gradual",
+    "experiment",
+    "journal.known_ids",
+];
 /// Records after which a long fold says how far it is.
 const TELL_EVERY: u64 = 200_000;
 

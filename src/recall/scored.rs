@@ -143,7 +143,7 @@ impl Scored {
     }
 
     /// What `version` said of it, and at what multiple of the strategy's size its policy takes such a trade, 0 where it does not.
-    pub fn said_by(&self, version: &VersionId) -> Option<(f64, f64)> {
+    fn said_by(&self, version: &VersionId) -> Option<(f64, f64)> {
         let opinion = self.opinions.iter().find(|opinion| opinion.version == *version)?;
         Some((opinion.score?.get(), opinion.size))
     }

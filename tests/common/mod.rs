@@ -4,6 +4,7 @@
 pub mod between;
 pub mod daemon;
 pub mod emergencies;
+pub mod life;
 pub mod long;
 pub mod market;
 pub mod place;

@@ -19,8 +19,8 @@ use crate::{
     },
 };
 
-/// Sections and keys of the configuration that it is made by.
-const READS: [&str; 10] = [
+/// Sections and keys of the configuration that a monitor is made by.
+pub const READS: [&str; 10] = [
     "symbols",
     "targets",
     "trading_day",
