@@ -6,12 +6,12 @@ mod common;
 use common::{
     daemon::{Daemon, Setup, Trap},
     market::{Market, config as market_config, trade_a_day},
-    place::{CONFIG, Place},
+    place::{BY_HAND, CONFIG, Place, model},
     wait::until,
-    wire::{Wire, baseline, ml, outcome, score, score_with},
+    wire::{LOCK, Wire, baseline, ml, outcome, promote, score, score_with},
 };
 use serde_json::Value;
-use vigie::{actors::daemon::Time, domain::lifecycle::State};
+use vigie::{actors::daemon::Time, config::Config, domain::lifecycle::State, recall::checkpoint};
 
 const RELOAD: &str = r#"{"type":"reload"}"#;
 const SYMBOL: &str = "[symbols.ES]\ntick = 0.25\ntick_value = 12.5\n";
@@ -116,6 +116,62 @@ fn what_is_found_while_a_guardian_is_made_is_told_to_the_next() {
     trap.release();
     until("the alert", || (place.alerts("trade_id_reused").len() == 1).then_some(()));
     daemon.stop();
+}
+
+/// An outcome that trips waits behind the order under way, so it reaches the disk after the next guardian has read the journal; one
+/// that does not is among what that reads.
+#[test]
+fn an_outcome_that_reaches_the_disk_while_a_guardian_is_made_counts_once() {
+    for trips in [false, true] {
+        let place = Place::with_model(State::Production);
+        let mut record = model().clone();
+        record.id.number = 2;
+        place.register("ES/2", record.to_bytes().unwrap(), State::Staging);
+        let most = if trips { 0 } else { 5 };
+        let text = format!(
+            "supervision.max_restarts = 100\nguardian.literal = true\nguardian.max_loss_streak = {most}\n{CONFIG}{BY_HAND}"
+        );
+        let trap = Trap::default();
+        let daemon = Daemon::start_with(
+            &place,
+            Setup { config: text.clone(), trap: trap.clone(), observed: true, ..Setup::default() },
+        );
+        let (mut trader, mut operator, mut other) = (daemon.connect(), daemon.connect(), daemon.connect());
+        assert_eq!(trader.arm("T-1"), ml());
+        until("the decision", || place.reader().signal(&"T-1".parse().unwrap()).unwrap());
+        trap.hold_journal();
+        operator.send(format!("{}\n", promote("ES/2")));
+        trap.await_held();
+        let heard = trap.passed("guardian", "outcome");
+        trader.send(format!("{}\n", outcome("T-1", -20.0)));
+        until("the outcome", || (trap.passed("guardian", "outcome") > heard).then_some(()));
+        let (made, loading) = (trap.passed("guardian", "make"), trap.passed("guardian", "load"));
+        trap.panic_over("guardian", "order", 1);
+        other.send(format!("{LOCK}\n"));
+        until("the next guardian", || (trap.passed("guardian", "make") > made).then_some(()));
+        trap.hold_at("guardian", "load");
+        until("its reading", || (trap.passed("guardian", "load") > loading).then_some(()));
+        until("the outcome on disk", || place.reader().outcome(&"T-1".parse().unwrap()).unwrap());
+        let alone = |place: &Place| place.reader().outcomes().unwrap().count();
+        assert_eq!(alone(&place), 1);
+        trap.release();
+        assert_eq!(other.answer()["ok"], false, "the guardian failed over it");
+        let told = trader.answer();
+        assert!(told["ok"] == true || told["error"]["code"] == "retry", "{told}");
+        until("a guardian", || (!other.status()["guardian"].is_null()).then_some(()));
+        trader.ask_ok(outcome("T-1", -20.0));
+        let config = Config::parse("test", &text).unwrap();
+        let same = || {
+            let fold = checkpoint::state(&place.reader(), &config).unwrap().state.risk.emergency;
+            (daemon.state().risk.emergency == fold).then_some(fold)
+        };
+        let known = until("what the journal comes to", same);
+        let day = config.calendar.day_of("2025-09-01T16:00:00Z".parse().unwrap());
+        assert_eq!(known.day_pnl(day), Some(-20.0), "it counts once");
+        assert_eq!(place.alerts("emergency").len(), usize::from(trips));
+        assert_eq!(alone(&place), 1);
+        daemon.stop();
+    }
 }
 
 #[test]

@@ -193,9 +193,10 @@ impl Trap {
         self.state().hold = Some((actor, None));
     }
 
-    /// The same, before its next message of the name `message`.
+    /// The same, before its next message of the name `message`. What stands still elsewhere goes on.
     pub fn hold_at(&self, actor: &'static str, message: &'static str) {
         self.state().hold = Some((actor, Some(message)));
+        self.0.1.notify_all();
     }
 
     /// Waits until the thread stands still.
