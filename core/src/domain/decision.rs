@@ -11,7 +11,7 @@ use super::{
 const LEAST_SIZE: f64 = 1e-6;
 
 /// The score of an answer in which no model had a say.
-pub const NEUTRAL_SCORE: Probability = Probability::NEUTRAL;
+const NEUTRAL_SCORE: Probability = Probability::NEUTRAL;
 
 /// Which policy the trader is told to follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -42,7 +42,7 @@ pub fn is_hidden(character: char) -> bool {
 }
 
 /// Whether there is something to see in `text`: more than separators, control characters and what [hides](is_hidden).
-pub fn is_visible(text: &str) -> bool {
+fn is_visible(text: &str) -> bool {
     text.chars().any(|character| !(character.is_whitespace() || character.is_control() || is_hidden(character)))
 }
 

@@ -82,7 +82,7 @@ impl Schema {
     }
 
     /// The declared extras, in order.
-    pub fn extras(&self) -> impl Iterator<Item = &str> {
+    fn extras(&self) -> impl Iterator<Item = &str> {
         self.names().skip(BUILT_IN)
     }
 

@@ -9,15 +9,9 @@ use crate::domain::{Timestamp, VersionId};
 #[serde(tag = "fault", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the fields are what the messages name")]
 pub enum IntegrityFault {
-    /// What is served is not what was registered.
-    #[error("{version} is served with checksum {served}, and {registered} was registered")]
-    Checksum { version: VersionId, served: String, registered: String },
     /// A score that is no probability.
     #[error("{version} gave the score {score}, which is no probability")]
     Score { version: VersionId, score: String },
-    /// The inputs are not those it was trained on.
-    #[error("{version} reads {expected:?} at place {place}, and the row has {found:?} there")]
-    Schema { version: VersionId, place: usize, expected: Option<String>, found: Option<String> },
     /// The wall clock went otherwise than time did.
     #[error("the clock moved by {wall_s:.3} s while {elapsed_s:.3} s passed")]
     ClockJump { wall_s: f64, elapsed_s: f64 },
@@ -26,29 +20,11 @@ pub enum IntegrityFault {
     ClockBehind { latest: Timestamp },
 }
 
-/// Whether what is served has the checksum it was registered with.
-pub fn check_checksum(version: &VersionId, served: &str, registered: &str) -> Option<IntegrityFault> {
-    let text = |sum: &str| sum.chars().take(64).collect();
-    (served != registered).then(|| IntegrityFault::Checksum {
-        version: version.clone(),
-        served: text(served),
-        registered: text(registered),
-    })
-}
-
 /// Whether a score is a probability.
 pub fn check_score(version: &VersionId, score: f64) -> Option<IntegrityFault> {
     // written so that NaN is at fault
     (!(0.0..=1.0).contains(&score))
         .then(|| IntegrityFault::Score { version: version.clone(), score: score.to_string() })
-}
-
-/// The first place at which the names of the inputs differ.
-pub fn check_schema(version: &VersionId, expected: &[&str], found: &[&str]) -> Option<IntegrityFault> {
-    let longest = expected.len().max(found.len());
-    let place = (0..longest).find(|place| expected.get(*place) != found.get(*place))?;
-    let name = |names: &[&str]| names.get(place).map(|name| (*name).to_owned());
-    Some(IntegrityFault::Schema { version: version.clone(), place, expected: name(expected), found: name(found) })
 }
 
 /// Whether the wall clock went from `before` to `now` while `elapsed_s` seconds passed by a clock that cannot be set, to
@@ -71,18 +47,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_in_order_is_no_fault_and_what_is_not_is_named() {
+    fn a_score_that_is_no_probability_is_a_fault() {
         let version: VersionId = "ES/1".parse().unwrap();
-        assert_eq!(
-            (check_checksum(&version, "ab", "ab"), check_checksum(&version, "ab", "ac").is_some()),
-            (None, true)
-        );
         assert!([0.0, 0.5, 1.0].iter().all(|score| check_score(&version, *score).is_none()));
         assert!([-0.1, 1.1, f64::NAN, f64::INFINITY].iter().all(|score| check_score(&version, *score).is_some()));
-        assert_eq!(check_schema(&version, &["a", "b"], &["a", "b"]), None);
-        let fault = check_schema(&version, &["a", "b"], &["a"]).unwrap();
-        assert_eq!(fault.to_string(), "ES/1 reads Some(\"b\") at place 1, and the row has None there");
-        assert!(check_schema(&version, &["a"], &["a", "b"]).is_some());
     }
 
     #[test]

@@ -80,11 +80,6 @@ impl Question {
     pub fn is_probability(&self) -> bool {
         self.target().kind() != TargetKind::Real
     }
-
-    /// Whether the label is that the trade makes money.
-    pub fn asks_for_profit(&self) -> bool {
-        matches!(self.target(), Target::Profitability | Target::ConfidenceScore)
-    }
 }
 
 impl Answer {
@@ -116,10 +111,9 @@ mod tests {
         assert_eq!(quality.answer(0.3, &facts(20.0)), Answer { yes: true, label: Some(false) });
         assert_eq!(quality.answer(0.2, &facts(20.0)).hit(), Some(true));
         assert_eq!(quality.answer(0.3, &facts(60.0)).hit(), Some(true));
-        assert!(!quality.asks_for_profit() && quality.is_probability());
+        assert!(quality.is_probability());
         let profit = Question::default();
         assert_eq!(profit.answer(0.5, &facts(20.0)).hit(), Some(true));
-        assert!(profit.asks_for_profit());
     }
 
     #[test]

@@ -158,7 +158,7 @@ impl Target {
     }
 
     /// Whether its label hangs on what the trade risked.
-    pub fn needs_risk(self) -> bool {
+    fn needs_risk(self) -> bool {
         matches!(self, Self::SignalQuality | Self::SignalStrength)
     }
 

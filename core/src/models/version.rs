@@ -199,7 +199,7 @@ impl VersionRecord {
     /// The format that is written. It changes with any field, in here or in a model's own record.
     pub const FORMAT: u32 = 6;
     /// The oldest format that is read.
-    pub const OLDEST: u32 = 1;
+    const OLDEST: u32 = 1;
 
     /// The bytes to store.
     ///

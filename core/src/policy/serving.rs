@@ -155,7 +155,7 @@ impl Served {
     ///
     /// # Errors
     /// As of [`Served::score`]; [`Reason::StaleInputs`] when too much of it is carried forward or missing.
-    pub fn score_signal(&self, seen: &Seen<'_>, row: &mut Vec<f64>) -> Result<Probability, Reason> {
+    fn score_signal(&self, seen: &Seen<'_>, row: &mut Vec<f64>) -> Result<Probability, Reason> {
         if self.needs.is_stale(seen) {
             row.clear();
             let never = self.needs.knows_nothing(seen);

@@ -9,9 +9,9 @@ use super::serving::Scored;
 use crate::domain::{EventKind, VersionId, event::Level};
 
 /// Code of the alert that a version is not asked because too little was measured.
-pub const STALE: &str = "stale_inputs";
+const STALE: &str = "stale_inputs";
 /// Code of the alert that it is asked again.
-pub const MEASURED: &str = "inputs_measured";
+const MEASURED: &str = "inputs_measured";
 
 /// Signals in a row that were measured well enough, after which a feed counts as back.
 const BACK: u32 = 20;

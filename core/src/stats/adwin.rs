@@ -43,8 +43,6 @@ const MOST_BUCKETS: usize = 5;
 const SHORTEST: f64 = 5.0;
 /// Values below which it does not look.
 const GRACE: f64 = 10.0;
-/// Levels a stored window may have: 2^48 values.
-const MOST_LEVELS: usize = 48;
 
 impl Adwin {
     /// An empty window. `None` unless 0 < `delta` < 1 and `clock` is at least 1.
@@ -142,16 +140,6 @@ impl Adwin {
         let variance = self.variance / self.width;
         (2.0 * sizes * variance * spend).sqrt() + 2.0 / 3.0 * spend * sizes
     }
-
-    /// Whether what was read from a disk could have come from here.
-    pub fn is_sound(&self) -> bool {
-        let options = Self::new(self.options).is_some();
-        let count: f64 =
-            self.levels.iter().enumerate().map(|(level, buckets)| buckets.len() as f64 * (level as f64).exp2()).sum();
-        let shape = (1..=MOST_LEVELS).contains(&self.levels.len())
-            && self.levels.iter().all(|buckets| buckets.len() <= MOST_BUCKETS);
-        options && shape && count == self.width && self.total.is_finite() && self.variance.is_finite()
-    }
 }
 
 #[cfg(test)]
@@ -168,11 +156,11 @@ mod tests {
         assert_eq!(adwin.width(), 100_000);
         assert!((adwin.mean().unwrap() - 99_999.0 / 100_000.0).abs() < 1e-9, "{:?}", adwin.mean());
         let buckets: usize = adwin.levels.iter().map(Vec::len).sum();
-        assert!(buckets <= 6 * 17 && adwin.is_sound(), "{buckets}");
+        assert!(buckets <= 6 * 17, "{buckets}");
     }
 
     #[test]
-    fn odd_options_values_and_stored_windows_are_refused() {
+    fn odd_options_are_refused_and_a_stored_window_is_read_back() {
         for (delta, clock) in [(0.0, 1), (1.0, 1), (f64::NAN, 1), (0.1, 0)] {
             assert_eq!(Adwin::new(AdwinOptions { delta, clock }), None);
         }
@@ -183,8 +171,6 @@ mod tests {
         });
         let stored = serde_json::to_string(&adwin).unwrap();
         let read: Adwin = serde_json::from_str(&stored).unwrap();
-        assert!(read == adwin && read.is_sound());
-        let damaged: Adwin = serde_json::from_str(&stored.replace("\"width\":40.0", "\"width\":41.0")).unwrap();
-        assert!(!damaged.is_sound());
+        assert_eq!(read, adwin);
     }
 }

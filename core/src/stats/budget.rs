@@ -56,7 +56,7 @@ impl Thresholds {
     pub const NEVER: Self = Self { psi: 1e6, ks: 1.0 };
 
     /// Whether a window of a column is beyond either. A window without values is: that cannot be evaluated.
-    pub fn are_passed(&self, reference: &Reference, window: &[Option<f64>]) -> bool {
+    fn are_passed(&self, reference: &Reference, window: &[Option<f64>]) -> bool {
         distance(reference, window).is_none_or(|found| self.multiple(&found) > 1.0)
     }
 

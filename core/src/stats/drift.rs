@@ -74,7 +74,7 @@ pub fn psi(expected: &[f64], actual: &[f64]) -> Option<f64> {
 
 /// Shares of counted bins, half a row added to each, so that a bin in which chance has put nothing is not infinitely far
 /// from one that holds something.
-pub fn smoothed(counts: &[u64]) -> Vec<f64> {
+fn smoothed(counts: &[u64]) -> Vec<f64> {
     let total = counts.iter().sum::<u64>() as f64 + 0.5 * counts.len() as f64;
     counts.iter().map(|count| (*count as f64 + 0.5) / total).collect()
 }

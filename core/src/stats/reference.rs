@@ -12,7 +12,7 @@ use super::describe::{mean, standard_deviation};
 /// Most bins of a reference.
 pub const BINS: usize = 10;
 /// Most quantiles of a reference.
-pub const QUANTILES: usize = 100;
+const QUANTILES: usize = 100;
 /// Most rows of its sample.
 pub const SAMPLE: usize = 200;
 /// Consecutive rows of each run of a sample that is not the whole column.
@@ -135,7 +135,7 @@ impl Reference {
 }
 
 /// The rows that a sample of `rows` rows keeps.
-pub fn sample_rows(rows: usize) -> Vec<usize> {
+fn sample_rows(rows: usize) -> Vec<usize> {
     if rows <= SAMPLE {
         return (0..rows).collect();
     }

@@ -182,11 +182,6 @@ impl Trials {
         self.holdbacks.get(version)
     }
 
-    /// The versions in production now.
-    pub fn in_production(&self) -> impl Iterator<Item = (&VersionId, &Experiment)> {
-        self.holdbacks.iter().filter(|(version, _)| self.state(version) == Some(State::Production))
-    }
-
     /// The terms under which the test of `version` began, where they were recorded.
     pub fn terms(&self, version: &VersionId) -> Option<Terms> {
         self.terms.get(version).cloned()

@@ -85,7 +85,7 @@ impl Refit<'_> {
     }
 
     /// A model of `rows`, told that this is their `truth`.
-    pub fn fit_to(&self, rows: &[usize], truth: &[f64], strength: f64) -> Result<Fitted, NoFit> {
+    fn fit_to(&self, rows: &[usize], truth: &[f64], strength: f64) -> Result<Fitted, NoFit> {
         (self.fitter)(&TrainingSet { examples: self.examples, rows, truth, strength })
     }
 

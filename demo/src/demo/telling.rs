@@ -123,7 +123,7 @@ impl Demo {
     }
 
     /// What can be done next: commands and what they are for.
-    pub fn next_commands(&self) -> Vec<(String, String)> {
+    fn next_commands(&self) -> Vec<(String, String)> {
         let others = Scenario::ALL.into_iter().filter(|other| *other != self.scenario);
         let what = |scenario| match scenario {
             Scenario::Happy => "a model earns production and keeps it",

@@ -167,7 +167,7 @@ impl Trade {
 
 impl Room {
     /// No limits.
-    pub const ENDLESS: Self = Self { session: usize::MAX, closed: usize::MAX };
+    const ENDLESS: Self = Self { session: usize::MAX, closed: usize::MAX };
 
     /// Of a test of `sessions` that keeps at most `most` trades: each session has its part, and all sessions count.
     pub fn of_test(most: usize, sessions: usize) -> Self {
