@@ -143,8 +143,8 @@ const LOCKS: [(&str, &str, &str); 26] = [
     ("src/actors/daemon/parts.rs", "too many restarts, the last of the {}", "too many restarts, the last of the ..."),
     ("src/actors/daemon/parts.rs", "the {} is given up: {}", "the ... is given up: ..."),
     ("src/actors/daemon.rs", "nobody can connect any more: {why}", "nobody can connect any more: ..."),
-    ("src/actors/daemon.rs", "the guardian is restarting", "the guardian is restarting"),
-    ("src/actors/daemon.rs", "starting", "starting"),
+    ("src/actors/daemon/start.rs", "the guardian is restarting", "the guardian is restarting"),
+    ("src/actors/daemon/common.rs", "starting", "starting"),
     ("src/actors/guardian/load.rs", "does not score any more", "does not score any more"),
     ("src/actors/guardian/load.rs", "is in service and cannot be loaded", "is in service and cannot be loaded"),
     (
@@ -235,7 +235,8 @@ fn every_reason_of_a_lock_stands_in_the_table_with_what_to_do() {
         }
     }
     let expected = [
-        ("src/actors/daemon.rs", 2),
+        ("src/actors/daemon/common.rs", 1),
+        ("src/actors/daemon/start.rs", 1),
         ("src/actors/daemon/parts.rs", 1),
         ("src/actors/guardian.rs", 1),
         ("src/actors/guardian/load.rs", 2),

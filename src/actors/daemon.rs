@@ -1,6 +1,7 @@
 //! The daemon: the wiring of the actors, from an open journal to the last answer. [`run`] is the only way to start it.
 
 mod begin;
+mod common;
 mod drill;
 mod jobs;
 mod parts;
@@ -150,6 +151,10 @@ pub enum StartError {
         /// Why.
         error: String,
     },
+}
+
+fn part_error(part: &'static str, error: String) -> StartError {
+    StartError::Part { part, error }
 }
 
 /// Runs a daemon until it is told to stop or cannot go on. When its journal turns out to be damaged it begins anew, and puts the

@@ -13,10 +13,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use super::{
-    DaemonOptions, JOURNAL_FILE, REACHED_FILE, SILENCE_FILE, StartError,
-    start::{Common, part_error},
-};
+use super::{DaemonOptions, JOURNAL_FILE, REACHED_FILE, SILENCE_FILE, StartError, common::Common, part_error};
 use crate::{
     actors::{
         guardian::{self, Guardian},

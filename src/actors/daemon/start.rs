@@ -2,23 +2,23 @@
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
-    collections::BTreeMap,
     rc::Rc,
     sync::Arc,
 };
 
 use actix::{Actor as _, Addr, Recipient};
-use arc_swap::ArcSwap;
 use tokio::{
     net::UnixListener,
     sync::{mpsc, watch},
 };
 
 use super::{
-    DaemonOptions, JOURNAL_FILE, StartError, Time,
+    DaemonOptions, JOURNAL_FILE, StartError,
     begin::{Beginning, Begun, OPENING, make_folder, make_scorer},
+    common::Common,
     drill,
     jobs::{self, Disk, Job},
+    part_error,
     parts::{Parts, silence},
 };
 use crate::{
@@ -27,21 +27,18 @@ use crate::{
         alerts::AlertList,
         gateway::{Gateway, Pace, ReloadRequest, Wiring},
         guardian::{Guardian, GuardianShared},
-        jobs::JobLog,
         journal::JournalHandle,
         keeper::{self, KeeperHandle, Kept},
         kill_file::KILL_FILE,
-        monitor::{self, Finding, MonitorHandle},
+        monitor::{self, Finding},
         scorer::{Scorer, ScorerShared},
         supervision::{Door, Failure, Failures, Shell},
         trade_news::TradeNews,
         trainer::{Desk, Trainer, TrainerShared},
     },
-    clock::{Clock, EventClock, Stopwatch, WallClock},
-    config::Config,
-    domain::Timestamp,
+    clock::Stopwatch,
     features::pipeline::Pipeline,
-    policy::{serving::Serving, stale::StaleWatch},
+    policy::stale::StaleWatch,
     protocol::{
         listen::{Displaced, SocketFile, listen},
         peer::AccessList,
@@ -83,25 +80,6 @@ pub(super) struct Calls {
     pub(super) failures: mpsc::Receiver<Failure>,
 }
 
-/// What all parts share, and nobody owns alone.
-pub(super) struct Common {
-    /// The configuration in force; the daemon's loop stores into it.
-    pub(super) config: Arc<ArcSwap<Config>>,
-    /// What may be served; the guardian stores into it.
-    pub(super) serving: Arc<ArcSwap<Serving>>,
-    pub(super) clock: Arc<dyn Clock>,
-    /// When the start began, by that clock, and what has passed since.
-    began: (Timestamp, Stopwatch),
-    /// The same clock where time comes from the messages.
-    pub(super) event_clock: Option<Arc<EventClock>>,
-    /// Where panics are counted; tells the daemon's loop.
-    pub(super) failures: Failures,
-    /// What came of the jobs.
-    pub(super) jobs: JobLog,
-    /// Where the monitor is told what happened.
-    pub(super) monitor: MonitorHandle,
-}
-
 impl Daemon {
     /// Everything that can go wrong does so before anybody can connect.
     ///
@@ -130,27 +108,6 @@ impl Daemon {
         let (gateway, parts) = births.in_service(actors, reload);
         let calls = Calls { due, is_killed, displaced, doubts, reloads, failures };
         Ok(Self { socket, access: watch::channel(access).0, gateway, parts, calls })
-    }
-}
-
-impl Common {
-    fn new(options: &DaemonOptions, failures: Failures, monitor: MonitorHandle) -> Self {
-        let event_clock = matches!(options.time, Time::Event).then(|| Arc::new(EventClock::default()));
-        let clock: Arc<dyn Clock> = match (&event_clock, &options.time) {
-            (Some(clock), _) => Arc::clone(clock) as Arc<dyn Clock>,
-            (None, Time::Given(clock)) => Arc::clone(clock),
-            (None, _) => Arc::new(WallClock),
-        };
-        Self {
-            config: Arc::new(ArcSwap::from_pointee(options.config.clone())),
-            serving: Arc::new(ArcSwap::from_pointee(Serving::locked(0, "starting".to_owned(), BTreeMap::new()))),
-            jobs: JobLog::new(Arc::clone(&clock), jobs::about()),
-            began: (clock.now(), Stopwatch::start()),
-            clock,
-            event_clock,
-            failures,
-            monitor,
-        }
     }
 }
 
@@ -241,16 +198,16 @@ impl Births<'_> {
     /// The guardian owns the roster and what is served. It tells the journal, the live state and the trainer. While it is restarted
     /// nothing but the baseline is served.
     fn guardian(&self, guardian: Guardian, shared: GuardianShared, scorer: &ScorerParts) -> GuardianParts {
-        let (serving, news, again) = (Arc::clone(&self.common.serving), self.trade_news.clone(), shared.clone());
-        let silenced = move || {
-            silence(&serving, "the guardian is restarting");
+        let (silenced, news, again) = (Arc::clone(&self.common.serving), self.trade_news.clone(), shared.clone());
+        let restarting = move || {
+            silence(&silenced, "the guardian is restarting");
             // what it recorded it may not have told of
             news.read_again();
         };
         let limits = &self.options.config.server;
         let mailbox = self.mailbox().max(limits.max_connections * limits.max_in_flight);
         let again = Rc::new(move || Box::pin(Guardian::from_journal(again.clone())) as _);
-        let shell = Shell::new(guardian, again, self.common.failures.clone(), silenced, mailbox).start();
+        let shell = Shell::new(guardian, again, self.common.failures.clone(), restarting, mailbox).start();
         let _set_once = scorer.guardian.set(shell.clone().recipient());
         GuardianParts { shell, shared }
     }
@@ -405,8 +362,4 @@ impl Births<'_> {
     fn mailbox(&self) -> usize {
         self.options.config.server.max_connections + MAILBOX_ROOM
     }
-}
-
-pub(super) fn part_error(part: &'static str, error: String) -> StartError {
-    StartError::Part { part, error }
 }
