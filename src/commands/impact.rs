@@ -8,8 +8,8 @@ use crate::{
     domain::{Symbol, Timestamp, VersionId},
     recall::{fold, history},
     trials::{
-        experiment::{Comparing, Impact, ImpactOptions, impact},
-        groups::{Counts, Groups, Past},
+        experiment::{Comparing, ImpactOptions, impact},
+        groups::{Groups, Past},
     },
 };
 
@@ -83,7 +83,7 @@ impl ImpactArgs {
             seed: config.experiment.seed,
         };
         let found = impact(comparing, &ml, &baseline, &options);
-        let notes = notes(&found, &counts);
+        let notes = counts.notes(&found);
         if self.from.json {
             tell(json!({ "symbol": symbol, "impact": found, "counts": counts, "notes": notes }))?;
             return Ok(());
@@ -92,44 +92,4 @@ impl ImpactArgs {
         notes.iter().try_for_each(|note| tell(format_args!("note: {note}")))?;
         Ok(())
     }
-}
-
-fn notes(found: &Impact, counts: &Counts) -> Vec<String> {
-    let Counts { unresolved, in_neither, heard, by_another, shares } = counts;
-    let mut notes = Vec::new();
-    match found.comparing {
-        Comparing::Arms if found.ml.signals + found.baseline.signals == 0 => {
-            notes.push("no signal was left to chance; name a period with --since to compare periods".to_owned());
-        }
-        Comparing::Arms => {
-            notes.push(format!(
-                "arms as chance gave them; a model was heard in {heard} of the {} signals of the ML arm",
-                found.ml.signals
-            ));
-            if *by_another > 0 {
-                notes.push(format!("another version was heard in {by_another} signals of the baseline arm"));
-            }
-            if shares.len() > 1 {
-                notes.push(
-                    "the share of the ML arm was not always the same; `vigie experiment` compares like with like"
-                        .to_owned(),
-                );
-            }
-            if *in_neither > 0 {
-                notes.push(format!("{in_neither} signals were not left to chance and are left out"));
-            }
-        }
-        Comparing::Periods => {
-            notes.push(
-                "two periods are no experiment: the market, the strategy and all else that changed is in every figure"
-                    .to_owned(),
-            );
-            notes.push(format!("a model was heard in {heard} of the {} signals since", found.ml.signals));
-        }
-    }
-    if *unresolved > 0 {
-        notes.push(format!("{unresolved} signals are left out: nothing is known of what became of them"));
-    }
-    notes.push("intervals and p-values hold for one look, and each for itself".to_owned());
-    notes
 }

@@ -1,35 +1,23 @@
 //! `vigie power`: how long an A/B test must be.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use clap::Args;
-use serde::Serialize;
 
 use super::{
     JournalArgs, Outcome, named,
     terminal::{self, tell},
 };
 use crate::{
-    config::Config,
-    domain::{Symbol, TradeId, TradingDay, VersionId},
-    journal::Reader,
-    lifecycle::happening::Happening,
-    recall::{fold, history},
+    domain::{Symbol, VersionId},
+    recall::test_plan::{Given, SeenTrades, seen_trades},
     stats::cluster::DesignEffect,
     trials::{
         experiment::{EvidenceMetric, View},
-        sample_size::{
-            Amounts, Assumptions, Effects, Length, Outlook, SESSIONS_PER_WEEK, Watched, most_watched, watched,
-        },
+        sample_size::{Assumptions, Length, Outlook, Watched},
     },
-    validation::training::History,
 };
 
 /// Gains that are always shown.
 const GAINS: [f64; 3] = [0.03, 0.05, 0.10];
-/// What is assumed where nothing is known: win rate, share of trades let go, signals of a week.
-const UNKNOWN: [f64; 3] = [0.5, 0.3, 100.0];
-
 const EXAMPLES: &str = "\
 Examples:
   vigie power
@@ -64,21 +52,6 @@ pub struct Power {
     from: JournalArgs,
 }
 
-/// What the journal tells.
-#[derive(Debug, Default, Serialize)]
-struct Seen {
-    signals: usize,
-    sessions: usize,
-    per_week: Option<f64>,
-    closed: usize,
-    win_rate: Option<f64>,
-    /// Of the strategy's own trades.
-    design_effect: Option<DesignEffect>,
-    amounts: Option<Amounts>,
-    version: Option<VersionId>,
-    watched: Option<Watched>,
-}
-
 fn number(text: &str, allowed: impl Fn(f64) -> bool, must: &str) -> Result<f64, String> {
     text.parse().ok().filter(|x| allowed(*x)).ok_or_else(|| must.to_owned())
 }
@@ -108,16 +81,17 @@ impl Power {
             if let Some(version) = &self.version {
                 named::version(&reader, version)?;
             }
-            seen(&reader, &config, &symbol, self.version.as_ref()).map_err(anyhow::Error::msg)?
+            seen_trades(&reader, &config, &symbol, self.version.as_ref()).map_err(anyhow::Error::msg)?
         } else if let Some(version) = &self.version {
             return Err(
                 anyhow::anyhow!("there is no journal that could know {version}; name its folder with --state").into()
             );
         } else {
-            Seen::default()
+            SeenTrades::default()
         };
         named::symbol(&config, &symbol, seen.signals)?;
-        let (assumptions, notes) = self.assumptions(&config, &seen);
+        let given = Given { skipped: self.skipped, per_week: self.rate };
+        let (assumptions, notes) = seen.assumptions(given, &config);
         let mut gains = vec![self.uplift.unwrap_or(config.experiment.min_win_rate_gain)];
         gains.extend(GAINS);
         gains.retain(|gain| *gain > 0.0);
@@ -133,59 +107,17 @@ impl Power {
         self.print(&symbol, &seen, &assumptions, &outlooks, &notes)
     }
 
-    fn assumptions(&self, config: &Config, seen: &Seen) -> (Assumptions, Vec<String>) {
-        let [win_rate, skipped, per_week] = UNKNOWN;
-        let mut notes = Vec::new();
-        let mut known = |what: &str, given: Option<f64>, found: Option<f64>, otherwise: f64| {
-            given.or(found).unwrap_or_else(|| {
-                notes.push(format!("assumed, since the journal does not tell: {what} {otherwise}"));
-                otherwise
-            })
-        };
-        let win_rate = known("a win rate of", None, seen.win_rate, win_rate);
-        let skipped = known("trades let go", self.skipped, seen.watched.map(|watched| watched.skipped), skipped);
-        let per_week = known("signals a week", self.rate, seen.per_week, per_week);
-        let effects = match (seen.watched, &seen.design_effect) {
-            (Some(watched), _) => watched.effects,
-            (None, Some(effect)) => Effects::of_independent_skips(effect, skipped),
-            (None, None) => {
-                notes.push("assumed, since the journal does not tell: trades of a session are independent".to_owned());
-                Effects::NONE
-            }
-        };
-        if seen.amounts.is_none() {
-            notes.push("the pnl is not looked at: the journal has no wins and losses to tell its spread".to_owned());
-        }
-        let options = &config.experiment;
-        notes.push(format!(
-            "a version ships only if the gain it shows is at least {:.1} points; a true gain of just that shows it in half \
-             of the tests",
-            100.0 * options.min_win_rate_gain
-        ));
-        let assumptions = Assumptions {
-            win_rate,
-            skipped,
-            allocation: config.policy.ab_share.clamp(0.01, 0.99),
-            per_week,
-            level: options.level,
-            power: options.power,
-            effects,
-            pnl: seen.amounts,
-        };
-        (assumptions, notes)
-    }
-
     fn print(
         &self,
         symbol: &Symbol,
-        seen: &Seen,
+        seen: &SeenTrades,
         assumptions: &Assumptions,
         outlooks: &[Outlook],
         notes: &[String],
     ) -> Outcome {
         let Assumptions { win_rate, skipped, allocation, per_week, level, power, effects, .. } = *assumptions;
         if seen.signals > 0 {
-            let Seen { signals, sessions, closed, .. } = seen;
+            let SeenTrades { signals, sessions, closed, .. } = seen;
             tell(format_args!(
                 "{symbol}: {signals} signals of {sessions} sessions, {closed} closed trades of the strategy alone"
             ))?;
@@ -255,52 +187,4 @@ fn rows(outlooks: &[Outlook]) -> Vec<Vec<String>> {
 fn cells(length: Option<Length>) -> [String; 2] {
     let cell = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     [cell(length.map(|l| format!("{:.0}", l.trades))), cell(length.map(|l| format!("{:.1}", l.weeks)))]
-}
-
-fn seen(reader: &Reader, config: &Config, symbol: &Symbol, wanted: Option<&VersionId>) -> Result<Seen, String> {
-    let history = history::read(reader)?;
-    let happenings = fold::happenings(reader, config)?;
-    let version = wanted.cloned().or_else(|| most_watched(&happenings, |version| version.symbol == *symbol));
-    let watched = version.as_ref().and_then(|version| watched(&happenings, version, &config.calendar));
-    let mut signals_of: BTreeMap<TradingDay, usize> = BTreeMap::new();
-    for signal in history.signals.iter().filter(|signal| signal.symbol == *symbol) {
-        *signals_of.entry(config.calendar.day_of(signal.at)).or_default() += 1;
-    }
-    let closed = own_pnl(&history, &happenings, config, symbol);
-    let all: Vec<f64> = closed.values().flatten().copied().collect();
-    let (signals, sessions) = (signals_of.values().sum::<usize>(), signals_of.len());
-    let wins = all.iter().filter(|pnl| **pnl > 0.0).count();
-    Ok(Seen {
-        signals,
-        sessions,
-        per_week: (sessions > 0).then(|| SESSIONS_PER_WEEK * signals as f64 / sessions as f64),
-        closed: all.len(),
-        win_rate: (!all.is_empty()).then(|| wins as f64 / all.len() as f64),
-        design_effect: DesignEffect::of(closed.values().map(Vec::as_slice)),
-        amounts: Amounts::of(&all),
-        version,
-        watched,
-    })
-}
-
-/// The pnl of every closed trade that the strategy alone made, by the trading day of its signal.
-fn own_pnl(
-    history: &History,
-    happenings: &[Happening],
-    config: &Config,
-    symbol: &Symbol,
-) -> BTreeMap<TradingDay, Vec<f64>> {
-    let advised = happenings.iter().filter_map(|happening| match happening {
-        Happening::Scored { entry, .. } if entry.speaker().is_some() => Some(&entry.trade_id),
-        _ => None,
-    });
-    let advised: BTreeSet<&TradeId> = advised.collect();
-    let mut days: BTreeMap<TradingDay, Vec<f64>> = BTreeMap::new();
-    for signal in history.signals.iter().filter(|signal| signal.symbol == *symbol) {
-        let pnl = history.outcomes.get(&signal.trade_id).and_then(|outcome| outcome.pnl);
-        if let Some(pnl) = pnl.filter(|_| !advised.contains(&signal.trade_id)) {
-            days.entry(config.calendar.day_of(signal.at)).or_default().push(pnl.get());
-        }
-    }
-    days
 }

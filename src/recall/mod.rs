@@ -8,5 +8,6 @@ pub mod learning;
 pub mod rebuilt;
 pub mod retold;
 pub mod scored;
+pub mod test_plan;
 pub mod versions;
 pub mod watched;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::experiment::Traded;
+use super::experiment::{Comparing, Impact, Traded};
 use crate::{
     domain::{Arm, Outcome, Symbol, Timestamp, TradeId, TradingDay, VersionId},
     lifecycle::{happening::Happening, open_trades::AnsweredSignal},
@@ -195,5 +195,48 @@ impl Answered {
 impl Closed {
     fn of(outcome: &Outcome) -> Self {
         Self { pnl: outcome.pnl.map(|pnl| pnl.get()), slippage_ticks: outcome.slippage_ticks }
+    }
+}
+
+impl Counts {
+    /// What a reader of `found` must know, in words.
+    pub fn notes(&self, found: &Impact) -> Vec<String> {
+        let Counts { unresolved, in_neither, heard, by_another, shares } = self;
+        let mut notes = Vec::new();
+        match found.comparing {
+            Comparing::Arms if found.ml.signals + found.baseline.signals == 0 => {
+                notes.push("no signal was left to chance; name a period with --since to compare periods".to_owned());
+            }
+            Comparing::Arms => {
+                notes.push(format!(
+                    "arms as chance gave them; a model was heard in {heard} of the {} signals of the ML arm",
+                    found.ml.signals
+                ));
+                if *by_another > 0 {
+                    notes.push(format!("another version was heard in {by_another} signals of the baseline arm"));
+                }
+                if shares.len() > 1 {
+                    notes.push(
+                        "the share of the ML arm was not always the same; `vigie experiment` compares like with like"
+                            .to_owned(),
+                    );
+                }
+                if *in_neither > 0 {
+                    notes.push(format!("{in_neither} signals were not left to chance and are left out"));
+                }
+            }
+            Comparing::Periods => {
+                notes.push(
+                    "two periods are no experiment: the market, the strategy and all else that changed is in every figure"
+                        .to_owned(),
+                );
+                notes.push(format!("a model was heard in {heard} of the {} signals since", found.ml.signals));
+            }
+        }
+        if *unresolved > 0 {
+            notes.push(format!("{unresolved} signals are left out: nothing is known of what became of them"));
+        }
+        notes.push("intervals and p-values hold for one look, and each for itself".to_owned());
+        notes
     }
 }
