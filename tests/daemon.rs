@@ -42,6 +42,34 @@ fn a_model_in_production_speaks_with_the_mean_of_both_and_the_decision_is_kept()
 }
 
 #[test]
+fn the_latest_signals_are_told_with_what_was_answered_and_which_inputs_came() {
+    let place = Place::with_model(State::Production);
+    let daemon = Daemon::start(&place);
+    let mut wire = daemon.connect();
+    let answers: Vec<Value> = (0..3).map(|n| wire.ask_ok(score(&format!("T-{n}")))).collect();
+    wire.ask_ok(outcome("T-0", 1.0));
+    let signals = until("the signals on disk", || {
+        let told = wire.ask_ok(r#"{"type":"signals","limit":2}"#)["signals"].take();
+        (told[1]["trade_id"] == "T-2").then_some(told)
+    });
+    assert_eq!((signals.as_array().unwrap().len(), &signals[0]["trade_id"]), (2, &json!("T-1")), "{signals}");
+    let told = &signals[1];
+    assert_eq!((&told["decision"]["score"], &told["decision"]["reason"]), (&answers[2]["score"], &json!("production")));
+    assert_eq!((&told["opinions"][0]["version"], &told["opinions"][0]["split"]["arm"]), (&json!("ES/1"), &json!("ml")));
+    let features = told["features"].as_object().unwrap();
+    let sent: Value = serde_json::from_str(&score("T-2")).unwrap();
+    for (name, value) in features {
+        assert_eq!(value.as_f64(), sent["features"][name].as_f64(), "{name}");
+    }
+    assert_eq!(features.len(), 12);
+    let limits = wire.status()["limits"].take();
+    assert!(limits["day_loss"].as_f64().unwrap() > 0.0 && limits["holdback"] == 0.0, "{limits}");
+    for fault in ["0", "501", "-1", "\"x\""] {
+        assert_eq!(wire.ask(format!(r#"{{"type":"signals","limit":{fault}}}"#))["ok"], false, "{fault}");
+    }
+}
+
+#[test]
 fn a_tenth_of_the_trades_is_held_back_and_always_the_same_ones() {
     let place = Place::with_model(State::Production);
     let ids: Vec<String> = (0..600).map(|n| format!("H-{n}")).collect();

@@ -5,6 +5,7 @@ mod import;
 mod pace;
 mod read;
 mod score;
+mod signals;
 mod unread;
 
 pub use pace::{Pace, TRAINING};
@@ -332,6 +333,10 @@ impl Gateway {
             }
             Ok(Request::Read(Read::Experiment(version))) => match self.experiment(version).await {
                 Ok(trials) => message::write_ok(out, id, &json!({ "trials": trials })),
+                Err(error) => message::write_error(out, id, &error),
+            },
+            Ok(Request::Read(Read::Signals(wanted))) => match self.signals(wanted).await {
+                Ok(signals) => message::write_ok(out, id, &json!({ "signals": signals })),
                 Err(error) => message::write_error(out, id, &error),
             },
             Ok(Request::Read(Read::Drift)) => match self.drift().await {

@@ -71,6 +71,8 @@ pub enum Read {
     Drift,
     /// What a person should know.
     Alerts(Alerts),
+    /// The latest signals.
+    Signals(Signals),
 }
 
 /// Which alerts are asked for.
@@ -86,6 +88,22 @@ pub struct Alerts {
     /// None that are less urgent.
     #[serde(default)]
     pub level: Option<Level>,
+}
+
+/// How many signals are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signals {
+    /// So many, the latest ones: 1 to [`MOST_SIGNALS`].
+    #[serde(default = "usual_signals")]
+    pub limit: usize,
+}
+
+/// Most signals in one answer.
+pub const MOST_SIGNALS: usize = 500;
+
+fn usual_signals() -> usize {
+    100
 }
 
 /// Most alerts in one answer.

@@ -16,7 +16,7 @@ const armTag = (arm) => tag(arm === 'ml' ? 'good' : 'plain', arm ?? 'not scored'
 
 function detail(entry) {
   const { decision } = entry;
-  const inputs = Object.entries(entry.features ?? {});
+  const inputs = Object.entries({ ...entry.features, ...entry.extra });
   const filled = inputs.filter(([, value]) => value === null).map(([name]) => name);
   const opinions = entry.opinions ?? [];
   return [
@@ -34,7 +34,7 @@ function detail(entry) {
     filled.length ? h('p', { class: 'small warn' }, `▲ ${filled.length} of ${inputs.length} did not come with the signal: carried forward from an earlier one, or guessed.`) : null,
     table([{ name: 'input' }, { name: 'value', n: true }, { name: '' }],
       inputs.map(([name, value]) => [name, value === null ? '–' : figure(value), value === null ? tag('warn', 'filled in') : '']),
-      'A decision of before this page was opened, or a signal whose inputs are computed from a snapshot: `vigie features` shows them.'),
+      'Not known here.'),
     h('p', { class: 'small soft' }, 'Which inputs moved the score is not among what the daemon says of a single signal.'),
   ].filter(Boolean);
 }
@@ -74,7 +74,7 @@ export function show(root) {
   let asked = 0;
   function load() {
     asked = performance.now();
-    return fetchJson('/api/signals?limit=200').then(({ signals }) => { merge(signals); draw(); }).catch(() => {});
+    return fetchJson('/api/signals').then(({ signals }) => { merge(signals); draw(); }).catch(() => {});
   }
   merge(store.decisions.map(of));
   load();

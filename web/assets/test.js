@@ -62,7 +62,7 @@ function trial(found) {
 }
 
 export function show(root) {
-  const grid = h('div', { class: 'grid' });
+  const grid = h('div', { class: 'grid' }, panel('Test', {}, h('p', { class: 'empty' }, 'The daemon is asked…')));
   let [timer, last] = [null, ''];
   root.append(grid);
   const load = () => fetchJson('/api/experiment').then(({ trials }) => {

@@ -16,6 +16,8 @@ use crate::{
 const FRESH: Duration = Duration::from_secs(3);
 /// Answers that are kept.
 const ANSWERS: usize = 32;
+/// The requests that ask.
+const KINDS: [&str; 5] = ["models", "experiment", "drift", "training", "signals"];
 /// Longest reason of an order, in bytes.
 const LONGEST_REASON: usize = 500;
 
@@ -23,7 +25,8 @@ const LONGEST_REASON: usize = 500;
 #[derive(Debug)]
 pub struct Asker {
     socket: PathBuf,
-    line: Mutex<Line>,
+    /// One for each kind of question: one that takes its time keeps the others waiting for nothing.
+    lines: [Mutex<Line>; KINDS.len()],
 }
 
 #[derive(Debug)]
@@ -107,8 +110,8 @@ impl Order {
 impl Asker {
     /// To the daemon at `socket`.
     pub fn new(socket: PathBuf) -> Self {
-        let line = Line { wire: Wire::new(socket.clone()), answers: HashMap::new() };
-        Self { socket, line: Mutex::new(line) }
+        let lines = KINDS.map(|_| Mutex::new(Line { wire: Wire::new(socket.clone()), answers: HashMap::new() }));
+        Self { socket, lines }
     }
 
     /// The answer to `request`, which reads; at most some seconds old.
@@ -117,7 +120,12 @@ impl Asker {
     /// [`WireError`].
     pub async fn ask(&self, request: &Value) -> Result<Arc<str>, WireError> {
         let key = request.to_string();
-        let mut line = self.line.lock().await;
+        let kind = request.get("type").and_then(Value::as_str);
+        let Some((line, _)) = self.lines.iter().zip(KINDS).find(|(_, known)| kind == Some(*known)) else {
+            let message = "this is no question of a page".to_owned();
+            return Err(WireError::Refused { code: "unknown_type".to_owned(), message });
+        };
+        let mut line = line.lock().await;
         if let Some((since, answer)) = line.answers.get(&key)
             && since.elapsed() < FRESH
         {
@@ -137,8 +145,10 @@ impl Asker {
     /// [`WireError`]; one that is lost on the way may have been carried out.
     pub async fn order(&self, request: &Value) -> Result<Value, WireError> {
         let done = Wire::new(self.socket.clone()).request(request, false).await;
-        if let Ok(mut line) = self.line.try_lock() {
-            line.answers.clear();
+        for line in &self.lines {
+            if let Ok(mut line) = line.try_lock() {
+                line.answers.clear();
+            }
         }
         done
     }

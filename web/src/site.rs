@@ -56,6 +56,7 @@ pub fn routes(site: Site, guard: Guard) -> Router {
         .route("/api/drift", get(|site| asked(site, json!({ "type": "drift" }))))
         .route("/api/training", get(|site| asked(site, json!({ "type": "training" }))))
         .route("/api/experiment", get(experiment))
+        .route("/api/signals", get(|site| asked(site, json!({ "type": "signals", "limit": 200 }))))
         .route("/api/order", post(order))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))

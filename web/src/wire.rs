@@ -12,8 +12,8 @@ use tokio::{
     time::timeout,
 };
 
-/// How long an answer is waited for.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an answer is waited for: longer than the daemon itself waits for a part that is busy.
+pub const PATIENCE: Duration = Duration::from_secs(8);
 /// Longest line that is read, in bytes.
 const LONGEST_LINE: u64 = 16 << 20;
 

@@ -50,6 +50,11 @@ impl TradingCalendar {
         }
     }
 
+    /// The name of the zone that days are counted in, where it has one.
+    pub fn zone_name(&self) -> Option<&str> {
+        self.zone.iana_name()
+    }
+
     /// The trading day that `at` belongs to: the one whose opening is the latest that is not after it. So no day ever runs
     /// backwards, also where daylight saving repeats or leaves out the hour in which it turns.
     pub fn day_of(&self, at: Timestamp) -> TradingDay {

@@ -6,7 +6,10 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::Gateway;
+use super::{
+    Gateway,
+    signals::{ToldSignal, latest},
+};
 use crate::{
     actors::{
         ab_router::{Assess, ObserveRouter, RouterStatus},
@@ -18,10 +21,12 @@ use crate::{
         supervision::Place,
         trainer::{ObserveTrainer, Running},
     },
+    config::Config,
     domain::{Timestamp, VersionId},
+    guard::emergency::{accuracy, day_loss},
     journal::{Counts, Storage},
     lifecycle::{gates::Gate, names::NameCount},
-    protocol::message::{Change, WireError},
+    protocol::message::{Change, Signals, WireError},
     recall::versions::{VersionSummary, summaries},
     trials::trial_view::{Assessment, Case},
 };
@@ -30,6 +35,34 @@ use crate::{
 const GLANCE: Duration = Duration::from_millis(250);
 /// How long `drift` does.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Limits and shares of the configuration in force, for who shows how far from them things are.
+#[derive(Debug, Serialize)]
+pub struct Limits {
+    /// What the account may lose in a trading day while signals carry no limit of their own; account currency.
+    day_loss: f64,
+    /// Accuracy under which a version is dangerous, 0 to 1.
+    min_accuracy: f64,
+    /// Part of the signals that is held back from a version in production, 0 to 1.
+    holdback: f64,
+    /// Part of the signals that a version under test gets, 0 to 1.
+    ab_share: f64,
+    /// In which trading days are counted.
+    time_zone: Option<String>,
+}
+
+impl Limits {
+    fn of(config: &Config) -> Self {
+        let number = |key| config.guardian.number(key);
+        Self {
+            day_loss: number(&day_loss::FACTOR) * number(&day_loss::LIMIT),
+            min_accuracy: number(&accuracy::MIN),
+            holdback: config.policy.holdback,
+            ab_share: config.policy.ab_share,
+            time_zone: config.calendar.zone_name().map(str::to_owned),
+        }
+    }
+}
 
 /// The daemon's state: the answer to `status`.
 #[derive(Debug, Serialize)]
@@ -55,6 +88,8 @@ pub struct Status {
     pub rejected: u64,
     /// Restarts of actors survived since the start.
     pub restarts: u64,
+    /// What the configuration allows.
+    pub limits: Limits,
     /// What the journal holds; absent while it cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counts: Option<Counts>,
@@ -115,6 +150,7 @@ impl Gateway {
             refused: wiring.connections.refused.get(),
             rejected: wiring.rejected.get(),
             restarts: wiring.restarts.get(),
+            limits: Limits::of(&wiring.config.load()),
             counts,
             journal,
             storage,
@@ -131,6 +167,13 @@ impl Gateway {
     pub(super) async fn drift(&self) -> Result<DriftStatus, WireError> {
         let drift = timeout(PATIENCE, self.0.monitor.drift()).await.ok().flatten();
         drift.ok_or_else(|| WireError::new("retry", "the monitor does not answer now; ask again"))
+    }
+
+    pub(super) async fn signals(&self, wanted: Signals) -> Result<Vec<ToldSignal>, WireError> {
+        let reader = self.0.journal.read().await.map_err(|error| WireError::new("retry", error.to_string()))?;
+        let config = self.0.config.load_full();
+        let signals = self.blocking(move || latest(&reader, wanted.limit, &config)).await?;
+        signals.map_err(|error| WireError::new("retry", error.to_string()))
     }
 
     pub(super) async fn models(&self) -> Result<Vec<VersionSummary>, WireError> {

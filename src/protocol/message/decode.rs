@@ -7,7 +7,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use super::{
-    Alerts, Envelope, ImportRequest, MOST_ALERTS, OutcomeRequest, Read, Rejected, RejectedScore, Request, Task,
+    Alerts, Envelope, ImportRequest, MOST_ALERTS, MOST_SIGNALS, OutcomeRequest, Read, Rejected, RejectedScore, Request,
+    Signals, Task,
     echo::{EchoWire, invalid},
     fields::Fields,
     salvage::{Salvage, unread_outcome},
@@ -126,6 +127,7 @@ fn decode_body(kind: Option<&str>, line: &[u8]) -> Result<Request, InvalidLine> 
         Some("training") => bare(line, Request::Read(Read::Training)),
         Some("drift") => bare(line, Request::Read(Read::Drift)),
         Some("alerts") => decode_alerts(line),
+        Some("signals") => decode_signals(line),
         Some("subscribe") => decode_fields(line).map(Request::Subscribe),
         Some("reload") => bare(line, Request::Task(Task::Reload)),
         Some("experiment") => parse_json::<AboutWire<'_>>(line).map(|w| Request::Read(Read::Experiment(w.version))),
@@ -165,6 +167,14 @@ fn decode_alerts(line: &[u8]) -> Result<Request, InvalidLine> {
         return Err(invalid("out_of_range", "limit", &format!("{} is outside 1 to {MOST_ALERTS}", alerts.limit)));
     }
     Ok(Request::Read(Read::Alerts(alerts)))
+}
+
+fn decode_signals(line: &[u8]) -> Result<Request, InvalidLine> {
+    let signals: Signals = decode_fields(line)?;
+    if !(1..=MOST_SIGNALS).contains(&signals.limit) {
+        return Err(invalid("out_of_range", "limit", &format!("{} is outside 1 to {MOST_SIGNALS}", signals.limit)));
+    }
+    Ok(Request::Read(Read::Signals(signals)))
 }
 
 /// Orders are rare: they go through a map, so that `id` may stand beside their fields. Each says why.
