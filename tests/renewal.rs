@@ -159,15 +159,15 @@ fn an_outcome_that_reaches_the_disk_while_a_guardian_is_made_counts_once() {
         let told = trader.answer();
         assert!(told["ok"] == true || told["error"]["code"] == "retry", "{told}");
         until("a guardian", || (!other.status()["guardian"].is_null()).then_some(()));
-        trader.ask_ok(outcome("T-1", -20.0));
         let config = Config::parse("test", &text).unwrap();
         let same = || {
             let fold = checkpoint::state(&place.reader(), &config).unwrap().state.risk.emergency;
             (daemon.state().risk.emergency == fold).then_some(fold)
         };
-        let known = until("what the journal comes to", same);
         let day = config.calendar.day_of("2025-09-01T16:00:00Z".parse().unwrap());
-        assert_eq!(known.day_pnl(day), Some(-20.0), "it counts once");
+        assert_eq!(until("what the journal comes to", same).day_pnl(day), Some(-20.0), "it is not lost");
+        trader.ask_ok(outcome("T-1", -20.0));
+        assert_eq!(until("what the journal comes to", same).day_pnl(day), Some(-20.0), "it counts once");
         assert_eq!(place.alerts("emergency").len(), usize::from(trips));
         assert_eq!(alone(&place), 1);
         daemon.stop();
