@@ -86,7 +86,7 @@ pub struct Decision {
     pub arm: Arm,
     /// The confidence to trade on; in the baseline arm the strategy's own, unchanged.
     pub confidence: Option<Probability>,
-    /// The model's score; [`NEUTRAL_SCORE`] in the baseline arm.
+    /// The model's score; 0.5 in the baseline arm.
     pub score: Probability,
     /// Multiplier of the strategy's own size, at least 0; 1 in the baseline arm.
     pub size: f64,

@@ -65,7 +65,7 @@ impl Drift {
 
 /// Population stability index of `actual` against `expected`, the shares of the same bins: the sum of (a - e) ln(a / e),
 /// which is Kullback and Leibler's divergence both ways. `None` without bins, when the lengths differ, or unless all
-/// shares are above 0 (see [`smoothed`]).
+/// shares are above 0 (see `smoothed`).
 pub fn psi(expected: &[f64], actual: &[f64]) -> Option<f64> {
     let valid = |shares: &[f64]| !shares.is_empty() && shares.iter().all(|share| *share > 0.0 && share.is_finite());
     (expected.len() == actual.len() && valid(expected) && valid(actual)).then_some(())?;

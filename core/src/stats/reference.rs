@@ -111,7 +111,7 @@ impl Reference {
         self.sd
     }
 
-    /// At most [`QUANTILES`] of the values, rising, each standing for an equal share of them: of 100 the i-th is the
+    /// At most `QUANTILES` of the values, rising, each standing for an equal share of them: of 100 the i-th is the
     /// quantile (i - 1/2) / 100. All values when there are no more than that.
     pub fn quantiles(&self) -> &[f64] {
         &self.quantiles
