@@ -24,6 +24,25 @@ const IMPURE: [&str; 10] = [
     "redb",
     "tracing",
 ];
+/// Crates whose work are clocks, files, sockets, threads, processes, terminals or logs.
+const ACTING: [&str; 16] = [
+    "actix",
+    "tokio",
+    "arc-swap",
+    "futures-util",
+    "redb",
+    "signal-hook",
+    "signal-hook-tokio",
+    "sd-notify",
+    "nix",
+    "rustix",
+    "tracing",
+    "tracing-subscriber",
+    "clap",
+    "indicatif",
+    "axum",
+    "hyper",
+];
 /// Where each heavy crate may be named: modules, or single files.
 const HOMES: [(&str, &[&str]); 13] = [
     ("statrs", &["stats"]),
@@ -503,6 +522,18 @@ fn the_core_reads_no_clock_no_file_and_knows_no_actor() {
     let sources = sources();
     let order = order();
     assert_none(sources.iter().flat_map(|(file, text)| impurities(file, text, &order)).collect());
+}
+
+#[test]
+fn the_crates_that_decide_and_simulate_depend_on_none_that_acts() {
+    for (crate_of, wanted) in [("core", "smartcore"), ("demo", "vigie-core")] {
+        let manifest = fs::read_to_string(root().join(crate_of).join("Cargo.toml")).unwrap();
+        let depends = manifest.split("[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+        let names: Vec<&str> = depends.lines().filter_map(|line| line.split(['.', ' ']).next()).collect();
+        assert!(names.contains(&wanted), "{names:?}");
+        let acting = names.iter().filter(|name| ACTING.contains(name));
+        assert_none(acting.map(|name| format!("{crate_of} depends on {name}")).collect());
+    }
 }
 
 #[test]
