@@ -40,6 +40,7 @@ function health(status) {
     level.accuracy === null ? h('p', { class: 'soft' }, 'Accuracy: no closed trade with a label yet')
       : gauge({ name: `Right, of ${level.labelled} trades`, value: percent(level.accuracy), share: level.accuracy, near: 2, at: least ?? null,
         limit: `${level.expected_accuracy === null ? '' : `expected ${percent(level.expected_accuracy)}`}${least === undefined ? '' : `, line at ${percent(least, 0)}`}` }),
+    least === undefined ? null : h('p', { class: 'small soft' }, `Under ${percent(least, 0)} it is taken down over the longest window, or sooner where chance does not explain how far it is below what is expected.`),
     h('p', { class: 'small' }, `Following it in ${level.gain_trades} trades made ${money(level.made)}, `, `${money(level.gain)} against the strategy alone.`),
     level.unwatched.map((why) => h('p', { class: 'small warn' }, `▲ ${why}`)),
   ]);

@@ -22,7 +22,7 @@ function progress(report, isTest) {
       ['trades', `${number(report.trades)}, ${report.in_ml ?? '–'} of them in the arm of the version (${number(report.expected_in_ml, 0)} expected)`],
       isTest && ['still to go', left ? `${left} sessions, about ${number(left / 5, 1)} weeks${pace === null ? '' : ` and ${number(left * pace, 0)} trades at the pace so far`}` : 'none: the plan is full'],
       ['arms as planned', `p ${figure(report.sample_ratio?.p)}`], ['open trades', number(report.open_trades)],
-      isTest && ['asked for', `${percent(report.min_win_rate_gain)} more wins, at level ${percent(report.level, 0)}, with power ${percent(report.power, 0)}`],
+      isTest && ['asked for', `a win rate of trades taken that is ${number(100 * report.min_win_rate_gain, 1)} points higher, at level ${percent(report.level, 0)}, with power ${percent(report.power, 0)}`],
     ], { class: 'wide' })];
 }
 
