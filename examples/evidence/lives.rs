@@ -39,8 +39,10 @@ pub const POISON: Table = table("lives-poison", "false reports take a version do
     scenario(p, Scenario::Poison);
 });
 
-/// Months of the simulation, after a year of history.
+/// Months of the simulation, after a year of history. What changes, changes after three fifths of them.
 const MONTHS: u32 = 12;
+/// Months that follow where a version is taken down, so that a year is left after that.
+const WAY_BACK: u32 = 10;
 /// Days of a year.
 const YEAR: f64 = 365.25;
 /// Seeds that are listed at most.
@@ -58,16 +60,17 @@ const fn table(name: &'static str, says: &'static str, print: fn(&mut Printer)) 
 
 fn scenario(printer: &mut Printer, scenario: Scenario) {
     let budget = Config::builtin().map_or(f64::NAN, |config| config.monitoring.watch.budget.false_alarms);
-    let played = printer.each(|seed| tally(scenario, seed, MONTHS));
+    let more = if matches!(scenario, Scenario::Drift | Scenario::Crash) { WAY_BACK } else { 0 };
+    let played = printer.each(|seed| tally(scenario, seed, more));
     scenario_says(printer, scenario, &played, budget);
 }
 
-fn tally(scenario: Scenario, seed: u64, months: u32) -> Result<Tally, String> {
+fn tally(scenario: Scenario, seed: u64, more: u32) -> Result<Tally, String> {
     let config = Config::parse("demo", SETTINGS).map_err(|errors| errors.to_string())?;
     let symbol = Symbol::new("ES").map_err(|error| error.to_string())?;
     let instrument = *config.symbols.get(&symbol).ok_or("ES is not configured")?;
     let venue = Venue { symbol, instrument, calendar: config.calendar.clone() };
-    let mut demo = Demo::new(scenario, seed, months, venue).map_err(|error| error.to_string())?;
+    let mut demo = Demo::longer(scenario, seed, MONTHS, more, venue).map_err(|error| error.to_string())?;
     let mut core = Core::new(config);
     core.play(&mut demo);
     Ok(demo.tally(&core.found))
@@ -127,15 +130,17 @@ fn scenario_says(printer: &mut Printer, scenario: Scenario, played: &[Result<Tal
     row(printer, "of these, likewise, or after too few trades to tell", share(wrong(State::AbTest), all.len()));
     let gone = count(&|tally| tally.gone.is_some());
     row(printer, "taken down after the change", share(gone, all.len()));
-    let within = |tally: &Tally, at: Option<Timestamp>| {
-        tally.gone.as_ref().zip(at).is_some_and(|((_, gone), at)| days(*gone, at) <= YEAR)
+    let by = |tally: &Tally, at: Option<Timestamp>, last: f64| {
+        tally.gone.as_ref().zip(at).is_some_and(|((_, gone), at)| days(*gone, at) <= last)
     };
+    let within = |tally: &Tally, at: Option<Timestamp>| by(tally, at, YEAR);
     row(
         printer,
         "of these, a test begun again by its gates",
         share(count(&|tally| within(tally, tally.tested_again)), gone),
     );
-    row(printer, "of these, in production again", share(count(&|tally| within(tally, tally.back)), gone));
+    row(printer, "of these, in production again within a year", share(count(&|tally| within(tally, tally.back)), gone));
+    row(printer, "of these, within half a year", share(count(&|tally| by(tally, tally.back, YEAR / 2.0)), gone));
     let tested = count(&|tally| within(tally, tally.tested_again));
     match scenario {
         Scenario::Happy => {

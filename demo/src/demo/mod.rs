@@ -154,7 +154,16 @@ impl Demo {
     /// # Errors
     /// [`InvalidOptions`].
     pub fn new(scenario: Scenario, seed: u64, months: u32, venue: Venue) -> Result<Self, InvalidOptions> {
-        let options = after_history(SimulationOptions::of(scenario, seed, months));
+        Self::longer(scenario, seed, months, 0, venue)
+    }
+
+    /// The same, which goes on for `more` months: what changes, changes as early as in `months`.
+    ///
+    /// # Errors
+    /// [`InvalidOptions`].
+    pub fn longer(scenario: Scenario, seed: u64, months: u32, more: u32, venue: Venue) -> Result<Self, InvalidOptions> {
+        let mut options = after_history(SimulationOptions::of(scenario, seed, months));
+        options.months += more;
         let mut sessions = Sessions::new(options.clone(), venue.clone())?;
         let openings: Vec<Timestamp> = sessions.clone().map(|session| session.opening).collect();
         let past: Vec<TradedSession> = sessions.by_ref().take(HISTORY_SESSIONS).collect();
