@@ -1,0 +1,104 @@
+//! One message to one receiver: an alert, repeats of one code, or what quiet hours held back.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use ring::digest;
+use serde::{Deserialize, Serialize};
+
+use crate::alert::{Alert, Level};
+
+/// What a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// One alert.
+    Alert,
+    /// Alerts of one code that came within the window of an earlier one.
+    Repeats,
+    /// What quiet hours held back.
+    Summary,
+    /// Somebody tries the receiver.
+    Test,
+}
+
+/// A message. What it says is fixed before it is sent for the first time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// Its name, the same however often it is sent.
+    pub id: String,
+    /// What it is.
+    pub kind: Kind,
+    /// The numbers of its alerts in the spool, growing.
+    pub numbers: Vec<u64>,
+    /// Its alerts in that order; at least one.
+    pub alerts: Vec<Alert>,
+}
+
+impl Message {
+    /// One for `receiver` of these numbered alerts.
+    pub fn new<'a>(receiver: &str, kind: Kind, parts: impl IntoIterator<Item = (u64, &'a Alert)>) -> Self {
+        let (numbers, alerts): (Vec<u64>, Vec<Alert>) = parts.into_iter().map(|(n, alert)| (n, alert.clone())).unzip();
+        let mut hashed = digest::Context::new(&digest::SHA256);
+        hashed.update(receiver.as_bytes());
+        for (number, alert) in numbers.iter().zip(&alerts) {
+            let part = format!("\n{number} {:?} {} {} {}", alert.seq, alert.at, alert.code, alert.message);
+            hashed.update(part.as_bytes());
+        }
+        let id = hashed.finish().as_ref().iter().take(10).fold(String::new(), |mut id, byte| {
+            let _never_fails = write!(id, "{byte:02x}");
+            id
+        });
+        Self { id, kind, numbers, alerts }
+    }
+
+    /// The level of its most urgent alert.
+    pub fn level(&self) -> Level {
+        self.alerts.iter().map(|alert| alert.level).max().unwrap_or(Level::Info)
+    }
+
+    /// The number of its last alert.
+    pub fn last(&self) -> u64 {
+        self.numbers.last().copied().unwrap_or_default()
+    }
+
+    /// Whether it waits for the end of quiet hours.
+    pub fn may_be_held(&self) -> bool {
+        self.level() < Level::Critical && self.kind != Kind::Test
+    }
+}
+
+/// An alert as the spool holds it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its number: grows, and is never used twice.
+    pub n: u64,
+    /// When it was taken in.
+    pub taken: Timestamp,
+    /// What is told; none where only the mark moved on.
+    pub alert: Option<Alert>,
+    /// How far the daemon was followed with it.
+    pub mark: Mark,
+}
+
+/// How far the daemon is followed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The number of the first event of the journal that was not taken in; none before the beginning.
+    pub next: Option<u64>,
+    /// The last event that was taken in: by it the journal is known again.
+    pub last: Option<Seen>,
+    /// Of a journal that took the place of another one: alerts up to this time were told.
+    pub after: Option<Timestamp>,
+    /// Whether it was told that the daemon does not answer.
+    pub silent: bool,
+}
+
+/// An event that was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Its number.
+    pub seq: u64,
+    /// Its time; none if it was damaged.
+    pub at: Option<Timestamp>,
+}

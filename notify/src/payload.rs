@@ -1,0 +1,188 @@
+//! The bodies of messages in the shape that each receiver wants, with what it would interpret taken out of its reach.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use ring::hmac;
+use serde_json::{Value, json};
+
+use crate::{
+    advice,
+    ledger::Attempt,
+    text::{fit, lines},
+};
+
+/// Limits of a text, in UTF-16 units.
+const TELEGRAM: usize = 4096;
+const DISCORD: usize = 2000;
+const SLACK: usize = 3900;
+
+/// The generic one: everything that is known.
+pub fn webhook(label: &str, attempt: &Attempt) -> Value {
+    let message = &attempt.message;
+    let alerts: Vec<Value> = message
+        .alerts
+        .iter()
+        .map(|alert| {
+            let advice = advice::of(&alert.code);
+            json!({
+                "seq": alert.seq, "at": alert.at, "level": alert.level, "code": alert.code, "message": alert.message,
+                "meaning": advice.meaning, "to_do": advice.remedy, "drill": alert.drill,
+            })
+        })
+        .collect();
+    json!({
+        "id": message.id, "kind": message.kind, "level": message.level(), "label": label, "count": alerts.len(),
+        "text": lines(label, message, false).join("\n"), "alerts": alerts,
+    })
+}
+
+/// HMAC-SHA256 over the time in seconds, a full stop and the body, in hexadecimal digits.
+pub fn signature(key: &str, time: Timestamp, body: &[u8]) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
+    let signed = [time.as_second().to_string().as_bytes(), b".", body].concat();
+    hmac::sign(&key, &signed).as_ref().iter().fold(String::new(), |mut text, byte| {
+        let _never_fails = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn words(label: &str, attempt: &Attempt) -> String {
+    lines(label, &attempt.message, attempt.in_doubt).join("\n")
+}
+
+/// For an incoming webhook of Slack: no markup, `&`, `<` and `>` escaped, so that no mention and no link is left.
+pub fn slack(label: &str, attempt: &Attempt) -> Value {
+    let text = fit(&words(label, attempt), SLACK, |c, out| match c {
+        '&' => out.push_str("&amp;"),
+        '<' => out.push_str("&lt;"),
+        '>' => out.push_str("&gt;"),
+        '@' => out.push_str("@\u{200b}"),
+        c => out.push(c),
+    });
+    json!({ "text": text, "mrkdwn": false, "unfurl_links": false, "unfurl_media": false })
+}
+
+/// For a webhook of Discord: markdown escaped, no mention allowed, no preview.
+pub fn discord(label: &str, attempt: &Attempt) -> Value {
+    let text = fit(&words(label, attempt), DISCORD, |c, out| {
+        if "\\*_~`|>#[]()<".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+        if c == '@' {
+            out.push('\u{200b}');
+        }
+    });
+    json!({ "content": text, "allowed_mentions": { "parse": [] }, "flags": 4 })
+}
+
+/// For the bot API of Telegram: plain text, so that nothing in it is markup.
+pub fn telegram(label: &str, attempt: &Attempt, chat: &str) -> Value {
+    let text = fit(&words(label, attempt), TELEGRAM, |c, out| {
+        out.push(c);
+        if c == '@' {
+            out.push('\u{200b}');
+        }
+    });
+    json!({ "chat_id": chat, "text": text, "link_preview_options": { "is_disabled": true } })
+}
+
+/// A mail for a sendmail program: the body is base64, so that no line is too long and none is an end.
+pub fn mail(label: &str, attempt: &Attempt, from: &str, to: &[String], now: Timestamp) -> String {
+    let message = &attempt.message;
+    let code = message.alerts.last().map_or("", |alert| &*alert.code);
+    let about = if message.alerts.len() > 1 { format!(" x{}", message.alerts.len()) } else { String::new() };
+    let subject: String = format!("[vigie {label}] {} {code}{about}", message.level().name())
+        .chars()
+        .filter(|c| c.is_ascii_graphic() || *c == ' ')
+        .collect();
+    let date = jiff::fmt::rfc2822::to_string(&now.to_zoned(jiff::tz::TimeZone::UTC)).unwrap_or_default();
+    let host = from.split_once('@').map_or("localhost", |(_, host)| host);
+    let mut text = format!(
+        "From: {from}\nTo: {}\nSubject: {subject}\nDate: {date}\nMessage-ID: <{}@{host}>\nAuto-Submitted: auto-generated\n\
+         MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\n",
+        to.join(", "),
+        message.id
+    );
+    for line in base64(format!("{}\n", words(label, attempt)).as_bytes()).as_bytes().chunks(76) {
+        text += &String::from_utf8_lossy(line);
+        text.push('\n');
+    }
+    text
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let whole = chunk.iter().fold(0u32, |whole, byte| (whole << 8) | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..4 {
+            let digit = DIGITS.get((whole >> (18 - 6 * place)) as usize & 63).copied().unwrap_or(b'=');
+            text.push(if place <= chunk.len() { char::from(digit) } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        alert::{Alert, Level},
+        message::{Kind, Message},
+    };
+
+    fn attempt(text: &str) -> Attempt {
+        let alert = Alert::own(Timestamp::UNIX_EPOCH, Level::Warning, "drift", text.to_owned());
+        Attempt { message: Message::new("r", Kind::Alert, [(1, &alert)]), number: 1, in_doubt: false }
+    }
+
+    #[test]
+    fn nothing_in_a_text_is_a_mention_or_markup_where_it_arrives() {
+        let attempt = attempt("@everyone <!channel> <@U1> *b* _i_ `c` [a](http://b) & ||s|| <b>");
+        let slack = slack("", &attempt);
+        let text = slack["text"].as_str().unwrap();
+        assert!(text.contains("@\u{200b}everyone &lt;!channel&gt; &lt;@\u{200b}U1&gt;") && text.contains(" &amp; "));
+        assert_eq!(slack["mrkdwn"], false);
+        let discord = discord("", &attempt);
+        let text = discord["content"].as_str().unwrap();
+        assert!(text.contains(r"\*b\* \_i\_ \`c\` \[a\]\(http://b\)") && text.contains(r"\|\|s\|\|"), "{text}");
+        assert!(!text.contains("@everyone") && discord["allowed_mentions"] == json!({ "parse": [] }));
+        let telegram = telegram("", &attempt, "-100");
+        assert!(telegram.get("parse_mode").is_none() && telegram["text"].as_str().unwrap().contains("<b>"));
+        assert!(!telegram["text"].as_str().unwrap().contains("@everyone"));
+    }
+
+    #[test]
+    fn no_text_is_longer_than_its_receiver_takes() {
+        for c in ["x", "*", "@", "😀", "&", "\n"] {
+            let attempt = attempt(&c.repeat(9000));
+            let length = |body: Value, field: &str| body[field].as_str().unwrap().encode_utf16().count();
+            assert!((1990..=2000).contains(&length(discord("", &attempt), "content")), "{c:?}");
+            assert!((4090..=4096).contains(&length(telegram("", &attempt, "1"), "text")), "{c:?}");
+            assert!((3890..=3900).contains(&length(slack("", &attempt), "text")), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn a_signature_is_that_of_rfc_4231_and_base64_that_of_rfc_4648() {
+        // its test case 2, whose data has no full stop of ours: so by parts
+        let key = hmac::Key::new(hmac::HMAC_SHA256, b"Jefe");
+        assert!(hmac::verify(&key, b"0.x", hmac::sign(&key, b"0.x").as_ref()).is_ok());
+        let own = signature("Jefe", Timestamp::UNIX_EPOCH, b"x");
+        let library: String = hmac::sign(&key, b"0.x").as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(own, library);
+        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+            assert_eq!(base64(plain.as_bytes()), coded);
+        }
+    }
+
+    #[test]
+    fn a_mail_has_a_head_that_no_alert_can_add_to() {
+        let text = mail("de\nsk", &attempt("a\n.\nBcc: x@y"), "vigie@a.example", &["b@c.example".to_owned()], Timestamp::UNIX_EPOCH);
+        let (head, body) = text.split_once("\n\n").unwrap();
+        assert!(head.contains("Subject: [vigie desk] WARNING drift\n") && !head.contains("Bcc"));
+        assert!(body.lines().all(|line| line.len() <= 76 && !line.starts_with('.')));
+    }
+}
