@@ -8,7 +8,7 @@ const OPERATIONS: &str = include_str!("../../docs/operations.md");
 const HEAD: &str = "| code | level | meaning | what was done | what to do now |";
 
 /// The codes of this process.
-pub const OWN: [(&str, &str, &str); 7] = [
+pub const OWN: [(&str, &str, &str); 8] = [
     (
         "daemon_silent",
         "the daemon does not answer",
@@ -23,11 +23,20 @@ pub const OWN: [(&str, &str, &str); 7] = [
     (
         "receiver_failed",
         "messages for a receiver were given up and are on the list of dead letters",
-        "look at `vigie notify --dead`, correct the cause, then `vigie notify --resend`",
+        "look at `vigie notify dead list`, correct the cause, then `vigie notify dead retry`",
     ),
     ("unreadable", "an event of the daemon's journal is damaged; it may have been an alert", "look at `vigie events`"),
     ("test", "somebody tries this receiver", "nothing"),
-    ("spool_damaged", "a line of the own state of `vigie notify` was damaged", "look at `vigie alerts` for what was missed"),
+    (
+        "notify_unwritten",
+        "the disk does not take the own state of `vigie notify`: messages go on, and may come twice after a restart",
+        "make room where its state folder is; `vigie notify status` names it",
+    ),
+    (
+        "spool_damaged",
+        "a line of the own state of `vigie notify` was damaged",
+        "look at `vigie alerts` for what was missed",
+    ),
 ];
 
 /// What is known of a code.
@@ -95,7 +104,11 @@ mod tests {
             assert_eq!(of(code), *advice, "{code} stands there twice");
         }
         assert_eq!(of("locked").remedy, "see \"Locked, and the way back\" in docs/operations.md");
-        assert!(of("journal_displaced").remedy.contains("\"the journal was deleted moved"), "{:?}", of("journal_displaced"));
+        assert!(
+            of("journal_displaced").remedy.contains("\"the journal was deleted moved"),
+            "{:?}",
+            of("journal_displaced")
+        );
         assert!(of("of_tomorrow").remedy.contains("`of_tomorrow`"));
     }
 }

@@ -1,8 +1,11 @@
 //! What is told: an alert of the daemon, or one of this process about the daemon.
 
 use jiff::Timestamp;
+use ring::digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::message::{Seen, digits};
 
 /// How urgent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -55,10 +58,8 @@ impl Alert {
 /// A line of a subscription.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
-    /// Its number, if it is an event of the journal.
-    pub seq: Option<u64>,
-    /// Its time; a damaged event has none.
-    pub at: Option<Timestamp>,
+    /// Which event of the journal it is, if it is one.
+    pub seen: Option<Seen>,
     /// Whether it says that all events of the journal were sent.
     pub is_caught_up: bool,
     /// What a person should know of it, if anything.
@@ -93,8 +94,19 @@ impl Line {
             _ => None,
         };
         let is_caught_up = kind == "caught_up";
-        Self { seq: seq.filter(|_| !is_caught_up), at, is_caught_up, alert }
+        let seen = seq.filter(|_| !is_caught_up).map(|seq| Seen { seq, hash: at.map(|_| hash(line)) });
+        Self { seen, is_caught_up, alert }
     }
+}
+
+/// Of what an event of every version of the daemon has: a newer one may say more of the same event.
+fn hash(line: &Value) -> String {
+    let mut hashed = digest::Context::new(&digest::SHA256);
+    for name in ["at", "event", "code", "message", "reason"] {
+        hashed.update(line.get(name).map(Value::to_string).unwrap_or_default().as_bytes());
+        hashed.update(b"\n");
+    }
+    digits(hashed.finish().as_ref(), 8)
 }
 
 fn by(line: &Value) -> String {
@@ -117,7 +129,8 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let at = "2026-11-25T09:23:00.5Z";
         let line = |line: Value| Line::of(&line, now);
-        let alert = line(json!({ "seq": 4, "at": at, "event": "alert", "level": "warning", "code": "drift", "message": "m" }));
+        let alert =
+            line(json!({ "seq": 4, "at": at, "event": "alert", "level": "warning", "code": "drift", "message": "m" }));
         let expected = Alert {
             seq: Some(4),
             at: at.parse().unwrap(),
@@ -127,22 +140,33 @@ mod tests {
             drill: false,
         };
         assert_eq!(alert.alert, Some(expected));
-        let locked = line(json!({ "drill": true, "seq": 5, "at": at, "event": "locked", "reason": "news", "by": { "uid": 7 } }));
+        let locked =
+            line(json!({ "drill": true, "seq": 5, "at": at, "event": "locked", "reason": "news", "by": { "uid": 7 } }));
         let locked = locked.alert.unwrap();
         assert!(locked.drill && locked.level == Level::Critical && locked.code == "locked");
         assert_eq!(locked.message, "serving was locked by uid 7: news");
-        let part = line(json!({ "seq": 5, "at": at, "event": "locked", "reason": "r", "by": { "daemon": "guardian" } }));
+        let part =
+            line(json!({ "seq": 5, "at": at, "event": "locked", "reason": "r", "by": { "daemon": "guardian" } }));
         assert_eq!(part.alert.unwrap().message, "serving was locked by the guardian: r");
         for odd in [
             json!({ "seq": 6, "at": at, "event": "alert", "level": "urgent", "code": "x", "message": "m" }),
             json!({ "seq": 6, "event": "unreadable", "what": "event #6: checksum" }),
         ] {
             let odd = line(odd);
-            assert!(odd.seq == Some(6) && odd.alert.is_some_and(|alert| alert.code == "unreadable"));
+            assert!(
+                odd.seen.is_some_and(|seen| seen.seq == 6) && odd.alert.is_some_and(|alert| alert.code == "unreadable")
+            );
         }
         let caught_up = line(json!({ "event": "caught_up", "seq": 6 }));
-        assert!(caught_up.is_caught_up && caught_up.seq.is_none() && caught_up.alert.is_none());
+        assert!(caught_up.is_caught_up && caught_up.seen.is_none() && caught_up.alert.is_none());
         let other = line(json!({ "seq": 7, "at": at, "event": "started", "code_version": "1" }));
-        assert!(other.seq == Some(7) && other.alert.is_none());
+        assert!(other.alert.is_none());
+        // what it says is known again, also from a daemon that says more of it
+        let seen = |message: &str, more: Value| {
+            line(json!({ "seq": 4, "at": at, "event": "alert", "level": "info", "code": "c", "message": message, "more": more })).seen
+        };
+        let first = seen("m", Value::Null).unwrap();
+        assert!(first.is(&seen("m", json!(1)).unwrap()) && !first.is(&seen("n", Value::Null).unwrap()));
+        assert!(first.is(&line(json!({ "seq": 4, "event": "unreadable", "what": "w" })).seen.unwrap()));
     }
 }

@@ -51,7 +51,8 @@ impl DeadLetters {
     pub fn read(&self) -> io::Result<Vec<Letter>> {
         let bytes = disk::read(&self.path)?.unwrap_or_default();
         let mut letters: Vec<Letter> = Vec::new();
-        for letter in bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Letter>(line).ok()) {
+        for letter in bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Letter>(line).ok())
+        {
             letters.retain(|known| known.receiver != letter.receiver || known.message.id != letter.message.id);
             letters.push(letter);
         }
@@ -124,7 +125,14 @@ mod tests {
     fn letter(receiver: &str, number: u64) -> Letter {
         let alert = Alert::own(Timestamp::UNIX_EPOCH, Level::Info, "drift", String::new());
         let message = Message::new(receiver, Kind::Alert, [(number, &alert)]);
-        Letter { receiver: receiver.to_owned(), message, tries: 1, at: Timestamp::UNIX_EPOCH, why: "x".to_owned(), again: false }
+        Letter {
+            receiver: receiver.to_owned(),
+            message,
+            tries: 1,
+            at: Timestamp::UNIX_EPOCH,
+            why: "x".to_owned(),
+            again: false,
+        }
     }
 
     #[test]

@@ -297,19 +297,22 @@ mod tests {
         let mut ledger = Ledger::new(0);
         let place = ledger.begin(message(1), at(0));
         ledger.attempt(place).unwrap();
-        let asked = Verdict::Failed { why: "429".to_owned(), pause: Some(SignedDuration::from_secs(30)), in_doubt: false };
+        let asked =
+            Verdict::Failed { why: "429".to_owned(), pause: Some(SignedDuration::from_secs(30)), in_doubt: false };
         assert_eq!(ledger.settle("r", place, &asked, &RETRIES, at(0)), Some(Outcome::Again(at(30))));
         assert_eq!((ledger.paused_until(at(29)), ledger.paused_until(at(30))), (Some(at(30)), None));
         // the clock was set back by years
         assert_eq!(ledger.paused_until(at(-100_000_000)), None);
         ledger.attempt(place).unwrap();
-        let Some(Outcome::Dead(letter, true)) = ledger.settle("r", place, &Verdict::failed("down"), &RETRIES, at(100)) else {
+        ledger.attempt(place).unwrap();
+        let Some(Outcome::Dead(letter, true)) = ledger.settle("r", place, &Verdict::failed("down"), &RETRIES, at(100))
+        else {
             panic!("{ledger:?}")
         };
-        assert_eq!((letter.tries, &*letter.why, letter.message), (2, "down", message(1)));
+        assert_eq!((letter.tries, &*letter.why, letter.message), (3, "down", message(1)));
         assert!(ledger.is_done(1) && ledger.begun().is_empty());
         let place = ledger.begin(message(2), at(0));
-        ledger.attempt(place).unwrap();
+        (0..3).for_each(|_| drop(ledger.attempt(place)));
         let outcome = ledger.settle("r", place, &Verdict::failed("down"), &RETRIES, at(200));
         assert!(matches!(outcome, Some(Outcome::Dead(_, false))), "only the first one is news");
         let place = ledger.begin(message(3), at(200));

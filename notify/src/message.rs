@@ -1,6 +1,6 @@
 //! One message to one receiver: an alert, repeats of one code, or what quiet hours held back.
 
-use std::fmt::Write as _;
+use std::{collections::VecDeque, fmt::Write as _};
 
 use jiff::Timestamp;
 use ring::digest;
@@ -45,11 +45,7 @@ impl Message {
             let part = format!("\n{number} {:?} {} {} {}", alert.seq, alert.at, alert.code, alert.message);
             hashed.update(part.as_bytes());
         }
-        let id = hashed.finish().as_ref().iter().take(10).fold(String::new(), |mut id, byte| {
-            let _never_fails = write!(id, "{byte:02x}");
-            id
-        });
-        Self { id, kind, numbers, alerts }
+        Self { id: digits(hashed.finish().as_ref(), 10), kind, numbers, alerts }
     }
 
     /// The level of its most urgent alert.
@@ -66,6 +62,14 @@ impl Message {
     pub fn may_be_held(&self) -> bool {
         self.level() < Level::Critical && self.kind != Kind::Test
     }
+}
+
+/// The first `most` bytes in hexadecimal digits.
+pub fn digits(bytes: &[u8], most: usize) -> String {
+    bytes.iter().take(most).fold(String::new(), |mut text, byte| {
+        let _never_fails = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// An alert as the spool holds it.
@@ -86,19 +90,40 @@ pub struct Entry {
 pub struct Mark {
     /// The number of the first event of the journal that was not taken in; none before the beginning.
     pub next: Option<u64>,
-    /// The last event that was taken in: by it the journal is known again.
-    pub last: Option<Seen>,
+    /// The last events that were taken in, at most [`MOST_SEEN`], oldest first: by them the journal is known again.
+    pub seen: VecDeque<Seen>,
     /// Of a journal that took the place of another one: alerts up to this time were told.
     pub after: Option<Timestamp>,
     /// Whether it was told that the daemon does not answer.
     pub silent: bool,
 }
 
+/// Events by which a journal is known again.
+pub const MOST_SEEN: usize = 8;
+
 /// An event that was seen.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Seen {
     /// Its number.
     pub seq: u64,
-    /// Its time; none if it was damaged.
-    pub at: Option<Timestamp>,
+    /// A hash of what it says; none if it was damaged.
+    pub hash: Option<String>,
+}
+
+impl Seen {
+    /// Whether `other` may be the same event: one of the two may have been damaged.
+    pub fn is(&self, other: &Self) -> bool {
+        self.seq == other.seq && (self.hash.is_none() || other.hash.is_none() || self.hash == other.hash)
+    }
+}
+
+impl Mark {
+    /// Moves on over an event.
+    pub fn pass(&mut self, seen: Seen) {
+        self.next = Some(seen.seq + 1);
+        self.seen.push_back(seen);
+        while self.seen.len() > MOST_SEEN {
+            self.seen.pop_front();
+        }
+    }
 }

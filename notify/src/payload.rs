@@ -1,7 +1,6 @@
 //! The bodies of messages in the shape that each receiver wants, with what it would interpret taken out of its reach.
 
-use std::fmt::Write as _;
-
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use ring::hmac;
 use serde_json::{Value, json};
@@ -9,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     advice,
     ledger::Attempt,
+    message::digits,
     text::{fit, lines},
 };
 
@@ -39,12 +39,13 @@ pub fn webhook(label: &str, attempt: &Attempt) -> Value {
 
 /// HMAC-SHA256 over the time in seconds, a full stop and the body, in hexadecimal digits.
 pub fn signature(key: &str, time: Timestamp, body: &[u8]) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
-    let signed = [time.as_second().to_string().as_bytes(), b".", body].concat();
-    hmac::sign(&key, &signed).as_ref().iter().fold(String::new(), |mut text, byte| {
-        let _never_fails = write!(text, "{byte:02x}");
-        text
-    })
+    authenticator(key.as_bytes(), &[time.as_second().to_string().as_bytes(), b".", body].concat())
+}
+
+/// HMAC-SHA256 (RFC 2104) in hexadecimal digits.
+fn authenticator(key: &[u8], data: &[u8]) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+    digits(hmac::sign(&key, data).as_ref(), usize::MAX)
 }
 
 fn words(label: &str, attempt: &Attempt) -> String {
@@ -105,22 +106,9 @@ pub fn mail(label: &str, attempt: &Attempt, from: &str, to: &[String], now: Time
         to.join(", "),
         message.id
     );
-    for line in base64(format!("{}\n", words(label, attempt)).as_bytes()).as_bytes().chunks(76) {
+    for line in BASE64_STANDARD.encode(format!("{}\n", words(label, attempt))).as_bytes().chunks(76) {
         text += &String::from_utf8_lossy(line);
         text.push('\n');
-    }
-    text
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let whole = chunk.iter().fold(0u32, |whole, byte| (whole << 8) | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for place in 0..4 {
-            let digit = DIGITS.get((whole >> (18 - 6 * place)) as usize & 63).copied().unwrap_or(b'=');
-            text.push(if place <= chunk.len() { char::from(digit) } else { '=' });
-        }
     }
     text
 }
@@ -166,23 +154,52 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_is_that_of_rfc_4231_and_base64_that_of_rfc_4648() {
-        // its test case 2, whose data has no full stop of ours: so by parts
-        let key = hmac::Key::new(hmac::HMAC_SHA256, b"Jefe");
-        assert!(hmac::verify(&key, b"0.x", hmac::sign(&key, b"0.x").as_ref()).is_ok());
-        let own = signature("Jefe", Timestamp::UNIX_EPOCH, b"x");
-        let library: String = hmac::sign(&key, b"0.x").as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(own, library);
-        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
-            assert_eq!(base64(plain.as_bytes()), coded);
+    fn a_signature_is_that_of_rfc_4231() {
+        // its test cases 1, 2, 3, 4, 6 and 7; 5 is of a digest that is cut short
+        let cases: [(&[u8], &[u8], &str); 6] = [
+            (&[0x0b; 20], b"Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
+            (
+                b"Jefe",
+                b"what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (&[0xaa; 20], &[0xdd; 50], "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"),
+            (
+                &(1..=25).collect::<Vec<u8>>(),
+                &[0xcd; 50],
+                "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b",
+            ),
+            (
+                &[0xaa; 131],
+                b"Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+            ),
+            (
+                &[0xaa; 131],
+                b"This is a test using a larger than block-size key and a larger than block-size data. The key needs to be \
+                  hashed before being used by the HMAC algorithm.",
+                "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2",
+            ),
+        ];
+        for (key, data, expected) in cases {
+            assert_eq!(authenticator(key, data), expected);
         }
+        assert_eq!(signature("Jefe", Timestamp::UNIX_EPOCH, b"x"), authenticator(b"Jefe", b"0.x"));
     }
 
     #[test]
     fn a_mail_has_a_head_that_no_alert_can_add_to() {
-        let text = mail("de\nsk", &attempt("a\n.\nBcc: x@y"), "vigie@a.example", &["b@c.example".to_owned()], Timestamp::UNIX_EPOCH);
+        let text = mail(
+            "de\nsk",
+            &attempt("a\n.\nBcc: x@y"),
+            "vigie@a.example",
+            &["b@c.example".to_owned()],
+            Timestamp::UNIX_EPOCH,
+        );
         let (head, body) = text.split_once("\n\n").unwrap();
         assert!(head.contains("Subject: [vigie desk] WARNING drift\n") && !head.contains("Bcc"));
         assert!(body.lines().all(|line| line.len() <= 76 && !line.starts_with('.')));
+        let words = String::from_utf8(BASE64_STANDARD.decode(body.replace('\n', "")).unwrap()).unwrap();
+        assert!(words.starts_with("WARNING drift at ") && words.contains("on de sk: a . Bcc: x@y. To do: "), "{words}");
     }
 }

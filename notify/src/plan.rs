@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use ring::digest;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     alert::{Alert, Level},
-    message::{Entry, Kind, Message},
+    message::{Entry, Kind, Message, digits},
     quiet::Quiet,
 };
 
@@ -25,7 +26,7 @@ pub struct Rules {
     pub except: Vec<String>,
     /// For how long alerts of one code become one message after the first.
     pub window: SignedDuration,
-    /// The same for critical ones.
+    /// For how long critical alerts of the same code and words do. One that says something else is sent at once.
     pub critical_window: SignedDuration,
     /// When all but critical alerts are held back.
     pub quiet: Option<Quiet>,
@@ -45,7 +46,7 @@ impl Rules {
     }
 }
 
-/// The windows that are open: for each code, critical or not.
+/// The windows that are open: for each code, and for the words of each critical alert.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Windows(BTreeMap<String, Window>);
@@ -79,7 +80,7 @@ impl Windows {
         if length.is_zero() {
             return Slot::Single(number);
         }
-        let key = if is_critical { format!("{}!", alert.code) } else { alert.code.clone() };
+        let key = if is_critical { words(alert) } else { alert.code.clone() };
         let fresh = Window { since: alert.at, repeated: false };
         let window = self.0.entry(key.clone()).or_insert(Window { since: Timestamp::MIN, repeated: false });
         let age = alert.at.duration_since(window.since);
@@ -105,6 +106,12 @@ impl Windows {
     }
 }
 
+/// The name of what a critical alert says: nothing new is in one that says the same.
+fn words(alert: &Alert) -> String {
+    let hashed = digest::digest(&digest::SHA256, alert.message.as_bytes());
+    format!("{}!{}", alert.code, digits(hashed.as_ref(), 8))
+}
+
 fn end_of(since: Timestamp, length: SignedDuration) -> Timestamp {
     since.checked_add(length).unwrap_or(Timestamp::MAX)
 }
@@ -114,8 +121,8 @@ fn end_of(since: Timestamp, length: SignedDuration) -> Timestamp {
 pub enum Step {
     /// Send what was begun: its place in the list.
     Continue(usize),
-    /// Begin a message of these numbers.
-    Begin(Kind, Vec<u64>),
+    /// Begin a message of these numbers, which was due at this time.
+    Begin(Kind, Vec<u64>, Timestamp),
     /// Nothing before this time, unless an alert comes.
     Wait(Timestamp),
     /// Nothing until an alert comes.
@@ -139,12 +146,12 @@ pub fn next<'a>(
     }
     let under_way: BTreeSet<u64> = begun.iter().flat_map(|message| &message.numbers).copied().collect();
     let mut windows = windows.clone();
-    let mut slots: BTreeMap<Slot, Vec<(u64, Level)>> = BTreeMap::new();
+    let mut slots: BTreeMap<Slot, Vec<(&Entry, Level)>> = BTreeMap::new();
     for entry in entries {
         let Some(alert) = entry.alert.as_ref().filter(|alert| rules.wants(alert)) else { continue };
         let slot = windows.take(rules, entry.n, alert);
         if !is_done(entry.n) && !under_way.contains(&entry.n) {
-            slots.entry(slot).or_default().push((entry.n, alert.level));
+            slots.entry(slot).or_default().push((entry, alert.level));
         }
     }
     let longest = rules.window.max(rules.critical_window);
@@ -159,14 +166,18 @@ pub fn next<'a>(
         (release(slot, is_critical), slot, parts)
     });
     let (ready, later): (Vec<_>, Vec<_>) = due.partition(|(at, ..)| *at <= now);
-    let first = ready.into_iter().min_by_key(|(_, _, parts)| parts.last().map(|(n, _)| *n));
+    let first = ready.into_iter().min_by_key(|(_, _, parts)| parts.last().map(|(entry, _)| entry.n));
     if let Some((_, slot, parts)) = first {
         let kind = match slot {
             Slot::Summary(_) => Kind::Summary,
             Slot::Repeats(..) if parts.len() > 1 => Kind::Repeats,
             _ => Kind::Alert,
         };
-        return Step::Begin(kind, parts.iter().take(MOST_ALERTS).map(|(n, _)| *n).collect());
+        let due = match slot {
+            Slot::Summary(end) | Slot::Repeats(_, end) => *end,
+            Slot::Single(_) => parts.first().map_or(now, |(entry, _)| entry.taken),
+        };
+        return Step::Begin(kind, parts.iter().take(MOST_ALERTS).map(|(entry, _)| entry.n).collect(), due.min(now));
     }
     later.into_iter().map(|(at, ..)| at).chain(quiet.filter(|_| !begun.is_empty())).min().map_or(Step::Rest, Step::Wait)
 }
@@ -205,7 +216,7 @@ mod tests {
     fn entries(alerts: &[(i64, Level, &str)]) -> Vec<Entry> {
         let entry = |(index, (seconds, level, code)): (usize, &(i64, Level, &str))| {
             let n = index as u64 + 1;
-            let alert = Alert { seq: Some(n), ..Alert::own(at(*seconds), *level, code, format!("number {n}")) };
+            let alert = Alert { seq: Some(n), ..Alert::own(at(*seconds), *level, code, "the same".to_owned()) };
             Entry { n, taken: at(*seconds), alert: Some(alert), mark: Mark::default() }
         };
         alerts.iter().enumerate().map(entry).collect()
@@ -218,7 +229,8 @@ mod tests {
             let known = entries.iter().filter(|entry| entry.taken <= now);
             let coming = entries.iter().map(|entry| entry.taken).filter(|taken| *taken > now).min();
             match next(rules, &Windows::default(), &[], |n| done.contains(&n), known, now) {
-                Step::Begin(kind, numbers) => {
+                Step::Begin(kind, numbers, due) => {
+                    assert!(due <= now);
                     done.extend(numbers.iter().copied());
                     sent.push((now.duration_since(at(0)).as_secs(), kind, numbers));
                 }
@@ -242,7 +254,7 @@ mod tests {
             (36_020, Warning, "a"),
             (36_030, Info, "a"),
             (36_605, Warning, "a"),
-            (37_300, Warning, "a"),
+            (39_000, Warning, "a"),
         ]);
         let expected = [
             (36_000, Kind::Alert, vec![1]),
@@ -250,7 +262,7 @@ mod tests {
             (36_600, Kind::Repeats, vec![3, 4]),
             // it went on, so the next one waits as well; then it was over
             (37_200, Kind::Alert, vec![5]),
-            (37_300, Kind::Alert, vec![6]),
+            (39_000, Kind::Alert, vec![6]),
         ];
         assert_eq!(sent(&rules(), &entries, 36_000), expected);
         // one who comes late gets the same, at once and in order
@@ -258,6 +270,25 @@ mod tests {
         assert_eq!(late, [vec![1], vec![2], vec![3, 4], vec![5], vec![6]]);
         let none = Rules { window: SignedDuration::ZERO, ..rules() };
         assert_eq!(sent(&none, &entries, 36_000).len(), 6);
+    }
+
+    #[test]
+    fn a_critical_alert_waits_only_behind_one_that_says_the_same() {
+        let mut entries = entries(&[
+            (50, Critical, "c"),
+            (51, Critical, "c"),
+            (52, Critical, "c"),
+            (53, Critical, "c"),
+            (54, Warning, "c"),
+        ]);
+        entries[2].alert.as_mut().unwrap().message = "another trade".to_owned();
+        let expected = [
+            (50, Kind::Alert, vec![1]),
+            (52, Kind::Alert, vec![3]),
+            (54, Kind::Alert, vec![5]),
+            (110, Kind::Repeats, vec![2, 4]),
+        ];
+        assert_eq!(sent(&rules(), &entries, 0), expected);
     }
 
     #[test]
@@ -287,7 +318,7 @@ mod tests {
         };
         assert_eq!(step(21 * 3600 + 1, 1), Step::Continue(0));
         assert_eq!(step(22 * 3600, 2), Step::Wait(at(day + 6 * 3600)));
-        assert_eq!(step(23 * 3600, 3), Step::Begin(Kind::Alert, vec![3]));
+        assert_eq!(step(23 * 3600, 3), Step::Begin(Kind::Alert, vec![3], at(23 * 3600)));
         assert_eq!(step(day + 6 * 3600, 3), Step::Continue(0));
     }
 
@@ -298,7 +329,7 @@ mod tests {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) % below
         };
-        for round in 0..200 {
+        for round in 0..40 {
             let mut seconds = 60_000;
             let alerts: Vec<(i64, Level, &str)> = (0..60)
                 .map(|_| {

@@ -103,7 +103,8 @@ mod tests {
         let quiet = chicago(vec![period(&[Weekday::Saturday], 22, 7)]);
         check(&quiet, "2026-11-01T03:00:00Z", Some("2026-11-01T13:00:00Z"));
         // on 8 March they go forward, and 02:30 is not there
-        let night = Period { days: vec![Weekday::Sunday], from: Time::constant(2, 30, 0, 0), to: Time::constant(4, 0, 0, 0) };
+        let night =
+            Period { days: vec![Weekday::Sunday], from: Time::constant(2, 30, 0, 0), to: Time::constant(4, 0, 0, 0) };
         check(&chicago(vec![night.clone()]), "2026-03-08T08:29:00Z", None);
         check(&chicago(vec![night]), "2026-03-08T08:31:00Z", Some("2026-03-08T09:00:00Z"));
     }

@@ -6,6 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 pub const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
 /// How often a message is tried that the receiver refuses for what it is.
 pub const REFUSALS: u32 = 5;
+/// How often one is tried at least before it is given up for its age: it may have waited behind another one.
+pub const LEAST_TRIES: u32 = 3;
 
 /// What came of one try.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,16 +105,15 @@ impl Retries {
     pub fn are_over(&self, tries: u32, refusals: u32, since: Timestamp, now: Timestamp) -> bool {
         refusals >= REFUSALS
             || (self.tries > 0 && tries >= self.tries)
-            || now.duration_since(since) >= self.give_up_after
+            || (tries >= LEAST_TRIES && now.duration_since(since) >= self.give_up_after)
     }
 }
 
 /// A number from 0 up to 1, the same for the same arguments: FNV-1a, then the finalizer of splitmix64.
 fn draw(seed: u64, key: &str, turn: u32) -> f64 {
     let bytes = key.bytes().chain(turn.to_le_bytes());
-    let hashed = bytes.fold(0xcbf2_9ce4_8422_2325 ^ seed, |hash: u64, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hashed = bytes
+        .fold(0xcbf2_9ce4_8422_2325 ^ seed, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     let mixed = (hashed ^ (hashed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1u64 << 53) as f64
@@ -154,7 +155,7 @@ mod tests {
         let (since, retries) = (Timestamp::UNIX_EPOCH, retries());
         let later = |hours| since.checked_add(SignedDuration::from_hours(hours)).unwrap();
         assert!(!retries.are_over(10_000, 4, since, later(23)));
-        assert!(retries.are_over(1, 0, since, later(24)));
+        assert!(retries.are_over(3, 0, since, later(24)) && !retries.are_over(2, 0, since, later(99)));
         assert!(retries.are_over(5, 5, since, later(0)));
         let few = Retries { tries: 3, ..retries };
         assert!(!few.are_over(2, 0, since, since) && few.are_over(3, 0, since, since));
@@ -187,9 +188,14 @@ mod tests {
         let verdict = |status| Verdict::of_status(status, Some("3"), now);
         assert!([200, 204, 299].into_iter().all(|status| verdict(status) == Verdict::Delivered));
         assert!([400, 413, 422].into_iter().all(|status| matches!(verdict(status), Verdict::Refused(_))));
-        for (status, paused, doubt) in
-            [(301, false, false), (403, false, false), (429, true, false), (500, true, false), (503, true, false), (504, true, true)]
-        {
+        for (status, paused, doubt) in [
+            (301, false, false),
+            (403, false, false),
+            (429, true, false),
+            (500, true, false),
+            (503, true, false),
+            (504, true, true),
+        ] {
             let Verdict::Failed { pause, in_doubt, .. } = verdict(status) else { panic!("{status}") };
             assert_eq!((pause.is_some(), in_doubt), (paused, doubt), "{status}");
         }

@@ -30,7 +30,9 @@ impl Secret {
     pub fn read(name: &str, beside: &Path) -> Result<Self, String> {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
         if name.is_empty() || name.len() > 200 || !name.chars().all(is_plain) {
-            return Err("it is to be the name of a file that holds the secret; what stands there is not shown".to_owned());
+            return Err(
+                "it is to be the name of a file that holds the secret; what stands there is not shown".to_owned()
+            );
         }
         let path = Self::find(name, beside);
         let said = |error: std::io::Error| format!("{}: {error}", path.display());
@@ -51,7 +53,8 @@ impl Secret {
             return PathBuf::from(name);
         }
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        let given = credentials.into_iter().flat_map(|folder| [folder.join(name), folder.join(format!("secrets_{name}"))]);
+        let given =
+            credentials.into_iter().flat_map(|folder| [folder.join(name), folder.join(format!("secrets_{name}"))]);
         given.into_iter().find(|path| path.exists()).unwrap_or_else(|| beside.join("secrets").join(name))
     }
 }

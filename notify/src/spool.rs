@@ -121,6 +121,16 @@ impl Spool {
         self.last
     }
 
+    /// Who reads it, and how far each is: nothing leaves the file before all are done with it.
+    pub fn read_by(&mut self, passed: BTreeMap<String, u64>) {
+        self.passed = passed;
+    }
+
+    /// Whether something is not on the disk yet.
+    pub fn is_behind(&self) -> bool {
+        !self.unwritten.is_empty()
+    }
+
     /// Notes that `receiver` is done with all up to `number`.
     ///
     /// # Errors
@@ -199,7 +209,7 @@ mod tests {
         spool.set_mark(Mark { next: Some(77), ..Mark::default() });
         (1..=3000).for_each(|n| spool.push(Timestamp::UNIX_EPOCH, alert(n)));
         spool.write().unwrap();
-        spool.pass("a", 0).unwrap();
+        spool.read_by([("a".to_owned(), 0), ("b".to_owned(), 0)].into());
         spool.pass("b", 3000).unwrap();
         assert_eq!(numbers(&spool).len(), 3000);
         spool.pass("a", 2900).unwrap();

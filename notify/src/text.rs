@@ -26,7 +26,9 @@ fn line(label: &str, alerts: &[&Alert]) -> String {
 
 /// On one line: what is a control or turns the direction of the text becomes a space.
 fn flat(text: &str) -> String {
-    let is_odd = |c: char| c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_odd = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     text.chars().map(|c| if is_odd(c) { ' ' } else { c }).collect()
 }
 
@@ -99,7 +101,9 @@ mod tests {
              data; train a new version.";
         assert_eq!(one, [expected]);
         let many = lines("", &message(Kind::Repeats, &["a", "b", "c"]), true);
-        assert!(many[0].starts_with("WARNING drift x3 from 1970-01-01T00:00:00Z to 1970") && many[0].contains("last: c."));
+        assert!(
+            many[0].starts_with("WARNING drift x3 from 1970-01-01T00:00:00Z to 1970") && many[0].contains("last: c.")
+        );
         assert!(many[1].contains("sent again"));
         let night = lines("", &message(Kind::Summary, &["a", "b"]), false);
         assert_eq!((&*night[0], night.len()), ("Quiet hours are over. Held back: 2", 2));
