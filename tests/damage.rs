@@ -207,6 +207,12 @@ struct Lived {
     log: String,
 }
 
+/// Whether the checkpoint that a daemon began from is being compared with its log.
+fn is_checked(answer: &Value) -> bool {
+    let jobs = answer["status"]["jobs"].as_array().into_iter().flatten();
+    jobs.into_iter().any(|job| job["name"] == "checkpoint_check" && job["running"] == true)
+}
+
 /// Starts on what is there, asks, tells an outcome until it is taken, as a client does, and stops in good order.
 fn live(place: &Place) -> Result<Lived, String> {
     let (mut daemon, starts) = started(place)?;
@@ -227,7 +233,8 @@ fn live(place: &Place) -> Result<Lived, String> {
     ask(&outcome("after-the-damage", 1.0), |answer| answer["durable"] == true)
         .map_err(|why| format!("it takes no outcome: {why}"))?;
     let after = ask(&score("after-the-outcome"), Value::is_object)?;
-    let status = ask(r#"{"type":"status"}"#, |answer| answer["ok"] == true)?["status"].take();
+    // damage before a checkpoint is met when the log is read from its beginning behind a start
+    let status = ask(r#"{"type":"status"}"#, |answer| answer["ok"] == true && !is_checked(answer))?["status"].take();
     daemon.signal("TERM");
     let (ended, log) = (daemon.wait(), daemon.log());
     let lived = Lived { starts, arms: [before, after].map(arm).into(), status, log };
@@ -295,7 +302,7 @@ fn start(whole: &Whole, journal: &[u8]) -> Result<String, String> {
     if lock.contains("the journal ends before what was acknowledged") {
         return Ok(format!("older, and said so{when}"));
     }
-    Err(format!("lost without a word: {lost:?}; lock {lock:?}, alerts {alerts:?}, unreadable {named:?}"))
+    Err(format!("lost without a word: {lost:?}; lock {lock:?}, alerts {alerts:?}, unreadable {named:?}: {log}"))
 }
 
 /// What to run: the numbers from 0 on, as many as [`long::cases`] says, or those that `VIGIE_SEEDS` names, such as `4280,20000..22000`.

@@ -71,6 +71,8 @@ pub struct JobStatus {
     pub when: String,
     /// The thread it runs on.
     pub thread: &'static str,
+    /// Whether a run has begun and not ended.
+    pub running: bool,
     /// How often it ran.
     pub runs: u64,
     /// How often it failed.
@@ -181,6 +183,7 @@ impl JobLog {
                 does,
                 when: when.words(config),
                 thread,
+                running: runs.is_some_and(|runs| runs.is_under_way),
                 runs: runs.map_or(0, |runs| runs.count),
                 failures: runs.map_or(0, |runs| runs.failures),
                 last: runs.and_then(|runs| runs.last.clone()),
