@@ -2,15 +2,14 @@
 //! swapped, and by an end that is cut off. The real program must start on each, let no model speak that was rolled back, take
 //! outcomes, and name what is lost. Over some damage the database ends the process; then its next start counts.
 //!
-//! `VIGIE_LONG=1` damages 10,000 files instead of 64 and says after each thousand how many were wrong; `VIGIE_SEEDS` names
-//! others, such as `4280,20000..22000`.
+//! `VIGIE_LONG=1` damages 10,000 files instead of 64; `VIGIE_SEEDS` names others, such as `4280,20000..22000`.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
 
 mod common;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs,
+    fs,
     os::unix::{
         fs::{FileExt as _, MetadataExt as _},
         net::UnixStream,
@@ -241,6 +240,16 @@ fn live(place: &Place) -> Result<Lived, String> {
     if ended.success() { Ok(lived) } else { Err(format!("it ended: {ended}: {}", lived.log)) }
 }
 
+/// Whether a damaged journal was put aside, and if so, whether that was told.
+fn aside(place: &Place, status: &Value) -> Option<Result<(), String>> {
+    place.state().join(format!("{JOURNAL_FILE}.corrupt-1")).exists().then(|| {
+        let told = alerts(place).into_iter().filter(|code| code == "journal_quarantined").count();
+        let locked = status["guardian"]["lock"].as_str().unwrap_or_default();
+        let is_told = told == 1 && locked.contains("the journal was damaged and a new one is in use");
+        is_told.then_some(()).ok_or_else(|| format!("it was put aside: {told}, {status}"))
+    })
+}
+
 /// Starts on a damaged journal. Says what kind of end it was, or what was wrong.
 fn start(whole: &Whole, journal: &[u8]) -> Result<String, String> {
     let place = Place::new();
@@ -249,7 +258,10 @@ fn start(whole: &Whole, journal: &[u8]) -> Result<String, String> {
     fs::write(place.state().join(SILENCE_FILE), &whole.silenced).unwrap();
     fs::write(place.state().join(REACHED_FILE), &whole.reached).unwrap();
     place.file("config.toml", &config());
-    let mut lived = live(&place)?;
+    let mut lived = match live(&place) {
+        Err(why) if why.starts_with("it ended: signal: 6") => Lived { starts: 2, ..live(&place)? },
+        lived => lived?,
+    };
     let mut when = if lived.starts == 1 { String::new() } else { ", at the second start".to_owned() };
     if let Err(not_closed @ OpenError::NeedsRecovery { .. }) = Reader::open_path(&place.journal(), 1 << 20) {
         let said = ["the journal could not be closed in good order", "the journal did not end in time"];
@@ -264,21 +276,18 @@ fn start(whole: &Whole, journal: &[u8]) -> Result<String, String> {
     if arms.iter().any(|arm| arm == "ml") {
         return Err(format!("a model speaks: {arms:?}"));
     }
-    let quarantined = place.state().join(format!("{JOURNAL_FILE}.corrupt-1")).exists();
-    if quarantined {
-        if log.contains("the daemon restarts and puts") {
-            when.push_str(", while it ran");
-        }
-        let told = alerts(&place).into_iter().filter(|code| code == "journal_quarantined").collect::<Vec<_>>();
-        let locked = status["guardian"]["lock"].as_str().unwrap_or_default();
-        return match told.len() {
-            1 if locked.contains("the journal was damaged and a new one is in use") => Ok(format!("put aside{when}")),
-            _ => Err(format!("it was put aside: {told:?}, {status}")),
-        };
+    if log.contains("the daemon restarts and puts") {
+        when.push_str(", while it ran");
+    }
+    if let Some(aside) = aside(&place, &status) {
+        return aside.map(|()| format!("put aside{when}"));
     }
     let (holds, named) = holds(&place.reader());
     if let Some(storage) = named.iter().find(|named| named.starts_with("storage")) {
-        return Err(format!("it serves and cannot be read: {storage}"));
+        // nothing shows before the daemon's own writes go by a list of free pages that is damaged; the next start finds it
+        let next = live(&place)?;
+        let found = aside(&place, &next.status).unwrap_or_else(|| Err(format!("it serves, {storage}: {log}")));
+        return found.map(|()| "put aside by the next start".to_owned());
     }
     let lost: Vec<(&str, usize)> = whole
         .holds
@@ -305,17 +314,6 @@ fn start(whole: &Whole, journal: &[u8]) -> Result<String, String> {
     Err(format!("lost without a word: {lost:?}; lock {lock:?}, alerts {alerts:?}, unreadable {named:?}: {log}"))
 }
 
-/// What to run: the numbers from 0 on, as many as [`long::cases`] says, or those that `VIGIE_SEEDS` names, such as `4280,20000..22000`.
-fn seeds(short: usize, long: usize) -> Vec<usize> {
-    let Ok(named) = env::var("VIGIE_SEEDS") else { return (0..long::cases(short, long)).collect() };
-    let number = |text: &str| text.trim().parse().unwrap_or_else(|_| panic!("VIGIE_SEEDS names {text:?}"));
-    let range = |part: &str| match part.split_once("..") {
-        Some((from, to)) => number(from)..number(to),
-        None => number(part)..number(part) + 1,
-    };
-    named.split(',').flat_map(range).collect()
-}
-
 #[test]
 fn every_damaged_journal_lets_the_daemon_start_and_no_model_come_back_and_each_loss_is_named() {
     let wholes: [Whole; WHOLES] = [
@@ -324,7 +322,7 @@ fn every_damaged_journal_lets_the_daemon_start_and_no_model_come_back_and_each_l
         whole("stopped later", false, 8),
         whole("killed later", true, 8),
     ];
-    let (seeds, next, watch) = (seeds(64, 10_000), AtomicUsize::new(0), Stopwatch::start());
+    let (seeds, next, watch) = (long::seeds(64, 10_000), AtomicUsize::new(0), Stopwatch::start());
     let (ends, wrong) = (Mutex::new(BTreeMap::<String, usize>::new()), Mutex::new(Vec::<String>::new()));
     let take = || {
         let done = next.fetch_add(1, Ordering::Relaxed);

@@ -51,6 +51,9 @@ pub const REACHED_FILE: &str = "vigie.reached";
 pub const JOURNAL_FILE: &str = "vigie.redb";
 /// Name of the socket in the state folder, when none is given.
 pub const SOCKET_FILE: &str = "vigie.sock";
+/// Name of a file that is in the state folder while a start is under way, and when a daemon ended over damage. The database
+/// ends the whole process over some damage; the next start then looks at every page before it trusts any.
+pub const OPENING_FILE: &str = "opening";
 
 /// Where the daemon's time comes from.
 #[derive(Clone)]

@@ -101,16 +101,16 @@ pub struct GuardianShared {
     pub clock: Arc<dyn Clock>,
     /// Where panics are counted.
     pub failures: Failures,
-    /// What took a model's word away and is not on disk yet. It outlives the guardian, so that one made anew from the
+    /// What took a model's word away and is not on disk yet. It outlives the guardian, so that one rebuilt from the
     /// journal does not give the word back.
     pub unsaved: Rc<RefCell<Vec<Event>>>,
     /// How the writes of these fare.
     pub attempts: Rc<Attempts>,
     /// What was told of a trade before.
     pub repeats: Rc<RefCell<Repeats>>,
-    /// The events of an order that gives a model a say and is not in force yet: a kill takes back what they would give.
+    /// The events of an order that gives a model influence and is not in force yet: a kill takes back what they would give.
     pub under_way: Rc<RefCell<Vec<Event>>>,
-    /// Held by an order that gives a model a say, until it is in force. What takes the word away meanwhile is recorded
+    /// Held by an order that gives a model influence, until it is in force. What takes the word away meanwhile is recorded
     /// behind it, so that the log has the last word last.
     pub turn: Arc<Mutex<()>>,
 }
@@ -175,7 +175,7 @@ impl Guardian {
         missed.extend(damaged.trips);
         let kinds = consequences(state.trials.roster(), missed).into_iter().chain(damaged.alerts);
         let mut missed: Vec<Event> = kinds.map(|kind| Event { at: now, kind }).collect();
-        // one that is made anew before they are on disk finds them again
+        // one that restarts before they are on disk finds them again
         missed.retain(|event| !unsaved.iter().any(|before| before.kind == event.kind));
         missed.iter().for_each(|event| happen(&mut state, event));
         let mut roster = state.trials.roster().clone();

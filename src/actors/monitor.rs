@@ -214,7 +214,7 @@ impl Monitor {
         }
     }
 
-    /// Does it, unless it panics: then the state is thrown away, and made anew before the next.
+    /// Does it, unless it panics: then the state is dropped and rebuilt before the next.
     fn guarded(&mut self, place: Place, work: impl FnOnce(&mut Self)) {
         let failures = self.surroundings.failures.clone();
         if failures.caught(place, || work(self)).is_err() {

@@ -108,7 +108,7 @@ impl Message for ObserveTrainer {
     type Result = Option<TrainerStatus>;
 }
 
-/// The state of the trainer. What is under way outlives it: a trainer made anew finds it on the desk.
+/// The state of the trainer. What is under way outlives it: a trainer that restarts finds it on the desk.
 pub struct Trainer(TrainerShared);
 
 /// What the trainer works with.
@@ -254,7 +254,7 @@ impl TrainerShared {
         Ok(receiver)
     }
 
-    /// Has the guardian register a product. One that is being made anew, or whose disk fails, is told again.
+    /// Has the guardian register a product. One that is restarting, or whose disk fails, is told again.
     async fn register(&self, register: Register) -> Result<Result<(), WireError>, MailboxError> {
         let mut tries = Tries::of_making();
         loop {

@@ -2,7 +2,9 @@
 //! up, lines are dropped and counted.
 
 use std::{
+    fs,
     io::{self, IsTerminal, Write},
+    path::PathBuf,
     sync::{
         Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -71,7 +73,9 @@ impl Lines {
 
 /// Starts logging. Under a service manager each line begins with its priority and has no time, since the manager's
 /// journal keeps both; on a terminal it has a time, and colours unless NO_COLOR is set. Those of a drill say so.
-pub(super) fn start(level: LogLevel, drill: bool) -> anyhow::Result<Log> {
+///
+/// A panic of the database leaves `opening` behind: a second one ends the process at once, and the next start has to know.
+pub(super) fn start(level: LogLevel, drill: bool, opening: PathBuf) -> anyhow::Result<Log> {
     let (sender, waiting) = sync_channel(QUEUE);
     let dropped = Arc::new(AtomicU64::new(0));
     let lost = Arc::clone(&dropped);
@@ -95,7 +99,10 @@ pub(super) fn start(level: LogLevel, drill: bool) -> anyhow::Result<Log> {
         layer.with_target(false).with_filter(filter).boxed()
     };
     tracing_subscriber::registry().with(layer).init();
-    std::panic::set_hook(Box::new(|panic| {
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.location().is_some_and(|location| location.file().contains("redb")) {
+            let _the_disk_may_be_full = fs::write(&opening, "The database panicked.\n");
+        }
         let thread = thread::current();
         let thread = thread.name().unwrap_or("unnamed");
         if panics::are_caught() {

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use super::{ConfigArgs, DEFAULT_STATE, Failed, Outcome, log};
 use crate::{
     actors::{
-        daemon::{self, Control, DaemonOptions, Ended, SOCKET_FILE, Time},
+        daemon::{self, Control, DaemonOptions, Ended, OPENING_FILE, SOCKET_FILE, Time},
         gateway::Gateway,
         storage::Storage,
         supervision::Tripwire,
@@ -73,7 +73,7 @@ impl Run {
     pub fn run(self) -> Outcome {
         let config = self.config.load()?;
         // until the end, which waits for its last lines
-        let log = log::start(config.log_level, self.drill)?;
+        let log = log::start(config.log_level, self.drill, self.state.join(OPENING_FILE))?;
         let level = log.level.clone();
         let socket = self.socket.clone().unwrap_or_else(|| self.state.join(SOCKET_FILE));
         let options = DaemonOptions {

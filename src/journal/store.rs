@@ -96,7 +96,7 @@ impl Place {
 }
 
 impl Store {
-    /// Opens the journal at `path`, made anew when there is none (mode 0600), recovered after a crash, and taken over when an
+    /// Opens the journal at `path`, created when there is none (mode 0600), recovered after a crash, and taken over when an
     /// older program wrote it, which is logged.
     ///
     /// # Errors
@@ -161,7 +161,7 @@ impl Store {
         self.origin.as_ref()
     }
 
-    /// Opens a journal on any storage, made anew when the storage is empty. A process alone may use it.
+    /// Opens a journal on any storage, created when the storage is empty. A process alone may use it.
     ///
     /// # Errors
     /// As [`Store::open`]; the path in them is `(storage)`.

@@ -158,7 +158,7 @@ fn attempt(
     Err(OpenError::refused(path, reason))
 }
 
-/// Opens the new file, made anew unless it is a beginning of the same journal.
+/// Opens the new file, created unless it is a beginning of the same journal.
 fn begin(beside: &Path, builder: &Builder, source: &Source) -> Result<Database, OpenError> {
     let open = || {
         let file =

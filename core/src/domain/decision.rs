@@ -10,7 +10,7 @@ use super::{
 /// A size below this is none: to divide by it would make a large sum of a small one.
 const LEAST_SIZE: f64 = 1e-6;
 
-/// The score of an answer in which no model had a say.
+/// The score of an answer that no model influenced.
 const NEUTRAL_SCORE: Probability = Probability::NEUTRAL;
 
 /// Which policy the trader is told to follow.
@@ -67,7 +67,7 @@ pub enum Reason {
     JournalUnavailable,
     /// The model gave a number that is not a probability.
     InvalidScore,
-    /// A part of the daemon failed on this request and is being made anew.
+    /// A part of the daemon failed on this request and is restarting.
     InternalError,
     /// The trade's name is that of an earlier signal with another time, symbol or side.
     TradeIdReused,

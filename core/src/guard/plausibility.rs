@@ -1,7 +1,7 @@
 //! What an outcome cannot be: closed before its signal fired or in the future, or with a pnl that no trade makes.
 //!
 //! Such an outcome is refused, so that it neither makes room for losses nor hides one. It shows that a trade was closed whose result
-//! is not known: until the trader tells it rightly, the rules that need it cannot be evaluated.
+//! is not known: until the trader sends it corrected, the rules that need it cannot be evaluated.
 #![deny(clippy::indexing_slicing)]
 
 use jiff::SignedDuration;

@@ -1,6 +1,6 @@
 //! What can happen, in the order in which it does.
 //!
-//! A part of the daemon that is made anew takes the happenings from the journal; a replay under other thresholds takes the
+//! A part of the daemon that is rebuilt takes the happenings from the journal; a replay under other thresholds takes the
 //! same ones. [`State`](crate::state::step::State) is what they come to.
 #![deny(clippy::indexing_slicing)]
 

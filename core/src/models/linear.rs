@@ -154,7 +154,7 @@ impl Products {
                 }
             }
             if sweep % 10 == 0 {
-                // made anew, so that rounding does not add up
+                // recomputed, so that rounding does not add up
                 slack = self.slack(&beta);
             }
             if self.violation(spec, &beta) <= TOLERANCE {

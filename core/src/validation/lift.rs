@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_lift_is_what_is_gained_over_a_guess_of_the_same_base_rate() {
-        // of 10, 5 were yes; 4 were predicted yes, 3 of them rightly
+        // of 10, 5 were yes; 4 were predicted yes, 3 of them correctly
         let sums = [10.0, 4.0, 5.0, 3.0, 4.0, 5.0];
         let near = |measure, wanted: f64| assert!((value(measure, sums).unwrap() - wanted).abs() < 1e-12);
         near(Measure::Precision, 0.75 - 0.5);

@@ -13,7 +13,9 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use super::{DaemonOptions, JOURNAL_FILE, REACHED_FILE, SILENCE_FILE, StartError, common::Common, part_error};
+use super::{
+    DaemonOptions, JOURNAL_FILE, OPENING_FILE, REACHED_FILE, SILENCE_FILE, StartError, common::Common, part_error,
+};
 use crate::{
     actors::{
         guardian::{self, Guardian},
@@ -43,9 +45,6 @@ use crate::{
     trials::running::Keep,
 };
 
-/// Name of a file that is in the state folder while a start is under way, and when a daemon ended over damage. The database
-/// ends the whole process over some damage; the next start then looks before it trusts anything.
-pub(super) const OPENING: &str = "opening";
 /// Name of the checkpoint that a start writes before it serves: it says that there is a file of silencing events, and shows
 /// that the journal can be written.
 const BEGUN: &str = "silenced";
@@ -95,7 +94,7 @@ impl Beginning<'_> {
     /// checked page by page: is it damaged, it is put aside as if that had been found when it was opened, and the daemon begins
     /// with a new one.
     pub(super) async fn begin(self) -> Result<Begun, StartError> {
-        let marker = self.options.state.join(OPENING);
+        let marker = self.options.state.join(OPENING_FILE);
         let was_cut_short = marker.symlink_metadata().is_ok();
         let _a_full_disk_has_no_room_for_it = fs::write(&marker, "A start is under way, or was cut short.\n");
         let begun = match if was_cut_short { self.checked(None).await } else { self.attempt(None).await } {

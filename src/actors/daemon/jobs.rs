@@ -228,7 +228,7 @@ impl Parts {
         let why = fault.to_string();
         let told = self.guardian.send(Finding::Broken(fault));
         Box::pin(async move {
-            // a guardian that is being made anew is told as soon as it is there, and no model speaks meanwhile
+            // a guardian that is restarting is told as soon as it is there, and no model speaks meanwhile
             told.await.map_err(|error| error.to_string())?;
             Err(why)
         })

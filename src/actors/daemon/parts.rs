@@ -47,7 +47,7 @@ use crate::{
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How long the last checkpoint may take.
 const LAST_CHECKPOINT: Duration = Duration::from_secs(5);
-/// Pause before a guardian that is being made anew is told again to lock.
+/// Pause before a guardian that is restarting is told again to lock.
 const LOCK_RETRY: Duration = Duration::from_millis(10);
 
 /// What the daemon's own loop acts on.

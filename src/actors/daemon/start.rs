@@ -13,8 +13,8 @@ use tokio::{
 };
 
 use super::{
-    DaemonOptions, JOURNAL_FILE, StartError,
-    begin::{Beginning, Begun, OPENING, make_folder, make_scorer},
+    DaemonOptions, JOURNAL_FILE, OPENING_FILE, StartError,
+    begin::{Beginning, Begun, make_folder, make_scorer},
     common::Common,
     drill,
     jobs::{self, Disk, Job},
@@ -347,7 +347,7 @@ impl Births<'_> {
             ab_router,
             trade_news: self.trade_news,
             kill_file: self.options.state.join(KILL_FILE),
-            opening: self.options.state.join(OPENING),
+            opening: self.options.state.join(OPENING_FILE),
             killed: Cell::new(false),
             restarts,
             on_reload: self.options.on_reload.clone(),

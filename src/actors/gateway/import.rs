@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// Pause before a guardian that is being made anew is told again of an outcome that is on disk.
+/// Pause before a guardian that is restarting is told again of an outcome that is on disk.
 pub(super) const TELL_AGAIN: Duration = Duration::from_millis(10);
 
 impl Gateway {

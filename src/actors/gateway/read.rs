@@ -100,13 +100,13 @@ pub struct Status {
     pub storage: Option<Storage>,
     /// The trade ids that are known.
     pub trade_ids: NameCount,
-    /// The scorer; absent while it is made anew.
+    /// The scorer; absent while it restarts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scorer: Option<ScorerStatus>,
-    /// The guardian; absent while it is made anew.
+    /// The guardian; absent while it restarts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guardian: Option<GuardianStatus>,
-    /// The A/B router; absent while it is made anew.
+    /// The A/B router; absent while it restarts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trials: Option<RouterStatus>,
     /// The monitor; absent while it does not answer.

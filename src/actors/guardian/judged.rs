@@ -1,4 +1,4 @@
-//! What the monitor finds, and what is done about it: alerts, a say that shrinks and comes back, a training, a rollback, a
+//! What the monitor finds, and what is done about it: alerts, influence that shrinks and comes back, a training, a rollback, a
 //! lock.
 //!
 //! What takes a version's word away is in force at once; what gives some of it back waits for the disk.
@@ -26,7 +26,7 @@ use crate::{
     validation::training::Order,
 };
 
-/// Pause before what was found is told again to a guardian that is being made anew.
+/// Pause before what was found is told again to a guardian that is restarting.
 const FOUND_AGAIN: Duration = Duration::from_millis(50);
 
 impl Guardian {

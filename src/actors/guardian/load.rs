@@ -58,12 +58,17 @@ pub(super) fn load(
     Ok(Loaded { state, seq, loaded, unusable, damaged })
 }
 
+/// Bytes of the words of a lock up to which others are added.
+const LONGEST: usize = 1000;
+
 /// Locks the guardian that is about to be made, and every one after it. A lock for this reason that the journal holds
-/// already is left as it is.
+/// already is left as it is; the words of another stay beside it.
 pub fn lock_at_start(shared: &GuardianShared, known: &State, reason: String) {
-    if known.trials.roster().lock().is_some_and(|lock| lock.contains(&reason)) {
-        return;
-    }
+    let reason = match known.trials.roster().lock() {
+        Some(lock) if lock.contains(&reason) => return,
+        Some(lock) if lock.len() < LONGEST => format!("{lock}; {reason}"),
+        _ => reason,
+    };
     tracing::error!(reason, "locked to the baseline");
     let kind = EventKind::Locked { reason, by: By::Daemon("journal".into()) };
     let event = Event { at: shared.clock.now(), kind };

@@ -136,7 +136,7 @@ pub struct GuardianStatus {
     pub day_pnl: Option<f64>,
     /// All versions and where they stand.
     pub versions: Vec<VersionStatus>,
-    /// No order that gives a model a say is being carried out.
+    /// No order that gives a model influence is being carried out.
     #[serde(skip)]
     pub settled: bool,
 }

@@ -1,4 +1,4 @@
-//! Orders of people: what silences a model is in force at once, what gives it a say waits for the disk.
+//! Orders of people: what silences a model is in force at once, what gives it influence waits for the disk.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -162,7 +162,7 @@ impl Guardian {
         })
     }
 
-    /// Gives a model a say: loads it, records the events, and only then lets them take effect. One order at a time.
+    /// Gives a model influence: loads it, records the events, and only then lets them take effect. One order at a time.
     pub(super) fn commit(
         &mut self,
         events: Vec<Event>,
@@ -244,7 +244,7 @@ impl Guardian {
     }
 }
 
-/// The versions that `events` give a say, each once, however many steps it takes.
+/// The versions that `events` give influence, each once, however many steps it takes.
 fn will_speak(events: &[Event]) -> BTreeSet<VersionId> {
     let speaks = |event: &Event| match &event.kind {
         EventKind::Moved { version, step, .. } if step.edge().1.may_influence() => Some(version.clone()),

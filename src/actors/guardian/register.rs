@@ -1,5 +1,5 @@
 //! What the trainer made is registered: its record, its entry in the ledger and the steps of its life, in one transaction.
-//! It gives no model a say.
+//! It gives no model influence.
 
 use std::sync::Arc;
 

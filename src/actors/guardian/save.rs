@@ -103,7 +103,7 @@ impl GuardianShared {
         }
     }
 
-    /// Writes what gives a model a say, and waits until it is known whether it is on disk. If so, its `events` count, whichever part
+    /// Writes what gives a model influence, and waits until it is known whether it is on disk. If so, its `events` count, whichever part
     /// fails then.
     ///
     /// # Errors

@@ -44,7 +44,7 @@ const NO_TRADE: &str = "-";
 
 impl Guardian {
     /// If a model was heard in the trade, it counts as far as it could be read: by its result, or as a trade whose result is not
-    /// known. In a trade that is closed already, or that no model had a say in, nothing follows.
+    /// known. In a trade that is closed already, or that no model influenced, nothing follows.
     fn unread(&mut self, unread: Unread) -> ResponseFuture<Vec<VersionId>> {
         let Unread { trade_id, closed, decision, fault, blank, answered } = unread;
         let now = self.shared.clock.now();

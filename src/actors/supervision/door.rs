@@ -33,7 +33,7 @@ impl<P: Part> Door<P> {
         (shell.clone(), Self { part, failures, shell })
     }
 
-    /// Lets the part do something. `None` when it panicked over it or is being made anew: the caller gives the safe answer.
+    /// Lets the part do something. `None` when it panicked over it or is restarting: the caller gives the safe answer.
     pub fn call<R>(&self, place: Place, work: impl FnOnce(&mut P) -> R) -> Option<R> {
         match guarded(&self.part, &self.failures, place, work) {
             Ok(result) => result,

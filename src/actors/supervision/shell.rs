@@ -27,13 +27,13 @@ pub type Factory<P> = Rc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<P, Strin
 /// Why there is no answer of the part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unanswered {
-    /// The part is being made anew, or panicked over the message: nothing of what was asked goes on.
+    /// The part is restarting, or panicked over the message: nothing of what was asked goes on.
     Down,
     /// It panicked when the message was handled already: what was asked may have been done.
     Failed,
 }
 
-/// Where a part is, unless it is being made anew.
+/// Where a part is, unless it is restarting.
 pub(super) type Slot<P> = Rc<RefCell<Option<P>>>;
 
 /// The actor around a part.
@@ -72,7 +72,7 @@ impl<P: Part> Shell<P> {
         }
     }
 
-    /// Lets the part handle a message. `None` when it panicked over it or is being made anew: the caller gives the safe
+    /// Lets the part handle a message. `None` when it panicked over it or is restarting: the caller gives the safe
     /// answer.
     pub fn handle_with<R>(
         &mut self,

@@ -105,7 +105,7 @@ fn unknown(blank: Unevaluable, closed: Option<(Timestamp, Money)>, stored: Optio
         (Unevaluable::Contradicted, ..) => Some(blank),
         (_, Some(told), Some(stored)) => stored.denies(told).then_some(Unevaluable::Contradicted),
         (_, None, Some(_)) => None,
-        // another fault beside a result that can be read: it is judged when it is told rightly
+        // another fault beside a result that can be read: it is judged when it is sent corrected
         (Unevaluable::OutcomeUnreadable, Some(_), None) => None,
         (.., None) => Some(blank),
     }

@@ -191,7 +191,7 @@ impl Emergency {
     }
 
     /// The rules that a trade trips of which it is known that it was closed, and by `why` not how. It does not count: it may
-    /// yet be told rightly.
+    /// yet be corrected.
     pub fn unknown(&self, trade: &ClosedTrade, why: Unevaluable) -> Vec<Trip> {
         let judged = trade.ml.as_ref().map(|say| &say.version).filter(|version| self.judges(version));
         let of_version = judged.into_iter().flat_map(|version| self.blind(version, why));

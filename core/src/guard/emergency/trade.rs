@@ -19,7 +19,7 @@ pub struct ClosedTrade {
     pub day: TradingDay,
     /// After costs.
     pub pnl: Option<Money>,
-    /// The model that had a say in it; `None` when it was traded on the baseline, or nothing is known of its decision.
+    /// The model that influenced it; `None` when it was traded on the baseline, or nothing is known of its decision.
     pub ml: Option<VersionScore>,
     /// What every version in service said of it, heard or not.
     #[serde(default)]

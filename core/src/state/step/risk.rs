@@ -100,7 +100,7 @@ impl Risk {
         self.tripped(roster, trips)
     }
 
-    /// A trade was closed, and by `why` nobody knows how. It does not count: it may yet be told rightly.
+    /// A trade was closed, and by `why` nobody knows how. It does not count: it may yet be corrected.
     pub fn unknown(&self, rules: &Rules<'_>, roster: &Roster, telling: &Telling<'_>, why: Unevaluable) -> Effects {
         let trade = self.trade(rules, roster, telling, telling.outcome);
         Effects::of(consequences(roster, self.emergency.unknown(&trade, why)))

@@ -1,4 +1,4 @@
-//! What the ML layer changed: two groups of signals, the one it had a say in and the one it had not, metric by metric.
+//! What the ML layer changed: two groups of signals, the one it influenced and the one it did not, metric by metric.
 //!
 //! Two arms of the same days were chosen by chance, so their difference is the layer's doing. Two periods were not: what
 //! else changed between them is in the difference as well, and sessions do not cancel out, so every figure is told by how
