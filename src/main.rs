@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Command::Experiment(experiment) => experiment.run(),
         Command::Power(power) => power.run(),
         Command::Impact(impact) => impact.run(),
+        Command::Report(report) => report.run(),
         Command::Tune(tune) => tune.run(),
         Command::Reload(reload) => reload.run(),
         Command::Validate(validate) => validate.run(),

@@ -41,6 +41,7 @@ const COMMANDS: &[&str] = &[
     "experiment",
     "power",
     "impact",
+    "report",
     "tune",
     "reload",
     "validate",
@@ -105,6 +106,7 @@ fn a_state_folder_that_is_named_and_holds_no_journal_is_an_error_everywhere() {
         (&["drill"], &symbol),
         (&["dataset"], &[]),
         (&["phases"], &symbol),
+        (&["report"], &symbol),
         (&["export"], &["--symbol", "ES", "--output", "matrix.csv"]),
     ] {
         let arguments = [command, &["--state", "vigie-sate"], more].concat();

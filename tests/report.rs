@@ -9,7 +9,7 @@ use vigie::{
         event::{By, Level},
         lifecycle::{State, Transition},
     },
-    report::{Check, Curve, Ending, Entry, Life, Moved, Report, Test, TestPoint},
+    report::{Check, Curve, Ending, Entry, Life, Moved, Part, Report, Table, Test, TestPoint},
 };
 
 /// What tries to get out of a text.
@@ -47,6 +47,17 @@ fn events() -> Vec<Event> {
         EventKind::Resumed { reason: EVIL.to_owned(), by: By::Uid(0) },
     ];
     kinds.into_iter().enumerate().map(|(n, kind)| Event { at: day(20 * n), kind }).collect()
+}
+
+fn table() -> Table {
+    Table {
+        part: Part::End,
+        title: EVIL.to_owned(),
+        help: EVIL.to_owned(),
+        head: vec!["policy".to_owned(), EVIL.to_owned()],
+        rows: vec![vec!["strategy alone".to_owned(), EVIL.to_owned()]],
+        notes: vec![EVIL.to_owned()],
+    }
 }
 
 fn sample() -> Report {
@@ -99,6 +110,7 @@ fn sample() -> Report {
                     }
                 })
                 .collect(),
+            figures: Some(table()),
         }],
         accuracy: vec![curve("ES/1", |n| (n > 20).then(|| 0.66 - n as f64 / 2000.0 + wave(n, 0.03)))],
         accuracy_limits: vec![(0.5, "emergency".to_owned())],
@@ -121,10 +133,21 @@ fn sample() -> Report {
             },
             Check { what: EVIL.to_owned(), found: EVIL.to_owned(), ending: Ending::Worse },
         ],
-        figures: vec![
-            vec!["policy".to_owned(), "profit".to_owned()],
-            vec!["strategy alone".to_owned(), EVIL.to_owned()],
-        ],
+        tables: [
+            Part::Money,
+            Part::Versions,
+            Part::Tests,
+            Part::Health,
+            Part::Alerts,
+            Part::Times,
+            Part::Lost,
+            Part::End,
+        ]
+        .map(|part| Table { part, title: format!("{part:?}"), ..table() })
+        .into(),
+        composite: vec![curve("ES/1", |n| Some(1.0 + wave(n, 0.1)))],
+        entries_left_out: 3,
+        unit: EVIL.to_owned(),
         next: vec![("vigie demo --scenario crash".to_owned(), "an emergency in the middle".to_owned())],
     }
 }
@@ -251,8 +274,8 @@ fn no_two_labels_of_a_chart_overlap_and_all_are_within_it() {
         report.span = Some((day(0), day(days)));
         let html = report.to_html();
         let charts = charts(&html);
-        assert_eq!(charts.len(), 6, "life, earnings, drawdown, test, accuracy, drift");
-        let names = charts[1].2.iter().filter(|label| names.contains(&label.text.as_str())).count();
+        assert_eq!(charts.len(), 7, "earnings, drawdown, life, test, accuracy, composite, drift");
+        let names = charts[0].2.iter().filter(|label| names.contains(&label.text.as_str())).count();
         assert_eq!(names, report.marks.iter().filter(|(at, _)| *at <= day(days)).count(), "{days} days");
         for (width, height, labels) in charts {
             for (n, label) in labels.iter().enumerate() {
@@ -290,7 +313,8 @@ fn the_same_value_gives_the_same_page() {
         "Rolling accuracy",
         "Drift of the inputs",
         "Everything that was decided",
-        "Figures at the end",
+        "Composite against validation",
+        "3 older lines are left out",
         "What to try next",
         "past a gate",
     ] {

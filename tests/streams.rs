@@ -156,6 +156,7 @@ fn what_reads_all_trades_once_holds_little_of_each() {
         &["export", "--state", "state", "--config", "config.toml", "--format", "parquet"],
         &["impact", "--state", "state", "--config", "config.toml"],
         &["phases", "--state", "state", "--config", "config.toml"],
+        &["report", "--state", "state", "--config", "config.toml"],
     ]);
 }
 

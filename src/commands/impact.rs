@@ -76,7 +76,7 @@ impl ImpactArgs {
                 (Comparing::Periods, past.by_period(imported.map_err(anyhow::Error::msg)?, before, since))
             }
         };
-        let Groups { ml, baseline, counts } = groups;
+        let Groups { ml, baseline, counts, .. } = groups;
         let options = ImpactOptions {
             confidence: 1.0 - config.experiment.level,
             resamples: config.experiment.resamples,

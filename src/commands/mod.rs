@@ -24,6 +24,7 @@ mod phases;
 mod power;
 mod registry;
 mod replay;
+mod report;
 mod run;
 mod score;
 mod simulate;
@@ -102,6 +103,7 @@ pub enum Command {
     Experiment(experiment::Experiment),
     Power(power::Power),
     Impact(impact::ImpactArgs),
+    Report(report::Report),
     Tune(tune::Tune),
     Reload(Reload),
     Validate(train::Validate),

@@ -5,6 +5,7 @@ pub mod fold;
 pub mod history;
 pub mod in_time;
 pub mod learning;
+pub mod period;
 pub mod rebuilt;
 pub mod retold;
 pub mod scored;

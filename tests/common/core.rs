@@ -208,7 +208,7 @@ impl Core {
         let scored = self.serving.answer(&self.config.policy, &signal, &seen, None, &first, &mut self.row);
         self.pipeline.keep(&signal);
         self.seq += 1;
-        self.found.take(self.seq, Some(&scored.decision), &signal.trade_id, &scored.opinions);
+        self.found.take(self.seq, Some(&scored.decision));
         let instrument = self.config.symbols.get(&signal.symbol);
         let (arm, size) = (scored.decision.arm, scored.decision.size);
         let entry =

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::{
-    page::{Amount, Page, Px},
+    page::{Amount, Attributes, Page, Px},
     scale::Scale,
 };
 
@@ -91,7 +91,7 @@ impl Chart {
         let y = self.y(top, bottom);
         let attributes: [(&str, &dyn std::fmt::Display); 3] =
             [("viewBox", &format!("0 0 {WIDTH} {}", bottom + BOTTOM)), ("role", &"img"), ("aria-label", &self.title)];
-        page.node("svg", &attributes, |page| {
+        picture(page, &attributes, |page| {
             self.axes(page, &x, &y, (top, bottom));
             for series in &self.series {
                 series.draw(page, &x, &y);
@@ -143,6 +143,11 @@ impl Chart {
         }
         time_or_count(page, x, self.over_time, (top, bottom), bottom + BOTTOM - 8.0);
     }
+}
+
+/// A drawing, which a narrow screen shows a part of: its texts stay as large as they are read.
+pub(super) fn picture(page: &mut Page, attributes: Attributes<'_>, inside: impl FnOnce(&mut Page)) {
+    page.node("div", &[("class", &"chart"), ("tabindex", &0)], |page| page.node("svg", attributes, inside));
 }
 
 /// The marks of a level axis: upright lines from `from` to `to`, and their labels at `at`.

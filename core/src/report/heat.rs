@@ -3,7 +3,7 @@
 
 use super::{
     Moved, Report,
-    chart::{WIDTH, label, time_or_count},
+    chart::{WIDTH, label, picture, time_or_count},
     page::{Page, Px},
     scale::Scale,
     seconds,
@@ -26,7 +26,7 @@ pub(super) fn draw(page: &mut Page, report: &Report, span: (Timestamp, Timestamp
     let height = report.drift.len() as f64 * ROW;
     let x = Scale::new(seconds(span.0), seconds(span.1), LEFT, RIGHT);
     let view = format!("0 0 {WIDTH} {}", height + 24.0);
-    page.node("svg", &[("viewBox", &view), ("role", &"img"), ("aria-label", &"drift of each input")], |page| {
+    picture(page, &[("viewBox", &view), ("role", &"img"), ("aria-label", &"drift of each input")], |page| {
         time_or_count(page, &x, true, (0.0, height), height + 16.0);
         for (row, moved) in report.drift.iter().enumerate() {
             let top = row as f64 * ROW;

@@ -1,20 +1,34 @@
-//! A report for people: one HTML page that needs nothing else, from a plain value.
+//! A report for people: one HTML page that needs nothing else, or text for a terminal, from a plain value.
 //!
-//! No scripts, no fonts, no pictures from outside: charts are drawn here, as inline SVG. It reads in a light and in a
+//! What happened in a period of a journal is [`Gathered`] into a [`Summary`], and that makes a [`Report`]. No scripts, no fonts, no pictures from outside: charts are drawn here, as inline SVG. It reads in a light and in a
 //! dark room, and on paper. Every text in it is escaped, wherever it came from. It decides nothing and computes no more
-//! than a drawing needs.
+//! than is to be seen: every figure is that of the rules.
 
 mod chart;
+mod chronicle;
 mod entry;
+mod gather;
 mod heat;
 mod page;
+mod people;
 mod scale;
 mod sections;
+mod spread;
+mod summary;
+mod text;
 mod timeline;
+mod told;
+
+use serde::Serialize;
 
 use crate::domain::{Timestamp, lifecycle::State};
 
+pub use chronicle::{Chronicle, Stay};
 pub use entry::{Entry, Weight};
+pub use gather::{Gathered, Judged, Record};
+pub use spread::{Quantiles, Spread};
+pub use summary::{AlertLine, Answers, Lost, Made, Money, Scope, Summary, TestTold, VersionHealth};
+pub use told::Words;
 
 /// What a page is made from. A part without contents is left out.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -23,6 +37,8 @@ pub struct Report {
     pub title: String,
     /// What to know before all else, such as that nothing in it is real.
     pub notice: Option<String>,
+    /// The unit of money.
+    pub unit: String,
     /// What came of it, in a sentence or two.
     pub lead: String,
     /// What it is about: names and values.
@@ -37,7 +53,7 @@ pub struct Report {
     pub locks: Vec<(Timestamp, Timestamp)>,
     /// Moments that the charts over time mark, with a word for each.
     pub marks: Vec<(Timestamp, String)>,
-    /// Cumulative pnl of the policies.
+    /// Cumulative pnl of groups of signals.
     pub equity: Vec<Curve>,
     /// Tests of versions against the strategy alone.
     pub tests: Vec<Test>,
@@ -45,6 +61,8 @@ pub struct Report {
     pub accuracy: Vec<Curve>,
     /// Accuracies to compare it with, with their names.
     pub accuracy_limits: Vec<(f64, String)>,
+    /// Composites against validation, 1 is as validated.
+    pub composite: Vec<Curve>,
     /// How far each input has moved.
     pub drift: Vec<Moved>,
     /// What the distances are, in words.
@@ -53,12 +71,46 @@ pub struct Report {
     pub drift_limits: (f64, f64),
     /// Everything that was decided, oldest first.
     pub entries: Vec<Entry>,
+    /// Older lines that are not among them.
+    pub entries_left_out: usize,
     /// What was to happen, and what did.
     pub checks: Vec<Check>,
-    /// Figures at the end, by row; the first row is the head.
-    pub figures: Vec<Vec<String>>,
+    /// Figures, each table in its part of the page.
+    pub tables: Vec<Table>,
     /// What can be done next: commands and what they are for.
     pub next: Vec<(String, String)>,
+}
+
+/// A part of the page that has tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the names say what stands there")]
+pub enum Part {
+    Money,
+    Versions,
+    Tests,
+    Health,
+    Alerts,
+    Times,
+    Lost,
+    #[default]
+    End,
+}
+
+/// A table.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Table {
+    /// Where it stands.
+    pub part: Part,
+    /// Its heading; without one it belongs to what stands above it.
+    pub title: String,
+    /// What to look at in it.
+    pub help: String,
+    /// The names of its columns.
+    pub head: Vec<String>,
+    /// Its rows, each with a cell a column. The first cell says what the row is of.
+    pub rows: Vec<Vec<String>>,
+    /// What must be known of it.
+    pub notes: Vec<String>,
 }
 
 /// The life of a version.
@@ -92,12 +144,14 @@ pub struct Test {
     pub outcome: String,
     /// Sessions planned.
     pub planned: usize,
-    /// After each session.
+    /// After each session, up to the one that decided.
     pub points: Vec<TestPoint>,
+    /// What it has shown.
+    pub figures: Option<Table>,
 }
 
 /// A test after a session.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct TestPoint {
     /// Sessions closed.
     pub session: usize,
@@ -151,6 +205,11 @@ impl Report {
     /// The page.
     pub fn to_html(&self) -> String {
         sections::html(self)
+    }
+
+    /// The same as text of lines of at most `width` columns, at least 40: tables and sentences, without its charts.
+    pub fn to_text(&self, width: usize) -> String {
+        text::text(self, width.max(text::LEAST))
     }
 }
 

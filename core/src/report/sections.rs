@@ -1,7 +1,7 @@
 //! The parts of the page, in their order.
 
 use super::{
-    Curve, Ending, Report, Test,
+    Curve, Ending, Part, Report, Table, Test,
     chart::{Chart, Series, Unit},
     entry::Weight,
     heat,
@@ -14,6 +14,10 @@ const STYLE: &str = include_str!("style.css");
 /// What is to be seen in the chart of a test.
 const EVIDENCE: &str = "The standardised difference of the two policies on the same trades, after each session. Above the upper \
     boundary the version is better beyond chance, however often one looks; at the lower one the test ends for harm.";
+/// What money is counted in where nobody says more.
+const UNIT: &str = "account currency";
+/// Letters of a cell that stay on one line.
+const SHORT: usize = 18;
 const LINES: [&str; 4] = ["one", "two", "three", "four"];
 
 /// The whole page.
@@ -28,10 +32,16 @@ pub(super) fn html(report: &Report) -> String {
     page.markup("</style></head>\n<body><main>\n");
     head(&mut page, report);
     checks(&mut page, report);
-    charts(&mut page, report);
+    money(&mut page, report);
+    lives(&mut page, report);
+    tests(&mut page, report);
+    health(&mut page, report);
+    for part in [Part::Alerts, Part::Times, Part::Lost] {
+        tables(&mut page, report, part);
+    }
     story(&mut page, report);
     entries(&mut page, report);
-    figures(&mut page, report);
+    tables(&mut page, report, Part::End);
     next(&mut page, report);
     page.markup("</main></body></html>\n");
     page.into_text()
@@ -95,26 +105,39 @@ fn checks(page: &mut Page, report: &Report) {
     );
 }
 
-fn charts(page: &mut Page, report: &Report) {
-    let Some(span) = report.span else { return };
-    let marks: Vec<(f64, String)> = report.marks.iter().map(|(at, name)| (seconds(*at), name.clone())).collect();
-    if !report.lives.is_empty() {
+fn money(page: &mut Page, report: &Report) {
+    tables(page, report, Part::Money);
+    let Some(span) = report.span.filter(|_| !report.equity.is_empty()) else { return };
+    let help = format!(
+        "Cumulative profit in {}, after costs, and below it how far each is under its highest point so far. An arm with more signals \
+         makes more of everything: what a signal makes is compared in the table.",
+        if report.unit.is_empty() { UNIT } else { &report.unit }
+    );
+    section(page, "What they earned", &help, |page| {
+        let mut chart = curves("cumulative profit", 280.0, Unit::Money, &report.equity, span);
+        chart.marks = marks(report);
+        chart.draw(page);
+        let below: Vec<Curve> = report.equity.iter().map(drawdown).collect();
+        let mut chart = curves("drawdown", 150.0, Unit::Money, &below, span);
+        chart.series.iter_mut().for_each(|series| series.filled = true);
+        chart.legend = false;
+        chart.draw(page);
+    });
+}
+
+fn marks(report: &Report) -> Vec<(f64, String)> {
+    report.marks.iter().map(|(at, name)| (seconds(*at), name.clone())).collect()
+}
+
+fn lives(page: &mut Page, report: &Report) {
+    if let Some(span) = report.span.filter(|_| !report.lives.is_empty()) {
         let help = "Only a version in its A/B test or in production influences a trade; in staging it only watches.";
         section(page, "The life of the versions", help, |page| timeline::draw(page, report, span));
     }
-    if !report.equity.is_empty() {
-        let help = "Cumulative profit after costs, and below it how far each is under its highest point so far.";
-        section(page, "What they earned", help, |page| {
-            let mut chart = curves("cumulative profit", 280.0, Unit::Money, &report.equity, span);
-            chart.marks = marks.clone();
-            chart.draw(page);
-            let below: Vec<Curve> = report.equity.iter().map(drawdown).collect();
-            let mut chart = curves("drawdown", 150.0, Unit::Money, &below, span);
-            chart.series.iter_mut().for_each(|series| series.filled = true);
-            chart.legend = false;
-            chart.draw(page);
-        });
-    }
+    tables(page, report, Part::Versions);
+}
+
+fn tests(page: &mut Page, report: &Report) {
     for (n, test) in report.tests.iter().enumerate() {
         let begun = test.begun.strftime("%Y-%m-%d");
         let title = format!("A/B test {} of {}, begun on {begun}", test.number, test.version);
@@ -122,20 +145,73 @@ fn charts(page: &mut Page, report: &Report) {
         section(page, &title, help, |page| {
             evidence(test).draw(page);
             page.leaf("p", &[("class", &"result")], &test.outcome);
+            test.figures.iter().for_each(|figures| table(page, figures));
         });
     }
+    tables(page, report, Part::Tests);
+}
+
+fn health(page: &mut Page, report: &Report) {
+    let Some(span) = report.span else { return tables(page, report, Part::Health) };
     if !report.accuracy.is_empty() {
-        let help = "Share of the latest closed trades of each version that went as its score said.";
+        let help = "Share of the latest labelled trades of each version in which its score was right, as the guardian judges it: \
+            at the close of each trading day, and at the trade that took it down.";
         section(page, "Rolling accuracy", help, |page| {
             let mut chart = curves("rolling accuracy", 220.0, Unit::Percent, &report.accuracy, span);
-            chart.limits = report.accuracy_limits.clone();
+            chart.limits.clone_from(&report.accuracy_limits);
             chart.floor = vec![0.4, 0.8];
-            chart.marks = marks;
+            chart.marks = marks(report);
             chart.draw(page);
         });
     }
+    if !report.composite.is_empty() {
+        let help = "Accuracy, precision and expectancy of the latest trades of each version over those of its validation, in one \
+            figure, when each trading day was judged.";
+        section(page, "Composite against validation", help, |page| {
+            let mut chart = curves("composite against validation", 180.0, Unit::Number, &report.composite, span);
+            chart.limits = vec![(1.0, "as validated".to_owned())];
+            chart.floor = vec![0.8, 1.2];
+            chart.draw(page);
+        });
+    }
+    tables(page, report, Part::Health);
     if !report.drift.is_empty() {
         section(page, "Drift of the inputs", &report.drift_what, |page| heat::draw(page, report, span));
+    }
+}
+
+/// The tables of a part that have a heading of their own.
+fn tables(page: &mut Page, report: &Report, part: Part) {
+    for found in report.tables.iter().filter(|table| table.part == part) {
+        section(page, &found.title, "", |page| table(page, found));
+    }
+}
+
+fn table(page: &mut Page, table: &Table) {
+    if !table.help.is_empty() {
+        page.leaf("p", &[("class", &"help")], &table.help);
+    }
+    if !table.rows.is_empty() {
+        page.node("table", &[("class", &"figures")], |page| {
+            page.node("thead", &[], |page| {
+                page.node("tr", &[], |page| table.head.iter().for_each(|cell| page.leaf("th", &[], cell)));
+            });
+            page.node("tbody", &[], |page| {
+                for row in &table.rows {
+                    page.node("tr", &[], |page| {
+                        // a narrow screen names the column in front of each cell
+                        for (cell, name) in row.iter().zip(&table.head) {
+                            let class = if cell.chars().count() <= SHORT { "short" } else { "long" };
+                            page.leaf("td", &[("class", &class), ("data-of", name)], cell);
+                        }
+                    });
+                    page.line_end();
+                }
+            });
+        });
+    }
+    for note in &table.notes {
+        page.leaf("p", &[("class", &"help note-of")], note);
     }
 }
 
@@ -218,8 +294,12 @@ fn entries(page: &mut Page, report: &Report) {
     if report.entries.is_empty() {
         return;
     }
-    let help = "Every step, lock and alert of the journal, with the numbers it was decided on.";
-    section(page, "Everything that was decided", help, |page| {
+    let mut help = "Every step, lock and alert of the journal, with the numbers it was decided on.".to_owned();
+    if report.entries_left_out > 0 {
+        help +=
+            &format!(" {} older lines are left out; `vigie events` has all.", Amount(report.entries_left_out as f64));
+    }
+    section(page, "Everything that was decided", &help, |page| {
         page.node("table", &[("class", &"entries")], |page| {
             page.markup("<thead><tr><th>#</th><th>time (UTC)</th><th>what</th><th>why</th></tr></thead>\n");
             for entry in &report.entries {
@@ -257,18 +337,6 @@ fn figure(value: f64) -> String {
         v if v.abs() < 0.001 => format!("{v:.1e}"),
         v => format!("{v:.*}", if v.abs() >= 10.0 { 1 } else { 3 }),
     }
-}
-
-fn figures(page: &mut Page, report: &Report) {
-    let Some((head, rows)) = report.figures.split_first() else { return };
-    section(page, "Figures at the end", "", |page| {
-        page.node("table", &[("class", &"figures")], |page| {
-            page.node("tr", &[], |page| head.iter().for_each(|cell| page.leaf("th", &[], cell)));
-            for row in rows {
-                page.node("tr", &[], |page| row.iter().for_each(|cell| page.leaf("td", &[], cell)));
-            }
-        });
-    });
 }
 
 fn next(page: &mut Page, report: &Report) {

@@ -2,7 +2,7 @@
 
 use super::{
     Report,
-    chart::{LEFT, RIGHT, WIDTH, label, time_or_count},
+    chart::{LEFT, RIGHT, WIDTH, label, picture, time_or_count},
     page::{Page, Px},
     scale::Scale,
     seconds,
@@ -44,7 +44,7 @@ pub(super) fn draw(page: &mut Page, report: &Report, span: (Timestamp, Timestamp
     let height = rows as f64 * ROW;
     let x = Scale::new(seconds(span.0), seconds(span.1), LEFT, RIGHT);
     let view = format!("0 0 {WIDTH} {}", height + 24.0);
-    page.node("svg", &[("viewBox", &view), ("role", &"img"), ("aria-label", &"the life of the versions")], |page| {
+    picture(page, &[("viewBox", &view), ("role", &"img"), ("aria-label", &"the life of the versions")], |page| {
         time_or_count(page, &x, true, (0.0, height), height + 16.0);
         for (row, life) in report.lives.iter().enumerate() {
             let top = row as f64 * ROW + (ROW - BAR) / 2.0;

@@ -18,6 +18,8 @@ pub struct Groups {
     pub ml: Vec<Traded>,
     /// Without it: the baseline arm, or the earlier period.
     pub baseline: Vec<Traded>,
+    /// Of arms: the signals that were not left to chance, as far as it is known what became of them.
+    pub rest: Vec<Traded>,
     /// What was left out, and what to know about the rest.
     pub counts: Counts,
 }
@@ -35,6 +37,26 @@ pub struct Counts {
     pub by_another: usize,
     /// The chances of the ML arm that there were, in percent.
     pub shares: BTreeSet<u32>,
+}
+
+/// Which signals are meant; what is `None` excludes none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Among {
+    /// Of this symbol, or of one that is not known.
+    pub symbol: Option<Symbol>,
+    /// Fired at this time or later.
+    pub since: Option<Timestamp>,
+    /// Fired before this time.
+    pub until: Option<Timestamp>,
+}
+
+impl Among {
+    fn holds(&self, answered: &Answered) -> bool {
+        let is_its = answered.symbol.is_none() || self.symbol.is_none() || answered.symbol == self.symbol;
+        is_its
+            && self.since.is_none_or(|since| answered.at >= since)
+            && self.until.is_none_or(|until| answered.at < until)
+    }
 }
 
 /// What became of the trades of one symbol: a few words each, whatever the signals and outcomes hold.
@@ -59,6 +81,8 @@ struct Fate {
 #[derive(Debug)]
 struct Answered {
     at: Timestamp,
+    /// What it would trade, where that is known.
+    symbol: Option<Symbol>,
     day: TradingDay,
     has_size: bool,
     /// Whether a model had its word in it.
@@ -121,12 +145,23 @@ impl Past {
         own.filter_map(|fate| fate.answered.as_ref().map(|answered| (answered, fate.traded(answered))))
     }
 
+    /// The symbols of the signals that were answered.
+    pub fn symbols(&self) -> BTreeSet<Symbol> {
+        self.answered().filter_map(|(answered, _)| answered.symbol.clone()).collect()
+    }
+
     /// The signals that chance gave to an arm, by the arm it gave them to, whatever was done with them.
     pub fn by_arm(&self) -> Groups {
+        self.by_arm_among(&Among::default())
+    }
+
+    /// The same of those signals only.
+    pub fn by_arm_among(&self, among: &Among) -> Groups {
         let mut groups = Groups::default();
-        for (answered, traded) in self.answered() {
+        for (answered, traded) in self.answered().filter(|(answered, _)| among.holds(answered)) {
             let Some(arm) = answered.arm else {
                 groups.counts.in_neither += 1;
+                groups.rest.extend(traded);
                 continue;
             };
             let Some(traded) = traded else {
@@ -183,6 +218,7 @@ impl Answered {
         let is_ml = random.iter().any(|split| split.arm == Arm::Ml);
         Self {
             at: entry.at,
+            symbol: entry.symbol.clone(),
             day: entry.day,
             has_size: entry.decision.size != 0.0,
             is_heard: entry.speaker().is_some(),

@@ -5,10 +5,10 @@
 //! something may follow in the daemon by itself, the next step is to wait until nothing does any more.
 #![deny(clippy::indexing_slicing)]
 
-mod chronicle;
 mod drift;
 mod ledger;
 mod operator;
+mod reading;
 mod settings;
 mod silence;
 mod story;
@@ -21,8 +21,8 @@ use std::collections::{BTreeMap, VecDeque};
 use serde_json::{Value, json};
 
 use self::{
-    chronicle::{Chronicle, Reading},
     operator::{Operator, Order, in_state},
+    reading::{Looks, Reading},
     silence::Silence,
     story::Story,
 };
@@ -41,6 +41,7 @@ use vigie_core::{
         lifecycle::{State, Transition},
     },
     lifecycle::roster::Roster,
+    report::Chronicle,
 };
 
 pub use self::{
@@ -123,6 +124,7 @@ pub struct Demo {
     roster: Roster,
     story: Story,
     chronicle: Chronicle,
+    looks: Looks,
     lines: Vec<(Timestamp, String)>,
     /// Lines that were given out.
     told: usize,
@@ -194,6 +196,7 @@ impl Demo {
             roster: Roster::default(),
             story: Story::default(),
             chronicle: Chronicle::default(),
+            looks: Looks::default(),
             lines: vec![(now, imported)],
             told: 0,
             told_test: 0,
@@ -284,8 +287,7 @@ impl Demo {
     /// In the scenario of a crash the daemon is killed once in a test and once in an emergency.
     fn is_to_be_killed(&self) -> bool {
         let killed = |during_test| self.kills.iter().any(|kill| kill.during_test == during_test);
-        let testing = !in_state(&self.roster, State::AbTest).is_empty()
-            && self.chronicle.tests.iter().any(|test| test.points.len() > KILL_AFTER);
+        let testing = !in_state(&self.roster, State::AbTest).is_empty() && self.looks.most() > KILL_AFTER;
         self.scenario == Scenario::Crash
             && ((testing && !killed(true)) || (self.chronicle.is_silent() && !killed(false)))
     }
@@ -322,6 +324,7 @@ impl Demo {
         self.chronicle.event(seq, event);
         match &event.kind {
             EventKind::Latched { .. } | EventKind::Locked { .. } => self.operator.silenced(self.session),
+            EventKind::Moved { version, step, .. } if step.edge().1 == State::AbTest => self.looks.begin(version),
             EventKind::Moved {
                 version,
                 step: step @ (Transition::RollBack | Transition::RollBackTest),
@@ -349,7 +352,7 @@ impl Demo {
     /// Takes in how the trials stand.
     pub fn assessed(&mut self, trials: &Value) {
         for reading in trials.as_array().into_iter().flatten().filter_map(Reading::of) {
-            self.chronicle.read(&reading);
+            self.looks.read(&reading);
             self.stood.insert(reading.version.clone(), (reading.sessions, reading.statistic));
             let news = reading.sessions > 0 && reading.sessions % TELL_TEST == 0 && reading.sessions != self.told_test;
             if news {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::chronicle::Reading;
+use super::reading::Reading;
 use vigie_core::domain::{
     Event, EventKind, VersionId,
     event::{By, Level},

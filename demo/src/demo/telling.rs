@@ -1,11 +1,11 @@
 //! The report of a demonstration.
 #![deny(clippy::indexing_slicing)]
 
-use super::{Demo, Ledger, chronicle, drift, operator, silence::Silence, verdict::date};
+use super::{Demo, Ledger, drift, operator, reading, silence::Silence, verdict::date};
 use crate::Scenario;
 use vigie_core::{
     domain::{Timestamp, lifecycle::State},
-    report::{Check, Ending, Report},
+    report::{Check, Ending, Part, Report, Table},
     stats::risk::max_drawdown,
 };
 
@@ -104,8 +104,8 @@ impl Demo {
         self.chronicle.watched_days(self.change().min(self.now)) / DAYS_PER_QUARTER
     }
 
-    /// Figures of the policies, by row; the first row is the head.
-    pub fn figures(&self) -> Vec<Vec<String>> {
+    /// Figures of the strategy alone and of what was traded, in truth.
+    fn figures(&self) -> Table {
         let closed = self.execution.all_closed();
         let row = |name: &str, pnls: Vec<f64>| {
             let taken = pnls.iter().filter(|pnl| **pnl != 0.0).count();
@@ -114,12 +114,17 @@ impl Demo {
             let drawdown = max_drawdown(&pnls).map_or_else(|| "-".to_owned(), |drawdown| format!("{drawdown:.0}"));
             vec![name.to_owned(), taken.to_string(), rate, format!("{:.0}", pnls.iter().sum::<f64>()), drawdown]
         };
-        let head = ["", "trades taken", "won", "profit", "largest drawdown"].map(str::to_owned).to_vec();
-        vec![
-            head,
-            row("the strategy alone", closed.iter().map(|trade| trade.own).collect()),
-            row("what was traded", closed.iter().map(|trade| trade.traded).collect()),
-        ]
+        Table {
+            part: Part::End,
+            title: "In truth".to_owned(),
+            help: "What only a simulation knows: what every trade would have made without a model.".to_owned(),
+            head: ["", "trades taken", "won", "profit", "largest drawdown"].map(str::to_owned).to_vec(),
+            rows: vec![
+                row("the strategy alone", closed.iter().map(|trade| trade.own).collect()),
+                row("what was traded", closed.iter().map(|trade| trade.traded).collect()),
+            ],
+            notes: Vec::new(),
+        }
     }
 
     /// What can be done next: commands and what they are for.
@@ -142,17 +147,16 @@ impl Demo {
         next
     }
 
-    /// The report, with `facts` that only those know who performed it.
-    pub fn report(&self, ledger: &Ledger, facts: Vec<(String, String)>) -> Report {
+    /// The report of the daemon's journal, `of_journal`, with what is known beside it: the truth, what was to happen, and `facts`
+    /// that only those know who performed it.
+    pub fn report(&self, of_journal: Report, ledger: &Ledger, facts: Vec<(String, String)>) -> Report {
+        let mut report = of_journal;
         let checks = self.checks(ledger);
-        let closed = self.execution.all_closed();
-        let span = self.span.map(|(from, _)| (from, self.now));
-        let end = self.now;
-        let mut all = vec![
-            ("scenario".to_owned(), self.scenario.to_string()),
-            ("seed".to_owned(), self.options.seed.to_string()),
+        let known = [
+            ("scenario", self.scenario.to_string()),
+            ("seed", self.options.seed.to_string()),
             (
-                "simulated".to_owned(),
+                "simulated",
                 format!(
                     "{} months: {} sessions, {} signals",
                     self.options.months - super::HISTORY,
@@ -161,36 +165,26 @@ impl Demo {
                 ),
             ),
         ];
-        all.extend(facts);
-        let mut marks = self.chronicle.marks.clone();
+        let known = known.map(|(name, value)| (name.to_owned(), value));
+        report.facts = known.into_iter().chain(facts).chain(report.facts).collect();
         if self.change() < Timestamp::MAX {
-            marks.push((self.change(), "the market changes".to_owned()));
+            report.marks.push((self.change(), "the market changes".to_owned()));
+            report.marks.sort();
         }
-        marks.sort();
         let trained: Vec<Timestamp> = self.chronicle.times(State::Validated).into_iter().map(|(_, at)| at).collect();
         let drift = drift::moved(&self.options, &self.venue, &trained);
         let read = drift.iter().any(|moved| moved.readings.iter().any(|(_, reading)| reading.is_some()));
-        Report {
-            title: format!("The life of a model: {}", self.scenario),
-            notice: Some(NOTICE.to_owned()),
-            lead: self.lead(&checks),
-            facts: all,
-            span,
-            story: self.lines.clone(),
-            lives: self.chronicle.lives(end),
-            locks: self.chronicle.locks(end),
-            marks,
-            equity: chronicle::equity(closed, ledger),
-            tests: self.chronicle.tests.clone(),
-            accuracy: chronicle::accuracy(closed, ledger),
-            accuracy_limits: vec![(0.5, "emergency".to_owned())],
-            drift: if read { drift } else { Vec::new() },
-            drift_what: drift::WHAT.to_owned(),
-            drift_limits: DRIFT_LIMITS,
-            entries: self.chronicle.entries.clone(),
-            checks,
-            figures: self.figures(),
-            next: self.next_commands(),
+        if read {
+            (report.drift, report.drift_what, report.drift_limits) = (drift, drift::WHAT.to_owned(), DRIFT_LIMITS);
         }
+        report.equity.push(reading::alone(self.execution.all_closed()));
+        report.tables.push(self.figures());
+        report.title = format!("The life of a model: {}", self.scenario);
+        report.notice = Some(NOTICE.to_owned());
+        report.lead = format!("{} {}", self.lead(&checks), report.lead);
+        report.story.clone_from(&self.lines);
+        report.next = self.next_commands();
+        report.checks = checks;
+        report
     }
 }

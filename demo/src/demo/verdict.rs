@@ -138,7 +138,7 @@ impl Demo {
         let stands = |stages: &[(State, Timestamp)]| {
             stages.last().is_some_and(|(state, at)| *state == State::Production && *at <= change)
         };
-        let found = self.chronicle.stages.iter().find(|(_, stages)| stands(stages));
+        let found = self.chronicle.stages().iter().find(|(_, stages)| stands(stages));
         found.map(|(version, _)| version)
     }
 
@@ -176,7 +176,7 @@ impl Demo {
     fn drift_noticed(&self) -> Check {
         let change = self.change();
         let after = |at: &Timestamp| *at > change;
-        let begun = self.chronicle.stages.keys().filter_map(|version| self.chronicle.begun(version));
+        let begun = self.chronicle.stages().keys().filter_map(|version| self.chronicle.begun(version));
         let trained = begun.filter(|at| after(at)).count();
         let again = self.chronicle.times(State::Validated).iter().filter(|(_, at)| after(at)).count();
         let gone = self.chronicle.times(State::RolledBack).iter().filter(|(_, at)| after(at)).count();

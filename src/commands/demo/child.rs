@@ -15,7 +15,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{actors::daemon::SOCKET_FILE, clock::Stopwatch, sim::demo::SETTINGS};
+use crate::{actors::daemon::SOCKET_FILE, clock::Stopwatch, config::Config, sim::demo::SETTINGS};
 
 /// The file of it in the folder.
 const CONFIG_FILE: &str = "config.toml";
@@ -38,6 +38,11 @@ impl Daemon {
     /// What is set otherwise than built in, line by line.
     pub(super) fn settings() -> impl Iterator<Item = &'static str> {
         SETTINGS.lines().filter(|line| !line.starts_with('#') && !line.starts_with("log"))
+    }
+
+    /// The configuration that this comes to.
+    pub(super) fn config() -> anyhow::Result<Config> {
+        Config::parse(CONFIG_FILE, SETTINGS).map_err(|errors| anyhow::anyhow!("{errors}"))
     }
 
     /// Starts one in `folder` and waits until it answers.

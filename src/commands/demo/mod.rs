@@ -25,6 +25,7 @@ use self::{child::Daemon, perform::Performer};
 use super::{
     Outcome,
     draft::Draft,
+    report::UNIT,
     terminal::{self, tell},
 };
 use crate::{
@@ -33,7 +34,8 @@ use crate::{
     config::Config,
     domain::Symbol,
     journal::Reader,
-    report::Ending,
+    recall::period,
+    report::{Ending, Part, Scope, Words},
     sim::{
         Scenario, Venue,
         demo::{Demo as Play, Ledger, NOTICE, Step},
@@ -128,8 +130,8 @@ impl Demo {
         }
         picture.clear();
         performer.stop()?;
-        let ledger = ledger(&state.join(JOURNAL_FILE))?;
-        self.end(&play, &ledger, watch.elapsed())
+        let reader = Reader::open_path(&state.join(JOURNAL_FILE), 64 << 20)?;
+        self.end(&play, &reader, watch.elapsed())
     }
 
     fn begin(&self, play: &Play) -> io::Result<()> {
@@ -143,7 +145,8 @@ impl Demo {
         tell("")
     }
 
-    fn end(&self, play: &Play, ledger: &Ledger, took: Duration) -> anyhow::Result<()> {
+    fn end(&self, play: &Play, reader: &Reader, took: Duration) -> anyhow::Result<()> {
+        let ledger = &ledger(reader)?;
         let took = format!("{:.0} s", took.as_secs_f64());
         let config = Config::builtin().map_err(|errors| anyhow::anyhow!("{errors}"))?;
         // the daemon's own budget: the demonstration does not set it otherwise
@@ -154,7 +157,11 @@ impl Demo {
             ("vigie".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
             ("set otherwise than built in".to_owned(), Daemon::settings().collect::<Vec<_>>().join(", ")),
         ];
-        let report = play.report(ledger, facts);
+        // by the rules of the daemon, whose journal it is
+        let in_force = Daemon::config()?;
+        let summary = period::summary(reader, &in_force, &Scope::default()).map_err(anyhow::Error::msg)?;
+        let words = Words { unit: UNIT, calendar: &in_force.calendar };
+        let report = play.report(summary.report(&words), ledger, facts);
         let mut page = Draft::create(&self.out)?;
         let written = page.write_all(report.to_html().as_bytes()).and_then(|()| page.finish());
         written.with_context(|| format!("{} cannot be written", self.out.display()))?;
@@ -175,7 +182,11 @@ impl Demo {
         tell(terminal::table(&checks))?;
         tell(paragraph("", &format!("False alarms: {false_alarms}.")))?;
         tell("")?;
-        tell(terminal::table(&report.figures))?;
+        for table in report.tables.iter().filter(|table| table.part == Part::End) {
+            let rows: Vec<Vec<String>> = std::iter::once(&table.head).chain(&table.rows).cloned().collect();
+            tell(format_args!("{}:", table.title))?;
+            tell(terminal::table(&rows))?;
+        }
         tell(format_args!("The report: {}", self.out.display()))?;
         tell("What to try next:")?;
         let next: Vec<Vec<String>> =
@@ -200,15 +211,11 @@ fn venue() -> anyhow::Result<Venue> {
 }
 
 /// What the journal holds in the end.
-fn ledger(journal: &Path) -> anyhow::Result<Ledger> {
-    let reader = Reader::open_path(journal, 64 << 20)?;
+fn ledger(reader: &Reader) -> anyhow::Result<Ledger> {
     let mut ledger = Ledger::default();
     for stored in reader.signals()? {
         match stored {
-            Ok(stored) => {
-                let record = &stored.record;
-                ledger.take(stored.seq, record.decision.as_ref(), &record.trade_id, &record.opinions);
-            }
+            Ok(stored) => ledger.take(stored.seq, stored.record.decision.as_ref()),
             Err(_) => ledger.unreadable += 1,
         }
     }
