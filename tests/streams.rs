@@ -157,6 +157,7 @@ fn what_reads_all_trades_once_holds_little_of_each() {
         &["impact", "--state", "state", "--config", "config.toml"],
         &["phases", "--state", "state", "--config", "config.toml"],
         &["report", "--state", "state", "--config", "config.toml"],
+        &["power", "--state", "state", "--config", "config.toml"],
     ]);
 }
 

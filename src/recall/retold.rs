@@ -104,6 +104,14 @@ impl<'a> Retold<'a> {
         Ok(Watching { options: config.monitoring.watch, subjects })
     }
 
+    /// Everything that happened while the daemon ran, each outcome as it is in the end, in its order.
+    ///
+    /// # Errors
+    /// When the storage cannot be read.
+    pub fn each(&self, tell: &mut dyn FnMut(&Happening)) -> Result<(), String> {
+        self.all(&mut |seq, happening| self.settled(seq, happening, tell))
+    }
+
     fn all(&self, tell: &mut dyn FnMut(u64, &Happening)) -> Result<(), String> {
         let mut tell = |seq, happening: &Happening, _: &mut State| tell(seq, happening);
         Folded::empty(self.in_force)?.go_on_telling(self.reader, self.in_force, self.last, &mut tell)

@@ -1,19 +1,17 @@
 //! What the journal tells of the trades of a symbol, for who plans an A/B test.
 #![deny(clippy::indexing_slicing)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{fold, history};
+use super::{history::kept, in_time::InTime, retold::Retold};
 use crate::{
     config::Config,
-    domain::{Symbol, TradeId, TradingDay, VersionId},
-    journal::Reader,
-    lifecycle::happening::Happening,
+    domain::{Arm, Opinion, Symbol, TradingDay, VersionId},
+    journal::{Reader, SignalRecord},
     stats::cluster::DesignEffect,
-    trials::sample_size::{Amounts, Assumptions, Effects, SESSIONS_PER_WEEK, Watched, most_watched, watched},
-    validation::training::History,
+    trials::sample_size::{Amounts, Assumptions, Effects, SESSIONS_PER_WEEK, Watched, WatchedTrades},
 };
 
 /// What is assumed where nothing is known: win rate, share of trades let go, signals of a week.
@@ -98,7 +96,7 @@ impl SeenTrades {
 }
 
 /// What the journal tells of the trades of `symbol`, and of what the version that is `wanted`, else the one that watched most, would have
-/// let go.
+/// let go. The trades are read one by one.
 ///
 /// # Errors
 /// In words, when the journal cannot be read.
@@ -108,15 +106,9 @@ pub fn seen_trades(
     symbol: &Symbol,
     wanted: Option<&VersionId>,
 ) -> Result<SeenTrades, String> {
-    let history = history::read(reader)?;
-    let happenings = fold::happenings(reader, config)?;
-    let version = wanted.cloned().or_else(|| most_watched(&happenings, |version| version.symbol == *symbol));
-    let watched = version.as_ref().and_then(|version| watched(&happenings, version, &config.calendar));
-    let mut signals_of: BTreeMap<TradingDay, usize> = BTreeMap::new();
-    for signal in history.signals.iter().filter(|signal| signal.symbol == *symbol) {
-        *signals_of.entry(config.calendar.day_of(signal.at)).or_default() += 1;
-    }
-    let closed = own_pnl(&history, &happenings, config, symbol);
+    let Own { signals_of, closed } = Own::of(reader, config, symbol)?;
+    let version = wanted.cloned().map_or_else(|| most_watched(reader, symbol), |wanted| Ok(Some(wanted)))?;
+    let watched = version.as_ref().map(|version| watched(reader, config, version)).transpose()?.flatten();
     let all: Vec<f64> = closed.values().flatten().copied().collect();
     let (signals, sessions) = (signals_of.values().sum::<usize>(), signals_of.len());
     let wins = all.iter().filter(|pnl| **pnl > 0.0).count();
@@ -133,24 +125,55 @@ pub fn seen_trades(
     })
 }
 
-/// The pnl of every closed trade that the strategy alone made, by the trading day of its signal.
-fn own_pnl(
-    history: &History,
-    happenings: &[Happening],
-    config: &Config,
-    symbol: &Symbol,
-) -> BTreeMap<TradingDay, Vec<f64>> {
-    let advised = happenings.iter().filter_map(|happening| match happening {
-        Happening::Scored { entry, .. } if entry.speaker().is_some() => Some(&entry.trade_id),
-        _ => None,
-    });
-    let advised: BTreeSet<&TradeId> = advised.collect();
-    let mut days: BTreeMap<TradingDay, Vec<f64>> = BTreeMap::new();
-    for signal in history.signals.iter().filter(|signal| signal.symbol == *symbol) {
-        let pnl = history.outcomes.get(&signal.trade_id).and_then(|outcome| outcome.pnl);
-        if let Some(pnl) = pnl.filter(|_| !advised.contains(&signal.trade_id)) {
-            days.entry(config.calendar.day_of(signal.at)).or_default().push(pnl.get());
+/// The trades of a symbol, by the trading day of their signals.
+#[derive(Default)]
+struct Own {
+    /// How many signals there were.
+    signals_of: BTreeMap<TradingDay, usize>,
+    /// The pnl of every closed trade that the strategy alone made.
+    closed: BTreeMap<TradingDay, Vec<f64>>,
+}
+
+impl Own {
+    fn of(reader: &Reader, config: &Config, symbol: &Symbol) -> Result<Self, String> {
+        let (in_time, mut own) = (InTime::read(reader)?, Self::default());
+        for trade in in_time.walk(reader, None) {
+            let trade = trade?;
+            let signal = &trade.stored.signal;
+            if signal.symbol != *symbol {
+                continue;
+            }
+            let day = config.calendar.day_of(signal.at);
+            *own.signals_of.entry(day).or_default() += 1;
+            let pnl = trade.at_own_size().and_then(|outcome| outcome.pnl).filter(|_| !trade.heard);
+            if let Some(pnl) = pnl {
+                own.closed.entry(day).or_default().push(pnl.get());
+            }
         }
+        Ok(own)
     }
-    days
+}
+
+/// The version of `symbol` that scored most signals beside the strategy alone.
+fn most_watched(reader: &Reader, symbol: &Symbol) -> Result<Option<VersionId>, String> {
+    let mut counts: BTreeMap<VersionId, usize> = BTreeMap::new();
+    for stored in reader.signals().map_err(|error| error.to_string())? {
+        let Some(SignalRecord { decision: Some(decision), opinions, .. }) = kept(stored)?.map(|stored| stored.record)
+        else {
+            continue;
+        };
+        if decision.arm == Arm::Ml {
+            continue;
+        }
+        let of_symbol = |opinion: &Opinion| opinion.score.is_some() && opinion.version.symbol == *symbol;
+        opinions.into_iter().filter(of_symbol).for_each(|opinion| *counts.entry(opinion.version).or_default() += 1);
+    }
+    Ok(counts.into_iter().max_by_key(|(_, count)| *count).map(|(version, _)| version))
+}
+
+/// What `version` would have made of the trades that the strategy alone made while it watched. `None` when it saw none closed.
+fn watched(reader: &Reader, config: &Config, version: &VersionId) -> Result<Option<Watched>, String> {
+    let mut trades = WatchedTrades::of(version.clone());
+    Retold::of(reader, config)?.each(&mut |happening| trades.hear(happening))?;
+    Ok(trades.watched(&config.calendar))
 }

@@ -5,14 +5,12 @@
 //! losses what that is worth. The formulas of the spreads are those of [`power`](crate::stats::power).
 #![deny(clippy::indexing_slicing)]
 
-use std::collections::BTreeMap;
-
 use jiff::SignedDuration;
 use serde::Serialize;
 
 use super::experiment::{Assignment, EvidenceMetric, Experiment, TestEvidence, View};
 use crate::{
-    domain::{Arm, TradingCalendar, VersionId, decision::at_own_size},
+    domain::{Arm, Timestamp, TradingCalendar, VersionId, decision::at_own_size},
     lifecycle::happening::Happening,
     stats::{
         cluster::{DesignEffect, Sums},
@@ -208,26 +206,31 @@ impl Assumptions {
     }
 }
 
-/// The version that scored most closed trades beside the strategy alone, of those that `wanted` lets through.
-pub fn most_watched(happenings: &[Happening], wanted: impl Fn(&VersionId) -> bool) -> Option<VersionId> {
-    let mut counts: BTreeMap<&VersionId, usize> = BTreeMap::new();
-    for happening in happenings {
-        let Happening::Scored { entry, .. } = happening else { continue };
-        let scored = entry.opinions.iter().filter(|opinion| opinion.score.is_some() && entry.speaker().is_none());
-        scored.for_each(|opinion| *counts.entry(&opinion.version).or_default() += 1);
-    }
-    counts.retain(|version, _| wanted(version));
-    counts.into_iter().max_by_key(|(_, count)| *count).map(|(version, _)| version.clone())
+/// The trades that the strategy alone made while a version watched, taken in happening by happening.
+#[derive(Debug, Clone)]
+pub struct WatchedTrades {
+    version: VersionId,
+    /// `None` before the first happening.
+    experiment: Option<Experiment>,
+    /// When the latest happened.
+    until: Timestamp,
 }
 
-/// What `version` would have made of the trades that the strategy alone made while it watched. `None` when it saw none
-/// closed.
-pub fn watched(happenings: &[Happening], version: &VersionId, calendar: &TradingCalendar) -> Option<Watched> {
-    let mut experiment = Experiment::new(happenings.first()?.at());
-    for happening in happenings {
+impl WatchedTrades {
+    /// None yet, of `version`.
+    pub fn of(version: VersionId) -> Self {
+        Self { version, experiment: None, until: Timestamp::UNIX_EPOCH }
+    }
+
+    /// Takes in the next happening. Of an outcome that was completed later only the whole one may be told, as
+    /// [`Happening::Closed`].
+    pub fn hear(&mut self, happening: &Happening) {
+        self.until = happening.at();
+        let experiment = self.experiment.get_or_insert_with(|| Experiment::new(happening.at()));
         match happening {
             Happening::Scored { entry, .. } if entry.speaker().is_none() => {
-                let Some(opinion) = entry.opinion(version).filter(|opinion| opinion.score.is_some()) else { continue };
+                let opinion = entry.opinion(&self.version).filter(|opinion| opinion.score.is_some());
+                let Some(opinion) = opinion else { return };
                 experiment.assign(Assignment {
                     trade_id: entry.trade_id.clone(),
                     at: entry.at,
@@ -248,15 +251,20 @@ pub fn watched(happenings: &[Happening], version: &VersionId, calendar: &Trading
             _ => {}
         }
     }
-    let end = happenings.last()?.at().checked_add(SignedDuration::from_hours(24 * 4)).ok()?;
-    while experiment.close_next(calendar.day_of(end), 0).is_some() {}
-    let evidence = TestEvidence::of(View::Paired, experiment.sessions());
-    let trades = evidence.baseline.taken;
-    (trades > 0).then(|| Watched {
-        trades,
-        skipped: 1.0 - evidence.ml.taken as f64 / trades as f64,
-        effects: effects(&evidence).unwrap_or(Effects::NONE),
-    })
+
+    /// What the version would have made of them. `None` when it saw none closed.
+    pub fn watched(self, calendar: &TradingCalendar) -> Option<Watched> {
+        let mut experiment = self.experiment?;
+        let end = self.until.checked_add(SignedDuration::from_hours(24 * 4)).ok()?;
+        while experiment.close_next(calendar.day_of(end), 0).is_some() {}
+        let evidence = TestEvidence::of(View::Paired, experiment.sessions());
+        let trades = evidence.baseline.taken;
+        (trades > 0).then(|| Watched {
+            trades,
+            skipped: 1.0 - evidence.ml.taken as f64 / trades as f64,
+            effects: effects(&evidence).unwrap_or(Effects::NONE),
+        })
+    }
 }
 
 /// How much more the estimates vary by session than they would by trade.
