@@ -50,12 +50,20 @@ pub struct Advice {
 
 /// What is known of `code`. Of one that a newer daemon raises, where to look.
 pub fn of(code: &str) -> Advice {
-    static TABLE: OnceLock<HashMap<String, Advice>> = OnceLock::new();
-    let table = TABLE.get_or_init(|| rows(OPERATIONS).collect());
-    table.get(code).cloned().unwrap_or_else(|| Advice {
+    table().get(code).cloned().unwrap_or_else(|| Advice {
         meaning: "a code that this program does not know".to_owned(),
         remedy: format!("look for `{code}` under \"Alerts\" in docs/operations.md of the daemon's version"),
     })
+}
+
+/// All codes that are known.
+pub fn codes() -> Vec<&'static str> {
+    table().keys().map(String::as_str).collect()
+}
+
+fn table() -> &'static HashMap<String, Advice> {
+    static TABLE: OnceLock<HashMap<String, Advice>> = OnceLock::new();
+    TABLE.get_or_init(|| rows(OPERATIONS).collect())
 }
 
 fn rows(document: &str) -> impl Iterator<Item = (String, Advice)> {

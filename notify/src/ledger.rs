@@ -136,6 +136,11 @@ impl Ledger {
         number <= self.upto || self.also.contains(&number)
     }
 
+    /// Failures since the last success, and until when nothing is tried, if it is.
+    pub fn trouble(&self) -> (u32, Option<Timestamp>) {
+        (self.failures, self.not_before)
+    }
+
     /// What came before [`Self::upto`].
     pub fn windows(&self) -> &Windows {
         &self.windows
@@ -158,6 +163,11 @@ impl Ledger {
         }
         self.begun.push(Begun { message, since, tries: 0, refusals: 0, in_doubt: false, trying: false });
         self.begun.len() - 1
+    }
+
+    /// Ends a pause: somebody wants to see what comes of it.
+    pub fn hurry(&mut self) {
+        self.not_before = None;
     }
 
     /// Notes that the message at `place` is tried now.

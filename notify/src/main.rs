@@ -1,19 +1,73 @@
 //! `vigie-notify`: what a running daemon alerts of, sent to people. See `docs/notify.md`.
-#![allow(dead_code, reason = "what sends is not here yet")]
+//!
+//! It is a process of its own, so that the daemon needs no network. Three rules carry it: what is told is on disk before it is sent; what is
+//! sent next is a function of what is on disk and of the time (`plan`); what a try came to is noted before the next one begins (`ledger`).
 
 mod advice;
 mod alert;
 mod clock;
+mod commands;
+mod config;
 mod dead;
+mod deliver;
+mod desk;
 mod disk;
+mod follow;
 mod ledger;
+mod log;
 mod message;
+mod options;
 mod payload;
 mod plan;
 mod quiet;
 mod retry;
+mod run;
 mod secret;
+mod send;
+mod sendmail;
 mod spool;
+mod target;
 mod text;
+mod wire;
 
-fn main() {}
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use clap::Parser as _;
+
+use crate::{
+    config::Config,
+    options::{Command, Options},
+};
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let file = options.config();
+    let seed = u64::try_from(clock::now().as_nanosecond() & i128::from(u64::MAX)).unwrap_or_default();
+    let config = match Config::load(&file, seed) {
+        Ok(config) => config,
+        Err(faults) => {
+            let _nobody_listens = writeln!(io::stderr(), "{faults}");
+            return ExitCode::from(2);
+        }
+    };
+    let folder = options.state(config.state.as_deref());
+    let socket = options.socket(config.socket.as_deref());
+    let done = match &options.command {
+        Command::Run => run::run(config, &folder, &socket).map(|()| true),
+        Command::Check => commands::check(&config, &file).map(|()| true).map_err(Into::into),
+        Command::Test { receiver } => commands::test(&config, receiver),
+        Command::Status => commands::status(&config, &folder).map(|()| true),
+        Command::Dead { command } => commands::dead(command, &folder).map(|()| true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(3),
+        Err(error) => {
+            let _nobody_listens = writeln!(io::stderr(), "vigie notify: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}

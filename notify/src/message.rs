@@ -92,6 +92,9 @@ pub struct Mark {
     pub next: Option<u64>,
     /// The last events that were taken in, at most [`MOST_SEEN`], oldest first: by them the journal is known again.
     pub seen: VecDeque<Seen>,
+    /// The time of the latest alert of the daemon that was taken in.
+    #[serde(default)]
+    pub told: Option<Timestamp>,
     /// Of a journal that took the place of another one: alerts up to this time were told.
     pub after: Option<Timestamp>,
     /// Whether it was told that the daemon does not answer.
@@ -120,7 +123,7 @@ impl Seen {
 impl Mark {
     /// Moves on over an event.
     pub fn pass(&mut self, seen: Seen) {
-        self.next = Some(seen.seq + 1);
+        self.next = self.next.max(Some(seen.seq + 1));
         self.seen.push_back(seen);
         while self.seen.len() > MOST_SEEN {
             self.seen.pop_front();

@@ -17,6 +17,11 @@ impl fmt::Debug for Secret {
 }
 
 impl Secret {
+    /// This text.
+    pub fn of(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// What it is, for the one place that sends it.
     pub fn reveal(&self) -> &str {
         &self.0

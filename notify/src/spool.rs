@@ -70,6 +70,15 @@ impl Spool {
         Ok(spool)
     }
 
+    /// The entries in `folder`, for who only looks. What is damaged or being written is left out.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn peek(folder: &Path) -> io::Result<Vec<Entry>> {
+        let bytes = disk::read(&folder.join("spool.jsonl"))?.unwrap_or_default();
+        Ok(bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
+    }
+
     /// How far the daemon is followed.
     pub fn mark(&self) -> &Mark {
         &self.mark

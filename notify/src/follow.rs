@@ -1,0 +1,194 @@
+//! The two threads that talk to the daemon: one follows its events, the other looks whether it is there.
+
+use std::{path::Path, thread, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use crate::{
+    alert::{Alert, Level, Line},
+    clock::{self, Stopwatch},
+    desk::Desk,
+    log::say,
+    message::Mark,
+    wire::{Wire, WireError},
+};
+
+/// Pauses between two tries to subscribe.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How often it is looked whether the daemon is there.
+const GLANCE: Duration = Duration::from_secs(2);
+/// Events without an alert after which the mark is brought to the disk all the same.
+const MOST_UNMARKED: u32 = 200;
+
+/// Follows the daemon's events for ever, however often it goes and comes back.
+pub fn follow(desk: &Desk, socket: &Path) {
+    let (mut pause, mut said) = (FIRST_PAUSE, String::new());
+    loop {
+        let came = subscribed(desk, socket);
+        let words = came.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        if words != said && !words.is_empty() {
+            say(Level::Warning, &words);
+        }
+        said = words;
+        pause = if came.is_ok() { FIRST_PAUSE } else { (2 * pause).min(LONGEST_PAUSE) };
+        thread::sleep(pause);
+    }
+}
+
+/// One subscription to its end. An error is one that never began.
+fn subscribed(desk: &Desk, socket: &Path) -> Result<(), WireError> {
+    let mut course = Course::of(desk.lock().spool.mark().clone());
+    let request = json!({ "type": "subscribe", "from": course.begin().unwrap_or(1) });
+    let answer = match Wire::ask(socket, &request) {
+        // the number is of another journal, or it is empty and the last one was not
+        Err(WireError::Refused { code, .. }) if code == "out_of_range" => {
+            if course.begin().is_some_and(|from| from > 1) {
+                course.give_up(desk);
+            }
+            return Ok(());
+        }
+        answer => answer,
+    };
+    let (mut wire, answer) = answer?;
+    if course.mark.next.is_none() {
+        // the first time: what came before is read, to know the journal by it, and not told
+        let last = answer.get("last_seq").and_then(serde_json::Value::as_u64).unwrap_or_default();
+        course.mark.next = Some(last + 1);
+        desk.take(None, |mark| mark.next = Some(last + 1));
+        say(Level::Info, &format!("following the daemon at {} from event {}", socket.display(), last + 1));
+    }
+    while let Ok(Some(line)) = wire.next() {
+        if line.get("error").is_some() || !course.take(desk, &line) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// One subscription.
+struct Course {
+    mark: Mark,
+    /// What was seen of this journal and has not come again yet.
+    expected: std::collections::VecDeque<crate::message::Seen>,
+    unmarked: u32,
+}
+
+impl Course {
+    fn of(mark: Mark) -> Self {
+        Self { expected: mark.seen.clone(), mark, unmarked: 0 }
+    }
+
+    /// The number from which on events are asked for: from the oldest that was seen, to know the journal again.
+    fn begin(&self) -> Option<u64> {
+        self.expected.front().map(|seen| seen.seq).or(self.mark.next)
+    }
+
+    /// Takes a line in. False if the subscription is of no use any more.
+    fn take(&mut self, desk: &Desk, value: &serde_json::Value) -> bool {
+        let line = Line::of(value, clock::now());
+        if let Some(seen) = &line.seen
+            && let Some(expected) = self.expected.front()
+        {
+            if !expected.is(seen) {
+                self.give_up(desk);
+                return false;
+            }
+            self.expected.pop_front();
+            return true;
+        }
+        if line.is_caught_up {
+            if !self.expected.is_empty() {
+                self.give_up(desk);
+                return false;
+            }
+            if self.unmarked > 0 {
+                self.keep(desk, None);
+            }
+            return true;
+        }
+        let Some(seen) = line.seen else { return true };
+        if self.mark.seen.back().is_some_and(|last| seen.seq <= last.seq) {
+            // the daemon read its journal once more
+            return true;
+        }
+        let is_past = self.mark.next.is_some_and(|next| seen.seq < next);
+        self.mark.pass(seen);
+        self.unmarked += 1;
+        if is_past {
+            return true;
+        }
+        let was_told = |alert: &Alert| self.mark.after.is_some_and(|after| alert.at <= after);
+        let alert = line.alert.filter(|alert| !was_told(alert));
+        if alert.is_some() || self.unmarked >= MOST_UNMARKED {
+            if let Some(alert) = &alert {
+                self.mark.told = self.mark.told.max(Some(alert.at));
+            }
+            self.keep(desk, alert);
+        }
+        true
+    }
+
+    /// Takes an alert in, if there is one, and keeps how far this is.
+    fn keep(&mut self, desk: &Desk, alert: Option<Alert>) {
+        self.unmarked = 0;
+        desk.take(alert, |mark| *mark = Mark { silent: mark.silent, ..self.mark.clone() });
+    }
+
+    /// The journal is another one: it is read from its beginning, and what is later than all that was told is told.
+    fn give_up(&mut self, desk: &Desk) {
+        let told = desk.lock().spool.mark().clone();
+        let now = clock::now();
+        say(Level::Critical, "the daemon's journal is another one than before; it is read from its beginning");
+        let after = told.told.max(told.after);
+        let since = after.map_or_else(String::new, |after| format!("; alerts up to {after:.0} were told before"));
+        let alert = Alert::own(
+            now,
+            Level::Critical,
+            "journal_replaced",
+            format!("its events are not those that were seen{since}"),
+        );
+        desk.take(Some(alert), |mark| {
+            *mark = Mark { next: Some(1), seen: [].into(), after, told: mark.told, silent: mark.silent };
+        });
+    }
+}
+
+/// Looks for ever whether the daemon answers, tells when it does not, and brings to the disk what that did not take.
+pub fn watch(desk: &Desk, socket: &Path, silent_after: SignedDuration) {
+    let (mut since, mut began): (Option<Stopwatch>, Option<Timestamp>) = (None, None);
+    let glance = GLANCE.min(silent_after.unsigned_abs() / 4);
+    loop {
+        let now = clock::now();
+        let why = Wire::ask(socket, &json!({ "type": "ping" })).err();
+        let told = desk.lock().spool.mark().silent;
+        match why {
+            None => {
+                (since, began) = (None, None);
+                if told {
+                    tell_silence(
+                        desk,
+                        Alert::own(now, Level::Info, "daemon_back", "it answers again".to_owned()),
+                        false,
+                    );
+                }
+            }
+            Some(why) => {
+                let from = *began.get_or_insert(now);
+                let silent = since.get_or_insert_with(Stopwatch::start).elapsed();
+                if !told && silent >= silent_after.unsigned_abs() {
+                    let words = format!("for {} s, since {from:.0}: {why}", silent.as_secs());
+                    tell_silence(desk, Alert::own(now, Level::Critical, "daemon_silent", words), true);
+                }
+            }
+        }
+        desk.catch_up();
+        thread::sleep(glance);
+    }
+}
+
+fn tell_silence(desk: &Desk, alert: Alert, silent: bool) {
+    say(alert.level, &format!("{}: {}", alert.code, alert.message));
+    desk.take(Some(alert), |mark| mark.silent = silent);
+}

@@ -1,0 +1,233 @@
+//! Where a receiver is, and what each kind of receiver needs to be reached.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use serde::Deserialize;
+use ureq::http::Uri;
+
+use crate::secret::Secret;
+
+/// What a receiver is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A server of one's own.
+    Webhook,
+    /// An incoming webhook of Slack, or of what is like it.
+    Slack,
+    /// A webhook of Discord.
+    Discord,
+    /// A chat with a bot of Telegram.
+    Telegram,
+    /// E-mail, through the machine's sendmail program.
+    Mail,
+}
+
+/// Where it is.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// The address, and the key that messages are signed with.
+    Webhook(Secret, Option<Secret>),
+    /// The address, which is a secret.
+    Slack(Secret),
+    /// The same.
+    Discord(Secret),
+    /// The address, which holds the token of the bot, and the chat.
+    Telegram(Secret, String),
+    /// By mail.
+    Mail(Mailbox),
+}
+
+/// Who writes to whom through what.
+#[derive(Debug, Clone)]
+pub struct Mailbox {
+    /// The sender's address.
+    pub from: String,
+    /// The addresses of those who get it; at least one.
+    pub to: Vec<String>,
+    /// The program.
+    pub sendmail: PathBuf,
+}
+
+/// What the configuration gives.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// `url`, or what is in `url_file`.
+    pub url: Option<Secret>,
+    /// What is in `key_file`.
+    pub key: Option<Secret>,
+    /// What is in `token_file`.
+    pub token: Option<Secret>,
+    /// `plain_http`.
+    pub plain_http: bool,
+    /// `chat`.
+    pub chat: Option<String>,
+    /// `api`.
+    pub api: Option<String>,
+    /// `from`.
+    pub from: Option<String>,
+    /// `to`.
+    pub to: Vec<String>,
+    /// `sendmail`.
+    pub sendmail: Option<PathBuf>,
+}
+
+impl Kind {
+    /// Its own keys in the configuration.
+    pub fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Webhook => &["url", "url_file", "key_file", "plain_http"],
+            Self::Slack | Self::Discord => &["url_file", "plain_http"],
+            Self::Telegram => &["token_file", "chat", "api", "plain_http"],
+            Self::Mail => &["from", "to", "sendmail"],
+        }
+    }
+
+    /// The target that the configuration describes.
+    ///
+    /// # Errors
+    /// What is missing or wrong, without a secret.
+    pub fn target(self, given: Given) -> Result<Target, String> {
+        let Given { url, key, token, plain_http, chat, api, from, to, sendmail } = given;
+        let address = |url: Option<Secret>, key: &str| {
+            let url = url.ok_or_else(|| format!("`{key}` is missing: it names the file that holds the address"))?;
+            checked(url, plain_http)
+        };
+        match self {
+            Self::Webhook => {
+                let url = url
+                    .ok_or("`url` is missing: the address to which alerts are posted, or `url_file` if it is secret")?;
+                if key.as_ref().is_some_and(|key| key.reveal().len() < 16) {
+                    return Err(
+                        "`key_file`: a key has at least 16 characters; `openssl rand -hex 32` makes one".to_owned()
+                    );
+                }
+                Ok(Target::Webhook(checked(url, plain_http)?, key))
+            }
+            Self::Slack => Ok(Target::Slack(address(url, "url_file")?)),
+            Self::Discord => Ok(Target::Discord(address(url, "url_file")?)),
+            Self::Telegram => {
+                let token = token.ok_or("`token_file` is missing: it names the file that holds the bot's token")?;
+                let chat = chat
+                    .ok_or("`chat` is missing: the number of the chat, such as \"-1001234567890\", or \"@channel\"")?;
+                let is_token = |c: char| c.is_ascii_alphanumeric() || ":_-".contains(c);
+                if !token.reveal().chars().all(is_token) {
+                    return Err("`token_file`: that is no token of a bot, such as 123456:ABC-def".to_owned());
+                }
+                let api = api.unwrap_or_else(|| "https://api.telegram.org".to_owned());
+                let url = format!("{}/bot{}/sendMessage", api.trim_end_matches('/'), token.reveal());
+                Ok(Target::Telegram(checked(Secret::of(&url), plain_http)?, chat))
+            }
+            Self::Mail => {
+                let from = from.ok_or("`from` is missing: the address of the sender")?;
+                if to.is_empty() {
+                    return Err("`to` is missing: a list of addresses".to_owned());
+                }
+                if let Some(odd) = to.iter().chain([&from]).find(|address| !is_address(address)) {
+                    return Err(format!("{odd:?} is no plain address such as \"desk@example.org\""));
+                }
+                let sendmail = sendmail.unwrap_or_else(|| PathBuf::from("/usr/sbin/sendmail"));
+                if !sendmail.is_absolute() || !sendmail.is_file() {
+                    let place = sendmail.display();
+                    return Err(format!(
+                        "`sendmail`: {place} is not there; install a mail program such as msmtp, or name its whole path"
+                    ));
+                }
+                Ok(Target::Mail(Mailbox { from, to, sendmail }))
+            }
+        }
+    }
+}
+
+impl Target {
+    /// What may stand in no log.
+    pub fn secrets(&self) -> Vec<&Secret> {
+        match self {
+            Self::Webhook(url, key) => [url].into_iter().chain(key).collect(),
+            Self::Slack(url) | Self::Discord(url) | Self::Telegram(url, _) => vec![url],
+            Self::Mail(_) => Vec::new(),
+        }
+    }
+
+    /// Where it is, in words without what is secret.
+    pub fn words(&self) -> String {
+        let host = |url: &Secret| url.reveal().parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned));
+        match self {
+            Self::Webhook(url, key) => {
+                let signed = if key.is_some() { "signed" } else { "not signed" };
+                format!("webhook at {}, {signed}", host(url).unwrap_or_default())
+            }
+            Self::Slack(url) => format!("slack at {}", host(url).unwrap_or_default()),
+            Self::Discord(url) => format!("discord at {}", host(url).unwrap_or_default()),
+            Self::Telegram(url, chat) => format!("telegram at {}, chat {chat}", host(url).unwrap_or_default()),
+            Self::Mail(mail) => format!("mail to {} through {}", mail.to.join(", "), mail.sendmail.display()),
+        }
+    }
+}
+
+/// An address that may be used: with TLS, unless it stays on this machine or `plain_http` allows it.
+fn checked(url: Secret, plain_http: bool) -> Result<Secret, String> {
+    let uri: Uri =
+        url.reveal().parse().map_err(|_| "the address is none such as https://example.org/hook".to_owned())?;
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return Err("the address is to begin with https:// and a host".to_owned());
+    };
+    if authority.as_str().contains('@') {
+        return Err("the address has a user or a password in it; use `key_file`, or a secret path".to_owned());
+    }
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    let is_near = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    match scheme {
+        "https" => Ok(url),
+        "http" if is_near || plain_http => Ok(url),
+        "http" => Err("the address begins with http://, so everybody on the way could read it; use https://, or set \
+                       `plain_http = true` in a network that you trust"
+            .to_owned()),
+        _ => Err("the address is to begin with https://".to_owned()),
+    }
+}
+
+/// Plain enough for a command line and a head of a mail.
+fn is_address(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "@.+-_=".contains(c);
+    let parts = text.split_once('@');
+    text.len() <= 254
+        && !text.starts_with('-')
+        && text.chars().all(is_plain)
+        && parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_tls_or_stays_on_this_machine() {
+        for (url, plain_http, is_taken) in [
+            ("https://own.example/hook", false, true),
+            ("http://own.example/hook", false, false),
+            ("http://own.example/hook", true, true),
+            ("http://127.0.0.1:9000/hook", false, true),
+            ("http://[::1]:9000/hook", false, true),
+            ("http://localhost/hook", false, true),
+            ("http://127.0.0.1.own.example/hook", false, false),
+            ("https://user:word@own.example/hook", false, false),
+            ("ftp://example.org", true, false),
+            ("own.example/hook", true, false),
+            ("", true, false),
+        ] {
+            let given = Given { url: Some(Secret::of(url)), plain_http, ..Given::default() };
+            let target = Kind::Webhook.target(given);
+            assert_eq!(target.is_ok(), is_taken, "{url}: {target:?}");
+            assert!(target.err().is_none_or(|why| url.is_empty() || !why.contains(url)));
+        }
+    }
+
+    #[test]
+    fn an_address_of_mail_is_no_option_and_no_second_line() {
+        for odd in ["-oQ/tmp@x", "a b@c", "a@b\nBcc: c@d", "a", "@b", "a@", "a@b@c", ""] {
+            assert!(!is_address(odd), "{odd:?}");
+        }
+        assert!(is_address("desk+vigie@example.org"));
+    }
+}
