@@ -1,9 +1,10 @@
 #!/bin/sh
 # Checks what is in systemd/ without a running systemd: .ci/systemd.sh PATH-OF-A-BUILT-VIGIE
-# The program of the page is to lie beside it.
+# The programs of the page and of the notifications are to lie beside it.
 #   1. the units are valid and all they run exists         (systemd-analyze verify in a scratch root)
 #   2. their sandboxes are exposed no more than they must be: the daemon to 0.5, the page, which has a port on
-#      loopback, to 1.1                                     (systemd-analyze security; the threshold counts tenths)
+#      loopback, to 1.1, the notifications, which reach out to the network, to 1.3
+#                                                           (systemd-analyze security; the threshold counts tenths)
 #   3. the user, group and folders come out as meant       (systemd-sysusers and systemd-tmpfiles in the scratch root)
 set -eu
 
@@ -20,6 +21,8 @@ for tool in systemd-analyze systemd-sysusers systemd-tmpfiles; do
 done
 page=$(dirname "$binary")/vigie-web
 [ -x "$page" ] || fail "$page is not there; \`cargo build -p vigie-web\` builds it"
+notify=$(dirname "$binary")/vigie-notify
+[ -x "$notify" ] || fail "$notify is not there; \`cargo build -p vigie-notify\` builds it"
 units=$(dirname "$0")/../systemd
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
@@ -31,6 +34,7 @@ cp -r /usr/lib/systemd/system "$root/usr/lib/systemd/"
 cp "$binary" "$root/usr/bin/vigie"
 cp /bin/kill "$root/usr/bin/kill"
 cp "$page" "$root/usr/bin/vigie-web"
+cp "$notify" "$root/usr/bin/vigie-notify"
 cp "$units"/*.service "$root/etc/systemd/system/"
 # verify exits with 0 on a setting it does not know, so what it prints is what counts
 check() {
@@ -46,6 +50,7 @@ $(printf '%s\n' "$said" | grep -v '^✓')"
 }
 check vigie.service 5
 check vigie-web.service 11
+check vigie-notify.service 13
 
 mkdir -p "$root/usr/lib/sysusers.d" "$root/usr/lib/tmpfiles.d"
 cp "$units/vigie.sysusers" "$root/usr/lib/sysusers.d/vigie.conf"
@@ -54,7 +59,8 @@ systemd-sysusers --root="$root" vigie.conf || fail "vigie.sysusers is not valid"
 grep -q '^vigie:.*:/var/lib/vigie:/usr/sbin/nologin$' "$root/etc/passwd" || fail "vigie.sysusers makes no user vigie"
 group=$(sed -n 's/^vigie:[^:]*:\([0-9]*\):.*/\1/p' "$root/etc/group")
 [ -n "$group" ] || fail "vigie.sysusers makes no group vigie"
-grep -q '^vigie:.*[:,]vigie-web$' "$root/etc/group" || fail "vigie.sysusers gives vigie-web no way to the socket"
+grep -q '^vigie:.*[:,]vigie-web\(,\|$\)' "$root/etc/group" || fail "vigie.sysusers gives vigie-web no way to the socket"
+grep -q '^vigie:.*[:,]vigie-notify\(,\|$\)' "$root/etc/group" || fail "vigie.sysusers gives vigie-notify no way to the socket"
 
 touch "$root/etc/vigie/config.toml"
 systemd-tmpfiles --create --root="$root" vigie.conf || fail "vigie.tmpfiles is not valid"

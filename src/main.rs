@@ -47,6 +47,7 @@ fn main() -> ExitCode {
         Command::Restore(restore) => restore.run(),
         Command::Demo(demo) => demo.run(),
         Command::Web(web) => web.run(),
+        Command::Notify(notify) => notify.run(),
         Command::Work(work) => work.run(),
     })
 }

@@ -20,6 +20,8 @@ mod import;
 mod log;
 mod models;
 mod named;
+mod neighbour;
+mod notify;
 mod phases;
 mod power;
 mod registry;
@@ -118,6 +120,7 @@ pub enum Command {
     Restore(backup::Restore),
     Demo(demo::Demo),
     Web(web::Web),
+    Notify(notify::Notify),
     Work(work::Work),
 }
 

@@ -1,15 +1,10 @@
-//! `vigie web`: the page and the metrics are a program of their own, so that this one has no network. It is started in the place of
-//! this process.
+//! `vigie web`: the page and the metrics are a program of their own, so that this one has no network.
 
-use std::{ffi::OsString, os::unix::process::CommandExt as _, process::Command};
+use std::ffi::OsString;
 
-use anyhow::{Context as _, anyhow};
 use clap::Args;
 
-use super::Outcome;
-
-/// The program, beside this one.
-const NEIGHBOUR: &str = "vigie-web";
+use super::{Outcome, neighbour};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,13 +29,6 @@ impl Web {
     /// # Errors
     /// When it is not there or cannot be started.
     pub fn run(self) -> Outcome {
-        let own = std::env::current_exe().context("this program cannot be found")?;
-        let program = own.with_file_name(NEIGHBOUR);
-        if !program.exists() {
-            let build = "build it with `cargo build --release --workspace`";
-            return Err(anyhow!("{} is not there: {build}", program.display()).into());
-        }
-        let failed = Command::new(&program).args(self.arguments).exec();
-        Err(anyhow::Error::from(failed).context(format!("{} cannot be started", program.display())).into())
+        neighbour::become_it("vigie-web", self.arguments)
     }
 }
