@@ -11,6 +11,7 @@ pub fn cases<T>(short: T, long: T) -> T {
 }
 
 /// What to run: the numbers from 0 on, as many as [`cases`] says, or those that `VIGIE_SEEDS` names, such as `4280,20000..22000`.
+#[allow(dead_code, reason = "one test takes numbers")]
 pub fn seeds(short: usize, long: usize) -> Vec<usize> {
     let Ok(named) = var("VIGIE_SEEDS") else { return (0..cases(short, long)).collect() };
     let number = |text: &str| text.trim().parse().unwrap_or_else(|_| panic!("VIGIE_SEEDS names {text:?}"));
