@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Command::Train(train) => train.run(),
         Command::Score(score) => score.run(),
         Command::Status(status) => status.run(),
+        Command::Top(top) => top.run(),
         Command::Models(models) => models.run(),
         Command::Replay(replay) => replay.run(),
         Command::Simulate(simulate) => simulate.run(),

@@ -56,8 +56,8 @@ const HOMES: [(&str, &[&str]); 13] = [
     ("clap", &["commands", "main.rs"]),
     ("actix", &["actors", "commands/run.rs"]),
     ("parquet", &["commands/table.rs"]),
-    // a child limits itself, the monitor and the keeper of checkpoints stand back
-    ("rustix", &["commands/work.rs", "actors/monitor.rs", "actors/keeper.rs"]),
+    // a child limits itself, a screen is a terminal, the monitor and the keeper of checkpoints stand back
+    ("rustix", &["commands/work.rs", "actors/monitor.rs", "actors/keeper.rs", "commands/top/screen.rs"]),
     // the journal asks who owns its file, the demonstration stops its daemon
     ("nix", &["protocol", "journal", "commands/demo/child.rs"]),
 ];

@@ -31,6 +31,7 @@ const COMMANDS: &[&str] = &[
     "train",
     "score",
     "status",
+    "top",
     "models",
     "replay",
     "promote",

@@ -33,6 +33,7 @@ mod simulate;
 mod status;
 mod table;
 mod terminal;
+mod top;
 mod train;
 mod tune;
 mod web;
@@ -94,6 +95,7 @@ pub enum Command {
     Train(train::Train),
     Score(score::Score),
     Status(status::Status),
+    Top(top::Top),
     Models(models::Models),
     Replay(replay::Replay),
     Simulate(simulate::Simulate),
