@@ -112,6 +112,31 @@ fn a_decline_is_told_shrinks_trains_and_takes_down_in_this_order_and_says_before
     );
 }
 
+/// A mean of all its parts is not defined where the validation made no money; declines are found all the same.
+#[test]
+fn a_version_whose_validation_made_no_money_is_watched_for_declines_as_others_are() {
+    let mut rng = Pcg64::seed_from_u64(13);
+    let mut losing = |n: usize, rate: f64| -> Vec<SessionTrades> {
+        let each = |hit: bool| SessionTrades::of(hit, if hit { 50.0 } else { -150.0 }, 95.0);
+        let mut sum =
+            || (0..5).map(|_| each(rng.random::<f64>() < rate)).fold(SessionTrades::default(), SessionTrades::and);
+        (0..n).map(|_| sum()).collect()
+    };
+    let validated = losing(400, 0.6);
+    assert!(validated.iter().map(|session| session.pnl).sum::<f64>() < 0.0);
+    let limits = Limits::of(&validated, 0.5, &Config::builtin().unwrap().monitoring.watch.health.decline).unwrap();
+    let mut furthest = |rate: f64| {
+        let mut decline = Decline::default();
+        let close = |session| {
+            decline.close(&limits, session);
+            response(&decline, &limits)
+        };
+        losing(100, rate).into_iter().map(close).max().unwrap()
+    };
+    assert!(furthest(0.6) < Some(Response::RollBack));
+    assert_eq!(furthest(0.4), Some(Response::RollBack));
+}
+
 #[test]
 fn a_fall_of_five_points_is_trained_for_long_before_it_takes_a_version_down() {
     let mut rng = Pcg64::seed_from_u64(12);

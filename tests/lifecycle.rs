@@ -17,10 +17,11 @@ use serde_json::{Value, json};
 use vigie::{
     actors::daemon::Time,
     domain::{
-        EventKind, TradeId,
+        Event, EventKind, Timestamp, TradeId,
         event::By,
         lifecycle::{State, Transition},
     },
+    journal::Write,
     policy::routing::Salt,
 };
 
@@ -173,6 +174,29 @@ fn what_a_test_must_show_cannot_be_loosened_once_it_has_begun() {
         assert_eq!(stands, end, "{reason}");
         daemon.stop();
     }
+}
+
+#[test]
+fn a_test_that_cannot_be_judged_is_told_of_once_and_an_operator_can_end_it() {
+    // on terms that no configuration gives
+    let place = Place::with_model(State::Staging);
+    let terms = [("planned_sessions", 12.0), ("first_look", 3.0), ("level", 0.05), ("harm_level", 0.9)];
+    let (version, step, reason, by) = ("ES/1".parse().unwrap(), Transition::StartTest, "a test".to_owned(), By::Uid(0));
+    let evidence = terms.into_iter().map(|(name, number)| (name.into(), number)).collect();
+    let kind = EventKind::Moved { version, step, reason, by, overridden: true, evidence };
+    let mut store = place.open();
+    store.apply(&[Write::Event(Event { at: Timestamp::UNIX_EPOCH, kind })]).unwrap();
+    store.close().unwrap();
+    let daemon = Daemon::start_with(&place, setup(""));
+    let mut wire = daemon.connect();
+    (0..6).for_each(|day| trade_a_day(&mut wire, Market::Foreseen, day));
+    let told = until("a word to the operator", || place.alerts("test_unjudgeable").pop());
+    assert!(told.contains("experiment.harm_level must be above 0") && told.contains("vigie rollback ES/1"), "{told}");
+    (6..10).for_each(|day| trade_a_day(&mut wire, Market::Foreseen, day));
+    assert_eq!((place.alerts("test_unjudgeable").len(), &*state(&mut wire)), (1, "ab_test"));
+    wire.ask_ok(r#"{"type":"rollback","version":"ES/1","reason":"a test"}"#);
+    assert_eq!(state(&mut wire), "rolled_back");
+    daemon.stop();
 }
 
 #[test]

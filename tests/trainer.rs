@@ -15,7 +15,7 @@ use common::{
 use serde_json::{Value, json};
 use vigie::{
     config::Config,
-    domain::{Arm, Decision, EventKind, Money, Reason, SignalLine, Symbol, Timestamp, lifecycle::State},
+    domain::{Arm, Decision, EventKind, Money, Reason, SignalLine, Symbol, Timestamp, VersionId, lifecycle::State},
     journal::{OutcomeRecord, SignalRecord, Source, Write},
     models::targets::Target,
     recall::{
@@ -23,6 +23,7 @@ use vigie::{
         learning::{Job, work},
         scored::Signals,
         versions::{record, roster},
+        watched,
     },
     validation::training::Order,
 };
@@ -299,6 +300,27 @@ fn a_level_that_the_configuration_opens_is_trained_and_has_a_simpler_model_to_be
     let parts = last["report"]["checks"].to_string();
     assert!(parts.contains("level_below"), "it has a simpler model to beat: {parts}");
     daemon.stop();
+}
+
+/// What it is held against in service, and what its report and the list of versions say of its validation, is one function of the
+/// same trades, whatever it is asked.
+#[test]
+fn what_a_version_is_held_against_in_service_is_what_its_validation_says_by_its_own_question() {
+    let es: VersionId = "ES/1".parse().unwrap();
+    for target in ["profitability", "signal_quality", "signal_strength_class"] {
+        let place = with_trades(|_, line| line);
+        let text = format!("{CONFIG}targets.stop_ticks = 8\n");
+        place.file("config.toml", &text);
+        succeed(&place, &["train", "--keep", "--target", target, "--state", "state", "--config", "config.toml"]);
+        let (reader, config) = (place.reader(), Config::parse("test", &text).unwrap());
+        let (record, watched) = (record(&reader, &es).unwrap(), watched::of(&reader, &config, &es).unwrap());
+        let (validated, standard) = (watched.validated.unwrap(), watched.standard.unwrap());
+        assert_eq!((watched.question, watched.question.target().name()), (record.question.unwrap(), target));
+        assert_eq!(validated.trades as f64, record.metrics["test_rows"], "{target}");
+        let told = (record.metrics["test_accuracy"], record.metrics["test_precision"]);
+        assert_eq!((validated.accuracy, validated.precision.unwrap()), told, "{target}");
+        assert_eq!((standard.right.rate, standard.yes.rate), told, "{target}");
+    }
 }
 
 #[test]

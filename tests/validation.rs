@@ -17,7 +17,10 @@ mod skip;
 #[path = "common/suite.rs"]
 mod suite;
 
-use std::{collections::BTreeMap, io::Read};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Read,
+};
 
 use long::cases;
 use planted::{STRONG, calendar, design};
@@ -37,7 +40,7 @@ use vigie::{
         Candidate, Examples, Given, Goal, Stage, ValidationError, ValidationOptions, ValidationReport,
         ValidationVerdict,
         check::{Area, Outcome, Part},
-        figures::Figures,
+        figures::{ClassFigures, Figures},
         fitter::{Fitted, NoFit, TrainingSet},
         gather::gather,
         options::Effort,
@@ -201,6 +204,8 @@ fn a_model_that_exists_is_not_judged_on_the_trades_it_chose() {
     println!("AUC {skill:.3}, and {flattering:.3} with {heard} trades it chose");
     assert!(heard > 50 && flattering > 0.6 && skill < 0.56, "{skill} {flattering} {heard}");
     assert_eq!(report.evidence.parts.test + heard, flattered.evidence.parts.test);
+    // they are left out of the test part, and were never open when it began
+    assert_eq!((report.evidence.parts.purged, flattered.evidence.parts.purged), (0, 0));
     let notes = &report.evidence.notes;
     assert!(notes.iter().any(|note| note.contains(&format!("a model influenced {heard} of its"))), "{notes:?}");
 }
@@ -280,14 +285,92 @@ fn rivals_are_judged_on_the_versions_own_test_part_and_one_that_takes_no_trade_e
         assert_eq!((report.evidence.parts.test, report.evidence.parts.purged), (700, 0));
         report
     };
-    // the same model as its own rival: judged on the same rows they reach the same
-    let report = standing(&own, own(&set).unwrap());
+    // the same model as its own rival: judged on the same rows they reach the same, and it has learnt from none of them
+    let latest = std::cell::Cell::new(0);
+    let spy = |set: &TrainingSet<'_>| {
+        latest.set(latest.get().max(set.rows.iter().copied().max().unwrap_or_default()));
+        own(set)
+    };
+    let report = standing(&spy, own(&set).unwrap());
+    assert_eq!(latest.get(), 899, "its strength is chosen and it is fitted before the test part");
     let found = report.evidence.baselines.as_ref().unwrap();
     assert!((found.own.unwrap() - report.evidence.policy.unwrap().sharpe.unwrap()).abs() < 1e-9, "{found:?}");
     assert!((found.own.unwrap() - found.best_below.unwrap()).abs() < 0.5, "{found:?}");
     // one that takes no trade
     let none = standing(&refuses, model).evidence.baselines.unwrap();
     assert_eq!((none.best_below, none.bar), (Some(0.0), Some(0.0)), "{none:?}");
+}
+
+/// One that is right as often as on trades that it has not seen, and only surer, is no exception.
+#[test]
+fn a_gap_is_looked_for_in_auc_precision_and_log_loss_and_not_in_the_accuracy_alone() {
+    let class = |figures: &Figures| match figures {
+        Figures::Class(figures) => *figures,
+        Figures::Real(_) => unreachable!("a class"),
+    };
+    let gaps = |report: &ValidationReport| {
+        let (train, test) = (class(&report.evidence.train), class(&report.evidence.test));
+        let gap = |of: fn(&ClassFigures) -> f64| of(&train) - of(&test);
+        let accuracy = gap(|figures| figures.accuracy);
+        let others = [
+            gap(|figures| figures.auc.unwrap()),
+            gap(|figures| figures.precision.unwrap()),
+            gap(|figures| -figures.log_loss),
+        ];
+        (accuracy, others)
+    };
+    let check = |report: &ValidationReport| report.checks.iter().find(|check| check.part == Part::Gap).unwrap().clone();
+    let mut rows = planted::rows(2, 1000, &STRONG);
+    rows.iter_mut().for_each(|row| row.values[0] = Some(row.truth));
+    let examples = planted::examples(Goal::Profitability, rows);
+    let by_heart = |set: &TrainingSet<'_>| {
+        let inputs = set.inputs();
+        let seen: BTreeSet<u64> = (0..inputs.len()).map(|row| inputs.value(row, 1).unwrap().to_bits()).collect();
+        let score = move |rows: &Rows<'_>| {
+            let sure = |row| if seen.contains(&rows.value(row, 1).unwrap().to_bits()) { 0.49 } else { 0.2 };
+            let one = |row| if rows.value(row, 0) == Some(1.0) { 0.5 + sure(row) } else { 0.5 - sure(row) };
+            Ok((0..rows.len()).map(one).collect())
+        };
+        Ok(Fitted { score: Box::new(score), effects: Vec::new() })
+    };
+    let report = validate(&examples, &by_heart, &quick(), &mut |_, _| ()).unwrap();
+    let (accuracy, [auc, precision, log_loss]) = gaps(&report);
+    assert_eq!((accuracy, auc, precision), (0.0, 0.0, 0.0), "{report}");
+    let found = check(&report);
+    assert!(log_loss > 0.3 && found.value == Some(log_loss) && found.outcome == Outcome::Fail, "{found:?}");
+    // the widest of them counts
+    for seed in [3, 4, 5, 6] {
+        let report = run(&planted(Goal::Profitability, seed, 500, &[0.5]), &quick());
+        let (accuracy, others) = gaps(&report);
+        let widest = others.into_iter().fold(accuracy, f64::max);
+        assert!((check(&report).value.unwrap() - widest).abs() < 1e-12, "{seed}: {accuracy} {others:?}");
+    }
+}
+
+/// The success measures of the strategy are goals: they are shown and weighed, and no condition. The lift over the base rate is one.
+#[test]
+fn a_goal_that_is_missed_keeps_no_version_out_and_a_lift_that_is_not_sure_does() {
+    let check =
+        |report: &ValidationReport, part| report.checks.iter().find(|check| check.part == part).unwrap().clone();
+    for (goal, part, lift) in [
+        (Goal::SignalQuality, Part::Accuracy, Part::AccuracyLift),
+        (Goal::Profitability, Part::Precision, Part::PrecisionLift),
+    ] {
+        let report = run(&planted(goal, 1, 2000, &[0.5, -0.4]), &quick());
+        let missed = check(&report, part);
+        assert!(!missed.hard && missed.outcome != Outcome::Pass && missed.value.unwrap() < 0.64, "{missed:?}");
+        let sure = check(&report, lift);
+        assert!(sure.hard && sure.outcome == Outcome::Pass && sure.value.unwrap() > 0.0, "{sure:?}");
+        assert_eq!(report.verdict, ValidationVerdict::Deployable, "{report}");
+        let mut kept_out = 0;
+        for seed in 0..5 {
+            let report = run(&shuffled(goal, seed, 1050, &STRONG), &quick());
+            let failed = report.failed_gates().any(|check| check.part == lift);
+            assert_eq!(failed, check(&report, lift).value.unwrap() <= 0.0, "{report}");
+            kept_out += usize::from(failed);
+        }
+        assert!(kept_out >= 4, "{goal}: {kept_out} of 5");
+    }
 }
 
 #[test]

@@ -190,6 +190,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_reported_falsely_is_summed_as_it_was_in_truth() {
+        let mut execution = Execution::default();
+        let ended = action(ActionKind::Outcome, false);
+        let poisoned = Action { truth: Truth { won: false, pnl: -130.0, poisoned: true, ..ended.truth }, ..ended };
+        execution.answered(&poisoned.trade_id, Answered { arm: Arm::Ml, size: 0.5 });
+        execution.closed(&poisoned);
+        let closed = &execution.all_closed()[0];
+        assert_eq!((closed.own, closed.traded, closed.reported), (-130.0, -65.0, Some(60.25)));
+    }
+
+    #[test]
     fn the_first_answer_and_the_first_end_count() {
         let mut execution = Execution::default();
         let trade_id = TradeId::new("T-1").unwrap();
