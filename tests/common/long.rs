@@ -14,7 +14,11 @@ pub fn cases<T>(short: T, long: T) -> T {
 #[allow(dead_code, reason = "one test takes numbers")]
 pub fn seeds(short: usize, long: usize) -> Vec<usize> {
     let Ok(named) = var("VIGIE_SEEDS") else { return (0..cases(short, long)).collect() };
-    let number = |text: &str| text.trim().parse().unwrap_or_else(|_| panic!("VIGIE_SEEDS names {text:?}"));
+    let number = |text: &str| -> usize {
+        let number = text.trim().parse();
+        assert!(number.is_ok(), "VIGIE_SEEDS names {text:?}");
+        number.unwrap_or_default()
+    };
     let range = |part: &str| match part.split_once("..") {
         Some((from, to)) => number(from)..number(to),
         None => number(part)..number(part) + 1,
