@@ -18,7 +18,7 @@ use vigie::{
     config::Config,
     domain::{EventKind, SignalLine, Timestamp, TradeId, lifecycle::State},
     features::pipeline::Pipeline,
-    journal::Source,
+    journal::{OutcomeRecord, SignalRecord, Source, Write as Record},
     recall::{history, scored::Signals},
 };
 
@@ -147,6 +147,57 @@ fn a_value_that_the_version_was_trained_nowhere_near_is_not_carried_to_it() {
     let beyond = scored(Some(8.0));
     assert_eq!(scored(None), beyond);
     daemon.stop();
+}
+
+/// What an older program took without a question: a trade of 2099 that was scored and closed today.
+fn of_2099() -> [Record; 2] {
+    let trade_id = TradeId::new("OLD").unwrap();
+    let line = score("OLD").replace("2025-09-01T15:00:00Z", "2099-01-01T15:00:00Z").replace("-0.2", "0.9").into_bytes();
+    let (received_at, source): (Timestamp, _) = ("2025-11-01T15:00:00Z".parse().unwrap(), Source::Live);
+    let pnl = format!(r#"{{"exit_at":"2099-01-01T16:00:00Z","exit_reason":"signal","pnl":50.0}}"#);
+    let outcome = Box::new(OutcomeRecord {
+        trade_id: trade_id.clone(),
+        received_at,
+        source,
+        echo: None,
+        outcome: serde_json::from_str(&pnl).unwrap(),
+    });
+    let (decision, opinions, latency_us) = (None, Vec::new(), None);
+    let signal = SignalRecord { trade_id, received_at, source, decision, opinions, latency_us, line };
+    [Record::Signal(signal), Record::Outcome(outcome)]
+}
+
+#[test]
+fn a_trade_of_2099_in_an_older_journal_ends_no_window_and_is_carried_nowhere() {
+    let [with, without] = [true, false].map(|is_there| {
+        let place = Place::new();
+        place.file("config.toml", &format!("{CONFIG}{BY_HAND}"));
+        place.file("trades.jsonl", &(examples().join("\n") + "\n"));
+        succeed(&place, &["import", "--state", "state", "--config", "config.toml", "trades.jsonl"]);
+        if is_there {
+            let mut store = place.open();
+            store.apply(&of_2099()).unwrap();
+            store.close().unwrap();
+        }
+        let train = ["train", "--json", "--keep", "--days", "200", "--state", "state", "--config", "config.toml"];
+        let trained = told(&place, &train, 0);
+        let daemon = Process::start(&place, &[]);
+        let mut wire = daemon.connect();
+        wire.ask_ok(promote("ES/1"));
+        let mut scored = |id: &str, minute: i64, features: &str| {
+            let answer = wire.ask_ok(at_minute(id, minute, features));
+            assert_eq!(arm_of(&answer), ml(), "{answer}");
+            answer["score"].as_f64().unwrap()
+        };
+        let lost = FEATURES.replace("\"recent_momentum\":-0.2", "\"recent_momentum\":null");
+        assert_ne!(lost, FEATURES);
+        let scores = [scored("unknown", 0, &lost), scored("full", 1, FEATURES), scored("carried", 2, &lost)];
+        daemon.stop();
+        ((trained["data_hash"].clone(), trained["training"].clone()), scores)
+    });
+    assert_eq!(with, without);
+    assert_eq!(with.0.1["rows"], 605, "the window is shorter than the journal");
+    assert!(with.1[0] != with.1[2] && with.1[1] == with.1[2], "{with:?}");
 }
 
 #[test]

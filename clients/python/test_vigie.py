@@ -510,7 +510,8 @@ class TurnedAwayTest(unittest.TestCase):
         return Server(behave)
 
     def test_the_code_arrives_as_such_at_every_call(self):
-        for code, temporary in (("forbidden", False), ("too_many_connections", True), ("half_line", True)):
+        codes = {"forbidden": False, "too_many_connections": True, "half_line": True, "too_slow": True}
+        for code, temporary in codes.items():
             with self.server(code) as server:
                 for _ in range(40):
                     with vigie.Client(server.path) as client, self.assertRaises(vigie.RequestFailed) as caught:

@@ -221,6 +221,27 @@ mod tests {
     }
 
     #[test]
+    fn of_two_tellings_that_are_not_on_disk_the_worse_one_decides_and_then_the_one_that_is() {
+        let options = EmergencyOptions { literal: true, ..EmergencyOptions::default() }.with(&loss_streak::MAX, 3.0);
+        let of = |name: &str, pnl: f64| {
+            let facts = Facts { pnl: Some(pnl), ..Facts::default() };
+            ClosedTrade { pnl: Money::new(pnl).ok(), facts, ..loss(name) }
+        };
+        for (tellings, written, trips) in
+            [([5.0, -5.0], None, 1), ([-5.0, 5.0], None, 1), ([-5.0, 5.0], Some(5.0), 0), ([5.0, -5.0], Some(5.0), 0)]
+        {
+            let mut emergency = Emergency::default();
+            emergency.begin(&"ES/1".parse().unwrap());
+            ["A", "B"].iter().for_each(|name| assert_eq!(emergency.hear(&options, &loss(name)), []));
+            tellings.iter().for_each(|pnl| assert_eq!(emergency.hear(&options, &of("C", *pnl)), []));
+            let of_the_day = || loss("C").day;
+            assert_eq!(emergency.day_pnl(of_the_day()), Some(-7.0), "{tellings:?}");
+            written.iter().for_each(|pnl| assert_eq!(emergency.settle(&options, &of("C", *pnl)), []));
+            assert_eq!(emergency.hear(&options, &loss("D")).len(), trips, "{tellings:?}, on disk {written:?}");
+        }
+    }
+
+    #[test]
     fn a_trade_without_a_label_is_counted_once_however_often_it_is_told() {
         let options = EmergencyOptions::default();
         let mut emergency = Emergency::default();
