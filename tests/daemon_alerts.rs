@@ -6,7 +6,7 @@ mod common;
 use common::{
     daemon::{Daemon, Setup},
     place::{CONFIG, Place},
-    process::{Process, succeed},
+    process::{Process, succeed, vigie},
     wait::until,
     wire::{LOCK, Wire, ml, outcome, score},
 };
@@ -108,5 +108,39 @@ fn a_reload_that_meets_another_is_to_be_tried_again() {
     assert!(met + done == 8 && met > 0 && done > 0, "{answers:?}");
     wires[0].ask_ok(r#"{"type":"reload"}"#);
     wires[0].ask_ok(score("T-1"));
+    daemon.stop();
+}
+
+#[test]
+fn a_lock_and_a_kill_are_alerts_and_a_check_of_the_status_ends_with_6_while_they_hold() {
+    let place = Place::with_model(State::Production);
+    let daemon = Process::start(&place, &[]);
+    let socket = place.socket();
+    let run = |arguments: &[&str]| {
+        let at = ["--socket", socket.to_str().unwrap()];
+        let output = vigie(&place, &[arguments, &at].concat()).output().unwrap();
+        let [said, warned] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (output.status.code().unwrap(), said, warned)
+    };
+    let reason = ["--reason", "a test"];
+    let ends_with = |arguments: &[&str], code: i32| {
+        let ended = run(arguments);
+        assert_eq!(ended.0, code, "{arguments:?}: {ended:?}");
+        ended.1
+    };
+    ends_with(&["status", "--check"], 0);
+    for (order, told) in [("lock", ": a test"), ("kill", ": killed: a test")] {
+        ends_with(&[&[order], &reason[..]].concat(), 0);
+        assert!(ends_with(&["status", "--check"], 6).contains("LOCKED to the baseline"), "{order}");
+        let alerts = ends_with(&["alerts"], 0);
+        let last = alerts.lines().last().unwrap_or_default();
+        assert!(last.contains(" critical locked: ") && last.ends_with(told), "{alerts}");
+        ends_with(&[&["resume"], &reason[..]].concat(), 0);
+        ends_with(&["status", "--check"], 0);
+    }
+    // what a command is given and the daemon does not read, it says
+    place.file("other.toml", "training.seed = 3\n");
+    let (_, _, warned) = run(&["train", "--config", "other.toml"]);
+    assert!(warned.contains("other.toml is not used"), "{warned}");
     daemon.stop();
 }

@@ -458,6 +458,25 @@ fn a_trader_cannot_take_the_operators_place_nor_change_anything_and_a_stranger_g
 }
 
 #[test]
+fn a_stranger_is_told_each_time_and_logged_once() {
+    if !nix::unistd::geteuid().is_root() {
+        return skipped("only root can connect as somebody else");
+    }
+    let place = Place::new();
+    fs::set_permissions(place.folder(), fs::Permissions::from_mode(0o755)).unwrap();
+    let socket = place.folder().join("open.sock");
+    let daemon = Process::start_limited_at(&place, "ulimit -n 256", socket.clone());
+    for uid in [54_321, 54_322] {
+        let told = as_user(uid, &socket, 20, || {});
+        assert!(told.len() == 20 && told.iter().all(|line| line.contains("\"forbidden\"")), "{told:?}");
+    }
+    let log = daemon.log();
+    let logged: Vec<&str> = log.lines().filter(|line| line.contains("turned away")).collect();
+    assert!(logged.len() == 2 && logged[0].contains("54321") && logged[1].contains("54322"), "{logged:?}");
+    daemon.stop();
+}
+
+#[test]
 fn when_file_descriptors_are_used_up_operators_get_in_and_it_is_said_once() {
     if !nix::unistd::geteuid().is_root() {
         return skipped("only root can connect as somebody else");
