@@ -154,13 +154,13 @@ fn of_2099() -> [Record; 2] {
     let trade_id = TradeId::new("OLD").unwrap();
     let line = score("OLD").replace("2025-09-01T15:00:00Z", "2099-01-01T15:00:00Z").replace("-0.2", "0.9").into_bytes();
     let (received_at, source): (Timestamp, _) = ("2025-11-01T15:00:00Z".parse().unwrap(), Source::Live);
-    let pnl = format!(r#"{{"exit_at":"2099-01-01T16:00:00Z","exit_reason":"signal","pnl":50.0}}"#);
+    let closed = r#"{"exit_at":"2099-01-01T16:00:00Z","exit_reason":"signal","pnl":50.0}"#;
     let outcome = Box::new(OutcomeRecord {
         trade_id: trade_id.clone(),
         received_at,
         source,
         echo: None,
-        outcome: serde_json::from_str(&pnl).unwrap(),
+        outcome: serde_json::from_str(closed).unwrap(),
     });
     let (decision, opinions, latency_us) = (None, Vec::new(), None);
     let signal = SignalRecord { trade_id, received_at, source, decision, opinions, latency_us, line };
