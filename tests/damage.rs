@@ -24,9 +24,9 @@ use std::{
 };
 
 use common::{
-    long,
     place::{CONFIG, Place},
     process::Process,
+    seeds,
     wait::{PATIENCE, until},
     wire::{Wire, baseline, ml, outcome, rollback, score, skip},
 };
@@ -322,7 +322,7 @@ fn every_damaged_journal_lets_the_daemon_start_and_no_model_come_back_and_each_l
         whole("stopped later", false, 8),
         whole("killed later", true, 8),
     ];
-    let (seeds, next, watch) = (long::seeds(64, 10_000), AtomicUsize::new(0), Stopwatch::start());
+    let (seeds, next, watch) = (seeds::seeds(64, 10_000), AtomicUsize::new(0), Stopwatch::start());
     let (ends, wrong) = (Mutex::new(BTreeMap::<String, usize>::new()), Mutex::new(Vec::<String>::new()));
     let take = || {
         let done = next.fetch_add(1, Ordering::Relaxed);

@@ -9,19 +9,3 @@ pub fn cases<T>(short: T, long: T) -> T {
     assert!(known, "VIGIE_LONG may be 1 or 0, and is {asked:?}");
     if asked.as_deref() == Ok("1") { long } else { short }
 }
-
-/// What to run: the numbers from 0 on, as many as [`cases`] says, or those that `VIGIE_SEEDS` names, such as `4280,20000..22000`.
-#[allow(dead_code, reason = "one test takes numbers")]
-pub fn seeds(short: usize, long: usize) -> Vec<usize> {
-    let Ok(named) = var("VIGIE_SEEDS") else { return (0..cases(short, long)).collect() };
-    let number = |text: &str| -> usize {
-        let number = text.trim().parse();
-        assert!(number.is_ok(), "VIGIE_SEEDS names {text:?}");
-        number.unwrap_or_default()
-    };
-    let range = |part: &str| match part.split_once("..") {
-        Some((from, to)) => number(from)..number(to),
-        None => number(part)..number(part) + 1,
-    };
-    named.split(',').flat_map(range).collect()
-}

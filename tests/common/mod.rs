@@ -11,6 +11,7 @@ pub mod place;
 pub mod process;
 pub mod real;
 pub mod real_play;
+pub mod seeds;
 pub mod skip;
 pub mod wait;
 pub mod wire;
