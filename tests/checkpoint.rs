@@ -33,9 +33,9 @@ fn folded(reader: &Reader, config: &Config, last: u64) -> Folded {
     folded
 }
 
-fn write(place: &Place, batches: Vec<Vec<Write>>) {
+fn write(place: &Place, batches: impl IntoIterator<Item = Vec<Write>>) {
     let mut store = place.open();
-    batches.iter().for_each(|batch| drop(store.apply(batch).unwrap()));
+    batches.into_iter().for_each(|batch| drop(store.apply(&batch).unwrap()));
     store.close().unwrap();
 }
 
@@ -96,7 +96,7 @@ fn what_is_written_is_read_and_the_newest_that_is_whole_and_fits_is_gone_on_from
     write(&place, vec![damaged]);
     assert_eq!(begun(&place, &config), Some(50));
     comes_to_the_same();
-    let mut cut_short = writes(&late, &config, Slot::A).unwrap();
+    let mut cut_short: Vec<_> = writes(&late, &config, Slot::A).unwrap().collect();
     cut_short.pop();
     write(&place, cut_short);
     assert_eq!(begun(&place, &config), None);
@@ -118,7 +118,7 @@ fn busy() -> Place {
             [signal, Write::Outcome(Box::new(told))]
         })
         .collect();
-    write(&place, signals.chunks(500).map(<[Write]>::to_vec).collect());
+    write(&place, signals.chunks(500).map(<[Write]>::to_vec));
     // every day was judged: a start makes up for none
     let kind = EventKind::Judged {
         version: "ES/1".parse().unwrap(),

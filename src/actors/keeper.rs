@@ -27,7 +27,7 @@ use crate::{
     config::Config,
     journal::{Reader, Write},
     recall::{
-        checkpoint::{begin, digest, forget, writes},
+        checkpoint::{Batches, begin, digest_of, forget, writes},
         fold::{Begun, Folded, READS, Slot},
     },
 };
@@ -48,8 +48,6 @@ const MOST_TRIES: u32 = 120;
 const LOOK: Duration = Duration::from_secs(1);
 /// How much the thread stands back.
 const NICE: i32 = 15;
-
-type Batches = Vec<Vec<Write>>;
 
 /// What a start leaves to the keeper.
 #[derive(Debug, Default)]
@@ -281,7 +279,9 @@ impl Keeper {
         if folded.unreadable > 0 {
             return Ok(Some(format!("none was written: {} records cannot be read", folded.unreadable)));
         }
-        self.write(writes(&folded, config, slot)?)?;
+        let batches = writes(&folded, config, slot)?;
+        drop(folded);
+        self.write(batches)?;
         Ok(Some(format!("up to number {last}")))
     }
 
@@ -303,7 +303,7 @@ impl Keeper {
         Ok(())
     }
 
-    fn write(&self, batches: Batches) -> Result<(), Undone> {
+    fn write(&self, batches: impl IntoIterator<Item = Vec<Write>>) -> Result<(), Undone> {
         for batch in batches {
             all_stored(self.journal.write_blocking(batch)).map_err(|error| error.message)?;
         }
@@ -345,7 +345,7 @@ impl Keeper {
         if folded.seq < *seq {
             return Ok(Compared::NotYet);
         }
-        let found = digest(&folded.state.to_bytes().map_err(|error| error.to_string())?);
+        let found = digest_of(&folded.state)?;
         if found == *expected && folded.unreadable == 0 {
             tracing::info!(number = *seq, "the checkpoint is what the log comes to from its beginning");
             return Ok(Compared::Same);

@@ -5,6 +5,8 @@
 //! is damaged; the one before it is kept until the next is whole.
 #![deny(clippy::indexing_slicing)]
 
+use std::io;
+
 use blake2::{Blake2b, Digest, digest::consts::U32};
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +14,7 @@ use super::fold::{Begun, Folded, READS, Slot};
 use crate::{
     config::Config,
     journal::{Reader, StoreError, Write},
+    state::step::{BadImage, State},
 };
 
 /// The number of the fold. Whoever changes what happenings come to, [`State::step`](crate::state::step::State::step) or
@@ -30,6 +33,28 @@ struct Head {
     bytes: u64,
     /// BLAKE2b-32 of the state.
     digest: [u8; 32],
+}
+
+/// BLAKE2b-32 of the state as it is stored.
+///
+/// # Errors
+/// In words, when it cannot be written.
+pub fn digest_of(state: &State) -> Result<[u8; 32], String> {
+    let Hashed(hash) = state.write(Hashed(Blake2b::new())).map_err(|error| error.to_string())?;
+    Ok(hash.finalize().into())
+}
+
+struct Hashed(Blake2b<U32>);
+
+impl io::Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// BLAKE2b-32.
@@ -82,23 +107,63 @@ pub fn newest(reader: &Reader, config: &Config) -> Result<Option<Folded>, String
     Ok(None)
 }
 
-/// What is to be written, batch by batch, so that `slot` holds `folded`. The last batch makes it whole.
+/// What is to be written, batch by batch, so that `slot` holds `folded`. The last batch makes it whole. Each batch is made when it
+/// is asked for.
 ///
 /// # Errors
 /// In words, when the state cannot be written, or not so that it is read back the same.
-pub fn writes(folded: &Folded, config: &Config, slot: Slot) -> Result<Vec<Vec<Write>>, String> {
-    let bytes = folded.state.to_bytes().map_err(|error| error.to_string())?;
-    let read_back = Folded::empty(config)?.state.restored(&bytes).and_then(|state| state.to_bytes());
-    if read_back.map_err(|error| error.to_string())? != bytes {
+pub fn writes(folded: &Folded, config: &Config, slot: Slot) -> Result<Batches, String> {
+    let text = |error: BadImage| error.to_string();
+    let bytes = folded.state.to_bytes().map_err(text)?;
+    let read_back = Folded::empty(config)?.state.restored(&bytes).map_err(text)?;
+    if !read_back.write(Same(&bytes)).is_ok_and(|Same(rest)| rest.is_empty()) {
         return Err("the state would be read back different".to_owned());
     }
     let (by, length) = (config.hash_of(&READS), bytes.len() as u64);
     let head = Head { fold: FOLD, config: by, seq: folded.seq, bytes: length, digest: digest(&bytes) };
     let head = postcard::to_stdvec(&head).map_err(|error| error.to_string())?;
-    let part =
-        |(number, bytes): (usize, &[u8])| vec![Write::Checkpoint { name: slot.part(number), bytes: bytes.to_vec() }];
-    let parts = bytes.chunks(PART).enumerate().map(part);
-    Ok(std::iter::once(forget(slot)).chain(parts).chain([vec![named(slot, head)]]).collect())
+    Ok(Batches { slot, bytes, head: Some(head), next: 0 })
+}
+
+/// What is to be written of a checkpoint.
+#[derive(Debug)]
+pub struct Batches {
+    slot: Slot,
+    /// The state.
+    bytes: Vec<u8>,
+    /// `None` when it has been given out.
+    head: Option<Vec<u8>>,
+    next: usize,
+}
+
+impl Iterator for Batches {
+    type Item = Vec<Write>;
+
+    fn next(&mut self) -> Option<Vec<Write>> {
+        let number = self.next;
+        self.next += 1;
+        if number == 0 {
+            return Some(forget(self.slot));
+        }
+        match self.bytes.chunks(PART).nth(number - 1) {
+            Some(part) => Some(vec![Write::Checkpoint { name: self.slot.part(number - 1), bytes: part.to_vec() }]),
+            None => Some(vec![named(self.slot, self.head.take()?)]),
+        }
+    }
+}
+
+/// Takes what these bytes hold next, and nothing else.
+struct Same<'a>(&'a [u8]);
+
+impl io::Write for Same<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.strip_prefix(bytes).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// What is to be written so that nobody goes on from `slot`.

@@ -43,6 +43,9 @@ pub const READS: [&str; 11] = [
 /// Records after which a long fold says how far it is.
 const TELL_EVERY: u64 = 200_000;
 
+/// Records after which a long fold puts the names it has met into the form that takes the least memory.
+const SETTLE_EVERY: u64 = 100_000;
+
 /// Where a checkpoint is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slot {
@@ -190,6 +193,9 @@ impl Folded {
                 let _it_followed_when_it_happened = self.state.step(&rules, happening);
             }
             read += 1;
+            if seq.is_multiple_of(SETTLE_EVERY) {
+                self.state.risk.open_trades.settle_names();
+            }
             if read.is_multiple_of(TELL_EVERY) {
                 tracing::info!(read, number = self.seq, last, "the journal is being read");
             }

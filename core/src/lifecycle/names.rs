@@ -148,6 +148,13 @@ impl Names {
         self.reused.contains(&hash(trade_id))
     }
 
+    /// Keeps all of them in the form that takes the least memory, for who folds many. It looks at each: nobody who answers may wait.
+    pub fn settle(&mut self) {
+        for half in [&mut self.older, &mut self.newer].into_iter().filter(|half| !half.since.is_empty()) {
+            *half = Half { sealed: half.seal(), ..Half::default() };
+        }
+    }
+
     /// How many are kept at most.
     pub fn most(&self) -> usize {
         self.most
@@ -244,6 +251,27 @@ mod tests {
         assert!(!names.was_reused(&first.trade_id));
         names.reuse(&first.trade_id);
         assert!(names.was_reused(&first.trade_id));
+    }
+
+    #[test]
+    fn names_that_settle_are_known_as_before() {
+        let (mut settled, mut others) = (Names::new(100), Names::new(100));
+        for name in 0..120 {
+            let signal = signal(name, name % 60, "long");
+            take(&mut settled, &signal);
+            take(&mut others, &signal);
+            if name % 7 == 0 {
+                settled.reuse(&signal.trade_id);
+                others.reuse(&signal.trade_id);
+                settled.settle();
+            }
+        }
+        settled.settle();
+        assert!(settled.newer.since.is_empty() && settled.older.since.is_empty());
+        assert_eq!(settled, others);
+        assert_eq!(settled.count(), others.count());
+        take(&mut settled, &signal(119, 7, "short"));
+        assert!(settled.is_of_another(&signal(119, 7, "short")) && !settled.is_of_another(&signal(119, 59, "long")));
     }
 
     #[test]

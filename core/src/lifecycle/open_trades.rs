@@ -107,6 +107,11 @@ impl OpenTrades {
         self.names.make_room(names);
     }
 
+    /// [`Names::settle`].
+    pub fn settle_names(&mut self) {
+        self.names.settle();
+    }
+
     /// How many names are known.
     pub fn names(&self) -> NameCount {
         self.names.count()

@@ -3,7 +3,7 @@
 //! The bytes have no names of fields: whoever changes what is stored, here or in a part of it, raises the number of the
 //! format, which stands first. What is configured is not stored; it is that of the state that is filled.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io::Write};
 
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +64,14 @@ impl State {
     /// # Errors
     /// [`BadImage::Unreadable`] when a part of it cannot be written.
     pub fn to_bytes(&self) -> Result<Vec<u8>, BadImage> {
+        self.write(vec![])
+    }
+
+    /// Writes it as it is stored to `out`, piece by piece, and gives that back.
+    ///
+    /// # Errors
+    /// As there, and when `out` takes no more.
+    pub fn write<W: Write>(&self, mut out: W) -> Result<W, BadImage> {
         let written = Written {
             at: self.at,
             open_trades: self.risk.open_trades.image(),
@@ -75,7 +83,8 @@ impl State {
             trips: &self.risk.trips,
         };
         let unreadable = |error: postcard::Error| BadImage::Unreadable(error.to_string());
-        postcard::to_extend(&written, vec![FORMAT]).map_err(unreadable)
+        out.write_all(&[FORMAT]).map_err(|error| BadImage::Unreadable(error.to_string()))?;
+        postcard::to_io(&written, out).map_err(unreadable)
     }
 
     /// The state that was stored, with what is configured in this one.
