@@ -272,7 +272,7 @@ class DocumentTest(unittest.TestCase):
                 environment = {**os.environ, "PYTHONPATH": str(CLIENTS / "python")}
                 done.append(talkers.run([sys.executable, "snippet.py"], cwd=folder, env=environment))
         said = "".join(done)
-        self.assertGreaterEqual(len(done), 3)
+        self.assertGreaterEqual(len(done), 3 if has_pandas() else 2)
         self.assertIn("production", said)
 
     def test_the_python_example_of_an_execution_engine(self):
