@@ -258,7 +258,8 @@ mod tests {
             for part in ["\\u001b[2J", "a\\nb", "\\u202ex-1,000"] {
                 assert!(whole.contains(part), "{part} at {width}:\n{text}");
             }
-            assert_eq!(width < 60, text.contains("what: "), "cell under cell where there is no room:\n{text}");
+            // two long words have room side by side on the widest alone
+            assert_eq!(width < 400, text.contains("what: "), "cell under cell where there is no room:\n{text}");
         }
     }
 }
