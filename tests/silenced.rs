@@ -412,6 +412,24 @@ fn a_restore_from_before_a_rollback_locks_and_names_the_version_whatever_was_loc
 }
 
 #[test]
+fn a_lock_that_stood_keeps_its_words_beside_those_of_a_start() {
+    let place = Place::with_model(State::Production);
+    let daemon = Daemon::start_with(&place, setup());
+    let mut wire = daemon.connect();
+    wire.ask_ok(r#"{"type":"lock","reason":"a holiday"}"#);
+    daemon.stop();
+    let before = fs::read(place.journal()).unwrap();
+    let daemon = Daemon::start_with(&place, setup());
+    daemon.connect().ask_ok(rollback("ES/1"));
+    daemon.stop();
+    fs::write(place.journal(), before).unwrap();
+    starts_locked(
+        &place,
+        &["the journal lacks what silenced models: ", "ES/1 left production, rolled_back: a test", "a holiday"],
+    );
+}
+
+#[test]
 fn a_journal_that_ends_before_what_was_acknowledged_starts_locked_and_says_where() {
     let place = Place::with_model(State::Production);
     Daemon::start_with(&place, setup()).stop();

@@ -28,7 +28,7 @@ use tracing_subscriber::{
 };
 
 use super::terminal::{colours, harmless_line};
-use crate::{config::LogLevel, panics};
+use crate::{config::LogLevel, journal, panics};
 
 /// Lines that may wait for the sink.
 const QUEUE: usize = 1024;
@@ -100,7 +100,7 @@ pub(super) fn start(level: LogLevel, drill: bool, opening: PathBuf) -> anyhow::R
     };
     tracing_subscriber::registry().with(layer).init();
     std::panic::set_hook(Box::new(move |panic| {
-        if panic.location().is_some_and(|location| location.file().contains("redb")) {
+        if journal::is_of_the_database(panic) {
             let _the_disk_may_be_full = fs::write(&opening, "The database panicked.\n");
         }
         let thread = thread::current();

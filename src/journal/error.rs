@@ -3,6 +3,7 @@
 
 use std::{
     io,
+    panic::PanicHookInfo,
     path::{Path, PathBuf},
 };
 
@@ -222,4 +223,36 @@ pub(super) fn guarded<T>(
 pub(super) fn catch_damage<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     // what the work leaves half done is a handle that is dropped after any failure
     panics::caught(work).map_err(|said| format!("the database panicked: {said}"))
+}
+
+/// Whether a panic began in the database: over damage it may panic a second time while it cleans up, and that ends the process
+/// before anybody can catch the first.
+pub fn is_of_the_database(panic: &PanicHookInfo<'_>) -> bool {
+    panic.location().is_some_and(|location| {
+        Path::new(location.file()).iter().any(|part| part.to_str().is_some_and(|part| part.starts_with("redb-")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        panic::{set_hook, take_hook},
+        sync::mpsc::channel,
+    };
+
+    use redb::Value as _;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_of_the_database_is_told_from_others() {
+        let (told, heard) = channel();
+        let before = take_hook();
+        set_hook(Box::new(move |panic| told.send(is_of_the_database(panic)).unwrap_or_default()));
+        let damaged = catch_damage(|| <&str>::from_bytes(&[0xff]).len());
+        let other = catch_damage(|| panic!("redb-like"));
+        set_hook(before);
+        assert!(damaged.is_err() && other.is_err());
+        assert_eq!(heard.iter().collect::<Vec<_>>(), [true, false]);
+    }
 }

@@ -47,7 +47,7 @@ pub use backup::{Backup, BackupAge, LatestBackup, Manifest, Storage, back_up, pr
 pub use closed::ClosedTrades;
 pub use copy::TableDigest;
 pub use doubt::InDoubt;
-pub use error::{BadRecord, FailureKind, OpenError, StorageFailure, StoreError};
+pub use error::{BadRecord, FailureKind, OpenError, StorageFailure, StoreError, is_of_the_database};
 pub use file::quarantine;
 pub use keys::{Name, TradeKeys};
 pub use reached::Reached;
