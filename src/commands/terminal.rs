@@ -7,7 +7,7 @@ use std::{
     io::{self, Write as _},
 };
 
-use crate::domain::visible::is_hidden;
+use crate::domain::visible::{is_hidden, spell};
 
 /// Prints text on standard output, harmless to a terminal (see [`harmless`]). When what reads it has gone away nothing is
 /// wrong, and nothing is left to say.
@@ -63,9 +63,7 @@ fn spelled(text: &str, is_command: impl Fn(char) -> bool) -> Cow<'_, str> {
     let mut spelled = String::with_capacity(text.len() + 16);
     for character in text.chars() {
         if is_command(character) {
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                let _a_string_takes_it = write!(spelled, "\\u{unit:04x}");
-            }
+            spell(character, &mut spelled);
         } else {
             spelled.push(character);
         }

@@ -1,5 +1,7 @@
 //! What people can see of a text.
 
+use std::fmt::Write as _;
+
 use super::invalid::{InvalidLine, field_error};
 
 /// First and last of the characters that show nothing of their own: general category Format or property
@@ -39,6 +41,13 @@ pub fn is_hidden(character: char) -> bool {
     let separates_lines = matches!(character, '\u{2028}' | '\u{2029}');
     let place = UNSEEN.partition_point(|(_, last)| *last < character);
     separates_lines || UNSEEN.get(place).is_some_and(|(first, _)| *first <= character)
+}
+
+/// Appends `character` spelled as JSON spells it, such as `\u001b`: for one that is not to be shown as it is.
+pub fn spell(character: char, out: &mut String) {
+    for unit in character.encode_utf16(&mut [0; 2]) {
+        let _a_string_takes_it = write!(out, "\\u{unit:04x}");
+    }
 }
 
 /// Whether there is something to see in `text`: more than separators, control characters and what [hides](is_hidden).

@@ -28,6 +28,7 @@ pub use entry::{Entry, Weight};
 pub use gather::{Gathered, Judged, Record};
 pub use spread::{Quantiles, Spread};
 pub use summary::{AlertLine, Answers, Lost, Made, Money, Scope, Summary, TestTold, VersionHealth};
+pub use text::wrap;
 pub use told::Words;
 
 /// What a page is made from. A part without contents is left out.

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use super::{Check, Ending, Part, Report, Table, Test, entry::Weight, people};
+use crate::domain::visible::{is_hidden, spell};
 
 /// Columns that it takes at least.
 pub(super) const LEAST: usize = 40;
@@ -199,12 +200,7 @@ fn plain(text: &str) -> String {
             '\u{2192}' => out.push_str("->"),
             '\u{2026}' => out.push_str("..."),
             '\n' => out.push_str("\\n"),
-            letter if letter.is_control() || crate::domain::visible::is_hidden(letter) => {
-                let mut units = [0; 2];
-                for unit in letter.encode_utf16(&mut units) {
-                    let _a_string_takes_it = write!(out, "\\u{unit:04x}");
-                }
-            }
+            letter if letter.is_control() || is_hidden(letter) => spell(letter, &mut out),
             letter => out.push(letter),
         }
     }
@@ -212,7 +208,7 @@ fn plain(text: &str) -> String {
 }
 
 /// The lines of a text, broken between words, and within a word that is longer than a line.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;
     for word in text.split(' ').filter(|word| !word.is_empty()) {

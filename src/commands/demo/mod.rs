@@ -35,7 +35,7 @@ use crate::{
     domain::Symbol,
     journal::Reader,
     recall::period,
-    report::{Ending, Part, Scope, Words},
+    report::{Ending, Part, Scope, Words, wrap},
     sim::{
         Scenario, Venue,
         demo::{Demo as Play, Ledger, NOTICE, Step},
@@ -251,23 +251,8 @@ impl Drop for Folder {
 /// A sentence beside its date, broken at the width of the story.
 fn paragraph(beside: &str, text: &str) -> String {
     let indent = if beside.is_empty() { 0 } else { 12 };
-    let mut out = format!("{beside:indent$}");
-    let mut column = indent;
-    for word in text.split_whitespace() {
-        let length = word.chars().count();
-        if column > indent && column + 1 + length > WIDTH {
-            out.push('\n');
-            out.push_str(&" ".repeat(indent));
-            column = indent;
-        }
-        if column > indent {
-            out.push(' ');
-            column += 1;
-        }
-        out.push_str(word);
-        column += length;
-    }
-    out
+    let lines = wrap(text, WIDTH - indent);
+    format!("{beside:indent$}{}", lines.join(&format!("\n{}", " ".repeat(indent))))
 }
 
 /// How far it is, on a terminal: one line that is written over.
