@@ -140,7 +140,11 @@ fn scenario_says(printer: &mut Printer, scenario: Scenario, played: &[Result<Tal
         share(count(&|tally| within(tally, tally.tested_again)), gone),
     );
     row(printer, "of these, in production again within a year", share(count(&|tally| within(tally, tally.back)), gone));
-    row(printer, "of these, within half a year", share(count(&|tally| by(tally, tally.back, YEAR / 2.0)), gone));
+    row(
+        printer,
+        "of these, in production again within half a year",
+        share(count(&|tally| by(tally, tally.back, YEAR / 2.0)), gone),
+    );
     let tested = count(&|tally| within(tally, tally.tested_again));
     match scenario {
         Scenario::Happy => {
