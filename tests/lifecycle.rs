@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use common::{
     daemon::{Daemon, Setup},
-    market::{Market, config, settle, signal, time, trade_a_day},
+    market::{Market, TRADES_A_DAY, config, settle, signal, time, trade, trade_a_day},
     place::Place,
     process::Process,
     wait::until,
-    wire::{Wire, arm_of},
+    wire::{LOCK, RESUME, Wire, arm_of},
 };
 use serde_json::{Value, json};
 use vigie::{
@@ -90,6 +90,25 @@ fn a_version_that_is_better_goes_from_staging_through_its_test_into_production_b
     assert_eq!(trials["trials"][0]["trial"], "holdback", "{trials}");
     // it is measured on, and its test can still be looked at
     trade_a_day(&mut wire, Market::Foreseen, 30);
+    daemon.stop();
+}
+
+#[test]
+fn a_step_that_a_lock_holds_back_keeps_nobody_busy_and_is_taken_when_it_is_over() {
+    let place = Place::with_model(State::Staging);
+    let daemon = Daemon::start_with(&place, setup(""));
+    let mut wire = daemon.connect();
+    trade_a_day(&mut wire, Market::Foreseen, 0);
+    // what closes under the lock was scored before it, and passes the gate
+    (0..TRADES_A_DAY).for_each(|k| drop(wire.ask_ok(signal(1, k, k % 2 == 0).1)));
+    wire.ask_ok(LOCK);
+    (0..TRADES_A_DAY).for_each(|k| trade(&mut wire, Market::Foreseen, 1, k, |_| ()));
+    let trial = &wire.ask_ok(r#"{"type":"experiment"}"#)["trials"][0];
+    assert!(trial["text"].as_str().unwrap().starts_with("the gate to its test is passed"), "{trial}");
+    assert_eq!((state(&mut wire), &wire.status()["trials"]["settled"]), ("staging".to_owned(), &Value::Bool(true)));
+    wire.ask_ok(RESUME);
+    let (_, stands) = live(&mut wire, Market::Foreseen, 2..4, &["staging"]);
+    assert_eq!(stands, "ab_test");
     daemon.stop();
 }
 

@@ -267,7 +267,10 @@ impl AbRouter {
         }
         for step in steps {
             if step.needs_nobody(automatic) {
-                self.ask(step, address);
+                // one that is held back is due again at each look
+                if step.held_back(trials.roster()).is_none() {
+                    self.ask(step, address);
+                }
             } else if self.told.insert((step.version.clone(), step.step.edge().1)) {
                 self.alert(now, Level::Info, "step_due", step.notice());
             }

@@ -397,8 +397,7 @@ impl Core {
 
     fn may(&self, step: &Promotion) -> bool {
         let roster = self.past.trials.roster();
-        let silenced = step.step.edge().1.may_influence() && roster.silenced(&step.version.symbol).is_some();
-        !silenced && roster.advance(&step.version, step.step).is_ok()
+        step.held_back(roster).is_none() && roster.advance(&step.version, step.step).is_ok()
     }
 
     fn advance(&mut self, step: Promotion) {

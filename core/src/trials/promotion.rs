@@ -15,7 +15,7 @@ use crate::{
         event::{By, Level},
         lifecycle::{State, Transition},
     },
-    lifecycle::gates::Check,
+    lifecycle::{gates::Check, roster::Roster},
 };
 
 /// Numbers a step was decided on, by name.
@@ -50,6 +50,12 @@ impl EvidenceStep {
     /// wrong, and otherwise when `automatic` says so.
     pub fn needs_nobody(&self, automatic: Automatic) -> bool {
         self.step == Transition::Stage || automatic.decide || self.locks || self.step == Transition::RollBackTest
+    }
+
+    /// Why it is not taken now, if so: what gives influence waits while the models of its symbol are silenced.
+    pub fn held_back(&self, roster: &Roster) -> Option<String> {
+        let gives_influence = self.step.edge().1.may_influence();
+        gives_influence.then(|| roster.silenced(&self.version.symbol)).flatten()
     }
 
     /// What a person is told of a step that waits for an order.

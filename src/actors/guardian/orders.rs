@@ -115,9 +115,7 @@ impl Guardian {
     fn advance(&mut self, advance: Advance, address: Addr<Shell<Self>>) -> ResponseFuture<Answer<Done>> {
         let (step, by) = (advance.0, By::Daemon("ab_router".into()));
         let (version, to) = (&step.version, step.step.edge().1);
-        if to.may_influence()
-            && let Some(why) = self.roster.silenced(&version.symbol)
-        {
+        if let Some(why) = step.held_back(&self.roster) {
             return refused(format!("{version} does not go on while models are silenced: {why}"));
         }
         match self.roster.advance(version, step.step) {

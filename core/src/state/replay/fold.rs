@@ -375,7 +375,7 @@ impl<'a> Fold<'a> {
     /// A step on evidence, as the guardian takes it.
     fn advance(&mut self, at: Timestamp, step: &EvidenceStep) {
         let roster = self.state.trials.roster();
-        if step.step.edge().1.may_influence() && roster.silenced(&step.version.symbol).is_some() {
+        if step.held_back(roster).is_some() {
             return;
         }
         if let Ok(steps) = roster.advance(&step.version, step.step) {
