@@ -57,7 +57,16 @@ const HOMES: [(&str, &[&str]); 13] = [
     ("actix", &["actors", "commands/run.rs"]),
     ("parquet", &["commands/table.rs"]),
     // a child limits itself, a screen is a terminal, the monitor and the keeper of checkpoints stand back
-    ("rustix", &["commands/work.rs", "actors/monitor.rs", "actors/keeper.rs", "commands/top/screen.rs"]),
+    (
+        "rustix",
+        &[
+            "commands/work.rs",
+            "actors/monitor.rs",
+            "actors/keeper.rs",
+            "actors/supervision/scans.rs",
+            "commands/top/screen.rs",
+        ],
+    ),
     // the journal asks who owns its file, the demonstration stops its daemon
     ("nix", &["protocol", "journal", "commands/demo/child.rs"]),
 ];
@@ -71,8 +80,9 @@ const MOST_LINES_OF_THE_MAP: usize = 250;
 const BEGINNINGS: [&str; 6] =
     ["actix::spawn(", "tokio::spawn(", "spawn_local(", "spawn_blocking(", "thread::Builder::new(", "run_later("];
 /// The files of the actors that do so, how often, and what becomes of a panic there.
-const BEGUN: [(&str, usize, &str); 15] = [
+const BEGUN: [(&str, usize, &str); 16] = [
     ("actors/supervision.rs", 2, "it is what catches"),
+    ("actors/supervision/scans.rs", 2, "what is begun there is caught"),
     ("actors/supervision/door.rs", 1, "it is what catches"),
     ("actors/supervision/shell.rs", 1, "it begins a making, which is caught"),
     ("actors/gateway.rs", 1, "a recording is caught, so that it is answered"),

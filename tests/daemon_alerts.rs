@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::{fs, thread};
+
 use common::{
     daemon::{Daemon, Setup},
     place::{CONFIG, Place},
@@ -142,5 +144,32 @@ fn a_lock_and_a_kill_are_alerts_and_a_check_of_the_status_ends_with_6_while_they
     place.file("other.toml", "training.seed = 3\n");
     let (_, _, warned) = run(&["train", "--config", "other.toml"]);
     assert!(warned.contains("other.toml is not used"), "{warned}");
+    daemon.stop();
+}
+
+/// The scheduling priorities of the threads of a process that are called `name`.
+fn niceness(process: u32, name: &str) -> Vec<i32> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let stats = threads.filter_map(|thread| fs::read_to_string(thread.unwrap().path().join("stat")).ok());
+    let its = stats.filter_map(|stat| stat.split_once(&format!(" ({name}) ")).map(|(_, rest)| rest.to_owned()));
+    its.map(|rest| rest.split(' ').nth(16).unwrap().parse().unwrap()).collect()
+}
+
+#[test]
+fn however_many_ask_what_the_journal_holds_two_are_answered_at_once_behind_all_that_serves() {
+    let place = Place::with_model(State::Production);
+    let daemon = Process::start(&place, &[]);
+    thread::scope(|scope| {
+        for question in ["alerts", "signals", "models", "experiment"].iter().cycle().take(16) {
+            let mut wire = daemon.connect();
+            scope.spawn(move || {
+                (0..20).for_each(|_| drop(wire.ask_ok(format!(r#"{{"type":"{question}"}}"#))));
+            });
+        }
+        let (scans, own) = (niceness(daemon.id(), "scan"), niceness(daemon.id(), "vigie"));
+        assert!(scans.len() <= 2 && scans.iter().all(|nice| *nice >= own[0] + 10), "{scans:?} behind {own:?}");
+    });
+    // they stay for a while
+    assert_eq!(niceness(daemon.id(), "scan").len(), 2);
     daemon.stop();
 }

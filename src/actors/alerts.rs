@@ -86,7 +86,7 @@ impl AlertList {
         let mut place = Arc::clone(&self.index).lock_owned().await;
         let reader = journal.read().await.map_err(|error| retry(&error))?;
         let drill = self.drill;
-        let found = failures.blocking(Place::GatewayAlerts, move || {
+        let found = failures.scan(Place::GatewayAlerts, move || {
             // one that is half read is read again from the start
             let mut index = std::mem::take(&mut *place);
             let last_seq = index.read(&reader, drill).map_err(|error| WireError::new("retry", error.to_string()))?.1;

@@ -173,7 +173,7 @@ impl Subscriber {
         loop {
             let reader = self.journal.read().await.map_err(|error| retry(&error))?;
             let from = self.next;
-            let page = self.failures.blocking(Place::SubscriberPage, move || page(&reader, from)).await;
+            let page = self.failures.scan(Place::SubscriberPage, move || page(&reader, from)).await;
             let page = page.map_err(failed)?;
             let page = page.map_err(|error| WireError::new("retry", error.to_string()))?;
             for line in page.lines {

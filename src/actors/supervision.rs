@@ -8,6 +8,7 @@
 
 mod door;
 mod place;
+mod scans;
 mod shell;
 
 use std::{
@@ -21,6 +22,7 @@ use std::{
 use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 
+use self::scans::Scans;
 pub use self::{
     door::{Door, spawn},
     place::Place,
@@ -144,13 +146,14 @@ impl std::fmt::Debug for Tripwire {
 pub struct Failures {
     told: mpsc::Sender<Failure>,
     tripwire: Tripwire,
+    scans: Arc<Scans>,
 }
 
 impl Failures {
     /// Where to catch them, and where they are counted.
     pub fn new(tripwire: Tripwire) -> (Self, mpsc::Receiver<Failure>) {
         let (told, failures) = mpsc::channel(MOST_UNTOLD);
-        (Self { told, tripwire }, failures)
+        (Self { told, tripwire, scans: Arc::new(Scans::new()) }, failures)
     }
 
     /// Counts a panic.
@@ -214,6 +217,19 @@ impl Failures {
         let failures = self.clone();
         let done = tokio::task::spawn_blocking(move || failures.caught(place, work)).await;
         done.map_err(|error| error.to_string())?
+    }
+
+    /// The same of a question about the journal that may take its time: few are answered at once, behind all that serves.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn scan<T: Send + 'static>(
+        &self,
+        place: Place,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, String> {
+        let failures = self.clone();
+        self.scans.begin(move || failures.caught(place, work)).await.map_err(|error| error.to_string())?
     }
 
     /// Begins a future that nobody waits for.

@@ -129,6 +129,12 @@ impl Gateway {
         done.map_err(|error| WireError::new("internal_error", error))
     }
 
+    /// Answers a question about the journal on one of the few threads for that.
+    async fn scan<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, WireError> {
+        let done = self.0.failures.scan(Place::GatewayRead, work).await;
+        done.map_err(|error| WireError::new("internal_error", error))
+    }
+
     pub(super) async fn status(&self) -> Status {
         let wiring = &*self.0;
         let now = wiring.clock.now();
@@ -172,7 +178,7 @@ impl Gateway {
     pub(super) async fn signals(&self, wanted: Signals) -> Result<Vec<ToldSignal>, WireError> {
         let reader = self.0.journal.read().await.map_err(|error| WireError::new("retry", error.to_string()))?;
         let config = self.0.config.load_full();
-        let signals = self.blocking(move || latest(&reader, wanted.limit, &config)).await?;
+        let signals = self.scan(move || latest(&reader, wanted.limit, &config)).await?;
         signals.map_err(|error| WireError::new("retry", error.to_string()))
     }
 
@@ -181,7 +187,7 @@ impl Gateway {
         let guardian = guardian.ok_or_else(|| WireError::new("retry", "the guardian is restarting"))?;
         let reader = self.0.journal.read().await.map_err(|error| WireError::new("retry", error.to_string()))?;
         let standings = guardian.versions.into_iter().map(|status| (status.version, status.standing)).collect();
-        let summaries = self.blocking(move || summaries(&reader, &standings)).await?;
+        let summaries = self.scan(move || summaries(&reader, &standings)).await?;
         summaries.map_err(|error| WireError::new("retry", error))
     }
 
@@ -203,7 +209,7 @@ impl Gateway {
             return Err(WireError::new("refused", message));
         }
         let assess = move || cases.iter().map(Case::assess).collect::<Result<Vec<_>, _>>();
-        let assessed = self.blocking(assess).await?;
+        let assessed = self.scan(assess).await?;
         assessed.map_err(|error| WireError::new("config", error.to_string()))
     }
 }
