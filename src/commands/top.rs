@@ -1,34 +1,28 @@
 //! `vigie top`: what the daemon does now, in a terminal.
 
+mod ask;
 mod frame;
+mod layout;
 mod screen;
+mod words;
 
-use std::{path::Path, sync::Arc, sync::atomic::AtomicBool, sync::atomic::Ordering, time::Duration};
+use std::{path::Path, time::Duration};
 
+use anyhow::anyhow;
 use clap::Args;
-use serde_json::{Value, json};
-use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
-    flag,
-};
 use terminal_size::terminal_size_of;
 
 use self::{
-    frame::{Line, Seen, frame},
+    ask::News,
+    frame::{Away, Seen, frame},
+    layout::{Row, Tone},
     screen::Screen,
 };
 use super::{Outcome, SocketArgs, terminal::tell};
-use crate::{
-    clock::Stopwatch,
-    protocol::client::{Client, ClientError},
-};
+use crate::{clock::Stopwatch, protocol::client::Client};
 
-/// Between two pictures.
-const PERIOD: Duration = Duration::from_secs(1);
-/// Pictures between two looks at tests, which take the daemon longer.
-const TRIALS_EVERY: u64 = 10;
-/// How long the daemon is waited for.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Without an answer for so long the daemon is away.
+const SILENCE: Duration = Duration::from_millis(2_500);
 /// The size of a picture where no terminal says it.
 const SIZE: (usize, usize) = (100, 60);
 
@@ -39,7 +33,8 @@ Examples:
 
 /// Watch the daemon in a terminal: what is served and why, the guardian, tests, latency, alerts, signals
 ///
-/// Asks once a second, tests every ten. `q` or Ctrl-C ends it. While the daemon is away it says so, and goes on when that is back.
+/// Asks once a second, tests every ten. `q` or Ctrl-C ends it, Ctrl-Z stops it. While the daemon is away it says so and since when its
+/// picture is old, and goes on when that is back. What a window has no room for is counted.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Top {
@@ -57,16 +52,16 @@ impl Top {
     /// Runs the command.
     ///
     /// # Errors
-    /// With `--once` when no daemon answers; else when standard output is no terminal.
+    /// With `--once` when no daemon answers; else when standard output is no terminal, or one that cannot be drawn on.
     pub fn run(self) -> Outcome {
         let path = self.socket.path();
         if self.once {
-            let mut client = Client::new(&path, PATIENCE);
-            let mut seen = Seen::default();
-            look(&mut client, &mut seen, true)?;
+            let mut client = Client::new(&path, ask::PATIENCE);
+            let seen = ask::now(&mut client)?;
+            let seen = Seen { trials: ask::trials(&mut client)?, ..seen };
             let (width, height) = self.size();
-            for (_, line) in frame(&seen, width, height) {
-                tell(line)?;
+            for row in frame(&seen, width, height) {
+                tell(row.into_iter().map(|(_, text)| text).collect::<String>().trim_end())?;
             }
             return Ok(());
         }
@@ -74,37 +69,37 @@ impl Top {
     }
 
     fn watch(&self, path: &Path) -> Outcome {
-        let over = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            flag::register(signal, Arc::clone(&over))?;
-        }
         let screen = Screen::open()?;
-        let (mut seen, mut client) = (Seen::default(), Client::new(path, PATIENCE));
-        let (mut away, mut looks): (Option<Stopwatch>, u64) = (None, 0);
-        while !over.load(Ordering::Relaxed) {
-            match look(&mut client, &mut seen, looks.is_multiple_of(TRIALS_EVERY)) {
-                Ok(()) => (away, seen.away, looks) = (None, None, looks + 1),
-                Err(error) => {
-                    let since = away.get_or_insert_with(Stopwatch::start);
-                    seen.away = Some((error.to_string(), since.elapsed().as_secs()));
-                    (client, looks) = (Client::new(path, PATIENCE), 0);
+        let asking = ask::begin(path, screen.waker()?)?;
+        let (mut seen, mut heard) = (Seen::default(), Stopwatch::start());
+        let mut why = None;
+        loop {
+            while let Some(news) = asking.news() {
+                match news {
+                    News::Now(now) => {
+                        seen = Seen { trials: seen.trials, ..*now };
+                        (heard, why) = (Stopwatch::start(), None);
+                    }
+                    News::Trials(trials) => seen.trials = trials,
+                    News::Away(error) => why = Some(error),
                 }
             }
-            let shown = Stopwatch::start();
-            loop {
-                let (width, height) = self.size();
-                screen.draw(&frame(&seen, width, height))?;
-                let left = PERIOD.saturating_sub(shown.elapsed());
-                if left.is_zero() || over.load(Ordering::Relaxed) {
-                    break;
-                }
-                // a key or a signal ends the wait; another size of the window shows at the next picture
-                if screen.wants_to_end(left)? {
-                    return Ok(());
-                }
+            if asking.is_broken() {
+                return Err(anyhow!(
+                    "a part of `vigie top` has failed; the daemon is not touched by that, start it again"
+                )
+                .into());
+            }
+            let silent = heard.elapsed();
+            let away = why.is_some() || silent >= SILENCE;
+            seen.away = away.then(|| Away { why: why.clone().unwrap_or_default(), seconds: silent.as_secs() });
+            let (width, height) = self.size();
+            screen.draw(&frame(&seen, width, height))?;
+            panics_here("drawing");
+            if screen.wants_to_end(ask::PERIOD)? {
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     fn size(&self) -> (usize, usize) {
@@ -114,35 +109,32 @@ impl Top {
     }
 }
 
-/// Asks the daemon for all that is shown; of the tests only where `trials` says so.
-fn look(client: &mut Client, seen: &mut Seen, trials: bool) -> Result<(), ClientError> {
-    let mut ask = |request: &Value, part: &str| {
-        client.request(request, PATIENCE).map(|mut answer| answer.remove(part).unwrap_or_default())
-    };
-    seen.status = ask(&json!({ "type": "status" }), "status")?;
-    seen.signals = ask(&json!({ "type": "signals", "limit": 12 }), "signals")?;
-    seen.alerts = ask(&json!({ "type": "alerts", "limit": 4 }), "alerts")?;
-    if trials {
-        seen.trials = ask(&json!({ "type": "experiment" }), "trials")?;
-    }
-    Ok(())
+/// Where a test has it panic, in a build with debug assertions.
+fn panics_here(place: &str) {
+    debug_assert!(std::env::var_os("VIGIE_TOP_PANICS").is_none_or(|at| at != place), "planted");
 }
 
 /// The picture as a terminal takes it.
-fn painted(lines: &[Line], colours: bool) -> String {
+fn painted(rows: &[Row], colours: bool) -> String {
     let mut out = String::from("\u{1b}[H");
-    for (place, (tone, line)) in lines.iter().enumerate() {
-        let code = match tone {
-            frame::Tone::Plain => "",
-            frame::Tone::Head => "\u{1b}[1m",
-            frame::Tone::Quiet => "\u{1b}[2m",
-            frame::Tone::Good => "\u{1b}[32m",
-            frame::Tone::Warn => "\u{1b}[33m",
-            frame::Tone::Bad => "\u{1b}[1;31m",
-        };
-        let (on, off) = if colours && !code.is_empty() { (code, "\u{1b}[0m") } else { ("", "") };
-        let end = if place + 1 < lines.len() { "\r\n" } else { "" };
-        out += &format!("{on}{line}{off}\u{1b}[K{end}");
+    for (place, row) in rows.iter().enumerate() {
+        // erased before it is written: behind a full line the cursor stands on its last character
+        out += if place + 1 < rows.len() { "\u{1b}[K" } else { "\u{1b}[J" };
+        for (tone, text) in row {
+            let code = match tone {
+                Tone::Plain => "",
+                Tone::Head => "\u{1b}[1m",
+                Tone::Quiet => "\u{1b}[2m",
+                Tone::Good => "\u{1b}[32m",
+                Tone::Warn => "\u{1b}[33m",
+                Tone::Bad => "\u{1b}[1;31m",
+            };
+            let (on, off) = if colours && !code.is_empty() { (code, "\u{1b}[0m") } else { ("", "") };
+            out += &format!("{on}{text}{off}");
+        }
+        if place + 1 < rows.len() {
+            out += "\r\n";
+        }
     }
-    out + "\u{1b}[J"
+    out
 }

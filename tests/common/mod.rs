@@ -13,5 +13,6 @@ pub mod real;
 pub mod real_play;
 pub mod seeds;
 pub mod skip;
+pub mod terminal;
 pub mod wait;
 pub mod wire;
