@@ -1,7 +1,10 @@
 //! What a command line names must exist: a typing error is refused, and not answered as if nothing had happened.
 
 use anyhow::bail;
-use jiff::{civil::Date, tz::TimeZone};
+use jiff::{
+    civil::{Date, DateTime},
+    tz::TimeZone,
+};
 
 use crate::{
     config::Config,
@@ -55,8 +58,42 @@ pub(super) fn symbol_of(symbol: Option<&Symbol>, version: Option<&VersionId>) ->
 }
 
 /// A time with its offset, or a date, which is its midnight in UTC.
+///
+/// # Errors
+/// In words, with the right form; of a time without an offset, how it is said in UTC.
 pub(super) fn time_or_date(text: &str) -> Result<Timestamp, String> {
-    let midnight = || text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
-    let time = text.parse().ok().or_else(midnight);
-    time.ok_or_else(|| format!("{text:?} is neither a time such as 2026-11-02T15:00:00Z nor a date such as 2026-11-02"))
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    // a date alone: the library reads one from a time as well, and drops the hour
+    let date = text.parse::<Date>().ok().filter(|date| date.to_string() == text);
+    if let Some(midnight) = date.and_then(|date| date.to_zoned(TimeZone::UTC).ok()) {
+        return Ok(midnight.timestamp());
+    }
+    match text.parse::<DateTime>() {
+        Ok(time) => Err(format!(
+            "{text:?} does not say its offset; in UTC it is {time}Z, in New York {time}-05:00 or {time}-04:00"
+        )),
+        Err(_) => Err(format!("{text:?} is neither a time such as 2026-11-02T15:00:00Z nor a date such as 2026-11-02")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_keeps_its_hour_or_is_refused() {
+        let at = |text: &str| time_or_date(text).map(|time| time.to_string());
+        assert_eq!(at("2025-06-01").as_deref(), Ok("2025-06-01T00:00:00Z"));
+        assert_eq!(at("2025-06-01T10:00:00Z").as_deref(), Ok("2025-06-01T10:00:00Z"));
+        assert_eq!(at("2025-06-01T10:00:00+02:00").as_deref(), Ok("2025-06-01T08:00:00Z"));
+        for bare in ["2025-06-01T10:00:00", "2025-06-01 10:00", "2025-06-01T10:00:00[Europe/Berlin]"] {
+            let said = at(bare).unwrap_err();
+            assert!(said.contains("does not say its offset; in UTC it is 2025-06-01T10:00:00Z"), "{said}");
+        }
+        for wrong in ["", "yesterday", "2025-06-31", "2025-6-1", "1748772000", "06/01/2025"] {
+            assert!(at(wrong).unwrap_err().contains("is neither a time"), "{wrong}");
+        }
+    }
 }
