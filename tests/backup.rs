@@ -112,15 +112,17 @@ fn damage_is_told_of_by_every_command_without_the_text_of_a_panic() {
     let sound = fs::read(place.folder().join("b.backup")).unwrap();
     let pages = (5..sound.len() / 4096).filter(|page| sound[page * 4096..][..4096].iter().any(|byte| *byte != 0));
     let pages: Vec<usize> = pages.collect();
-    let commands: [&[&str]; 5] = [
+    let commands: [&[&str]; 7] = [
         &["restore", "--check", "--state", "empty", "damaged.backup"],
         &["dataset", "--state", "damaged"],
         &["models", "--offline", "--state", "damaged"],
         &["backup", "--state", "damaged", "--force", "again.backup"],
         &["train", "--state", "damaged", "--dry-run"],
+        &["report", "--state", "damaged"],
+        &["impact", "--state", "damaged"],
     ];
     fs::create_dir(place.folder().join("damaged")).unwrap();
-    let mut panicked = 0;
+    let (mut panicked, mut told) = (0, 0);
     for page in pages.iter().step_by(pages.len().div_ceil(12)) {
         let mut bytes = sound.clone();
         bytes[page * 4096..][..4096].fill(0);
@@ -130,10 +132,16 @@ fn damage_is_told_of_by_every_command_without_the_text_of_a_panic() {
             let output = vigie(&place, command).output().unwrap();
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(!said.contains("panicked at") && !said.contains("backtrace"), "{command:?}: {said}");
+            assert!(!said.contains("unwrap()") && !said.contains(".rs:"), "{command:?}: {said}");
             panicked += usize::from(said.contains("the database panicked"));
+            if command[0] == "report" && output.status.code() == Some(1) {
+                assert!(said.contains("the journal is damaged"), "{said}");
+                told += usize::from(said.contains("restore a backup"));
+            }
         }
     }
     assert!(panicked > 3, "{panicked}: this test sees no panic");
+    assert!(told > 0, "no report met a damaged page");
 }
 
 #[test]

@@ -10,6 +10,9 @@ use std::{
 use super::file;
 use crate::panics;
 
+/// What is said of a panic of the database.
+const PANICKED: &str = "the database panicked over a page that does not hold what it should";
+
 /// Why a journal could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
@@ -86,7 +89,7 @@ pub enum StoreError {
 
 /// The storage did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("storage failed while {doing}: {message}")]
+#[error("{}", self.said())]
 pub struct StorageFailure {
     /// What was being done.
     pub doing: &'static str,
@@ -177,6 +180,18 @@ impl OpenError {
 }
 
 impl StorageFailure {
+    /// In words. Damage says what to do.
+    fn said(&self) -> String {
+        let Self { doing, kind, message } = self;
+        if *kind != FailureKind::Corrupt {
+            return format!("storage failed while {doing}: {message}");
+        }
+        format!(
+            "the journal is damaged, as was found while {doing}: {message}; restore a backup with `vigie restore`, or start the daemon, \
+             which puts the journal aside and begins a new one"
+        )
+    }
+
     pub(super) fn new(doing: &'static str, error: &redb::Error) -> Self {
         let kind = match error {
             redb::Error::Io(error) => kind_of(error),
@@ -219,10 +234,13 @@ pub(super) fn guarded<T>(
         .map_err(|error| StorageFailure::new(doing, &error))
 }
 
-/// Runs `work` and gives back what a panic in it said.
+/// Runs `work` and gives back that it panicked: the words of such a panic are about the code of the database, and are logged only.
 pub(super) fn catch_damage<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     // what the work leaves half done is a handle that is dropped after any failure
-    panics::caught(work).map_err(|said| format!("the database panicked: {said}"))
+    panics::caught(work).map_err(|said| {
+        tracing::debug!(said, "the database panicked");
+        PANICKED.to_owned()
+    })
 }
 
 /// Whether a panic began in the database: over damage it may panic a second time while it cleans up, and that ends the process
@@ -252,7 +270,7 @@ mod tests {
         let damaged = catch_damage(|| <&str>::from_bytes(&[0xff]).len());
         let other = catch_damage(|| panic!("redb-like"));
         set_hook(before);
-        assert!(damaged.is_err() && other.is_err());
+        assert!(damaged.is_err_and(|said| said == PANICKED) && other.is_err_and(|said| !said.contains("redb-like")));
         assert_eq!(heard.iter().collect::<Vec<_>>(), [true, false]);
     }
 }
