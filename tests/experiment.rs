@@ -369,6 +369,11 @@ fn a_test_keeps_all_that_decides_it_whatever_the_options_become() {
 
 /// Sessions in which the policy lets most losses and few wins go.
 fn skilled(sessions: usize) -> Experiment {
+    closed(&skilled_rows(sessions, 20))
+}
+
+/// The signals of such sessions, of `trades` each.
+fn skilled_rows(sessions: usize, trades: usize) -> Vec<Vec<(Arm, f64, Option<f64>)>> {
     let mut rng = Pcg64::seed_from_u64(11);
     let mut row = || {
         let won = rng.random::<f64>() < 0.5;
@@ -378,7 +383,7 @@ fn skilled(sessions: usize) -> Experiment {
         let size = if skips { 0.0 } else { 1.0 };
         (arm, size, (arm == Arm::Baseline || !skips).then_some(pnl))
     };
-    closed(&(0..sessions).map(|_| (0..20).map(|_| row()).collect()).collect::<Vec<_>>())
+    (0..sessions).map(|_| (0..trades).map(|_| row()).collect()).collect()
 }
 
 #[test]
@@ -410,6 +415,24 @@ fn a_skilled_version_ships_and_its_report_says_what_each_figure_is_good_for() {
     }
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!((&json["ruling"]["verdict"], &json["views"][0]["view"]), (&"ship".into(), &"paired".into()));
+}
+
+#[test]
+fn no_interval_of_win_rates_goes_beyond_what_can_be() {
+    let criteria = Criteria::new(options()).unwrap();
+    let (mut cut, mut all) = (0, 0);
+    for sessions in 4..=18 {
+        // few trades a session: the sums alone would allow for more than a hundred points
+        let experiment = closed(&skilled_rows(sessions, 2));
+        let report = TestReport::of(&criteria, &experiment, opening(sessions));
+        let metrics = report.views.iter().flat_map(|view| &view.metrics);
+        let rates = metrics.filter(|metric| metric.measure == Measure::WinRate).filter_map(|metric| metric.interval);
+        for end in rates.flat_map(|interval| [interval.low, interval.high]) {
+            assert!(end.abs() <= 1.0, "{end} after {sessions} sessions");
+            (cut, all) = (cut + usize::from(end.abs() == 1.0), all + 1);
+        }
+    }
+    assert!(cut > 0 && all > cut, "{cut} of {all} ends are at what can be");
 }
 
 #[test]

@@ -54,6 +54,12 @@ impl Interval {
         self.high - self.low
     }
 
+    /// The part of it that lies between `low` and `high`; the nearest of the two where none does.
+    #[must_use]
+    pub fn within(&self, low: f64, high: f64) -> Self {
+        Self { low: self.low.clamp(low, high), high: self.high.clamp(low, high) }
+    }
+
     /// Both ends times `factor`, which must not be negative.
     pub fn times(&self, factor: f64) -> Option<Self> {
         Self::new(self.low * factor, self.high * factor)

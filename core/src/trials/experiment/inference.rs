@@ -109,6 +109,11 @@ fn sequential(criteria: &Criteria, evidence: &TestEvidence, metric: EvidenceMetr
     let metric =
         Metric::blank(measure, Horizon::Sequential, "repeated interval, session sums on the constant boundary");
     let interval = critical.and_then(|critical| sums.inverted_interval(critical));
+    // sums of sessions know no bounds, and no two win rates are further apart than all and none
+    let interval = match measure {
+        Measure::WinRate => interval.map(|interval| interval.within(-1.0, 1.0)),
+        _ => interval,
+    };
     Some(Metric { difference: sums.estimate(), interval, p, ml, baseline, ..metric })
 }
 
