@@ -326,14 +326,12 @@ fn the_evidence_ends_at_the_look_that_decided_and_a_second_test_begins_anew() {
     assert_eq!((first.planned, first.begun, second.begun), (30, at(0, 0), at(6, 0)));
     // before the first look there is no boundary, and the last point is the one that was decided on
     let last = first.looks.last().unwrap();
-    assert!(
-        first.looks[0].success.is_none() && last.session == 3 && last.success.is_some() && last.statistic.is_some()
-    );
+    assert!(first.looks[0].success.is_none() && last.session == 3 && last.success.is_some() && last.money.is_some());
     let words = Words { unit: "USD", calendar: &config.calendar };
     let report = summary.report(&words);
     assert_eq!(report.tests[0].outcome, "It ended on 2026-11-06: Promote.");
     let note = "the look after session 3 decided; these figures are of all 4 sessions that had closed by then";
-    assert_eq!(report.tests[0].figures.as_ref().unwrap().notes, [note]);
+    assert_eq!(report.tests[0].figures.as_ref().unwrap().notes.last().map(String::as_str), Some(note));
     assert!(report.tests[1].outcome.starts_with("Under way: "), "{}", report.tests[1].outcome);
     let stays: Vec<_> = summary.versions.iter().map(|stay| (stay.state, stay.until.is_some())).collect();
     let came = [Place_::Staging, Place_::AbTest, Place_::Production, Place_::Staging, Place_::AbTest];

@@ -104,7 +104,8 @@ fn sample() -> Report {
                     let boundary = 2.2414 / (session as f64 / 60.0).sqrt();
                     TestPoint {
                         session,
-                        statistic: (session > 1).then(|| 0.1 * session as f64 + wave(session, 0.4)),
+                        win_rate: (session > 1).then(|| 0.1 * session as f64 + wave(session, 0.4)),
+                        money: (session > 1).then(|| 0.08 * session as f64 + wave(session, 0.3)),
                         success: (session >= 10).then_some(boundary),
                         harm: (session >= 10).then_some(-2.4),
                     }
@@ -114,6 +115,8 @@ fn sample() -> Report {
         }],
         accuracy: vec![curve("ES/1", |n| (n > 20).then(|| 0.66 - n as f64 / 2000.0 + wave(n, 0.03)))],
         accuracy_limits: vec![(0.5, "emergency".to_owned())],
+        accuracy_marks: vec![(day(150), 0.24, EVIL.to_owned())],
+        accuracy_notes: vec![EVIL.to_owned()],
         drift: inputs
             .iter()
             .enumerate()
@@ -274,7 +277,11 @@ fn no_two_labels_of_a_chart_overlap_and_all_are_within_it() {
         report.span = Some((day(0), day(days)));
         let html = report.to_html();
         let charts = charts(&html);
-        assert_eq!(charts.len(), 7, "earnings, drawdown, life, test, accuracy, composite, drift");
+        assert_eq!(
+            charts.len(),
+            14,
+            "earnings, drawdown, life, test, accuracy, composite, drift, each wide and narrow"
+        );
         let names = charts[0].2.iter().filter(|label| names.contains(&label.text.as_str())).count();
         assert_eq!(names, report.marks.iter().filter(|(at, _)| *at <= day(days)).count(), "{days} days");
         for (width, height, labels) in charts {
@@ -299,7 +306,7 @@ fn each_test_of_a_version_has_a_chart_of_its_own() {
     let (one, two) = (html.find(&title(1, "2025-01-14")).unwrap(), html.find(&title(2, "2025-06-25")).unwrap());
     let promoted = html.find("Promoted at session 31 of 60.").unwrap();
     assert!(one < promoted && promoted < two && two < html.find("Ended for harm.").unwrap());
-    assert_eq!(charts(&html).len(), charts(&sample().to_html()).len() + 1);
+    assert_eq!(charts(&html).len(), charts(&sample().to_html()).len() + 2);
 }
 
 #[test]
@@ -320,4 +327,25 @@ fn the_same_value_gives_the_same_page() {
     ] {
         assert_eq!(html.contains(part), part != "past a gate", "{part}");
     }
+}
+
+#[test]
+fn where_there_is_no_curve_it_is_said_and_no_legend_stands_alone() {
+    let mut report = sample();
+    report.tests[0].points.clear();
+    report.accuracy = vec![curve("a version", |_| None)];
+    report.accuracy_marks.clear();
+    report.composite = vec![Curve::default()];
+    report.equity = vec![curve("money", |_| None)];
+    let html = report.to_html();
+    for said in ["so there is no evidence to be drawn", "so there is no curve"] {
+        assert!(html.contains(said), "{said}");
+    }
+    for left in ["better beyond chance</span>", "a version</span>", "money</span>"] {
+        assert!(!html.contains(left), "a legend without a line: {left}");
+    }
+    // a single value is seen
+    report.accuracy = vec![curve("a version", |n| (n == 50).then_some(0.6))];
+    assert!(report.to_html().contains("<circle class=\"point one\""));
+    assert!(sample().to_html().contains("<circle class=\"ring\""), "an emergency is a mark beside the curve");
 }

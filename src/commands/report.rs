@@ -1,6 +1,9 @@
 //! `vigie report`: what happened in a period, for people.
 
-use std::{io::Write as _, path::PathBuf};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
@@ -48,7 +51,7 @@ pub struct Report {
     /// Only what concerns this symbol [default: all]
     #[arg(long, value_parser = |text: &str| Symbol::new(text))]
     symbol: Option<Symbol>,
-    /// Write one HTML page there, and print its summary only
+    /// Write one HTML page there, and print its summary only; `-` is standard output, without a summary
     #[arg(long, value_name = "FILE", conflicts_with = "json")]
     html: Option<PathBuf>,
     /// What the account is kept in, such as USD
@@ -67,6 +70,11 @@ fn unit(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err(format!("it must be 1 to {LONGEST_UNIT} letters or digits, such as USD"))
+}
+
+/// Whether a path is that of standard output.
+fn is_standard_output(path: &Path) -> bool {
+    ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|name| path == Path::new(name))
 }
 
 impl Report {
@@ -101,6 +109,16 @@ impl Report {
             tell(report.to_text(self.columns()).trim_end())?;
             return Ok(());
         };
+        if is_standard_output(path) {
+            // the page is all that goes there
+            let mut out = std::io::stdout().lock();
+            return match out.write_all(report.to_html().as_bytes()).and_then(|()| out.flush()) {
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                    Err(Failed::Error(anyhow::Error::from(error).context("standard output cannot be written")))
+                }
+                _ => Ok(()),
+            };
+        }
         let mut page = Draft::create(path)?;
         let written = page.write_all(report.to_html().as_bytes()).and_then(|()| page.finish());
         written.with_context(|| format!("{} cannot be written", path.display())).map_err(Failed::Error)?;

@@ -3,6 +3,7 @@
 mod ask;
 mod frame;
 mod layout;
+mod levels;
 mod screen;
 mod words;
 

@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     domain::Timestamp,
     journal::{Reader, Source, StoreError, Stored},
-    report::{Gathered, Judged, Record, Scope, Summary},
+    report::{EndOf, Gathered, Judged, Record, Scope, Summary},
     state::step::State,
     trials::experiment::ImpactOptions,
 };
@@ -18,7 +18,8 @@ use crate::{
 /// When the storage cannot be read. Damaged records are left out and told of.
 pub fn summary(reader: &Reader, config: &Config, scope: &Scope) -> Result<Summary, String> {
     let judged = Judged { rules: config.rules(), experiment: &config.experiment, staging: &config.staging };
-    let mut gathered = Gathered::new(scope.clone(), judged);
+    let end = scope.until.map(|until| end(reader, until)).transpose()?;
+    let mut gathered = Gathered::new(scope.clone(), judged).ending_after(end);
     let last = reader.last_seq().map_err(|error| error.to_string())?;
     let mut folded = Folded::empty(config)?;
     let mut tell = |seq, happening: &_, state: &mut State| gathered.hear(seq, happening, state);
@@ -30,6 +31,26 @@ pub fn summary(reader: &Reader, config: &Config, scope: &Scope) -> Result<Summar
         seed: config.experiment.seed,
     };
     Ok(gathered.end(&mut folded.state, &options))
+}
+
+/// The number of the record up to which the journal tells how things stood at `until`.
+fn end(reader: &Reader, until: Timestamp) -> Result<u64, String> {
+    let mut end = EndOf::before(until);
+    for found in reader.recorded(1).map_err(|error| error.to_string())? {
+        let (seq, stored) = found.map_err(|error| error.to_string())?;
+        match stored {
+            Ok(Stored::Signal(stored)) if stored.record.source == Source::Live => {
+                end.hear(seq, stored.record.received_at, true);
+            }
+            Ok(Stored::Outcome(stored)) if stored.record.source == Source::Live => {
+                end.hear(seq, stored.record.received_at, true);
+            }
+            Ok(Stored::Skip(stored)) => end.hear(seq, stored.record.received_at, true),
+            Ok(Stored::Event(stored)) => end.hear(seq, stored.event.at, false),
+            Ok(Stored::Signal(_) | Stored::Outcome(_)) | Err(_) => {}
+        }
+    }
+    Ok(end.seq())
 }
 
 fn records(reader: &Reader, gathered: &mut Gathered<'_>) -> Result<(), String> {
@@ -55,7 +76,7 @@ fn record(stored: &Stored) -> (Timestamp, Record<'_>) {
         Stored::Signal(stored) => {
             let came = stored.record.received_at;
             let record = match stored.record.source {
-                Source::Import => Record::Imported { is_signal: true },
+                Source::Import => Record::Imported { signal_of: Some(&stored.signal.symbol) },
                 Source::Live => Record::Signal {
                     symbol: &stored.signal.symbol,
                     opinions: &stored.record.opinions,
@@ -69,8 +90,9 @@ fn record(stored: &Stored) -> (Timestamp, Record<'_>) {
         Stored::Outcome(stored) => {
             let came = stored.record.received_at;
             let record = match stored.record.source {
-                Source::Import => Record::Imported { is_signal: false },
+                Source::Import => Record::Imported { signal_of: None },
                 Source::Live => Record::Outcome {
+                    trade_id: &stored.record.trade_id,
                     closed: stored.record.outcome.exit_at,
                     came,
                     matched: stored.matched,

@@ -8,12 +8,33 @@ use super::{
     scale::Scale,
 };
 
-/// Width of every chart, in the pixels of its own drawing.
-pub(super) const WIDTH: f64 = 960.0;
-/// Room to the left of a plot, for its labels.
-pub(super) const LEFT: f64 = 76.0;
-/// Right end of a plot.
-pub(super) const RIGHT: f64 = WIDTH - 12.0;
+/// What a chart is drawn on: each is drawn for a wide screen and for a narrow one, and the page shows the one that fits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sheet {
+    /// Its width, in the pixels of its own drawing.
+    pub(super) width: f64,
+    /// Room to the left of a plot, for its labels.
+    pub(super) left: f64,
+    /// Class of its picture.
+    class: &'static str,
+}
+
+const SHEETS: [Sheet; 2] = [
+    Sheet { width: 960.0, left: 76.0, class: "chart wide" },
+    Sheet { width: 400.0, left: 64.0, class: "chart narrow" },
+];
+
+impl Sheet {
+    /// The right end of a plot.
+    pub(super) fn right(self) -> f64 {
+        self.width - 12.0
+    }
+
+    pub(super) fn is_narrow(self) -> bool {
+        self.width < 600.0
+    }
+}
+
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 26.0;
 /// Marks on an axis, about.
@@ -67,8 +88,14 @@ pub(super) struct Chart {
     pub(super) limits: Vec<(f64, String)>,
     /// Values that the upright axis holds in any case.
     pub(super) floor: Vec<f64>,
+    /// Single values beside the lines, with what they are.
+    pub(super) rings: Vec<(f64, f64, String)>,
     /// Upright lines, with their names.
     pub(super) marks: Vec<(f64, String)>,
+    /// Of how many of its first lines there must be a value; the others are nothing by themselves.
+    pub(super) measured: usize,
+    /// What is said in its place where there is none.
+    pub(super) nothing: &'static str,
     /// Whether the lines are explained above the chart.
     pub(super) legend: bool,
 }
@@ -76,23 +103,40 @@ pub(super) struct Chart {
 impl Chart {
     /// Draws the legend and the chart.
     pub(super) fn draw(&self, page: &mut Page) {
+        let drawn = |series: &&Series| series.points.iter().any(|(_, value)| value.is_some());
+        if self.rings.is_empty() && !self.series.iter().take(self.measured).any(|series| drawn(&series)) {
+            page.leaf("p", &[("class", &"help")], self.nothing);
+            return;
+        }
         if self.legend {
             page.node("p", &[("class", &"legend")], |page| {
-                for series in &self.series {
+                for series in self.series.iter().filter(drawn) {
                     page.node("span", &[("class", &format!("key {}", series.class))], |page| page.text(&series.label));
+                }
+                // above the chart, where no name lies on a line
+                for (value, name) in &self.limits {
+                    let told = format!("{name} {}", self.figure(*value, 2));
+                    page.leaf("span", &[("class", &"key across")], told);
                 }
             });
         }
-        let x = self.x();
-        let moments = moments(&self.marks, &x);
+        SHEETS.into_iter().for_each(|sheet| self.draw_on(page, sheet));
+    }
+
+    fn draw_on(&self, page: &mut Page, sheet: Sheet) {
+        let x = self.x(sheet);
+        let moments = moments(&self.marks, &x, sheet);
         // the names stand above the plot, which is as high as without them
         let above = ROW * moments.iter().map(|moment| moment.row + 1).max().unwrap_or(0) as f64;
         let (top, bottom) = (TOP + above, self.height + above - BOTTOM);
         let y = self.y(top, bottom);
-        let attributes: [(&str, &dyn std::fmt::Display); 3] =
-            [("viewBox", &format!("0 0 {WIDTH} {}", bottom + BOTTOM)), ("role", &"img"), ("aria-label", &self.title)];
-        picture(page, &attributes, |page| {
-            self.axes(page, &x, &y, (top, bottom));
+        let attributes: [(&str, &dyn std::fmt::Display); 3] = [
+            ("viewBox", &format!("0 0 {} {}", sheet.width, bottom + BOTTOM)),
+            ("role", &"img"),
+            ("aria-label", &self.title),
+        ];
+        picture(page, sheet, &attributes, |page| {
+            self.axes(page, &x, &y, sheet, (top, bottom));
             for series in &self.series {
                 series.draw(page, &x, &y);
             }
@@ -102,26 +146,27 @@ impl Chart {
             for moment in &moments {
                 label(page, "moment-name", (moment.left, moment.baseline()), "start", &moment.name);
             }
-            for (value, name) in &self.limits {
-                if y.holds(*value) {
-                    line(page, "limit", (LEFT, y.at(*value)), (RIGHT, y.at(*value)));
-                    label(page, "limit-name", (RIGHT, y.at(*value) - 4.0), "end", name);
-                }
+            for (value, _) in self.limits.iter().filter(|(value, _)| y.holds(*value)) {
+                line(page, "limit", (sheet.left, y.at(*value)), (sheet.right(), y.at(*value)));
+            }
+            for (at, value, name) in &self.rings {
+                ring(page, "ring", (x.at(*at), y.at(*value)), name);
             }
         });
         page.line_end();
     }
 
-    fn x(&self) -> Scale {
+    fn x(&self, sheet: Sheet) -> Scale {
         match self.range {
-            Some((low, high)) => Scale::new(low, high, LEFT, RIGHT),
-            None => Scale::over(self.points().map(|(x, _)| x), LEFT, RIGHT),
+            Some((low, high)) => Scale::new(low, high, sheet.left, sheet.right()),
+            None => Scale::over(self.points().map(|(x, _)| x), sheet.left, sheet.right()),
         }
     }
 
     fn y(&self, top: f64, bottom: f64) -> Scale {
         let limits = self.limits.iter().map(|(value, _)| *value);
-        let values = self.points().filter_map(|(_, y)| y).chain(limits).chain(self.floor.iter().copied());
+        let rings = self.rings.iter().map(|(_, value, _)| *value);
+        let values = self.points().filter_map(|(_, y)| y).chain(limits).chain(rings).chain(self.floor.iter().copied());
         Scale::over(values, bottom, top).nice(MARKS)
     }
 
@@ -129,38 +174,59 @@ impl Chart {
         self.series.iter().flat_map(|series| series.points.iter().copied())
     }
 
-    fn axes(&self, page: &mut Page, x: &Scale, y: &Scale, (top, bottom): (f64, f64)) {
+    /// A value of the upright axis, with as many digits after the point as tell its marks apart.
+    fn figure(&self, value: f64, digits: usize) -> String {
+        match self.unit {
+            Unit::Money => Amount(value).to_string(),
+            Unit::Percent => format!("{:.*} %", digits.saturating_sub(2), 100.0 * value),
+            Unit::Number => format!("{value:.digits$}").replace('-', "\u{2212}"),
+        }
+    }
+
+    fn axes(&self, page: &mut Page, x: &Scale, y: &Scale, sheet: Sheet, (top, bottom): (f64, f64)) {
         for value in y.ticks(MARKS) {
             let class = if value == 0.0 { "zero" } else { "grid" };
-            line(page, class, (LEFT, y.at(value)), (RIGHT, y.at(value)));
-            let digits = y.digits(MARKS);
-            let text = match self.unit {
-                Unit::Money => Amount(value).to_string(),
-                Unit::Percent => format!("{:.*} %", digits.saturating_sub(2), 100.0 * value),
-                Unit::Number => format!("{value:.digits$}").replace('-', "\u{2212}"),
-            };
-            label(page, "mark", (LEFT - 8.0, y.at(value) + 4.0), "end", &text);
+            line(page, class, (sheet.left, y.at(value)), (sheet.right(), y.at(value)));
+            let text = self.figure(value, y.digits(MARKS));
+            label(page, "mark", (sheet.left - 8.0, y.at(value) + 4.0), "end", &text);
         }
-        time_or_count(page, x, self.over_time, (top, bottom), bottom + BOTTOM - 8.0);
+        time_or_count(page, x, sheet, self.over_time, (top, bottom), bottom + BOTTOM - 8.0);
     }
 }
 
-/// A drawing, which a narrow screen shows a part of: its texts stay as large as they are read.
-pub(super) fn picture(page: &mut Page, attributes: Attributes<'_>, inside: impl FnOnce(&mut Page)) {
-    page.node("div", &[("class", &"chart"), ("tabindex", &0)], |page| page.node("svg", attributes, inside));
+/// Draws on each of the sheets.
+pub(super) fn on_each(page: &mut Page, draw: impl Fn(&mut Page, Sheet)) {
+    SHEETS.into_iter().for_each(|sheet| draw(page, sheet));
 }
 
-/// The marks of a level axis: upright lines from `from` to `to`, and their labels at `at`.
-pub(super) fn time_or_count(page: &mut Page, x: &Scale, over_time: bool, (from, to): (f64, f64), at: f64) {
+/// A drawing on a sheet.
+pub(super) fn picture(page: &mut Page, sheet: Sheet, attributes: Attributes<'_>, inside: impl FnOnce(&mut Page)) {
+    page.node("div", &[("class", &sheet.class)], |page| page.node("svg", attributes, inside));
+}
+
+/// The marks of a level axis: upright lines from `from` to `to`, and their labels at `at`, as many as have room beside each other.
+pub(super) fn time_or_count(
+    page: &mut Page,
+    x: &Scale,
+    sheet: Sheet,
+    over_time: bool,
+    (from, to): (f64, f64),
+    at: f64,
+) {
     let marks = if over_time {
         x.time_ticks()
     } else {
         x.ticks(2 * MARKS).into_iter().map(|value| (value, format!("{value:.0}"))).collect()
     };
+    let mut end = 0.0;
     for (value, text) in marks {
+        let half = 3.7 * text.chars().count() as f64;
+        let middle = x.at(value).min(sheet.width - half);
+        if middle - half < end {
+            continue;
+        }
+        end = middle + half + 4.0;
         line(page, "grid", (x.at(value), from), (x.at(value), to));
-        let (middle, half) = (x.at(value), 3.5 * text.len() as f64);
-        let middle = middle.min(WIDTH - half);
         label(page, "mark", (middle, at), "middle", &text);
     }
 }
@@ -181,14 +247,14 @@ impl Moment {
 
 /// Where the names of `marks` stand: each beside its line, in the highest row such that neither in it nor below it the
 /// name of an earlier moment reaches so far. So no two names overlap.
-fn moments(marks: &[(f64, String)], x: &Scale) -> Vec<Moment> {
+fn moments(marks: &[(f64, String)], x: &Scale, sheet: Sheet) -> Vec<Moment> {
     let mut marks: Vec<_> = marks.iter().filter(|(at, _)| x.holds(*at)).collect();
     marks.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut ends: Vec<f64> = Vec::new();
     let place = |(at, name): &(f64, String)| {
         let name: String = name.chars().take(LETTERS).collect();
         let width = LETTER * name.chars().count() as f64;
-        let left = (x.at(*at) + 4.0).min(RIGHT - width);
+        let left = (x.at(*at) + 4.0).min(sheet.right() - width);
         let row = ends.iter().rposition(|end| *end > left).map_or(0, |row| row + 1);
         match ends.get_mut(row) {
             Some(end) => *end = left + width,
@@ -203,6 +269,10 @@ impl Series {
     fn draw(&self, page: &mut Page, x: &Scale, y: &Scale) {
         for run in runs(&self.points) {
             let run: Vec<(f64, f64)> = thin(&run, POINTS).into_iter().map(|(a, b)| (x.at(a), y.at(b))).collect();
+            if let [(x, y)] = run.as_slice() {
+                ring(page, &format!("point {}", self.class), (*x, *y), &self.label);
+                continue;
+            }
             let path = path(&run);
             if let (true, Some(first), Some(last)) = (self.filled, run.first(), run.last()) {
                 let zero = Px(y.at(0.0));
@@ -251,6 +321,13 @@ fn thin(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
         ends
     });
     ends.chain(points.last().copied()).collect()
+}
+
+/// A single value.
+fn ring(page: &mut Page, class: &str, (x, y): (f64, f64), name: &str) {
+    let (x, y) = (Px(x), Px(y));
+    let attributes: [(&str, &dyn std::fmt::Display); 4] = [("class", &class), ("cx", &x), ("cy", &y), ("r", &"4")];
+    page.node("circle", &attributes, |page| page.leaf("title", &[], name));
 }
 
 /// A straight line.

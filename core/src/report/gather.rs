@@ -5,6 +5,7 @@
 #![deny(clippy::indexing_slicing)]
 
 mod alerts;
+mod end;
 mod health;
 mod money;
 mod test;
@@ -17,16 +18,17 @@ use super::{
     summary::{Answers, Lost, Scope, Summary},
 };
 use crate::{
-    domain::{Event, EventKind, Opinion, Symbol, Timestamp, VersionId},
+    domain::{Event, EventKind, Opinion, Symbol, Timestamp, TradeId, VersionId},
     guard::emergency::accuracy,
     lifecycle::happening::Happening,
     state::step::{Rules, State},
     trials::{
         experiment::{ExperimentOptions, ImpactOptions, StagingOptions},
-        groups::Past,
+        groups::{Among, Past},
     },
 };
 use alerts::Alerts;
+pub use end::EndOf;
 use health::Health;
 use test::Tests;
 
@@ -62,10 +64,12 @@ pub struct Gathered<'a> {
     journal: Option<(Timestamp, Timestamp)>,
     files: Option<(Timestamp, Timestamp)>,
     records: u64,
-    /// Whether the end of the period was passed.
+    /// The record after which the period is over, and whether it is.
+    end: Option<u64>,
     over: bool,
-    /// Whether a daemon runs, as far as is known, and when something happened last.
+    /// Whether a daemon runs, as far as is known, when something happened last, and the latest time at which something did.
     running: Option<bool>,
+    last: Option<Timestamp>,
     latest: Option<Timestamp>,
     latency: Spread,
     signals_late: Spread,
@@ -90,6 +94,8 @@ pub enum Record<'a> {
     },
     /// How a trade of the trader was closed.
     Outcome {
+        /// Which.
+        trade_id: &'a TradeId,
         /// When it was closed.
         closed: Timestamp,
         /// When that came.
@@ -101,8 +107,8 @@ pub enum Record<'a> {
     },
     /// Of a past trade from a file.
     Imported {
-        /// Whether it is the signal, and not the outcome.
-        is_signal: bool,
+        /// What it would trade, of a signal; `None` of an outcome.
+        signal_of: Option<&'a Symbol>,
     },
     /// Anything else.
     Other,
@@ -122,8 +128,10 @@ impl<'a> Gathered<'a> {
             journal: None,
             files: None,
             records: 0,
+            end: None,
             over: false,
             running: None,
+            last: None,
             latest: None,
             latency: Spread::default(),
             signals_late: Spread::default(),
@@ -133,23 +141,30 @@ impl<'a> Gathered<'a> {
         }
     }
 
+    /// The same of a period that is over after the record `end`, as [`EndOf`] finds it: how things stood then is how they
+    /// stood at its end. What belongs to the period goes by its own time nevertheless.
+    #[must_use]
+    pub fn ending_after(self, end: Option<u64>) -> Self {
+        Self { end, ..self }
+    }
+
     /// Takes in what happened next, recorded under the number `seq`. `state`: what everything before comes to.
     pub fn hear(&mut self, seq: u64, happening: &Happening, state: &mut State) {
+        if self.end.is_some_and(|end| seq > end) {
+            self.close(state);
+        }
         if matches!(happening, Happening::Came { .. }) {
             return;
         }
         self.past.hear(happening);
         let at = happening.at();
-        if self.over {
-            return;
-        }
         if self.scope.until.is_some_and(|until| at >= until) {
-            self.close(state);
             return;
         }
         let within = self.scope.since.is_none_or(|since| at >= since);
-        if within {
-            self.health.day(&self.scope, &self.judged.rules, at, state);
+        if within && !self.over {
+            let is_news = !matches!(happening, Happening::Event(_));
+            self.health.day(&self.scope, &self.judged.rules, at, is_news, state);
         }
         match happening {
             Happening::Event(event) => self.event(seq, event, within, state),
@@ -157,16 +172,23 @@ impl<'a> Gathered<'a> {
                 let is_its = entry.symbol.as_ref().is_none_or(|symbol| self.scope.has_symbol(symbol))
                     && self.scope.has_opinion(&entry.opinions);
                 if is_its {
-                    self.answers.signals += 1;
-                    self.answers.heard += u64::from(entry.speaker().is_some());
+                    self.answers.answers += 1;
                     *self.answers.by_reason.entry(entry.decision.reason.name()).or_default() += 1;
                 }
             }
-            Happening::Closed { .. } if within => self.answers.closed += 1,
-            Happening::Skipped { .. } if within => self.answers.skipped += 1,
+            Happening::Closed { trade_id, .. } if within && self.is_its(trade_id) => self.answers.closed += 1,
+            Happening::Skipped { trade_id, .. } if within && self.is_its(trade_id) => self.answers.skipped += 1,
             _ => {}
         }
+        self.last = Some(at).filter(|at| is_known(*at)).or(self.last);
         self.latest = self.latest.max(Some(at));
+    }
+
+    /// Whether a trade is one that is told of. Where only some are, one whose answer nobody knows is not.
+    fn is_its(&self, trade_id: &TradeId) -> bool {
+        let among = Among { symbol: self.scope.its_symbol().cloned(), ..Among::default() };
+        let is_all = among.symbol.is_none();
+        self.past.means(trade_id, &among).unwrap_or(is_all)
     }
 
     fn event(&mut self, seq: u64, event: &Event, within: bool, state: &mut State) {
@@ -175,7 +197,7 @@ impl<'a> Gathered<'a> {
             EventKind::Started { .. } => {
                 if within {
                     self.lost.unclean_starts += u64::from(self.running == Some(true));
-                    let away = self.running.and(self.latest).map(|latest| at.duration_since(latest).as_secs());
+                    let away = self.running.and(self.last).map(|last| at.duration_since(last).as_secs());
                     self.lost.away_s += away.unwrap_or(0).max(0);
                 }
                 self.running = Some(true);
@@ -198,8 +220,7 @@ impl<'a> Gathered<'a> {
 
     /// Takes in a record that came at `at`.
     pub fn record(&mut self, at: Timestamp, record: Record<'_>) {
-        // where time comes from the messages nothing is known of it before the first one
-        if at.duration_since(Timestamp::UNIX_EPOCH) > UNKNOWN {
+        if is_known(at) {
             // a file may be read long before a daemon runs, or under the times of its trades
             let place = if matches!(record, Record::Imported { .. }) { &mut self.files } else { &mut self.journal };
             let (first, last) = place.unwrap_or((at, at));
@@ -218,12 +239,18 @@ impl<'a> Gathered<'a> {
                     self.signals_late.add(late(fired, came));
                 }
             }
-            Record::Outcome { closed, came, matched, has_pnl } => {
-                self.outcomes_late.add(late(closed, came));
+            Record::Outcome { trade_id, closed, came, matched, has_pnl } => {
+                // nobody knows the symbol of a trade whose signal is not there
                 self.lost.unmatched += u64::from(!matched);
-                self.lost.without_pnl += u64::from(!has_pnl);
+                if self.is_its(trade_id) {
+                    self.outcomes_late.add(late(closed, came));
+                    self.lost.without_pnl += u64::from(!has_pnl);
+                }
             }
-            Record::Imported { is_signal } => self.answers.imported += u64::from(is_signal),
+            Record::Imported { signal_of } => {
+                let is_its = signal_of.is_some_and(|symbol| self.scope.has_symbol(symbol));
+                self.answers.imported += u64::from(is_its);
+            }
             Record::Other => {}
         }
     }
@@ -251,17 +278,20 @@ impl<'a> Gathered<'a> {
     /// What came of it, at the end of the journal, which `state` is.
     pub fn end(mut self, state: &mut State, options: &ImpactOptions) -> Summary {
         self.close(state);
-        let Self { scope, judged, past, chronicle, answers, alerts, health, tests, mut lost, journal, records, .. } =
-            self;
+        let Self {
+            scope, judged, past, chronicle, mut answers, alerts, health, tests, mut lost, journal, records, ..
+        } = self;
         let span = journal.and_then(|(first, last)| {
             let from = scope.since.map_or(first, |since| since.max(first));
             let to = scope.until.map_or(last, |until| until.min(last));
             (from <= to && records > 0).then_some((from, to))
         });
         let money = money::of(&past, &scope, options);
-        lost.unresolved = money.iter().map(|money| money.counts.unresolved).sum();
+        let among = Among { symbol: scope.its_symbol().cloned(), since: scope.since, until: scope.until };
+        let tally = past.tally(&among);
+        (answers.signals, answers.heard, lost.unresolved) = (tally.signals, tally.heard, tally.unresolved);
         let (tests, holdbacks) = tests.told();
-        let (health, accuracy, composite) = health.told();
+        let health = health.told();
         Summary {
             journal,
             span,
@@ -269,7 +299,7 @@ impl<'a> Gathered<'a> {
             answers,
             money,
             versions: chronicle.stays().to_vec(),
-            health,
+            health: health.versions,
             tests,
             holdbacks,
             alerts: alerts.lines(),
@@ -278,18 +308,29 @@ impl<'a> Gathered<'a> {
             outcomes_late_us: self.outcomes_late.quantiles(),
             lost,
             chronicle,
-            accuracy,
-            composite,
-            min_accuracy: judged.rules.guardian.number(&accuracy::MIN),
+            accuracy: health.accuracy,
+            composite: health.composite,
+            accuracy_window: judged.rules.guardian.count(&accuracy::WINDOW),
+            accuracy_rules: health.rules,
+            accuracy_trips: health.trips,
             scope,
         }
     }
 }
 
+/// Whether a time was known: where it comes from messages, nobody knows it before the first one.
+fn is_known(at: Timestamp) -> bool {
+    at.duration_since(Timestamp::UNIX_EPOCH) > UNKNOWN
+}
+
 impl Scope {
+    /// The only symbol that is told of; `None` for all.
+    pub(super) fn its_symbol(&self) -> Option<&Symbol> {
+        self.version.as_ref().map(|version| &version.symbol).or(self.symbol.as_ref())
+    }
+
     fn has_symbol(&self, symbol: &Symbol) -> bool {
-        let wanted = self.version.as_ref().map(|version| &version.symbol).or(self.symbol.as_ref());
-        wanted.is_none_or(|wanted| wanted == symbol)
+        self.its_symbol().is_none_or(|wanted| wanted == symbol)
     }
 
     fn has_version(&self, version: &VersionId) -> bool {

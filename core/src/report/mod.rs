@@ -25,7 +25,7 @@ use crate::domain::{Timestamp, lifecycle::State};
 
 pub use chronicle::{Chronicle, Stay};
 pub use entry::{Entry, Weight};
-pub use gather::{Gathered, Judged, Record};
+pub use gather::{EndOf, Gathered, Judged, Record};
 pub use spread::{Quantiles, Spread};
 pub use summary::{AlertLine, Answers, Lost, Made, Money, Scope, Summary, TestTold, VersionHealth};
 pub use text::wrap;
@@ -62,6 +62,10 @@ pub struct Report {
     pub accuracy: Vec<Curve>,
     /// Accuracies to compare it with, with their names.
     pub accuracy_limits: Vec<(f64, String)>,
+    /// What took a version down for its accuracy: when, at which figure, and in words.
+    pub accuracy_marks: Vec<(Timestamp, f64, String)>,
+    /// Over how many trades it is, what each version is held to, and what is to be known of the marks.
+    pub accuracy_notes: Vec<String>,
     /// Composites against validation, 1 is as validated.
     pub composite: Vec<Curve>,
     /// How far each input has moved.
@@ -156,11 +160,13 @@ pub struct Test {
 pub struct TestPoint {
     /// Sessions closed.
     pub session: usize,
-    /// The standardised difference, positive where the version is better.
-    pub statistic: Option<f64>,
-    /// What it must reach for the version to be better beyond chance.
+    /// The standardised difference of the win rates, positive where the version is better; `None` where the test is not judged by it.
+    pub win_rate: Option<f64>,
+    /// The same of the money per signal, by which harm is judged.
+    pub money: Option<f64>,
+    /// What one of them must reach for the version to be better beyond chance.
     pub success: Option<f64>,
-    /// What it must fall to for the test to be ended for harm.
+    /// What that of the money must fall to for the test to be ended for harm.
     pub harm: Option<f64>,
 }
 

@@ -12,8 +12,12 @@ use crate::domain::Timestamp;
 
 const STYLE: &str = include_str!("style.css");
 /// What is to be seen in the chart of a test.
-const EVIDENCE: &str = "The standardised difference of the two policies on the same trades, after each session. Above the upper \
-    boundary the version is better beyond chance, however often one looks; at the lower one the test ends for harm.";
+const EVIDENCE: &str = "The standardised difference of the two policies after each session, from 1 to the last one planned: of the win rate and \
+    of the money per signal. Above the upper boundary the version is better beyond chance, however often one looks. Harm is judged by the \
+    money: where that falls to the lower boundary the test ends.";
+/// What stands in the place of the chart of a test before anything was looked at.
+const NO_LOOK: &str =
+    "No session of it with trades of both policies has closed yet, so there is no evidence to be drawn.";
 /// What money is counted in where nobody says more.
 const UNIT: &str = "account currency";
 /// Letters of a cell that stay on one line.
@@ -153,15 +157,22 @@ fn tests(page: &mut Page, report: &Report) {
 
 fn health(page: &mut Page, report: &Report) {
     let Some(span) = report.span else { return tables(page, report, Part::Health) };
-    if !report.accuracy.is_empty() {
-        let help = "Share of the latest labelled trades of each version in which its score was right, as the guardian judges it: \
-            at the close of each trading day, and at the trade that took it down.";
+    if !(report.accuracy.is_empty() && report.accuracy_notes.is_empty()) {
+        let help = "Share of the latest labelled trades of each version in which its score was right, at the close of each trading day. A \
+            line across is drawn only where the guardian judges by one over as many trades; a ring is an emergency, at the figure of \
+            its event.";
         section(page, "Rolling accuracy", help, |page| {
             let mut chart = curves("rolling accuracy", 220.0, Unit::Percent, &report.accuracy, span);
             chart.limits.clone_from(&report.accuracy_limits);
+            let mark = |(at, value, name): &(Timestamp, f64, String)| (seconds(*at), *value, name.clone());
+            chart.rings = report.accuracy_marks.iter().map(mark).collect();
             chart.floor = vec![0.4, 0.8];
             chart.marks = marks(report);
+            chart.nothing = "At the close of no trading day had a version enough labelled trades to be judged by, so there is no curve.";
             chart.draw(page);
+            for note in &report.accuracy_notes {
+                page.leaf("p", &[("class", &"help note-of")], note);
+            }
         });
     }
     if !report.composite.is_empty() {
@@ -231,7 +242,10 @@ fn curves(title: &str, height: f64, unit: Unit, curves: &[Curve], span: (Timesta
         series: series.collect(),
         limits: Vec::new(),
         floor: if unit == Unit::Money { vec![0.0] } else { Vec::new() },
+        rings: Vec::new(),
         marks: Vec::new(),
+        measured: usize::MAX,
+        nothing: "There is no value of it in this period, so there is no curve.",
         legend: true,
     }
 }
@@ -262,14 +276,18 @@ fn evidence(test: &Test) -> Chart {
         unit: Unit::Number,
         over_time: false,
         range: Some((0.0, test.planned.max(1) as f64)),
+        measured: 2,
         series: vec![
-            line("evidence", "one", |point| point.statistic),
+            line("win rate", "one", |point| point.win_rate),
+            line("money per signal", "two", |point| point.money),
             line("better beyond chance", "success", |point| point.success),
-            line("harm", "harm", |point| point.harm),
+            line("harm, of the money", "harm", |point| point.harm),
         ],
         limits: Vec::new(),
         floor: vec![-3.0, 3.0],
+        rings: Vec::new(),
         marks: Vec::new(),
+        nothing: NO_LOOK,
         legend: true,
     }
 }

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::{Curve, TestPoint, chronicle::Chronicle, chronicle::Stay, spread::Quantiles};
 use crate::{
-    domain::{Symbol, Timestamp, TradingDay, VersionId, event::Level},
-    guard::emergency::VersionLevel,
+    domain::{Symbol, Timestamp, TradingDay, VersionId, event::Level, trip::Trip},
+    guard::emergency::{VersionLevel, accuracy::Held},
     lifecycle::ending::Ending,
     stats::interval::Interval,
     trials::{experiment::Impact, groups::Counts, trial_view::Assessment},
@@ -68,18 +68,24 @@ pub struct Summary {
     /// The composite of each version against its validation, by trading day.
     #[serde(skip)]
     pub composite: Vec<Curve>,
-    /// The accuracy under which the guardian takes a version down.
-    pub min_accuracy: f64,
+    /// Labelled trades that an accuracy is taken over, in the curves and in the figures of health.
+    pub accuracy_window: usize,
+    /// What the accuracy of each version is held to, and over how many trades.
+    pub accuracy_rules: BTreeMap<VersionId, Held>,
+    /// Emergencies by the accuracy of a version. Such an event has the figure and its limit, and not over how many trades.
+    pub accuracy_trips: Vec<Trip>,
 }
 
 /// What was answered, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Answers {
-    /// Signals that were answered, each time they came.
-    pub signals: u64,
-    /// Those in which a model was heard.
-    pub heard: u64,
-    /// Signals by the reason of their answer.
+    /// Signals that fired in the period and were answered, each once, as in the figures of money.
+    pub signals: usize,
+    /// Those in whose first answer a model was heard.
+    pub heard: usize,
+    /// Answers that were given in the period: one each time a signal came.
+    pub answers: u64,
+    /// Those by their reason.
     pub by_reason: BTreeMap<&'static str, u64>,
     /// Trades closed, as the trader reported.
     pub closed: u64,
@@ -98,6 +104,8 @@ pub struct Money {
     pub impact: Impact,
     /// What to know of that.
     pub counts: Counts,
+    /// Signals that were answered and of which nothing more is known, whether they were left to chance or not.
+    pub unresolved: usize,
     /// The same in words.
     pub notes: Vec<String>,
     /// The ML arm, the baseline arm, what was not left to chance, and all of it.
@@ -187,11 +195,11 @@ pub struct Lost {
     pub unreadable: u64,
     /// The first of them, in words.
     pub which: Vec<String>,
-    /// Outcomes of trades whose signal is not there.
+    /// Outcomes of trades whose signal is not there, of any symbol: nobody knows that of one.
     pub unmatched: u64,
-    /// Closed trades without a pnl.
+    /// Closed trades without a pnl, of the symbol or the version that is asked about.
     pub without_pnl: u64,
-    /// Signals of which nothing more is known.
+    /// Signals that were answered and of which nothing more is known.
     pub unresolved: usize,
     /// Starts after which something had ended without order.
     pub unclean_starts: u64,

@@ -31,7 +31,10 @@ pub(super) fn text(report: &Report, width: usize) -> String {
     out.tables(report, Part::Money);
     out.tables(report, Part::Versions);
     report.tests.iter().for_each(|test| out.test(test));
-    for part in [Part::Tests, Part::Health, Part::Alerts, Part::Times, Part::Lost] {
+    out.tables(report, Part::Tests);
+    out.tables(report, Part::Health);
+    report.accuracy_notes.iter().for_each(|note| out.wrapped(&format!("note: {note}"), ""));
+    for part in [Part::Alerts, Part::Times, Part::Lost] {
         out.tables(report, part);
     }
     out.entries(report);
@@ -102,10 +105,12 @@ impl Text {
         if let Some(last) = test.points.last() {
             let figure = |value| people::known(value, |value| people::number(value, 2));
             let looks = people::counted(last.session, "look", "looks");
-            let (z, success, harm) = (figure(last.statistic), figure(last.success), figure(last.harm));
+            let [win_rate, money] = [last.win_rate, last.money].map(figure);
+            let (success, harm) = (figure(last.success), figure(last.harm));
             self.wrapped(
                 &format!(
-                    "{looks} of {}; at the last one the evidence is {z}, better beyond chance from {success}, harm to {harm}.",
+                    "{looks} of {}, one after each session; at the last one the standardised difference is {win_rate} of the win rate \
+                     and {money} of the money per signal; better beyond chance from {success}, and for harm that of the money must fall to {harm}.",
                     test.planned
                 ),
                 "",

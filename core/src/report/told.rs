@@ -7,7 +7,7 @@ mod standing;
 
 use super::{
     Report,
-    people::{NONE, count, counted, date, duration, minute, money as amount},
+    people::{NONE, count, counted, date, duration, minute, money as amount, second},
     summary::{Scope, Summary},
 };
 use crate::domain::{Timestamp, TradingCalendar, lifecycle::State};
@@ -49,7 +49,9 @@ impl Summary {
         report.equity = money::curves(self, words, span);
         report.tests = self.tests.iter().map(standing::test).collect();
         report.accuracy.clone_from(&self.accuracy);
-        report.accuracy_limits = vec![(self.min_accuracy, "taken down below".to_owned())];
+        report.accuracy_limits = standing::accuracy_limits(self);
+        report.accuracy_marks = standing::accuracy_marks(self);
+        report.accuracy_notes = standing::accuracy_notes(self);
         report.composite.clone_from(&self.composite);
         report.entries = entries;
         report.entries_left_out = left_out;
@@ -99,8 +101,13 @@ impl Summary {
         let mut lead = match answers.signals {
             0 => "No signal was answered".to_owned(),
             signals => {
-                let signals = counted(signals as usize, "signal was answered", "signals were answered");
-                format!("{signals}, and a model was heard in {}", count(answers.heard))
+                let told = counted(signals, "signal was answered", "signals were answered");
+                let repeats = (answers.answers as usize).saturating_sub(signals);
+                let repeats = match repeats {
+                    0 => String::new(),
+                    some => format!(" ({} more to repeats)", counted(some, "answer", "answers")),
+                };
+                format!("{told}{repeats}, and a model was heard in {}", count(answers.heard))
             }
         };
         let all = self.money.iter().filter_map(|money| money.groups.last());
@@ -123,6 +130,14 @@ impl Summary {
         lead
     }
 
+    /// Whether minutes are too coarse for its times.
+    fn is_short(&self) -> bool {
+        let Scope { since, until, .. } = self.scope;
+        let from = since.or(self.span.map(|span| span.0)).or(self.journal.map(|span| span.0));
+        let to = until.or(self.span.map(|span| span.1)).or(self.journal.map(|span| span.1));
+        from.zip(to).is_some_and(|(from, to)| to.duration_since(from) < jiff::SignedDuration::from_hours(24))
+    }
+
     /// How long models were silent in the period.
     fn silent(&self) -> jiff::SignedDuration {
         let Some((from, to)) = self.span else { return jiff::SignedDuration::ZERO };
@@ -132,8 +147,11 @@ impl Summary {
     }
 
     fn facts(&self, words: &Words<'_>) -> Vec<(String, String)> {
-        let bound = |at: Option<Timestamp>, none: &str| at.map_or_else(|| none.to_owned(), minute);
+        let moment = if self.is_short() { second } else { minute };
+        let bound = |at: Option<Timestamp>, none: &str| at.map_or_else(|| none.to_owned(), moment);
         let Scope { since, until, symbol, version } = &self.scope;
+        let is_part = self.scope.its_symbol().is_some();
+        let records = format!("{}{}", count(self.records), if is_part { ", of all symbols" } else { "" });
         let mut facts = vec![
             (
                 "period (UTC)".to_owned(),
@@ -141,9 +159,9 @@ impl Summary {
             ),
             (
                 "recorded".to_owned(),
-                self.span.map_or_else(|| NONE.to_owned(), |(from, to)| format!("{} to {}", minute(from), minute(to))),
+                self.span.map_or_else(|| NONE.to_owned(), |(from, to)| format!("{} to {}", moment(from), moment(to))),
             ),
-            ("records".to_owned(), count(self.records)),
+            ("records".to_owned(), records),
             ("money".to_owned(), format!("in {}, after costs, at the size that was traded", words.unit)),
         ];
         facts.extend(symbol.as_ref().map(|symbol| ("symbol".to_owned(), symbol.to_string())));

@@ -39,6 +39,17 @@ pub struct Counts {
     pub shares: BTreeSet<u32>,
 }
 
+/// Signals that were answered, each once, however often it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// All of them.
+    pub signals: usize,
+    /// Those that a model had its word in.
+    pub heard: usize,
+    /// Those of which nothing is known: no outcome and no skip, and a size at which one is due.
+    pub unresolved: usize,
+}
+
 /// Which signals are meant; what is `None` excludes none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Among {
@@ -81,6 +92,8 @@ struct Fate {
 #[derive(Debug)]
 struct Answered {
     at: Timestamp,
+    /// Whether the version that is asked about had an opinion, or none is.
+    is_its: bool,
     /// What it would trade, where that is known.
     symbol: Option<Symbol>,
     day: TradingDay,
@@ -138,6 +151,25 @@ impl Past {
     /// Whether a signal of this trade was answered.
     pub fn was_answered(&self, trade_id: &TradeId) -> bool {
         self.fates.get(trade_id).is_some_and(|fate| fate.answered.is_some())
+    }
+
+    /// Whether the signal of this trade is one that `among` means, and that the version had an opinion on; `None` where nobody
+    /// knows what was answered to it.
+    pub fn means(&self, trade_id: &TradeId, among: &Among) -> Option<bool> {
+        let fate = self.fates.get(trade_id)?;
+        let answered = fate.answered.as_ref()?;
+        Some(!fate.is_foreign && answered.is_its && among.holds(answered))
+    }
+
+    /// How many signals were answered, and what is known of them: whether chance gave them to an arm or not.
+    pub fn tally(&self, among: &Among) -> Tally {
+        let mut tally = Tally::default();
+        for (answered, traded) in self.answered().filter(|(answered, _)| answered.is_its && among.holds(answered)) {
+            tally.signals += 1;
+            tally.heard += usize::from(answered.is_heard);
+            tally.unresolved += usize::from(traded.is_none());
+        }
+        tally
     }
 
     fn answered(&self) -> impl Iterator<Item = (&Answered, Option<Traded>)> {
@@ -218,6 +250,7 @@ impl Answered {
         let is_ml = random.iter().any(|split| split.arm == Arm::Ml);
         Self {
             at: entry.at,
+            is_its: version.is_none_or(|wanted| entry.opinions.iter().any(|opinion| opinion.version == *wanted)),
             symbol: entry.symbol.clone(),
             day: entry.day,
             has_size: entry.decision.size != 0.0,

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{
     layout::{self, Item, Line, Part, Row, Tone},
+    levels,
     words::{self, time_of},
 };
 
@@ -224,32 +225,7 @@ fn version(status: &Value, version: &Value) -> Vec<Line> {
     let levels = list(status.pointer("/guardian/levels"));
     let level = levels.iter().find(|level| level.get("version").and_then(Value::as_str) == Some(name));
     if let Some(level) = level {
-        let count = |name: &str| level.get(name).and_then(Value::as_u64).unwrap_or_default();
-        let share = |name: &str| {
-            level
-                .get(name)
-                .and_then(Value::as_f64)
-                .map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", 100.0 * share))
-        };
-        let min = status.pointer("/limits/min_accuracy").and_then(Value::as_f64).unwrap_or(0.0);
-        let accuracy = level.get("accuracy").and_then(Value::as_f64);
-        let close = accuracy.is_some_and(|accuracy| accuracy < min + 0.05);
-        let tone = if close { Tone::Warn } else { Tone::Plain };
-        lines.push((
-            tone,
-            format!(
-                "    right in {} of {}, as validated {}, limit {:.0} %",
-                share("accuracy"),
-                count("labelled"),
-                share("expected_accuracy"),
-                100.0 * min
-            ),
-        ));
-        let (streak, most) = (count("loss_streak"), count("streak_limit"));
-        let tone = if 4 * streak >= 3 * most.max(1) { Tone::Warn } else { Tone::Plain };
-        let gain = level.get("gain").and_then(Value::as_f64).unwrap_or_default();
-        let trades = count("gain_trades");
-        lines.push((tone, format!("    {streak} of {most} losses in a row; gain {gain:+.2} in {trades} trades")));
+        lines.extend(levels::told(level));
     }
     lines
 }

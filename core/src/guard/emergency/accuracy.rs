@@ -5,6 +5,10 @@
 //! of the haste, and two those of the line. Without a validation, and where the lines hold as they are written, the accuracy over
 //! the window of the configuration is all that counts.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
 use super::{
     options::{Allowed, EmergencyOptions, Key},
     rule::{Case, EmergencyRule, Found, OfVersion, Scenario, Scope, Seen, Side, Trades, YEAR},
@@ -59,6 +63,27 @@ const CHANCES_OF: f64 = 1260.0;
 /// Most trades that the line is drawn over.
 const LONGEST_LINE: usize = 2000;
 
+/// What the accuracy of a version is held to.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    /// The accuracy that it must not fall below, 0 to 1.
+    pub below: f64,
+    /// Over how many of its labelled trades that holds whatever was validated; `None` where no line is judged.
+    pub line: Option<Line>,
+    /// How many of them its haste looks back on: below that accuracy over any latest sessions of these, and further below what
+    /// was validated than chance explains. `None` where there is none.
+    pub haste: Option<usize>,
+}
+
+/// The trades that a line is judged over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// The latest ones, at most.
+    pub trades: usize,
+    /// Fewest of them; it is not judged before.
+    pub fewest: usize,
+}
+
 fn judge(case: &Case<'_>) -> Option<Found> {
     let accuracy = Accuracy::new(case.options, case.standard);
     Some(Found { value: accuracy.lowest(case.seen, case.from)?, threshold: accuracy.min })
@@ -70,6 +95,13 @@ pub(super) fn is_hit(trade: &Seen) -> bool {
 }
 
 impl EmergencyOptions {
+    /// What the accuracy of a version with such a validation is held to; `None`: of which nothing is known.
+    pub fn held(&self, standard: Option<&Standard>) -> Held {
+        let accuracy = Accuracy::new(self, standard);
+        let line = accuracy.line.map(|(trades, fewest)| Line { trades, fewest });
+        Held { below: accuracy.min, line, haste: accuracy.standard.is_some().then(|| accuracy.haste()) }
+    }
+
     /// Trades over which an accuracy below the line takes a version down whatever else: the longest window, or as many as a
     /// version needs that is as good as validated to be so far above it that it seldom falls below, also where only the
     /// trades are closed to which it says yes. `None` when its validated rate leaves no room for the line.
@@ -102,6 +134,36 @@ pub(super) fn is_rarely_below(
         rate * (1.0 - rate) + standard.moods.common * ((pace - 1.0).max(0.0) + 2.0 * pace * carried / (1.0 - carried));
     let z = room * (trades / a_trade).sqrt();
     room > 0.0 && z > 1.0 && (1.0 + YEAR * pace / trades) * z * density(z) <= a_year
+}
+
+impl Held {
+    /// Whether its line is judged over `window` trades, as an accuracy over so many is drawn.
+    pub fn acts_over(&self, window: usize) -> bool {
+        self.line.is_some_and(|line| line.trades == window)
+    }
+}
+
+impl fmt::Display for Held {
+    /// `taken down below 50 % of its latest 100 trades, judged from 50 on`, or
+    /// `taken down below 50 % of its latest 1325 trades; sooner where it is below 50 % and further below its validation than chance
+    /// explains, over any sessions of its latest 600`, or `no line is judged: ...`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let below = (1000.0 * self.below).round() / 10.0;
+        match self.line {
+            Some(Line { trades, fewest }) if fewest < trades => {
+                write!(f, "taken down below {below} % of its latest {trades} trades, judged from {fewest} on")?;
+            }
+            Some(Line { trades, .. }) => write!(f, "taken down below {below} % of its latest {trades} trades")?,
+            None => write!(f, "no line is judged, its validation leaves no room above {below} %")?,
+        }
+        let Some(haste) = self.haste else { return Ok(()) };
+        let sooner = if self.line.is_some() { "sooner" } else { "taken down" };
+        write!(
+            f,
+            "; {sooner} where it is below {below} % and further below its validation than chance explains, over any sessions \
+             of its latest {haste}"
+        )
+    }
 }
 
 /// How the accuracy of one version is judged.
@@ -245,5 +307,43 @@ mod tests {
         assert_eq!(root_deviance(9.0, 20.0, 0.4), 0.0);
         let z = deviation(0.0022);
         assert!((z - 3.6).abs() < 0.05, "{z}");
+    }
+
+    fn standard(rate: f64) -> Standard {
+        let share = Share { rate, error: 0.01, trades: 400 };
+        Standard {
+            right: share,
+            yes: share,
+            no: share,
+            moods: Default::default(),
+            wins: None,
+            win_moods: Default::default(),
+            pace: 5.0,
+            taken_pace: 3.0,
+        }
+    }
+
+    #[test]
+    fn what_it_is_held_to_is_the_line_that_is_judged_and_is_said_with_its_trades() {
+        let options = EmergencyOptions { literal: false, ..EmergencyOptions::default() };
+        let literal = EmergencyOptions { literal: true, ..options.clone() };
+        let good = standard(0.62);
+        for held in [options.held(None), literal.held(Some(&good))] {
+            assert_eq!((held.line, held.haste), (Some(Line { trades: 100, fewest: 50 }), None));
+            assert!(held.acts_over(100) && !held.acts_over(50));
+            assert_eq!(held.to_string(), "taken down below 50 % of its latest 100 trades, judged from 50 on");
+        }
+        let held = options.held(Some(&good));
+        let trades = options.line(&good).unwrap();
+        assert_eq!((held.line, held.haste), (Some(Line { trades, fewest: trades }), Some(options.longest_window)));
+        assert!(trades > 100 && !held.acts_over(100), "{trades}");
+        let said = held.to_string();
+        assert!(
+            said.starts_with(&format!("taken down below 50 % of its latest {trades} trades; sooner where")),
+            "{said}"
+        );
+        let held = options.held(Some(&standard(0.5)));
+        assert_eq!(held.line, None);
+        assert!(held.to_string().starts_with("no line is judged, its validation leaves no room above 50 %"), "{held}");
     }
 }

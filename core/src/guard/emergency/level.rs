@@ -21,6 +21,8 @@ pub struct VersionLevel {
     /// What that share would be if it were as right as its test part shows, in trades in which it said yes as often. `None` where
     /// nothing is known of its validation, or without any trade.
     pub expected_accuracy: Option<f64>,
+    /// What the rule holds its accuracy to, and over how many trades; not always those of `accuracy`.
+    pub accuracy_held: accuracy::Held,
     /// Losses since its last win.
     pub loss_streak: usize,
     /// What the rules cannot watch in it, in words.
@@ -70,6 +72,7 @@ impl Emergency {
             unlabelled: window.silent(&accuracy::RULE),
             accuracy: share(accuracy::is_hit),
             expected_accuracy: said.map(|(standard, said)| standard.expected_accuracy(said)),
+            accuracy_held: options.held(standard),
             loss_streak: lost.count(),
             unwatched: unwatched(options, standard),
             streak_limit: options.streak_limit(standard),

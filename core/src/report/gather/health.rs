@@ -8,8 +8,11 @@ use super::super::{
     summary::{Scope, VersionHealth},
 };
 use crate::{
-    domain::{EventKind, Timestamp, TradingDay, VersionId},
-    guard::emergency::{VersionLevel, accuracy},
+    domain::{EventKind, Timestamp, TradingDay, VersionId, trip::Trip},
+    guard::emergency::{
+        VersionLevel,
+        accuracy::{self, Held},
+    },
     state::step::{Rules, State},
 };
 
@@ -18,35 +21,50 @@ type Points = Vec<(Timestamp, Option<f64>)>;
 /// What was seen so far.
 #[derive(Debug, Default)]
 pub(super) struct Health {
-    /// The trading day under way, and when something happened last.
-    day: Option<(TradingDay, Timestamp)>,
+    /// The trading day under way, when something happened last, and whether any of it is of the trader.
+    day: Option<(TradingDay, Timestamp, bool)>,
     versions: BTreeMap<VersionId, VersionHealth>,
     accuracy: BTreeMap<VersionId, Points>,
     composite: BTreeMap<VersionId, Points>,
+    rules: BTreeMap<VersionId, Held>,
+    trips: Vec<Trip>,
+}
+
+/// What came of it.
+pub(super) struct Told {
+    pub(super) versions: Vec<VersionHealth>,
+    pub(super) accuracy: Vec<Curve>,
+    pub(super) composite: Vec<Curve>,
+    pub(super) rules: BTreeMap<VersionId, Held>,
+    pub(super) trips: Vec<Trip>,
 }
 
 impl Health {
-    /// Something happens at `at`. If that is on another trading day, `state` is what the one before came to.
-    pub(super) fn day(&mut self, scope: &Scope, rules: &Rules<'_>, at: Timestamp, state: &State) {
+    /// Something happens at `at`. If that is on another trading day, `state` is what the one before came to. `is_news`: it is of
+    /// the trader; a day of events alone, as by another clock, is not told of.
+    pub(super) fn day(&mut self, scope: &Scope, rules: &Rules<'_>, at: Timestamp, is_news: bool, state: &State) {
         let day = rules.calendar.day_of(at);
-        if let Some((before, last)) = self.day
-            && before < day
-        {
-            self.sample(scope, rules, last, state);
-        }
-        if self.day.is_none_or(|(before, _)| before <= day) {
-            self.day = Some((day, at));
-        }
+        let under_way = match self.day {
+            Some((before, ..)) if before != day => {
+                self.sample(scope, rules, state);
+                false
+            }
+            Some((.., had_news)) => had_news,
+            None => false,
+        };
+        self.day = Some((day, at, is_news || under_way));
     }
 
     /// The accuracy of each version as the guardian has it; a gap where a version is judged no more, or not yet.
-    fn sample(&mut self, scope: &Scope, rules: &Rules<'_>, at: Timestamp, state: &State) {
+    fn sample(&mut self, scope: &Scope, rules: &Rules<'_>, state: &State) {
+        let Some((_, at, true)) = self.day else { return };
         let fewest = rules.guardian.count(&accuracy::MIN_TRADES);
         let levels = state.risk.emergency.levels(rules.guardian);
         let mut judged = BTreeSet::new();
-        for VersionLevel { version, labelled, accuracy, .. } in levels {
+        for VersionLevel { version, labelled, accuracy, accuracy_held, .. } in levels {
             if let Some(accuracy) = accuracy.filter(|_| labelled >= fewest && scope.has_version(&version)) {
                 self.accuracy.entry(version.clone()).or_default().push((at, Some(accuracy)));
+                self.rules.insert(version.clone(), accuracy_held);
                 judged.insert(version);
             }
         }
@@ -68,13 +86,11 @@ impl Health {
                 health.evidence.clone_from(evidence);
                 self.composite.entry(version.clone()).or_default().push((at, *composite));
             }
-            // the trade that took it down is the last that its accuracy was taken over
-            EventKind::Latched { trip } => {
-                if let (Some(version), Some(value)) = (&trip.version, trip.breach.value)
-                    && trip.breach.rule == accuracy::RULE.name
-                {
-                    self.accuracy.entry(version.clone()).or_default().push((trip.at, Some(value)));
-                }
+            // over the trades since it broke, or over a window of its own: no point of the curve
+            EventKind::Latched { trip }
+                if trip.version.is_some() && trip.breach.value.is_some() && trip.breach.rule == accuracy::RULE.name =>
+            {
+                self.trips.push((**trip).clone());
             }
             _ => {}
         }
@@ -94,24 +110,33 @@ impl Health {
 
     /// The period is over, and `state` is what it came to.
     pub(super) fn close(&mut self, scope: &Scope, rules: &Rules<'_>, state: &State) {
-        if let Some((_, last)) = self.day {
-            self.sample(scope, rules, last, state);
-        }
+        self.sample(scope, rules, state);
         for level in state.risk.emergency.levels(rules.guardian) {
             let version = level.version.clone();
             if scope.has_version(&version) {
+                self.rules.insert(version.clone(), level.accuracy_held);
                 self.of(&version).level = Some(level);
             }
         }
     }
 
-    /// The versions, the curves of their accuracy and of their composite.
-    pub(super) fn told(self) -> (Vec<VersionHealth>, Vec<Curve>, Vec<Curve>) {
+    /// What came of it.
+    pub(super) fn told(self) -> Told {
         let curves = |points: BTreeMap<VersionId, Points>| {
             let has_value = |points: &Points| points.iter().any(|(_, value)| value.is_some());
             let curves = points.into_iter().filter(|(_, points)| has_value(points));
-            curves.map(|(version, points)| Curve { name: version.to_string(), points }).collect()
+            let curve = |(version, mut points): (VersionId, Points)| {
+                points.sort_by_key(|(at, _)| *at);
+                Curve { name: version.to_string(), points }
+            };
+            curves.map(curve).collect()
         };
-        (self.versions.into_values().collect(), curves(self.accuracy), curves(self.composite))
+        Told {
+            versions: self.versions.into_values().collect(),
+            accuracy: curves(self.accuracy),
+            composite: curves(self.composite),
+            rules: self.rules,
+            trips: self.trips,
+        }
     }
 }

@@ -24,12 +24,13 @@ const NAMES: [&str; 4] =
 pub(super) fn of(past: &Past, scope: &Scope, options: &ImpactOptions) -> Vec<Money> {
     let symbols = past.symbols().into_iter().filter(|symbol| scope.has_symbol(symbol));
     let found = symbols.map(|symbol| of_symbol(past, scope, symbol, options));
-    found.filter(|money| money.groups.iter().any(|group| group.signals > 0) || money.counts.unresolved > 0).collect()
+    found.filter(|money| money.groups.iter().any(|group| group.signals > 0) || money.unresolved > 0).collect()
 }
 
 fn of_symbol(past: &Past, scope: &Scope, symbol: Symbol, options: &ImpactOptions) -> Money {
     let among = Among { symbol: Some(symbol.clone()), since: scope.since, until: scope.until };
     let Groups { ml, baseline, rest, counts } = past.by_arm_among(&among);
+    let unresolved = past.tally(&among).unresolved;
     let found = impact(Comparing::Arms, &ml, &baseline, options);
     let notes = counts.notes(&found);
     // what is not the version's own is no part of a report on it
@@ -45,6 +46,7 @@ fn of_symbol(past: &Past, scope: &Scope, symbol: Symbol, options: &ImpactOptions
         symbol,
         impact: found,
         counts,
+        unresolved,
         notes,
         days: days.collect(),
         groups: groups.map(|(name, trades)| made(name, trades, options.confidence)).collect(),

@@ -15,7 +15,7 @@ use crate::{
     lifecycle::ending::Ending,
     state::step::State,
     trials::{
-        experiment::{Criteria, Experiment, TestVerdict},
+        experiment::{Criteria, EvidenceMetric, Experiment, TestVerdict},
         running::Trials,
         trial_view::{Assessment, Case},
     },
@@ -110,11 +110,13 @@ impl Tests {
 fn point(criteria: &Criteria, experiment: &Experiment, sessions: usize, now: Timestamp) -> TestPoint {
     let standing = criteria.assess_after(sessions, experiment, now);
     // the strictest level of Holm's correction
+    let view = criteria.view_of(experiment);
+    let win_rate = standing.metrics.iter().find(|metric| metric.metric == EvidenceMetric::WinRate);
     let level = criteria.options().level / standing.metrics.len().max(1) as f64;
     TestPoint {
         session: sessions,
-        // any of them may prove success: the strongest is told of
-        statistic: standing.metrics.iter().filter_map(|metric| metric.z).reduce(f64::max),
+        win_rate: win_rate.and_then(|metric| metric.z),
+        money: standing.harm.iter().find(|harm| harm.view == view).and_then(|harm| harm.z),
         success: criteria.plan().critical(sessions, level),
         harm: standing.harm.iter().find_map(|harm| harm.boundary),
     }

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 
 use super::super::{
     Part, Table,
-    people::{count, duration, micros, minute, percent},
+    people::{count, counted, duration, micros, minute, percent},
     spread::Quantiles,
     summary::{AlertLine, Lost, Summary},
 };
@@ -39,14 +39,16 @@ pub(super) fn answers(summary: &Summary) -> Option<Table> {
     let answers = &summary.answers;
     let mut reasons: Vec<_> = answers.by_reason.iter().collect();
     reasons.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
-    let all = answers.signals.max(1) as f64;
-    let row = |(reason, signals): (&&str, &u64)| {
-        vec![(*reason).to_owned(), count(*signals), percent(*signals as f64 / all, 1)]
-    };
-    let help = "How the signals were answered, each time one came. What a reason means is in docs/protocol.md.";
-    let rows = reasons.into_iter().map(|(reason, signals)| row((reason, signals))).collect();
-    let table = table(Part::Times, "Answers", help, &["reason", "signals", "share"], rows);
-    (answers.signals > 0).then_some(table)
+    let all = answers.answers.max(1) as f64;
+    let row =
+        |(reason, given): (&&str, &u64)| vec![(*reason).to_owned(), count(*given), percent(*given as f64 / all, 1)];
+    let help = format!(
+        "The {} that were given in the period, one each time a signal came. What a reason means is in docs/protocol.md.",
+        counted(answers.answers as usize, "answer", "answers")
+    );
+    let rows = reasons.into_iter().map(|(reason, given)| row((reason, given))).collect();
+    let table = table(Part::Times, "Answers", &help, &["reason", "answers", "share"], rows);
+    (answers.answers > 0).then_some(table)
 }
 
 /// How long answers took, and how late news came.
@@ -89,7 +91,7 @@ pub(super) fn lost(summary: &Summary) -> Option<Table> {
         (
             "signals of which nothing more is known",
             count(*unresolved),
-            "open still, or their outcome or skip was never sent",
+            "answered, and open still, or their outcome or skip was never sent",
         ),
         (
             "starts after an end without order",
@@ -107,5 +109,11 @@ pub(super) fn lost(summary: &Summary) -> Option<Table> {
     let rows = rows.into_iter().map(|(what, many, why)| vec![what.to_owned(), many, why.to_owned()]).collect();
     let mut table = table(Part::Lost, "What was lost or damaged", "", &["what", "how many", "what it means"], rows);
     table.notes.clone_from(which);
+    if let Some(its) = summary.scope.its_symbol() {
+        table.notes.push(format!(
+            "trades without a pnl and signals of which nothing is known are those asked about, of {its}; all else here is of the \
+             whole daemon"
+        ));
+    }
     Some(table)
 }

@@ -4,7 +4,7 @@
 use super::{
     super::{
         Curve, Part, Table,
-        people::{count, interval, metric, metrics_head, money, percent},
+        people::{corrections, count, metric_rows, metrics_head, money, money_interval, percent},
         summary::{Made, Money, Summary},
     },
     Words,
@@ -43,15 +43,14 @@ fn groups(money: &Money, words: &Words<'_>) -> Table {
             count(*taken),
             rate,
             self::money(*pnl),
-            interval(*found, self::money),
+            money_interval(*found),
             self::money(*drawdown),
         ]
     };
     let groups = groups.iter().filter(|group| group.signals > 0);
-    let unresolved = money.counts.unresolved;
-    let notes = match unresolved {
+    let notes = match money.unresolved {
         0 => Vec::new(),
-        n => vec![format!("{} more fired of which nothing is known yet; they are in no figure", count(n))],
+        n => vec![format!("{} more were answered of which nothing is known yet; they are in no figure", count(n))],
     };
     let (title, help) = (format!("{symbol}: what was made"), GROUPS.to_owned());
     Table { part: Part::Money, title, help, head, rows: groups.map(row).collect(), notes }
@@ -62,17 +61,18 @@ fn arms(money: &Money, words: &Words<'_>) -> Option<Table> {
     if impact.ml.signals == 0 || impact.baseline.signals == 0 {
         return None;
     }
-    let rows = impact.metrics.iter().map(metric).collect();
+    let rows = metric_rows(&impact.metrics);
+    let notes = notes.iter().cloned().chain(corrections(&impact.metrics)).collect();
     let title = format!("{symbol}: the model against the strategy alone ({})", words.unit);
     let head = metrics_head(impact.confidence);
-    Some(Table { part: Part::Money, title, help: ARMS.to_owned(), head, rows, notes: notes.clone() })
+    Some(Table { part: Part::Money, title, help: ARMS.to_owned(), head, rows, notes })
 }
 
 /// What was made up to the close of each trading day.
 pub(super) fn curves(summary: &Summary, words: &Words<'_>, (from, to): (Timestamp, Timestamp)) -> Vec<Curve> {
     let several = summary.money.len() > 1;
     let mut curves = Vec::new();
-    for money in &summary.money {
+    for money in summary.money.iter().filter(|money| !money.days.is_empty()) {
         let name = |name: &str| if several { format!("{}: {name}", money.symbol) } else { name.to_owned() };
         let names = ["decided by the model", "strategy alone, by chance", "all that was traded"];
         let mut sums = [0.0; 3];
