@@ -34,8 +34,8 @@ pub const OWN: [(&str, &str, &str); 8] = [
     ),
     (
         "spool_damaged",
-        "a line of the own state of `vigie notify` was damaged",
-        "look at `vigie alerts` for what was missed",
+        "a part of the own state of `vigie notify` is gone or damaged; what was not delivered is taken from the daemon's journal again",
+        "find out who changed the files there; `vigie alerts` shows what should have come",
     ),
 ];
 

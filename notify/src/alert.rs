@@ -46,12 +46,15 @@ pub struct Alert {
     /// Whether the daemon is a drill.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drill: bool,
+    /// The receiver that it is about, which is not told of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
 }
 
 impl Alert {
     /// One of this process.
     pub fn own(at: Timestamp, level: Level, code: &str, message: String) -> Self {
-        Self { seq: None, at, level, code: code.to_owned(), message, drill: false }
+        Self { seq: None, at, level, code: code.to_owned(), message, drill: false, about: None }
     }
 }
 
@@ -138,6 +141,7 @@ mod tests {
             code: "drift".to_owned(),
             message: "m".to_owned(),
             drill: false,
+            about: None,
         };
         assert_eq!(alert.alert, Some(expected));
         let locked =

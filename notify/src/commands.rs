@@ -15,10 +15,11 @@ use crate::{
     deliver::waiting,
     ledger::{Attempt, Ledger},
     message::{Kind, Message},
+    network::Network,
     options::{Choice, Dead},
     retry::Verdict,
     run::is_held,
-    send::{Sender, Trust},
+    send::Sender,
     spool::Spool,
     text::lines,
 };
@@ -43,7 +44,7 @@ pub fn check(config: &Config, file: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// When there is no such receiver.
-pub fn test(config: &Config, name: &str) -> anyhow::Result<bool> {
+pub fn test(config: &Config, network: &Network, name: &str) -> anyhow::Result<bool> {
     let names: Vec<&str> = config.receivers.iter().map(|receiver| &*receiver.name).collect();
     let receiver = config.receivers.iter().find(|receiver| receiver.name == name);
     let receiver =
@@ -51,7 +52,7 @@ pub fn test(config: &Config, name: &str) -> anyhow::Result<bool> {
     let now = clock::now();
     let alert = Alert::own(now, Level::Info, "test", "if you read this, alerts of vigie reach you here".to_owned());
     let message = Message::new(name, Kind::Test, [(0, &alert)]);
-    let sender = Sender::new(receiver, &config.label, &Trust::load().0);
+    let sender = Sender::new(receiver, &config.label, network);
     let verdict = sender.send(&Attempt { message, number: 1, in_doubt: false });
     let is_delivered = verdict == Verdict::Delivered;
     let words = match verdict {
@@ -130,7 +131,7 @@ pub fn dead(command: &Dead, folder: &Path) -> anyhow::Result<()> {
                     "{id} for {receiver}, given up at {:.0} after {tries} tries{again}: {}",
                     letter.at, letter.why
                 )?;
-                for line in lines("", &letter.message, false) {
+                for line in lines("", &letter.message, false, usize::MAX) {
                     writeln!(out, "  {line}")?;
                 }
             }

@@ -263,6 +263,7 @@ impl Entry {
         let target = self.target(beside, &mut faults);
         let receiver = target.filter(|_| faults.is_empty()).map(|target| Receiver {
             rules: Rules {
+                name: self.name.clone(),
                 least: self.level,
                 only: self.only,
                 except: self.except,

@@ -72,11 +72,11 @@ impl Delivery {
             );
             let place = match step {
                 Step::Continue(place) => place,
-                Step::Begin(kind, numbers, due) => {
+                Step::Begin(kind, numbers, left) => {
                     let entries = state.spool.since(numbers.first().copied().unwrap_or_default());
                     let chosen = entries.filter(|entry| numbers.contains(&entry.n));
                     let parts = chosen.filter_map(|entry| Some((entry.n, entry.alert.as_ref()?)));
-                    self.ledger.begin(Message::new(&self.receiver.name, kind, parts), due)
+                    self.ledger.begin(Message { left, ..Message::new(&self.receiver.name, kind, parts) })
                 }
                 Step::Wait(until) => {
                     let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
@@ -94,7 +94,7 @@ impl Delivery {
     }
 
     fn attempt(&mut self, desk: &Desk, place: usize) {
-        let Some(attempt) = self.ledger.attempt(place) else { return };
+        let Some(attempt) = self.ledger.attempt(place, clock::now()) else { return };
         // whoever finds this knows that it may have been sent
         self.save(desk);
         let verdict = self.sender.send(&attempt);
@@ -116,7 +116,8 @@ impl Delivery {
                 self.file(desk);
                 if is_first {
                     let words = format!("{name}: given up after {tries} tries: {why}");
-                    desk.take(Some(Alert::own(now, Level::Critical, "receiver_failed", words)), |_| {});
+                    let alert = Alert::own(now, Level::Critical, "receiver_failed", words);
+                    desk.take(Some(Alert { about: Some(name.clone()), ..alert }), |_| {});
                 }
             }
             None => {}
@@ -164,7 +165,7 @@ impl Delivery {
         }
         for letter in letters.into_iter().filter(|letter| chosen(letter)) {
             say(Level::Info, &format!("{name}: {} is sent once more", letter.message.id));
-            self.ledger.begin(letter.message, clock::now());
+            self.ledger.begin(letter.message);
         }
         self.ledger.hurry();
         let is_known = |letter: &Letter| chosen(letter) && ids.contains(&letter.message.id);

@@ -59,6 +59,19 @@ impl Desk {
         self.bell.notify_all();
     }
 
+    /// Takes alerts in as one, each with how far the daemon is followed with it, and rings.
+    pub fn take_all(&self, alerts: Vec<(Alert, Mark)>) {
+        let mut state = self.lock();
+        for (alert, mark) in alerts {
+            let silent = state.spool.mark().silent;
+            state.spool.set_mark(Mark { silent, ..mark });
+            state.spool.push(clock::now(), Some(alert));
+        }
+        state.write();
+        drop(state);
+        self.bell.notify_all();
+    }
+
     /// Brings to the disk what it did not take before.
     pub fn catch_up(&self) {
         let mut state = self.lock();

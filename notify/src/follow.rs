@@ -1,6 +1,6 @@
 //! The two threads that talk to the daemon: one follows its events, the other looks whether it is there.
 
-use std::{path::Path, thread, time::Duration};
+use std::{collections::VecDeque, path::Path, thread, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -10,7 +10,8 @@ use crate::{
     clock::{self, Stopwatch},
     desk::Desk,
     log::say,
-    message::Mark,
+    message::{Mark, Seen},
+    replay::Replay,
     wire::{Wire, WireError},
 };
 
@@ -39,7 +40,7 @@ pub fn follow(desk: &Desk, socket: &Path) {
 
 /// One subscription to its end. An error is one that never began.
 fn subscribed(desk: &Desk, socket: &Path) -> Result<(), WireError> {
-    let mut course = Course::of(desk.lock().spool.mark().clone());
+    let mut course = Course::of(desk);
     let request = json!({ "type": "subscribe", "from": course.begin().unwrap_or(1) });
     let answer = match Wire::ask(socket, &request) {
         // the number is of another journal, or it is empty and the last one was not
@@ -71,13 +72,18 @@ fn subscribed(desk: &Desk, socket: &Path) -> Result<(), WireError> {
 struct Course {
     mark: Mark,
     /// What was seen of this journal and has not come again yet.
-    expected: std::collections::VecDeque<crate::message::Seen>,
+    expected: VecDeque<Seen>,
     unmarked: u32,
+    /// What is there already of a journal that may be another one.
+    replay: Option<Replay>,
 }
 
 impl Course {
-    fn of(mark: Mark) -> Self {
-        Self { expected: mark.seen.clone(), mark, unmarked: 0 }
+    fn of(desk: &Desk) -> Self {
+        let state = desk.lock();
+        let mark = state.spool.mark().clone();
+        let replay = mark.is_replay.then(|| Replay::new(state.spool.passed(), mark.told));
+        Self { expected: mark.seen.clone(), mark, unmarked: 0, replay }
     }
 
     /// The number from which on events are asked for: from the oldest that was seen, to know the journal again.
@@ -103,8 +109,10 @@ impl Course {
                 self.give_up(desk);
                 return false;
             }
-            if self.unmarked > 0 {
-                self.keep(desk, None);
+            match self.replay.take() {
+                Some(replay) => self.end_replay(desk, replay),
+                None if self.unmarked > 0 => self.keep(desk, None),
+                None => {}
             }
             return true;
         }
@@ -114,13 +122,16 @@ impl Course {
             return true;
         }
         let is_past = self.mark.next.is_some_and(|next| seen.seq < next);
-        self.mark.pass(seen);
+        self.mark.pass(seen.clone());
         self.unmarked += 1;
         if is_past {
             return true;
         }
-        let was_told = |alert: &Alert| self.mark.after.is_some_and(|after| alert.at <= after);
-        let alert = line.alert.filter(|alert| !was_told(alert));
+        if let Some(replay) = &mut self.replay {
+            replay.take(seen, line.alert);
+            return true;
+        }
+        let alert = line.alert.filter(|_| !desk.lock().spool.has(&seen));
         if alert.is_some() || self.unmarked >= MOST_UNMARKED {
             if let Some(alert) = &alert {
                 self.mark.told = self.mark.told.max(Some(alert.at));
@@ -136,36 +147,46 @@ impl Course {
         desk.take(alert, |mark| *mark = Mark { silent: mark.silent, ..self.mark.clone() });
     }
 
-    /// The journal is another one: it is read from its beginning, and what is later than all that was told is told.
+    /// All that the journal has was read: what is to be told of it is.
+    fn end_replay(&mut self, desk: &Desk, replay: Replay) {
+        let (left_out, held) = replay.end();
+        let begin = Mark { told: self.mark.told, ..Mark::replay() };
+        let mut alerts: Vec<(Alert, Mark)> = Vec::new();
+        if let Some(left_out) = left_out {
+            say(Level::Critical, &left_out);
+            alerts.push((Alert::own(clock::now(), Level::Critical, "journal_replaced", left_out), begin));
+        }
+        for (seen, alert) in held {
+            self.mark.told = self.mark.told.max(Some(alert.at));
+            // a kill between two of them goes on behind the first
+            let mark = Mark { told: self.mark.told, next: Some(seen.seq + 1), seen: [seen].into(), ..Mark::replay() };
+            alerts.push((alert, mark));
+        }
+        desk.take_all(alerts);
+        self.mark.is_replay = false;
+        self.keep(desk, None);
+    }
+
+    /// The journal is another one: it is read from its beginning, and what is not known to have been told is told.
     fn give_up(&mut self, desk: &Desk) {
-        let told = desk.lock().spool.mark().clone();
-        let now = clock::now();
         say(Level::Critical, "the daemon's journal is another one than before; it is read from its beginning");
-        let after = told.told.max(told.after);
-        let since = after.map_or_else(String::new, |after| format!("; alerts up to {after:.0} were told before"));
-        let alert = Alert::own(
-            now,
-            Level::Critical,
-            "journal_replaced",
-            format!("its events are not those that were seen{since}"),
-        );
-        desk.take(Some(alert), |mark| {
-            *mark = Mark { next: Some(1), seen: [].into(), after, told: mark.told, silent: mark.silent };
-        });
+        let words = "its events are not those that were seen; those of its alerts that were not told before follow";
+        let alert = Alert::own(clock::now(), Level::Critical, "journal_replaced", words.to_owned());
+        desk.take(Some(alert), |mark| *mark = Mark { told: mark.told, silent: mark.silent, ..Mark::replay() });
     }
 }
 
 /// Looks for ever whether the daemon answers, tells when it does not, and brings to the disk what that did not take.
 pub fn watch(desk: &Desk, socket: &Path, silent_after: SignedDuration) {
-    let (mut since, mut began): (Option<Stopwatch>, Option<Timestamp>) = (None, None);
+    let mut silence = Silence::begin(clock::now());
     let glance = GLANCE.min(silent_after.unsigned_abs() / 4);
     loop {
-        let now = clock::now();
+        let looked = Stopwatch::start();
         let why = Wire::ask(socket, &json!({ "type": "ping" })).err();
-        let told = desk.lock().spool.mark().silent;
+        let (now, told) = (clock::now(), desk.lock().spool.mark().silent);
         match why {
             None => {
-                (since, began) = (None, None);
+                silence = Silence::begin(now);
                 if told {
                     tell_silence(
                         desk,
@@ -175,8 +196,7 @@ pub fn watch(desk: &Desk, socket: &Path, silent_after: SignedDuration) {
                 }
             }
             Some(why) => {
-                let from = *began.get_or_insert(now);
-                let silent = since.get_or_insert_with(Stopwatch::start).elapsed();
+                let (from, silent) = (silence.since, silence.watch.elapsed());
                 if !told && silent >= silent_after.unsigned_abs() {
                     let words = format!("for {} s, since {from:.0}: {why}", silent.as_secs());
                     tell_silence(desk, Alert::own(now, Level::Critical, "daemon_silent", words), true);
@@ -184,7 +204,20 @@ pub fn watch(desk: &Desk, socket: &Path, silent_after: SignedDuration) {
             }
         }
         desk.catch_up();
-        thread::sleep(glance);
+        // one that is asked and says nothing was waited for already
+        thread::sleep(glance.saturating_sub(looked.elapsed()));
+    }
+}
+
+/// Since when nothing was heard: from the last answer on, or from the start.
+struct Silence {
+    since: Timestamp,
+    watch: Stopwatch,
+}
+
+impl Silence {
+    fn begin(since: Timestamp) -> Self {
+        Self { since, watch: Stopwatch::start() }
     }
 }
 

@@ -6,12 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     disk,
-    message::{Entry, Message},
+    message::{Entry, Mark, Message},
     plan::{Rules, Windows},
     retry::{LONGEST_PAUSE, Retries, Verdict},
 };
@@ -23,6 +23,9 @@ pub struct Ledger {
     upto: u64,
     /// Of what comes after it, what is done too.
     also: BTreeSet<u64>,
+    /// How far the daemon was followed with that.
+    #[serde(default)]
+    mark: Mark,
     windows: Windows,
     begun: Vec<Begun>,
     /// Failures since the last success.
@@ -37,8 +40,8 @@ pub struct Ledger {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Begun {
     message: Message,
-    /// When it was due.
-    since: Timestamp,
+    /// When it was tried first.
+    since: Option<Timestamp>,
     tries: u32,
     refusals: u32,
     /// Whether the receiver may have it.
@@ -89,8 +92,8 @@ pub struct Attempt {
 
 impl Ledger {
     /// Of a receiver that is new: what was taken in up to `upto` is not for it.
-    pub fn new(upto: u64) -> Self {
-        Self { upto, ..Self::default() }
+    pub fn new(upto: u64, mark: &Mark) -> Self {
+        Self { upto, mark: mark.clone(), ..Self::default() }
     }
 
     /// Where it is kept.
@@ -125,6 +128,11 @@ impl Ledger {
         self.upto
     }
 
+    /// How far the daemon was followed with [`Self::upto`].
+    pub fn mark(&self) -> &Mark {
+        &self.mark
+    }
+
     /// The highest number that is known here.
     pub fn highest(&self) -> u64 {
         let begun = self.begun.iter().map(|begun| begun.message.last()).max().unwrap_or_default();
@@ -156,12 +164,12 @@ impl Ledger {
         self.not_before.filter(|until| *until > now && until.duration_since(now) <= LONGEST_PAUSE)
     }
 
-    /// Begins a message that was due at `since`, and gives back its place. One that is begun already stays as it is.
-    pub fn begin(&mut self, message: Message, since: Timestamp) -> usize {
+    /// Begins a message, and gives back its place. One that is begun already stays as it is.
+    pub fn begin(&mut self, message: Message) -> usize {
         if let Some(place) = self.begun.iter().position(|begun| begun.message.id == message.id) {
             return place;
         }
-        self.begun.push(Begun { message, since, tries: 0, refusals: 0, in_doubt: false, trying: false });
+        self.begun.push(Begun { message, since: None, tries: 0, refusals: 0, in_doubt: false, trying: false });
         self.begun.len() - 1
     }
 
@@ -170,9 +178,10 @@ impl Ledger {
         self.not_before = None;
     }
 
-    /// Notes that the message at `place` is tried now.
-    pub fn attempt(&mut self, place: usize) -> Option<Attempt> {
+    /// Notes that the message at `place` is tried at `now`.
+    pub fn attempt(&mut self, place: usize, now: Timestamp) -> Option<Attempt> {
         let begun = self.begun.get_mut(place)?;
+        begun.since.get_or_insert(now);
         begun.tries += 1;
         begun.trying = true;
         Some(Attempt { message: begun.message.clone(), number: begun.tries, in_doubt: begun.in_doubt })
@@ -207,9 +216,13 @@ impl Ledger {
         };
         self.failures = self.failures.saturating_add(1);
         let own = retries.pause(self.failures, &begun.message.id);
+        let since = begun.since.unwrap_or(now);
+        // to wait longer than it is tried for would be to give it up without a word
+        let left = retries.give_up_after.checked_sub(now.duration_since(since)).unwrap_or_default();
+        let asked = asked.map(|asked| asked.min(left.max(SignedDuration::ZERO)));
         let until = now.checked_add(asked.map_or(own, |asked| asked.max(own))).unwrap_or(now);
         self.not_before = Some(until);
-        if !retries.are_over(begun.tries, begun.refusals, begun.since, now) {
+        if !retries.are_over(begun.tries, begun.refusals, since, now) {
             return Some(Outcome::Again(until));
         }
         let begun = self.begun.remove(place);
@@ -228,15 +241,16 @@ impl Ledger {
     /// it moved.
     pub fn advance<'a>(&mut self, rules: &Rules, entries: impl Iterator<Item = &'a Entry>) -> bool {
         let before = self.upto;
-        let mut passed = Vec::new();
+        let (mut passed, mut last) = (Vec::new(), None);
         for entry in entries {
             let wanted = entry.alert.as_ref().filter(|alert| rules.wants(alert));
             if wanted.is_some() && !self.also.contains(&entry.n) {
                 break;
             }
             passed.extend(wanted.map(|alert| (entry.n, alert)));
-            self.upto = entry.n;
+            (self.upto, last) = (entry.n, Some(&entry.mark));
         }
+        self.mark = last.unwrap_or(&self.mark).clone();
         self.windows.pass(rules, &passed);
         self.also = self.also.split_off(&(self.upto + 1));
         self.upto > before
@@ -245,8 +259,6 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use jiff::SignedDuration;
-
     use super::*;
     use crate::{
         alert::{Alert, Level},
@@ -271,32 +283,40 @@ mod tests {
 
     fn rules() -> Rules {
         let (window, critical_window) = (SignedDuration::ZERO, SignedDuration::ZERO);
-        Rules { least: Level::Info, only: Vec::new(), except: Vec::new(), window, critical_window, quiet: None }
+        Rules {
+            name: "r".to_owned(),
+            least: Level::Info,
+            only: Vec::new(),
+            except: Vec::new(),
+            window,
+            critical_window,
+            quiet: None,
+        }
     }
 
     #[test]
     fn a_process_that_ended_in_the_middle_of_a_try_leaves_it_in_doubt() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("r.json");
-        let mut ledger = Ledger::new(3);
-        let place = ledger.begin(message(4), at(0));
-        assert!(!ledger.attempt(place).unwrap().in_doubt);
+        let mut ledger = Ledger::new(3, &Mark::default());
+        let place = ledger.begin(message(4));
+        assert!(!ledger.attempt(place, at(0)).unwrap().in_doubt);
         ledger.save(&path).unwrap();
         let mut again = Ledger::load(&path).unwrap().unwrap();
         // it is the same message, tried for the second time
-        assert_eq!((again.begin(message(4), at(9)), again.highest()), (place, 4));
-        let attempt = again.attempt(place).unwrap();
+        assert_eq!((again.begin(message(4)), again.highest()), (place, 4));
+        let attempt = again.attempt(place, at(0)).unwrap();
         assert_eq!((attempt.in_doubt, attempt.number), (true, 2));
         again.settle("r", place, &Verdict::failed("x"), &RETRIES, at(1)).unwrap();
         again.save(&path).unwrap();
         // one that was answered is not
-        let mut ledger = Ledger::new(3);
-        let place = ledger.begin(message(4), at(0));
-        ledger.attempt(place).unwrap();
+        let mut ledger = Ledger::new(3, &Mark::default());
+        let place = ledger.begin(message(4));
+        ledger.attempt(place, at(0)).unwrap();
         ledger.settle("r", place, &Verdict::failed("x"), &RETRIES, at(1)).unwrap();
         ledger.save(&path).unwrap();
         let mut again = Ledger::load(&path).unwrap().unwrap();
-        assert!(again == ledger && !again.attempt(place).unwrap().in_doubt);
+        assert!(again == ledger && !again.attempt(place, at(0)).unwrap().in_doubt);
         assert_eq!(Ledger::load(&folder.path().join("none")).unwrap(), None);
         std::fs::write(&path, "{").unwrap();
         assert!(Ledger::load(&path).is_err());
@@ -304,38 +324,55 @@ mod tests {
 
     #[test]
     fn a_failure_pauses_for_what_the_receiver_asks_and_ends_on_the_list_of_the_dead() {
-        let mut ledger = Ledger::new(0);
-        let place = ledger.begin(message(1), at(0));
-        ledger.attempt(place).unwrap();
+        let mut ledger = Ledger::new(0, &Mark::default());
+        let place = ledger.begin(message(1));
+        ledger.attempt(place, at(0)).unwrap();
         let asked =
             Verdict::Failed { why: "429".to_owned(), pause: Some(SignedDuration::from_secs(30)), in_doubt: false };
         assert_eq!(ledger.settle("r", place, &asked, &RETRIES, at(0)), Some(Outcome::Again(at(30))));
         assert_eq!((ledger.paused_until(at(29)), ledger.paused_until(at(30))), (Some(at(30)), None));
         // the clock was set back by years
         assert_eq!(ledger.paused_until(at(-100_000_000)), None);
-        ledger.attempt(place).unwrap();
-        ledger.attempt(place).unwrap();
+        ledger.attempt(place, at(0)).unwrap();
+        ledger.attempt(place, at(0)).unwrap();
         let Some(Outcome::Dead(letter, true)) = ledger.settle("r", place, &Verdict::failed("down"), &RETRIES, at(100))
         else {
             panic!("{ledger:?}")
         };
         assert_eq!((letter.tries, &*letter.why, letter.message), (3, "down", message(1)));
         assert!(ledger.is_done(1) && ledger.begun().is_empty());
-        let place = ledger.begin(message(2), at(0));
-        (0..3).for_each(|_| drop(ledger.attempt(place)));
+        let place = ledger.begin(message(2));
+        (0..3).for_each(|_| drop(ledger.attempt(place, at(0))));
         let outcome = ledger.settle("r", place, &Verdict::failed("down"), &RETRIES, at(200));
         assert!(matches!(outcome, Some(Outcome::Dead(_, false))), "only the first one is news");
-        let place = ledger.begin(message(3), at(200));
+        let place = ledger.begin(message(3));
         assert_eq!(ledger.settle("r", place, &Verdict::Delivered, &RETRIES, at(201)), Some(Outcome::Delivered));
         assert!(!ledger.has_given_up && ledger.failures == 0 && ledger.paused_until(at(201)).is_none());
     }
 
     #[test]
+    fn a_message_is_given_up_by_when_it_was_tried_first_and_no_wait_goes_beyond_that() {
+        // it waited for days behind another one
+        let mut ledger = Ledger::new(0, &Mark::default());
+        let place = ledger.begin(message(1));
+        let asks =
+            Verdict::Failed { why: String::new(), pause: Some(SignedDuration::from_secs(3000)), in_doubt: false };
+        for (now, until) in [(900_000, 900_100), (900_060, 900_100)] {
+            ledger.attempt(place, at(now)).unwrap();
+            assert_eq!(ledger.settle("r", place, &asks, &RETRIES, at(now)), Some(Outcome::Again(at(until))));
+        }
+        ledger.attempt(place, at(900_099)).unwrap();
+        assert!(matches!(ledger.settle("r", place, &asks, &RETRIES, at(900_099)), Some(Outcome::Again(_))));
+        ledger.attempt(place, at(900_100)).unwrap();
+        assert!(matches!(ledger.settle("r", place, &asks, &RETRIES, at(900_100)), Some(Outcome::Dead(..))));
+    }
+
+    #[test]
     fn a_message_that_is_refused_for_what_it_is_does_not_hold_the_next_one_up() {
-        let mut ledger = Ledger::new(0);
-        let place = ledger.begin(message(1), at(0));
+        let mut ledger = Ledger::new(0, &Mark::default());
+        let place = ledger.begin(message(1));
         for refusal in 1..=5 {
-            ledger.attempt(place).unwrap();
+            ledger.attempt(place, at(0)).unwrap();
             let outcome = ledger.settle("r", place, &Verdict::Refused("400".to_owned()), &RETRIES, at(1)).unwrap();
             assert_eq!(matches!(outcome, Outcome::Dead(..)), refusal == 5);
         }
@@ -346,14 +383,15 @@ mod tests {
     fn it_moves_on_over_what_is_done_and_what_nobody_wants() {
         let entry = |n, code: &str| {
             let alert = Some(Alert::own(at(0), Level::Warning, code, String::new()));
-            Entry { n, taken: at(0), alert: alert.filter(|_| code != "mark"), mark: Mark::default() }
+            let mark = Mark { next: Some(10 * n), ..Mark::default() };
+            Entry { n, taken: at(0), alert: alert.filter(|_| code != "mark"), mark }
         };
         let entries = [entry(1, "x"), entry(2, "mark"), entry(3, "drift"), entry(4, "drift"), entry(5, "drift")];
         let rules = Rules { except: vec!["x".to_owned()], ..rules() };
-        let mut ledger = Ledger::new(0);
-        assert!(ledger.advance(&rules, entries.iter()) && ledger.upto() == 2);
+        let mut ledger = Ledger::new(0, &Mark::default());
+        assert!(ledger.advance(&rules, entries.iter()) && ledger.upto() == 2 && ledger.mark().next == Some(20));
         for number in [4, 3] {
-            let place = ledger.begin(message(number), at(0));
+            let place = ledger.begin(message(number));
             ledger.settle("r", place, &Verdict::Delivered, &RETRIES, at(0)).unwrap();
             ledger.advance(&rules, entries.iter().filter(|entry| entry.n > 2));
             assert_eq!(ledger.upto(), if number == 4 { 2 } else { 4 });

@@ -3,6 +3,7 @@
 //! It is a process of its own, so that the daemon needs no network. Three rules carry it: what is told is on disk before it is sent; what is
 //! sent next is a function of what is on disk and of the time (`plan`); what a try came to is noted before the next one begins (`ledger`).
 
+mod address;
 mod advice;
 mod alert;
 mod clock;
@@ -16,10 +17,12 @@ mod follow;
 mod ledger;
 mod log;
 mod message;
+mod network;
 mod options;
 mod payload;
 mod plan;
 mod quiet;
+mod replay;
 mod retry;
 mod run;
 mod secret;
@@ -28,6 +31,7 @@ mod sendmail;
 mod spool;
 mod target;
 mod text;
+mod watched;
 mod wire;
 
 use std::{
@@ -39,6 +43,7 @@ use clap::Parser as _;
 
 use crate::{
     config::Config,
+    network::Network,
     options::{Command, Options},
 };
 
@@ -55,10 +60,28 @@ fn main() -> ExitCode {
     };
     let folder = options.state(config.state.as_deref());
     let socket = options.socket(config.socket.as_deref());
+    let network = match &options.command {
+        Command::Run | Command::Check | Command::Test { .. } => Network::load(),
+        // these send nothing
+        Command::Status | Command::Dead { .. } => Ok(Network::none()),
+    };
+    let network = match network {
+        Ok(network) => network,
+        Err(faults) => {
+            let _nobody_listens = writeln!(io::stderr(), "{}", faults.join("\n"));
+            return ExitCode::from(2);
+        }
+    };
     let done = match &options.command {
-        Command::Run => run::run(config, &folder, &socket).map(|()| true),
-        Command::Check => commands::check(&config, &file).map(|()| true).map_err(Into::into),
-        Command::Test { receiver } => commands::test(&config, receiver),
+        Command::Run => run::run(config, &network, &folder, &socket).map(|()| true),
+        Command::Check => match network.misses(&config) {
+            Some(fault) => {
+                let _nobody_listens = writeln!(io::stderr(), "{fault}");
+                return ExitCode::from(2);
+            }
+            None => commands::check(&config, &file).map(|()| true).map_err(Into::into),
+        },
+        Command::Test { receiver } => commands::test(&config, &network, receiver),
         Command::Status => commands::status(&config, &folder).map(|()| true),
         Command::Dead { command } => commands::dead(command, &folder).map(|()| true),
     };

@@ -33,6 +33,13 @@ pub struct Message {
     pub numbers: Vec<u64>,
     /// Its alerts in that order; at least one.
     pub alerts: Vec<Alert>,
+    /// How many more belong to it and come in a further one.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub left: usize,
+}
+
+fn is_none(left: &usize) -> bool {
+    *left == 0
 }
 
 impl Message {
@@ -45,7 +52,7 @@ impl Message {
             let part = format!("\n{number} {:?} {} {} {}", alert.seq, alert.at, alert.code, alert.message);
             hashed.update(part.as_bytes());
         }
-        Self { id: digits(hashed.finish().as_ref(), 10), kind, numbers, alerts }
+        Self { id: digits(hashed.finish().as_ref(), 10), kind, numbers, alerts, left: 0 }
     }
 
     /// The level of its most urgent alert.
@@ -95,8 +102,9 @@ pub struct Mark {
     /// The time of the latest alert of the daemon that was taken in.
     #[serde(default)]
     pub told: Option<Timestamp>,
-    /// Of a journal that took the place of another one: alerts up to this time were told.
-    pub after: Option<Timestamp>,
+    /// Whether the journal may be another one than before, and what it has already is still being read.
+    #[serde(default)]
+    pub is_replay: bool,
     /// Whether it was told that the daemon does not answer.
     pub silent: bool,
 }
@@ -105,7 +113,7 @@ pub struct Mark {
 pub const MOST_SEEN: usize = 8;
 
 /// An event that was seen.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Seen {
     /// Its number.
     pub seq: u64,
@@ -121,6 +129,11 @@ impl Seen {
 }
 
 impl Mark {
+    /// Of a journal of which nothing is known: read from its beginning.
+    pub fn replay() -> Self {
+        Self { next: Some(1), is_replay: true, ..Self::default() }
+    }
+
     /// Moves on over an event.
     pub fn pass(&mut self, seen: Seen) {
         self.next = self.next.max(Some(seen.seq + 1));

@@ -9,7 +9,7 @@ use crate::{
     advice,
     ledger::Attempt,
     message::digits,
-    text::{fit, lines},
+    text::{fitted, lines},
 };
 
 /// Limits of a text, in UTF-16 units.
@@ -33,7 +33,7 @@ pub fn webhook(label: &str, attempt: &Attempt) -> Value {
         .collect();
     json!({
         "id": message.id, "kind": message.kind, "level": message.level(), "label": label, "count": alerts.len(),
-        "text": lines(label, message, false).join("\n"), "alerts": alerts,
+        "text": lines(label, message, false, usize::MAX).join("\n"), "alerts": alerts,
     })
 }
 
@@ -48,13 +48,14 @@ fn authenticator(key: &[u8], data: &[u8]) -> String {
     digits(hmac::sign(&key, data).as_ref(), usize::MAX)
 }
 
+/// All of it, for what has no limit.
 fn words(label: &str, attempt: &Attempt) -> String {
-    lines(label, &attempt.message, attempt.in_doubt).join("\n")
+    lines(label, &attempt.message, attempt.in_doubt, usize::MAX).join("\n")
 }
 
 /// For an incoming webhook of Slack: no markup, `&`, `<` and `>` escaped, so that no mention and no link is left.
 pub fn slack(label: &str, attempt: &Attempt) -> Value {
-    let text = fit(&words(label, attempt), SLACK, |c, out| match c {
+    let text = fitted(label, &attempt.message, attempt.in_doubt, SLACK, |c, out| match c {
         '&' => out.push_str("&amp;"),
         '<' => out.push_str("&lt;"),
         '>' => out.push_str("&gt;"),
@@ -66,7 +67,7 @@ pub fn slack(label: &str, attempt: &Attempt) -> Value {
 
 /// For a webhook of Discord: markdown escaped, no mention allowed, no preview.
 pub fn discord(label: &str, attempt: &Attempt) -> Value {
-    let text = fit(&words(label, attempt), DISCORD, |c, out| {
+    let text = fitted(label, &attempt.message, attempt.in_doubt, DISCORD, |c, out| {
         if "\\*_~`|>#[]()<".contains(c) {
             out.push('\\');
         }
@@ -80,7 +81,7 @@ pub fn discord(label: &str, attempt: &Attempt) -> Value {
 
 /// For the bot API of Telegram: plain text, so that nothing in it is markup.
 pub fn telegram(label: &str, attempt: &Attempt, chat: &str) -> Value {
-    let text = fit(&words(label, attempt), TELEGRAM, |c, out| {
+    let text = fitted(label, &attempt.message, attempt.in_doubt, TELEGRAM, |c, out| {
         out.push(c);
         if c == '@' {
             out.push('\u{200b}');

@@ -18,6 +18,8 @@ pub const MOST_ALERTS: usize = 200;
 /// What a receiver wants.
 #[derive(Debug, Clone)]
 pub struct Rules {
+    /// Its name.
+    pub name: String,
     /// Nothing less urgent than this.
     pub least: Level,
     /// Only these codes; all if there are none.
@@ -39,6 +41,7 @@ impl Rules {
         alert.level >= self.least
             && (self.only.is_empty() || is_own || self.only.contains(&alert.code))
             && !self.except.contains(&alert.code)
+            && alert.about.as_ref() != Some(&self.name)
     }
 
     fn quiet_until(&self, at: Timestamp) -> Option<Timestamp> {
@@ -121,8 +124,8 @@ fn end_of(since: Timestamp, length: SignedDuration) -> Timestamp {
 pub enum Step {
     /// Send what was begun: its place in the list.
     Continue(usize),
-    /// Begin a message of these numbers, which was due at this time.
-    Begin(Kind, Vec<u64>, Timestamp),
+    /// Begin a message of these numbers; so many more that belong to it come in a further one.
+    Begin(Kind, Vec<u64>, usize),
     /// Nothing before this time, unless an alert comes.
     Wait(Timestamp),
     /// Nothing until an alert comes.
@@ -173,11 +176,8 @@ pub fn next<'a>(
             Slot::Repeats(..) if parts.len() > 1 => Kind::Repeats,
             _ => Kind::Alert,
         };
-        let due = match slot {
-            Slot::Summary(end) | Slot::Repeats(_, end) => *end,
-            Slot::Single(_) => parts.first().map_or(now, |(entry, _)| entry.taken),
-        };
-        return Step::Begin(kind, parts.iter().take(MOST_ALERTS).map(|(entry, _)| entry.n).collect(), due.min(now));
+        let numbers = parts.iter().take(MOST_ALERTS).map(|(entry, _)| entry.n).collect();
+        return Step::Begin(kind, numbers, parts.len().saturating_sub(MOST_ALERTS));
     }
     later.into_iter().map(|(at, ..)| at).chain(quiet.filter(|_| !begun.is_empty())).min().map_or(Step::Rest, Step::Wait)
 }
@@ -196,6 +196,7 @@ mod tests {
 
     fn rules() -> Rules {
         Rules {
+            name: "r".to_owned(),
             least: Level::Info,
             only: Vec::new(),
             except: Vec::new(),
@@ -229,8 +230,7 @@ mod tests {
             let known = entries.iter().filter(|entry| entry.taken <= now);
             let coming = entries.iter().map(|entry| entry.taken).filter(|taken| *taken > now).min();
             match next(rules, &Windows::default(), &[], |n| done.contains(&n), known, now) {
-                Step::Begin(kind, numbers, due) => {
-                    assert!(due <= now);
+                Step::Begin(kind, numbers, _) => {
                     done.extend(numbers.iter().copied());
                     sent.push((now.duration_since(at(0)).as_secs(), kind, numbers));
                 }
@@ -318,7 +318,7 @@ mod tests {
         };
         assert_eq!(step(21 * 3600 + 1, 1), Step::Continue(0));
         assert_eq!(step(22 * 3600, 2), Step::Wait(at(day + 6 * 3600)));
-        assert_eq!(step(23 * 3600, 3), Step::Begin(Kind::Alert, vec![3], at(23 * 3600)));
+        assert_eq!(step(23 * 3600, 3), Step::Begin(Kind::Alert, vec![3], 0));
         assert_eq!(step(day + 6 * 3600, 3), Step::Continue(0));
     }
 
@@ -352,11 +352,21 @@ mod tests {
     }
 
     #[test]
+    fn a_receiver_is_not_told_of_itself() {
+        let failed =
+            Alert { about: Some("r".to_owned()), ..Alert::own(at(0), Critical, "receiver_failed", String::new()) };
+        let other = Rules { name: "s".to_owned(), ..rules() };
+        assert!(!rules().wants(&failed) && other.wants(&failed));
+    }
+
+    #[test]
     fn a_crowd_is_split_and_what_was_passed_leaves_the_same_windows() {
         let crowd: Vec<_> = (0..500).map(|n| (n, Warning, "a")).collect();
         let entries = entries(&crowd);
         let sizes: Vec<usize> = sent(&rules(), &entries, 5_000).iter().map(|(.., numbers)| numbers.len()).collect();
         assert_eq!(sizes, [1, 200, 200, 99]);
+        let step = next(&rules(), &Windows::default(), &[], |n| n == 1, entries.iter(), at(5_000));
+        assert!(matches!(step, Step::Begin(Kind::Repeats, _, 299)), "{step:?}");
         // the first one is done and forgotten: its window still holds the others
         let mut windows = Windows::default();
         windows.pass(&rules(), &[(1, entries[0].alert.as_ref().unwrap())]);

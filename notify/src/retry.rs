@@ -1,6 +1,6 @@
 //! What becomes of a message that was sent: what an answer means, when it is tried again, and when it is given up.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
 
 /// The longest pause that a receiver can ask for, and that can be configured.
 pub const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
@@ -43,6 +43,7 @@ impl Verdict {
     pub fn of_status(status: u16, retry_after: Option<&str>, now: Timestamp) -> Self {
         match status {
             200..=299 => Self::Delivered,
+            304 => Self::failed("it answers 304, which says nothing of a message; check the address"),
             300..=399 => Self::failed(format!("it answers {status}: it has moved; name the address where it is now")),
             400 | 413 | 422 => Self::Refused(format!("it answers {status}: it does not take this message")),
             401 | 403 => Self::failed(format!("it answers {status}: it does not let us in; check the secret")),
@@ -70,11 +71,21 @@ pub fn pause_of(text: &str, now: Timestamp) -> Option<SignedDuration> {
         }
         Ok(_) => return None,
         Err(_) => {
-            let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+            let date = date_of(text)?;
             date.duration_since(now).max(SignedDuration::ZERO)
         }
     };
     Some(pause.min(LONGEST_PAUSE))
+}
+
+/// A date of HTTP, also of the two old ways to write one. The weekday says nothing that the date does not.
+fn date_of(text: &str) -> Option<Timestamp> {
+    let usual = jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text).ok();
+    let rest = text.split_once(", ").map_or(text, |(_, rest)| rest);
+    let of_850 = || DateTime::strptime("%d-%b-%y %H:%M:%S GMT", rest).ok();
+    let of_c = || DateTime::strptime("%b %e %H:%M:%S %Y", text.split_once(' ')?.1).ok();
+    let old = || of_850().or_else(of_c)?.to_zoned(TimeZone::UTC).ok();
+    usual.or_else(|| Some(old()?.timestamp()))
 }
 
 /// How it is tried again.
@@ -170,6 +181,10 @@ mod tests {
             (" 0.5 ", Some(0.5)),
             ("Sun, 29 Nov 2026 08:01:00 GMT", Some(60.0)),
             ("Sun, 29 Nov 2026 07:00:00 GMT", Some(0.0)),
+            ("Mon, 29 Nov 2026 08:01:00 GMT", Some(60.0)),
+            ("Sunday, 29-Nov-26 08:01:00 GMT", Some(60.0)),
+            ("Sun Nov 29 08:01:00 2026", Some(60.0)),
+            ("Wed Dec  2 08:00:00 2026", Some(3600.0)),
             ("99999999999999999999999", Some(3600.0)),
             ("Sun, 29 Nov 2099 07:00:00 GMT", Some(3600.0)),
             ("-1", None),

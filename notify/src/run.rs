@@ -12,7 +12,8 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ},
+    flag,
     iterator::Signals,
 };
 
@@ -25,8 +26,9 @@ use crate::{
     follow,
     ledger::Ledger,
     log::say,
-    send::{Sender, Trust},
-    spool::Spool,
+    network::Network,
+    send::Sender,
+    spool::{Past, Spool},
 };
 
 /// How long a try that is under way is waited for at the end. One that takes longer is made again at the next start.
@@ -52,23 +54,25 @@ impl Drop for Bell {
 ///
 /// # Errors
 /// When it cannot begin, or a part failed.
-pub fn run(config: Config, folder: &Path, socket: &Path) -> anyhow::Result<()> {
+pub fn run(config: Config, network: &Network, folder: &Path, socket: &Path) -> anyhow::Result<()> {
     let lock = hold(folder)?;
-    let (trust, trusted) = Trust::load();
-    if trusted == 0 {
-        say(
-            Level::Warning,
-            "this machine trusts no certificate (is ca-certificates installed?): no https:// can be reached",
-        );
+    if let Some(fault) = network.misses(&config) {
+        say(Level::Warning, &fault);
     }
+    // a file that grows beyond what is allowed is a write that fails, and not the end
+    flag::register(SIGXFSZ, Arc::default())?;
     let (desk, ledgers) = begin(&config, folder)?;
     let desk = Arc::new(desk);
     let (ended, ends) = mpsc::channel();
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let told = ended.clone();
     start("signals", &ended, move |_| {
-        if signals.forever().next().is_some() {
-            let _nobody_waits = told.send(End::Signal);
+        for signal in signals.forever() {
+            if signal != SIGHUP {
+                let _nobody_waits = told.send(End::Signal);
+                break;
+            }
+            say(Level::Warning, "SIGHUP changes nothing: a restart takes a new configuration, and loses nothing");
         }
         // what ends here is no failure
         loop {
@@ -78,7 +82,7 @@ pub fn run(config: Config, folder: &Path, socket: &Path) -> anyhow::Result<()> {
     let count = config.receivers.len();
     for (receiver, ledger) in config.receivers.into_iter().zip(ledgers) {
         say(Level::Info, &format!("{}: {}", receiver.name, receiver.target.words()));
-        let sender = Sender::new(&receiver, &config.label, &trust);
+        let sender = Sender::new(&receiver, &config.label, network);
         let (name, own) = (receiver.name.clone(), Arc::clone(&desk));
         let delivery = Delivery::new(receiver, sender, ledger, folder);
         start(&name, &ended, move |_| delivery.run(&own))?;
@@ -134,6 +138,21 @@ pub fn is_held(folder: &Path) -> bool {
         .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
+/// What the receivers have, in case that the spool does not say it any more.
+fn past(config: &Config, known: &BTreeMap<String, Ledger>, is_damaged: bool) -> Past {
+    let configured = config.receivers.iter().filter_map(|receiver| known.get(&receiver.name));
+    let least = configured.min_by_key(|ledger| ledger.upto());
+    // nobody whose alerts could be missing: on from where the last one was
+    let least = least.or_else(|| known.values().max_by_key(|ledger| ledger.upto()));
+    let has_begun = |ledger: &Ledger| ledger.highest() > 0 || ledger.mark().next.is_some();
+    Past {
+        highest: known.values().map(Ledger::highest).max().unwrap_or_default(),
+        lowest: least.map(Ledger::upto).unwrap_or_default(),
+        mark: least.map(|ledger| ledger.mark().clone()).unwrap_or_default(),
+        has_begun: is_damaged || known.values().any(has_begun),
+    }
+}
+
 /// Reads what is known: the spool, and what each receiver has, in the order of the configuration.
 fn begin(config: &Config, folder: &Path) -> anyhow::Result<(Desk, Vec<Ledger>)> {
     let now = clock::now();
@@ -153,8 +172,8 @@ fn begin(config: &Config, folder: &Path) -> anyhow::Result<(Desk, Vec<Ledger>)> 
             }
         }
     }
-    let floor = known.values().map(Ledger::highest).max().unwrap_or_default();
-    let mut spool = Spool::open(folder, floor, now).context("what was taken in cannot be read")?;
+    let mut spool = Spool::open(folder, &past(config, &known, !damaged.is_empty()), now)
+        .context("what was taken in cannot be read")?;
     for words in damaged {
         say(Level::Critical, &words);
         spool.push(now, Some(Alert::own(now, Level::Critical, "spool_damaged", words)));
@@ -165,7 +184,7 @@ fn begin(config: &Config, folder: &Path) -> anyhow::Result<(Desk, Vec<Ledger>)> 
         let ledger = match known.remove(&receiver.name) {
             Some(ledger) => ledger,
             None => {
-                let ledger = Ledger::new(last);
+                let ledger = Ledger::new(last, spool.mark());
                 // from now on it is not new any more
                 ledger.save(&Ledger::path(folder, &receiver.name)).context("a receiver cannot be noted")?;
                 ledger

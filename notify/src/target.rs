@@ -1,11 +1,11 @@
 //! Where a receiver is, and what each kind of receiver needs to be reached.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use ureq::http::Uri;
 
-use crate::secret::Secret;
+use crate::{address::checked, secret::Secret};
 
 /// What a receiver is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -140,6 +140,14 @@ impl Kind {
 }
 
 impl Target {
+    /// Where it is posted to; none for a mail.
+    pub fn url(&self) -> Option<&Secret> {
+        match self {
+            Self::Webhook(url, _) | Self::Slack(url) | Self::Discord(url) | Self::Telegram(url, _) => Some(url),
+            Self::Mail(_) => None,
+        }
+    }
+
     /// What may stand in no log.
     pub fn secrets(&self) -> Vec<&Secret> {
         match self {
@@ -162,28 +170,6 @@ impl Target {
             Self::Telegram(url, chat) => format!("telegram at {}, chat {chat}", host(url).unwrap_or_default()),
             Self::Mail(mail) => format!("mail to {} through {}", mail.to.join(", "), mail.sendmail.display()),
         }
-    }
-}
-
-/// An address that may be used: with TLS, unless it stays on this machine or `plain_http` allows it.
-fn checked(url: Secret, plain_http: bool) -> Result<Secret, String> {
-    let uri: Uri =
-        url.reveal().parse().map_err(|_| "the address is none such as https://example.org/hook".to_owned())?;
-    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return Err("the address is to begin with https:// and a host".to_owned());
-    };
-    if authority.as_str().contains('@') {
-        return Err("the address has a user or a password in it; use `key_file`, or a secret path".to_owned());
-    }
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let is_near = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    match scheme {
-        "https" => Ok(url),
-        "http" if is_near || plain_http => Ok(url),
-        "http" => Err("the address begins with http://, so everybody on the way could read it; use https://, or set \
-                       `plain_http = true` in a network that you trust"
-            .to_owned()),
-        _ => Err("the address is to begin with https://".to_owned()),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A line for one alert, or for several of one code, without anything that a terminal or a reader would interpret.
-fn line(label: &str, alerts: &[&Alert]) -> String {
+fn line(label: &str, alerts: &[&Alert], most: usize) -> String {
     let (Some(first), Some(last)) = (alerts.first(), alerts.last()) else { return String::new() };
     let level = alerts.iter().map(|alert| alert.level).max().unwrap_or(last.level).name();
     let mut text = if last.drill { format!("DRILL {level} ") } else { format!("{level} ") };
@@ -21,7 +21,11 @@ fn line(label: &str, alerts: &[&Alert]) -> String {
     }
     let place = if label.is_empty() { String::new() } else { format!(" on {label}") };
     let remedy = advice::of(&last.code).remedy;
-    flat(&format!("{text}{place}: {}. To do: {remedy}.", last.message))
+    let mut words: String = last.message.chars().take(most).collect();
+    if words.len() < last.message.len() {
+        words.push('…');
+    }
+    flat(&format!("{text}{place}: {words}. To do: {remedy}."))
 }
 
 /// On one line: what is a control or turns the direction of the text becomes a space.
@@ -32,12 +36,14 @@ fn flat(text: &str) -> String {
     text.chars().map(|c| if is_odd(c) { ' ' } else { c }).collect()
 }
 
-/// The lines of a message.
-pub fn lines(label: &str, message: &Message, may_be_there: bool) -> Vec<String> {
+/// The lines of a message. Of what an alert says, at most so many characters stand there.
+pub fn lines(label: &str, message: &Message, may_be_there: bool, most: usize) -> Vec<String> {
     let all: Vec<&Alert> = message.alerts.iter().collect();
     let mut lines = Vec::new();
     if message.kind == Kind::Summary {
-        lines.push(format!("Quiet hours are over. Held back: {}", all.len()));
+        let rest =
+            if message.left > 0 { format!(", and {} more in a further part", message.left) } else { String::new() };
+        lines.push(format!("Quiet hours are over. Held back: {}{rest}", all.len()));
         let mut codes: Vec<&str> = Vec::new();
         for alert in &all {
             if !codes.contains(&&*alert.code) {
@@ -46,10 +52,10 @@ pub fn lines(label: &str, message: &Message, may_be_there: bool) -> Vec<String> 
         }
         for code in codes {
             let of_code: Vec<&Alert> = all.iter().copied().filter(|alert| alert.code == code).collect();
-            lines.push(line(label, &of_code));
+            lines.push(line(label, &of_code, most));
         }
     } else {
-        lines.push(line(label, &all));
+        lines.push(line(label, &all, most));
     }
     if may_be_there {
         lines.push("(sent again: whether it arrived before is not known)".to_owned());
@@ -57,8 +63,28 @@ pub fn lines(label: &str, message: &Message, may_be_there: bool) -> Vec<String> 
     lines
 }
 
+/// The text of a message in at most `most` UTF-16 units, once each character went through `escape`. What alerts say is cut first, so that
+/// what to do stays.
+pub fn fitted(
+    label: &str,
+    message: &Message,
+    may_be_there: bool,
+    most: usize,
+    escape: impl Fn(char, &mut String),
+) -> String {
+    let text = |cut: usize| lines(label, message, may_be_there, cut).join("\n");
+    let (mut low, mut high) =
+        (0, message.alerts.iter().map(|alert| alert.message.chars().count()).max().unwrap_or_default());
+    while low < high {
+        let middle = (low + high).div_ceil(2);
+        let length: usize = text(middle).chars().map(|c| units(c, &escape)).sum();
+        if length <= most { low = middle } else { high = middle - 1 }
+    }
+    fit(&text(low), most, escape)
+}
+
 /// As much of `text` as fits into `most` UTF-16 units once each character went through `escape`.
-pub fn fit(text: &str, most: usize, escape: impl Fn(char, &mut String)) -> String {
+fn fit(text: &str, most: usize, escape: impl Fn(char, &mut String)) -> String {
     let (mut fitted, mut length) = (String::new(), 0);
     let whole: usize = text.chars().map(|c| units(c, &escape)).sum();
     let room = if whole > most { most.saturating_sub(1) } else { most };
@@ -96,17 +122,30 @@ mod tests {
 
     #[test]
     fn an_alert_is_one_line_with_what_to_do_and_repeats_are_one_with_a_count() {
-        let one = lines("desk", &message(Kind::Alert, &["an\ninput \u{202e}moved\u{1b}[2J"]), false);
+        let one = lines("desk", &message(Kind::Alert, &["an\ninput \u{202e}moved\u{1b}[2J"]), false, usize::MAX);
         let expected = "WARNING drift at 1970-01-01T00:00:00Z on desk: an input  moved [2J. To do: compare the feed with the training \
              data; train a new version.";
         assert_eq!(one, [expected]);
-        let many = lines("", &message(Kind::Repeats, &["a", "b", "c"]), true);
+        let many = lines("", &message(Kind::Repeats, &["a", "b", "c"]), true, 1);
         assert!(
             many[0].starts_with("WARNING drift x3 from 1970-01-01T00:00:00Z to 1970") && many[0].contains("last: c.")
         );
         assert!(many[1].contains("sent again"));
-        let night = lines("", &message(Kind::Summary, &["a", "b"]), false);
-        assert_eq!((&*night[0], night.len()), ("Quiet hours are over. Held back: 2", 2));
+        let night = message(Kind::Summary, &["a", "b"]);
+        let said = lines("", &night, false, 1);
+        assert_eq!((&*said[0], said.len()), ("Quiet hours are over. Held back: 2", 2));
+        let said = lines("", &Message { left: 7, ..night }, false, 1);
+        assert_eq!(said[0], "Quiet hours are over. Held back: 2, and 7 more in a further part");
+    }
+
+    #[test]
+    fn what_is_cut_keeps_what_to_do() {
+        let long = message(Kind::Alert, &[&"long ".repeat(2000)]);
+        for most in [4096, 500] {
+            let text = fitted("", &long, true, most, |c, out| out.push(c));
+            assert!(text.encode_utf16().count() <= most && text.contains("long long") && text.contains('…'), "{text}");
+            assert!(text.contains(". To do: compare the feed") && text.ends_with("is not known)"), "{text}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 
 /// How long an answer is waited for: longer than the daemon itself waits for a part that is busy.
-const PATIENCE: Duration = Duration::from_secs(8);
+pub const PATIENCE: Duration = Duration::from_secs(8);
 /// Longest line that is read, in bytes.
 const LONGEST_LINE: u64 = 16 << 20;
 
@@ -19,7 +19,7 @@ const LONGEST_LINE: u64 = 16 << 20;
 pub enum WireError {
     /// Nobody listens, or the connection broke.
     #[error("no daemon answers at {0}: {1}")]
-    Gone(String, io::Error),
+    Gone(String, String),
     /// It answered with an error of its own.
     #[error("the daemon refuses ({code}): {message}")]
     Refused {
@@ -28,6 +28,21 @@ pub enum WireError {
         /// Its words.
         message: String,
     },
+}
+
+/// What went wrong, in words.
+fn words(why: &io::Error) -> String {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionRefused, ConnectionReset, NotFound, PermissionDenied, TimedOut, UnexpectedEof, WouldBlock,
+    };
+    match why.kind() {
+        WouldBlock | TimedOut => format!("it is there and says nothing for {} s", PATIENCE.as_secs()),
+        NotFound => "there is no such socket".to_owned(),
+        ConnectionRefused => "nobody listens there".to_owned(),
+        PermissionDenied => "this user may not open it".to_owned(),
+        UnexpectedEof | ConnectionReset | BrokenPipe => "it closed the connection".to_owned(),
+        kind => kind.to_string(),
+    }
 }
 
 /// A connection.
@@ -49,7 +64,7 @@ impl Wire {
             let answer = wire.line()?.ok_or(io::ErrorKind::UnexpectedEof)?;
             Ok((wire, answer))
         };
-        let (wire, answer) = exchange().map_err(|why| WireError::Gone(path.display().to_string(), why))?;
+        let (wire, answer) = exchange().map_err(|why| WireError::Gone(path.display().to_string(), words(&why)))?;
         match answer.get("error") {
             Some(error) if answer.get("ok") != Some(&Value::Bool(true)) => {
                 let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();

@@ -89,7 +89,7 @@ fn a_fault_says_where_it_is_and_what_to_do() {
         ),
         (&format!("{HOOK}url_file = \"url\""), "`url` and `url_file` say the same; keep one"),
         (&HOOK.replace("https", "http"), "set `plain_http = true` in a network that you trust"),
-        (&format!("{HOOK}key_file = \"none\""), "`key_file`: /secrets/none: No such file"),
+        (&format!("{HOOK}key_file = \"none\""), "`key_file`: /secrets/none: there is no such file"),
         (&format!("{HOOK}key_file = \"open\""), "`key_file`: /secrets/open: every user can open it; chmod 600 it"),
         (&format!("{HOOK}key_file = \"short\""), "a key has at least 16 characters"),
         (&format!("{HOOK}key_file = \"lines\""), "it is to hold one line"),

@@ -176,7 +176,16 @@ impl Place {
     fn program(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vigie-notify"));
         command.env_remove("JOURNAL_STREAM").env_remove("STATE_DIRECTORY").env_remove("CREDENTIALS_DIRECTORY");
-        for proxy in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        for proxy in [
+            "http_proxy",
+            "https_proxy",
+            "all_proxy",
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "ALL_PROXY",
+            "SSL_CERT_FILE",
+            "SSL_CERT_DIR",
+        ] {
             command.env_remove(proxy);
         }
         command.current_dir(self.folder.path());
@@ -186,6 +195,11 @@ impl Place {
     /// `vigie-notify` with these arguments, to its end.
     pub fn notify(&self, arguments: &[&str]) -> Output {
         self.program().args(arguments).output().unwrap()
+    }
+
+    /// The same with these variables.
+    pub fn notify_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+        self.program().args(arguments).envs(environment.iter().copied()).output().unwrap()
     }
 
     /// What it prints; it must succeed.
