@@ -119,9 +119,17 @@ pub fn dead(command: &Dead, folder: &Path) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     let count =
         |choice: &Choice| known.iter().filter(|letter| choice.has(&letter.receiver, &letter.message.id)).count();
-    let none = || anyhow!("the list has none of these; `vigie notify dead list` shows it");
+    // what is named and not there is said, after the others were served
+    let checked = |choice: &Choice| match *choice.unknown(&known) {
+        [] if count(choice) > 0 => Ok(()),
+        [] => Err(anyhow!("the list has none of these; `vigie notify dead list` shows it")),
+        ref unknown => Err(anyhow!("the list has no {}; `vigie notify dead list` shows it", unknown.join(", "))),
+    };
     match command {
-        Dead::List if known.is_empty() => writeln!(out, "no dead letters")?,
+        Dead::List if known.is_empty() => {
+            writeln!(out, "no dead letters")?;
+            letters.damaged()?.iter().try_for_each(|words| writeln!(out, "{words}"))?;
+        }
         Dead::List => {
             for letter in &known {
                 let again = if letter.again { ", to be sent once more" } else { "" };
@@ -135,22 +143,25 @@ pub fn dead(command: &Dead, folder: &Path) -> anyhow::Result<()> {
                     writeln!(out, "  {line}")?;
                 }
             }
+            letters.damaged()?.iter().try_for_each(|words| writeln!(out, "{words}"))?;
         }
         Dead::Retry(choice) => {
             let marked = letters.resend(|letter| choice.has(&letter.receiver, &letter.message.id))?;
-            if marked == 0 {
-                return Err(none());
-            }
             let who = if is_held(folder) { "within a second" } else { "at the next `vigie notify run`" };
-            writeln!(out, "{marked} to be sent once more, {who}")?;
+            let before = count(choice).saturating_sub(marked);
+            let already = if before > 0 { format!("; {before} were to be already") } else { String::new() };
+            if marked + before > 0 {
+                writeln!(out, "{marked} to be sent once more, {who}{already}")?;
+            }
+            checked(choice)?;
         }
         Dead::Drop(choice) => {
             let dropped = count(choice);
-            if dropped == 0 {
-                return Err(none());
+            if dropped > 0 {
+                letters.remove(|letter| choice.has(&letter.receiver, &letter.message.id))?;
+                writeln!(out, "{dropped} removed")?;
             }
-            letters.remove(|letter| choice.has(&letter.receiver, &letter.message.id))?;
-            writeln!(out, "{dropped} removed")?;
+            checked(choice)?;
         }
     }
     Ok(())

@@ -49,24 +49,70 @@ impl DeadLetters {
     /// # Errors
     /// When the file cannot be read.
     pub fn read(&self) -> io::Result<Vec<Letter>> {
+        Ok(self.whole()?.0)
+    }
+
+    /// The letters, and what is none, each with the number of its line from 1.
+    fn whole(&self) -> io::Result<(Vec<Letter>, Vec<(usize, Vec<u8>)>)> {
         let bytes = disk::read(&self.path)?.unwrap_or_default();
-        let mut letters: Vec<Letter> = Vec::new();
-        for letter in bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Letter>(line).ok())
-        {
+        let (mut letters, mut damaged): (Vec<Letter>, _) = (Vec::new(), Vec::new());
+        for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')).filter(|(_, line)| !line.is_empty()) {
+            let Ok(letter) = serde_json::from_slice::<Letter>(line) else {
+                damaged.push((number, line.to_vec()));
+                continue;
+            };
             letters.retain(|known| known.receiver != letter.receiver || known.message.id != letter.message.id);
             letters.push(letter);
         }
-        Ok(letters)
+        Ok((letters, damaged))
     }
 
-    /// Marks those that `chosen` takes to be sent once more, and gives back how many.
+    /// Puts what cannot be read aside, in `dead.damaged`, and gives back how many lines that were.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn mend(&self) -> io::Result<usize> {
+        if self.whole()?.1.is_empty() {
+            return Ok(0);
+        }
+        self.locked(|| {
+            let (letters, damaged) = self.whole()?;
+            self.write(&letters, &damaged)?;
+            Ok(damaged.len())
+        })
+    }
+
+    /// What of the list cannot be read, in words.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn damaged(&self) -> io::Result<Vec<String>> {
+        let (path, aside) = (self.path.display(), self.aside());
+        let mut words: Vec<String> =
+            self.whole()?.1.iter().map(|(number, _)| format!("{path}:{number}: this line cannot be read")).collect();
+        let kept = disk::read(&aside)?
+            .unwrap_or_default()
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .count();
+        if kept > 0 {
+            words.push(format!("{}: {kept} lines that could not be read are kept here", aside.display()));
+        }
+        Ok(words)
+    }
+
+    fn aside(&self) -> PathBuf {
+        self.path.with_extension("damaged")
+    }
+
+    /// Marks those that `chosen` takes to be sent once more, and gives back how many were not marked before.
     ///
     /// # Errors
     /// When the file cannot be read or written.
     pub fn resend(&self, chosen: impl Fn(&Letter) -> bool) -> io::Result<usize> {
         let mut marked = 0;
         self.change(|letters| {
-            for letter in letters.iter_mut().filter(|letter| chosen(letter)) {
+            for letter in letters.iter_mut().filter(|letter| chosen(letter) && !letter.again) {
                 letter.again = true;
                 marked += 1;
             }
@@ -89,19 +135,29 @@ impl DeadLetters {
 
     fn change(&self, change: impl FnOnce(&mut Vec<Letter>)) -> io::Result<()> {
         self.locked(|| {
-            let mut letters = self.read()?;
+            let (mut letters, damaged) = self.whole()?;
             let before = letters.clone();
             change(&mut letters);
-            if letters == before {
-                return Ok(());
-            }
-            let mut text = Vec::new();
-            for letter in &letters {
-                serde_json::to_writer(&mut text, letter)?;
-                text.push(b'\n');
-            }
-            disk::replace(&self.path, &text)
+            if letters == before { Ok(()) } else { self.write(&letters, &damaged) }
         })
+    }
+
+    /// Writes the list. What cannot be read is kept beside first.
+    fn write(&self, letters: &[Letter], damaged: &[(usize, Vec<u8>)]) -> io::Result<()> {
+        if !damaged.is_empty() {
+            let mut kept = disk::read(&self.aside())?.unwrap_or_default();
+            for (_, line) in damaged {
+                kept.extend(line);
+                kept.push(b'\n');
+            }
+            disk::replace(&self.aside(), &kept)?;
+        }
+        let mut text = Vec::new();
+        for letter in letters {
+            serde_json::to_writer(&mut text, letter)?;
+            text.push(b'\n');
+        }
+        disk::replace(&self.path, &text)
     }
 
     fn locked<T>(&self, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
@@ -147,7 +203,12 @@ mod tests {
         // one that is added twice, as after a kill between two files, is there once
         dead.add(&letter("a", 3)).unwrap();
         assert_eq!(dead.read().unwrap(), [letter("a", 1), letter("b", 2), letter("a", 3)]);
+        assert!(dead.damaged().unwrap()[0].ends_with("dead.jsonl:2: this line cannot be read"), "{:?}", dead.damaged());
         assert_eq!(dead.resend(|letter| letter.receiver == "a").unwrap(), 2);
+        assert_eq!(dead.resend(|letter| letter.receiver == "a").unwrap(), 0, "they are marked already");
+        // the list was written anew, and what could not be read is kept beside
+        let kept = std::fs::read(dead.aside()).unwrap();
+        assert_eq!((&*kept, dead.damaged().unwrap().len(), dead.mend().unwrap()), (&b"{\"half\n"[..], 1, 0));
         let again: Vec<bool> = dead.read().unwrap().iter().map(|letter| letter.again).collect();
         assert_eq!(again, [true, false, true]);
         dead.remove(|letter| letter.again).unwrap();

@@ -54,6 +54,10 @@ impl Delivery {
         loop {
             self.collect(desk);
             self.file(desk);
+            if !self.path.exists() {
+                // somebody removed it
+                self.save(desk);
+            }
             self.advance(desk);
             let state = desk.lock();
             if state.is_over {
@@ -193,9 +197,7 @@ impl Delivery {
 
     fn lament(&mut self, desk: &Desk, why: &str) {
         if !std::mem::replace(&mut self.is_unwritten, true) {
-            let words = format!("what {} has cannot be noted: {why}", self.receiver.name);
-            say(Level::Critical, &format!("{words}; messages go on, and may come twice after a restart"));
-            desk.take(Some(Alert::own(clock::now(), Level::Critical, "notify_unwritten", words)), |_| {});
+            desk.lament(&format!("what {} has: {why}", self.receiver.name));
         }
     }
 }

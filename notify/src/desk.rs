@@ -1,13 +1,14 @@
 //! What the threads share: the spool, and a bell that rings when something came.
 
 use std::{
+    io,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use crate::{
     alert::{Alert, Level},
-    clock,
+    clock::{self, Stopwatch},
     log::say,
     message::Mark,
     spool::Spool,
@@ -27,14 +28,22 @@ pub struct State {
     pub spool: Spool,
     /// Whether it is over.
     pub is_over: bool,
-    /// Whether it was told that the disk takes nothing.
+    /// Whether the disk took nothing the last time.
     is_unwritten: bool,
+    /// Since that was told.
+    lamented: Option<Stopwatch>,
 }
+
+/// How long nobody is told again that the disk takes nothing: what is told is written too.
+const LAMENT: Duration = Duration::from_secs(3600);
 
 impl Desk {
     /// With this spool.
     pub fn new(spool: Spool) -> Self {
-        Self { state: Mutex::new(State { spool, is_over: false, is_unwritten: false }), bell: Condvar::new() }
+        Self {
+            state: Mutex::new(State { spool, is_over: false, is_unwritten: false, lamented: None }),
+            bell: Condvar::new(),
+        }
     }
 
     /// Whoever panicked with it left whole entries: one is pushed as one.
@@ -82,6 +91,24 @@ impl Desk {
         }
     }
 
+    /// Tells that the disk does not take something.
+    pub fn lament(&self, words: &str) {
+        self.lock().lament(words);
+        self.bell.notify_all();
+    }
+
+    /// Makes the spool again if somebody removed it. Gives back whether that was so.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn restore(&self) -> io::Result<bool> {
+        let mut state = self.lock();
+        if state.spool.is_in_place() {
+            return Ok(false);
+        }
+        state.spool.restore().map(|()| true)
+    }
+
     /// Ends all that wait.
     pub fn end(&self) {
         self.lock().is_over = true;
@@ -96,17 +123,22 @@ impl State {
             Ok(()) => self.is_unwritten = false,
             Err(error) => {
                 if !std::mem::replace(&mut self.is_unwritten, true) {
-                    self.lament(&error.to_string());
+                    self.lament(&format!("what was taken in: {error}"));
                 }
             }
         }
     }
 
-    /// Tells that the disk does not take something.
-    fn lament(&mut self, why: &str) {
+    fn lament(&mut self, words: &str) {
         let now = clock::now();
-        say(Level::Critical, &format!("the own state cannot be written: {why}; messages go on"));
-        let alert = Alert::own(now, Level::Critical, "notify_unwritten", format!("the disk says: {why}"));
-        self.spool.push(now, Some(alert));
+        say(
+            Level::Critical,
+            &format!("the disk does not take {words}; messages go on, and may come twice after a restart"),
+        );
+        if self.lamented.is_none_or(|since| since.elapsed() >= LAMENT) {
+            self.lamented = Some(Stopwatch::start());
+            let alert = Alert::own(now, Level::Critical, "notify_unwritten", format!("the disk does not take {words}"));
+            self.spool.push(now, Some(alert));
+        }
     }
 }

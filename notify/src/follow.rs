@@ -9,6 +9,7 @@ use crate::{
     alert::{Alert, Level, Line},
     clock::{self, Stopwatch},
     desk::Desk,
+    keeper::Keeper,
     log::say,
     message::{Mark, Seen},
     replay::Replay,
@@ -177,7 +178,9 @@ impl Course {
 }
 
 /// Looks for ever whether the daemon answers, tells when it does not, and brings to the disk what that did not take.
-pub fn watch(desk: &Desk, socket: &Path, silent_after: SignedDuration) {
+///
+/// Ends when another process took the state folder over.
+pub fn watch(desk: &Desk, mut keeper: Keeper, socket: &Path, silent_after: SignedDuration) {
     let mut silence = Silence::begin(clock::now());
     let glance = GLANCE.min(silent_after.unsigned_abs() / 4);
     loop {
@@ -204,6 +207,9 @@ pub fn watch(desk: &Desk, socket: &Path, silent_after: SignedDuration) {
             }
         }
         desk.catch_up();
+        if let Err(error) = keeper.look(desk) {
+            return say(Level::Critical, &format!("{error:#}"));
+        }
         // one that is asked and says nothing was waited for already
         thread::sleep(glance.saturating_sub(looked.elapsed()));
     }

@@ -14,6 +14,7 @@ mod deliver;
 mod desk;
 mod disk;
 mod follow;
+mod keeper;
 mod ledger;
 mod log;
 mod message;

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::ledger::Letter;
+
 const EXAMPLES: &str = "\
 Examples:
   vigie notify check
@@ -85,6 +87,13 @@ pub struct Choice {
 }
 
 impl Choice {
+    /// Those of the names that are in none of these letters.
+    pub fn unknown(&self, letters: &[Letter]) -> Vec<&str> {
+        let is_known =
+            |id: &&str| letters.iter().any(|letter| letter.message.id == *id && self.has(&letter.receiver, id));
+        self.ids.iter().map(String::as_str).filter(|id| !is_known(id)).collect()
+    }
+
     /// Whether a letter is among them.
     pub fn has(&self, receiver: &str, id: &str) -> bool {
         let is_named = self.ids.is_empty() || self.ids.iter().any(|named| named == id);

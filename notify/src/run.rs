@@ -2,8 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, DirBuilder, File, TryLockError},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    fs::{self, File, TryLockError},
     path::Path,
     sync::{Arc, mpsc},
     thread,
@@ -24,6 +23,7 @@ use crate::{
     deliver::Delivery,
     desk::Desk,
     follow,
+    keeper::Keeper,
     ledger::Ledger,
     log::say,
     network::Network,
@@ -55,13 +55,14 @@ impl Drop for Bell {
 /// # Errors
 /// When it cannot begin, or a part failed.
 pub fn run(config: Config, network: &Network, folder: &Path, socket: &Path) -> anyhow::Result<()> {
-    let lock = hold(folder)?;
+    let keeper = Keeper::hold(folder)?;
     if let Some(fault) = network.misses(&config) {
         say(Level::Warning, &fault);
     }
     // a file that grows beyond what is allowed is a write that fails, and not the end
     flag::register(SIGXFSZ, Arc::default())?;
     let (desk, ledgers) = begin(&config, folder)?;
+    desk.catch_up();
     let desk = Arc::new(desk);
     let (ended, ends) = mpsc::channel();
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
@@ -90,7 +91,7 @@ pub fn run(config: Config, network: &Network, folder: &Path, socket: &Path) -> a
     let (own, place) = (Arc::clone(&desk), socket.to_owned());
     start("follow", &ended, move |_| follow::follow(&own, &place))?;
     let (own, place, silent_after) = (Arc::clone(&desk), socket.to_owned(), config.silent_after);
-    start("watch", &ended, move |_| follow::watch(&own, &place, silent_after))?;
+    start("watch", &ended, move |_| follow::watch(&own, keeper, &place, silent_after))?;
     let end = ends.recv().context("all threads ended")?;
     desk.end();
     let begun = Stopwatch::start();
@@ -102,7 +103,6 @@ pub fn run(config: Config, network: &Network, folder: &Path, socket: &Path) -> a
         }
     }
     desk.catch_up();
-    drop(lock);
     match end {
         End::Signal => Ok(()),
         End::Thread(name) => Err(anyhow!("the thread {name:?} ended; the line before says why")),
@@ -113,23 +113,6 @@ fn start(name: &str, ended: &mpsc::Sender<End>, work: impl FnOnce(&Bell) + Send 
     let bell = Bell(ended.clone(), name.to_owned());
     thread::Builder::new().name(name.to_owned()).spawn(move || work(&bell))?;
     Ok(())
-}
-
-/// Makes the folder, and holds it against a second process.
-fn hold(folder: &Path) -> anyhow::Result<File> {
-    let place = folder.display();
-    let make = || {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder.join("receivers"))?;
-        File::options().create(true).truncate(false).write(true).mode(0o600).open(folder.join("run.lock"))
-    };
-    let lock = make().with_context(|| format!("the state folder {place} cannot be used"))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => {
-            Err(anyhow!("another `vigie notify run` uses {place}; stop it, or give --state"))
-        }
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("{place} cannot be locked")),
-    }
 }
 
 /// Whether a process runs on this folder.
@@ -198,6 +181,5 @@ fn begin(config: &Config, folder: &Path) -> anyhow::Result<(Desk, Vec<Ledger>)> 
     let passed = config.receivers.iter().zip(&ledgers).map(|(receiver, ledger)| (receiver.name.clone(), ledger.upto()));
     spool.read_by(passed.collect());
     let desk = Desk::new(spool);
-    desk.catch_up();
     Ok((desk, ledgers))
 }

@@ -184,6 +184,24 @@ impl Spool {
         Ok(())
     }
 
+    /// Whether the file is still there.
+    pub fn is_in_place(&self) -> bool {
+        disk::is_at(&self.file, &self.path)
+    }
+
+    /// Makes the file again from what is known.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn restore(&mut self) -> io::Result<()> {
+        let text = text_of(&self.entries)?;
+        disk::replace(&self.path, text.as_bytes())?;
+        self.file = File::options().append(true).open(&self.path)?;
+        self.length = text.len() as u64;
+        self.unwritten.clear();
+        Ok(())
+    }
+
     /// The entries from number `from` on.
     pub fn since(&self, from: u64) -> impl Iterator<Item = &Entry> {
         let skipped = self.entries.partition_point(|entry| entry.n < from);

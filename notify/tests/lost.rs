@@ -128,3 +128,97 @@ fn a_spool_that_is_lost_loses_no_alert() {
     }
     drop(follower);
 }
+
+#[test]
+fn a_state_folder_that_is_removed_is_made_again_and_stays_held() {
+    let receiver = Receiver::start(|_| Answer::Ok);
+    let place = Place::new(&webhook("a", &receiver.url(), ""));
+    let _daemon = place.daemon();
+    let mut follower = place.follower();
+    place.lock("before");
+    until_told(&receiver, "before");
+    let state = place.path("vigie-notify-state");
+    fs::remove_dir_all(&state).unwrap();
+    place.lock("removed");
+    until_told(&receiver, "removed");
+    let whole = || fs::read_to_string(state.join("spool.jsonl")).is_ok_and(|spool| spool.contains("removed\""));
+    until("the folder", || {
+        (whole() && state.join("run.lock").exists() && state.join("receivers/a.json").exists()).then_some(())
+    });
+    until("that it is told", || codes(&receiver).contains(&"spool_damaged".to_owned()).then_some(()));
+    let second = place.notify(&["run"]);
+    assert!(
+        second.status.code() == Some(1) && String::from_utf8_lossy(&second.stderr).contains("another `vigie"),
+        "{second:?}"
+    );
+    assert!(follower.is_alive() && place.told(&["status"]).contains("running on"));
+    // it is a state that a start goes on from
+    follower.kill();
+    place.lock("meanwhile");
+    let _follower = place.follower();
+    until_told(&receiver, "meanwhile");
+    let told = told(&receiver);
+    assert_eq!(told.iter().filter(|message| message.ends_with("before")).count(), 1, "{told:?}");
+}
+
+#[test]
+fn a_state_folder_that_cannot_be_made_again_is_told_once_and_messages_go_on() {
+    let receiver = Receiver::start(|_| Answer::Ok);
+    let place = Place::new(&webhook("a", &receiver.url(), ""));
+    let _daemon = place.daemon();
+    let mut follower = place.follower();
+    let state = place.path("vigie-notify-state");
+    fs::remove_dir_all(&state).unwrap();
+    // no folder can be where a file is
+    fs::write(&state, "").unwrap();
+    for number in 0..5 {
+        place.lock(&format!("homeless {number}"));
+        until_told(&receiver, &format!("homeless {number}"));
+    }
+    until("that it is told", || codes(&receiver).contains(&"notify_unwritten".to_owned()).then_some(()));
+    fs::remove_file(&state).unwrap();
+    until("the folder", || state.join("spool.jsonl").exists().then_some(()));
+    until("that it is told", || codes(&receiver).contains(&"spool_damaged".to_owned()).then_some(()));
+    let unwritten = codes(&receiver).iter().filter(|code| *code == "notify_unwritten").count();
+    assert!(unwritten == 1 && follower.is_alive(), "{:?}", codes(&receiver));
+}
+
+#[test]
+fn a_damaged_list_of_dead_letters_is_told_once_and_kept() {
+    let receiver = Receiver::start(|_| Answer::Ok);
+    let broken = Receiver::start(|_| Answer::Status(500));
+    let place = Place::new(&[webhook("a", &receiver.url(), ""), webhook("b", &broken.url(), "tries = 1")].concat());
+    let _daemon = place.daemon();
+    let mut follower = place.follower();
+    for number in 0..2 {
+        place.lock(&format!("dead {number}"));
+    }
+    until("two letters", || (place.told(&["dead", "list"]).matches("given up at").count() == 2).then_some(()));
+    assert_eq!(follower.end(), Some(0));
+    let path = place.path("vigie-notify-state/dead.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replacen("\"receiver\"", "\"receivr\"", 1)).unwrap();
+    let list = place.told(&["dead", "list"]);
+    assert!(
+        list.contains("vigie-notify-state/dead.jsonl:1: this line cannot be read")
+            && list.matches("for b,").count() == 1,
+        "{list}"
+    );
+    for _ in 0..2 {
+        follower = place.follower();
+        until("that it is told", || codes(&receiver).contains(&"spool_damaged".to_owned()).then_some(()));
+        let list = place.told(&["dead", "list"]);
+        assert!(list.contains("dead.damaged: 1 lines that could not be read are kept here"), "{list}");
+        place.lock("to the end");
+        assert_eq!(follower.end(), Some(0));
+    }
+    assert!(fs::read_to_string(path.with_extension("damaged")).unwrap().contains("receivr"));
+    assert_eq!(codes(&receiver).iter().filter(|code| *code == "spool_damaged").count(), 1);
+    // names that are not there, and letters that are to be sent already
+    let id = list.split(' ').next().unwrap();
+    assert!(place.told(&["dead", "retry", id]).starts_with("1 to be sent once more, at"));
+    assert!(place.told(&["dead", "retry", id]).starts_with("0 to be sent once more, at"));
+    let dropped = place.notify(&["dead", "drop", id, "nonsense"]);
+    assert_eq!((dropped.status.code(), &*String::from_utf8_lossy(&dropped.stdout)), (Some(1), "1 removed\n"));
+    assert!(String::from_utf8_lossy(&dropped.stderr).contains("the list has no nonsense;"), "{dropped:?}");
+}
