@@ -11,6 +11,9 @@ use std::{
 
 use crate::{disk, ledger::Letter};
 
+/// A line that is no letter, with its number from 1.
+type Damaged = (usize, Vec<u8>);
+
 /// The list.
 #[derive(Debug, Clone)]
 pub struct DeadLetters {
@@ -53,7 +56,7 @@ impl DeadLetters {
     }
 
     /// The letters, and what is none, each with the number of its line from 1.
-    fn whole(&self) -> io::Result<(Vec<Letter>, Vec<(usize, Vec<u8>)>)> {
+    fn whole(&self) -> io::Result<(Vec<Letter>, Vec<Damaged>)> {
         let bytes = disk::read(&self.path)?.unwrap_or_default();
         let (mut letters, mut damaged): (Vec<Letter>, _) = (Vec::new(), Vec::new());
         for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')).filter(|(_, line)| !line.is_empty()) {
@@ -143,7 +146,7 @@ impl DeadLetters {
     }
 
     /// Writes the list. What cannot be read is kept beside first.
-    fn write(&self, letters: &[Letter], damaged: &[(usize, Vec<u8>)]) -> io::Result<()> {
+    fn write(&self, letters: &[Letter], damaged: &[Damaged]) -> io::Result<()> {
         if !damaged.is_empty() {
             let mut kept = disk::read(&self.aside())?.unwrap_or_default();
             for (_, line) in damaged {
