@@ -11,6 +11,7 @@ use jiff::{SignedDuration, civil::Time, civil::Weekday, tz::TimeZone};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
+use self::lines::{Fault, Lines};
 use crate::{
     advice,
     alert::Level,
@@ -55,6 +56,16 @@ pub struct Receiver {
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct Faults(Vec<String>);
+
+impl Faults {
+    /// Each with its line, 0 where it has none, in their order.
+    fn of(path: &Path, mut found: Vec<Fault>) -> Self {
+        found.sort_by_key(|(line, _)| *line);
+        let place = path.display();
+        let at = |line: usize| if line > 0 { format!(":{line}") } else { String::new() };
+        Self(found.into_iter().map(|(line, fault)| format!("{place}{}: {fault}", at(line))).collect())
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -176,45 +187,45 @@ impl Config {
     }
 
     fn parse(text: &str, path: &Path, seed: u64) -> Result<Self, Faults> {
-        let place = path.display();
-        let line = |at: usize| text.get(..at).unwrap_or(text).matches('\n').count() + 1;
-        // not the error's own text, which shows the line as it stands
-        let file: File = toml::from_str(text).map_err(|error| {
-            let at = error.span().map_or_else(String::new, |span| format!(":{}", line(span.start)));
-            Faults(vec![format!("{place}{at}: {}", error.message().replace('\n', ", "))])
-        })?;
+        let (file, mut found, lines) = Lines::read::<File>(text);
+
+        let Some(file) = file else { return Err(Faults::of(path, found)) };
         let mut faults = Vec::new();
         if let Some(fault) = outside("silent_after", file.silent_after, 1, 24 * 3600) {
-            faults.push(format!("{place}: {fault}"));
+            faults.push(fault);
         }
+        let socket = file.socket.as_deref().filter(|path| path.as_os_str().is_empty());
+        faults.extend(socket.map(|_| "`socket` is empty; name the daemon's socket, or leave it out".to_owned()));
+        faults.extend(file.state.as_deref().and_then(state_fault));
         if file.label.len() > 64 || file.label.chars().any(char::is_control) {
-            faults.push(format!("{place}: `label` has at most 64 bytes on one line"));
+            faults.push("`label` has at most 64 bytes on one line".to_owned());
         }
         if file.receiver.is_empty() {
-            faults.push(format!("{place}: there is no [[receiver]], so nobody would be told; add one"));
+            faults.push("there is no [[receiver]], so nobody would be told; add one".to_owned());
         }
         let zone = match file.zone.as_deref().map(TimeZone::get) {
             Some(Err(error)) => {
-                faults.push(format!("{place}: `zone`: {error}; write one such as \"America/Chicago\""));
+                faults.push(format!("`zone`: {error}; write one such as \"America/Chicago\""));
                 None
             }
             zone => zone.and_then(Result::ok),
         };
+        let named = |fault: String, head: usize, who: &str| Some((lines.of(&fault, head)?, format!("{who}{fault}")));
+        found.extend(faults.into_iter().filter_map(|fault| named(fault, 0, "")));
         let beside = path.parent().unwrap_or(Path::new("."));
         let (mut receivers, mut names) = (Vec::new(), BTreeSet::new());
         for entry in file.receiver {
-            let at = line(entry.span().start);
+            let head = lines.line(entry.span().start);
             let entry = entry.into_inner();
             let name = entry.name.clone();
-            let (found, receiver) = entry.check(zone.as_ref(), beside, seed);
-            let twice = (!names.insert(name.clone())).then(|| "another one has this name".to_owned());
-            faults.extend(
-                found.into_iter().chain(twice).map(|fault| format!("{place}:{at}: receiver `{name}`: {fault}")),
-            );
+            let (faults, receiver) = entry.check(zone.as_ref(), beside, seed);
+            let twice = (!names.insert(name.clone())).then(|| "`name`: another one has this name".to_owned());
+            let who = format!("receiver `{name}`: ");
+            found.extend(faults.into_iter().chain(twice).filter_map(|fault| named(fault, head, &who)));
             receivers.extend(receiver);
         }
-        if !faults.is_empty() {
-            return Err(Faults(faults));
+        if !found.is_empty() {
+            return Err(Faults::of(path, found));
         }
         let File { label, socket, state, silent_after, .. } = file;
         Ok(Self { label, socket, state, silent_after, receivers })
@@ -235,6 +246,8 @@ impl Entry {
                 format!("`{key}`: no alert has the code {code:?}; \"Alerts\" in docs/operations.md lists them")
             }));
         }
+        let both = self.only.iter().filter(|code| self.except.contains(code));
+        faults.extend(both.map(|code| format!("`except` has {code:?}, and `only` too; nobody would be told of it")));
         let day = 24 * 3600;
         let longest = LONGEST_PAUSE.as_secs();
         faults.extend(
@@ -331,12 +344,26 @@ impl Entry {
             Ok(target) => Some(target),
             // a secret that cannot be read is one fault and not two
             Err(_) if failed > 0 => None,
-            Err(why) => {
-                faults.push(why);
+            Err(whys) => {
+                let key = if self.url_file.is_some() { "`url_file`:" } else { "`url`:" };
+                faults.extend(whys.into_iter().map(|why| why.replacen("`url`:", key, 1)));
                 None
             }
         }
     }
+}
+
+/// What is wrong with a place for the state, if anything is.
+fn state_fault(path: &Path) -> Option<String> {
+    let fault = match fs::metadata(path) {
+        _ if path.as_os_str().is_empty() => "is empty; name a folder, or leave it out".to_owned(),
+        Ok(found) if !found.is_dir() => format!("is {}, which is no folder", path.display()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+            format!("is {}, below something that is no folder", path.display())
+        }
+        _ => return None,
+    };
+    Some(format!("`state` {fault}"))
 }
 
 fn outside(key: &str, value: SignedDuration, least: i64, most: i64) -> Option<String> {
@@ -357,6 +384,9 @@ fn quiet(entries: &[QuietEntry], zone: Option<&TimeZone>) -> Result<Option<Quiet
         if days.is_empty() {
             return Err("`days` names no day".to_owned());
         }
+        if let Some(day) = entry.days.iter().find(|day| entry.days.iter().filter(|other| other == day).count() > 1) {
+            return Err(format!("`days` names {day:?} twice"));
+        }
         periods.push(Period { days, from: time(&entry.from)?, to: time(&entry.to)? });
     }
     let quiet = Quiet::new(zone.clone(), periods);
@@ -376,5 +406,6 @@ fn weekday(text: &str) -> Result<Weekday, String> {
     }
 }
 
+mod lines;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,10 @@
 //! Where a receiver is, and what each kind of receiver needs to be reached.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 use ureq::http::Uri;
@@ -86,57 +90,95 @@ impl Kind {
     /// The target that the configuration describes.
     ///
     /// # Errors
-    /// What is missing or wrong, without a secret.
-    pub fn target(self, given: Given) -> Result<Target, String> {
+    /// All that is missing or wrong, without a secret.
+    pub fn target(self, given: Given) -> Result<Target, Vec<String>> {
         let Given { url, key, token, plain_http, chat, api, from, to, sendmail } = given;
-        let address = |url: Option<Secret>, key: &str| {
-            let url = url.ok_or_else(|| format!("`{key}` is missing: it names the file that holds the address"))?;
-            checked(url, plain_http)
+        let mut faults = Vec::new();
+        let mut missing = |is_missing: bool, words: &str| {
+            if is_missing {
+                faults.push(words.to_owned());
+            }
         };
+        let is_posted = matches!(self, Self::Slack | Self::Discord);
+        missing(is_posted && url.is_none(), "`url_file` is missing: it names the file that holds the address");
         match self {
             Self::Webhook => {
-                let url = url
-                    .ok_or("`url` is missing: the address to which alerts are posted, or `url_file` if it is secret")?;
-                if key.as_ref().is_some_and(|key| key.reveal().len() < 16) {
-                    return Err(
-                        "`key_file`: a key has at least 16 characters; `openssl rand -hex 32` makes one".to_owned()
-                    );
-                }
-                Ok(Target::Webhook(checked(url, plain_http)?, key))
+                let words = "`url` is missing: the address to which alerts are posted, or `url_file` if it is secret";
+                missing(url.is_none(), words);
+                let is_short = key.as_ref().is_some_and(|key| key.reveal().len() < 16);
+                missing(is_short, "`key_file`: a key has at least 16 characters; `openssl rand -hex 32` makes one");
             }
-            Self::Slack => Ok(Target::Slack(address(url, "url_file")?)),
-            Self::Discord => Ok(Target::Discord(address(url, "url_file")?)),
+            Self::Slack | Self::Discord => {}
             Self::Telegram => {
-                let token = token.ok_or("`token_file` is missing: it names the file that holds the bot's token")?;
-                let chat = chat
-                    .ok_or("`chat` is missing: the number of the chat, such as \"-1001234567890\", or \"@channel\"")?;
-                let is_token = |c: char| c.is_ascii_alphanumeric() || ":_-".contains(c);
-                if !token.reveal().chars().all(is_token) {
-                    return Err("`token_file`: that is no token of a bot, such as 123456:ABC-def".to_owned());
-                }
-                let api = api.unwrap_or_else(|| "https://api.telegram.org".to_owned());
-                let url = format!("{}/bot{}/sendMessage", api.trim_end_matches('/'), token.reveal());
-                Ok(Target::Telegram(checked(Secret::of(&url), plain_http)?, chat))
+                missing(token.is_none(), "`token_file` is missing: it names the file that holds the bot's token");
+                let is_odd = token.as_ref().is_some_and(|token| !is_token(token.reveal()));
+                missing(is_odd, "`token_file`: that is no token of a bot, such as 123456:ABC-def");
+                let words = "`chat` is missing: the number of the chat, such as \"-1001234567890\", or \"@channel\"";
+                missing(chat.is_none(), words);
+                let is_odd = chat.as_deref().is_some_and(|chat| !is_chat(chat));
+                missing(is_odd, "`chat` is the number of a chat, such as \"-1001234567890\", or \"@channel\"");
             }
             Self::Mail => {
-                let from = from.ok_or("`from` is missing: the address of the sender")?;
-                if to.is_empty() {
-                    return Err("`to` is missing: a list of addresses".to_owned());
+                missing(from.is_none(), "`from` is missing: the address of the sender");
+                missing(to.is_empty(), "`to` is missing: a list of addresses");
+                for (key, address) in from.iter().map(|from| ("from", from)).chain(to.iter().map(|to| ("to", to))) {
+                    missing(
+                        !is_address(address),
+                        &format!("`{key}`: {address:?} is no plain address such as \"desk@example.org\""),
+                    );
                 }
-                if let Some(odd) = to.iter().chain([&from]).find(|address| !is_address(address)) {
-                    return Err(format!("{odd:?} is no plain address such as \"desk@example.org\""));
-                }
-                let sendmail = sendmail.unwrap_or_else(|| PathBuf::from("/usr/sbin/sendmail"));
-                if !sendmail.is_absolute() || !sendmail.is_file() {
-                    let place = sendmail.display();
-                    return Err(format!(
-                        "`sendmail`: {place} is not there; install a mail program such as msmtp, or name its whole path"
-                    ));
-                }
-                Ok(Target::Mail(Mailbox { from, to, sendmail }))
             }
         }
+        let mut posted = |url: Option<Secret>, key: &str| {
+            let checked = checked(url?, plain_http);
+            checked.map_err(|why| faults.push(format!("`{key}`: {why}"))).ok()
+        };
+        let target = match self {
+            Self::Webhook => posted(url, "url").map(|url| Target::Webhook(url, key)),
+            Self::Slack => posted(url, "url_file").map(Target::Slack),
+            Self::Discord => posted(url, "url_file").map(Target::Discord),
+            Self::Telegram => {
+                let api = api.unwrap_or_else(|| "https://api.telegram.org".to_owned());
+                let token = token.filter(|token| is_token(token.reveal()));
+                let url = token.map(|token| format!("{}/bot{}/sendMessage", api.trim_end_matches('/'), token.reveal()));
+                let url = posted(url.as_deref().map(Secret::of), "api");
+                url.zip(chat).map(|(url, chat)| Target::Telegram(url, chat))
+            }
+            Self::Mail => {
+                let sendmail = sendmail.unwrap_or_else(|| PathBuf::from("/usr/sbin/sendmail"));
+                faults.extend(program_fault(&sendmail));
+                from.map(|from| Target::Mail(Mailbox { from, to, sendmail }))
+            }
+        };
+        target.filter(|_| faults.is_empty()).ok_or(faults)
     }
+}
+
+/// What is wrong with a mail program, if anything is.
+fn program_fault(path: &Path) -> Option<String> {
+    let place = path.display();
+    let is_absolute = path.is_absolute();
+    match fs::metadata(path) {
+        Ok(found) if is_absolute && found.is_file() && found.mode() & 0o111 != 0 => None,
+        Ok(_) if is_absolute => Some(format!("`sendmail`: {place} is no program; name one, such as that of msmtp")),
+        _ => Some(format!(
+            "`sendmail`: {place} is not there; install a mail program such as msmtp, or name its whole path"
+        )),
+    }
+}
+
+/// The number of a bot, a colon, and its secret.
+fn is_token(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    text.split_once(':').is_some_and(|(bot, secret)| {
+        !bot.is_empty() && bot.bytes().all(|c| c.is_ascii_digit()) && !secret.is_empty() && secret.chars().all(is_plain)
+    })
+}
+
+/// The number of a chat, or the name of a channel.
+fn is_chat(text: &str) -> bool {
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    text.strip_prefix('@').map_or_else(|| text.parse::<i64>().is_ok(), is_name)
 }
 
 impl Target {
@@ -205,7 +247,7 @@ mod tests {
             let given = Given { url: Some(Secret::of(url)), plain_http, ..Given::default() };
             let target = Kind::Webhook.target(given);
             assert_eq!(target.is_ok(), is_taken, "{url}: {target:?}");
-            assert!(target.err().is_none_or(|why| url.is_empty() || !why.contains(url)));
+            assert!(target.err().is_none_or(|whys| url.is_empty() || !whys.concat().contains(url)));
         }
     }
 

@@ -210,6 +210,27 @@ fn a_silent_daemon_is_told_and_its_return() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "how soon it is told is what is asked")]
+fn a_daemon_that_is_frozen_is_told_in_time_also_at_the_start() {
+    let receiver = Receiver::start(|_| Answer::Ok);
+    let place = Place::new(&format!("silent_after = \"1s\"\n{}", webhook("a", &receiver.url(), "")));
+    let daemon = place.daemon();
+    daemon.signal("-STOP");
+    let begun = std::time::Instant::now();
+    let _follower = place.begin("");
+    until("that it is silent", || (!receiver.delivered().is_empty()).then_some(()));
+    // one ping of 8 s that is not answered, and not two
+    let elapsed = begun.elapsed();
+    assert!(elapsed < Duration::from_secs(14), "{elapsed:?}");
+    let told = receiver.delivered()[0].body["alerts"][0].clone();
+    let words = told["message"].as_str().unwrap();
+    assert!(told["code"] == "daemon_silent" && words.ends_with("it is there and says nothing for 8 s"), "{told}");
+    let seconds: u64 = words.strip_prefix("for ").unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(seconds >= 8 && !place.log().contains("os error"), "{words}: {}", place.log());
+    daemon.signal("-CONT");
+}
+
+#[test]
 fn another_journal_is_noticed_and_its_alerts_are_told() {
     let receiver = Receiver::start(|_| Answer::Ok);
     let place = Place::new(&webhook("a", &receiver.url(), ""));

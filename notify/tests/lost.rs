@@ -138,7 +138,8 @@ fn a_state_folder_that_is_removed_is_made_again_and_stays_held() {
     place.lock("before");
     until_told(&receiver, "before");
     let state = place.path("vigie-notify-state");
-    fs::remove_dir_all(&state).unwrap();
+    // at once, so that nothing is written into it while it goes
+    fs::rename(&state, place.path("gone")).unwrap();
     place.lock("removed");
     until_told(&receiver, "removed");
     let whole = || fs::read_to_string(state.join("spool.jsonl")).is_ok_and(|spool| spool.contains("removed\""));
@@ -168,9 +169,12 @@ fn a_state_folder_that_cannot_be_made_again_is_told_once_and_messages_go_on() {
     let _daemon = place.daemon();
     let mut follower = place.follower();
     let state = place.path("vigie-notify-state");
-    fs::remove_dir_all(&state).unwrap();
     // no folder can be where a file is
-    fs::write(&state, "").unwrap();
+    let mut turns = 0..;
+    until("a file in its place", || {
+        let _made_again_meanwhile = fs::rename(&state, place.path(&format!("gone {}", turns.next()?)));
+        fs::write(&state, "").ok()
+    });
     for number in 0..5 {
         place.lock(&format!("homeless {number}"));
         until_told(&receiver, &format!("homeless {number}"));
@@ -204,12 +208,13 @@ fn a_damaged_list_of_dead_letters_is_told_once_and_kept() {
             && list.matches("for b,").count() == 1,
         "{list}"
     );
-    for _ in 0..2 {
+    for round in 0..2 {
         follower = place.follower();
         until("that it is told", || codes(&receiver).contains(&"spool_damaged".to_owned()).then_some(()));
         let list = place.told(&["dead", "list"]);
         assert!(list.contains("dead.damaged: 1 lines that could not be read are kept here"), "{list}");
-        place.lock("to the end");
+        place.lock(&format!("to the end {round}"));
+        until_told(&receiver, &format!("to the end {round}"));
         assert_eq!(follower.end(), Some(0));
     }
     assert!(fs::read_to_string(path.with_extension("damaged")).unwrap().contains("receivr"));

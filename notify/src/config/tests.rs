@@ -37,6 +37,7 @@ fn the_example_is_a_configuration_and_names_every_key_with_a_comment() {
     // what is a comment there is meant to be taken as it stands
     let program = folder.path().join("sendmail");
     fs::write(&program, "").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let line = |line: &str| line.strip_prefix("#: ").unwrap_or(line).to_owned();
     let whole = example.lines().map(line).collect::<Vec<_>>().join("\n");
     let whole = whole.replace("/usr/sbin/sendmail", program.to_str().unwrap());
@@ -76,7 +77,7 @@ fn a_fault_says_where_it_is_and_what_to_do() {
         ),
         (&format!("silent_after = \"0s\"\n{HOOK}"), "`silent_after` is 0s; it is to be from 1s to"),
         (&format!("zone = \"Mars/Olympus\"\n{HOOK}"), "`zone`: "),
-        (&format!("{HOOK}{HOOK}"), "/notify.toml:5: receiver `a`: another one has this name"),
+        (&format!("{HOOK}{HOOK}"), "/notify.toml:6: receiver `a`: `name`: another one has this name"),
         (&HOOK.replace("\"a\"", "\"A b\""), "`name` has 1 to 32 of"),
         (&format!("{HOOK}only = [\"drift\", \"drfit\"]"), "`only`: no alert has the code \"drfit\"; \"Alerts\""),
         (&format!("{HOOK}window = \"25h\""), "`window` is 25h; it is to be from 0s to 24h"),
@@ -113,6 +114,51 @@ fn a_fault_says_where_it_is_and_what_to_do() {
         let faults = load(text).expect_err(text);
         assert!(faults.contains(expected), "{text:?} gives {faults:?}, and not {expected:?}");
     }
+    let telegram = |chat: &str, token: &str| {
+        format!("[[receiver]]\nname = \"t\"\nkind = \"telegram\"\ntoken_file = \"{token}\"\nchat = \"{chat}\"\n")
+    };
+    let mail = |program: &str| {
+        format!(
+            "[[receiver]]\nname = \"m\"\nkind = \"mail\"\nfrom = \"a@b\"\nto = [\"x@y\"]\nsendmail = \"{program}\"\n"
+        )
+    };
+    for (text, expected) in [
+        (telegram("", "token"), "/notify.toml:5: receiver `t`: `chat` is the number"),
+        (telegram("-100 ", "token"), "/notify.toml:5: receiver `t`: `chat` is the number"),
+        (telegram("-100", "key"), "/notify.toml:4: receiver `t`: `token_file`: that is no token"),
+        (mail("/dev/null"), "/notify.toml:6: receiver `m`: `sendmail`: /dev/null is no program"),
+        (mail("/etc/passwd"), "/notify.toml:6: receiver `m`: `sendmail`: /etc/passwd is no program"),
+        (
+            format!("{HOOK}only = [\"drift\"]\nexcept = [\"drift\"]"),
+            "/notify.toml:6: receiver `a`: `except` has \"drift\"",
+        ),
+        (format!("state = \"\"\n{HOOK}"), "/notify.toml:1: `state` is empty"),
+        (
+            format!("label = \"x\"\nstate = \"/dev/null\"\n{HOOK}"),
+            "/notify.toml:2: `state` is /dev/null, which is no folder",
+        ),
+        (format!("socket = \"\"\n{HOOK}"), "/notify.toml:1: `socket` is empty"),
+        (
+            format!(
+                "zone = \"UTC\"\n{HOOK}quiet = [{{ days = [\"mon\", \"mon\"], from = \"22:00\", to = \"07:00\" }}]"
+            ),
+            "/notify.toml:6: receiver `a`: `quiet`: `days` names \"mon\" twice",
+        ),
+    ] {
+        let faults = load(&text).expect_err(&text);
+        assert!(
+            faults.starts_with(expected) && faults.lines().count() == 1,
+            "{text:?} gives {faults:?}, and not {expected:?}"
+        );
+    }
+    // every fault with the line of its key, those of the file's shape and the others
+    let all = load(&format!(
+        "labl = \"x\"\nsilent_after = \"0s\"\n{HOOK}windw = \"1s\"\ntimeout = 5\nonly = [\"x\"]\n\n{}url = 7\nlevel = \"loud\"\n",
+        HOOK.replace("\"a\"", "\"b\"").replace("url = \"https://example.org\"\n", "")
+    ));
+    let all = all.expect_err("seven faults");
+    let places: Vec<&str> = all.lines().map(|fault| fault.split(':').nth(1).unwrap()).collect();
+    assert_eq!(places, ["1", "2", "7", "8", "9", "14", "15"], "{all}");
     // all at once
     let both = load(&format!("{HOOK}window = \"25h\"\nonly = [\"x\"]\ntimeout = \"99s\"\n")).expect_err("three faults");
     assert_eq!(both.lines().count(), 3, "{both}");
