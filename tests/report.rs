@@ -341,8 +341,13 @@ fn where_there_is_no_curve_it_is_said_and_no_legend_stands_alone() {
     for said in ["so there is no evidence to be drawn", "so there is no curve"] {
         assert!(html.contains(said), "{said}");
     }
+    let charts =
+        ["evidence of test", "rolling accuracy", "composite against validation", "cumulative profit", "drawdown"];
     for left in ["better beyond chance</span>", "a version</span>", "money</span>"] {
         assert!(!html.contains(left), "a legend without a line: {left}");
+    }
+    for chart in charts.map(|chart| format!("aria-label=\"{chart}")) {
+        assert!(sample().to_html().contains(&chart) && !html.contains(&chart), "a chart without a line: {chart}");
     }
     // a single value is seen
     report.accuracy = vec![curve("a version", |n| (n == 50).then_some(0.6))];

@@ -324,7 +324,7 @@ impl Backup {
 }
 
 fn unreadable(path: &Path, failure: StorageFailure) -> OpenError {
-    OpenError::corrupt(path, failure.to_string())
+    OpenError::corrupt(path, format!("{} (while {})", failure.message, failure.doing))
 }
 
 /// Refuses when somebody has the journal open for writing.
