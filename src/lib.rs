@@ -14,6 +14,8 @@ pub mod clock;
 
 pub mod config;
 
+pub mod table;
+
 pub mod journal;
 
 pub mod recall;

@@ -55,7 +55,7 @@ const HOMES: [(&str, &[&str]); 13] = [
     ("hdrhistogram", &["actors/scorer.rs"]),
     ("clap", &["commands", "main.rs"]),
     ("actix", &["actors", "commands/run.rs"]),
-    ("parquet", &["commands/table.rs"]),
+    ("parquet", &["table"]),
     // a child limits itself, a screen is a terminal, the monitor and the keeper of checkpoints stand back
     (
         "rustix",

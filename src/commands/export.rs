@@ -10,11 +10,12 @@ use std::{
 use clap::{Args, ValueEnum};
 
 use self::matrix::Matrix;
-use super::{ConfigArgs, Outcome, StateArgs, draft::Draft, flatten::Survey, named, table::Parts, terminal::Harmless};
+use super::{ConfigArgs, Outcome, StateArgs, draft::Draft, flatten::Survey, named, terminal::Harmless};
 use crate::{
     config::Config,
     domain::{SignalLine, Symbol, writable::readable},
-    journal::Reader,
+    journal::{Reader, StoreError},
+    table::Parts,
 };
 
 /// Rows of a table that are in memory at once.
@@ -159,10 +160,13 @@ impl Export {
         };
         snapshots(reader, &self.symbol, |line| {
             part.push(serde_json::from_slice(line)?);
-            if part.rows() == PART { table.rows(&part.columns()) } else { Ok(()) }
+            if part.rows() == PART {
+                table.rows(&part.columns())?;
+            }
+            Ok(())
         })?;
         table.rows(&part.columns())?;
-        table.end()
+        Ok(table.end()?)
     }
 }
 
@@ -174,8 +178,12 @@ fn snapshots(
 ) -> anyhow::Result<usize> {
     let mut count = 0;
     for stored in reader.signals()? {
-        // a damaged record is named by `vigie train` and left out
-        let Ok(stored) = stored else { continue };
+        let stored = match stored {
+            Ok(stored) => stored,
+            // a damaged record is named by `vigie train` and left out
+            Err(StoreError::BadRecord(_)) => continue,
+            Err(failure) => return Err(failure.into()),
+        };
         if stored.signal.symbol == *symbol {
             // earlier versions took lines that no other program reads
             let odd = SignalLine::parse(&stored.record.line).is_err();

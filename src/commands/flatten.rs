@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
 
-use super::table::{Cells, Column, Sort};
-use crate::domain::Timestamp;
+use crate::{
+    domain::Timestamp,
+    table::{Cells, Column, Sort},
+};
 
 /// Columns that stand first, in this order; the others follow by name.
 const FIRST: [&str; 5] = ["trade_id", "at", "symbol", "side", "confidence"];
@@ -137,6 +139,7 @@ fn cells(values: Vec<Value>, sort: Sort) -> Cells {
         Sort::Whole => Cells::Whole(values.iter().map(Value::as_i64).collect()),
         Sort::Real => Cells::Real(values.iter().map(Value::as_f64).collect()),
         Sort::Text => Cells::Text(values.into_iter().map(text).collect()),
+        Sort::Bytes => Cells::Bytes(values.into_iter().map(|value| text(value).map(String::into_bytes)).collect()),
     }
 }
 

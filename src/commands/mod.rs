@@ -31,7 +31,6 @@ mod run;
 mod score;
 mod simulate;
 mod status;
-mod table;
 mod terminal;
 mod top;
 mod train;

@@ -8,13 +8,7 @@ use serde::{
     ser::{Error as _, SerializeSeq as _},
 };
 
-use super::{
-    super::{
-        named,
-        table::{Cells, Column, Parts},
-    },
-    Format, PART,
-};
+use super::{super::named, Format, PART};
 use crate::{
     config::Config,
     domain::{Symbol, Timestamp, TradeId},
@@ -22,6 +16,7 @@ use crate::{
     journal::Reader,
     models::{Labeller, Target, TargetKind, TargetValue},
     recall::in_time::{InTime, Known, Values, pipeline},
+    table::{Cells, Column, Parts},
 };
 
 /// The rows, and the names of their values. As a pickle it is a dict of both.
@@ -88,7 +83,7 @@ impl<'a> Matrix<'a> {
             }
         }
         table.rows(&self.table(part))?;
-        table.end()
+        Ok(table.end()?)
     }
 
     /// Rows by columns: classes are yes or no.

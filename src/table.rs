@@ -1,5 +1,7 @@
 //! Tables of typed columns, and the CSV and Parquet files that hold them.
 
+mod read;
+
 use std::{
     borrow::Cow,
     io::{self, Write},
@@ -18,33 +20,41 @@ use parquet::{
     schema::types::{Type, TypePtr},
 };
 
+pub use self::read::ParquetSource;
 use crate::domain::Timestamp;
 
 /// A column; all columns of a table are of one length.
 #[derive(Debug)]
-pub(super) struct Column {
+pub struct Column {
+    /// What it is called.
     pub name: String,
+    /// What stands in it.
     pub cells: Cells,
 }
 
 /// The values of a column, `None` where one is missing.
 #[derive(Debug)]
-pub(super) enum Cells {
+#[expect(missing_docs, reason = "one per sort")]
+pub enum Cells {
     Yes(Vec<Option<bool>>),
     Whole(Vec<Option<i64>>),
     Real(Vec<Option<f64>>),
     Text(Vec<Option<String>>),
+    /// In hexadecimal in a CSV file.
+    Bytes(Vec<Option<Vec<u8>>>),
     /// Written to the microsecond, in UTC.
     Time(Vec<Option<Timestamp>>),
 }
 
 /// What the values of a column are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sort {
+#[expect(missing_docs, reason = "one per sort")]
+pub enum Sort {
     Yes,
     Whole,
     Real,
     Text,
+    Bytes,
     Time,
 }
 
@@ -76,8 +86,19 @@ fn csv_text(text: &str) -> Cow<'_, str> {
     if text.contains([',', '"', '\n', '\r']) { Cow::Owned(format!("\"{}\"", text.replace('"', "\"\""))) } else { text }
 }
 
+/// Why a table was not written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// The file failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The table cannot be a Parquet file, or the file holds no such table.
+    #[error(transparent)]
+    Parquet(#[from] ParquetError),
+}
+
 /// A Parquet file that is written part by part: a row group each, gzipped pages, every column optional.
-pub(super) struct ParquetFile<W: Write + Send>(SerializedFileWriter<W>);
+pub struct ParquetFile<W: Write + Send>(SerializedFileWriter<W>);
 
 impl<W: Write + Send> ParquetFile<W> {
     fn begin(columns: &[Column], out: W) -> Result<Self, ParquetError> {
@@ -105,7 +126,7 @@ impl<W: Write + Send> ParquetFile<W> {
 }
 
 /// A table whose rows come part by part; each part has the columns of the first.
-pub(super) enum Parts<W: Write + Send> {
+pub enum Parts<W: Write + Send> {
     /// Comma-separated values: a head with the names, then a line a row. Numbers read back as they were, yes and no are 1.0 and
     /// 0.0, a time is in UTC, what is missing is empty. Text that a spreadsheet would take for a formula stands behind an
     /// apostrophe. Every CSV file is written here.
@@ -119,7 +140,7 @@ impl<W: Write + Send> Parts<W> {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn csv(head: &[Column], mut out: W) -> io::Result<Self> {
+    pub fn csv(head: &[Column], mut out: W) -> Result<Self, TableError> {
         csv_head(head, &mut out)?;
         Ok(Self::Csv(out))
     }
@@ -128,15 +149,15 @@ impl<W: Write + Send> Parts<W> {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn parquet(head: &[Column], out: W) -> Result<Self, ParquetError> {
-        ParquetFile::begin(head, out).map(Self::Parquet)
+    pub fn parquet(head: &[Column], out: W) -> Result<Self, TableError> {
+        Ok(Self::Parquet(ParquetFile::begin(head, out)?))
     }
 
     /// Writes the next rows.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn rows(&mut self, columns: &[Column]) -> anyhow::Result<()> {
+    pub fn rows(&mut self, columns: &[Column]) -> Result<(), TableError> {
         match self {
             Self::Csv(out) => Ok(csv_rows(columns, out)?),
             Self::Parquet(file) => Ok(file.rows(columns)?),
@@ -147,7 +168,7 @@ impl<W: Write + Send> Parts<W> {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn end(self) -> anyhow::Result<()> {
+    pub fn end(self) -> Result<(), TableError> {
         match self {
             Self::Csv(_) => Ok(()),
             Self::Parquet(file) => Ok(file.end()?),
@@ -156,6 +177,7 @@ impl<W: Write + Send> Parts<W> {
 }
 
 impl Column {
+    /// A column.
     pub fn new(name: impl Into<String>, cells: Cells) -> Self {
         Self { name: name.into(), cells }
     }
@@ -166,6 +188,7 @@ impl Column {
             Cells::Whole(_) => (Physical::INT64, None),
             Cells::Real(_) => (Physical::DOUBLE, None),
             Cells::Text(_) => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
+            Cells::Bytes(_) => (Physical::BYTE_ARRAY, None),
             Cells::Time(_) => (Physical::INT64, Some(LogicalType::timestamp(true, TimeUnit::MICROS))),
         };
         let field = Type::primitive_type_builder(&self.name, physical).with_repetition(Repetition::OPTIONAL);
@@ -174,13 +197,14 @@ impl Column {
 }
 
 impl Cells {
-    #[cfg(test)]
-    pub(super) fn sort(&self) -> Sort {
+    /// What its values are.
+    pub fn sort(&self) -> Sort {
         match self {
             Self::Yes(_) => Sort::Yes,
             Self::Whole(_) => Sort::Whole,
             Self::Real(_) => Sort::Real,
             Self::Text(_) => Sort::Text,
+            Self::Bytes(_) => Sort::Bytes,
             Self::Time(_) => Sort::Time,
         }
     }
@@ -191,6 +215,7 @@ impl Cells {
             Self::Whole(cells) => cells.len(),
             Self::Real(cells) => cells.len(),
             Self::Text(cells) => cells.len(),
+            Self::Bytes(cells) => cells.len(),
             Self::Time(cells) => cells.len(),
         }
     }
@@ -202,6 +227,10 @@ impl Cells {
             Self::Whole(cells) => cells.get(row)?.map(|whole| Cow::Owned(whole.to_string())),
             Self::Real(cells) => cells.get(row)?.map(|real| Cow::Owned(format!("{real:?}"))),
             Self::Text(cells) => cells.get(row)?.as_deref().map(csv_text),
+            Self::Bytes(cells) => {
+                let bytes = cells.get(row)?.as_deref()?;
+                Some(Cow::Owned(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+            }
             Self::Time(cells) => cells.get(row)?.map(|at| Cow::Owned(at.to_string())),
         }
     }
@@ -212,6 +241,9 @@ impl Cells {
             Self::Whole(cells) => write_cells(writer.typed::<Int64Type>(), cells, |whole| *whole)?,
             Self::Real(cells) => write_cells(writer.typed::<DoubleType>(), cells, |real| *real)?,
             Self::Text(cells) => write_cells(writer.typed::<ByteArrayType>(), cells, |text| ByteArray::from(&**text))?,
+            Self::Bytes(cells) => {
+                write_cells(writer.typed::<ByteArrayType>(), cells, |bytes| ByteArray::from(bytes.as_slice()))?;
+            }
             Self::Time(cells) => write_cells(writer.typed::<Int64Type>(), cells, |at| at.as_microsecond())?,
         }
         writer.close()
@@ -257,6 +289,7 @@ mod tests {
             Column::new("real", Cells::Real(reals.map(Some).to_vec())),
             Column::new("nothing", Cells::Real(vec![None; 4])),
             Column::new("a.b:c, d", Cells::Text(vec![Some("é\"\n".to_owned()), Some(String::new()), None, None])),
+            Column::new("bytes", Cells::Bytes(vec![Some(vec![0, 255]), None, Some(Vec::new()), None])),
             Column::new("at", Cells::Time(vec![Some(at), None, Some(before), None])),
         ];
         let mut file = Vec::new();
@@ -272,6 +305,7 @@ mod tests {
                     Cells::Whole(cells) => cells[number].map(Field::Long),
                     Cells::Real(cells) => cells[number].map(Field::Double),
                     Cells::Text(cells) => cells[number].clone().map(Field::Str),
+                    Cells::Bytes(cells) => cells[number].clone().map(|bytes| Field::Bytes(bytes.into())),
                     Cells::Time(cells) => cells[number].map(|at| Field::TimestampMicros(at.as_microsecond())),
                 };
                 assert_eq!((name, field), (&column.name, &wanted.unwrap_or(Field::Null)), "row {number}");
@@ -279,6 +313,49 @@ mod tests {
         }
         // minus zero is not zero
         assert!(matches!(rows[3][2].1, Field::Double(zero) if zero.is_sign_negative()));
+    }
+
+    #[test]
+    fn a_file_is_read_part_by_part_and_a_damaged_one_is_an_error() {
+        let part = |from: i64| {
+            [
+                Column::new("number", Cells::Whole((from..from + 100).map(Some).collect())),
+                Column::new("text", Cells::Text((0..100).map(|n| (n % 3 > 0).then(|| format!("text {n}"))).collect())),
+            ]
+        };
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let mut parts = Parts::parquet(&part(0), file.as_file_mut()).unwrap();
+        parts.rows(&part(7)).unwrap();
+        parts.rows(&part(200)).unwrap();
+        parts.end().unwrap();
+        let whole = std::fs::read(file.path()).unwrap();
+        let open = |bytes: &[u8]| {
+            std::fs::write(file.path(), bytes).unwrap();
+            ParquetSource::open(std::fs::File::open(file.path()).unwrap())
+        };
+        let source = open(&whole).unwrap();
+        assert_eq!((source.parts(), source.span(1, "number"), source.span(2, "number")), (2, Some(200..=299), None));
+        assert_eq!(source.whole(0, "number").unwrap(), (7..107).map(Some).collect::<Vec<_>>());
+        let texts = source.bytes(1, "text").unwrap();
+        assert_eq!((texts.len(), texts[0].clone(), texts[1].as_deref()), (100, None, Some(&b"text 1"[..])));
+        assert!(source.bytes(0, "other").unwrap_err().to_string().contains("no column other"));
+        assert!(open(&whole[..whole.len() - 1]).is_err() && open(b"").is_err());
+        let same = |source: &ParquetSource| {
+            let read = |part| Some((source.whole(part, "number").ok()?, source.bytes(part, "text").ok()?));
+            read(0).zip(read(1))
+        };
+        let said = same(&open(&whole).unwrap()).unwrap();
+        let mut refused = 0;
+        for place in (4..whole.len()).step_by(3) {
+            let mut bytes = whole.clone();
+            bytes[place] ^= 0x55;
+            // whatever it is read as, it is no panic
+            match open(&bytes).ok().as_ref().and_then(same) {
+                Some(read) if read == said => {}
+                _ => refused += 1,
+            }
+        }
+        assert!(refused > 50, "{refused}");
     }
 
     #[test]
