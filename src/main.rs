@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         Command::Export(export) => export.run(),
         Command::Alerts(alerts) => alerts.run(),
         Command::Events(events) => events.run(),
+        Command::Archive(archive) => archive.run(),
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
         Command::Demo(demo) => demo.run(),

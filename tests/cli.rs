@@ -21,6 +21,7 @@ use vigie::domain::lifecycle::State;
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
 const SIGNAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signal.json");
 const COMMANDS: &[&str] = &[
+    "archive",
     "demo",
     "alerts",
     "events",

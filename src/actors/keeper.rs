@@ -342,6 +342,12 @@ impl Keeper {
         }
         let reader = self.journal.read_blocking().map_err(|error| error.to_string())?;
         folded.go_on(&reader, &config, (*seq).min(folded.seq + SLICE))?;
+        if let Some(fault) = folded.doubt.take() {
+            // what the daemon began from may be right; a repeated outcome of an archived trade cannot be recognised
+            self.is_doubted = true;
+            let _the_daemon_may_be_gone = self.doubts.send(fault);
+            return Ok(Compared::Differs);
+        }
         if folded.seq < *seq {
             return Ok(Compared::NotYet);
         }
@@ -357,7 +363,7 @@ impl Keeper {
         );
         self.is_doubted = true;
         let _the_daemon_may_be_gone = self.doubts.send(doubt);
-        self.write(vec![forget(Slot::A), forget(Slot::B)])?;
+        self.write([Slot::A, Slot::B, Slot::Base].map(forget))?;
         Ok(Compared::Differs)
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     journal::{
         Backup as BackupFile, Counts, LatestBackup, Manifest, OpenError, Reached, Reader, SilenceFile, Store,
-        StoreOptions, back_up, present,
+        StoreOptions, archive_of, archive_of_backup, back_up, copy_archive, find_archive, present,
     },
     protocol::client::{Client, ClientError},
 };
@@ -88,6 +88,8 @@ impl Backup {
         self.refuse()?;
         let made_at = WallClock.now();
         let reader = self.reader(&config)?;
+        let (archived, beside) = (reader.archived(), archive_of_backup(&self.file));
+        copy_archive(&archived, &archive_of(&self.state.journal()), &beside)?;
         let (bar, file) = (bar(0, BAR), self.file.display());
         bar.set_message(format!("{file}"));
         let made = back_up(&reader, &self.file, made_at, &mut |done, of| {
@@ -105,6 +107,9 @@ impl Backup {
             return Ok(());
         }
         tell(format_args!("{file}: {}, {} MiB, read back", what_is_in(&manifest), bytes.div_ceil(1 << 20)))?;
+        if !archived.is_empty() {
+            tell(format_args!("{}: the {} archived files that belong to it", beside.display(), archived.len()))?;
+        }
         if let Err(error) = noted {
             warn(format_args!(
                 "the backup could not be recorded in the journal, so `vigie status` does not show it: {error:#}"
@@ -188,6 +193,9 @@ impl Restore {
         let (manifest, journal) = (backup.manifest().clone(), self.state.journal());
         self.refuse_daemon()?;
         let (lost, next) = (self.lost(&manifest), self.next(backup.reader()));
+        let (archived, own) = (backup.reader().archived(), archive_of(&journal));
+        let beside = archive_of_backup(&self.file);
+        find_archive(&archived, &[&beside, &own])?;
         let bar = bar(0, BAR);
         bar.set_message(format!("{}", self.file.display()));
         let mut progress = |done, of| {
@@ -198,6 +206,8 @@ impl Restore {
             backup.check(&mut progress).map(|()| None)
         } else {
             self.make_folder()?;
+            // before the journal that reads them
+            copy_archive(&archived, &beside, &own)?;
             backup.restore(&journal, &mut progress)
         };
         bar.finish_and_clear();

@@ -1,6 +1,7 @@
 //! One file per subcommand. They may read clocks and files and print; nothing they do is needed by the daemon.
 
 mod alerts;
+mod archive;
 mod backup;
 mod change;
 mod check;
@@ -117,6 +118,7 @@ pub enum Command {
     Export(export::Export),
     Alerts(alerts::Alerts),
     Events(events::Events),
+    Archive(archive::Archive),
     Backup(backup::Backup),
     Restore(backup::Restore),
     Demo(demo::Demo),
@@ -297,7 +299,10 @@ impl StateArgs {
                 path.display()
             );
         }
-        Ok(Reader::open_path(&path, config.journal.cache_bytes.min(MOST_CACHED))?)
+        let reader = Reader::open_path(&path, config.journal.cache_bytes.min(MOST_CACHED))?;
+        // nothing is told of a part as if it were the whole
+        reader.check_archive()?;
+        Ok(reader)
     }
 }
 

@@ -61,6 +61,7 @@ fn done(assignment: &Assignment) -> Result<ChildMessage, Refused> {
     let config = config.map_err(|errors| Refused::new("config", errors))?;
     let reader = Reader::open_path(&assignment.journal, config.journal.cache_bytes.min(16 << 20));
     let reader = reader.map_err(|error| Refused::new("journal", error))?;
+    reader.check_archive().map_err(|error| Refused::new("journal", error))?;
     let mut last = f64::NEG_INFINITY;
     let mut progress = |share: f64, stage: Stage| {
         if share >= last + STEP {

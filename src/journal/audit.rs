@@ -22,7 +22,7 @@ use super::{
     reader::Reader,
     schema,
     store::{Store, StoreOptions},
-    tables::META_LAST_SEQ,
+    tables::{META_ARCHIVED, META_LAST_SEQ},
 };
 
 impl Reader {
@@ -62,7 +62,7 @@ impl Reader {
             check("checkpoints", &self.checkpoints)?;
             check("meta", &self.meta)?;
             dictionaries::tables(&self.moment)?.iter().try_for_each(|table| check("dictionaries", table))?;
-            if !self.indexes_hold(self.log.len()?)? {
+            if !self.indexes_hold(self.log.len()? + schema::number_or(&self.meta, META_ARCHIVED, 0)?)? {
                 return corrupt("the indexes do not hold as many entries as the log".to_owned());
             }
             let last = schema::number(&self.meta, META_LAST_SEQ)?;

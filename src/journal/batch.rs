@@ -1,19 +1,22 @@
 //! The rules of writing: what is new, what is a repeat, what contradicts what is there.
 #![deny(clippy::indexing_slicing)]
 
+mod known;
 mod taken;
 
 use std::ops::Bound;
 
+use known::Known;
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::{
+    archive::{self, Archive},
     codec::{self, Kind},
     days::Days,
     dictionaries::{self, Dictionaries},
     index::{self, Span},
-    lookup::{self, Held, MISSING, bad_of_trade},
-    record::{Applied, Existing, OutcomeRecord, SignalRecord, SkipRecord, Source, StoredOutcome, Write},
+    lookup::{self, Held},
+    record::{Applied, Existing, OutcomeRecord, SignalRecord, SkipRecord, Source, Write},
     schema,
     tables::{
         BY_TIME, BY_TRADE, CHECKPOINTS, EVENT_NUMBERS, LOG, META, META_DECISIONS, META_LAST_SEQ, META_OUTCOMES,
@@ -29,6 +32,7 @@ pub(super) struct Batch<'t> {
     transaction: &'t WriteTransaction,
     dictionaries: &'t mut Dictionaries,
     log: Table<'t, u64, Bytes>,
+    archive: &'t Archive,
     by_trade: Table<'t, u128, ()>,
     by_time: Table<'t, u128, ()>,
     event_numbers: Table<'t, u64, ()>,
@@ -57,19 +61,13 @@ struct Counters {
     skips: u64,
 }
 
-/// How a write stands to what is in the journal under its name.
-enum Known {
-    No,
-    Same,
-    Other(Box<Existing>),
-}
-
 impl<'t> Batch<'t> {
     /// `dictionaries` are those of the journal; after a transaction that was not committed they must be read again, unless it
     /// wrote nothing.
     pub(super) fn open(
         transaction: &'t WriteTransaction,
         dictionaries: &'t mut Dictionaries,
+        archive: &'t Archive,
     ) -> Result<Self, redb::Error> {
         let meta = transaction.open_table(META)?;
         let before = Counters {
@@ -83,6 +81,7 @@ impl<'t> Batch<'t> {
             transaction,
             dictionaries,
             log: transaction.open_table(LOG)?,
+            archive,
             by_trade: transaction.open_table(BY_TRADE)?,
             by_time: transaction.open_table(BY_TIME)?,
             event_numbers: transaction.open_table(EVENT_NUMBERS)?,
@@ -105,7 +104,8 @@ impl<'t> Batch<'t> {
             Write::Signal(record) if record.source == Source::Live => return Ok(self.live_signal(record)),
             _ => self.settle()?,
         }
-        match write {
+        // every look-up comes before anything is written
+        let applied = match write {
             Write::Signal(record) => self.import_signal(record),
             Write::Outcome(record) => self.outcome(record),
             Write::Completion(record) => self.completion(record),
@@ -114,6 +114,10 @@ impl<'t> Batch<'t> {
             Write::Event(event) => self.event(event),
             Write::Version { id, body } => self.version(id, body),
             Write::Checkpoint { name, bytes } => self.checkpoint(name, bytes),
+        };
+        match applied {
+            Err(error) => archive::fault_in(&error).map_or(Err(error), |why| Ok(Applied::Unwritable { why })),
+            applied => applied,
         }
     }
 
@@ -363,43 +367,7 @@ impl<'t> Batch<'t> {
     }
 
     fn held(&self, trade_id: &TradeId) -> Result<Held, redb::Error> {
-        lookup::held(&self.log, &self.by_trade, self.span(), trade_id)
-    }
-
-    /// A live signal may have come more than once and differ in a digit; an imported one is a repeat of any of them.
-    fn known_signal(&self, held: &Held, signal: &Signal) -> Result<Known, redb::Error> {
-        let mut latest = None;
-        for seq in held.signals.iter().rev().copied() {
-            let decode = |value: &[u8]| codec::decode_signal(seq, value, self.dictionaries);
-            let stored = self.log.get(seq)?.map_or(Err(MISSING.to_owned()), |value| decode(value.value()));
-            let existing = match stored {
-                // a signal that only took the trade's name
-                Ok(stored) if stored.record.took_a_name() => continue,
-                Ok(stored) if stored.signal == *signal => return Ok(Known::Same),
-                Ok(stored) => Existing::Signal(stored),
-                Err(what) => Existing::Unreadable(bad_of_trade(Kind::Signal, seq, signal.trade_id.as_str(), what)),
-            };
-            latest.get_or_insert(existing);
-        }
-        Ok(latest.map_or(Known::No, |existing| Known::Other(Box::new(existing))))
-    }
-
-    fn known_outcome(&self, held: &Held, record: &OutcomeRecord) -> Result<Known, redb::Error> {
-        Ok(match self.outcome_of(held, &record.trade_id)? {
-            // what is damaged may be told again
-            None | Some(Existing::Unreadable(_)) => Known::No,
-            Some(Existing::Outcome(StoredOutcome { record: stored, .. })) if stored.outcome == record.outcome => {
-                Known::Same
-            }
-            Some(existing) => Known::Other(Box::new(existing)),
-        })
-    }
-
-    fn outcome_of(&self, held: &Held, trade_id: &TradeId) -> Result<Option<Existing>, redb::Error> {
-        let Some(seq) = held.outcome else { return Ok(None) };
-        let stored = self.log.get(seq)?.map_or(Err(MISSING.to_owned()), |v| codec::decode_outcome(seq, v.value()));
-        let bad = |what| Existing::Unreadable(bad_of_trade(Kind::Outcome, seq, trade_id.as_str(), what));
-        Ok(Some(stored.map_or_else(bad, Existing::Outcome)))
+        lookup::held(&self.log, self.archive, &self.by_trade, self.span(), trade_id)
     }
 }
 

@@ -123,13 +123,30 @@ pub(super) fn encode_signal(
         name.copy_from_slice(&dictionary.to_le_bytes());
         size.copy_from_slice(&length.to_le_bytes());
     } else {
-        begin(out, Kind::Signal, FORMAT, id);
-        out.extend_from_slice(&AS_IT_CAME);
-        header::write(out, record);
-        out.extend_from_slice(&record.line);
+        encode_plain_signal(out, seq, record);
+        return packed.filter(|packed| packed.is_new).map(|packed| packed.dictionary);
     }
     end(out, seq);
     packed.filter(|packed| packed.is_new).map(|packed| packed.dictionary)
+}
+
+/// The same with its line as it came.
+pub(super) fn encode_plain_signal(out: &mut Vec<u8>, seq: u64, record: &SignalRecord) {
+    begin(out, Kind::Signal, FORMAT, Some(record.trade_id.as_str()));
+    out.extend_from_slice(&AS_IT_CAME);
+    header::write(out, record);
+    out.extend_from_slice(&record.line);
+    end(out, seq);
+}
+
+/// Where the body behind the trade id of a record begins.
+pub(super) fn text_of(value: &[u8]) -> usize {
+    HEAD + 1 + value.get(HEAD).copied().map_or(0, usize::from)
+}
+
+/// Whether a record matches its checksum and was none that an older schema held damaged.
+pub(super) fn is_whole(seq: u64, value: &[u8]) -> bool {
+    open(seq, value).is_ok_and(|(_, format, _)| format != AS_IT_WAS)
 }
 
 pub(super) fn decode_signal(seq: u64, value: &[u8], dictionaries: &Dictionaries) -> Result<StoredSignal, String> {

@@ -8,8 +8,8 @@ use redb::{Database, Key, ReadTransaction, ReadableTable, ReadableTableMetadata,
 use serde::{Deserialize, Serialize};
 
 use super::tables::{
-    BY_TIME, BY_TRADE, CHECKPOINTS, DAYS, DICTIONARIES, DICTIONARIES_AGAIN, EVENT_NUMBERS, LOG, META, REPLACED,
-    VERSIONS,
+    ARCHIVES, BY_TIME, BY_TRADE, CHECKPOINTS, DAYS, DICTIONARIES, DICTIONARIES_AGAIN, EVENT_NUMBERS, LOG, META,
+    REPLACED, VERSIONS,
 };
 
 /// Bytes of one transaction.
@@ -47,6 +47,9 @@ pub(super) fn all(
     copy.table(BY_TRADE)?;
     copy.table(BY_TIME)?;
     copy.table(LOG)?;
+    if !is_missing(from.open_table(ARCHIVES))? {
+        copy.table(ARCHIVES)?;
+    }
     // last: with it a file becomes a journal
     copy.table(META)?;
     Ok(copy.tables)
@@ -118,6 +121,14 @@ impl Copy<'_> {
     }
 }
 
+fn is_missing<T>(opened: Result<T, TableError>) -> Result<bool, redb::Error> {
+    match opened {
+        Ok(_) => Ok(false),
+        Err(TableError::TableDoesNotExist(_)) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn begin(database: &Database) -> Result<redb::WriteTransaction, redb::Error> {
     Ok(database.begin_write()?)
 }
@@ -129,7 +140,8 @@ fn update(digest: &mut Blake2b256, bytes: &[u8]) -> usize {
     bytes.len()
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// In hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _always_room = write!(text, "{byte:02x}");
         text

@@ -96,6 +96,12 @@ pub(super) fn number_in(entry: u128) -> u64 {
     u64::try_from(entry & u128::from(u64::MAX)).unwrap_or(0)
 }
 
+/// The time in an entry of the index by time.
+pub(super) fn time_in(entry: u128) -> Option<Timestamp> {
+    let turned = u64::try_from(entry >> 64).ok()?;
+    Timestamp::from_microsecond((turned ^ (1 << 63)).cast_signed()).ok()
+}
+
 /// Numbers and kinds of the records that may be of a trade, oldest first.
 pub(super) fn find(
     table: &impl ReadableTable<u128, ()>,

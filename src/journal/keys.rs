@@ -41,12 +41,15 @@ impl Reader {
     pub fn trade_keys(&self, end: u64) -> Result<TradeKeys, StoreError> {
         Ok(self.guarded(READING, || {
             let mut found = TradeKeys::default();
-            for entry in self.log.range(..end)? {
+            for entry in self.log_from(0)? {
                 let (seq, value) = entry?;
+                if seq >= end {
+                    break;
+                }
                 let trade_id = codec::trade_of(value.value()).unwrap_or_default();
                 match Kind::of(value.value()) {
-                    Some(Kind::Signal) => found.signal(trade_id, seq.value()),
-                    Some(Kind::Outcome) if !self.is_replaced(seq.value())? => found.closed(trade_id, seq.value()),
+                    Some(Kind::Signal) => found.signal(trade_id, seq),
+                    Some(Kind::Outcome) if !self.is_replaced(seq)? => found.closed(trade_id, seq),
                     _ => {}
                 }
             }

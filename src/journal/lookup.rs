@@ -4,6 +4,7 @@
 use redb::ReadableTable;
 
 use super::{
+    archive::{self, Archive},
     codec::{self, Kind},
     error::BadRecord,
     index::{self, Span},
@@ -27,13 +28,14 @@ pub(super) struct Held {
 /// Finds the records of a trade. One that is damaged counts as its own: the index says so.
 pub(super) fn held(
     log: &impl ReadableTable<u64, Bytes>,
+    archive: &Archive,
     by_trade: &impl ReadableTable<u128, ()>,
     span: Span,
     trade_id: &TradeId,
 ) -> Result<Held, redb::Error> {
     let mut held = Held::default();
     for (seq, kind) in index::find(by_trade, span, trade_id)? {
-        if log.get(seq)?.is_some_and(|value| !codec::may_be_of(seq, value.value(), trade_id)) {
+        if archive::get(log, archive, seq)?.is_some_and(|value| !codec::may_be_of(seq, value.value(), trade_id)) {
             continue;
         }
         match kind {

@@ -12,6 +12,11 @@
 //! checked when it is read, and a bad one is reported by kind and name and never served. A journal of an older schema is
 //! taken over when it is opened for writing.
 
+mod archive;
+mod archive_copy;
+mod archive_file;
+mod archived;
+mod archiving;
 mod audit;
 mod backup;
 mod batch;
@@ -43,6 +48,9 @@ mod stream;
 mod tables;
 mod takeover;
 
+pub use archive::{ArchivedFile, FOLDER as ARCHIVE_FOLDER};
+pub use archive_copy::{archive_of, archive_of_backup, copy_archive, find_archive};
+pub use archive_file::{ArchiveError, Planned, Step};
 pub use backup::{Backup, BackupAge, LatestBackup, Manifest, Storage, back_up, present};
 pub use closed::ClosedTrades;
 pub use copy::TableDigest;

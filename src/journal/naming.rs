@@ -27,7 +27,7 @@ impl Reader {
             return Ok(bad_of_trade(known.kind, seq, trade_id, what));
         }
         for (sibling, _) in known.siblings(&self.by_trade, self.span)? {
-            if let Some(value) = self.log.get(sibling)?
+            if let Some(value) = self.get_record(sibling)?
                 && let Some(trade_id) = codec::trade_of(value.value()).filter(|trade_id| known.is_of(trade_id))
             {
                 return Ok(bad_of_trade(known.kind, seq, trade_id, what));

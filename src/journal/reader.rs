@@ -12,6 +12,7 @@ use redb::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    archive::Archive,
     codec::{self, Kind},
     dictionaries::Dictionaries,
     error::{BadRecord, OpenError, StoreError, catch_damage},
@@ -25,8 +26,8 @@ use super::{
     store::{StoreOptions, flatten, shared_builder},
     stream::{self, Found, READING},
     tables::{
-        BY_TIME, BY_TRADE, CHECKPOINTS, EVENT_NUMBERS, LOG, META, META_CREATED_AT, META_DECISIONS, META_LAST_SEQ,
-        META_OUTCOMES, META_SIGNALS, META_SKIPS, REPLACED, VERSIONS,
+        BY_TIME, BY_TRADE, CHECKPOINTS, EVENT_NUMBERS, LOG, META, META_ARCHIVED, META_CREATED_AT, META_DECISIONS,
+        META_LAST_SEQ, META_OUTCOMES, META_SIGNALS, META_SKIPS, REPLACED, VERSIONS,
     },
 };
 use crate::domain::{Timestamp, TradeId, VersionId};
@@ -51,6 +52,8 @@ pub struct Reader {
     pub(super) met_damage: Arc<AtomicBool>,
     /// Read when the first line is that needs one.
     dictionaries: OnceLock<Dictionaries>,
+    /// Where what is no more in `log` stands.
+    pub(super) archive: Archive,
     pub(super) moment: ReadTransaction,
     /// Where its file stands, if it has one.
     pub(super) path: Option<PathBuf>,
@@ -84,11 +87,12 @@ impl Reader {
             let builder = shared_builder(StoreOptions { cache_bytes, verify: false });
             let database = builder.open_read_only_with_backend(FileBackend::new(file)?)?;
             let schema = schema::of(&database)?;
-            let reader = (schema == Some(SCHEMA)).then(|| Self::new(database.begin_read()?, Some(database)));
+            let is_current = schema.is_some_and(schema::is_current);
+            let reader = is_current.then(|| Self::new(database.begin_read()?, Some(database), Some(path)));
             Ok((schema, reader.transpose()?))
         });
         match flatten(path, opened)? {
-            (_, Some(reader)) => Ok(Self { path: Some(path.to_owned()), ..reader }),
+            (_, Some(reader)) => Ok(reader),
             (None, None) => Err(OpenError::corrupt(path, "it is a database, and not of vigie")),
             (Some(found), None) if found > SCHEMA => {
                 Err(OpenError::Newer { path: path.to_owned(), found, supported: SCHEMA })
@@ -97,7 +101,11 @@ impl Reader {
         }
     }
 
-    pub(super) fn new(moment: ReadTransaction, database: Option<ReadOnlyDatabase>) -> Result<Self, redb::Error> {
+    pub(super) fn new(
+        moment: ReadTransaction,
+        database: Option<ReadOnlyDatabase>,
+        path: Option<&Path>,
+    ) -> Result<Self, redb::Error> {
         let meta = moment.open_table(META)?;
         Ok(Self {
             log: moment.open_table(LOG)?,
@@ -111,8 +119,9 @@ impl Reader {
             meta,
             met_damage: Arc::default(),
             dictionaries: OnceLock::new(),
+            archive: Archive::load(&moment, path)?,
             moment,
-            path: None,
+            path: path.map(Path::to_owned),
             _database: database,
         })
     }
@@ -295,7 +304,7 @@ impl Reader {
     }
 
     fn held(&self, trade_id: &TradeId) -> Result<Held, StoreError> {
-        Ok(self.guarded(READING, || lookup::held(&self.log, &self.by_trade, self.span, trade_id))?)
+        Ok(self.guarded(READING, || lookup::held(&self.log, &self.archive, &self.by_trade, self.span, trade_id))?)
     }
 
     /// The dictionaries of lines.
@@ -317,7 +326,7 @@ impl Reader {
         kind: Kind,
         decode: impl Fn(u64, &[u8]) -> Result<T, String>,
     ) -> Result<T, StoreError> {
-        let found = self.guarded(READING, || Ok(self.log.get(seq)?.map(|value| decode(seq, value.value()))))?;
+        let found = self.guarded(READING, || Ok(self.get_record(seq)?.map(|value| decode(seq, value.value()))))?;
         let record = found.unwrap_or_else(|| Err(MISSING.to_owned()));
         Ok(record.map_err(|what| bad_of_trade(kind, seq, trade_id, what))?)
     }
@@ -374,7 +383,8 @@ impl Reader {
     /// Whether the indexes hold `records` in all, as far as their lengths tell.
     pub(super) fn indexes_hold(&self, records: u64) -> Result<bool, redb::Error> {
         let by_trade = self.by_trade.len()? + self.event_numbers.len()?;
-        Ok((self.log.len()?, by_trade, self.by_time.len()?) == (records, records, records))
+        let log = self.log.len()? + schema::number_or(&self.meta, META_ARCHIVED, 0)?;
+        Ok((log, by_trade, self.by_time.len()?) == (records, records, records))
     }
 
     /// What a table of names has under `key`.

@@ -62,7 +62,7 @@ impl Reader {
                 if kind != Kind::Outcome || found >= seq {
                     continue;
                 }
-                let value = self.log.get(found)?;
+                let value = self.get_record(found)?;
                 if value.is_some_and(|value| codec::may_be_of(found, value.value(), trade_id)) {
                     latest = latest.max(Some(found));
                 }

@@ -12,9 +12,16 @@ use super::{
 };
 use crate::domain::Timestamp;
 
-/// The schema this program writes: one log with its indexes. 1 and 2 had a table for each kind of record, by trade id; 2 had
-/// shorter signals. A file of these is taken over, see `takeover`.
-pub const SCHEMA: u64 = 3;
+/// The newest schema: one log with its indexes, the oldest records of which are in archived files. 1 and 2 had a table for each kind
+/// of record, by trade id; 2 had shorter signals. A file of these is taken over, see `takeover`.
+pub const SCHEMA: u64 = 4;
+/// The same without archived files: a journal has this schema until the first is written.
+pub(super) const UNARCHIVED: u64 = 3;
+
+/// Whether this program reads a file of the schema as it is.
+pub(super) fn is_current(schema: u64) -> bool {
+    matches!(schema, UNARCHIVED | SCHEMA)
+}
 
 /// How a file stands to this program.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,7 +62,7 @@ pub(super) fn lay_out(transaction: &WriteTransaction, created_at: u64) -> Result
 
 /// Makes a file with all tables a journal.
 pub(super) fn seal(transaction: &WriteTransaction) -> Result<(), redb::Error> {
-    transaction.open_table(META)?.insert(META_SCHEMA, codec::encode_number(META_SCHEMA, SCHEMA))?;
+    transaction.open_table(META)?.insert(META_SCHEMA, codec::encode_number(META_SCHEMA, UNARCHIVED))?;
     Ok(())
 }
 
@@ -83,11 +90,20 @@ pub(super) fn number(
     }
 }
 
+/// The same of a number that need not be there.
+pub(super) fn number_or(
+    meta: &impl ReadableTable<&'static str, (u64, u32)>,
+    name: &'static str,
+    otherwise: u64,
+) -> Result<u64, redb::Error> {
+    if meta.get(name)?.is_none() { Ok(otherwise) } else { number(meta, name) }
+}
+
 /// How a file stands to this program.
 pub(super) fn standing(database: &impl ReadableDatabase) -> Result<FoundSchema, redb::Error> {
     Ok(match of(database)? {
         None | Some(0) => FoundSchema::NotAJournal,
-        Some(SCHEMA) => FoundSchema::Current,
+        Some(UNARCHIVED | SCHEMA) => FoundSchema::Current,
         Some(found) if found < SCHEMA => FoundSchema::Older(found),
         Some(found) => FoundSchema::Newer(found),
     })

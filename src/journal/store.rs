@@ -6,6 +6,7 @@ use std::{path::Path, sync::Arc};
 use redb::{Builder, ConcurrencyMode, Database, ReadableDatabase, StorageBackend, backends::FileBackend};
 
 use super::{
+    archive::Archive,
     batch::Batch,
     dictionaries::Dictionaries,
     error::{OpenError, StorageFailure, StoreError, catch_damage, guarded},
@@ -40,6 +41,8 @@ pub struct Store {
     origin: Option<Place>,
     /// As they stand in the file.
     dictionaries: Dictionaries,
+    /// As the journal knows it.
+    archive: Archive,
     /// What is to be said of a batch whose commit was begun and is not known to have ended.
     doubt: Option<Vec<Applied>>,
 }
@@ -83,6 +86,10 @@ impl Place {
         }
         *self = again.clone();
         Ok(())
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.origin.path()
     }
 
     fn overwritten(&self) -> String {
@@ -136,7 +143,12 @@ impl Store {
             opened = Self::open_file(path, &builder, storage)?;
         }
         takeover::clear(path)?;
-        Self::current(path, opened)
+        let mut store = Self::current(path, opened)?;
+        // what a kill left half done; a disk that fails leaves it to the next start
+        if let Err(error) = store.remove_archived(&mut |_| Ok(())) {
+            tracing::warn!(%error, "records that are archived are still in the journal as well");
+        }
+        Ok(store)
     }
 
     fn open_file<B: StorageBackend>(
@@ -175,8 +187,13 @@ impl Store {
         }
         let made = catch_damage(|| {
             let database = builder.create_with_backend(backend)?;
-            let store =
-                Self { database: Some(database), origin: None, dictionaries: Dictionaries::default(), doubt: None };
+            let store = Self {
+                database: Some(database),
+                origin: None,
+                dictionaries: Dictionaries::default(),
+                archive: Archive::default(),
+                doubt: None,
+            };
             schema::create(store.database()?, WallClock.now())?;
             Ok(store)
         });
@@ -195,7 +212,7 @@ impl Store {
         let applied = guarded("writing a batch", || {
             let database = self.database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
             let transaction = schema::durable(database)?;
-            let mut batch = Batch::open(&transaction, &mut self.dictionaries)?;
+            let mut batch = Batch::open(&transaction, &mut self.dictionaries, &self.archive)?;
             let applied = writes.iter().map(|write| batch.write(write)).collect::<Result<Vec<_>, _>>()?;
             if batch.finish()? {
                 *doubt = Some(applied.clone());
@@ -221,9 +238,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Storage`].
     pub fn reader(&self) -> Result<Reader, StoreError> {
-        let mut reader = guarded("beginning to read", || Reader::new(self.database()?.begin_read()?, None))?;
-        reader.path = self.origin.as_ref().map(|place| place.origin.path().to_owned());
-        Ok(reader)
+        let path = self.origin.as_ref().map(Place::path);
+        Ok(guarded("beginning to read", || Reader::new(self.database()?.begin_read()?, None, path))?)
     }
 
     /// The number of the last record stored, 0 when there is none.
@@ -247,6 +263,17 @@ impl Store {
         self.database.as_ref().ok_or(redb::Error::DatabaseClosed)
     }
 
+    pub(super) fn database_mut(&mut self) -> Result<&mut Database, redb::Error> {
+        self.database.as_mut().ok_or(redb::Error::DatabaseClosed)
+    }
+
+    /// Reads again which files are archived.
+    pub(super) fn look_at_archive(&mut self) -> Result<(), StoreError> {
+        let path = self.origin.as_ref().map(Place::path);
+        self.archive = guarded(OPENING, || Archive::load(&self.database()?.begin_read()?, path))?;
+        Ok(())
+    }
+
     fn close_database(&mut self) -> Result<(), StorageFailure> {
         guarded("closing the journal", || match self.database.take() {
             Some(database) => Ok(database.close()?),
@@ -263,7 +290,8 @@ impl Store {
             let database = builder.create_with_backend(backend)?;
             let standing = schema::standing(&database)?;
             let dictionaries = Dictionaries::load(&database.begin_read()?)?;
-            let store = Self { database: Some(database), origin: None, dictionaries, doubt: None };
+            let archive = Archive::load(&database.begin_read()?, Some(path))?;
+            let store = Self { database: Some(database), origin: None, dictionaries, archive, doubt: None };
             Ok((store, standing))
         });
         flatten(path, opened)

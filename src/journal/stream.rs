@@ -1,9 +1,10 @@
 //! Records read one after another, up to the first failure of the storage.
 #![deny(clippy::indexing_slicing)]
 
-use redb::{AccessGuard, Key, Range, ReadOnlyTable, ReadableTable, Value};
+use redb::{AccessGuard, ReadOnlyTable, ReadableTable};
 
 use super::{
+    archive,
     error::{BadRecord, StoreError},
     index,
     reader::Reader,
@@ -19,12 +20,10 @@ pub(super) type Found<T> = Result<Option<Result<T, BadRecord>>, redb::Error>;
 
 type Entry<'a, K, V> = (AccessGuard<'a, K>, AccessGuard<'a, V>);
 
-type Next<'a, K, V> = Option<redb::Result<Entry<'a, K, V>>>;
-
 /// The records that the entries of a range lead to.
-pub(super) struct Records<'a, K: Key + 'static, V: Value + 'static, F> {
+pub(super) struct Records<'a, R, F> {
     reader: &'a Reader,
-    range: Option<Range<'a, K, V>>,
+    range: Option<R>,
     read: F,
 }
 
@@ -34,8 +33,8 @@ pub(super) fn since<'a, T: 'a>(
     from: u64,
     read: fn(&Reader, u64, &[u8]) -> Found<T>,
 ) -> Result<impl Iterator<Item = Result<T, StoreError>> + 'a, StoreError> {
-    let range = || reader.log.range(from..);
-    of(reader, range, move |(seq, value): Entry<'_, u64, Bytes>| read(reader, seq.value(), value.value()))
+    let range = || reader.log_from(from);
+    of(reader, range, move |(seq, value): (u64, archive::Value<'_>)| read(reader, seq, value.value()))
 }
 
 /// The records of the index by time.
@@ -70,27 +69,33 @@ pub(super) fn named<'a, T: 'a>(
 }
 
 fn at<T>(reader: &Reader, seq: u64, read: fn(&Reader, u64, &[u8]) -> Found<T>) -> Found<T> {
-    match reader.log.get(seq)? {
+    match reader.get_record(seq)? {
         Some(value) => read(reader, seq, value.value()),
         None => read(reader, seq, &[]),
     }
 }
 
-fn of<'a, K: Key + 'static, V: Value + 'static, T, F: Fn(Entry<'_, K, V>) -> Found<T>>(
+fn of<'a, R: Iterator<Item = Result<E, X>>, E, X: Into<redb::Error>, T, F: Fn(E) -> Found<T>>(
     reader: &'a Reader,
-    range: impl FnOnce() -> redb::Result<Range<'a, K, V>>,
+    range: impl FnOnce() -> redb::Result<R>,
     read: F,
-) -> Result<Records<'a, K, V, F>, StoreError> {
+) -> Result<Records<'a, R, F>, StoreError> {
     Ok(Records { reader, range: Some(reader.guarded(READING, || Ok(range()?))?), read })
 }
 
-impl<'a, K: Key + 'static, V: Value + 'static, T, F: Fn(Entry<'a, K, V>) -> Found<T>> Records<'a, K, V, F> {
+impl<R, F> Records<'_, R, F> {
     /// The next record that is wanted, from the end where `take` takes it.
-    fn step(&mut self, take: impl Fn(&mut Range<'a, K, V>) -> Next<'a, K, V>) -> Option<Result<T, StoreError>> {
+    fn step<E, X: Into<redb::Error>, T>(
+        &mut self,
+        take: impl Fn(&mut R) -> Option<Result<E, X>>,
+    ) -> Option<Result<T, StoreError>>
+    where
+        F: Fn(E) -> Found<T>,
+    {
         let (range, read) = (self.range.as_mut()?, &self.read);
         // a key is decoded inside as well: redb panics on one that is not what its type says
         let found = self.reader.guarded(READING, || {
-            while let Some(entry) = take(range).transpose()? {
+            while let Some(entry) = take(range).transpose().map_err(Into::into)? {
                 if let Some(record) = read(entry)? {
                     return Ok(Some(record));
                 }
@@ -107,8 +112,8 @@ impl<'a, K: Key + 'static, V: Value + 'static, T, F: Fn(Entry<'a, K, V>) -> Foun
     }
 }
 
-impl<'a, K: Key + 'static, V: Value + 'static, T, F: Fn(Entry<'a, K, V>) -> Found<T>> Iterator
-    for Records<'a, K, V, F>
+impl<R: Iterator<Item = Result<E, X>>, E, X: Into<redb::Error>, T, F: Fn(E) -> Found<T>> Iterator
+    for Records<'_, R, F>
 {
     type Item = Result<T, StoreError>;
 
@@ -117,8 +122,8 @@ impl<'a, K: Key + 'static, V: Value + 'static, T, F: Fn(Entry<'a, K, V>) -> Foun
     }
 }
 
-impl<'a, K: Key + 'static, V: Value + 'static, T, F: Fn(Entry<'a, K, V>) -> Found<T>> DoubleEndedIterator
-    for Records<'a, K, V, F>
+impl<R: DoubleEndedIterator<Item = Result<E, X>>, E, X: Into<redb::Error>, T, F: Fn(E) -> Found<T>> DoubleEndedIterator
+    for Records<'_, R, F>
 {
     fn next_back(&mut self) -> Option<Self::Item> {
         self.step(DoubleEndedIterator::next_back)

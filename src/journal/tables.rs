@@ -50,6 +50,10 @@ pub(super) const VERSIONS: Table<&str> = TableDefinition::new("versions");
 /// body][body]`, the body of the writer's own layout. Replaced by whoever owns the name.
 pub(super) const CHECKPOINTS: Table<&str> = TableDefinition::new("checkpoints");
 
+/// Files of old records beside the journal, see `archive`. Key: the number of the first. Value: an `ArchivedFile` as JSON, sealed, format
+/// 1. A journal without any has no such table.
+pub(super) const ARCHIVES: Table<u64> = TableDefinition::new("archives");
+
 /// Numbers about the file. Key: one of the names below. Value: the number, and the CRC-32 of key and number. Written
 /// with every batch. This table stays as it is in every schema, so that an older program can tell a newer file.
 pub(super) const META: TableDefinition<'static, &str, (u64, u32)> = TableDefinition::new("meta");
@@ -68,6 +72,9 @@ pub(super) const META_DECISIONS: &str = "decisions";
 pub(super) const META_OUTCOMES: &str = "outcomes";
 /// In `meta`: how many trades have a skip.
 pub(super) const META_SKIPS: &str = "skips";
+
+/// In `meta`: how many records of the log stand in archived files only; missing where there are none.
+pub(super) const META_ARCHIVED: &str = "archived";
 
 /// The tables of schemas 1 and 2, with sealed values; `older` reads them.
 pub(super) mod older {

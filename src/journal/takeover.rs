@@ -16,6 +16,7 @@ use redb::{
 };
 
 use super::{
+    archive::Archive,
     batch::Batch,
     codec::Kind,
     dictionaries::Dictionaries,
@@ -237,7 +238,8 @@ fn copy(source: &Source, newer: &Database, tell: &mut dyn FnMut(Progress)) -> Re
     loop {
         let entries = batch_of(newer, schema::number(&newer.begin_read()?.open_table(META)?, META_LAST_SEQ)?, size)?;
         let transaction = schema::durable(newer)?;
-        let mut batch = Batch::open(&transaction, &mut dictionaries)?;
+        let archive = Archive::default();
+        let mut batch = Batch::open(&transaction, &mut dictionaries, &archive)?;
         let Some((last, _)) = entries.last() else {
             batch.close_takeover(source.last_seq, source.decisions);
             batch.finish()?;
@@ -290,7 +292,7 @@ fn copy_named(source: &Source, newer: &Database) -> Result<(), redb::Error> {
 
 /// Compares all that the new file says with what the old one says; gives the first difference in words.
 fn compare(source: &Source, newer: &Database, tell: &mut dyn FnMut(Progress)) -> Result<Option<String>, redb::Error> {
-    let reader = Reader::new(newer.begin_read()?, None)?;
+    let reader = Reader::new(newer.begin_read()?, None, None)?;
     let (of, mut done, mut after) = (source.records()?, 0, 0);
     let differs = |what: String| Ok(Some(what));
     loop {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 
+pub use super::slot::Slot;
 use super::{
     history::{Known, kept, known_of, moved},
     versions,
@@ -46,36 +47,6 @@ const TELL_EVERY: u64 = 200_000;
 /// Records after which a long fold puts the names it has met into the form that takes the least memory.
 const SETTLE_EVERY: u64 = 100_000;
 
-/// Where a checkpoint is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Slot {
-    /// One of the two that starts go on from.
-    A,
-    /// The other.
-    B,
-}
-
-impl Slot {
-    pub(super) const ALL: [Self; 2] = [Self::A, Self::B];
-
-    /// The other one.
-    #[must_use]
-    pub fn other(self) -> Self {
-        if self == Self::A { Self::B } else { Self::A }
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::A => "state.a",
-            Self::B => "state.b",
-        }
-    }
-
-    pub(super) fn part(self, number: usize) -> String {
-        format!("{}.{number}", self.name())
-    }
-}
-
 /// A checkpoint that was gone on from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Begun {
@@ -98,6 +69,8 @@ pub struct Folded {
     pub damaged: Vec<BadRecord>,
     /// Records of any kind that could not be read. No checkpoint is made of such a fold, so that each start names them.
     pub unreadable: usize,
+    /// Why what is archived is not among it, if it is not.
+    pub doubt: Option<String>,
     /// The checkpoint that it was begun from; `None` for the beginning of the log.
     pub begun: Option<Begun>,
 }
@@ -151,7 +124,7 @@ impl Folded {
         let pipeline = pipeline.map_err(|error| error.to_string())?;
         let open_trades = OpenTrades::knowing(open_trades_keep(config), config.journal.known_ids);
         let state = State::new(open_trades, Keep::of(&config.experiment), Some(pipeline));
-        Ok(Self { state, seq: 0, damaged: Vec::new(), unreadable: 0, begun: None })
+        Ok(Self { state, seq: 0, damaged: Vec::new(), unreadable: 0, doubt: None, begun: None })
     }
 
     /// Takes in what was recorded since, up to number `last`.
@@ -174,6 +147,13 @@ impl Folded {
         tell: &mut dyn FnMut(u64, &Happening, &mut State),
     ) -> Result<(), String> {
         let text = |error: StoreError| error.to_string();
+        if self.seq < reader.archived_to()
+            && let Err(fault) = reader.check_archive()
+        {
+            // no checkpoint is made of it, and who serves it locks
+            (self.unreadable, self.doubt) = (self.unreadable + 1, Some(fault.to_string()));
+            reader.pass_over_archive();
+        }
         let replaced = reader.replacements().map_err(text)?;
         let rules = config.rules();
         let mut read = 0_u64;

@@ -9,6 +9,7 @@ pub mod period;
 pub mod rebuilt;
 pub mod retold;
 pub mod scored;
+mod slot;
 pub mod test_plan;
 pub mod versions;
 pub mod watched;

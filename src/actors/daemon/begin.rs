@@ -174,6 +174,10 @@ impl Beginning<'_> {
         if let Some(message) = quarantined {
             guardian::alert(&guardian_shared, Level::Critical, "journal_quarantined", message);
         }
+        let doubt = match (doubt, known.doubt.clone()) {
+            (Some(doubt), Some(fault)) => Some(format!("{doubt}; {fault}")),
+            (doubt, fault) => doubt.or(fault),
+        };
         if let Some(reason) = doubt {
             guardian::lock_at_start(&guardian_shared, &known.state, reason);
         }
