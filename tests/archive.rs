@@ -1,138 +1,43 @@
 //! Old records in archived files: nothing reads differently, whatever moment the work was broken off at.
 #![expect(clippy::unwrap_used, reason = "tests may fail loudly")]
 
+#[path = "common/old_records.rs"]
+mod old_records;
+
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
+use old_records::{OPTIONS, at, before, config, id, journal, line, outcome, read, start, writes};
 use vigie::{
-    config::Config,
-    domain::{Decision, Event, EventKind, Money, Outcome, Reason, SignalLine, Skip, Timestamp, TradeId},
+    domain::{SignalLine, Skip},
     journal::{
-        Applied, ArchiveError, Backup, OutcomeRecord, Reader, SignalRecord, SkipRecord, Source, Step, Store,
-        StoreOptions, Write, archive_of, archive_of_backup, back_up, copy_archive, find_archive,
+        Applied, ArchiveError, Backup, Reader, SkipRecord, Step, Store, Write, archive_month, archive_of,
+        archive_of_backup, back_up, copy_archive, find_archive, finish_archive,
     },
     recall::{
+        archiving,
         checkpoint::{self, newest},
         fold::{Folded, Slot},
         history,
     },
 };
 
-const OPTIONS: StoreOptions = StoreOptions { cache_bytes: 4 << 20, verify: false };
-const TRADES: i64 = 1500;
-
-fn at(hour: i64) -> Timestamp {
-    Timestamp::from_second(1_735_732_800 + 3600 * hour).unwrap()
-}
-
-fn id(n: i64) -> TradeId {
-    TradeId::new(format!("{}-{n}", ["C", "A", "B"][n as usize % 3])).unwrap()
-}
-
-fn line(n: i64) -> Vec<u8> {
-    let (name, at, value) = (id(n), at(n), (n % 97) as f64 / 97.0);
-    format!(r#"{{"trade_id":"{name}","at":"{at}","symbol":"ES","side":"long","features":{{"vwap_trend_signal":{value},"level_proximity":0.5}}}}"#)
-        .into_bytes()
-}
-
-fn outcome(n: i64, pnl: f64) -> Write {
-    let outcome = Outcome { exit_reason: "signal".into(), ..Outcome::of(at(n + 2), Some(Money::new(pnl).unwrap())) };
-    let record = OutcomeRecord { trade_id: id(n), received_at: at(n + 2), source: Source::Live, echo: None, outcome };
-    Write::Outcome(Box::new(record))
-}
-
-fn writes(n: i64) -> Vec<Write> {
-    let decision = Decision::baseline(id(n), None, None, Reason::NoModel);
-    let signal = SignalRecord {
-        trade_id: id(n),
-        received_at: at(n),
-        source: Source::Live,
-        decision: Some(decision),
-        opinions: Vec::new(),
-        latency_us: Some(7),
-        line: line(n),
-    };
-    let mut writes = vec![Write::Signal(signal)];
-    match n % 5 {
-        0 => writes.push(Write::Skip(SkipRecord {
-            received_at: at(n + 1),
-            skip: Skip { trade_id: id(n), reason: "risk".into() },
-        })),
-        1 => {}
-        _ => writes.push(outcome(n, n as f64)),
-    }
-    if n % 50 == 3 {
-        let mut parsed = SignalLine::parse(&line(n + 100_000)).unwrap();
-        parsed.outcome = Some(Outcome::of(at(n + 1), None));
-        writes.push(Write::past_trade(parsed, line(n + 100_000), at(n)));
-        writes.push(Write::Event(Event { at: at(n), kind: EventKind::Stopped }));
-    }
-    writes
-}
-
-fn journal(folder: &Path) -> PathBuf {
-    let path = folder.join("vigie.redb");
-    let mut store = Store::open(&path, OPTIONS).unwrap();
-    for n in 0..TRADES {
-        store.apply(&writes(n)).unwrap();
-    }
-    store.close().unwrap();
-    path
-}
-
-fn config() -> Config {
-    Config::builtin().unwrap()
-}
-
-/// Everything that is read of a journal, each in its own way.
-fn all(reader: &Reader) -> Vec<String> {
-    let text = |it: &dyn std::fmt::Debug| format!("{it:?}");
-    let mut all: Vec<String> = reader.since(0).unwrap().map(|it| text(&it.unwrap())).collect();
-    all.extend(reader.recorded(0).unwrap().map(|it| text(&it.unwrap())));
-    all.extend(reader.between(at(0), at(99_999)).unwrap().map(|it| text(&it.unwrap())));
-    all.extend(reader.signals().unwrap().map(|it| text(&it.unwrap())));
-    all.extend(reader.outcomes().unwrap().map(|it| text(&it.unwrap())));
-    all.extend(reader.skips().unwrap().map(|it| text(&it.unwrap())));
-    all.extend(reader.events(0).unwrap().map(|it| text(&it.unwrap())));
-    for n in (0..TRADES).step_by(41) {
-        all.push(text(&reader.signal(&id(n)).unwrap()));
-        all.push(text(&reader.outcome(&id(n)).unwrap()));
-        all.push(text(&reader.skip(&id(n)).unwrap()));
-    }
-    all.push(text(&reader.trade_keys(u64::MAX).unwrap()));
-    all.push(text(&reader.closed_trades(None).unwrap()));
-    all.push(text(&history::read(reader).unwrap().signals.len()));
-    all.push(text(&reader.counts().unwrap()));
-    let mut folded = Folded::empty(&config()).unwrap();
-    folded.go_on(reader, &config(), reader.last_seq().unwrap()).unwrap();
-    assert_eq!((folded.unreadable, &folded.doubt), (0, &None));
-    all.push(text(&checkpoint::digest(&folded.state.to_bytes().unwrap())));
-    reader.audit().unwrap();
-    all
-}
-
-fn read(path: &Path) -> Vec<String> {
-    all(&Reader::open_path(path, 4 << 20).unwrap())
-}
-
-fn before() -> Timestamp {
-    at(24 * 58)
-}
-
 /// Archives; breaks off at the step number `stop`. Says how many steps there were.
 fn archive(path: &Path, stop: usize) -> (usize, Result<(), ArchiveError>) {
     let mut store = Store::open(path, OPTIONS).unwrap();
     let mut steps = 0;
+    let mut tell = |_| {
+        steps += 1;
+        steps != stop
+    };
+    let mut done = finish_archive(&mut store, &mut tell);
     for planned in store.reader().unwrap().plan_archive(before()).unwrap() {
-        let done = store.archive(&planned, &mut |_| {
-            steps += 1;
-            steps != stop
-        });
-        if done.is_err() {
-            return (steps, done);
-        }
+        done = done.and_then(|()| archive_month(&mut store, &planned, &mut tell));
+    }
+    if done.is_err() {
+        return (steps, done);
     }
     store.compact().unwrap();
     (steps, Ok(()))
@@ -190,13 +95,21 @@ fn a_repeated_outcome_of_an_archived_trade_is_recognised_and_a_reused_name_as_we
     let archived = other.join("vigie.redb");
     fs::copy(&path, &archived).unwrap();
     archive(&archived, usize::MAX).1.unwrap();
-    let said = asked(&path);
+    let mut said = asked(&path);
     assert!(matches!(
         said[..3],
         [Applied::Duplicate, Applied::Conflict { .. }, Applied::Stored { matched: Some(true), .. }]
     ));
     assert!(matches!(said[3..], [Applied::Conflict { .. }, Applied::Conflict { .. }]), "{said:?}");
-    assert_eq!(asked(&archived), said);
+    // but for the numbers: the archiving took some
+    let number = |applied: &Vec<Applied>| match applied[2] {
+        Applied::Stored { seq, .. } => seq,
+        _ => 0,
+    };
+    let mut of_archived = asked(&archived);
+    assert!(number(&of_archived) > number(&said));
+    (of_archived[2], said[2]) = (Applied::Duplicate, Applied::Duplicate);
+    assert_eq!(of_archived, said);
 }
 
 #[test]
@@ -259,12 +172,7 @@ fn a_start_goes_on_from_the_state_at_the_cut_and_a_backup_with_its_files_is_a_wh
         store.apply(&batch).unwrap();
     }
     drop(store);
-    let state = |path: &Path| {
-        let reader = Reader::open_path(path, 1 << 20).unwrap();
-        let folded = checkpoint::state(&reader, &config).unwrap();
-        (folded.seq, folded.doubt.clone(), checkpoint::digest(&folded.state.to_bytes().unwrap()))
-    };
-    let (said, before_it) = (read(&path), state(&path));
+    let (said, before_it) = (read(&path), start(&path));
     archive(&path, usize::MAX).1.unwrap();
     let reader = Reader::open_path(&path, 1 << 20).unwrap();
     assert_eq!(newest(&reader, &config).unwrap().unwrap().begun.unwrap().slot, Slot::Base);
@@ -276,7 +184,7 @@ fn a_start_goes_on_from_the_state_at_the_cut_and_a_backup_with_its_files_is_a_wh
     drop(reader);
     // without its files the state at the cut is enough
     fs::remove_dir_all(archive_of(&path)).unwrap();
-    assert_eq!(state(&path), before_it);
+    assert_eq!(start(&path), before_it);
     let other = folder.path().join("other/vigie.redb");
     fs::create_dir(other.parent().unwrap()).unwrap();
     find_archive(&files, &[&archive_of(&other)]).unwrap_err();
@@ -286,24 +194,132 @@ fn a_start_goes_on_from_the_state_at_the_cut_and_a_backup_with_its_files_is_a_wh
     let _all_steps_have_names = [Step::Whole, Step::Named, Step::Known, Step::Compared];
 }
 
-#[test]
-fn nothing_leaves_the_journal_after_a_kill_when_its_file_was_lost_since() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = journal(folder.path());
-    let said = read(&path);
+/// The journal with January in a file that it knows, and nothing gone from the log but what went before the step number `removed` of the
+/// removal; with that file.
+fn half_done(folder: &Path, removed: u64) -> (PathBuf, PathBuf) {
+    let path = journal(folder);
     let mut store = Store::open(&path, OPTIONS).unwrap();
     let planned = store.reader().unwrap().plan_archive(before()).unwrap();
-    let broken = store.archive(&planned[0], &mut |step| step != Step::Known);
+    let mut left = removed;
+    let broken = archive_month(&mut store, &planned[0], &mut |step| match step {
+        Step::Known => left > 0,
+        Step::Removed(_) => {
+            left -= 1;
+            left > 0
+        }
+        _ => true,
+    });
     assert!(matches!(broken, Err(ArchiveError::Stopped)), "{broken:?}");
-    drop(store);
-    let file = Reader::open_path(&path, 1 << 20).unwrap().archived().remove(0).name;
-    let (file, away) = (archive_of(&path).join(file), folder.path().join("away"));
+    let file = store.reader().unwrap().check_whole_archive().unwrap().remove(0).name;
+    let file = archive_of(&path).join(file);
+    (path, file)
+}
+
+#[test]
+fn a_file_that_is_lost_before_anything_has_gone_from_the_journal_is_not_missed_and_is_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, file) = half_done(folder.path(), 0);
+    let (other, whole) = (folder.path().join("other"), fs::read(&file).unwrap());
+    fs::create_dir(&other).unwrap();
+    let said = read(&journal(&other));
+    let mut changed = whole.clone();
+    changed[whole.len() / 2] ^= 1;
+    for bytes in [None, Some(changed)] {
+        match bytes {
+            None => fs::remove_file(&file).unwrap(),
+            Some(bytes) => fs::write(&file, bytes).unwrap(),
+        }
+        assert_eq!(read(&path), said, "every reader");
+        let mut store = Store::open(&path, OPTIONS).unwrap();
+        let refused = store.apply(&[Write::Gone { to: 100 }]).unwrap();
+        assert!(matches!(&refused[0], Applied::Unwritable { why } if why.contains("the archive of the records 1 to")));
+        assert_eq!(store.apply(&[outcome(7, 7.0)]).unwrap(), [Applied::Duplicate], "the writer");
+        // the next time it is written again, and the same
+        let planned = store.reader().unwrap().plan_archive(before()).unwrap();
+        assert_eq!((planned.len(), planned[0].first), (2, 1));
+        let broken = archive_month(&mut store, &planned[0], &mut |step| step != Step::Known);
+        assert!(matches!(broken, Err(ArchiveError::Stopped)), "{broken:?}");
+        assert_eq!(fs::read(&file).unwrap(), whole);
+    }
+    archive(&path, usize::MAX).1.unwrap();
+    assert_eq!(read(&path), said);
+}
+
+#[test]
+fn nothing_more_goes_from_the_journal_once_the_file_that_holds_it_is_lost_or_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, file) = half_done(folder.path(), 1);
+    let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+    let away = folder.path().join("away");
+    let there = |path: &Path| Reader::open_path(path, 1 << 20).unwrap().archived_to();
+    let gone_to = there(&path);
+    assert!(gone_to > 0);
     fs::rename(&file, &away).unwrap();
-    Store::open(&path, OPTIONS).unwrap().close().unwrap();
+    let (_, refused) = archive(&path, usize::MAX);
+    let why = refused.unwrap_err().to_string();
+    assert!(why.contains(&name) && why.contains("is not there"), "{why}");
+    assert_eq!(there(&path), gone_to);
+    // what is behind is read, what has gone is named
     let reader = Reader::open_path(&path, 1 << 20).unwrap();
-    assert!(reader.outcome(&id(7)).unwrap().is_some());
+    assert!(reader.check_archive().unwrap_err().to_string().contains(&name));
+    assert!(reader.since(gone_to + 1).unwrap().all(|record| record.is_ok()));
+    assert!(reader.since(0).unwrap().next().unwrap().is_err());
     drop(reader);
     fs::rename(&away, &file).unwrap();
-    Store::open(&path, OPTIONS).unwrap().close().unwrap();
-    assert_eq!(read(&path), said);
+    archive(&path, usize::MAX).1.unwrap();
+    let other = folder.path().join("other");
+    fs::create_dir(&other).unwrap();
+    assert_eq!(read(&path), read(&journal(&other)));
+}
+
+const CHILD: &str = "VIGIE_TEST_ARCHIVE";
+/// At which step the child kills itself.
+const AT: &str = "VIGIE_TEST_ARCHIVE_AT";
+
+/// Not a test of its own: the process that is killed.
+#[test]
+#[ignore = "a process of other tests"]
+fn child_process_that_archives() {
+    let path = std::env::var_os(CHILD).unwrap();
+    let at: usize = std::env::var(AT).unwrap().parse().unwrap();
+    let mut steps = 0;
+    let mut store = Store::open(Path::new(&path), OPTIONS).unwrap();
+    archiving::run(&mut store, &config(), before(), &mut |_| {
+        steps += 1;
+        if steps == at {
+            nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL).unwrap();
+        }
+        true
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_process_that_is_killed_at_any_step_leaves_a_journal_that_says_the_same_and_starts_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = journal(folder.path());
+    let (said, started) = (read(&path), start(&path));
+    let mut kills = 0;
+    loop {
+        let place = tempfile::tempdir().unwrap();
+        let copy = place.path().join("vigie.redb");
+        fs::copy(&path, &copy).unwrap();
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.args(["--ignored", "--exact", "child_process_that_archives"]);
+        command.env(CHILD, &copy).env(AT, (kills + 1).to_string());
+        let ended = command.output().unwrap().status;
+        // the next start recovers it; a reader cannot before
+        drop(Store::open(&copy, OPTIONS).unwrap());
+        assert_eq!(start(&copy), started, "{kills}");
+        assert_eq!(read(&copy), said, "{kills}");
+        if ended.success() {
+            break;
+        }
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(9), "{ended:?}");
+        kills += 1;
+        archive(&copy, usize::MAX).1.unwrap();
+        assert_eq!((start(&copy), read(&copy)), (started.clone(), said.clone()), "{kills}");
+    }
+    // the state at the cut, and two months: each written, whole, compared, named, known and removed
+    assert!(kills >= 14, "{kills}");
 }

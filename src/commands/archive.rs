@@ -11,13 +11,11 @@ use super::{ConfigArgs, Outcome, StateArgs, files::bar, terminal::tell};
 use crate::{
     clock::{Clock as _, WallClock},
     config::Config,
-    domain::Timestamp,
-    journal::{OpenError, Planned, Step, Store, StoreOptions},
-    recall::{
-        checkpoint,
-        fold::{Folded, Slot, open_trades_keep},
-    },
+    journal::{OpenError, Planned, Store, StoreOptions},
+    recall::archiving::{self, Archiving, cut_at},
 };
+
+const BAR: &str = "{bar:40} {percent:>3} %  {msg}";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -61,7 +59,8 @@ impl Archive {
         if self.check {
             return self.checked(&config);
         }
-        let before = self.day(&config)?;
+        let day = self.before.context("--before says up to which day")?;
+        let before = cut_at(day, &config, WallClock.now()).map_err(anyhow::Error::msg)?;
         if self.dry_run {
             let planned = self.state.reader(&config)?.plan_archive(before)?;
             return self.say(&planned, None);
@@ -79,23 +78,11 @@ impl Archive {
             }
             opened => opened?,
         };
-        let reader = store.reader()?;
-        reader.check_archive()?;
-        let planned = reader.plan_archive(before)?;
-        drop(reader);
-        let bar = bar(planned.iter().map(|planned| planned.records).sum(), "{bar:40} {percent:>3} %  {msg}");
-        self.keep_state(&mut store, &config, &planned, &bar)?;
-        let mut done = 0;
-        for planned in &planned {
-            bar.set_message(planned.month.clone());
-            store.archive(planned, &mut |step| {
-                if let Step::Written(records) = step {
-                    bar.set_position(done + records);
-                }
-                true
-            })?;
-            done += planned.records;
-        }
+        let bar = bar(0, BAR);
+        let planned = archiving::run(&mut store, &config, before, &mut |done| {
+            show(&bar, &done);
+            true
+        })?;
         bar.set_message("making the journal shorter");
         store.compact()?;
         store.close()?;
@@ -103,44 +90,8 @@ impl Archive {
         self.say(&planned, Some((size, fs::metadata(&path).map_err(anyhow::Error::from)?.len())))
     }
 
-    /// The state at the cut stays in the journal, so that a start without a checkpoint need not read what is archived.
-    fn keep_state(
-        &self,
-        store: &mut Store,
-        config: &Config,
-        planned: &[Planned],
-        bar: &ProgressBar,
-    ) -> anyhow::Result<()> {
-        let Some(cut) = planned.last().map(|planned| planned.last) else { return Ok(()) };
-        bar.set_message("reading the journal");
-        let reader = store.reader()?;
-        let begun = checkpoint::begin(&reader, config).map_err(anyhow::Error::msg)?;
-        let mut folded = if begun.seq <= cut { begun } else { Folded::empty(config).map_err(anyhow::Error::msg)? };
-        folded.go_on(&reader, config, cut).map_err(anyhow::Error::msg)?;
-        drop(reader);
-        if folded.unreadable == 0 {
-            for batch in checkpoint::writes(&folded, config, Slot::Base).map_err(anyhow::Error::msg)? {
-                store.apply(&batch)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// When the first day that stays begins.
-    fn day(&self, config: &Config) -> anyhow::Result<Timestamp> {
-        let day = self.before.context("--before says up to which day")?;
-        let before = day.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp();
-        let latest = WallClock.now().checked_sub(open_trades_keep(config))?;
-        if before > latest {
-            let latest = latest.to_zoned(jiff::tz::TimeZone::UTC).date();
-            anyhow::bail!("--before {day}: trades of these days may still be open; the latest day is {latest}");
-        }
-        Ok(before)
-    }
-
     fn checked(&self, config: &Config) -> Outcome {
-        let reader = self.state.reader(config)?;
-        let files = reader.archived();
+        let files = self.state.reader(config)?.check_whole_archive()?;
         if self.json {
             return Ok(tell(json!({ "files": files, "whole": true }))?);
         }
@@ -177,6 +128,16 @@ impl Archive {
         }
         Ok(())
     }
+}
+
+fn show(bar: &ProgressBar, done: &Archiving) {
+    let (at, of, what) = match done {
+        Archiving::Folding { at, cut } => (*at, *cut, "reading the journal"),
+        Archiving::Moving { month, written, of, .. } => (*written, *of, month.as_str()),
+    };
+    bar.set_length(of);
+    bar.set_position(at);
+    bar.set_message(what.to_owned());
 }
 
 fn records(each: impl Iterator<Item = u64>) -> u64 {

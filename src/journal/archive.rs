@@ -1,8 +1,9 @@
 //! Old records in Parquet files beside the journal, read as if they still stood in the log.
 //!
 //! A row is a record: its number, its kind, its trade, when it came, and its bytes in two columns, which joined are the record as the log
-//! held it, with the line of a signal as it came. The journal knows each file by its digest. The indexes stay in the journal, so that a
-//! trade is found as before; its events stay there too, for they say what is silent.
+//! held it, with the line of a signal as it came. The journal knows each file by its digest, and up to which number what they hold has
+//! gone from the log: before that number they are needed, behind it the log has it all and no file is looked at. The indexes stay in the
+//! journal, so that a trade is found as before; its events stay there too, for they say what is silent.
 #![deny(clippy::indexing_slicing)]
 
 use std::{
@@ -19,13 +20,13 @@ use std::{
 
 use blake2::{Blake2b256, Digest as _};
 use redb::{AccessGuard, Range, ReadTransaction, ReadableTable, TableError};
-use serde::{Deserialize, Serialize};
 
 use super::{
+    archived_file::ArchivedFile,
     copy::hex,
-    file,
+    file, schema,
     seal::{parse, unseal},
-    tables::ARCHIVES,
+    tables::{ARCHIVES, META, META_GONE_TO},
 };
 use crate::table::ParquetSource;
 
@@ -42,23 +43,6 @@ pub(super) const TRADE: &str = "trade_id";
 pub(super) const CAME: &str = "received_at";
 pub(super) const HEAD: &str = "head";
 pub(super) const TEXT: &str = "text";
-
-/// A file of old records.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ArchivedFile {
-    /// Its name in the folder.
-    pub name: String,
-    /// The number of its first record.
-    pub first: u64,
-    /// The number of its last record.
-    pub last: u64,
-    /// How many records it has.
-    pub records: u64,
-    /// Its size.
-    pub bytes: u64,
-    /// BLAKE2b-32 of it, in hexadecimal.
-    pub blake2b: String,
-}
 
 /// An archived file that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +76,8 @@ type Recent = ((usize, usize), Arc<Part>);
 pub(super) struct Archive {
     folder: PathBuf,
     files: Vec<(ArchivedFile, OnceLock<Opened>)>,
+    /// The number up to which what they hold has gone from the log.
+    gone_to: u64,
     /// Parts that were read last, by file and part.
     recent: Mutex<VecDeque<Recent>>,
     /// Nothing of it is read.
@@ -133,7 +119,7 @@ pub(super) fn get<'a>(
     if let Some(guard) = log.get(seq)? {
         return Ok(Some(Value::Here(guard)));
     }
-    let found = archive.from(seq)?.filter(|(found, ..)| *found == seq);
+    let found = archive.from(seq, seq)?;
     Ok(found.map(|(_, part, place)| Value::Archived(part, place)))
 }
 
@@ -159,7 +145,7 @@ impl<'a> LogRange<'a> {
         if self.next_here.is_none() {
             self.next_here = self.here.next().transpose()?.map(|(seq, value)| (seq.value(), value));
         }
-        let archived = self.next.map(|next| self.archive.from(next)).transpose()?.flatten();
+        let archived = self.next.map(|next| self.archive.from(next, self.archive.gone_to)).transpose()?.flatten();
         let here = self.next_here.as_ref().map(|(seq, _)| *seq);
         match archived {
             Some((seq, part, place)) if here.is_none_or(|here| seq < here) => {
@@ -218,6 +204,7 @@ impl Archive {
             let file = unseal(&[&first.value().to_be_bytes()], value.value()).and_then(parse::<ArchivedFile>);
             this.files.push((file.map_err(redb::Error::Corrupted)?, OnceLock::new()));
         }
+        this.gone_to = schema::number_or(&moment.open_table(META)?, META_GONE_TO, 0)?;
         Ok(this)
     }
 
@@ -225,9 +212,40 @@ impl Archive {
         self.files.iter().map(|(file, _)| file)
     }
 
-    /// The number of the last record that is archived, 0 when there is none.
-    pub(super) fn end(&self) -> u64 {
-        self.files.last().map_or(0, |(file, _)| file.last)
+    /// The number up to which what is archived has gone from the log, 0 when nothing has.
+    pub(super) fn gone_to(&self) -> u64 {
+        self.gone_to
+    }
+
+    /// The number up to which what is archived need not be archived again: a file of which nothing has gone yet counts only if it is
+    /// there.
+    pub(super) fn settled_to(&self) -> u64 {
+        let is_settled = |place: &usize| {
+            let begun = self.files.get(*place).is_some_and(|(file, _)| file.first <= self.gone_to);
+            begun || self.is_there(*place).is_ok()
+        };
+        let settled = (0..self.files.len()).take_while(is_settled).count();
+        settled.checked_sub(1).and_then(|last| self.files.get(last)).map_or(0, |(file, _)| file.last)
+    }
+
+    /// The next file of which something is to go from the log: its place and its first and last number.
+    pub(super) fn next_to_go(&self) -> Option<(usize, u64, u64)> {
+        let place = self.files.partition_point(|(file, _)| file.last <= self.gone_to);
+        self.files.get(place).map(|(file, _)| (place, file.first, file.last))
+    }
+
+    /// The file of which more is to go from the log once all up to `gone_to` has, if that goes as far as `to`: its first number, and
+    /// its place.
+    pub(super) fn holder(&self, gone_to: u64, to: u64) -> Option<(u64, usize)> {
+        let place = self.files.partition_point(|(file, _)| file.last <= gone_to);
+        let (file, _) = self.files.get(place)?;
+        (file.first <= to && to <= file.last).then_some((file.first, place))
+    }
+
+    /// Whether the file at a place is there and is the one that was archived. It is read only if it changed since it was read last.
+    pub(super) fn is_there(&self, place: usize) -> Result<(), redb::Error> {
+        let Some((file, _)) = self.files.get(place) else { return Err(no_such_file()) };
+        is_it(&self.folder.join(&file.name), file).map_err(|what| self.fault(file, what))
     }
 
     /// Reads nothing of it any more.
@@ -235,24 +253,34 @@ impl Archive {
         self.passed_over.store(true, Ordering::Relaxed);
     }
 
-    /// Looks whether each file is the one that was archived.
+    /// Looks whether each file that is needed is the one that was archived.
     pub(super) fn check(&self) -> Result<(), redb::Error> {
+        (0..self.reaching(self.gone_to)).try_for_each(|place| self.opened(place).map(drop))
+    }
+
+    /// The same of all files.
+    pub(super) fn check_all(&self) -> Result<(), redb::Error> {
         (0..self.files.len()).try_for_each(|place| self.opened(place).map(drop))
     }
 
-    /// The first archived record from number `seq` on.
-    fn from(&self, seq: u64) -> Result<Option<(u64, Arc<Part>, usize)>, redb::Error> {
-        if self.files.is_empty() || self.passed_over.load(Ordering::Relaxed) {
+    /// How many files begin at number `seq` or before.
+    fn reaching(&self, seq: u64) -> usize {
+        self.files.partition_point(|(file, _)| file.first <= seq)
+    }
+
+    /// The first archived record from number `seq` on, up to number `to`.
+    fn from(&self, seq: u64, to: u64) -> Result<Option<(u64, Arc<Part>, usize)>, redb::Error> {
+        if seq > to || self.files.is_empty() || self.passed_over.load(Ordering::Relaxed) {
             return Ok(None);
         }
         let begin = self.files.partition_point(|(file, _)| file.last < seq);
-        for file in begin..self.files.len() {
+        for file in begin..self.reaching(to) {
             let opened = self.opened(file)?;
             for part in opened.ends.partition_point(|end| *end < seq)..opened.ends.len() {
                 let part = self.part(file, part, opened)?;
                 let place = part.0.partition_point(|(number, _)| *number < seq);
                 if let Some((number, _)) = part.0.get(place) {
-                    return Ok(Some((*number, Arc::clone(&part), place)));
+                    return Ok((*number <= to).then(|| (*number, Arc::clone(&part), place)));
                 }
             }
         }
@@ -260,9 +288,7 @@ impl Archive {
     }
 
     fn opened(&self, place: usize) -> Result<&Opened, redb::Error> {
-        let Some((file, opened)) = self.files.get(place) else {
-            return Err(redb::Error::Corrupted("there is no such archive".to_owned()));
-        };
+        let Some((file, opened)) = self.files.get(place) else { return Err(no_such_file()) };
         match opened.get() {
             Some(opened) => Ok(opened),
             None => {
@@ -280,7 +306,7 @@ impl Archive {
         let read = read_part(&opened.source, part);
         let read = read.map_err(|what| match self.files.get(file) {
             Some((file, _)) => self.fault(file, what),
-            None => redb::Error::Corrupted(what),
+            None => no_such_file(),
         })?;
         let read = Arc::new(read);
         recent.push_front(((file, part), Arc::clone(&read)));
@@ -291,6 +317,10 @@ impl Archive {
     fn fault(&self, file: &ArchivedFile, what: String) -> redb::Error {
         ArchiveFault { path: self.folder.join(&file.name), first: file.first, last: file.last, what }.into()
     }
+}
+
+fn no_such_file() -> redb::Error {
+    redb::Error::Corrupted("there is no such archive".to_owned())
 }
 
 /// Device, inode, time of the last change, and the digest that was found.

@@ -9,7 +9,8 @@ use std::{
 
 use super::{
     ArchiveError,
-    archive::{self, ArchivedFile, is_it},
+    archive::{self, is_it},
+    archived_file::ArchivedFile,
     file,
 };
 

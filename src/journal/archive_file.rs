@@ -63,13 +63,16 @@ pub enum ArchiveError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The file of the archive.
-    #[error("{path}: {what}; nothing was removed from the journal", path = .path.display())]
+    #[error("{path}: {what}; nothing more was removed from the journal", path = .path.display())]
     File {
         /// Which.
         path: PathBuf,
         /// What is wrong with it.
         what: String,
     },
+    /// The journal did not take it.
+    #[error("{0}; nothing more was removed from the journal")]
+    Refused(String),
     /// It was told to stop.
     #[error("stopped; what is archived stays archived, and the rest is in the journal")]
     Stopped,
@@ -112,11 +115,6 @@ impl Reader {
     }
 }
 
-/// Whether a record of the range of an archived file is in that file: damaged ones and events are not.
-pub(super) fn goes(seq: u64, value: &[u8]) -> bool {
-    codec::is_whole(seq, value) && Kind::of(value).is_some_and(|kind| kind != Kind::Event)
-}
-
 pub(super) fn bad_file(path: &Path, what: impl ToString) -> ArchiveError {
     ArchiveError::File { path: path.to_owned(), what: what.to_string() }
 }
@@ -146,7 +144,7 @@ pub(super) fn write(
                         return Err(entry.err().map_or(redb::Error::DatabaseClosed, Into::into));
                     };
                     next = seq + 1;
-                    if goes(seq, value) {
+                    if codec::can_be_archived(seq, value) {
                         let plain = reader.plain(seq, value)?;
                         let row = plain.ok_or_else(|| {
                             redb::Error::Corrupted(format!("the record {seq} would be read back different"))
@@ -221,7 +219,7 @@ pub(super) fn compare(reader: &Reader, planned: &Planned, path: &Path) -> Result
         for entry in reader.log.range(planned.first..=planned.last)? {
             let (seq, value) = entry?;
             let (seq, value) = (seq.value(), value.value());
-            if !goes(seq, value) {
+            if !codec::can_be_archived(seq, value) {
                 continue;
             }
             let is_same = match next() {

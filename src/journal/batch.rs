@@ -1,6 +1,7 @@
 //! The rules of writing: what is new, what is a repeat, what contradicts what is there.
 #![deny(clippy::indexing_slicing)]
 
+mod archived;
 mod known;
 mod taken;
 
@@ -114,6 +115,8 @@ impl<'t> Batch<'t> {
             Write::Event(event) => self.event(event),
             Write::Version { id, body } => self.version(id, body),
             Write::Checkpoint { name, bytes } => self.checkpoint(name, bytes),
+            Write::Archived(file) => self.archived(file),
+            Write::Gone { to } => self.gone(*to),
         };
         match applied {
             Err(error) => archive::fault_in(&error).map_or(Err(error), |why| Ok(Applied::Unwritable { why })),

@@ -144,9 +144,11 @@ pub(super) fn text_of(value: &[u8]) -> usize {
     HEAD + 1 + value.get(HEAD).copied().map_or(0, usize::from)
 }
 
-/// Whether a record matches its checksum and was none that an older schema held damaged.
-pub(super) fn is_whole(seq: u64, value: &[u8]) -> bool {
-    open(seq, value).is_ok_and(|(_, format, _)| format != AS_IT_WAS)
+/// Whether a record of the numbers of an archived file is in that file. Events stay in the log, and so does what does not match its
+/// checksum or was damaged in an older schema already.
+pub(super) fn can_be_archived(seq: u64, value: &[u8]) -> bool {
+    let is_whole = open(seq, value).is_ok_and(|(_, format, _)| format != AS_IT_WAS);
+    is_whole && Kind::of(value).is_some_and(|kind| kind != Kind::Event)
 }
 
 pub(super) fn decode_signal(seq: u64, value: &[u8], dictionaries: &Dictionaries) -> Result<StoredSignal, String> {

@@ -43,7 +43,7 @@ impl InDoubt {
 
 /// Whether `write` stands under the number `seq`; `None` where the log does not tell.
 fn is_at(reader: &Reader, seq: u64, write: &Write) -> Result<Option<bool>, StoreError> {
-    if matches!(write, Write::Version { .. } | Write::Checkpoint { .. }) {
+    if matches!(write, Write::Version { .. } | Write::Checkpoint { .. } | Write::Archived(_) | Write::Gone { .. }) {
         return Ok(None);
     }
     let Some((found, stored)) = reader.recorded(seq)?.next().transpose()? else { return Ok(Some(false)) };

@@ -8,7 +8,8 @@
 //! says since a number or between two times costs what it returns.
 //!
 //! What holds for ever: a batch is stored whole or not at all; what [`Store::apply`] acknowledged is found again after
-//! any crash; nothing that was stored is ever changed or deleted, but checkpoints, which are replaced; a record is
+//! any crash; nothing that was stored is ever changed or deleted, but checkpoints, which are replaced, and old records may move into
+//! files beside the journal, where they are read as before; a record is
 //! checked when it is read, and a bad one is reported by kind and name and never served. A journal of an older schema is
 //! taken over when it is opened for writing.
 
@@ -16,6 +17,7 @@ mod archive;
 mod archive_copy;
 mod archive_file;
 mod archived;
+mod archived_file;
 mod archiving;
 mod audit;
 mod backup;
@@ -48,9 +50,11 @@ mod stream;
 mod tables;
 mod takeover;
 
-pub use archive::{ArchivedFile, FOLDER as ARCHIVE_FOLDER};
+pub use archive::FOLDER as ARCHIVE_FOLDER;
 pub use archive_copy::{archive_of, archive_of_backup, copy_archive, find_archive};
 pub use archive_file::{ArchiveError, Planned, Step};
+pub use archived_file::{ArchiveExtent, ArchivedFile};
+pub use archiving::{Hand, archive_month, finish_archive};
 pub use backup::{Backup, BackupAge, LatestBackup, Manifest, Storage, back_up, present};
 pub use closed::ClosedTrades;
 pub use copy::TableDigest;

@@ -7,7 +7,7 @@ use crate::domain::{
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use super::error::BadRecord;
+use super::{archived_file::ArchivedFile, error::BadRecord};
 
 /// Where a record came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,6 +124,15 @@ pub enum Write {
         name: String,
         /// In the layout of its owner.
         bytes: Vec<u8>,
+    },
+    /// From now on the journal knows a file that holds old records, which still stand in the log as well. It takes the place of one of
+    /// which nothing has gone from the log yet.
+    Archived(ArchivedFile),
+    /// What is archived up to a number goes from the log. [`Applied::Unwritable`] when the file that holds it is not there or is another
+    /// one, [`Applied::Duplicate`] when it has gone already.
+    Gone {
+        /// The number.
+        to: u64,
     },
 }
 

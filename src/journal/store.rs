@@ -143,12 +143,7 @@ impl Store {
             opened = Self::open_file(path, &builder, storage)?;
         }
         takeover::clear(path)?;
-        let mut store = Self::current(path, opened)?;
-        // what a kill left half done; a disk that fails leaves it to the next start
-        if let Err(error) = store.remove_archived(&mut |_| Ok(())) {
-            tracing::warn!(%error, "records that are archived are still in the journal as well");
-        }
-        Ok(store)
+        Self::current(path, opened)
     }
 
     fn open_file<B: StorageBackend>(
@@ -208,7 +203,7 @@ impl Store {
     /// [`StoreError::Storage`] only: nothing is acknowledged, and the handle must be dropped.
     pub fn apply(&mut self, writes: &[Write]) -> Result<Vec<Applied>, StoreError> {
         self.doubt = None;
-        let doubt = &mut self.doubt;
+        let (doubt, makes_known) = (&mut self.doubt, writes.iter().any(|write| matches!(write, Write::Archived(_))));
         let applied = guarded("writing a batch", || {
             let database = self.database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
             let transaction = schema::durable(database)?;
@@ -222,8 +217,11 @@ impl Store {
                 transaction.abort()?;
             }
             Ok(applied)
-        });
-        Ok(applied?)
+        })?;
+        if makes_known {
+            self.look_at_archive()?;
+        }
+        Ok(applied)
     }
 
     /// What would have been said of the batch of the last [`Store::apply`], when that failed in its commit: it may be stored, and
@@ -268,7 +266,7 @@ impl Store {
     }
 
     /// Reads again which files are archived.
-    pub(super) fn look_at_archive(&mut self) -> Result<(), StoreError> {
+    fn look_at_archive(&mut self) -> Result<(), StoreError> {
         let path = self.origin.as_ref().map(Place::path);
         self.archive = guarded(OPENING, || Archive::load(&self.database()?.begin_read()?, path))?;
         Ok(())

@@ -76,6 +76,10 @@ pub(super) const META_SKIPS: &str = "skips";
 /// In `meta`: how many records of the log stand in archived files only; missing where there are none.
 pub(super) const META_ARCHIVED: &str = "archived";
 
+/// In `meta`: the number up to which what is archived has gone from the log; missing where nothing has. What an archived file holds
+/// behind it still stands in the log, so that file is not needed yet.
+pub(super) const META_GONE_TO: &str = "gone_to";
+
 /// The tables of schemas 1 and 2, with sealed values; `older` reads them.
 pub(super) mod older {
     use super::{Table, TableDefinition};

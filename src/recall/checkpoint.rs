@@ -86,7 +86,14 @@ pub fn begin(reader: &Reader, config: &Config) -> Result<Folded, String> {
 /// # Errors
 /// When the storage cannot be read.
 pub fn newest(reader: &Reader, config: &Config) -> Result<Option<Folded>, String> {
-    let last = reader.last_seq().map_err(|error| error.to_string())?;
+    newest_to(reader, config, reader.last_seq().map_err(|error| error.to_string())?)
+}
+
+/// The newest checkpoint that fits and goes no further than number `last`.
+///
+/// # Errors
+/// When the storage cannot be read.
+pub fn newest_to(reader: &Reader, config: &Config, last: u64) -> Result<Option<Folded>, String> {
     let (mut heads, by) = (Vec::new(), config.hash_of(&READS));
     for slot in Slot::ALL {
         let Some(head) = head(reader, slot)? else { continue };

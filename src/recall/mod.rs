@@ -1,5 +1,6 @@
 //! What the journal remembers, in the form that the core wants: readers that write nothing and know no actor.
 
+pub mod archiving;
 pub mod checkpoint;
 pub mod fold;
 pub mod history;

@@ -199,6 +199,7 @@ impl Model {
                 self.checkpoints.insert(name.clone(), bytes.clone());
                 self.next(None)
             }
+            Write::Archived(_) | Write::Gone { .. } => panic!("the model has no archive; tests/archive.rs tests these"),
         }
     }
 
