@@ -2,7 +2,7 @@
 //!
 //! `config.toml` at the root of the repository is compiled in and is the only source of defaults; a user's file holds
 //! what differs. Keys, their ranges and the rules between them are in `keys`; everything else here serves any key.
-//! Nothing but this module reads TOML.
+//! Nothing else reads TOML, but for the maps of `vigie import`.
 
 #![deny(clippy::indexing_slicing)]
 

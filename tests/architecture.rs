@@ -44,14 +44,16 @@ const ACTING: [&str; 16] = [
     "hyper",
 ];
 /// Where each heavy crate may be named: modules, or single files.
-const HOMES: [(&str, &[&str]); 13] = [
+const HOMES: [(&str, &[&str]); 14] = [
     ("statrs", &["stats"]),
     ("smartcore", &["models"]),
     ("ndarray", &["models", "validation"]),
     ("pulp", &["models/blocks.rs"]),
     ("redb", &["journal"]),
     ("lz4_flex", &["journal"]),
-    ("toml", &["config"]),
+    // the configuration, and the maps of other programs' files
+    ("toml", &["config", "commands/import/map.rs"]),
+    ("csv", &["commands/import/sheet.rs"]),
     ("hdrhistogram", &["actors/scorer.rs"]),
     ("clap", &["commands", "main.rs"]),
     ("actix", &["actors", "commands/run.rs"]),

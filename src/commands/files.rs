@@ -88,27 +88,27 @@ pub(super) enum Line<'a> {
     TooLong,
 }
 
+/// Opens `path`, unpacked where it is gzipped; `-` is standard input.
+pub(super) fn open(path: &Path, bar: &ProgressBar) -> anyhow::Result<Box<dyn BufRead>> {
+    let name = path.display().to_string();
+    let raw: Box<dyn Read> = if name == "-" {
+        Box::new(io::stdin())
+    } else {
+        let file = File::open(path).with_context(|| format!("{name} cannot be opened"))?;
+        if file.metadata().with_context(|| name.clone())?.is_dir() {
+            anyhow::bail!("{name} is a folder");
+        }
+        Box::new(bar.wrap_read(file))
+    };
+    let mut buffered = BufReader::with_capacity(1 << 16, raw);
+    let is_gzip = buffered.fill_buf().with_context(|| format!("{name} cannot be read"))?.starts_with(&GZIP);
+    Ok(if is_gzip { Box::new(BufReader::with_capacity(1 << 16, Members::new(buffered))) } else { Box::new(buffered) })
+}
+
 impl Lines {
     /// Opens `path`; `-` is standard input.
     pub(super) fn open(path: &Path, bar: &ProgressBar) -> anyhow::Result<Self> {
-        let name = path.display().to_string();
-        let raw: Box<dyn Read> = if name == "-" {
-            Box::new(io::stdin())
-        } else {
-            let file = File::open(path).with_context(|| format!("{name} cannot be opened"))?;
-            if file.metadata().with_context(|| name.clone())?.is_dir() {
-                anyhow::bail!("{name} is a folder");
-            }
-            Box::new(bar.wrap_read(file))
-        };
-        let mut buffered = BufReader::with_capacity(1 << 16, raw);
-        let is_gzip = buffered.fill_buf().with_context(|| format!("{name} cannot be read"))?.starts_with(&GZIP);
-        let reader: Box<dyn BufRead> = if is_gzip {
-            Box::new(BufReader::with_capacity(1 << 16, Members::new(buffered)))
-        } else {
-            Box::new(buffered)
-        };
-        Ok(Self { reader, line: Vec::new(), number: 0, name })
+        Ok(Self { reader: open(path, bar)?, line: Vec::new(), number: 0, name: path.display().to_string() })
     }
 
     /// The next line that is not blank, with its number from 1. An object that was written for people to read, from a

@@ -1,7 +1,16 @@
 //! `vigie import`: past trades into the journal.
 
+mod again;
+mod cell;
+mod convert;
 mod doubt;
+mod guess;
+mod map;
+mod pair;
+mod places;
+mod sheet;
 mod summary;
+mod table;
 
 use std::{
     os::unix::fs::DirBuilderExt as _,
@@ -14,8 +23,10 @@ use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
 use self::{
+    again::{Again, again},
     doubt::{Doubt, Doubts},
     summary::{CONFLICT, Summary},
+    table::{Source, TableArgs},
 };
 use super::{
     ConfigArgs, Failed, Outcome, PATIENCE, StateArgs, change,
@@ -30,8 +41,8 @@ use crate::{
     clock::{Clock, WallClock},
     config::Config,
     domain::{Event, EventKind, InvalidLine, SignalLine, Timestamp, trip::Unevaluable},
-    guard::plausibility::{Bounds, check, check_line},
-    journal::{Applied, Existing, OpenError, Store, StoreOptions, Write},
+    guard::plausibility::check_line,
+    journal::{OpenError, Store, StoreOptions, Write},
     protocol::{client::Client, message::unread_outcome},
 };
 
@@ -43,16 +54,19 @@ Examples:
   vigie import examples/signals.jsonl.gz
   vigie import --state /var/lib/vigie 2015.jsonl 2016.jsonl.gz
   vigie import --socket /run/vigie/vigie.sock 2016.jsonl    through that daemon
-  zcat *.gz | vigie import -";
+  zcat *.gz | vigie import -
+  vigie import --csv --map ninjatrader --zone America/Chicago report.csv
+  vigie import --guess trades.csv --out my-map.toml
+  vigie import --csv --map my-map.toml trades.csv";
 
-/// Import past trades, one snapshot with its outcome a line
+/// Import past trades, one snapshot with its outcome a line, or the files of other programs
 ///
 /// Importing the same again changes nothing. A trade that is known with other contents is refused, and what is known
-/// stays. When a daemon runs on the state folder, the trades go through it.
+/// stays. When a daemon runs on the state folder, the trades go through it. CSV files need a map; docs/import.md tells of maps.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Import {
-    /// Files of JSON lines, plain or gzipped; `-` for standard input
+    /// Files of JSON lines, or of CSV, plain or gzipped; `-` for standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Print the summary as one JSON object
@@ -61,6 +75,8 @@ pub struct Import {
     /// Import through the daemon that listens there
     #[arg(long, value_name = "PATH", conflicts_with = "state")]
     socket: Option<PathBuf>,
+    #[command(flatten)]
+    table: TableArgs,
     #[command(flatten)]
     state: StateArgs,
     #[command(flatten)]
@@ -82,14 +98,28 @@ impl Import {
     /// When a file cannot be read or the journal not be written; refused lines are in the summary.
     pub fn run(self) -> Outcome {
         let config = self.config.load()?;
+        if let Some(name) = self.table.stray() {
+            return Err(
+                anyhow::anyhow!("{name} is about CSV files; name their map with --csv --map, or use --guess").into()
+            );
+        }
+        if self.table.guess {
+            return guess::propose(&self.files, &self.table, &config);
+        }
+        let map = self.table.map()?;
+        if let Some(map) = map.as_ref().filter(|_| self.table.dry_run) {
+            return table::preview(&self.files, map, &self.table, &config);
+        }
         let mut journal = self.journal(&config)?;
         if let Journal::Daemon(..) = journal {
             self.config.is_not_used();
         }
         let bar = bytes_bar(self.files.iter().map(PathBuf::as_path));
         let mut summary = Summary::default();
-        let imported =
-            self.files.iter().try_for_each(|file| import_file(file, &config, &mut journal, &mut summary, &bar));
+        let imported = self.files.iter().try_for_each(|file| match &map {
+            Some(map) => self.import_table(file, map, &config, &mut journal, &mut summary, &bar),
+            None => import_file(file, &config, &mut journal, &mut summary, &bar),
+        });
         bar.finish_and_clear();
         let closed = if let Journal::Own(store, _) = journal { store.close() } else { Ok(()) };
         if self.json {
@@ -101,6 +131,31 @@ impl Import {
         imported?;
         closed?;
         used(summary.lines, summary.rejected)
+    }
+
+    /// Imports a CSV file, all of it or nothing.
+    fn import_table(
+        &self,
+        file: &Path,
+        map: &map::Map,
+        config: &Config,
+        journal: &mut Journal,
+        summary: &mut Summary,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<()> {
+        let name = file.display().to_string();
+        bar.set_message(harmless(&name).into_owned());
+        let bytes = table::whole(file, bar)?;
+        let converted = match table::trades(&bytes, map, &self.table.said(), config) {
+            Ok(converted) => converted,
+            Err(faults) => {
+                summary.refuse_file(&name, &faults);
+                return Ok(());
+            }
+        };
+        summary.left_out += converted.skipped;
+        let lines = Source::Table { rest: converted.trades.into_iter(), line: String::new() };
+        import_lines(name, lines, config, journal, summary)
     }
 
     fn journal(&self, config: &Config) -> Result<Journal, Failed> {
@@ -138,10 +193,19 @@ fn import_file(
     bar: &ProgressBar,
 ) -> anyhow::Result<()> {
     let name = file.display().to_string();
-    let before = (summary.lines, summary.stored, summary.rejected, summary.completed);
-    let mut lines = Lines::open(file, bar)?;
-    let mut batch = Batch::default();
     bar.set_message(harmless(&name).into_owned());
+    import_lines(name, Source::Lines(Lines::open(file, bar)?), config, journal, summary)
+}
+
+fn import_lines(
+    name: String,
+    mut lines: Source,
+    config: &Config,
+    journal: &mut Journal,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
+    let before = (summary.lines, summary.stored, summary.rejected, summary.completed);
+    let mut batch = Batch::default();
     let read_to = loop {
         let (number, line) = match lines.next() {
             Ok(Some(line)) => line,
@@ -292,43 +356,6 @@ impl Batch {
             }
         }
         Ok(())
-    }
-}
-
-/// What a past trade is whose outcome is told already.
-enum Again {
-    /// None of these, or the same as is stored.
-    No,
-    /// It says what was missing: to be written are the whole outcome, and the signal, if that is not there.
-    Completes(Vec<Write>),
-    /// The outcome of this trade cannot be known any more.
-    Contradicts(Doubt),
-}
-
-impl Again {
-    fn writes(&self) -> &[Write] {
-        if let Self::Completes(writes) = self { writes } else { &[] }
-    }
-}
-
-/// By the rules of a daemon.
-fn again(write: &Write, applied: &Applied, fired: Timestamp, now: Timestamp, bounds: &Bounds) -> Again {
-    let (Write::Trade(trade), Applied::Conflict { existing }) = (write, applied) else { return Again::No };
-    let (signal, told) = (&trade.0, &trade.1.outcome);
-    let contradicts = |blank| Again::Contradicts(Doubt { trade_id: signal.trade_id.clone(), blank, closed: None });
-    let stored = match &**existing {
-        Existing::Outcome(stored) => stored,
-        // under another signal
-        Existing::Trade(Some(stored)) if stored.record.outcome.says_all_of(told) => return Again::No,
-        Existing::Trade(_) => return contradicts(Unevaluable::Contradicted),
-        _ => return Again::No,
-    };
-    let Some(whole) = stored.record.completed_by(told, None, now) else {
-        return contradicts(Unevaluable::Contradicted);
-    };
-    match check(&whole.outcome, Some(fired), now, bounds) {
-        Ok(()) => Again::Completes(vec![Write::Completion(Box::new(whole)), Write::Signal(signal.clone())]),
-        Err(incredible) => contradicts(incredible.blank()),
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::sheet::Fault;
 use crate::{commands::terminal::tell, domain::Symbol, journal::Applied};
 
 /// Faults that are shown of each kind.
@@ -19,6 +20,10 @@ pub(super) const CONFLICT: &str = "this trade is in the journal with other conte
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Summary {
     pub(super) lines: u64,
+    /// Rows of CSV files that their map leaves out.
+    pub(super) left_out: u64,
+    /// CSV files with a fault, of which nothing was imported.
+    pub(super) refused_files: Vec<String>,
     pub(super) stored: u64,
     /// Trades whose outcome lacked something that is known now.
     pub(super) completed: u64,
@@ -49,6 +54,15 @@ impl Summary {
         }
     }
 
+    /// A file was not imported, since these things are wrong with it.
+    pub(super) fn refuse_file(&mut self, name: &str, faults: &[Fault]) {
+        self.refused_files.push(name.to_owned());
+        self.lines += faults.len() as u64;
+        for fault in faults {
+            self.reject(fault.code, &format!("{name}:{}", fault.line), &fault.to_string());
+        }
+    }
+
     /// A trade of `symbol` came, which has no table in the configuration in force.
     pub(super) fn lacks(&mut self, symbol: &Symbol) {
         *self.unknown_symbols.entry(symbol.to_string()).or_default() += 1;
@@ -61,6 +75,12 @@ impl Summary {
         ))?;
         if self.completed > 0 {
             tell(format_args!("  {} outcomes lacked something that is known now", self.completed))?;
+        }
+        if self.left_out > 0 {
+            tell(format_args!("  {} rows are no closed trade by the map, and were left out", self.left_out))?;
+        }
+        for name in &self.refused_files {
+            tell(format_args!("  nothing of {name} was imported, since it has faults"))?;
         }
         for (symbol, trades) in &self.unknown_symbols {
             tell(format_args!(
