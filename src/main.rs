@@ -16,6 +16,7 @@ fn main() -> ExitCode {
     commands::exit_code(match command {
         Command::Run(run) => run.run(),
         Command::Check(check) => check.run(),
+        Command::Init(init) => init.run(),
         Command::Import(import) => import.run(),
         Command::Features(features) => features.run(),
         Command::Train(train) => train.run(),

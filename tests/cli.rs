@@ -27,6 +27,7 @@ const COMMANDS: &[&str] = &[
     "events",
     "run",
     "check",
+    "init",
     "import",
     "features",
     "train",

@@ -18,6 +18,7 @@ mod files;
 mod flatten;
 mod impact;
 mod import;
+mod init;
 mod log;
 mod models;
 mod named;
@@ -90,6 +91,7 @@ pub struct Vigie {
 pub enum Command {
     Run(run::Run),
     Check(check::Check),
+    Init(init::Init),
     Import(import::Import),
     Features(features::Features),
     Train(train::Train),

@@ -1,0 +1,121 @@
+//! `vigie init`: what it writes starts a real daemon, it never overwrites, and it asks only on a terminal.
+#![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly")]
+
+mod common;
+
+use std::{fs, process::Command};
+
+use common::{
+    place::Place,
+    process::{Process, succeed, told, vigie},
+};
+use serde_json::{Value, json};
+
+fn text(place: &Place, name: &str) -> String {
+    fs::read_to_string(place.folder().join(name)).unwrap()
+}
+
+fn ends_with(place: &Place, arguments: &[&str], code: i32) -> String {
+    let output = vigie(place, arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn the_file_starts_a_daemon_that_has_it_in_force() {
+    let place = Place::new();
+    let arguments =
+        ["init", "--out", "config.toml", "--symbol", "ES", "--symbol", "CL=0.01:10", "--daily-loss-limit", "600"];
+    let output = succeed(&place, &[&arguments[..], &["--zone", "Europe/Berlin", "--start", "22:00"]].concat());
+    assert!(String::from_utf8(output.stdout).unwrap().contains("vigie run --config config.toml"));
+    let checked = told(&place, &["check", "--json", "config.toml"], 0);
+    assert_eq!(
+        (&checked["values"]["symbols.CL.tick_value"], &checked["values"]["symbols.NQ.tick"]),
+        (&json!("10.0"), &Value::Null)
+    );
+    let daemon = Process::start(&place, &[]);
+    let status = daemon.connect().status();
+    assert_eq!(status["config_hash"], checked["hash"], "{status}");
+    let signal = r#"{"type":"score","trade_id":"X","at":"2025-01-06T15:00:00Z","symbol":"NQ","side":"long","confidence":0.6,"features":{}}"#;
+    assert_eq!(daemon.connect().ask_ok(signal)["reason"], "unknown_symbol");
+    daemon.stop();
+}
+
+#[test]
+fn a_file_of_signals_with_features_of_their_own_gives_a_configuration_that_learns_from_them() {
+    let place = Place::new();
+    let mut lines = String::new();
+    for n in 0..700 {
+        // the trade wins mostly where the input is high
+        let (day, rsi) = (n / 5, f64::from(n % 7) / 6.0);
+        let at = format!("2025-{:02}-{:02}T{:02}:00:00Z", 1 + day / 28, 1 + day % 28, 14 + n % 5);
+        let pnl = if (n * 13) % 10 < 3 + n % 7 { 50.0 } else { -50.0 };
+        let line = json!({ "trade_id": format!("T-{n}"), "at": at, "symbol": "ES", "side": "long", "confidence": 0.6, "features": {},
+            "extra": { "rsi": rsi, "gap": f64::from(n % 3) }, "outcome_metrics": { "exit_at": at, "pnl": pnl, "exit_reason": "signal" } });
+        lines.push_str(&format!("{line}\n"));
+    }
+    place.file("signals.jsonl", &lines);
+    succeed(&place, &["init", "--features-from", "signals.jsonl", "--out", "config.toml"]);
+    let written = text(&place, "config.toml");
+    assert!(written.contains("extra = [\"gap\", \"rsi\"]") && written.contains("[symbols.ES]"), "{written}");
+    assert!(written.contains("none of the 12 built-in features"), "{written}");
+    fs::write(
+        place.folder().join("config.toml"),
+        format!("training.min_test_trades = 100\nvalidation.bootstrap = 2\nvalidation.null = 20\nvalidation.importance = 2\n{written}"),
+    )
+    .unwrap();
+    succeed(&place, &["import", "--state", "state", "signals.jsonl"]);
+    let daemon = Process::start(&place, &[]);
+    let socket = place.socket();
+    let trained = vigie(&place, &["train", "--keep", "--json", "--socket", socket.to_str().unwrap()]).output().unwrap();
+    let said: Value = serde_json::from_slice(&trained.stdout).unwrap();
+    // the confidence is the same for all: what is told apart is by the features of the file
+    assert!(said["metrics"]["test_auc"].as_f64().is_some_and(|auc| auc > 0.6), "{said}");
+    daemon.stop();
+    let refused = ends_with(&place, &["init", "--features-from", "none.jsonl", "--out", "x.toml"], 1);
+    assert!(refused.contains("none.jsonl"), "{refused}");
+    place.file("odd.jsonl", &lines.lines().next().unwrap().replace("\"ES\"", "\"CL\""));
+    let refused = ends_with(&place, &["init", "--features-from", "odd.jsonl", "--out", "x.toml"], 1);
+    assert!(refused.contains("--symbol CL=TICK:VALUE") && !place.folder().join("x.toml").exists(), "{refused}");
+}
+
+#[test]
+fn a_file_that_is_there_stays_also_a_link_to_nothing() {
+    let place = Place::new();
+    place.file("vigie.toml", "mine");
+    std::os::unix::fs::symlink("nowhere", place.folder().join("link.toml")).unwrap();
+    for out in ["vigie.toml", "link.toml"] {
+        let refused = ends_with(&place, &["init", "--defaults", "--out", out], 1);
+        assert!(refused.contains("is there already"), "{refused}");
+    }
+    assert_eq!(text(&place, "vigie.toml"), "mine");
+    assert!(!place.folder().join("nowhere").exists());
+    ends_with(&place, &["init", "--symbol", "es"], 2);
+}
+
+#[test]
+fn questions_are_asked_on_a_terminal_and_nowhere_else() {
+    let place = Place::new();
+    // no terminal: the built-in configuration
+    succeed(&place, &["init"]);
+    assert!(text(&place, "vigie.toml").lines().all(|line| line.is_empty() || line.starts_with('#')));
+    let script = "import os, pty, sys\n\
+        pid, fd = pty.fork()\n\
+        if pid == 0: os.execv(sys.argv[1], ['vigie', 'init', '--out', 'asked.toml'])\n\
+        os.write(fd, b'MES\\n\\n250\\n1234\\n')\n\
+        said = b''\n\
+        try:\n\
+        \x20   while chunk := os.read(fd, 4096): said += chunk\n\
+        except OSError: pass\n\
+        print(said.decode()); sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n";
+    let output = Command::new("python3")
+        .args(["-c", script, env!("CARGO_BIN_EXE_vigie")])
+        .current_dir(place.folder())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && ["1/4", "2/4", "3/4", "4/4"].iter().all(|mark| said.contains(mark)), "{said}");
+    let asked = text(&place, "asked.toml");
+    assert!(asked.contains("[symbols.MES]") && asked.contains("daily_loss_limit = 250.0"), "{asked}");
+    assert!(asked.contains("trader_users = [\"1234\"]") && !asked.contains("[trading_day]"), "{asked}");
+}
