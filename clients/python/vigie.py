@@ -25,6 +25,7 @@ import json
 import logging
 import math
 import os
+import pickle
 import re
 import select
 import socket
@@ -853,8 +854,23 @@ _TEXT = (
     "execution_context.session_phase",
     "execution_context.volatility_regime",
     "outcome_metrics.exit_reason",
+    # of decisions, outcomes and events
+    "arm",
+    "reason",
+    "model",
+    "opinions",
+    "source",
+    "exit_reason",
+    "acted_on_arm",
+    "acted_on_model",
+    "event",
+    "version",
+    "level",
+    "code",
+    "message",
+    "fields",
 )
-_TIMES = ("at", "exit_at", "outcome_metrics.exit_at")
+_TIMES = ("at", "exit_at", "received_at", "outcome_metrics.exit_at")
 _LISTS = ("battle_navale_analysis.boules",)
 _FEATURES = (
     "vwap_trend_signal",
@@ -887,11 +903,19 @@ _PLACES = {**{name: f"features.{name}" for name in _FEATURES}, **{name: f"outcom
 _SECTIONS = ("market_state", "battle_navale_analysis", "market_structure", "execution_context")
 
 
+class _Plain(pickle.Unpickler):
+    """Reads lists, dicts, numbers and text, and nothing that would run."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        raise ValueError(f"no export of vigie: it names {module}.{name}")
+
+
 def read_export(path: Union[str, os.PathLike[str]]) -> pandas.DataFrame:
     """An export of ``vigie export`` as a DataFrame (needs pandas; for Parquet pyarrow too).
 
-    Takes ``.csv``, ``.parquet`` and, for snapshots, ``.jsonl``; the first and the last also with ``.gz``. Times are in UTC,
-    ids and other text are text, numbers are exact, and a field of a snapshot has the dotted name of its place.
+    Takes the matrix, snapshots, decisions, outcomes and events as ``.csv``, ``.parquet``, ``.pickle`` and ``.jsonl``; ``.csv``
+    and ``.jsonl`` also with ``.gz``. Times are in UTC, ids and other text are text, numbers are exact, and a field of a snapshot
+    has the dotted name of its place. A pickle with anything but plain values is refused, and never run.
     """
     import pandas
 
@@ -900,7 +924,15 @@ def read_export(path: Union[str, os.PathLike[str]]) -> pandas.DataFrame:
     if name.endswith(".parquet"):
         frame = pandas.read_parquet(name)
         return frame
-    if name.endswith((".jsonl", ".jsonl.gz")):
+    if name.endswith((".pickle", ".pkl")):
+        with open(name, "rb") as file:
+            table = _Plain(file).load()
+        columns, rows = table["columns"], table["rows"]
+        if rows and isinstance(rows[0], dict):  # the matrix, whose values stand apart
+            columns = ["trade_id", "at", "exit_at", *columns]
+            rows = [[row["trade_id"], row["at"], row["exit_at"], *row["values"]] for row in rows]
+        frame = pandas.DataFrame(rows, columns=columns)
+    elif name.endswith((".jsonl", ".jsonl.gz")):
         with gzip.open(name, "rt", encoding="utf-8") if name.endswith(".gz") else open(name, encoding="utf-8") as file:
             frame = pandas.DataFrame([dict(_flat(json.loads(line))) for line in file])
     elif name.endswith((".csv", ".csv.gz")):
@@ -913,7 +945,7 @@ def read_export(path: Union[str, os.PathLike[str]]) -> pandas.DataFrame:
                 plain = frame[column].str.replace(r"\A'(?=[=+\-@\t\r\n])", "", regex=True)
                 frame[column] = plain if numbers is None else numbers
     else:
-        raise ValueError(f"{name} is neither .csv, .parquet nor .jsonl")
+        raise ValueError(f"{name} is neither .csv, .parquet, .pickle nor .jsonl")
     for column in set(_TIMES) & set(frame.columns):
         frame[column] = pandas.to_datetime(frame[column], utc=True, format="ISO8601")
     return frame

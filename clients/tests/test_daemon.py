@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import pathlib
+import pickle
 import re
 import shutil
 import signal
@@ -403,6 +404,65 @@ class PandasTest(unittest.TestCase):
                 vigie.write_trades(matrix, f"{folder}/never.jsonl")
             self.assertFalse(os.path.exists(f"{folder}/never.jsonl"))
             self.assertTrue(os.path.isdir(state))
+
+    def test_every_export_is_read_in_every_format_as_the_same_table(self):
+        import pandas
+
+        forms = ["csv", "pickle"]
+        try:
+            import pyarrow  # noqa: F401
+
+            forms.append("parquet")
+        except ImportError:
+            pass
+        with vigie.Client(DAEMON.socket, deadline=LONG) as client:
+            signal = fresh()
+            client.outcome(signal["trade_id"], METRICS, client.score(signal), timeout=LONG)
+        with tempfile.TemporaryDirectory() as folder:
+            for what in ("matrix", "decisions", "outcomes", "events"):
+                frames = []
+                for form in forms:
+                    file = f"{folder}/{what}.{form}"
+                    DAEMON.vigie("export", "--what", what, "--format", form, "--output", file)
+                    frames.append(vigie.read_export(file))
+                for frame in frames:
+                    self.assertEqual((list(frame.columns), len(frame)), (list(frames[0].columns), len(frames[0])), what)
+                    self.assertGreater(len(frame), 0, what)
+                    self.assertEqual(str(frame["at"].dt.tz), "UTC")
+                    for column in frame.columns:
+                        missing = frame[column].isna().tolist()
+                        self.assertEqual(missing, frames[0][column].isna().tolist(), f"{what} {column}")
+                        if not pandas.api.types.is_datetime64_any_dtype(frame[column]):
+                            same = frame[column][~frame[column].isna()].tolist()
+                            self.assertEqual(same, frames[0][column][~frames[0][column].isna()].tolist(), f"{what} {column}")
+                if what == "decisions":
+                    self.assertIn(signal["trade_id"], frames[0]["trade_id"].tolist())
+
+    def test_a_pickle_that_would_run_something_is_refused(self):
+        class Bad:
+            def __reduce__(self):
+                return os.mkdir, (f"{folder}/ran",)
+
+        with tempfile.TemporaryDirectory() as folder:
+            pathlib.Path(folder, "bad.pickle").write_bytes(pickle.dumps({"columns": [], "rows": [Bad()]}))
+            with self.assertRaisesRegex(ValueError, "no export of vigie"):
+                vigie.read_export(f"{folder}/bad.pickle")
+            self.assertFalse(os.path.exists(f"{folder}/ran"))
+
+    def test_a_frame_that_was_written_by_to_csv_is_imported_with_the_map_of_pandas(self):
+        import pandas
+
+        frame = pandas.read_csv(PROJECT / "examples" / "csv" / "pandas.csv", index_col=0)
+        frame["at"] = pandas.to_datetime(frame["at"], utc=True, format="ISO8601")
+        frame["exit_at"] = pandas.to_datetime(frame["exit_at"], utc=True, format="ISO8601")
+        with tempfile.TemporaryDirectory() as folder:
+            frame.to_csv(f"{folder}/trades.csv")
+            frame.to_csv(f"{folder}/plain.csv", index=False, sep=";", decimal=",")
+            said = []
+            for file in ("trades.csv", "plain.csv"):
+                line = talkers.run([BINARY, "import", "--json", "--csv", file, "--map", "pandas"], cwd=folder)
+                said.append(json.loads(line))
+        self.assertEqual([(one["stored"], one["duplicates"]) for one in said], [(4, 0), (0, 4)], said)
 
     def test_a_frame_of_features_is_imported(self):
         import pandas

@@ -1,6 +1,7 @@
-//! `vigie export`: the training matrix or the raw snapshots, for other programs.
+//! `vigie export`: the training matrix, the raw snapshots, decisions, outcomes or events, for other programs.
 
 mod matrix;
+mod records;
 
 use std::{
     io::{self, BufWriter, IsTerminal, Write},
@@ -9,7 +10,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use self::matrix::Matrix;
+use self::{matrix::Matrix, records::Records};
 use super::{ConfigArgs, Outcome, StateArgs, draft::Draft, flatten::Survey, named, terminal::Harmless};
 use crate::{
     config::Config,
@@ -27,14 +28,18 @@ Examples:
   vigie export --format pickle --output trades.pickle
   vigie export --format parquet --what snapshots --output snapshots.parquet
   vigie export --what snapshots --format csv --output snapshots.csv
+  vigie export --what decisions --format parquet --output decisions.parquet
+  vigie export --what outcomes --symbol NQ --output outcomes.csv
+  vigie export --what events | head
   vigie export --what snapshots | gzip > snapshots.jsonl.gz";
 
-/// Export the training matrix, or the raw snapshots, of one symbol
+/// Export the training matrix, the raw snapshots, decisions, outcomes or events
 ///
 /// The matrix has a row a closed trade: its id, times, the inputs as a model sees them before its own design (carried
 /// forward, turned to the side of the trade, empty where missing), its pnl and the seven targets. The tercile of
 /// signal_strength_class is that of the training part. Parquet has times, numbers and yes or no as such; as a table a snapshot
-/// has a column a field. In CSV, text that a spreadsheet would take for a formula stands behind an apostrophe. A file takes
+/// has a column a field. Decisions have a row an answer, with what every version made of the signal; outcomes a row a closed trade as
+/// it was told, at the size that was traded; events a row each, with all their fields as JSON in the last column. In CSV, text that a spreadsheet would take for a formula stands behind an apostrophe. A file takes
 /// its place when it is whole: when the export fails, the old one stays. Reads the journal, also beside the daemon.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -42,13 +47,13 @@ pub struct Export {
     /// What to export
     #[arg(long, value_enum, default_value_t = What::Matrix)]
     what: What,
-    /// Format of the file: the matrix is written as csv, pickle or parquet, snapshots as jsonl, csv or parquet [default: csv
-    /// for the matrix, jsonl for snapshots]
+    /// Format of the file: snapshots are written as jsonl, csv or parquet, everything else as csv, pickle or parquet [default:
+    /// jsonl for snapshots, else csv]
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Whose trades
-    #[arg(long, default_value = "ES", value_parser = |text: &str| Symbol::new(text))]
-    symbol: Symbol,
+    /// Whose trades [default: ES for the matrix and snapshots, else all]
+    #[arg(long, value_parser = |text: &str| Symbol::new(text))]
+    symbol: Option<Symbol>,
     /// File to write; standard output without it
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -64,6 +69,12 @@ enum What {
     Matrix,
     /// Every signal as it was received
     Snapshots,
+    /// Every answer to a signal
+    Decisions,
+    /// Every closed trade as it was told
+    Outcomes,
+    /// Everything else that happened
+    Events,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -91,15 +102,18 @@ impl Export {
     /// When the journal cannot be read or the file not be written.
     pub fn run(self) -> Outcome {
         let format = self.format.unwrap_or(match self.what {
-            What::Matrix => Format::Csv,
             What::Snapshots => Format::Jsonl,
+            _ => Format::Csv,
         });
         match (self.what, format) {
             (What::Snapshots, Format::Pickle) => {
                 return Err(anyhow::anyhow!("snapshots are not written as pickle; use jsonl, csv or parquet").into());
             }
-            (What::Matrix, Format::Jsonl) => {
-                return Err(anyhow::anyhow!("the matrix is not written as jsonl; use csv, pickle or parquet").into());
+            (What::Snapshots, _) => {}
+            (_, Format::Jsonl) => {
+                return Err(
+                    anyhow::anyhow!("all but snapshots are not written as jsonl; use csv, pickle or parquet").into()
+                );
             }
             _ => {}
         }
@@ -134,23 +148,27 @@ impl Export {
         format: Format,
         out: &mut (dyn Write + Send),
     ) -> anyhow::Result<()> {
+        if !matches!(self.what, What::Matrix | What::Snapshots) {
+            return Records::of(self.what, reader, self.symbol.as_ref(), config)?.write(format, out);
+        }
+        let symbol = &named::symbol_of(self.symbol.as_ref(), None)?;
         if self.what == What::Matrix {
-            return Matrix::of(reader, &self.symbol, config)?.write(format, out);
+            return Matrix::of(reader, symbol, config)?.write(format, out);
         }
         if format == Format::Jsonl {
-            let count = snapshots(reader, &self.symbol, |line| {
+            let count = snapshots(reader, symbol, |line| {
                 out.write_all(line)?;
                 Ok(out.write_all(b"\n")?)
             })?;
-            return named::symbol(config, &self.symbol, count);
+            return named::symbol(config, symbol, count);
         }
         // read twice, so that no more than a part of the rows is in memory: which columns there are is known behind the last
         let mut survey = Survey::default();
-        let count = snapshots(reader, &self.symbol, |line| {
+        let count = snapshots(reader, symbol, |line| {
             survey.look(serde_json::from_slice(line)?);
             Ok(())
         })?;
-        named::symbol(config, &self.symbol, count)?;
+        named::symbol(config, symbol, count)?;
         let layout = survey.layout();
         let mut part = layout.part();
         let head = part.columns();
@@ -158,7 +176,7 @@ impl Export {
             Format::Parquet => Parts::parquet(&head, out)?,
             _ => Parts::csv(&head, out)?,
         };
-        snapshots(reader, &self.symbol, |line| {
+        snapshots(reader, symbol, |line| {
             part.push(serde_json::from_slice(line)?);
             if part.rows() == PART {
                 table.rows(&part.columns())?;
