@@ -2,8 +2,8 @@
 # Checks what is in systemd/ without a running systemd: .ci/systemd.sh PATH-OF-A-BUILT-VIGIE
 # The programs of the page and of the notifications are to lie beside it.
 #   1. the units are valid and all they run exists         (systemd-analyze verify in a scratch root)
-#   2. their sandboxes are exposed no more than they must be: the daemon to 0.5, the page, which has a port on
-#      loopback, to 1.1, the notifications, which reach out to the network, to 1.3
+#   2. their sandboxes are exposed no more than they must be: the daemon to 0.5, the page and the gateway, which have a port
+#      on loopback, to 1.1, the notifications, which reach out to the network, to 1.3
 #                                                           (systemd-analyze security; the threshold counts tenths)
 #   3. the user, group and folders come out as meant       (systemd-sysusers and systemd-tmpfiles in the scratch root)
 set -eu
@@ -50,6 +50,7 @@ $(printf '%s\n' "$said" | grep -v '^✓')"
 }
 check vigie.service 5
 check vigie-web.service 11
+check vigie-gateway.service 11
 check vigie-notify.service 13
 
 mkdir -p "$root/usr/lib/sysusers.d" "$root/usr/lib/tmpfiles.d"
@@ -60,6 +61,7 @@ grep -q '^vigie:.*:/var/lib/vigie:/usr/sbin/nologin$' "$root/etc/passwd" || fail
 group=$(sed -n 's/^vigie:[^:]*:\([0-9]*\):.*/\1/p' "$root/etc/group")
 [ -n "$group" ] || fail "vigie.sysusers makes no group vigie"
 grep -q '^vigie:.*[:,]vigie-web\(,\|$\)' "$root/etc/group" || fail "vigie.sysusers gives vigie-web no way to the socket"
+grep -q '^vigie:.*[:,]vigie-gateway\(,\|$\)' "$root/etc/group" || fail "vigie.sysusers gives vigie-gateway no way to the socket"
 grep -q '^vigie:.*[:,]vigie-notify\(,\|$\)' "$root/etc/group" || fail "vigie.sysusers gives vigie-notify no way to the socket"
 
 touch "$root/etc/vigie/config.toml"

@@ -1,4 +1,5 @@
-/* vigie.h - client of the vigie daemon in one file. C99 and POSIX.1-2008, nothing else; compiles as C++11 too.
+/* vigie.h - client of the vigie daemon in one file, over its Unix socket or over HTTP with its gateway. C99 and POSIX.1-2008,
+ * nothing else; compiles as C++11 too.
  *
  * In one source file, before any other header:
  *
@@ -64,10 +65,17 @@ typedef struct {
     char field[128];
 } vigie_ack;
 
+/* Longest token of the gateway. */
+#define VIGIE_MAX_TOKEN 200
+
 /* A connection to the daemon. The fields are the client's own, except max_backoff_us. */
 typedef struct {
     long long max_backoff_us; /* longest pause, after several failures, in which signals are answered without a request */
     char path[108];
+    bool is_http;
+    unsigned port;
+    char token[VIGIE_MAX_TOKEN + 1];
+    const char *kind;
     int fd;
     pid_t owner;
     dev_t device;
@@ -83,6 +91,10 @@ typedef struct {
 /* Prepares a client for the daemon's socket at `path`; connects to nothing yet. Returns -1 when the path is longer than a
  * socket's may be (107 bytes): such a client answers every signal neutrally. */
 int vigie_init(vigie_client *client, const char *path);
+
+/* Prepares a client for the gateway at `address`, such as "http://127.0.0.1:8178": an IPv4 address or localhost, and a port;
+ * there is no TLS. `token` is the trader's. Returns -1 when either is none: such a client answers every signal neutrally. */
+int vigie_init_http(vigie_client *client, const char *address, const char *token);
 
 /* Closes the connection; the next request opens another. */
 void vigie_close(vigie_client *client);
@@ -142,13 +154,17 @@ const char *vigie_json_text(vigie_json *json);
 #ifndef VIGIE_IMPLEMENTED
 #define VIGIE_IMPLEMENTED
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -627,8 +643,44 @@ int vigie_init(vigie_client *client, const char *path) {
     client->next_try_us = 0;
     client->length = 0;
     client->path[0] = '\0';
+    client->is_http = false;
+    client->port = 0;
+    client->token[0] = '\0';
+    client->kind = "";
     if (path == NULL || path[0] == '\0' || strlen(path) >= sizeof client->path) return -1;
     memcpy(client->path, path, strlen(path) + 1);
+    return 0;
+}
+
+int vigie_init_http(vigie_client *client, const char *address, const char *token) {
+    static const char scheme[] = "http://";
+    const char *name, *colon;
+    size_t length, i;
+    struct in_addr known;
+    vigie_init(client, NULL);
+    client->is_http = true;
+    if (address == NULL || token == NULL || strncmp(address, scheme, sizeof scheme - 1) != 0) return -1;
+    name = address + sizeof scheme - 1;
+    colon = strchr(name, ':');
+    if (colon == NULL || colon == name || (size_t)(colon - name) >= sizeof client->path) return -1;
+    for (i = 1; colon[i] >= '0' && colon[i] <= '9' && i <= 5; i++) client->port = 10 * client->port + (unsigned)(colon[i] - '0');
+    if (i == 1 || (colon[i] != '\0' && strcmp(colon + i, "/") != 0) || client->port == 0 || client->port > 65535) return -1;
+    length = strlen(token);
+    if (length == 0 || length > VIGIE_MAX_TOKEN) return -1;
+    for (i = 0; i < length; i++) {
+        char c = token[i];
+        if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_')) return -1;
+    }
+    memcpy(client->token, token, length + 1);
+    length = (size_t)(colon - name);
+    memcpy(client->path, name, length);
+    client->path[length] = '\0';
+    /* no name is looked up: that could take longer than any deadline */
+    if (strcmp(client->path, "localhost") == 0) vigie_copy(client->path, sizeof client->path, "127.0.0.1");
+    if (inet_pton(AF_INET, client->path, &known) != 1) {
+        client->path[0] = '\0';
+        return -1;
+    }
     return 0;
 }
 
@@ -656,53 +708,6 @@ static bool vigie_is_stale(const vigie_client *client) {
     return !(got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK));
 }
 
-static bool vigie_connect(vigie_client *client, long long until) {
-    struct sockaddr_un address;
-    struct stat opened;
-    long long pause = 500;
-    int flags;
-    if (client->path[0] == '\0') {
-        errno = ENAMETOOLONG;
-        return false;
-    }
-    memset(&address, 0, sizeof address);
-    address.sun_family = AF_UNIX;
-    vigie_copy(address.sun_path, sizeof address.sun_path, client->path);
-    client->fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (client->fd < 0) return false;
-    if (fstat(client->fd, &opened) != 0) {
-        close(client->fd);
-        client->fd = -1;
-        return false;
-    }
-    client->device = opened.st_dev;
-    client->inode = opened.st_ino;
-    client->owner = getpid();
-    client->length = 0;
-    flags = fcntl(client->fd, F_GETFL);
-    if (flags < 0 || fcntl(client->fd, F_SETFL, flags | O_NONBLOCK) < 0) return false;
-    if (fcntl(client->fd, F_SETFD, FD_CLOEXEC) < 0) return false;
-#if !defined(MSG_NOSIGNAL) && defined(SO_NOSIGPIPE)
-    {
-        int on = 1;
-        setsockopt(client->fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on);
-    }
-#endif
-    for (;;) {
-        long long left;
-        if (connect(client->fd, (const struct sockaddr *)&address, sizeof address) == 0 || errno == EISCONN) return true;
-        if (errno != EAGAIN && errno != EINTR) return false;
-        /* a Unix socket whose queue is full says EAGAIN, and there is nothing to poll for */
-        left = until - vigie_now_us();
-        if (left <= 0) {
-            errno = ETIMEDOUT;
-            return false;
-        }
-        vigie_sleep_us(pause < left ? pause : left);
-        pause = pause < 25000 ? 2 * pause : 50000;
-    }
-}
-
 /* waits until the socket is ready or a part of the time is over; false when all of it is */
 static bool vigie_wait(int fd, short events, long long until) {
     struct pollfd ready;
@@ -722,6 +727,77 @@ static bool vigie_wait(int fd, short events, long long until) {
     return true; /* a signal ended the wait sooner, perhaps: whoever called tries, and looks at the clock */
 }
 
+/* a connection over TCP that is being made, to its end */
+static bool vigie_connect_http(vigie_client *client, long long until) {
+    struct sockaddr_in address;
+    int on = 1;
+    memset(&address, 0, sizeof address);
+    address.sin_family = AF_INET;
+    address.sin_port = htons((unsigned short)client->port);
+    inet_pton(AF_INET, client->path, &address.sin_addr);
+    setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    for (;;) {
+        int error = 0;
+        socklen_t size = sizeof error;
+        if (connect(client->fd, (const struct sockaddr *)&address, sizeof address) == 0 || errno == EISCONN) return true;
+        if (errno != EINPROGRESS && errno != EALREADY && errno != EINTR && errno != EAGAIN) return false;
+        if (!vigie_wait(client->fd, POLLOUT, until)) return false;
+        if (getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error != 0) {
+            /* not one that looks like the end of our own time */
+            errno = error == ETIMEDOUT ? EHOSTUNREACH : error;
+            return false;
+        }
+    }
+}
+
+static bool vigie_connect(vigie_client *client, long long until) {
+    struct sockaddr_un address;
+    struct stat opened;
+    long long pause = 500;
+    int flags;
+    if (client->path[0] == '\0') {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    memset(&address, 0, sizeof address);
+    address.sun_family = AF_UNIX;
+    vigie_copy(address.sun_path, sizeof address.sun_path, client->path);
+    client->fd = socket(client->is_http ? AF_INET : AF_UNIX, SOCK_STREAM, 0);
+    if (client->fd < 0) return false;
+    if (fstat(client->fd, &opened) != 0) {
+        close(client->fd);
+        client->fd = -1;
+        return false;
+    }
+    client->device = opened.st_dev;
+    client->inode = opened.st_ino;
+    client->owner = getpid();
+    client->length = 0;
+    flags = fcntl(client->fd, F_GETFL);
+    if (flags < 0 || fcntl(client->fd, F_SETFL, flags | O_NONBLOCK) < 0) return false;
+    if (fcntl(client->fd, F_SETFD, FD_CLOEXEC) < 0) return false;
+#if !defined(MSG_NOSIGNAL) && defined(SO_NOSIGPIPE)
+    {
+        int on = 1;
+        setsockopt(client->fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on);
+    }
+#endif
+    if (client->is_http) return vigie_connect_http(client, until);
+    for (;;) {
+        long long left;
+        if (connect(client->fd, (const struct sockaddr *)&address, sizeof address) == 0 || errno == EISCONN) return true;
+        if (errno != EAGAIN && errno != EINTR) return false;
+        /* a Unix socket whose queue is full says EAGAIN, and there is nothing to poll for */
+        left = until - vigie_now_us();
+        if (left <= 0) {
+            errno = ETIMEDOUT;
+            return false;
+        }
+        vigie_sleep_us(pause < left ? pause : left);
+        pause = pause < 25000 ? 2 * pause : 50000;
+    }
+}
+
 static bool vigie_send(vigie_client *client, const char *line, size_t length, long long until) {
     size_t sent = 0;
     while (sent < length) {
@@ -737,8 +813,46 @@ static bool vigie_send(vigie_client *client, const char *line, size_t length, lo
     return true;
 }
 
-/* reads a line into client->answer; *end is its line feed */
-static bool vigie_receive(vigie_client *client, long long until, char **end) {
+/* Finds the body of an HTTP answer in what was read so far: 1 when it is whole, 0 when more is to come, -1 when it is none. */
+static int vigie_body(const vigie_client *client, size_t *from, size_t *to) {
+    const char *at = client->answer, *limit = at + client->length, *line = at;
+    bool is_first = true, has_length = false;
+    size_t length = 0;
+    for (;;) {
+        const char *end = (const char *)memchr(line, '\n', (size_t)(limit - line)), *value, *i;
+        size_t name;
+        if (end == NULL) return client->length > 16384 ? -1 : 0;
+        if (is_first) {
+            if (end - line < 12 || memcmp(line, "HTTP/1.", 7) != 0 || line[8] != ' ' || line[9] < '2' || line[9] > '5') return -1;
+        } else if (end == line || (end == line + 1 && *line == '\r')) {
+            at = end + 1;
+            break;
+        } else {
+            value = (const char *)memchr(line, ':', (size_t)(end - line));
+            if (value == NULL) return -1;
+            name = (size_t)(value - line);
+            value = vigie_blank(value + 1, end);
+            if (name == 17 && strncasecmp(line, "transfer-encoding", name) == 0) return -1;
+            if (name == 14 && strncasecmp(line, "content-length", name) == 0) {
+                if (has_length) return -1;
+                has_length = true;
+                for (i = value; i < end && *i >= '0' && *i <= '9' && length < VIGIE_MAX_LINE; i++) {
+                    length = 10 * length + (size_t)(*i - '0');
+                }
+                if (i == value || vigie_blank(i, end) != end) return -1;
+            }
+        }
+        is_first = false;
+        line = end + 1;
+    }
+    if (!has_length || length > VIGIE_MAX_LINE) return -1;
+    *from = (size_t)(at - client->answer);
+    *to = *from + length;
+    return *to <= client->length ? 1 : 0;
+}
+
+/* reads an answer into client->answer; what it says stands from *from to *to, and it ends at *end */
+static bool vigie_receive(vigie_client *client, long long until, size_t *from, size_t *to, size_t *end) {
     client->length = 0;
     for (;;) {
         size_t room = sizeof client->answer - 1 - client->length;
@@ -749,13 +863,29 @@ static bool vigie_receive(vigie_client *client, long long until, char **end) {
         }
         count = recv(client->fd, client->answer + client->length, room, VIGIE_RECEIVE_FLAGS);
         if (count > 0) {
-            *end = (char *)memchr(client->answer + client->length, '\n', (size_t)count);
+            const char *feed = (const char *)memchr(client->answer + client->length, '\n', (size_t)count);
+            int found;
             client->length += (size_t)count;
             if (vigie_now_us() >= until) {
                 errno = ETIMEDOUT;
                 return false;
             }
-            if (*end != NULL) return true;
+            if (client->is_http) {
+                found = vigie_body(client, from, to);
+                if (found < 0) {
+                    errno = EBADMSG;
+                    return false;
+                }
+                if (found > 0) {
+                    *end = *to;
+                    return true;
+                }
+            } else if (feed != NULL) {
+                *from = 0;
+                *to = (size_t)(feed - client->answer);
+                *end = *to + 1;
+                return true;
+            }
         } else if (count == 0) {
             errno = ECONNRESET;
             return false;
@@ -767,19 +897,35 @@ static bool vigie_receive(vigie_client *client, long long until, char **end) {
     }
 }
 
+/* sends `line` as it is, or as the body of a request */
+static bool vigie_send_framed(vigie_client *client, const char *line, size_t length, long long until) {
+    char head[VIGIE_MAX_TOKEN + 256];
+    int size;
+    if (!client->is_http) return vigie_send(client, line, length, until);
+    size = snprintf(head, sizeof head,
+                    "POST /v1/%s HTTP/1.1\r\nHost: %s:%u\r\nAuthorization: Bearer %s\r\n"
+                    "Content-Type: application/json\r\nContent-Length: %lu\r\n\r\n",
+                    client->kind, client->path, client->port, client->token, (unsigned long)length);
+    if (size < 0 || (size_t)size >= sizeof head) {
+        errno = EMSGSIZE;
+        return false;
+    }
+    return vigie_send(client, head, (size_t)size, until) && vigie_send(client, line, length, until);
+}
+
 /* Sends `line` and finds the line of the answer. The connection stays open only if nothing followed the answer. */
 static vigie_end vigie_exchange(vigie_client *client, const char *line, size_t length, long long until, vigie_part *answer) {
-    char *end = NULL;
+    size_t from = 0, to = 0, end = 0;
     bool is_whole;
     errno = 0;
     if (client->fd >= 0 && vigie_is_stale(client)) vigie_close(client);
     is_whole = client->fd >= 0 || vigie_connect(client, until);
     if (is_whole) {
-        is_whole = vigie_send(client, line, length, until);
+        is_whole = vigie_send_framed(client, line, length, until);
         if (is_whole || errno == EPIPE || errno == ECONNRESET) {
             /* a daemon that turned the connection away and closed it may have said why before */
             int reason = is_whole ? 0 : errno;
-            is_whole = vigie_receive(client, until, &end);
+            is_whole = vigie_receive(client, until, &from, &to, &end);
             if (!is_whole && reason != 0) errno = reason;
         }
     }
@@ -789,9 +935,9 @@ static vigie_end vigie_exchange(vigie_client *client, const char *line, size_t l
         errno = reason;
         return reason == ETIMEDOUT ? VIGIE_LATE : VIGIE_UNREACHABLE;
     }
-    answer->from = client->answer;
-    answer->to = end;
-    if (end + 1 != client->answer + client->length) vigie_close(client); /* it says what nobody asked */
+    answer->from = client->answer + from;
+    answer->to = client->answer + to;
+    if (end != client->length) vigie_close(client); /* it says what nobody asked */
     return VIGIE_ANSWERED;
 }
 
@@ -832,6 +978,7 @@ static bool vigie_is_temporary(const char *code) {
 
 static void vigie_begin(vigie_client *client, vigie_json *json, const char *type, const char *trade_id) {
     client->last_id++;
+    client->kind = type;
     vigie_json_begin(json, client->line, sizeof client->line);
     vigie_json_string(json, "type", type);
     vigie_next(json, "id");
@@ -992,7 +1139,12 @@ vigie_decision vigie_score(vigie_client *client, const char *trade_id, double co
     end = vigie_exchange(client, client->line, length, until, &answer);
     if (end == VIGIE_ANSWERED && vigie_read_decision(client, answer, trade_id, confidence, &decision, &turned_away)) {
         if (!turned_away) {
-            client->failures = 0;
+            /* the gateway may be there when the daemon is not */
+            if (!decision.ok && (strcmp(decision.reason, "deadline") == 0 || strcmp(decision.reason, "unreachable") == 0)) {
+                vigie_failed(client);
+            } else {
+                client->failures = 0;
+            }
             return decision;
         }
     } else {

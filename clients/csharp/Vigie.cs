@@ -4,7 +4,7 @@
 // strategy's own confidence with every bit, size 1. Client.Outcome and Client.Skip return only when the daemon has the message
 // on disk, and throw NotAcknowledgedException otherwise; both may be repeated until they succeed.
 //
-// It needs a Unix socket, so it runs beside the daemon on Linux.
+// Over the daemon's Unix socket it runs beside the daemon on Linux; over HTTP with its gateway (docs/gateway.md) everywhere.
 
 using System;
 using System.Collections;
@@ -123,17 +123,19 @@ namespace Vigie
         /// <summary>What a person should see: signals that cannot be sent, connections that are turned away. May be null.</summary>
         public Action<string> Log { get; set; }
 
-        /// <param name="path">The daemon's socket.</param>
+        /// <param name="path">The daemon's socket, or its gateway such as http://127.0.0.1:8178: an IP address or localhost, and
+        /// a port; there is no TLS.</param>
         /// <param name="deadline">How long a signal may wait for its answer; 20 ms without it.</param>
         /// <param name="maxBackoffSeconds">The longest pause, after several failures, in which signals are answered neutrally
         /// without a request.</param>
-        public Client(string path, TimeSpan? deadline = null, double maxBackoffSeconds = 1.0)
+        /// <param name="token">The trader's token, for the gateway.</param>
+        public Client(string path, TimeSpan? deadline = null, double maxBackoffSeconds = 1.0, string token = null)
         {
             this.deadline = deadline ?? TimeSpan.FromMilliseconds(20);
             if (this.deadline <= TimeSpan.Zero) throw new ArgumentOutOfRangeException(nameof(deadline));
             maxBackoff = maxBackoffSeconds;
-            signals = new Connection(path);
-            records = new Connection(path);
+            signals = new Connection(path, token);
+            records = new Connection(path, token);
         }
 
         /// <summary>Closes both connections; the next request opens them again.</summary>
@@ -150,6 +152,12 @@ namespace Vigie
             const string sound = "{\"ok\":true,\"id\":0,\"trade_id\":\"x\",\"arm\":\"ml\",\"confidence\":0.5,\"score\":0.5,"
                 + "\"size\":1.0,\"model\":null,\"reason\":\"\",\"missing\":[\"\\u0041\"]}";
             Deadline until = Deadline.In(2);
+            var signal = new Dictionary<string, object>
+            {
+                ["trade_id"] = "x", ["at"] = DateTimeOffset.UtcNow, ["confidence"] = 0.5, ["side"] = null,
+            };
+            Wire.Line(signal);
+            Score(signal, TimeSpan.FromTicks(1)); // whose time is over: nothing is sent
             lock (signals)
             {
                 try
@@ -157,9 +165,8 @@ namespace Vigie
                     Read(Wire.Parse(Encoding.UTF8.GetBytes(sound)), "0", "x", 0.5, false);
                     string id = Interlocked.Increment(ref lastId).ToString(CultureInfo.InvariantCulture);
                     var ping = new Dictionary<string, object> { ["type"] = "ping", ["id"] = new Number(id) };
-                    IDictionary<string, object> answer = Wire.Parse(signals.Exchange(Wire.Line(ping), until));
+                    IDictionary<string, object> answer = Wire.Parse(signals.Exchange(Wire.Line(ping), until, "ping"));
                     if (!Wire.IsId(answer, id)) throw new Failure("unreachable", "the answer of another request");
-                    Neutral("x", 0.5, "", "", "");
                 }
                 catch (Failure)
                 {
@@ -232,7 +239,7 @@ namespace Vigie
                 if (!nextTry.IsOver) throw new Failure("unreachable", "pausing after " + failures + " failures in a row");
                 try
                 {
-                    IDictionary<string, object> answer = Wire.Parse(signals.Exchange(line, until));
+                    IDictionary<string, object> answer = Wire.Parse(signals.Exchange(line, until, "score"));
                     bool refused = !true.Equals(Wire.Get(answer, "ok"));
                     if (refused && Wire.Get(answer, "id") == null)
                     {
@@ -243,7 +250,9 @@ namespace Vigie
                         return Neutral(tradeId, own, "unreachable", refusal.Code, refusal.Message, refusal.Field);
                     }
                     Decision decision = Read(answer, id, tradeId, own, refused);
-                    failures = 0;
+                    // the gateway may be there when the daemon is not
+                    if (!decision.Ok && (decision.Reason == "deadline" || decision.Reason == "unreachable")) Failed();
+                    else failures = 0;
                     return decision;
                 }
                 catch (Failure)
@@ -304,7 +313,7 @@ namespace Vigie
                 throw new NotAcknowledgedException("deadline", "another thread uses this client", null);
             try
             {
-                IDictionary<string, object> answer = Wire.Parse(records.Exchange(line, until));
+                IDictionary<string, object> answer = Wire.Parse(records.Exchange(line, until, kind));
                 bool ok = true.Equals(Wire.Get(answer, "ok")), isMine = Wire.IsId(answer, id);
                 if (!isMine) records.Close();
                 if (!ok && (isMine || Wire.Get(answer, "id") == null))
@@ -426,13 +435,22 @@ namespace Vigie
     /// late dies with it and is never read as the answer to another request.</summary>
     internal sealed class Connection
     {
+        private const int LongestHead = 16 * 1024;
         private readonly string path;
-        private readonly byte[] buffer = new byte[Client.MaxLine + 1];
+        private readonly string token;
+        private readonly IPEndPoint gateway; // null: path is that of a Unix socket
+        private readonly byte[] buffer;
         private Socket socket;
 
-        public Connection(string path)
+        public Connection(string path, string token)
         {
             this.path = path;
+            this.token = token;
+            bool isHttp = path != null && (path.StartsWith("http://", StringComparison.Ordinal)
+                || path.StartsWith("https://", StringComparison.Ordinal));
+            if (isHttp) gateway = Http.Address(path, token);
+            else if (token != null) throw new ArgumentException("a token is for an address such as http://127.0.0.1:8178");
+            buffer = new byte[Client.MaxLine + 1 + (isHttp ? LongestHead : 0)];
         }
 
         public void Close()
@@ -442,9 +460,10 @@ namespace Vigie
             closing?.Dispose();
         }
 
-        public byte[] Exchange(byte[] line, Deadline until)
+        public byte[] Exchange(byte[] line, Deadline until, string kind)
         {
             bool done = false;
+            byte[] sent = gateway == null ? line : Http.Request(gateway, token, kind, line);
             try
             {
                 // between requests nothing may be waiting: neither an answer nobody asked for nor the end of the stream
@@ -453,7 +472,7 @@ namespace Vigie
                 byte[] answer;
                 try
                 {
-                    Send(line, until);
+                    Send(sent, until);
                     answer = Receive(until);
                 }
                 catch (SocketException)
@@ -478,8 +497,41 @@ namespace Vigie
             }
         }
 
+        private Socket ConnectToGateway(Deadline until)
+        {
+            var opened = new Socket(gateway.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+            try
+            {
+                opened.Blocking = false;
+                opened.NoDelay = true;
+                try
+                {
+                    opened.Connect(gateway);
+                    return opened;
+                }
+                catch (SocketException error)
+                {
+                    if (error.SocketErrorCode != SocketError.WouldBlock && error.SocketErrorCode != SocketError.InProgress) throw;
+                }
+                while (!opened.Poll(until.Left >= 0.002 ? 1000 : 0, SelectMode.SelectWrite))
+                {
+                    if (opened.Poll(0, SelectMode.SelectError)) break;
+                    if (until.IsOver) throw new Failure("deadline", "no answer in time");
+                }
+                var failed = (int)opened.GetSocketOption(SocketOptionLevel.Socket, SocketOptionName.Error);
+                if (failed != 0) throw new SocketException(failed);
+                return opened;
+            }
+            catch
+            {
+                opened.Dispose();
+                throw;
+            }
+        }
+
         private Socket Connect(Deadline until)
         {
+            if (gateway != null) return ConnectToGateway(until);
             EndPoint address;
             try
             {
@@ -545,12 +597,13 @@ namespace Vigie
                 if (error != SocketError.Success) throw new SocketException((int)error);
                 if (count == 0) throw new Failure("unreachable", "the daemon closed the connection");
                 if (until.IsOver) throw new Failure("deadline", "no answer in time");
-                int end = Array.IndexOf(buffer, (byte)'\n', length, count);
+                int from = 0, to = Array.IndexOf(buffer, (byte)'\n', length, count), end = to + 1;
                 length += count;
-                if (end < 0) continue;
-                var line = new byte[end];
-                Array.Copy(buffer, line, end);
-                if (end + 1 != length) Close(); // it says what nobody asked
+                if (gateway != null) end = to = Http.Body(buffer, length, LongestHead, out from);
+                if (to < 0) continue;
+                var line = new byte[to - from];
+                Array.Copy(buffer, from, line, 0, to - from);
+                if (end != length) Close(); // it says what nobody asked
                 return line;
             }
         }
@@ -582,6 +635,87 @@ namespace Vigie
                 if (socket.Poll(left >= 0.001 ? (int)Math.Min(left * 1e6, 1e9) : 0, what)) return;
                 if (left < 0.001) Thread.Sleep(0);
             }
+        }
+    }
+
+    /// <summary>HTTP with the gateway, as far as it is needed: the line is the body of a request, and the body of the answer is its
+    /// line. Whatever the status is, the body says what happened.</summary>
+    internal static class Http
+    {
+        public static IPEndPoint Address(string text, string token)
+        {
+            const string scheme = "http://";
+            string rest = text.StartsWith(scheme, StringComparison.Ordinal) ? text.Substring(scheme.Length).TrimEnd('/') : "";
+            int colon = rest.LastIndexOf(':');
+            string name = colon > 0 ? rest.Substring(0, colon) : "";
+            int port;
+            bool hasPort = int.TryParse(rest.Substring(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out port);
+            // no name is looked up: that could take longer than any deadline
+            IPAddress address;
+            if (name == "localhost") name = "127.0.0.1";
+            if (!hasPort || port < 1 || port > 65535 || !IPAddress.TryParse(name, out address))
+                throw new ArgumentException(text + ": an address is http://, an IP address or localhost, and :PORT; there is no TLS here");
+            bool isToken = !string.IsNullOrEmpty(token) && token.Length <= 200;
+            for (int i = 0; isToken && i < token.Length; i++)
+            {
+                char c = token[i];
+                isToken = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+            }
+            if (!isToken) throw new ArgumentException("the token has characters that none has; `vigie web trader` prints one");
+            return new IPEndPoint(address, port);
+        }
+
+        public static byte[] Request(IPEndPoint gateway, string token, string kind, byte[] line)
+        {
+            string length = line.Length.ToString(CultureInfo.InvariantCulture);
+            byte[] head = Encoding.ASCII.GetBytes("POST /v1/" + kind + " HTTP/1.1\r\nHost: " + gateway
+                + "\r\nAuthorization: Bearer " + token + "\r\nContent-Type: application/json\r\nContent-Length: " + length
+                + "\r\n\r\n");
+            var request = new byte[head.Length + line.Length];
+            Array.Copy(head, request, head.Length);
+            Array.Copy(line, 0, request, head.Length, line.Length);
+            return request;
+        }
+
+        /// <summary>Where the body ends that begins at <paramref name="from"/>; -1 while more is to come.</summary>
+        public static int Body(byte[] buffer, int length, int longestHead, out int from)
+        {
+            from = 0;
+            int line = 0, size = -1;
+            while (true)
+            {
+                int end = Array.IndexOf(buffer, (byte)'\n', line, length - line);
+                if (end < 0 && length > longestHead) throw Broken();
+                if (end < 0) return -1;
+                string text = Encoding.ASCII.GetString(buffer, line, end - line).TrimEnd('\r');
+                if (line == 0)
+                {
+                    bool isStatus = text.Length >= 12 && text.StartsWith("HTTP/1.", StringComparison.Ordinal) && text[8] == ' '
+                        && text[9] >= '2' && text[9] <= '5';
+                    if (!isStatus) throw Broken();
+                }
+                else if (text.Length == 0)
+                {
+                    from = end + 1;
+                    break;
+                }
+                else
+                {
+                    int colon = text.IndexOf(':');
+                    string name = colon < 0 ? "transfer-encoding" : text.Substring(0, colon).ToLowerInvariant();
+                    if (name == "transfer-encoding" || (name == "content-length" && size >= 0)) throw Broken();
+                    if (name == "content-length" && !int.TryParse(text.Substring(colon + 1).Trim(), NumberStyles.None,
+                            CultureInfo.InvariantCulture, out size)) throw Broken();
+                }
+                line = end + 1;
+            }
+            if (size < 0 || size > Client.MaxLine) throw Broken();
+            return from + size <= length ? from + size : -1;
+        }
+
+        private static Failure Broken()
+        {
+            return new Failure("unreachable", "an answer that is not HTTP with a length");
         }
     }
 

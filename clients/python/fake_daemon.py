@@ -1,4 +1,4 @@
-"""Servers at a Unix socket that behave as a test wants them to, for the tests of all clients."""
+"""Servers at a Unix socket, or at an address over HTTP, that behave as a test wants them to, for the tests of all clients."""
 
 import json
 import os
@@ -12,10 +12,7 @@ class Server:
 
     def __init__(self, behave, backlog=16):
         self.folder = tempfile.TemporaryDirectory()
-        self.path = os.path.join(self.folder.name, "vigie.sock")
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.listener.bind(self.path)
-        self.listener.listen(backlog)
+        self.listen(backlog)
         self.stopped = threading.Event()
         self.requests = []
         self.connections = []
@@ -40,6 +37,12 @@ class Server:
         for connection in [self.listener, *self.connections]:
             connection.close()
         self.folder.cleanup()
+
+    def listen(self, backlog):
+        self.path = os.path.join(self.folder.name, "vigie.sock")
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.listener.bind(self.path)
+        self.listener.listen(backlog)
 
     def read(self, file):
         """The next request, None at the end."""
@@ -70,6 +73,33 @@ class Server:
         thread = threading.Thread(target=target, args=arguments, daemon=True)
         self.threads.append(thread)
         thread.start()
+
+
+class HttpServer(Server):
+    """The same in the place of the gateway."""
+
+    def listen(self, backlog):
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=backlog)
+        self.path = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.heads = []
+
+    def read(self, file):
+        head = []
+        while (line := file.readline()) not in (b"\r\n", b""):
+            head.append(line.decode().rstrip("\r\n"))
+        if not line:
+            return None
+        self.heads.append(head)
+        length = next(int(field.split(":")[1]) for field in head if field.lower().startswith("content-length:"))
+        self.requests.append(json.loads(file.read(length)))
+        return self.requests[-1]
+
+
+def over_http(body, status="200 OK", **fields):
+    """An answer as the gateway sends it; ``fields`` are further ones of its head, None leaves one out."""
+    fields = {"content_length": len(body), "content_type": "application/json", **fields}
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in fields.items() if value is not None]
+    return "\r\n".join([f"HTTP/1.1 {status}", *lines, "", ""]).encode() + body
 
 
 def decision_for(request, **changes):

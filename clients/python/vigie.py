@@ -1,4 +1,5 @@
-"""Client of the vigie daemon: one file, standard library only, Python 3.9 or later.
+"""Client of the vigie daemon: one file, standard library only, Python 3.9 or later. It talks over the daemon's Unix socket or, where
+there is none, over HTTP with its gateway (docs/gateway.md).
 
 The promise to the trader: :meth:`Client.score` returns within its deadline and raises for nothing. Whatever goes wrong,
 its answer is the neutral one, which leaves the strategy exactly as it is. The promise about money:
@@ -81,6 +82,13 @@ MAX_SIZE = 10.0
 
 _T = TypeVar("_T")
 _log = logging.getLogger("vigie")
+#: Longest head of an HTTP answer, in bytes.
+_MAX_HEAD = 16 * 1024
+#: What a connection is waited for, by the numbers of poll, which Windows has not.
+_READ, _WRITE = 1, 4
+_ADDRESS = re.compile(r"http://(\[[0-9A-Fa-f:.]+\]|[0-9.]+|localhost):([0-9]{1,5})/?")
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,200}")
+_KIND = re.compile(r"[a-z_]{1,32}")
 _TRADE_ID = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
 _TEMPORARY = frozenset(
     {
@@ -221,22 +229,23 @@ class _Connection:
         self._socket: Optional[socket.socket] = None
         self._buffer = bytearray()
 
-    def exchange(self, line: bytes, until: float) -> _Steps[bytes]:
-        """Sends ``line`` and returns the answer's line, or raises :class:`_Failure` by ``until`` (monotonic seconds)."""
+    def exchange(self, line: bytes, until: float, kind: str) -> _Steps[bytes]:
+        """Sends ``line``, a request of that ``kind``, and returns the answer's line, or raises :class:`_Failure` by ``until``
+        (monotonic seconds)."""
         try:
             if self._socket is not None and self._is_stale(self._socket):
                 self.close()
             if self._socket is None:
                 self._socket = yield from self._connect(until)
             try:
-                yield from self._send(self._socket, line, until)
+                yield from self._send(self._socket, self._framed(line, kind), until)
             except (BrokenPipeError, ConnectionResetError) as closed:
                 # the daemon turned the connection away and closed it: what it said first is still there to be read
                 answer = yield from self._last_words(until)
                 if answer is None:
                     raise closed
                 return answer
-            answer = yield from self.read_line(until)
+            answer = yield from self._read_answer(until)
             if answer is None:
                 raise _Failure("unreachable", "the daemon closed the connection")
             return answer
@@ -249,9 +258,15 @@ class _Connection:
 
     def _last_words(self, until: float) -> _Steps[Optional[bytes]]:
         try:
-            return (yield from self.read_line(until))
+            return (yield from self._read_answer(until))
         except (OSError, _Failure):
             return None
+
+    def _framed(self, line: bytes, kind: str) -> bytes:
+        return line
+
+    def _read_answer(self, until: float) -> _Steps[Optional[bytes]]:
+        return (yield from self.read_line(until))
 
     def read_line(self, until: float) -> _Steps[Optional[bytes]]:
         """The next line without its end; None when the daemon closed the connection between two lines."""
@@ -266,20 +281,27 @@ class _Connection:
                 del self._buffer[: end + 1]
                 return line
             searched = len(self._buffer)
-            if searched > self._max_answer:
-                raise _Failure("unreachable", f"an answer is longer than {self._max_answer} bytes")
+            if not (yield from self._read_more(connection, until)):
+                return None
+
+    def _read_more(self, connection: socket.socket, until: float) -> _Steps[bool]:
+        """Waits for more bytes; False at the end of the stream between two lines."""
+        if len(self._buffer) > self._max_answer:
+            raise _Failure("unreachable", f"an answer is longer than {self._max_answer} bytes")
+        while True:
             try:
                 data = connection.recv(65536)
             except BlockingIOError:
                 _check_time(until)
-                yield _Wait(connection, select.POLLIN, until)
+                yield _Wait(connection, _READ, until)
                 continue
             if not data:
                 if self._buffer:
                     raise _Failure("unreachable", "the daemon closed the connection in the middle of an answer")
-                return None
+                return False
             _check_time(until)  # a peer that sends without pause must not outrun the deadline
             self._buffer += data
+            return True
 
     def close(self) -> None:
         connection, self._socket = self._socket, None
@@ -328,7 +350,112 @@ class _Connection:
                 rest = rest[connection.send(rest) :]
             except BlockingIOError:
                 _check_time(until)
-                yield _Wait(connection, select.POLLOUT, until)
+                yield _Wait(connection, _WRITE, until)
+
+
+class _HttpConnection(_Connection):
+    """The same with the gateway: the line is the body of a request, and the body of the answer is its line. Whatever the status is,
+    the body says what happened; one that is no answer is broken."""
+
+    def __init__(self, address: str, token: str, max_answer: int = MAX_ANSWER) -> None:
+        super().__init__(address, max_answer)
+        parts = _ADDRESS.fullmatch(address)
+        if parts is None or not 0 < int(parts[2]) < 65536:
+            raise ValueError(f"{address}: an address is http://, an IP address or localhost, and :PORT; there is no TLS here")
+        if not isinstance(token, str) or _TOKEN.fullmatch(token) is None:
+            raise ValueError("the token has characters that none has; `vigie web trader` prints one")
+        self._host = f"{parts[1]}:{parts[2]}"
+        self._token = token
+        # no name is looked up: that could take longer than any deadline
+        name = "127.0.0.1" if parts[1] == "localhost" else parts[1].strip("[]")
+        self._family = socket.AF_INET6 if ":" in name else socket.AF_INET
+        try:
+            socket.inet_pton(self._family, name)
+        except OSError as error:
+            raise ValueError(f"{address}: this is no IP address") from error
+        self._address = (name, int(parts[2]))
+
+    def _framed(self, line: bytes, kind: str) -> bytes:
+        if _KIND.fullmatch(kind) is None:
+            raise ValueError(f"{kind!r} is no type of a request")
+        head = (
+            f"POST /v1/{kind} HTTP/1.1\r\nHost: {self._host}\r\nAuthorization: Bearer {self._token}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(line)}\r\n\r\n"
+        )
+        return head.encode() + line
+
+    def _read_answer(self, until: float) -> _Steps[Optional[bytes]]:
+        status = yield from self._read_head(until)
+        if status is None:
+            return None
+        if re.fullmatch(rb"HTTP/1\.[01] [2-5][0-9][0-9]( .*)?", status) is None:
+            raise _Failure("unreachable", "an answer that is not HTTP")
+        fields: Dict[bytes, bytes] = {}
+        size = len(status)
+        while True:
+            field = yield from self._read_head(until)
+            if not field:
+                break
+            size += len(field)
+            name, colon, value = field.partition(b":")
+            name = name.lower()
+            if not colon or size > _MAX_HEAD or (name == b"content-length" and name in fields):
+                raise _Failure("unreachable", "an answer with a broken head")
+            fields[name] = value.strip()
+        length = fields.get(b"content-length", b"")
+        if field is None or b"transfer-encoding" in fields or re.fullmatch(rb"[0-9]{1,9}", length) is None:
+            raise _Failure("unreachable", "an answer without a length")
+        if int(length) > self._max_answer:
+            raise _Failure("unreachable", f"an answer is longer than {self._max_answer} bytes")
+        connection = self._socket
+        while connection is not None and len(self._buffer) < int(length):
+            if not (yield from self._read_more(connection, until)):
+                raise _Failure("unreachable", "the gateway closed the connection in the middle of an answer")
+        answer = bytes(self._buffer[: int(length)])
+        del self._buffer[: int(length)]
+        if fields.get(b"connection", b"").lower() == b"close":
+            self.close()
+        return answer
+
+    def _read_head(self, until: float) -> _Steps[Optional[bytes]]:
+        line = yield from self.read_line(until)
+        return None if line is None else line[:-1] if line.endswith(b"\r") else line
+
+    def _connect(self, until: float) -> _Steps[socket.socket]:
+        connection = socket.socket(self._family, socket.SOCK_STREAM)
+        try:
+            connection.setblocking(False)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            try:
+                connection.connect(self._address)
+            except BlockingIOError:
+                while not _is_connected(connection):
+                    _check_time(until)
+                    yield _Wait(connection, _WRITE, until)
+            return connection
+        except BaseException:
+            connection.close()
+            raise
+
+
+def _is_connected(connection: socket.socket) -> bool:
+    """Whether a connection that is being made is there; OSError when it never will be."""
+    error = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if error:
+        raise OSError(error, os.strerror(error))
+    try:
+        connection.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+def _connection_to(path: str, token: Optional[str], max_answer: int = MAX_ANSWER) -> _Connection:
+    if path.startswith(("http://", "https://")):
+        return _HttpConnection(path, token or "", max_answer)
+    if token is not None:
+        raise ValueError("a token is for an address such as http://127.0.0.1:8178; the socket knows its users")
+    return _Connection(path, max_answer)
 
 
 class _Pace:
@@ -377,13 +504,13 @@ class _Question(NamedTuple):
 class _Core:
     """What the clients share: everything but how they wait."""
 
-    def __init__(self, path: str, deadline: float, max_backoff: float) -> None:
+    def __init__(self, path: str, deadline: float, max_backoff: float, token: Optional[str]) -> None:
         if not (_is_number(deadline) and deadline > 0):
             raise ValueError(f"deadline must be a number of seconds above 0, not {deadline!r}")
         self.path = path
         self.deadline = float(deadline)
-        self._signals = _Connection(path, MAX_LINE)
-        self._records = _Connection(path)
+        self._signals = _connection_to(path, token, MAX_LINE)
+        self._records = _connection_to(path, token)
         self._ids = itertools.count(1)
         self._pace = _Pace(max_backoff)
         _clients.add(self)
@@ -407,7 +534,7 @@ class _Core:
     def _ask(self, question: _Question) -> _Steps[Decision]:
         self._pace.check()
         try:
-            line = yield from self._signals.exchange(question.line, question.until)
+            line = yield from self._signals.exchange(question.line, question.until, "score")
             answer = _answer(self._signals, line, question.request_id, refuse=False)
             if answer.get("id") is None:
                 refusal = _refusal(answer)
@@ -418,15 +545,20 @@ class _Core:
             self._signals.close()
             self._pace.failed()
             raise
-        self._pace.succeeded()
+        if not decision.ok and decision.reason in ("deadline", "unreachable"):
+            self._pace.failed()  # the gateway is there, and the daemon is not
+        else:
+            self._pace.succeeded()
         return decision
 
     def _request(self, kind: str, fields: Mapping[str, Any], until: float) -> _Steps[Dict[str, Any]]:
         request_id = next(self._ids)
-        line = yield from self._records.exchange(_line({**fields, "type": kind, "id": request_id}), until)
+        line = yield from self._records.exchange(_line({**fields, "type": kind, "id": request_id}), until, kind)
         return _answer(self._records, line, request_id)
 
     def _subscription(self, from_seq: Optional[int], decisions: bool) -> Tuple[int, bytes]:
+        if isinstance(self._records, _HttpConnection):
+            raise RequestFailed("unknown_type", "the gateway tells no events; they are told on the socket")
         request_id = next(self._ids)
         return request_id, _line({"type": "subscribe", "id": request_id, "from": from_seq, "decisions": decisions})
 
@@ -445,17 +577,20 @@ if hasattr(os, "register_at_fork"):
 
 
 class Client(_Core):
-    """Talks to the daemon at the socket ``path``.
+    """Talks to the daemon at the socket ``path``, or through its gateway.
 
     Signals travel on one connection, everything else on a second one, so that an outcome that waits for the disk never
     delays a signal. Each is guarded by a lock: a client may be shared by threads, but signals then queue behind each
     other within their own deadlines; one client per thread is faster. After a fork the child opens connections of its own.
     """
 
-    def __init__(self, path: str, deadline: float = 0.020, max_backoff: float = 1.0) -> None:
-        """``deadline``: seconds a signal may wait for its answer. ``max_backoff``: the longest pause, in seconds, in which
+    def __init__(
+        self, path: str, deadline: float = 0.020, max_backoff: float = 1.0, token: Optional[str] = None
+    ) -> None:
+        """``path``: the daemon's socket, or the gateway such as ``http://127.0.0.1:8178``, which asks for a ``token``.
+        ``deadline``: seconds a signal may wait for its answer. ``max_backoff``: the longest pause, in seconds, in which
         signals are answered neutrally without trying the daemon again, after several failures in a row."""
-        super().__init__(path, deadline, max_backoff)
+        super().__init__(path, deadline, max_backoff, token)
         self._signals_lock = threading.Lock()
         self._records_lock = threading.Lock()
 
@@ -576,7 +711,7 @@ class Client(_Core):
         connection = _Connection(self.path)
         try:
             request_id, line = self._subscription(from_seq, decisions)
-            _answer(None, _run(connection.exchange(line, time.monotonic() + timeout)), request_id)
+            _answer(None, _run(connection.exchange(line, time.monotonic() + timeout, "subscribe")), request_id)
             while True:
                 event = _run(connection.read_line(math.inf))
                 if event is None:
@@ -603,9 +738,11 @@ class AsyncClient(_Core):
     closes its connection, and the next signal opens another. Not for several threads at once.
     """
 
-    def __init__(self, path: str, deadline: float = 0.020, max_backoff: float = 1.0) -> None:
+    def __init__(
+        self, path: str, deadline: float = 0.020, max_backoff: float = 1.0, token: Optional[str] = None
+    ) -> None:
         """As of :class:`Client`."""
-        super().__init__(path, deadline, max_backoff)
+        super().__init__(path, deadline, max_backoff, token)
         self._signals_turns = _Turns()
         self._records_turns = _Turns()
 
@@ -706,7 +843,7 @@ class AsyncClient(_Core):
         connection = _Connection(self.path)
         try:
             request_id, line = self._subscription(from_seq, decisions)
-            _answer(None, await _run_async(connection.exchange(line, time.monotonic() + timeout)), request_id)
+            _answer(None, await _run_async(connection.exchange(line, time.monotonic() + timeout, "subscribe")), request_id)
             while True:
                 event = await _run_async(connection.read_line(math.inf))
                 if event is None:
@@ -1075,6 +1212,11 @@ def _wait(wait: _Wait) -> None:
     if wait.connection is None:
         time.sleep(max(0.0, left))
         return
+    if not hasattr(select, "poll"):  # Windows
+        pause = 0.0 if left < 0.001 else min(left - 0.0005, 3600.0)
+        reading, writing = ([wait.connection], []) if wait.event == _READ else ([], [wait.connection])
+        select.select(reading, writing, writing, pause)
+        return
     poll = select.poll()
     poll.register(wait.connection, wait.event)
     if left == math.inf:
@@ -1096,7 +1238,7 @@ async def _wait_async(wait: _Wait) -> None:
     loop = asyncio.get_running_loop()
     descriptor, ready = wait.connection.fileno(), loop.create_future()
     timer = None if left == math.inf else loop.call_later(min(left, 3600.0) - 0.001, _settle, ready, None)
-    reading = wait.event == select.POLLIN
+    reading = wait.event == _READ
     (loop.add_reader if reading else loop.add_writer)(descriptor, _settle, ready, None)
     try:
         await ready
@@ -1446,7 +1588,11 @@ def _refuse_constant(name: str) -> None:
 
 def _main() -> int:
     parser = argparse.ArgumentParser(prog="vigie.py", description="Talk to a running vigie daemon.")
-    parser.add_argument("--socket", default="/run/vigie/vigie.sock", help="path of the daemon's socket")
+    parser.add_argument(
+        "--socket",
+        default="/run/vigie/vigie.sock",
+        help="path of the daemon's socket, or the gateway such as http://127.0.0.1:8178 with its token in VIGIE_TOKEN",
+    )
     parser.add_argument("--timeout", type=float, default=2.0, help="seconds to wait for an answer")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (("ping", "is it there"), ("status", "what is served"), ("models", "all versions")):
@@ -1471,7 +1617,8 @@ def _main() -> int:
 
 
 def _perform(arguments: argparse.Namespace) -> int:
-    with Client(arguments.socket, deadline=arguments.timeout) as client:
+    token = os.environ.get("VIGIE_TOKEN") if arguments.socket.startswith("http") else None
+    with Client(arguments.socket, deadline=arguments.timeout, token=token) as client:
         if arguments.command == "subscribe":
             for event in client.subscribe(arguments.timeout, arguments.from_seq, arguments.decisions):
                 print(json.dumps(event), flush=True)

@@ -24,7 +24,7 @@ CLIENTS = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(CLIENTS / "python"))
 
 import vigie  # noqa: E402
-from fake_daemon import Server, decision_for, replies  # noqa: E402
+from fake_daemon import HttpServer, Server, decision_for, over_http, replies  # noqa: E402
 
 #: A decision, the same for every client; ``bits`` are those of the confidence, None if there is none.
 Said = collections.namedtuple("Said", "ok trade_id arm bits score size model reason code field elapsed")
@@ -60,11 +60,38 @@ def _recorded(send):
     return {"acknowledged": True, "duplicate": stored.duplicate, "code": "", "temporary": False}
 
 
+class Gateway:
+    """The real gateway before the daemon at the socket ``path``."""
+
+    def __init__(self, path):
+        program = os.path.join(os.path.dirname(os.environ.get("VIGIE_BINARY", "")), "vigie-web")
+        if not os.access(program, os.X_OK):
+            raise unittest.SkipTest("no vigie-web beside vigie; `cargo build -p vigie-web` builds it")
+        self.token = token_of(program)
+        self.process = subprocess.Popen(
+            [program, "gateway", "--listen", "127.0.0.1:0", "--socket", path, "--traders", f"{FOLDER.name}/traders"],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        self.address = self.process.stdout.readline().decode().split()[2].removesuffix("/v1/")
+
+    def close(self):
+        self.process.kill()
+        self.process.stdout.close()
+        self.process.wait()
+
+
+@functools.lru_cache(maxsize=None)
+def token_of(program):
+    return run([program, "trader", "tests", "--traders", f"{FOLDER.name}/traders"]).strip()
+
+
 class Python:
     """The blocking client."""
 
-    def __init__(self, path):
-        self.client = vigie.Client(path)
+    make = staticmethod(vigie.Client)
+
+    def __init__(self, path, token=None):
+        self.client = self.make(path, token=token)
         self.decision = None
         self.pid = os.getpid()
 
@@ -87,11 +114,11 @@ class Python:
 class Asyncio(Python):
     """The client for asyncio."""
 
-    def __init__(self, path):
+    make = staticmethod(vigie.AsyncClient)
+
+    def __init__(self, path, token=None):
         self.loop = asyncio.new_event_loop()
-        self.client = vigie.AsyncClient(path)
-        self.decision = None
-        self.pid = os.getpid()
+        super().__init__(path, token)
 
     def close(self):
         self.loop.run_until_complete(self.client.aclose())
@@ -118,11 +145,14 @@ class Program:
     command = ()
     environment = {}
 
-    def __init__(self, path):
+    def __init__(self, path, token=None):
         idle = IDLE.setdefault(type(self), [])
         self.process = idle.pop() if idle else self.start()
         self.pid = self.process.pid
-        self.ask("open", path)
+        self.open(path, token)
+
+    def open(self, path, token=None):
+        self.ask("open", path, *([] if token is None else [token]))
 
     def start(self):
         self.process = subprocess.Popen(
@@ -130,14 +160,18 @@ class Program:
             env={**os.environ, **self.environment},
         )  # fmt: skip
         # a runtime that compiles while it runs must have seen everything once before a deadline is measured
-        with Server(replies(decision_for)) as server:
-            self.ask("open", server.path)
-            for _ in range(20):
-                self.score(WARM, 10.0)
-            self.skip("T-1", "x", 10.0)
-        for path in (server.path, server.path + "x"):
-            self.ask("open", path)
+        for kind, make, token in (
+            (Server, decision_for, None), (HttpServer, lambda request: over_http(decision_for(request)), "x")
+        ):  # fmt: skip
+            with kind(replies(make)) as server:
+                self.open(server.path, token)
+                for _ in range(20):
+                    self.score(WARM, 10.0)
+                self.skip("T-1", "x", 10.0)
+            self.open(server.path, token)
             self.score(WARM, 10.0)
+        self.open(server.path.replace("http://", "/nonexistent/"))
+        self.score(WARM, 10.0)
         return self.process
 
     def close(self):
@@ -253,3 +287,35 @@ class NewerCSharp(CSharp):
     """The same with the framework's own address of a Unix socket, as for .NET Standard 2.1 and .NET 5."""
 
     define = "NETSTANDARD2_1_OR_GREATER"
+
+
+class OverHttp:
+    """A client before the real gateway, and that before the daemon at ``path``."""
+
+    def __init__(self, path):
+        self.gateway = Gateway(path)
+        try:
+            super().__init__(self.gateway.address, self.gateway.token)
+        except BaseException:
+            self.gateway.close()
+            raise
+
+    def close(self):
+        super().close()
+        self.gateway.close()
+
+
+class HttpPython(OverHttp, Python):
+    pass
+
+
+class HttpAsyncio(OverHttp, Asyncio):
+    pass
+
+
+class HttpC(OverHttp, C):
+    pass
+
+
+class HttpCSharp(OverHttp, CSharp):
+    pass

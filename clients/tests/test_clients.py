@@ -7,6 +7,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import socket
 import tempfile
 import threading
@@ -14,7 +15,7 @@ import time
 import unittest
 
 import talkers
-from fake_daemon import Server, decision_for, hang_up, replies
+from fake_daemon import HttpServer, Server, decision_for, hang_up, over_http, replies
 from talkers import bits
 
 SIGNAL = {
@@ -60,6 +61,8 @@ class Promises:
     """The tests; a subclass names the client."""
 
     talker = None
+    #: How much sooner than its deadline a signal may be given up, in seconds.
+    early = 0.002
 
     def setUp(self):
         logging.disable(logging.CRITICAL)
@@ -116,7 +119,7 @@ class Promises:
         for name, behave in (("silent", silent), ("half", half), ("slow", slow)):
             with self.subTest(name):
                 said = self.neutral_from(behave, "deadline")
-                self.assertGreaterEqual(said.elapsed, DEADLINE - 0.002)
+                self.assertGreaterEqual(said.elapsed, DEADLINE - self.early)
         with self.subTest("does not accept"), Server(None, backlog=0) as server:
             waiting = []
             while True:  # until the queue is full
@@ -542,6 +545,188 @@ class CSharpTest(Promises, unittest.TestCase):
 
 class NewerCSharpTest(Promises, unittest.TestCase):
     talker = talkers.NewerCSharp
+
+
+class HttpPromises(Promises):
+    """The same through the real gateway, which keeps some of the time for the way back."""
+
+    early = 0.010
+
+
+class HttpPythonTest(HttpPromises, unittest.TestCase):
+    talker = talkers.HttpPython
+
+
+class HttpAsyncioTest(HttpPromises, unittest.TestCase):
+    talker = talkers.HttpAsyncio
+
+
+class HttpCTest(HttpPromises, unittest.TestCase):
+    talker = talkers.HttpC
+
+
+class HttpCSharpTest(HttpPromises, unittest.TestCase):
+    talker = talkers.HttpCSharp
+
+
+class Gateways:
+    """A gateway that itself misbehaves; a subclass names the client."""
+
+    setUp, timed, assert_neutral = Promises.setUp, Promises.timed, Promises.assert_neutral
+
+    def talk(self, address, token="abc"):
+        talker = self.talker(address, token)
+        self.addCleanup(talker.close)
+        return talker
+
+    def neutral_from(self, behave, reason, deadline=DEADLINE):
+        with HttpServer(behave) as server:
+            said = self.timed(self.talk(server.path), deadline=deadline)
+            self.assert_neutral(said, reason)
+            return said
+
+    def test_a_signal_is_posted_with_the_token_and_the_answer_is_read(self):
+        make = lambda request: over_http(decision_for(request))
+        with HttpServer(replies(make)) as server:
+            talker = self.talk(server.path)
+            for _ in range(3):
+                self.assertEqual(self.timed(talker, deadline=LONG).size, 1.5)
+            self.assertEqual(len(server.connections), 1)
+            head = server.heads[0]
+            self.assertEqual(head[0], "POST /v1/score HTTP/1.1")
+            self.assertIn(f"Host: {server.path[7:]}", head)
+            self.assertIn("Authorization: Bearer abc", head)
+            self.assertIs(talker.outcome("T-1", METRICS, LONG)["acknowledged"], False)
+            self.assertEqual(server.heads[-1][0], "POST /v1/outcome HTTP/1.1")
+
+    def test_a_deadline_is_held_by_who_is_silent_half_done_or_slow(self):
+        def half(of):
+            def behave(server, connection, file, _number):
+                connection.sendall(over_http(decision_for(server.read(file)))[:of])
+                server.stopped.wait()
+
+            return behave
+
+        def slow(server, connection, file, _number):
+            for byte in over_http(decision_for(server.read(file))):
+                connection.sendall(bytes([byte]))
+                if server.stopped.wait(0.005):
+                    return
+
+        for name, behave in (("silent", half(0)), ("half a head", half(30)), ("half a body", half(150)), ("slow", slow)):
+            with self.subTest(name):
+                self.neutral_from(behave, "deadline")
+
+    def test_what_is_not_an_answer_over_http_is_neutral(self):
+        sound = lambda request, **fields: over_http(decision_for(request), **fields)
+        page = b"<html>502</html>"
+        broken = {
+            "garbage": lambda _: b"\x00\xff garbage\r\n\r\n",
+            "the bare line": lambda request: decision_for(request) + b"\r\n",
+            "another protocol": lambda request: sound(request).replace(b"HTTP/1.1", b"HTTP/2.0", 1),
+            "a status that is none": lambda request: sound(request, status="999 X"),
+            "no status": lambda request: sound(request, status="OK"),
+            "a page of a proxy": lambda _: over_http(page, "502 Bad Gateway"),
+            "a page with status 200": lambda _: over_http(page),
+            "elsewhere": lambda _: over_http(b"", "302 Found", location="/v2/"),
+            "no body": lambda _: over_http(b""),
+            "no length": lambda request: sound(request, content_length=None),
+            "two lengths": lambda request: sound(request, Content_Length=5),
+            "a length that is none": lambda request: sound(request, content_length="1x"),
+            "a negative length": lambda request: sound(request, content_length="-1"),
+            "a length beyond everything": lambda request: sound(request, content_length="9" * 30),
+            "a long length": lambda request: sound(request, content_length=10**8),
+            "half of it": lambda request: sound(request, content_length=len(decision_for(request)) // 2),
+            "chunks": lambda request: sound(request, transfer_encoding="chunked"),
+            "a head without end": lambda _: b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 20_000,
+            "a line of a head without end": lambda _: b"HTTP/1.1 200 OK\r\nx: " + b"y" * 200_000,
+            "another id": lambda request: over_http(decision_for(request, id=request["id"] + 1)),
+        }
+        for name, make in broken.items():
+            with self.subTest(name):
+                self.neutral_from(replies(make), "unreachable", deadline=LONG)
+        for count in (0, 10, 150):
+            with self.subTest(count):
+
+                def behave(server, connection, file, _number):
+                    connection.sendall(over_http(decision_for(server.read(file)))[:count])
+                    hang_up(connection)
+
+                self.neutral_from(behave, "unreachable", deadline=LONG)
+
+    def test_a_late_answer_and_one_that_nobody_asked_for_are_never_taken(self):
+        arrived = threading.Event()
+
+        def behave(server, connection, file, number):
+            while (request := server.read(file)) is not None:
+                following = over_http(decision_for({**request, "id": request["id"] + 1}, size=9.0))
+                if number == 0:
+                    arrived.wait(5.0)  # the client has given up by now
+                    connection.sendall(following)
+                else:
+                    connection.sendall(over_http(decision_for(request)) + following)
+
+        with HttpServer(behave) as server:
+            talker = self.talk(server.path)
+            self.assert_neutral(self.timed(talker), "deadline")
+            arrived.set()
+            for _ in range(3):
+                self.assertEqual(self.timed(talker, deadline=LONG).size, 1.5)
+
+    def test_a_wrong_token_is_neutral_and_is_sent_ever_more_rarely(self):
+        refusal = b'{"ok":false,"arm":"baseline","size":1.0,"error":{"code":"unauthorized","message":"no","field":null}}'
+        with HttpServer(replies(lambda _: over_http(refusal))) as server:
+            talker = self.talk(server.path)
+            codes, until = set(), time.monotonic() + 0.4
+            while time.monotonic() < until:
+                said = self.timed(talker, deadline=LONG)
+                self.assert_neutral(said, "unreachable")
+                codes.add(said.code)
+            self.assertIn("unauthorized", codes)
+            self.assertLess(len(server.requests), 12)
+        with HttpServer(replies(lambda _: over_http(refusal, "401 Unauthorized"))) as server:
+            said = self.talk(server.path).outcome("T-1", METRICS, LONG)
+            self.assertEqual((said["acknowledged"], said["code"], said["temporary"]), (False, "unauthorized", False))
+
+    def test_nobody_there_costs_nothing(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        said = self.timed(self.talk(f"http://127.0.0.1:{port}"), deadline=LONG)
+        self.assert_neutral(said, "unreachable")
+
+    def test_the_real_gateway_stopped_costs_the_deadline_and_killed_nothing(self):
+        with Server(replies(decision_for)) as server:
+            gateway = talkers.Gateway(server.path)
+            self.addCleanup(gateway.close)
+            talker = self.talk(gateway.address, gateway.token)
+            self.assertTrue(self.timed(talker, deadline=LONG).ok)
+            gateway.process.send_signal(signal.SIGSTOP)
+            self.assert_neutral(self.timed(talker), "deadline")
+            gateway.process.kill()
+            gateway.process.wait()
+            for _ in range(20):
+                self.assert_neutral(self.timed(talker, deadline=LONG), "unreachable")
+            self.assertIs(talker.outcome("T-1", METRICS)["temporary"], True)
+
+
+class PythonGatewayTest(Gateways, unittest.TestCase):
+    talker = talkers.Python
+
+
+class AsyncioGatewayTest(Gateways, unittest.TestCase):
+    talker = talkers.Asyncio
+
+
+class CGatewayTest(Gateways, unittest.TestCase):
+    talker = talkers.C
+
+
+class InterruptedCGatewayTest(Gateways, unittest.TestCase):
+    talker = talkers.InterruptedC
+
+
+class CSharpGatewayTest(Gateways, unittest.TestCase):
+    talker = talkers.CSharp
 
 
 class PythonLeakTest(Leaks, Promises, unittest.TestCase):

@@ -1,4 +1,4 @@
-//! `vigie web`: the page and the metrics are a program of their own, so that this one has no network.
+//! `vigie web`: the page, the metrics and the gateway over HTTP are a program of their own, so that this one has no network.
 
 use std::ffi::OsString;
 
@@ -10,9 +10,11 @@ const EXAMPLES: &str = "\
 Examples:
   vigie web
   vigie web --listen 127.0.0.1:9000
+  vigie web trader nt8     a token for a trader who cannot open the socket
+  vigie web gateway        the protocol over HTTP for those who have one
   vigie web -- --help      all options";
 
-/// Serve the page of the running daemon, and its metrics, on loopback
+/// Serve the page of the running daemon, its metrics, or the gateway over HTTP, on loopback
 ///
 /// Starts the program `vigie-web`, which lies beside this one: `cargo build --release --workspace` builds both.
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 
 use crate::token::{Token, TokenError};
 
@@ -14,6 +14,8 @@ Examples:
   vigie web
   vigie web --listen 127.0.0.1:9000 --socket /run/vigie/vigie.sock
   vigie web --behind vigie.example.org      a reverse proxy with TLS serves it under this name
+  vigie web trader nt8                      a token for a trader who cannot open the socket
+  vigie web gateway                         the protocol over HTTP for those who have one
 
 Without the token the page reads and changes nothing. Any user of this machine may read it.";
 
@@ -22,8 +24,11 @@ Without the token the page reads and changes nothing. Any user of this machine m
 /// A process of its own, which reads the daemon's socket: the daemon has no network and needs none of this. /metrics is for
 /// Prometheus, /healthz says that this process answers, /readyz that the daemon does.
 #[derive(Debug, Parser)]
-#[command(name = "vigie web", bin_name = "vigie web", version, after_help = EXAMPLES)]
+#[command(name = "vigie web", bin_name = "vigie web", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct Options {
+    /// What to do instead of serving the page
+    #[command(subcommand)]
+    pub instead: Option<Instead>,
     /// Socket of the daemon [default: vigie-state/vigie.sock, or /run/vigie/vigie.sock if only that exists]
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
@@ -37,6 +42,100 @@ pub struct Options {
     /// the service's state folder, else beside the daemon's socket]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+}
+
+/// What else this program does.
+#[derive(Debug, Subcommand)]
+pub enum Instead {
+    /// Serve the protocol over HTTP on loopback, for traders who cannot open the socket
+    ///
+    /// Signals, outcomes and skips of those who have a token (`vigie web trader`), each with the daemon's answer or, within its
+    /// deadline, the neutral one. Orders are not among them. Nothing of the page is served here.
+    #[command(after_help = GATEWAY)]
+    Gateway(Gateway),
+    /// Make the token of a trader who uses the gateway, and print it once
+    #[command(after_help = TRADER)]
+    Trader(Trader),
+}
+
+const GATEWAY: &str = "\
+Examples:
+  vigie web gateway
+  vigie web gateway --socket /run/vigie/vigie.sock --traders /var/lib/vigie-gateway/traders
+  curl -H 'Authorization: Bearer TOKEN' -d @examples/signal.json http://127.0.0.1:8178/v1/score
+
+A token that is made or removed counts after a restart.";
+
+const TRADER: &str = "\
+Examples:
+  vigie web trader nt8
+  vigie web trader nt8 --prefix nt8- --symbols ES,NQ
+  vigie web trader nt8 --replace      the old token is worth nothing after the next start of the gateway
+
+Only a hash of the token is kept. As soon as there are several traders, each needs a prefix: it may then say nothing of a trade whose
+id begins otherwise.";
+
+/// Options of the gateway.
+#[derive(Debug, Args)]
+pub struct Gateway {
+    /// Socket of the daemon [default: vigie-state/vigie.sock, or /run/vigie/vigie.sock if only that exists]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Where to listen; an address that is not loopback needs --behind
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8178")]
+    pub listen: SocketAddr,
+    /// Name under which a reverse proxy serves the gateway over https
+    #[arg(long, value_name = "HOST", value_parser = host)]
+    pub behind: Option<String>,
+    /// Folder of the traders' tokens [default: traders in the service's state folder, else beside the daemon's socket]
+    #[arg(long, value_name = "FOLDER")]
+    traders: Option<PathBuf>,
+    /// Milliseconds in which a signal is answered that has no deadline_us of its own
+    #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub deadline_ms: u64,
+}
+
+/// Options of the command that makes a token.
+#[derive(Debug, Args)]
+pub struct Trader {
+    /// Name of the trader: 1 to 32 of a-z, 0-9, - and _
+    pub name: String,
+    /// Folder of the traders' tokens [default: traders in the service's state folder, else beside the daemon's socket]
+    #[arg(long, value_name = "FOLDER")]
+    traders: Option<PathBuf>,
+    /// How the ids of all its trades begin [default: any]
+    #[arg(long, value_name = "TEXT")]
+    pub prefix: Option<String>,
+    /// The symbols it may send signals of [default: all]
+    #[arg(long, value_name = "SYMBOLS", value_delimiter = ',')]
+    pub symbols: Vec<String>,
+    /// Make a new token in the place of the one there is
+    #[arg(long)]
+    pub replace: bool,
+}
+
+impl Gateway {
+    /// Why this address is not listened on, if so.
+    pub fn refused(&self) -> Option<String> {
+        refused(self.listen, self.behind.as_deref(), "the tokens would cross the network in the open")
+    }
+
+    /// The daemon's socket.
+    pub fn socket(&self) -> PathBuf {
+        socket(self.socket.as_deref())
+    }
+
+    /// The folder of the tokens.
+    pub fn traders(&self) -> PathBuf {
+        traders(self.traders.as_deref(), &self.socket())
+    }
+}
+
+impl Trader {
+    /// The folder of the tokens.
+    pub fn traders(&self) -> PathBuf {
+        traders(self.traders.as_deref(), &socket(None))
+    }
 }
 
 /// Where the token came from.
@@ -53,22 +152,12 @@ pub struct Given {
 impl Options {
     /// Why this address is not listened on, if so.
     pub fn refused(&self) -> Option<String> {
-        let is_open = !self.listen.ip().is_loopback() && self.behind.is_none();
-        is_open.then(|| {
-            format!(
-                "{} is not loopback: anybody who reaches it could read the page, and it has no TLS; put a reverse proxy with TLS before \
-                 127.0.0.1 and name it with --behind HOST",
-                self.listen
-            )
-        })
+        refused(self.listen, self.behind.as_deref(), "anybody who reaches it could read the page")
     }
 
     /// The daemon's socket.
     pub fn socket(&self) -> PathBuf {
-        self.socket.clone().unwrap_or_else(|| {
-            let (local, service) = (Path::new("vigie-state/vigie.sock"), Path::new("/run/vigie/vigie.sock"));
-            if !local.exists() && service.exists() { service.to_owned() } else { local.to_owned() }
-        })
+        socket(self.socket.as_deref())
     }
 
     /// The token: of the environment, or of its file.
@@ -80,12 +169,36 @@ impl Options {
             let token = Token::new(&text, "VIGIE_WEB_TOKEN")?;
             return Ok(Given { token, file: None, is_new: false });
         }
-        let folder = || std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
-        let beside = || self.socket().parent().map(Path::to_owned).unwrap_or_default();
-        let file = self.token_file.clone().unwrap_or_else(|| folder().unwrap_or_else(beside).join("web.token"));
+        let file = self.token_file.clone().unwrap_or_else(|| folder(&self.socket()).join("web.token"));
         let (token, is_new) = Token::load_or_make(&file)?;
         Ok(Given { token, file: Some(file), is_new })
     }
+}
+
+fn refused(listen: SocketAddr, behind: Option<&str>, why: &str) -> Option<String> {
+    let is_open = !listen.ip().is_loopback() && behind.is_none();
+    is_open.then(|| {
+        format!(
+            "{listen} is not loopback: {why}, and it has no TLS; put a reverse proxy with TLS before 127.0.0.1 and name it with --behind HOST"
+        )
+    })
+}
+
+fn socket(given: Option<&Path>) -> PathBuf {
+    given.map(Path::to_owned).unwrap_or_else(|| {
+        let (local, service) = (Path::new("vigie-state/vigie.sock"), Path::new("/run/vigie/vigie.sock"));
+        if !local.exists() && service.exists() { service.to_owned() } else { local.to_owned() }
+    })
+}
+
+/// The service's state folder, or the one of the daemon's socket.
+fn folder(socket: &Path) -> PathBuf {
+    let beside = || socket.parent().map(Path::to_owned).unwrap_or_default();
+    std::env::var_os("STATE_DIRECTORY").map(PathBuf::from).unwrap_or_else(beside)
+}
+
+fn traders(given: Option<&Path>, socket: &Path) -> PathBuf {
+    given.map(Path::to_owned).unwrap_or_else(|| folder(socket).join("traders"))
 }
 
 /// A host as it stands in the header of that name, with its port if it is not the usual one.

@@ -23,8 +23,8 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// Open connections; more wait until one is closed.
-const CONNECTIONS: usize = 128;
+/// Open connections of the page; more wait until one is closed.
+pub const CONNECTIONS: usize = 128;
 /// How long the head of a request may take, and how long a connection may be idle.
 const HEAD: Duration = Duration::from_secs(10);
 /// How long a client may leave unread what is sent to it.
@@ -52,9 +52,9 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves `routes` for ever.
-pub async fn serve(listener: TcpListener, routes: Router) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+/// Serves `routes` for ever, at most `connections` at once.
+pub async fn serve(listener: TcpListener, routes: Router, connections: usize) {
+    let room = Arc::new(Semaphore::new(connections));
     loop {
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {

@@ -80,35 +80,47 @@ impl Token {
     }
 
     fn load(path: &Path) -> Result<Self, TokenError> {
-        let failed = |why: io::Error| TokenError::File { path: path.to_owned(), why };
-        let open = |what: String| TokenError::Open { path: path.to_owned(), what };
-        if path.symlink_metadata().map_err(failed)?.is_symlink() {
-            return Err(open("it is a symbolic link".to_owned()));
-        }
-        let file = File::open(path).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        if !metadata.is_file() {
-            return Err(open("it is no file".to_owned()));
-        }
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(open(format!("its mode is {mode:04o}, others may read it (owner {})", metadata.uid())));
-        }
-        let mut text = String::new();
-        file.take(4096).read_to_string(&mut text).map_err(failed)?;
-        Self::new(&text, &path.display().to_string())
+        Self::new(&secret(path)?, &path.display().to_string())
     }
 
     /// Whether `given` is this one. The time it takes says nothing about where they differ.
     pub fn is(&self, given: &str) -> bool {
-        let (own, given) = (self.0.as_bytes(), given.as_bytes());
-        own.len() == given.len() && own.iter().zip(given).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+        same(self.0.as_bytes(), given.as_bytes())
     }
 
     /// The secret itself, for the address that is printed once.
     pub fn reveal(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether two secrets are the same. The time it takes depends on their lengths alone.
+pub fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && std::hint::black_box(a.iter().zip(b).fold(0, |differs, (a, b)| differs | (a ^ b))) == 0
+}
+
+/// The text of a file that its owner alone may read.
+///
+/// # Errors
+/// [`TokenError`].
+pub fn secret(path: &Path) -> Result<String, TokenError> {
+    let failed = |why: io::Error| TokenError::File { path: path.to_owned(), why };
+    let open = |what: String| TokenError::Open { path: path.to_owned(), what };
+    if path.symlink_metadata().map_err(failed)?.is_symlink() {
+        return Err(open("it is a symbolic link".to_owned()));
+    }
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(open("it is no file".to_owned()));
+    }
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(open(format!("its mode is {mode:04o}, others may read it (owner {})", metadata.uid())));
+    }
+    let mut text = String::new();
+    file.take(4096).read_to_string(&mut text).map_err(failed)?;
+    Ok(text)
 }
 
 /// 64 hexadecimal digits that nobody can foretell.

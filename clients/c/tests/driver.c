@@ -1,7 +1,8 @@
 /* The C client for the tests in clients/tests: reads a request a line from standard input, fields separated by tabs, and
  * answers each with one line of JSON.
  *
- *     open SOCKET                                       a client of another daemon takes the place of this one
+ *     open SOCKET TOKEN                                 a client of another daemon takes the place of this one; with a token the
+ *                                                       socket is the address of a gateway
  *     score TRADE-ID CONFIDENCE DEADLINE-US MEMBERS     CONFIDENCE: its 64 bits in hexadecimal, or nan
  *     outcome TRADE-ID TIMEOUT-US METRICS DECISION      DECISION: yes sends the last decision along
  *     skip TRADE-ID TIMEOUT-US REASON
@@ -100,7 +101,9 @@ int main(void) {
         start = vigie_now_us();
         if (strcmp(kind, "open") == 0) {
             vigie_close(&client);
-            vigie_init(&client, next_field(&rest));
+            text = next_field(&rest);
+            if (rest != NULL) vigie_init_http(&client, text, rest);
+            else vigie_init(&client, text);
         } else if (strcmp(kind, "score") == 0) {
             const char *trade_id = next_field(&rest), *confidence = next_field(&rest), *deadline = next_field(&rest);
             const uint64_t bits = strtoull(confidence, NULL, 16);

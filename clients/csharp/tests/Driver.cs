@@ -30,7 +30,7 @@ static class Driver
             if (fields[0] == "open")
             {
                 client.Dispose();
-                client = new Client(fields[1]);
+                client = new Client(fields[1], token: fields.Length > 2 ? fields[2] : null);
             }
             else if (fields[0] == "score")
             {

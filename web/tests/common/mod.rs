@@ -1,6 +1,7 @@
 //! What the tests of the page share: a real daemon with a model in production, the real `vigie-web`, and a plain HTTP client.
 #![allow(dead_code, reason = "not every file of tests needs all of it")]
 
+pub mod gateway;
 pub mod http;
 #[path = "../../../tests/common/long.rs"]
 pub mod long;
@@ -142,7 +143,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Starts both.
+    /// Starts both, so that no answer is late on a busy machine.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
@@ -203,6 +204,12 @@ impl Place {
         self.web.try_wait().unwrap().is_none()
     }
 
+    /// Sends the daemon a signal of the system, such as `STOP`.
+    pub fn signal_daemon(&self, name: &str) {
+        let id = self.daemon.as_ref().unwrap().0.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
     pub fn web_id(&self) -> u32 {
         self.web.id()
     }
@@ -240,17 +247,9 @@ impl Wire {
         serde_json::from_str(&answer).unwrap()
     }
 
-    /// A signal that hears the model.
+    /// The answer to a signal that hears the model.
     pub fn score(&mut self, number: usize) -> Value {
-        let features: Value = serde_json::from_str(
-            r#"{"vwap_trend_signal":0.71,"sierra_pattern_strength":0.4,"dow_trend_regime":1,"gamma_levels_proximity":0.2,
-            "level_proximity":0.55,"es_nq_correlation":0.94,"volume_confirmation":0.6,"options_flow_bias":0.2,"market_volatility":0.18,
-            "session_time":0.7,"bid_ask_spread":0,"recent_momentum":0.3}"#,
-        )
-        .unwrap();
-        let (at, trade_id) = ("2026-11-02T15:02:11Z", format!("WEB-{number}"));
-        let signal = json!({ "type": "score", "trade_id": trade_id, "at": at, "symbol": "ES", "side": "long", "confidence": 0.62, "features": features });
-        self.ask(&signal.to_string())
+        self.ask(&signal(&format!("WEB-{number}")).to_string())
     }
 
     /// Tells that a trade was lost just now.
@@ -261,4 +260,16 @@ impl Wire {
             &json!({ "type": "outcome", "trade_id": format!("WEB-{number}"), "outcome_metrics": metrics }).to_string(),
         )
     }
+}
+
+/// A signal that hears the model.
+pub fn signal(trade_id: &str) -> Value {
+    let features: Value = serde_json::from_str(
+        r#"{"vwap_trend_signal":0.71,"sierra_pattern_strength":0.4,"dow_trend_regime":1,"gamma_levels_proximity":0.2,
+        "level_proximity":0.55,"es_nq_correlation":0.94,"volume_confirmation":0.6,"options_flow_bias":0.2,"market_volatility":0.18,
+        "session_time":0.7,"bid_ask_spread":0,"recent_momentum":0.3}"#,
+    )
+    .unwrap();
+    let at = "2026-11-02T15:02:11Z";
+    json!({ "type": "score", "trade_id": trade_id, "at": at, "symbol": "ES", "side": "long", "confidence": 0.62, "features": features })
 }
