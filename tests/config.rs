@@ -9,7 +9,7 @@ use vigie::{
     domain::{Symbol, TradingDay},
     features::Scaling,
     guard::emergency::{EmergencyOptions, RULES},
-    models::sizing::SizingRule,
+    models::{levels::Thresholds, sizing::SizingRule},
     validation::{ValidationOptions, options::Overall},
 };
 
@@ -548,8 +548,9 @@ fn every_value_counts_in_the_hash() {
 }
 
 #[test]
-fn the_thresholds_of_the_emergency_rules_are_by_default_those_of_the_built_in_file() {
+fn the_thresholds_of_rules_and_levels_are_by_default_those_of_the_built_in_file() {
     let config = Config::builtin().unwrap();
+    assert_eq!(config.levels, Thresholds::default());
     let defaults = EmergencyOptions::default();
     for key in RULES.iter().flat_map(|rule| rule.keys) {
         assert_eq!(config.guardian.number(key), defaults.number(key), "{}", key.name);

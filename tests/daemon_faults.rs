@@ -47,7 +47,7 @@ fn code(answer: &serde_json::Value) -> &str {
 }
 
 #[test]
-fn a_scorer_that_panics_answers_with_the_baseline_and_is_made_anew() {
+fn a_scorer_that_panics_answers_with_the_baseline_and_is_rebuilt() {
     let place = Place::with_model(State::Production);
     let (daemon, trap) = daemon(&place);
     let mut wire = daemon.connect();
@@ -64,7 +64,7 @@ fn a_scorer_that_panics_answers_with_the_baseline_and_is_made_anew() {
 }
 
 #[test]
-fn a_scorer_that_was_made_anew_remembers_what_it_carries_forward() {
+fn a_scorer_that_was_rebuilt_remembers_what_it_carries_forward() {
     let place = Place::with_model(State::Production);
     let (daemon, trap) = daemon(&place);
     let mut wire = daemon.connect();
@@ -84,14 +84,14 @@ fn a_scorer_that_was_made_anew_remembers_what_it_carries_forward() {
 }
 
 #[test]
-fn while_the_guardian_is_made_anew_no_model_speaks_and_outcomes_are_to_be_sent_again() {
+fn while_the_guardian_is_rebuilt_no_model_speaks_and_outcomes_are_to_be_sent_again() {
     let place = Place::with_model(State::Production);
     let (daemon, trap) = daemon(&place);
     let mut wire = daemon.connect();
     for (round, line) in [outcome("T-1", 1.0), skip("T-2")].into_iter().enumerate() {
         let message = if round == 0 { "outcome" } else { "skip" };
         await_model(&mut wire, "T-0");
-        // its journal stands still, so that it cannot be made anew before this test says so
+        // its journal stands still, so that it cannot be rebuilt before this test says so
         trap.hold_journal();
         wire.ask_ok(score("T-3"));
         trap.await_held();

@@ -204,8 +204,8 @@ fn an_imported_outcome_of_a_trade_of_here_counts_as_if_the_trader_had_told_it_an
 }
 
 #[test]
-fn an_outcome_that_cannot_be_is_refused_by_its_field_and_silences_until_the_trade_is_told_rightly_and_a_person_looked()
-{
+fn an_outcome_that_cannot_be_is_refused_by_its_field_and_silences_until_the_trade_is_reported_correctly_and_a_person_looked()
+ {
     let far = "9999-01-01T00:00:00Z".to_owned();
     for (exit, pnl, field, time) in [
         (at(0, 1), 1e308, "outcome_metrics.pnl", Time::Event),
@@ -227,7 +227,7 @@ fn an_outcome_that_cannot_be_is_refused_by_its_field_and_silences_until_the_trad
         assert!(emergencies.contains("ES/1: loss_streak cannot be evaluated: a trade was closed"), "{emergencies}");
         assert_eq!(status["counts"]["outcomes"], 0, "{status}");
         assert_eq!(place.alerts("outcome_refused").len(), 1);
-        // nothing is lost: told rightly it is taken, once
+        // nothing is lost: reported correctly it is taken, once
         let taken = wire.ask_ok(outcome_at(&at(0, 1), "T", Some(-500.0)));
         assert_eq!(taken["duplicate"], false);
         if field == "outcome_metrics.pnl" {
@@ -372,7 +372,7 @@ fn a_field_at_fault_beside_a_pnl_that_can_be_read_hides_no_loss() {
     let faulty = |id: &str| outcome_at(&at(0, 1), id, Some(-1.0)).replace("exit_reason", "exit_raeson");
     for id in &ids[..4] {
         assert_eq!(wire.ask(faulty(id))["error"]["code"], "unknown_field");
-        // told again, and rightly, it counts once
+        // told again, and correctly, it counts once
         wire.ask(faulty(id));
     }
     wire.ask_ok(outcome_at(&at(0, 1), &ids[0], Some(-1.0)));

@@ -145,7 +145,7 @@ fn a_trade_id_of_long_ago_hears_no_model_wherever_it_was_told_of_first() {
             assert_eq!(known, json!({ "known": 3, "forgotten": 0 }), "{case}");
             assert_eq!(code(&wire.ask(outcome(&at(30, 5), "T-1", Some(-400.0)))), "conflict", "{case}");
             let silenced = arm_of(&wire.ask_ok(score(&at(30, 6), "N-3"))) == baseline("locked");
-            assert!(silenced || first != First::Scored, "a model had a say in it, {case}");
+            assert!(silenced || first != First::Scored, "a model influenced it, {case}");
             daemon.stop();
         }
     }

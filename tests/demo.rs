@@ -246,8 +246,8 @@ fn emergencies_and_locks_are_told_apart_and_alarms_are_held_against_what_is_true
 }
 
 #[test]
-fn a_version_that_is_validated_anew_is_not_called_a_new_one() {
-    for (born, which) in [("2025-06-01", "the one from before, validated anew"), ("2026-11-02", "trained since")] {
+fn a_version_that_is_validated_again_is_not_called_a_new_one() {
+    for (born, which) in [("2025-06-01", "the one from before, validated again"), ("2026-11-02", "trained since")] {
         let mut demo = demo(Scenario::Crash, 1, 12);
         let version: VersionId = "ES/1".parse().unwrap();
         demo.event(1, &Event { at: format!("{born}T00:00:00Z").parse().unwrap(), kind: trained(&version) });

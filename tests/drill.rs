@@ -86,7 +86,7 @@ fn false_alarms_of_the_emergencies_are_those_that_can_be_worked_out() {
     };
     let trades = (0..32).flat_map(|number| (0..5).map(move |place| trade(number, place)));
     let report = drill(&Past::new(Vec::new(), trades.collect()), &options, |_| {}).unwrap();
-    // four losses in a row take (1 / 0.5^4 - 1) / 0.5 trades on average, and then it begins anew; on one of 32 days all is lost
+    // four losses in a row take (1 / 0.5^4 - 1) / 0.5 trades on average, and then it starts over; on one of 32 days all is lost
     for (name, expected) in [("loss_streak", 1000.0 / 30.0), ("day_loss", 1000.0 / 160.0)] {
         let found = rule(&report, name);
         let off = (found.false_alarms - expected) / found.error.unwrap();

@@ -1,4 +1,4 @@
-//! Degradations against a validated reference, and the say of a version that shrinks and comes back.
+//! Degradations against a validated reference, and the influence of a version that shrinks and comes back.
 #![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly as well")]
 
 use rand::{RngExt, SeedableRng};
@@ -190,7 +190,7 @@ fn day(n: i8) -> TradingDay {
 }
 
 #[test]
-fn a_decline_takes_the_say_away_in_steps_while_it_goes_on_and_gives_it_back_when_it_is_over() {
+fn a_decline_takes_the_influence_away_in_steps_while_it_goes_on_and_gives_it_back_when_it_is_over() {
     let falling = |composite: f64| (Some(composite), true, false);
     let mut gradual = Gradual::default();
     // the first step at once, the next ones every third day
@@ -215,7 +215,7 @@ fn a_decline_that_does_not_go_on_takes_one_step_and_chance_takes_none() {
 }
 
 #[test]
-fn an_unstable_score_takes_the_say_away_and_a_stable_one_gives_it_back() {
+fn an_unstable_score_takes_the_influence_away_and_a_stable_one_gives_it_back() {
     let days = [true, true, false, false, false].map(|unstable| (Some(1.0), false, unstable));
     assert_eq!(shares(&mut Gradual::default(), 1, &days), [0.5, 0.25, 0.5, 1.0, 1.0]);
 }

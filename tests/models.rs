@@ -207,7 +207,7 @@ fn the_same_input_gives_the_same_bits_and_the_layout_of_the_matrix_does_not_matt
 
 #[test]
 fn the_bits_are_those_of_every_machine() {
-    // whichever instructions it has; they change with the order of the sums, and then stand here anew
+    // whichever instructions it has; they change with the order of the sums, and then stand here as new ones
     let (x, y) = random(4, 500, 9);
     let fit = fit_logistic(x.view(), &y, &LogisticOptions { tolerance: 1e-10, ..LogisticOptions::default() }).unwrap();
     let bits: Vec<u64> = fit.weights.iter().chain([&fit.intercept]).map(|w| w.to_bits()).collect();

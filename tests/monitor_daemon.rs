@@ -154,7 +154,7 @@ fn a_version_that_nobody_can_watch_is_never_promoted_in_silence() {
 }
 
 #[test]
-fn a_monitor_that_panics_is_made_anew_from_the_journal_and_no_score_notices() {
+fn a_monitor_that_panics_is_rebuilt_from_the_journal_and_no_score_notices() {
     let place = Place::with_model(State::Production);
     let setup = setup();
     let trap = setup.trap.clone();
@@ -238,7 +238,7 @@ fn the_figures_of_a_version_that_is_out_of_service_are_the_same_after_a_restart(
 }
 
 #[test]
-fn an_unstable_score_loses_its_say_step_by_step_a_step_a_day_also_across_a_restart() {
+fn an_unstable_score_loses_its_influence_step_by_step_a_step_a_day_also_across_a_restart() {
     let place = Place::with_model(State::Production);
     let config = || format!("{CONFIG}{WATCHED}health.large_fall = 0.5\n");
     let start = || Daemon::start_with(&place, Setup { config: config(), time: Time::Event, ..Setup::default() });

@@ -293,7 +293,7 @@ fn name(day: i64, arm: Arm) -> TradeId {
 }
 
 #[test]
-fn the_evidence_ends_at_the_look_that_decided_and_a_second_test_begins_anew() {
+fn the_evidence_ends_at_the_look_that_decided_and_a_second_test_starts_over() {
     let config = Config::parse("test", &format!("{CONFIG}{SPLIT}")).unwrap();
     let mut tale = Tale::new(&config);
     let kind = EventKind::Trained { version: "ES/1".parse().unwrap(), evidence: BTreeMap::new() };

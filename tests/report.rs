@@ -9,7 +9,7 @@ use vigie::{
         event::{By, Level},
         lifecycle::{State, Transition},
     },
-    report::{Check, Curve, Ending, Entry, Life, Moved, Part, Report, Table, Test, TestPoint},
+    report::{Curve, Ending, Entry, Expectation, Life, Moved, Part, Report, Table, Test, TestPoint},
 };
 
 /// What tries to get out of a text.
@@ -129,12 +129,12 @@ fn sample() -> Report {
         drift_limits: (0.1, 0.25),
         entries: events().iter().zip(1..).filter_map(|(event, seq)| Entry::of(seq, event)).collect(),
         checks: vec![
-            Check {
+            Expectation {
                 what: "a version is promoted".to_owned(),
                 found: "ES/1 on 2025-03-04".to_owned(),
                 ending: Ending::AsTold,
             },
-            Check { what: EVIL.to_owned(), found: EVIL.to_owned(), ending: Ending::Worse },
+            Expectation { what: EVIL.to_owned(), found: EVIL.to_owned(), ending: Ending::Worse },
         ],
         tables: [
             Part::Money,

@@ -381,7 +381,7 @@ fn however_much_silences_after_it_the_rollback_of_a_version_is_never_forgotten()
     let said = file.disagreement().unwrap();
     versions.iter().for_each(|version| assert!(said.contains(version), "{version} is not in {said}"));
     assert!(said.contains("NQ/1 left production, rolled_back: against the news"), "{said}");
-    // a file that is begun anew learns them from the journal
+    // a file that is started over learns them from the journal
     fs::remove_file(silenced(&place)).unwrap();
     let mut file = SilenceFile::open(&silenced(&place)).unwrap();
     file.compare(&store.reader().unwrap()).unwrap();

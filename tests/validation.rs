@@ -65,7 +65,7 @@ fn quick() -> ValidationOptions {
     options
 }
 
-/// The same trades with what became of them dealt out anew.
+/// The same trades with what became of them dealt out again.
 fn shuffled(goal: Goal, seed: u64, n: usize, coefficients: &[f64]) -> Examples {
     let mut rows = planted::rows(seed, n, coefficients);
     let mut results: Vec<(f64, f64)> = rows.iter().map(|row| (row.truth, row.pnl)).collect();
@@ -258,7 +258,7 @@ fn a_p_value_by_shifted_labels_is_uniform_where_labels_and_scores_have_memory() 
     assert!(share < 0.1 + 3.5 * (0.1_f64 * 0.9 / seeds as f64).sqrt(), "{share}");
 }
 
-/// A model that exists, judged anew, and a rival of a lower level that takes no trade.
+/// A model that exists, judged again, and a rival of a lower level that takes no trade.
 #[test]
 fn rivals_are_judged_on_the_versions_own_test_part_and_one_that_takes_no_trade_earns_nothing() {
     use vigie::{

@@ -128,7 +128,7 @@ class NotAcknowledged(RequestFailed):
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """Answer to a signal. ``ok`` is False when the daemon had no say, or said that the request was at fault."""
+    """Answer to a signal. ``ok`` is False when the daemon was not heard, or said that the request was at fault."""
 
     ok: bool
     trade_id: str

@@ -152,7 +152,7 @@ mod tests {
         let mut locked = portfolio.clone();
         take(&mut locked, 101, EventKind::Locked { reason, by });
         assert!(!locked.go() && locked.held().iter().all(|held| !held.speaks));
-        // a version that came back begins anew
+        // a version that came back starts over
         step(&mut portfolio, 101, "ES/1", Transition::RollBack, false);
         assert!(!portfolio.go() && portfolio.held().len() == 1);
     }

@@ -176,7 +176,7 @@ fn scenario_says(printer: &mut Printer, scenario: Scenario, played: &[Result<Tal
     row(printer, "emergencies a run", mean(&all.iter().map(|(_, tally)| tally.emergencies as f64).collect::<Vec<_>>()));
     row(
         printer,
-        "steps by which a say shrank, a run",
+        "steps by which influence shrank, a run",
         mean(&all.iter().map(|(_, tally)| tally.shrunk as f64).collect::<Vec<_>>()),
     );
     println!();

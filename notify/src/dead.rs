@@ -209,7 +209,7 @@ mod tests {
         assert!(dead.damaged().unwrap()[0].ends_with("dead.jsonl:2: this line cannot be read"), "{:?}", dead.damaged());
         assert_eq!(dead.resend(|letter| letter.receiver == "a").unwrap(), 2);
         assert_eq!(dead.resend(|letter| letter.receiver == "a").unwrap(), 0, "they are marked already");
-        // the list was written anew, and what could not be read is kept beside
+        // the list was rewritten, and what could not be read is kept beside
         let kept = std::fs::read(dead.aside()).unwrap();
         assert_eq!((&*kept, dead.damaged().unwrap().len(), dead.mend().unwrap()), (&b"{\"half\n"[..], 1, 0));
         let again: Vec<bool> = dead.read().unwrap().iter().map(|letter| letter.again).collect();

@@ -18,7 +18,7 @@ use crate::{
     message::{Entry, Mark, Seen},
 };
 
-/// Entries that are done with before the file is written anew without them.
+/// Entries that are done with before the file is rewritten without them.
 const MOST_DONE: usize = 1000;
 /// Entries that stay when they are done with: by them the alerts of a journal that was restored are known to have been told.
 const KEPT: usize = 1000;
@@ -226,7 +226,7 @@ impl Spool {
     /// Notes that `receiver` is done with all up to `number`.
     ///
     /// # Errors
-    /// When the file should be written anew without what all are done with, and cannot be.
+    /// When the file should be rewritten without what all are done with, and cannot be.
     pub fn pass(&mut self, receiver: &str, number: u64) -> io::Result<()> {
         self.done.insert(receiver.to_owned(), number);
         let all = self.done.values().min().copied().unwrap_or_default();

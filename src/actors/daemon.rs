@@ -160,7 +160,7 @@ fn part_error(part: &'static str, error: String) -> StartError {
     StartError::Part { part, error }
 }
 
-/// Runs a daemon until it is told to stop or cannot go on. When its journal turns out to be damaged it begins anew, and puts the
+/// Runs a daemon until it is told to stop or cannot go on. When its journal turns out to be damaged it starts over, and puts the
 /// file aside as any start does. `ready` is called with its gateway each time it serves. Must be called inside an actix system.
 ///
 /// # Errors

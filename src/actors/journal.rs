@@ -160,7 +160,7 @@ enum Job {
 }
 
 impl JournalHandle {
-    /// Whether a decision made now can be recorded. A model has no say while it cannot.
+    /// Whether a decision made now can be recorded. A model has no influence while it cannot.
     pub fn accepts(&self) -> bool {
         self.health.accepts()
     }

@@ -1,6 +1,6 @@
 //! A beat for the serving thread, kept by a thread of its own.
 //!
-//! A timer of the serving thread's would be set anew each time it waits for a request, at a cost to every score; and what
+//! A timer of the serving thread's would be set again each time it waits for a request, at a cost to every score; and what
 //! is looked at with each beat may be on a disk.
 
 use std::{io, thread, time::Duration};

@@ -47,7 +47,7 @@ Examples:
 ///
 /// Streams of trades are drawn from the closed trades that a version scored, in blocks of whole trading days. As they are
 /// they stand for a healthy model. In a broken one, from a known trade on: fading, its win rate falls; ignorant, its scores
-/// are dealt out anew; reversed, what was won is lost; shifted, its inputs have moved. With fewer than 300 trades they are
+/// are dealt out again; reversed, what was won is lost; shifted, its inputs have moved. With fewer than 300 trades they are
 /// simulated. Reads the journal, also beside the daemon, and changes nothing. With --play the emergencies themselves are
 /// played, on a daemon of its own and in a folder of its own.
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! `vigie train` and `vigie validate`: a new version from what the journal holds, and an old one judged anew.
+//! `vigie train` and `vigie validate`: a new version from what the journal holds, and an old one judged again.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -71,7 +71,7 @@ pub struct Train {
     common: Common,
 }
 
-/// Validate a version anew, on the trades it has not learnt from
+/// Validate a version again, on the trades it has not learnt from
 ///
 /// One that is trained or was rolled back is validated or rejected by the verdict; of any other the report is kept and
 /// its state stays. A daemon that has the journal open does it

@@ -29,7 +29,7 @@ Examples:
 /// Replay the journal under another configuration, and show side by side what would have happened
 ///
 /// Both replays use the functions that the daemon decides with: emergencies, gates, tests, promotions, and for every
-/// trade what it would have earned. The daemon's own steps are found anew; what people ordered is taken as they ordered
+/// trade what it would have earned. The daemon's own steps are found again; what people ordered is taken as they ordered
 /// it, when it still applies. The same configuration twice gives the same, to the bit. Reads the journal, also beside the
 /// daemon.
 #[derive(Debug, Args)]

@@ -37,7 +37,7 @@ pub(super) struct Reader<'d, 't> {
 pub(super) enum Effect {
     /// When the configuration is read again.
     AtReload,
-    /// When the daemon is started anew.
+    /// When the daemon is started again.
     AtRestart,
 }
 

@@ -33,7 +33,7 @@ use crate::domain::{EventKind, Timestamp, VersionId};
 
 /// The latest events of a journal that a new file learns, beside the latest about each version.
 const LEARNT: usize = 256;
-/// Lines from which on it is written anew, without those that a later one makes superfluous.
+/// Lines from which on it is rewritten, without those that a later one makes superfluous.
 const MOST: usize = 512;
 /// More than a whole file ever has, in bytes.
 const MOST_BYTES: u64 = 64 << 20;
@@ -48,9 +48,9 @@ pub struct SilenceFile {
     /// Number of the latest event, and of the latest that was left out.
     last: u64,
     checkpoint: u64,
-    /// Lines that were left when it was written anew last, none of them superfluous.
+    /// Lines that were left when it was rewritten last, none of them superfluous.
     needed: usize,
-    /// `None` when what is on disk is not what stands in `lines`: then it is written anew before anything else.
+    /// `None` when what is on disk is not what stands in `lines`: then it is rewritten before anything else.
     file: Option<File>,
     /// Whether there was none.
     is_new: bool,
@@ -195,7 +195,7 @@ impl SilenceFile {
         (!said.is_empty()).then(|| format!("{} (see {})", said.join("; "), self.path.display()))
     }
 
-    /// Puts the silencing events among `writes` on disk, each once. What a failure left half written is written anew first.
+    /// Puts the silencing events among `writes` on disk, each once. What a failure left half written is rewritten first.
     ///
     /// # Errors
     /// What the system said; the next call tries again.
@@ -215,7 +215,7 @@ impl SilenceFile {
             return Ok(());
         }
         // what follows may fail half-way: until it is done the file is not what it should be
-        let Some(mut file) = self.file.take().filter(|file| is_at(&self.path, file)) else { return self.write_anew() };
+        let Some(mut file) = self.file.take().filter(|file| is_at(&self.path, file)) else { return self.rewrite() };
         let new: String = self.lines.iter().skip(whole).map(|line| format!("{}\n", line.text)).collect();
         file.write_all(new.as_bytes())?;
         file.sync_data()?;
@@ -224,17 +224,17 @@ impl SilenceFile {
     }
 
     /// Takes in that the journal has `writes`. A resume clears what the file and the journal did not agree on; a file that
-    /// has grown is written anew without the events that a later one about the same makes superfluous. The latest about each
+    /// has grown is rewritten without the events that a later one about the same makes superfluous. The latest about each
     /// version stays for good.
     ///
     /// # Errors
     /// What the system said; the file is whole and says too much until the next call of [`SilenceFile::record`].
     pub fn committed(&mut self, writes: &[Write]) -> io::Result<()> {
-        let mut anew = false;
+        let mut must_rewrite = false;
         for write in writes {
             let Write::Event(event) = write else { continue };
             if matches!(event.kind, EventKind::Resumed { .. }) {
-                anew |= self.drop_lines(|line| line.standing == LineState::Missing);
+                must_rewrite |= self.drop_lines(|line| line.standing == LineState::Missing);
             } else if words(event).is_some() {
                 let digest = digest(event);
                 let mine = self.lines.iter_mut().filter(|line| line.is(&digest));
@@ -247,10 +247,10 @@ impl SilenceFile {
             let superfluous =
                 committed.filter(|line| line.words().is_some_and(|words| !subjects.insert(subject(words))));
             let superfluous: BTreeSet<u64> = superfluous.filter_map(Line::number).collect();
-            anew |= self.drop_lines(|line| line.number().is_some_and(|number| superfluous.contains(&number)));
+            must_rewrite |= self.drop_lines(|line| line.number().is_some_and(|number| superfluous.contains(&number)));
             self.needed = self.lines.len();
         }
-        if anew { self.write_anew() } else { Ok(()) }
+        if must_rewrite { self.rewrite() } else { Ok(()) }
     }
 
     fn drop_lines(&mut self, dropped: impl Fn(&Line) -> bool) -> bool {
@@ -275,7 +275,7 @@ impl SilenceFile {
     }
 
     /// Beside the old file, which is replaced when the new one is whole and on disk.
-    fn write_anew(&mut self) -> io::Result<()> {
+    fn rewrite(&mut self) -> io::Result<()> {
         self.file = None;
         let mut name = self.path.clone().into_os_string();
         name.push(".new");

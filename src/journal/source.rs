@@ -31,7 +31,7 @@ pub(super) struct Source {
 
 /// Where a record stands in the older journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct OlderRecord {
     pub(super) kind: Kind,
     /// Of a signal or an event the number in its key, else 0.
     pub(super) was: u64,
@@ -39,7 +39,7 @@ pub(super) struct Entry {
     pub(super) trade_id: String,
 }
 
-impl Entry {
+impl OlderRecord {
     /// `[kind u8][number u64 LE][trade id]`.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![self.kind as u8];
@@ -130,10 +130,10 @@ impl Source {
     /// say them.
     pub(super) fn entries(
         &self,
-        after: Option<&Entry>,
+        after: Option<&OlderRecord>,
         kind: Kind,
         most: usize,
-    ) -> Result<Vec<(Option<u64>, Entry)>, redb::Error> {
+    ) -> Result<Vec<(Option<u64>, OlderRecord)>, redb::Error> {
         let mut found = Vec::new();
         let trade_after = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.trade_id.as_str()));
         match kind {
@@ -143,28 +143,28 @@ impl Source {
                 for entry in self.signals.range::<(&str, u64)>((after, Bound::Unbounded))?.take(most) {
                     let key = entry?.0;
                     let (trade_id, was) = key.value();
-                    found.push((Some(was), Entry { kind, was, trade_id: trade_id.to_owned() }));
+                    found.push((Some(was), OlderRecord { kind, was, trade_id: trade_id.to_owned() }));
                 }
             }
             Kind::Outcome => {
                 for entry in self.outcomes.range::<&str>((trade_after, Bound::Unbounded))?.take(most) {
                     let (key, value) = entry?;
                     let seq = older::outcome(key.value(), value.value()).ok().map(|stored| stored.seq);
-                    found.push((seq, Entry { kind, was: 0, trade_id: key.value().to_owned() }));
+                    found.push((seq, OlderRecord { kind, was: 0, trade_id: key.value().to_owned() }));
                 }
             }
             Kind::Skip => {
                 for entry in self.skips.range::<&str>((trade_after, Bound::Unbounded))?.take(most) {
                     let (key, value) = entry?;
                     let seq = older::skip(key.value(), value.value()).ok().map(|stored| stored.seq);
-                    found.push((seq, Entry { kind, was: 0, trade_id: key.value().to_owned() }));
+                    found.push((seq, OlderRecord { kind, was: 0, trade_id: key.value().to_owned() }));
                 }
             }
             Kind::Event => {
                 let after = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.was));
                 for entry in self.events.range::<u64>((after, Bound::Unbounded))?.take(most) {
                     let was = entry?.0.value();
-                    found.push((Some(was), Entry { kind, was, trade_id: String::new() }));
+                    found.push((Some(was), OlderRecord { kind, was, trade_id: String::new() }));
                 }
             }
         }
@@ -172,7 +172,7 @@ impl Source {
     }
 
     /// The bytes of a record.
-    pub(super) fn value(&self, entry: &Entry) -> Result<Vec<u8>, redb::Error> {
+    pub(super) fn value(&self, entry: &OlderRecord) -> Result<Vec<u8>, redb::Error> {
         let trade_id = entry.trade_id.as_str();
         let value = match entry.kind {
             Kind::Signal => self.signals.get((trade_id, entry.was))?,

@@ -24,12 +24,12 @@ use super::{
     file,
     reader::Reader,
     schema,
-    source::{Entry, Source},
+    source::{OlderRecord, Source},
     store::flatten,
     tables::{CHECKPOINTS, META, META_LAST_SEQ, VERSIONS},
 };
 
-/// The records to be copied, in their order. Key: the sequence number in the log. Value: see [`Entry::to_bytes`].
+/// The records to be copied, in their order. Key: the sequence number in the log. Value: see [`OlderRecord::to_bytes`].
 const ORDER: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("takeover_order");
 /// How far it is. Key: one of the names below.
 const MARKS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("takeover_marks");
@@ -198,7 +198,7 @@ fn is_begun(database: &Database, source: &Source) -> Result<bool, redb::Error> {
 /// Sorts the records by their numbers. One that cannot say its number, because it is damaged, goes to the end.
 fn sort(source: &Source, newer: &Database, tell: &mut dyn FnMut(Progress)) -> Result<(), redb::Error> {
     let marks = newer.begin_read()?.open_table(MARKS)?;
-    let mut last = marks.get(SORTED)?.and_then(|mark| Entry::from_bytes(mark.value()));
+    let mut last = marks.get(SORTED)?.and_then(|mark| OlderRecord::from_bytes(mark.value()));
     drop(marks);
     let mut size = FIRST;
     for kind in Kind::ALL {
@@ -257,12 +257,12 @@ fn copy(source: &Source, newer: &Database, tell: &mut dyn FnMut(Progress)) -> Re
     }
 }
 
-fn batch_of(newer: &Database, after: u64, size: usize) -> Result<Vec<(u64, Entry)>, redb::Error> {
+fn batch_of(newer: &Database, after: u64, size: usize) -> Result<Vec<(u64, OlderRecord)>, redb::Error> {
     let order = newer.begin_read()?.open_table(ORDER)?;
     let mut entries = Vec::new();
     for found in order.range(after + 1..)?.take(size) {
         let (seq, value) = found?;
-        let entry = Entry::from_bytes(value.value());
+        let entry = OlderRecord::from_bytes(value.value());
         entries.push((seq.value(), entry.ok_or_else(|| redb::Error::Corrupted("the order of a takeover".to_owned()))?));
     }
     Ok(entries)

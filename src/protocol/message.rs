@@ -194,7 +194,7 @@ pub enum Task {
         /// Why.
         reason: String,
     },
-    /// Validate a version anew, in a process of its own.
+    /// Validate a version again, in a process of its own.
     Validate {
         /// Which.
         version: VersionId,

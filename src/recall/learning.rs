@@ -35,7 +35,7 @@ pub enum Job {
         /// Leave a version that fails its validation where an override can still promote it, instead of rejecting it.
         keep: bool,
     },
-    /// Validate a version anew.
+    /// Validate a version again.
     Validate {
         /// Which.
         version: VersionId,

@@ -24,7 +24,7 @@ impl Wire {
         Self(BufReader::new(stream))
     }
 
-    /// The answer to one line on a connection of its own; `None` when there is none, as while a daemon begins anew.
+    /// The answer to one line on a connection of its own; `None` when there is none, as while a daemon starts over.
     pub fn ask_once(socket: &Path, line: &str) -> Option<Value> {
         let mut stream = UnixStream::connect(socket).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).ok()?;

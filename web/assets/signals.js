@@ -46,7 +46,7 @@ export function show(root) {
   const rows = h('div');
   const more = panel('', { class: 'third', id: 'signal' });
   const filter = h('select', { onchange: () => { arm = filter.value; draw(); } },
-    [['', 'all'], ['ml', 'a model had a say'], ['baseline', 'baseline']].map(([value, text]) => h('option', { value }, text)));
+    [['', 'all'], ['ml', 'a model had influence'], ['baseline', 'baseline']].map(([value, text]) => h('option', { value }, text)));
   root.append(h('div', { class: 'grid' },
     h('section', { class: 'panel two-thirds' }, h('h2', {}, 'Signals'), h('div', { class: 'row' }, h('label', {}, 'Arm', filter)), rows), more));
 

@@ -3,7 +3,7 @@
 use axum::http::Uri;
 use percent_encoding::percent_decode_str;
 
-use crate::hub::{Seen, Told};
+use crate::hub::{Known, Seen};
 
 /// Events of one answer unless it says otherwise, and at most.
 const USUAL: usize = 200;
@@ -54,7 +54,7 @@ impl Wanted {
         Ok(wanted)
     }
 
-    fn takes(&self, event: &Told) -> bool {
+    fn takes(&self, event: &Known) -> bool {
         (self.kinds.is_empty() || self.kinds.contains(&event.kind))
             && (self.text.is_empty() || event.text.to_lowercase().contains(&self.text))
     }
@@ -74,9 +74,9 @@ pub fn lines(seen: &Seen, wanted: &Wanted) -> String {
     matching.map(|event| format!("{}\n", event.text)).collect()
 }
 
-fn found<'a>(seen: &'a Seen, wanted: &Wanted) -> (Vec<&'a Told>, usize) {
+fn found<'a>(seen: &'a Seen, wanted: &Wanted) -> (Vec<&'a Known>, usize) {
     let matching = seen.events.iter().filter(|event| event.seq < wanted.before && wanted.takes(event));
-    let all: Vec<&Told> = matching.collect();
+    let all: Vec<&Known> = matching.collect();
     let more = all.len().saturating_sub(wanted.limit);
     (all.into_iter().skip(more).collect(), more)
 }
@@ -102,7 +102,7 @@ mod tests {
         let mut seen = Seen::default();
         for seq in 1..=5 {
             let kind = if seq == 3 { "moved" } else { "alert" };
-            seen.events.push_back(Told { seq, kind: kind.to_owned(), text: format!(r#"{{"seq":{seq}}}"#).into() });
+            seen.events.push_back(Known { seq, kind: kind.to_owned(), text: format!(r#"{{"seq":{seq}}}"#).into() });
         }
         let of = |text: &str| page(&seen, &Wanted::of(&text.parse().unwrap()).unwrap());
         assert_eq!(of("/?kind=alert&limit=2"), r#"{"events":[{"seq":4},{"seq":5}],"more":2,"kept_from":0}"#);

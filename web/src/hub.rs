@@ -42,7 +42,7 @@ impl Update {
 
 /// An event or a decision of the daemon.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct Known {
     /// Its number in the journal.
     pub seq: u64,
     /// Its `event`.
@@ -73,12 +73,12 @@ pub struct Seen {
     /// Why the daemon does not answer; `None` while it does, an empty text before it was asked.
     pub silence: Option<String>,
     /// Events, oldest first.
-    pub events: VecDeque<Told>,
+    pub events: VecDeque<Known>,
     event_bytes: usize,
     /// The number of the oldest event that is kept here, if older ones had no room.
     pub kept_from: Option<u64>,
     /// Decisions since this process began, oldest first.
-    pub decisions: VecDeque<Told>,
+    pub decisions: VecDeque<Known>,
     /// Alerts of the journal by level: info, warning, critical.
     pub alerts: [u64; 3],
     /// Snapshots that were sent to pages that had fallen behind.
@@ -218,7 +218,7 @@ impl Hub {
             return;
         }
         let Some(seq) = line.get("seq").and_then(Value::as_u64) else { return };
-        let told = Told { seq, kind, text: text.into() };
+        let told = Known { seq, kind, text: text.into() };
         if told.kind == "decision" {
             if seen.decisions.len() == DECISIONS {
                 seen.decisions.pop_front();
@@ -245,7 +245,7 @@ impl Hub {
 }
 
 impl Seen {
-    fn keep(&mut self, told: Told) {
+    fn keep(&mut self, told: Known) {
         self.event_bytes += told.text.len();
         self.events.push_back(told);
         while self.events.len() > EVENTS || self.event_bytes > EVENT_BYTES {
@@ -261,7 +261,7 @@ impl Seen {
 
     fn snapshot(&self) -> String {
         let status = self.status.as_ref().map_or_else(|| "null".to_owned(), |(status, _)| status.to_string());
-        let latest = |told: &VecDeque<Told>| {
+        let latest = |told: &VecDeque<Known>| {
             let skipped = told.len().saturating_sub(IN_SNAPSHOT);
             told.iter().skip(skipped).map(|told| &*told.text).collect::<Vec<_>>().join(",")
         };

@@ -181,7 +181,7 @@ pub enum EventKind {
         /// Who ordered it.
         by: By,
     },
-    /// An actor failed and was made anew.
+    /// An actor failed and was rebuilt.
     Restarted {
         /// Its name.
         actor: Box<str>,

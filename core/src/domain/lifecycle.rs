@@ -36,7 +36,7 @@ pub enum Transition {
     Validate,
     /// Trained -> Rejected.
     Reject,
-    /// RolledBack -> Trained: to be validated anew.
+    /// RolledBack -> Trained: to be validated again.
     Revalidate,
     /// Validated -> Staging.
     Stage,

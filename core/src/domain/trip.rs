@@ -40,7 +40,7 @@ pub enum Unit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unevaluable {
-    /// A trade that a model had a say in was closed without a pnl.
+    /// A trade that a model influenced was closed without a pnl.
     PnlOfMlTrade,
     /// A trade was closed without a pnl.
     PnlOfTrade,

@@ -119,13 +119,13 @@ pub(super) enum Source {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDesign {
     /// Written by another version of this program.
-    #[error("the design matrix has format {found}, this program reads format {FORMAT}; train the model anew")]
+    #[error("the design matrix has format {found}, this program reads format {FORMAT}; train the model again")]
     Format {
         /// The format it has.
         found: u32,
     },
     /// Damaged, or never made by this program.
-    #[error("the design matrix is damaged: {part}: {fault}; restore it from a copy or train the model anew")]
+    #[error("the design matrix is damaged: {part}: {fault}; restore it from a copy or train the model again")]
     Damaged {
         /// The input or column at fault.
         part: String,

@@ -12,7 +12,7 @@ const STEPS: [f64; 4] = [1.0, 0.5, 0.25, 0.0];
 pub struct GradualOptions {
     /// Trading days between two steps of a version that declines and goes on falling, at least 1.
     pub decline_days: usize,
-    /// Trading days after the whole say has been given back in which no decline counts. Instability always does.
+    /// Trading days after the whole influence has been given back in which no decline counts. Instability always does.
     pub cooldown_days: usize,
 }
 

@@ -94,7 +94,7 @@ pub struct Figures {
     pub composite: Option<Estimate>,
 }
 
-/// What is done about an alarm after which the say of a version may shrink: by how much, and when, is another alert.
+/// What is done about an alarm after which the influence of a version may shrink: by how much, and when, is another alert.
 pub(super) const SHARE_IS_TOLD: &str = "each reduction of its share raises an alert `share`";
 
 fn independent() -> f64 {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::domain::TradeId;
 
-/// Pairs of code and trade that are remembered at most; the oldest go first, and are told of anew.
+/// Pairs of code and trade that are remembered at most; the oldest go first, and are reported again.
 const MOST: usize = 10_000;
 
 /// How often each fault of each trade came.

@@ -65,7 +65,7 @@ pub fn follow(emergency: &mut Emergency, roster: &Roster, event: &EventKind) {
     }
 }
 
-/// Whether anything follows from an emergency. A rule that could not be evaluated while no model had a say does no harm.
+/// Whether anything follows from an emergency. A rule that could not be evaluated while no model had influence does no harm.
 pub fn follows(roster: &Roster, trip: &Trip) -> bool {
     trip.breach.value.is_some() || concerned(roster, trip).next().is_some()
 }

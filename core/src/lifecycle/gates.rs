@@ -33,6 +33,27 @@ pub struct Gate {
     pub checks: Vec<Check>,
 }
 
+/// What conditions ask for, where their stable word does not say it.
+const MEANINGS: [(&str, &str); 6] = [
+    ("win_rate_gain", "gain of win rate"),
+    ("sharpe_gain", "gain of Sharpe ratio"),
+    ("mean_pnl_gain", "gain of mean pnl"),
+    ("drawdown_ratio", "drawdown"),
+    ("unlabelled_share", "labels"),
+    ("evidence", "proof that it is better"),
+];
+
+/// The stable word of a condition in a reader's words; what has none comes back without its underscores.
+pub fn meaning(name: &str) -> String {
+    let known = MEANINGS.iter().find(|(condition, _)| *condition == name);
+    known.map_or_else(|| name.replace('_', " "), |(_, words)| (*words).to_owned())
+}
+
+/// A text in which stable words stand, as verdicts of older journals have them, in a reader's words.
+pub fn spelled_out(text: &str) -> String {
+    MEANINGS.iter().fold(text.to_owned(), |text, (name, words)| text.replace(name, words))
+}
+
 impl Check {
     /// That labels come: a version whose label never comes is watched by too little. `None` while nobody knows.
     pub fn of_labels(labels: &Labels) -> Option<Self> {

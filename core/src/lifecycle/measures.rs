@@ -1,4 +1,4 @@
-//! What is done about a judgement: who is told, who goes, whose say shrinks, and whether a successor is asked for.
+//! What is done about a judgement: who is told, who goes, whose influence shrinks, and whether a successor is asked for.
 
 use std::collections::BTreeMap;
 

@@ -164,7 +164,7 @@ impl Chronicle {
         stages.map(|(_, from, to)| days(from, to.min(&until)).max(0.0)).fold(0.0, |sum, days| sum + days)
     }
 
-    /// When a version was trained. One that is validated anew is `trained` once more, and no new one.
+    /// When a version was trained. One that is validated again is `trained` once more, and no new one.
     pub fn begun(&self, version: &VersionId) -> Option<Timestamp> {
         Some(self.stages.get(version)?.first()?.1)
     }

@@ -26,6 +26,7 @@ use crate::domain::{Timestamp, lifecycle::State};
 pub use chronicle::{Chronicle, Stay};
 pub use entry::{Entry, Weight};
 pub use gather::{EndOf, Gathered, Judged, Record};
+pub use people::{count, known, money, percent};
 pub use spread::{Quantiles, Spread};
 pub use summary::{AlertLine, Answers, Lost, Made, Money, Scope, Summary, TestTold, VersionHealth};
 pub use text::wrap;
@@ -79,7 +80,7 @@ pub struct Report {
     /// Older lines that are not among them.
     pub entries_left_out: usize,
     /// What was to happen, and what did.
-    pub checks: Vec<Check>,
+    pub checks: Vec<Expectation>,
     /// Figures, each table in its part of the page.
     pub tables: Vec<Table>,
     /// What can be done next: commands and what they are for.
@@ -181,7 +182,7 @@ pub struct Moved {
 
 /// Something that was to happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
+pub struct Expectation {
     /// What.
     pub what: String,
     /// What was found, and why it is better than told where it is.
@@ -201,7 +202,7 @@ pub enum Ending {
     Worse,
 }
 
-impl Check {
+impl Expectation {
     /// Whether it is no failure.
     pub fn ok(&self) -> bool {
         self.ending != Ending::Worse

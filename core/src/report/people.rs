@@ -46,22 +46,22 @@ pub(super) fn signed(value: f64, digits: usize) -> String {
 }
 
 /// A count.
-pub(super) fn count(value: impl TryInto<u64>) -> String {
+pub fn count(value: impl TryInto<u64>) -> String {
     value.try_into().map_or_else(|_| NONE.to_owned(), |value: u64| number(value as f64, 0))
 }
 
 /// A share in hundredths.
-pub(super) fn percent(share: f64, digits: usize) -> String {
+pub fn percent(share: f64, digits: usize) -> String {
     if share.is_finite() { format!("{} %", number(100.0 * share, digits)) } else { NONE.to_owned() }
 }
 
 /// A number where there is one.
-pub(super) fn known(value: Option<f64>, write: impl Fn(f64) -> String) -> String {
+pub fn known(value: Option<f64>, write: impl Fn(f64) -> String) -> String {
     value.map_or_else(|| NONE.to_owned(), write)
 }
 
 /// Money, without its unit: with hundredths where they matter.
-pub(super) fn money(value: f64) -> String {
+pub fn money(value: f64) -> String {
     signed(value, digits_of_money(&[value]))
 }
 

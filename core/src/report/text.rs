@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Check, Ending, Part, Report, Table, Test, entry::Weight, people};
+use super::{Ending, Expectation, Part, Report, Table, Test, entry::Weight, people};
 use crate::domain::visible::{is_hidden, spell};
 
 /// Columns that it takes at least.
@@ -49,7 +49,7 @@ pub(super) fn text(report: &Report, width: usize) -> String {
     out.out
 }
 
-fn check(check: &Check) -> Vec<String> {
+fn check(check: &Expectation) -> Vec<String> {
     let mark = match check.ending {
         Ending::AsTold => "yes",
         Ending::Better => "better",

@@ -4,7 +4,7 @@
 //! from one to the next, stays together. A stream as it is stands for a healthy model; in a broken one something has
 //! changed from a known trade on. The rules are the real ones, and are told of each trade as they would be.
 //!
-//! What a version is validated against is drawn anew for each stream: what a validation does not know for sure is part of
+//! What a version is validated against is drawn again for each stream: what a validation does not know for sure is part of
 //! what its rules do. Pure and seeded.
 
 mod runner;
@@ -119,7 +119,7 @@ pub fn drill(past: &Past, options: &DrillOptions, mut progress: impl FnMut(f64))
     let sorts = 1 + Damage::ALL.len();
     for run in 0..options.runs {
         let seed = options.seed.wrapping_add((run as u64) << 8);
-        let trial = Trial { options, tried: &tried, rules: &rules, streams, limits: &limits, score_limit, seed };
+        let trial = DrillRun { options, tried: &tried, rules: &rules, streams, limits: &limits, score_limit, seed };
         healthy.push(trial.healthy());
         for (done, damage) in Damage::ALL.into_iter().enumerate() {
             late.entry(damage).or_default().push(trial.broken(damage));
@@ -144,7 +144,7 @@ pub fn drill(past: &Past, options: &DrillOptions, mut progress: impl FnMut(f64))
 type Counts<'a> = BTreeMap<&'a str, usize>;
 
 /// One stream of each sort.
-struct Trial<'a> {
+struct DrillRun<'a> {
     options: &'a DrillOptions,
     tried: &'a [TriedRule],
     /// The names of all rules.
@@ -155,7 +155,7 @@ struct Trial<'a> {
     seed: u64,
 }
 
-impl<'a> Trial<'a> {
+impl<'a> DrillRun<'a> {
     fn runner(&self) -> Runner<'a> {
         let alike = self.streams.alike(self.seed);
         let subject = subject(&alike, self.limits, self.score_limit, &self.options.watch.health.decline);

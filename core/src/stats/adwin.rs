@@ -2,7 +2,7 @@
 //!
 //! Bifet and Gavalda (2007), "Learning from time-changing data with adaptive windowing", in the variant with the variance,
 //! step by step as in the Python package river: values are kept as sums over buckets of 1, 2, 4, ... values, so the space
-//! grows with the logarithm of the window. After a change the window begins anew.
+//! grows with the logarithm of the window. After a change the window starts over.
 
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +54,7 @@ impl Adwin {
         Self { options, levels: vec![Vec::new()], width: 0.0, total: 0.0, variance: 0.0, ticks: 0 }
     }
 
-    /// Takes in a value, and says whether the mean has changed; then the window begins anew with the next value. A value
+    /// Takes in a value, and says whether the mean has changed; then the window starts over with the next value. A value
     /// that is not finite is left out.
     pub fn update(&mut self, value: f64) -> bool {
         if !value.is_finite() {

@@ -29,7 +29,7 @@ pub struct PageHinkleyOptions {
 }
 
 /// Page and Hinkley's test: the sum of the deviations from the running mean, against its extremes so far. Step by step as
-/// in the Python package river. After an alarm it begins anew.
+/// in the Python package river. After an alarm it starts over.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PageHinkley {
@@ -105,7 +105,7 @@ pub struct CusumOptions {
 }
 
 /// Two cumulative sums of a win rate (Page 1954): the log likelihood ratio of a rate that has fallen, or risen, by the
-/// shift, each kept from going below 0. After an alarm both begin anew.
+/// shift, each kept from going below 0. After an alarm both start over.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cusum {

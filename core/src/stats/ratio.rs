@@ -8,7 +8,7 @@
 //! 1/level with a chance of at most the level: 1 over the largest value so far is a p-value at all looks together. This
 //! is the sequential multinomial test of Lindon and Malek, "Anytime-valid inference for multinomial count data" (NeurIPS
 //! 2022), for two arms, with a discrete mixture over the odds in the place of the Beta: the alternatives are the same
-//! while the allocation changes, and no trades are lost to a start anew.
+//! while the allocation changes, and no trades are lost to a start again.
 
 use serde::{Deserialize, Serialize};
 

@@ -125,7 +125,7 @@ fn inputs_of(record: &VersionRecord, settings: &Settings<'_>) -> Option<InputOpt
     Some(InputOptions::new(instrument, settings.calendar, settings.features, record.design.inputs()))
 }
 
-/// Validates a version anew, as it is and by the policy that it is served with, on the trades that it has not learnt from, those that came since included.
+/// Validates a version again, as it is and by the policy that it is served with, on the trades that it has not learnt from, those that came since included.
 ///
 /// # Errors
 /// [`TrainError`] when the trades do not suffice or its inputs are no longer there.

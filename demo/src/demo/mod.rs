@@ -137,7 +137,7 @@ pub struct Demo {
     drifts: Vec<Timestamp>,
     /// Versions that were rolled back for what they did themselves.
     blamed: Vec<Blamed>,
-    /// How often a version lost a part of its say.
+    /// How often a version lost a part of its influence.
     shrunk: usize,
     failed: Vec<String>,
 }

@@ -20,7 +20,7 @@ const FIRST_DAYS: u32 = 60;
 pub(super) enum Order {
     /// Train a version, on the trades of so many days, or on all.
     Train(Option<u32>, String),
-    /// Validate a version anew, on what it has not learnt from.
+    /// Validate a version again, on what it has not learnt from.
     Validate(VersionId, String),
     /// Lift what silences the models.
     Resume(String),
@@ -35,7 +35,7 @@ pub(super) struct Operator {
     trainings: usize,
     /// Since when everything is silent.
     silent_since: Option<usize>,
-    /// Versions that were validated anew.
+    /// Versions that were validated again.
     again: BTreeSet<VersionId>,
 }
 
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn after_an_emergency_silence_is_kept_for_a_while_then_a_version_is_trained_anew() {
+    fn after_an_emergency_silence_is_kept_for_a_while_then_a_version_is_trained_again() {
         let (mut operator, roster) = (Operator::default(), Roster::default());
         operator.silenced(50);
         operator.silenced(52);

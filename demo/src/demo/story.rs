@@ -48,7 +48,7 @@ impl Story {
             )),
             EventKind::Locked { reason, .. } => Some(format!("Everything is locked to the baseline: {reason}.")),
             EventKind::Resumed { reason, .. } => Some(format!("The operator resumes: {reason}.")),
-            EventKind::Restarted { actor, .. } => Some(format!("The {actor} failed and was made anew.")),
+            EventKind::Restarted { actor, .. } => Some(format!("The {actor} failed and was rebuilt.")),
             EventKind::Alert { level, code, message } => self.alert(*level, code, message, event),
             _ => None,
         }
@@ -66,11 +66,11 @@ impl Story {
         let sentence = match step {
             Transition::Validate => match self.trained.remove(version) {
                 Some(figures) => format!("{version} was trained and passed its validation{}.", learnt(&figures)),
-                None => format!("{version} was validated anew, on all it had not learnt from, and passed."),
+                None => format!("{version} was validated again, on all it had not learnt from, and passed."),
             },
             Transition::Reject => match self.trained.remove(version) {
                 Some(_) => format!("{version} was trained and refused: {reason}."),
-                None => format!("{version} was validated anew and refused: {reason}."),
+                None => format!("{version} was validated again and refused: {reason}."),
             },
             Transition::Revalidate => return None,
             Transition::Stage => format!("{version} watches: it scores every signal and no trade hears it."),

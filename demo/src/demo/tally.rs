@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use super::{Demo, Ledger};
 use vigie_core::{
     domain::{Timestamp, VersionId, lifecycle::State},
-    report::{Check, Ending},
+    report::{Ending, Expectation},
 };
 
 /// How far it is.
@@ -59,7 +59,7 @@ pub struct Tally {
     /// How it ended: as badly as the worst of its checks, and better than told when one was and none was worse.
     pub ending: Ending,
     /// All that was checked.
-    pub checks: Vec<Check>,
+    pub checks: Vec<Expectation>,
     /// Versions that came into production.
     pub promoted: usize,
     /// Of these, after the market changed or the reports became false.
@@ -114,6 +114,6 @@ impl Demo {
 }
 
 /// How all of it ended.
-pub(super) fn ending(checks: &[Check]) -> Ending {
+pub(super) fn ending(checks: &[Expectation]) -> Ending {
     checks.iter().map(|check| check.ending).max().unwrap_or(Ending::AsTold)
 }

@@ -5,7 +5,7 @@ use super::{Demo, Ledger, drift, operator, reading, silence::Silence, verdict::d
 use crate::Scenario;
 use vigie_core::{
     domain::{Timestamp, lifecycle::State},
-    report::{Check, Ending, Part, Report, Table},
+    report::{Ending, Expectation, Part, Report, Table, count, known, money, percent},
     stats::risk::max_drawdown,
 };
 
@@ -32,7 +32,7 @@ impl Demo {
             scenario.to_owned(),
             format!(
                 "An operator who is part of this orders a training every {} sessions while no version is on its way; after an \
-                 emergency he keeps silence for {} sessions and has the version validated anew, the second time another one \
+                 emergency he keeps silence for {} sessions and has the version validated again, the second time another one \
                  trained. All else the daemon does by itself.",
                 operator::EVERY,
                 operator::SILENCE
@@ -41,7 +41,7 @@ impl Demo {
     }
 
     /// What came of it, in one sentence.
-    pub fn lead(&self, checks: &[Check]) -> String {
+    pub fn lead(&self, checks: &[Expectation]) -> String {
         let failed = checks.iter().filter(|check| !check.ok()).count();
         let better = checks.iter().filter(|check| check.ending == Ending::Better).count();
         let promoted = self.chronicle.times(State::Production);
@@ -110,15 +110,15 @@ impl Demo {
         let row = |name: &str, pnls: Vec<f64>| {
             let taken = pnls.iter().filter(|pnl| **pnl != 0.0).count();
             let won = pnls.iter().filter(|pnl| **pnl > 0.0).count();
-            let rate = if taken > 0 { format!("{:.1} %", 100.0 * won as f64 / taken as f64) } else { "-".to_owned() };
-            let drawdown = max_drawdown(&pnls).map_or_else(|| "-".to_owned(), |drawdown| format!("{drawdown:.0}"));
-            vec![name.to_owned(), taken.to_string(), rate, format!("{:.0}", pnls.iter().sum::<f64>()), drawdown]
+            let rate = (taken > 0).then(|| won as f64 / taken as f64);
+            let (rate, fall) = (known(rate, |rate| percent(rate, 1)), known(max_drawdown(&pnls), |fall| money(-fall)));
+            vec![name.to_owned(), count(taken as u64), rate, money(pnls.iter().sum::<f64>()), fall]
         };
         Table {
             part: Part::End,
             title: "In truth".to_owned(),
             help: "What only a simulation knows: what every trade would have made without a model.".to_owned(),
-            head: ["", "trades taken", "won", "profit", "largest drawdown"].map(str::to_owned).to_vec(),
+            head: ["", "traded", "won", "made (account currency)", "deepest fall"].map(str::to_owned).to_vec(),
             rows: vec![
                 row("the strategy alone", closed.iter().map(|trade| trade.own).collect()),
                 row("what was traded", closed.iter().map(|trade| trade.traded).collect()),

@@ -5,12 +5,12 @@ use super::{Blamed, Demo, Ledger};
 use crate::Scenario;
 use vigie_core::{
     domain::{Timestamp, VersionId, lifecycle::State},
-    report::{Check, Ending},
+    report::{Ending, Expectation},
 };
 
 impl Demo {
     /// What was to happen in this scenario, and what did.
-    pub fn checks(&self, ledger: &Ledger) -> Vec<Check> {
+    pub fn checks(&self, ledger: &Ledger) -> Vec<Expectation> {
         let mut checks = vec![self.kept(ledger), self.silence(ledger)];
         checks.extend(match self.scenario {
             Scenario::NoEdge => vec![self.nothing_spoke(ledger), self.refused()],
@@ -26,7 +26,7 @@ impl Demo {
         checks
     }
 
-    fn kept(&self, ledger: &Ledger) -> Check {
+    fn kept(&self, ledger: &Ledger) -> Expectation {
         let found = format!(
             "{} outcomes acknowledged, {} in the journal, {} records unreadable",
             self.acknowledged, ledger.outcomes, ledger.unreadable
@@ -36,7 +36,7 @@ impl Demo {
     }
 
     /// From the number of an emergency to that of the order to resume.
-    fn silence(&self, ledger: &Ledger) -> Check {
+    fn silence(&self, ledger: &Ledger) -> Expectation {
         let heard: usize = self
             .silent
             .iter()
@@ -46,7 +46,7 @@ impl Demo {
         check("no model influences an answer while it is silenced", found, heard == 0)
     }
 
-    fn promoted(&self) -> Check {
+    fn promoted(&self) -> Expectation {
         let (what, first) = ("a version earns production by evidence", self.chronicle.first(State::Production));
         match first {
             Some((version, at)) => check(what, format!("{version}, {}", date(at)), self.not_overridden()),
@@ -58,27 +58,27 @@ impl Demo {
         self.roster.versions().all(|(_, standing)| !standing.overridden)
     }
 
-    fn nothing_spoke(&self, ledger: &Ledger) -> Check {
+    fn nothing_spoke(&self, ledger: &Ledger) -> Expectation {
         let tests = self.chronicle.times(State::AbTest).len();
         let found = format!("{} in production, {tests} tested", self.chronicle.times(State::Production).len());
         let ok = self.chronicle.first(State::Production).is_none() && (tests > 0 || ledger.heard() == 0);
         check("no version earns production, because there is nothing to predict", found, ok)
     }
 
-    fn refused(&self) -> Check {
+    fn refused(&self) -> Expectation {
         let rejected = self.chronicle.times(State::Rejected).len();
         let found = format!("{rejected} versions refused by their validation");
         check("what was trained is refused", found, rejected > 0)
     }
 
-    fn earned(&self) -> Check {
+    fn earned(&self) -> Expectation {
         let progress = self.progress();
         let found = format!("{:.0} traded, {:.0} by the strategy alone", progress.traded, progress.own);
         check("what was traded earned more than the strategy alone", found, progress.traded > progress.own)
     }
 
     /// Losses of the account are its own: the strategy alone has them too, and every version is silenced then.
-    fn undisturbed(&self) -> Check {
+    fn undisturbed(&self) -> Expectation {
         let locks = self.silent.iter().filter(|silence| silence.lock).count();
         let silences = Some(self.silences()).filter(|silences| !silences.is_empty());
         let silences = silences.unwrap_or_else(|| "nothing".to_owned());
@@ -98,7 +98,7 @@ impl Demo {
         }
     }
 
-    fn emergency(&self) -> Check {
+    fn emergency(&self) -> Expectation {
         let what = "an emergency silences the models and takes the version down";
         let silences = Some(self.silences()).filter(|silences| !silences.is_empty());
         let silences = format!("{} silenced the models", silences.unwrap_or_else(|| "nothing".to_owned()));
@@ -113,12 +113,17 @@ impl Demo {
         }
     }
 
-    fn taken_down(&self) -> Check {
+    fn taken_down(&self) -> Expectation {
         let what = "the version is taken down";
         match self.first_gone() {
             Some((version, at)) => check(what, self.gone(version, at), true),
-            None => check(what, "none was".to_owned(), false),
+            None => check(what, self.none_was(), false),
         }
+    }
+
+    fn none_was(&self) -> String {
+        let days = self.now.duration_since(self.change()).as_hours() / 24;
+        format!("none was, in the {days} days that were left")
     }
 
     /// The first version that was rolled back after the market changed.
@@ -144,7 +149,7 @@ impl Demo {
 
     /// Nothing was taken down after the change: better than told where the version in production went on earning more
     /// than the strategy alone, in truth.
-    fn kept_to_the_end(&self, what: &str, also: &str) -> Check {
+    fn kept_to_the_end(&self, what: &str, also: &str) -> Expectation {
         let Some(version) = self.unmoved() else {
             return check(what, format!("no version was in production when the market changed; {also}"), false);
         };
@@ -157,7 +162,7 @@ impl Demo {
         if traded > own { otherwise(what, found) } else { check(what, found, false) }
     }
 
-    fn killed(&self) -> Check {
+    fn killed(&self) -> Expectation {
         let same = |kill: &super::Kill| kill.after.as_ref() == Some(&kill.before);
         let all = self.kills.iter().map(|kill| {
             let when = if kill.during_test { "in a test" } else { "in an emergency" };
@@ -173,7 +178,7 @@ impl Demo {
         check(what, found.join(", "), all_same && self.kills.len() == 2)
     }
 
-    fn drift_noticed(&self) -> Check {
+    fn drift_noticed(&self) -> Expectation {
         let change = self.change();
         let after = |at: &Timestamp| *at > change;
         let begun = self.chronicle.stages().keys().filter_map(|version| self.chronicle.begun(version));
@@ -192,20 +197,20 @@ impl Demo {
     }
 
     /// How far a version came by evidence after the change, and whether it is one that had been there before.
-    fn came_after(&self) -> Check {
+    fn came_after(&self) -> Expectation {
         let change = self.change();
         let later = |state| self.chronicle.times(state).into_iter().find(|(_, at)| *at > change);
-        let what = "after that a version, another or the same validated anew, is tried";
+        let what = "after that a version, another or the same validated again, is tried";
         let (production, test) = (later(State::Production), later(State::AbTest));
         let how = if production.is_some() { "in production" } else { "under test, and no further," };
         match production.or(test) {
             Some((version, at)) => {
                 let is_new = self.chronicle.begun(version).is_some_and(|at| at > change);
-                let which = if is_new { "trained since" } else { "the one from before, validated anew" };
+                let which = if is_new { "trained since" } else { "the one from before, validated again" };
                 check(what, format!("{version}, {which}: {how} since {}", date(at)), true)
             }
             None if self.first_gone().is_none() => self.kept_to_the_end(what, "nothing had to be tried"),
-            None => check(what, "none was".to_owned(), false),
+            None => check(what, self.none_was(), false),
         }
     }
 
@@ -225,14 +230,14 @@ impl Demo {
     }
 }
 
-fn check(what: &str, found: String, ok: bool) -> Check {
+fn check(what: &str, found: String, ok: bool) -> Expectation {
     let ending = if ok { Ending::AsTold } else { Ending::Worse };
-    Check { what: what.to_owned(), found, ending }
+    Expectation { what: what.to_owned(), found, ending }
 }
 
 /// Better than told; `found` says why.
-fn otherwise(what: &str, found: String) -> Check {
-    Check { what: what.to_owned(), found, ending: Ending::Better }
+fn otherwise(what: &str, found: String) -> Expectation {
+    Expectation { what: what.to_owned(), found, ending: Ending::Better }
 }
 
 pub(super) fn date(at: Timestamp) -> String {

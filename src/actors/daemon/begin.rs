@@ -244,12 +244,12 @@ impl Beginning<'_> {
                     found
                 }
             };
-            let begun_anew =
+            let started_over =
                 quarantined.is_some().then(|| "the journal was damaged and a new one is in use".to_owned());
             // of a new one that goes without saying
-            let behind = found.behind.filter(|_| begun_anew.is_none());
+            let behind = found.behind.filter(|_| started_over.is_none());
             let doubts: Vec<String> =
-                [begun_anew, silenced.disagreement(), behind, found.clock].into_iter().flatten().collect();
+                [started_over, silenced.disagreement(), behind, found.clock].into_iter().flatten().collect();
             let doubt = (!doubts.is_empty()).then(|| doubts.join("; "));
             return Ok(Opened { store, silenced, reached, quarantined, doubt });
         }

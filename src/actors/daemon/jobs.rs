@@ -1,7 +1,7 @@
 //! The table of what recurs in the daemon, and the thread that keeps its times.
 //!
 //! A new job is a row of [`JOBS`] with its function; `status` shows it and what came of its last run. The serving thread has no
-//! timer of its own, since each one would be set anew with every request: its jobs are called by the beat of this thread. What
+//! timer of its own, since each one would be set again with every request: its jobs are called by the beat of this thread. What
 //! may wait for a disk runs here, one after the other. Work that takes long has a thread of its own, and notes what it did.
 
 use std::{borrow::Cow, future::ready, io, path::PathBuf, pin::Pin, sync::Arc, thread, time::Duration};

@@ -220,7 +220,7 @@ impl Parts {
         event
     }
 
-    /// The journal's file is damaged beyond repair: the daemon begins anew with another one, unless that happened too often.
+    /// The journal's file is damaged beyond repair: the daemon starts over with another one, unless that happened too often.
     /// Says why it must end, if so.
     pub(super) fn survive_damage(&self, supervision: &mut Supervision, why: &str) -> Option<String> {
         tracing::error!(why, "the daemon restarts and puts the damaged journal aside");

@@ -41,7 +41,7 @@ impl Guardian {
             tracing::error!(code = "serving_differs", "{reason}");
             super::alert(&shared, crate::domain::event::Level::Critical, "serving_differs", reason.clone());
             let lock = LockNow { reason, by: By::Daemon("guardian".into()), kill: false };
-            let _a_guardian_made_anew_reads_the_journal = again.send(lock).await;
+            let _a_guardian_rebuilt_reads_the_journal = again.send(lock).await;
             Verified::Differs
         })
     }

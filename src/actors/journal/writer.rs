@@ -388,7 +388,7 @@ impl Writer {
     }
 }
 
-/// Which of the writes are orders that give a model a say, or lift a lock.
+/// Which of the writes are orders that give a model influence, or lift a lock.
 fn orders(writes: &[Write], waiting: &[(Range<usize>, Waiter)]) -> Vec<Range<usize>> {
     let gives = |write: &Write| match write {
         Write::Event(Event { kind: EventKind::Resumed { .. }, .. }) => true,

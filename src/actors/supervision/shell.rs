@@ -128,7 +128,7 @@ impl<P: Part> Shell<P> {
         self.missed = true;
     }
 
-    /// Makes the part anew and then puts it in its place; until then the present one goes on, if there is one. What is being
+    /// Rebuilds the part and then puts it in its place; until then the present one goes on, if there is one. What is being
     /// made already is made once more when it is done, since it may have begun with what is out of date now.
     pub fn renew(&mut self, context: &mut Context<Self>) {
         if self.being_made { self.miss() } else { self.rebuild(context) }
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_in_a_future_counts_and_the_part_is_made_anew() {
+    fn a_panic_in_a_future_counts_and_the_part_is_rebuilt() {
         actix::System::new().block_on(async {
             let (shell, mut failures, _) = shell(quick(9), 8, |number| Ok(Numbered(number, false)));
             let shell = shell.start();

@@ -33,6 +33,10 @@ pub(super) struct Away {
     pub(super) seconds: u64,
 }
 
+/// Below so many lines a window is low, and below so many columns it is narrow.
+const LOW: usize = 16;
+const NARROW: usize = 56;
+
 /// The lines of a picture of `width` columns and at most `height` lines; each is harmless and no longer than that. What matters now
 /// stands first, and what has no room is counted. What a daemon that is away said last is dimmed and dated.
 pub(super) fn frame(seen: &Seen, width: usize, height: usize) -> Vec<Row> {
@@ -60,12 +64,12 @@ pub(super) fn frame(seen: &Seen, width: usize, height: usize) -> Vec<Row> {
     }
     let parts = vec![
         alerts(&seen.alerts, now),
-        versions(&seen.status),
+        versions(&seen.status, height),
         health(&seen.status),
         trials(&seen.trials),
         signals(&seen.signals, now),
     ];
-    let (mut head, mut parts) = (self::head(&seen.status, now), parts);
+    let (mut head, mut parts) = (self::head(&seen.status, now, width), parts);
     if seen.away.is_some() {
         let dim = |(tone, _): &mut Line| *tone = Tone::Quiet;
         head.iter_mut().for_each(dim);
@@ -78,9 +82,10 @@ pub(super) fn frame(seen: &Seen, width: usize, height: usize) -> Vec<Row> {
 }
 
 /// What is served and why, and what silences it.
-fn head(status: &Value, now: &str) -> Vec<Line> {
+fn head(status: &Value, now: &str, width: usize) -> Vec<Line> {
     let text = |path: &str| words::text(status, path);
-    let now = now.get(..19).unwrap_or(now).replace('T', " ");
+    let shown = if width < NARROW { now.get(11..19) } else { now.get(..19) };
+    let now = shown.unwrap_or(now).replace('T', " ");
     let up = status.get("uptime_s").and_then(Value::as_f64).map_or_else(|| "-".to_owned(), |up| format!("{up:.0}"));
     let mut lines = vec![(Tone::Head, format!("vigie {}  {now} UTC  up {up} s", text("/version")))];
     if status.pointer("/drill") == Some(&Value::Bool(true)) {
@@ -119,7 +124,8 @@ fn alerts(alerts: &Value, now: &str) -> Part {
     Part { least: 2, lines: 3, ..part("alerts", alerts, items) }
 }
 
-fn versions(status: &Value) -> Part {
+/// A low window has where each stands, and no more of it.
+fn versions(status: &Value, height: usize) -> Part {
     let mut versions: Vec<&Value> = list(status.pointer("/guardian/versions")).iter().collect();
     versions.sort_by_key(|version| match version.get("state").and_then(Value::as_str) {
         Some("production") => 0,
@@ -127,7 +133,9 @@ fn versions(status: &Value) -> Part {
         Some("staging") => 2,
         _ => 3,
     });
-    let items = versions.into_iter().map(|version| self::version(status, version)).collect();
+    let most = if height < LOW { 1 } else { usize::MAX };
+    let item = |version| self::version(status, version).into_iter().take(most).collect();
+    let items = versions.into_iter().map(item).collect();
     Part { lines: 2, ..part("versions", &Value::Null, items) }
 }
 

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::layout::{Line, Tone};
+use crate::lifecycle::gates::{meaning, spelled_out};
 
 /// The value at `path` as text, a dash where there is none.
 pub(super) fn text(of: &Value, path: &str) -> String {
@@ -63,7 +64,7 @@ pub(super) fn trial(trial: &Value) -> Vec<Line> {
             let goes_on = of("/report/ruling/verdict") == "continue";
             let says = match ruling.and_then(|ruling| ruling.get("checks")) {
                 Some(checks) if goes_on => lacks(&format!("{version} is not promoted yet"), checks, gap(trial)),
-                _ => format!("The ruling on {version}: {}.", plain(of("/report/ruling/why"))),
+                _ => format!("The ruling on {version}: {}.", spelled_out(of("/report/ruling/why"))),
             };
             let tone = if goes_on { Tone::Plain } else { Tone::Warn };
             let title = format!("  test of {version}  {bar} {sessions} of {planned} sessions");
@@ -87,21 +88,6 @@ pub(super) fn trial(trial: &Value) -> Vec<Line> {
     }
 }
 
-/// Conditions that verdicts name, in words.
-const CONDITIONS: [(&str, &str); 6] = [
-    ("win_rate_gain", "gain of win rate"),
-    ("sharpe_gain", "gain of Sharpe ratio"),
-    ("mean_pnl_gain", "gain of mean pnl"),
-    ("drawdown_ratio", "drawdown"),
-    ("unlabelled_share", "labels"),
-    ("evidence", "proof that it is better"),
-];
-
-/// A verdict without the names of keys.
-fn plain(why: &str) -> String {
-    CONDITIONS.iter().fold(why.to_owned(), |why, (name, words)| why.replace(name, words))
-}
-
 /// What is wrong with the labels, where the gate says so.
 fn gap(trial: &Value) -> Option<&str> {
     let says = trial.pointer("/gate/says")?.as_str()?;
@@ -123,11 +109,9 @@ fn lack(check: &Value) -> String {
     let name = check.get("name").and_then(Value::as_str).unwrap_or("-");
     let asked = check.get("threshold").and_then(Value::as_f64).unwrap_or_default();
     let Some(value) = check.get("value").and_then(Value::as_f64) else {
-        let words = CONDITIONS.iter().find(|(condition, _)| *condition == name);
-        return match words {
-            Some((_, words)) if name != "evidence" => format!("its {words} is not known yet"),
-            Some(_) => "nothing proves yet that it is better".to_owned(),
-            None => format!("its {} is not known yet", name.replace('_', " ")),
+        return match name {
+            "evidence" => "nothing proves yet that it is better".to_owned(),
+            name => format!("its {} is not known yet", meaning(name)),
         };
     };
     match name {

@@ -152,7 +152,7 @@ mod tests {
         let days = log(&[(0, "ES/1", Some(Transition::Stage)), (2, "ES/1", None)]).and(&found);
         assert_eq!(told(&days.missed(vec![judgement("ES/1", 3), judgement("ES/1", 4)])), []);
         assert!(!days.is_new(&version("ES/1"), day(4)) && days.is_new(&version("ES/1"), day(5)));
-        // validated anew it is in service again from then on
+        // validated again it is in service again from then on
         let again = log(&[
             (0, "ES/1", Some(Transition::Stage)),
             (1, "ES/1", Some(Transition::ArchiveStaging)),

@@ -31,7 +31,7 @@ pub(super) struct Health {
 }
 
 /// What came of it.
-pub(super) struct Told {
+pub(super) struct HealthSeen {
     pub(super) versions: Vec<VersionHealth>,
     pub(super) accuracy: Vec<Curve>,
     pub(super) composite: Vec<Curve>,
@@ -121,7 +121,7 @@ impl Health {
     }
 
     /// What came of it.
-    pub(super) fn told(self) -> Told {
+    pub(super) fn told(self) -> HealthSeen {
         let curves = |points: BTreeMap<VersionId, Points>| {
             let has_value = |points: &Points| points.iter().any(|(_, value)| value.is_some());
             let curves = points.into_iter().filter(|(_, points)| has_value(points));
@@ -131,7 +131,7 @@ impl Health {
             };
             curves.map(curve).collect()
         };
-        Told {
+        HealthSeen {
             versions: self.versions.into_values().collect(),
             accuracy: curves(self.accuracy),
             composite: curves(self.composite),

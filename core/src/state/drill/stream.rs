@@ -63,7 +63,7 @@ pub(super) struct Sample<'a> {
 pub enum Damage {
     /// The win rate is lower: some of the trades that won lose as others lost. The scores do not notice.
     Fading,
-    /// The model knows nothing any more: scores are dealt out to the trades anew.
+    /// The model knows nothing any more: scores are dealt out to the trades again.
     Ignorant,
     /// Everything goes otherwise than it did: what was won is lost.
     Reversed,

@@ -8,7 +8,7 @@ use std::{
 use super::{
     Fate, Line, Replay, Seen, Thresholds,
     counterfactual::{Became, Counterfactual, answer_again, became, let_go},
-    is_found_anew, text,
+    is_found_again, text,
     watcher::Watcher,
 };
 use crate::{
@@ -173,7 +173,7 @@ impl<'a> Fold<'a> {
     fn event(&mut self, event: &Event) {
         let Event { at, kind } = event;
         self.then.apply(kind);
-        if is_found_anew(kind, self.watcher.is_some()) {
+        if is_found_again(kind, self.watcher.is_some()) {
             return;
         }
         let roster = self.state.trials.roster();

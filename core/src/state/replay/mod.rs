@@ -2,10 +2,10 @@
 //! itself decides with.
 //!
 //! Kept as they were: the signals, what every version made of them, what the strategy's trades earned, what people
-//! ordered and when, what was trained and how its validation came out. Found anew: which version may speak, which trades
+//! ordered and when, what was trained and how its validation came out. Found again: which version may speak, which trades
 //! it speaks to, the emergencies, the steps on evidence, and what was earned.
 //!
-//! What the monitor finds when a trading day closes is found anew when it is told by what it judges; otherwise its locks,
+//! What the monitor finds when a trading day closes is found again when it is told by what it judges; otherwise its locks,
 //! shares and rollbacks are taken as they were, when they still apply. A lock because the clock jumped always is.
 #![deny(clippy::indexing_slicing)]
 
@@ -61,7 +61,7 @@ pub struct Thresholds {
     pub automatic: Automatic,
     /// Shares, blend and sizes.
     pub policy: Policy,
-    /// Whether `policy` makes arms and sizes anew from the recorded scores; otherwise they are taken as recorded, and
+    /// Whether `policy` computes arms and sizes again from the recorded scores; otherwise they are taken as recorded, and
     /// `policy` serves only where nothing is.
     pub by_policy: bool,
     /// What the monitor judges by; without it what it did is taken as it was.
@@ -164,7 +164,7 @@ impl<'a> Retelling<'a> {
 /// What the daemon did by the rules that are replayed, as its own log has it; `None` of anything else. `watched`: the monitor's
 /// findings too.
 pub fn recorded(event: &Event, watched: bool) -> Option<Line> {
-    let text = is_found_anew(&event.kind, watched).then(|| text(&event.kind)).flatten()?;
+    let text = is_found_again(&event.kind, watched).then(|| text(&event.kind)).flatten()?;
     Some(Line { at: event.at, text })
 }
 
@@ -173,7 +173,7 @@ const OF_RULES: [&str; 3] = ["emergency", "step_due", "test_invalid"];
 const OF_OTHERS: [&str; 3] = ["conflict", "model_damaged", "input_gone"];
 
 /// Whether an event follows from rules that are replayed.
-fn is_found_anew(kind: &EventKind, watched: bool) -> bool {
+fn is_found_again(kind: &EventKind, watched: bool) -> bool {
     match kind {
         // what goes when another is promoted follows from that
         EventKind::Moved { step: Transition::ArchiveProduction, .. } => true,

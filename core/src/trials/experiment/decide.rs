@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     domain::Timestamp,
-    lifecycle::gates::Check,
+    lifecycle::gates::{Check, meaning},
     stats::{cluster::Sums, interval::Test, multiple::holm},
 };
 
@@ -117,8 +117,8 @@ impl Ruling {
         if matches!(self.verdict, TestVerdict::Ship(_)) && conditions.iter().any(|check| !check.passed) {
             let failed = failed(&conditions);
             self.verdict = match is_over {
-                true => TestVerdict::Futile(format!("the planned sessions are over without {failed}")),
-                false => TestVerdict::Continue(format!("every other condition holds; without {failed} so far")),
+                true => TestVerdict::Futile(format!("the planned sessions are over, and these do not hold: {failed}")),
+                false => TestVerdict::Continue(format!("all holds but {failed}")),
             };
         }
         self.checks.extend(conditions);
@@ -240,7 +240,7 @@ impl Criteria {
         let Test { statistic, p } = test;
         Some(TestVerdict::Invalid(format!(
             "the arms are not of the sizes they should be: {statistic:.0} to 1 against chance, p {p:.1e} over all looks; \
-             find out what keeps trades of one arm from being recorded, then start anew"
+             find out what keeps trades of one arm from being recorded, then start again"
         )))
     }
 
@@ -248,7 +248,9 @@ impl Criteria {
         let (closed, planned) = (standing.sessions, self.plan.sessions());
         if closed >= planned {
             let failed = failed(checks);
-            return Some(TestVerdict::Futile(format!("the {planned} planned sessions are over without {failed}")));
+            return Some(TestVerdict::Futile(format!(
+                "the {planned} planned sessions are over, and these do not hold: {failed}"
+            )));
         }
         let least = self.options.min_win_rate_gain;
         let upper = standing.win_rate_upper.filter(|upper| *upper < least)?;
@@ -261,7 +263,7 @@ impl Criteria {
 
     fn wait(&self, standing: &TestStanding, checks: &[Check]) -> TestVerdict {
         let planned = self.plan.sessions();
-        TestVerdict::Continue(format!("{} of {planned} sessions; without {} so far", standing.sessions, failed(checks)))
+        TestVerdict::Continue(format!("{} of {planned} sessions; not yet: {}", standing.sessions, failed(checks)))
     }
 }
 
@@ -291,6 +293,6 @@ fn ship(standing: &TestStanding, checks: &[Check]) -> Option<TestVerdict> {
 }
 
 fn failed(checks: &[Check]) -> String {
-    let names: Vec<&str> = checks.iter().filter(|check| !check.passed).map(|check| check.name).collect();
+    let names: Vec<String> = checks.iter().filter(|check| !check.passed).map(|check| meaning(check.name)).collect();
     names.join(", ")
 }
