@@ -58,12 +58,13 @@ const HOMES: [(&str, &[&str]); 14] = [
     ("clap", &["commands", "main.rs"]),
     ("actix", &["actors", "commands/run.rs"]),
     ("parquet", &["table"]),
-    // a child limits itself, a screen is a terminal, the monitor and the keeper of checkpoints stand back
+    // a child limits itself, a screen is a terminal, the monitor, the keeper of checkpoints and the archivist stand back
     (
         "rustix",
         &[
             "commands/work.rs",
             "actors/monitor.rs",
+            "actors/archivist.rs",
             "actors/keeper.rs",
             "actors/supervision/scans.rs",
             "commands/top/screen.rs",
@@ -82,7 +83,7 @@ const MOST_LINES_OF_THE_MAP: usize = 250;
 const BEGINNINGS: [&str; 6] =
     ["actix::spawn(", "tokio::spawn(", "spawn_local(", "spawn_blocking(", "thread::Builder::new(", "run_later("];
 /// The files of the actors that do so, how often, and what becomes of a panic there.
-const BEGUN: [(&str, usize, &str); 16] = [
+const BEGUN: [(&str, usize, &str); 17] = [
     ("actors/supervision.rs", 2, "it is what catches"),
     ("actors/supervision/scans.rs", 2, "what is begun there is caught"),
     ("actors/supervision/door.rs", 1, "it is what catches"),
@@ -95,6 +96,7 @@ const BEGUN: [(&str, usize, &str); 16] = [
     ("actors/daemon/begin.rs", 3, "a start that panics is none"),
     ("actors/journal.rs", 1, "each turn of the thread is caught"),
     ("actors/monitor.rs", 1, "each message and tick is caught"),
+    ("actors/archivist.rs", 1, "the work of the thread is caught"),
     ("actors/keeper.rs", 2, "each look is caught; the last one fails alone"),
     ("actors/trainer.rs", 1, "the work of the thread is caught"),
     ("actors/ticker.rs", 1, "each look is caught"),

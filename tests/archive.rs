@@ -9,11 +9,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use old_records::{OPTIONS, at, before, config, id, journal, line, outcome, read, start, writes};
+use old_records::{TRADES, at, config, id, line, outcome, writes};
 use vigie::{
-    domain::{SignalLine, Skip},
+    domain::{SignalLine, Skip, Timestamp},
     journal::{
-        Applied, ArchiveError, Backup, Reader, SkipRecord, Step, Store, Write, archive_month, archive_of,
+        Applied, ArchiveError, Backup, Reader, SkipRecord, Step, Store, StoreOptions, Write, archive_month, archive_of,
         archive_of_backup, back_up, copy_archive, find_archive, finish_archive,
     },
     recall::{
@@ -23,6 +23,63 @@ use vigie::{
         history,
     },
 };
+
+const OPTIONS: StoreOptions = StoreOptions { cache_bytes: 4 << 20, verify: false };
+
+/// The first day that stays: the 28th of February.
+fn before() -> Timestamp {
+    at(8 * 58 - 4)
+}
+
+/// A journal with all of these in `folder`.
+fn journal(folder: &Path) -> PathBuf {
+    let path = folder.join("vigie.redb");
+    let mut store = Store::open(&path, OPTIONS).unwrap();
+    let all: Vec<_> = (0..TRADES).flat_map(writes).collect();
+    all.chunks(100).for_each(|writes| drop(store.apply(writes).unwrap()));
+    store.close().unwrap();
+    path
+}
+
+/// Everything that is read of a journal up to a number, each in its own way.
+fn all(reader: &Reader, last: u64) -> Vec<String> {
+    let text = |it: &dyn std::fmt::Debug| format!("{it:?}");
+    let mut all: Vec<String> = reader.since(0).unwrap().map(|it| text(&it.unwrap())).collect();
+    all.extend(reader.recorded(0).unwrap().map(|it| text(&it.unwrap())));
+    all.extend(reader.between(at(0), at(99_999)).unwrap().map(|it| text(&it.unwrap())));
+    all.extend(reader.signals().unwrap().map(|it| text(&it.unwrap())));
+    all.extend(reader.outcomes().unwrap().map(|it| text(&it.unwrap())));
+    all.extend(reader.skips().unwrap().map(|it| text(&it.unwrap())));
+    all.extend(reader.events(0).unwrap().map(|it| text(&it.unwrap())));
+    for n in (0..TRADES).step_by(41) {
+        all.push(text(&reader.signal(&id(n)).unwrap()));
+        all.push(text(&reader.outcome(&id(n)).unwrap()));
+        all.push(text(&reader.skip(&id(n)).unwrap()));
+    }
+    all.push(text(&reader.trade_keys(u64::MAX).unwrap()));
+    all.push(text(&reader.closed_trades(None).unwrap()));
+    all.push(text(&history::read(reader).unwrap().signals.len()));
+    all.push(text(&reader.counts().unwrap()));
+    let mut folded = Folded::empty(&config()).unwrap();
+    folded.go_on(reader, &config(), last).unwrap();
+    assert_eq!((folded.unreadable, &folded.doubt), (0, &None));
+    all.push(text(&checkpoint::digest(&folded.state.to_bytes().unwrap())));
+    reader.audit().unwrap();
+    all
+}
+
+/// The same of the journal at `path`, all of it.
+fn read(path: &Path) -> Vec<String> {
+    let reader = Reader::open_path(path, 4 << 20).unwrap();
+    all(&reader, reader.last_seq().unwrap())
+}
+
+/// What a start makes of a journal.
+fn start(path: &Path) -> (Option<String>, [u8; 32]) {
+    let reader = Reader::open_path(path, 1 << 20).unwrap();
+    let folded = checkpoint::state(&reader, &config()).unwrap();
+    (folded.doubt, checkpoint::digest(&folded.state.to_bytes().unwrap()))
+}
 
 /// Archives; breaks off at the step number `stop`. Says how many steps there were.
 fn archive(path: &Path, stop: usize) -> (usize, Result<(), ArchiveError>) {

@@ -106,6 +106,7 @@ fn way(go: fn(&mut Run)) -> Way {
 
 const STATUS: &str = r#"{"type":"status"}"#;
 const TRAIN: &str = r#"{"type":"train","symbol":"ES","reason":"a test"}"#;
+const ARCHIVE: &str = r#"{"type":"archive","before":"2025-01-01"}"#;
 const TRAINING: &str = r#"{"type":"training"}"#;
 const DRIFT: &str = r#"{"type":"drift"}"#;
 const RELOAD: &str = r#"{"type":"reload"}"#;
@@ -351,6 +352,15 @@ fn way_to(at: At) -> Way {
             ..way(status)
         },
         At::KeeperLook => way(status),
+        At::Archiving => Way {
+            healed: |run| {
+                run.until_ok(ARCHIVE);
+                until("an archiving that ends well", || {
+                    run.wire.status()["archiving"]["done"].is_string().then_some(())
+                });
+            },
+            ..way(|run| drop(run.wire.ask(ARCHIVE)))
+        },
         At::GatewayAnswer => way(|run| drop(run.wire.ask(PING))),
         At::GatewayRecord => Way {
             healed: |run| {

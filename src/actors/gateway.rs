@@ -29,6 +29,7 @@ use super::{
     ab_router::AbRouter,
     acknowledge::{all_stored, retry},
     alerts::AlertList,
+    archivist::Archivist,
     guardian::{Guardian, Order, RecordOutcome, RecordSkip},
     jobs::JobLog,
     journal::JournalHandle,
@@ -95,6 +96,8 @@ pub struct Wiring {
     pub serving: Arc<ArcSwap<Serving>>,
     /// Reads.
     pub journal: JournalHandle,
+    /// Moves old records out of the journal.
+    pub archivist: Archivist,
     /// What took a model's word away and is not on disk yet.
     pub unsaved: Rc<RefCell<Vec<Event>>>,
     /// What people should know.
@@ -190,6 +193,10 @@ impl Gateway {
             Task::Reload => {
                 let Reloaded { waiting, kept } = self.reload().await?;
                 Ok(json!({ "done": "the new configuration is in force", "notes": waiting, "kept": kept }))
+            }
+            Task::Archive { before } => {
+                let number = self.0.archivist.begin(before, &By::Uid(peer.uid))?;
+                Ok(json!({ "done": "it has begun", "archiving": number }))
             }
             Task::BackedUp { at, last_seq, created_at } => {
                 let reader = self.0.journal.read().await.map_err(|error| retry(&error))?;

@@ -20,6 +20,8 @@ use crate::{
 
 /// The names of the jobs that run on threads of their own, which note what they did.
 pub mod names {
+    /// The archivist moves old records out of the journal.
+    pub const ARCHIVE: &str = "archive";
     /// The keeper writes a checkpoint.
     pub const CHECKPOINT: &str = "checkpoint";
     /// The keeper compares the checkpoint that the daemon began from with the whole log.

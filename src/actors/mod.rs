@@ -6,6 +6,7 @@
 pub mod ab_router;
 pub mod acknowledge;
 pub mod alerts;
+pub mod archivist;
 pub mod child;
 pub mod daemon;
 pub mod event_stream;

@@ -1,19 +1,25 @@
 //! `vigie archive`: old records go out of the journal into Parquet files.
 
-use std::fs;
+use std::{fs, path::PathBuf, thread, time::Duration};
 
 use anyhow::Context as _;
 use clap::Args;
 use indicatif::ProgressBar;
-use serde_json::json;
+use jiff::civil::Date;
+use serde_json::{Value, json};
 
-use super::{ConfigArgs, Outcome, StateArgs, files::bar, terminal::tell};
+use super::{ConfigArgs, Outcome, PATIENCE, StateArgs, change, files::bar, terminal::tell};
 use crate::{
+    actors::daemon::SOCKET_FILE,
     clock::{Clock as _, WallClock},
     config::Config,
     journal::{OpenError, Planned, Store, StoreOptions},
+    protocol::client::Client,
     recall::archiving::{self, Archiving, cut_at},
 };
+
+/// How often the daemon is asked how far it is.
+const POLL: Duration = Duration::from_millis(100);
 
 const BAR: &str = "{bar:40} {percent:>3} %  {msg}";
 
@@ -23,17 +29,18 @@ Examples:
   vigie archive --state /var/lib/vigie --before 2026-01-01
   vigie archive --state /var/lib/vigie --check         read every archived file and compare it with its digest";
 
-/// Move old records out of the journal into Parquet files, month by month; no daemon may run
+/// Move old records out of the journal into Parquet files, month by month
 ///
 /// Signals, outcomes and skips that came before a day go into the folder `archive` of the state folder, a file a month. Every command and
 /// the daemon read them there as before. Events stay in the journal. Nothing leaves the journal before its file is on disk and was compared
-/// with it; a kill at any moment loses nothing, and the command can be given again.
+/// with it; a kill at any moment loses nothing, and the command can be given again. A daemon that has the journal open does it itself,
+/// behind all that serves; the journal's file becomes shorter only when it is done without a daemon.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Archive {
     /// First day, in UTC, that stays in the journal
     #[arg(long, value_name = "DATE", required_unless_present = "check")]
-    before: Option<jiff::civil::Date>,
+    before: Option<Date>,
     /// Say what would go, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -43,6 +50,9 @@ pub struct Archive {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// Socket of the daemon that has the journal open [default: vigie.sock in the state folder]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["dry_run", "check"])]
+    socket: Option<PathBuf>,
     #[command(flatten)]
     state: StateArgs,
     #[command(flatten)]
@@ -60,6 +70,9 @@ impl Archive {
             return self.checked(&config);
         }
         let day = self.before.context("--before says up to which day")?;
+        if let Some(socket) = &self.socket {
+            return self.by_the_daemon(day, socket.clone());
+        }
         let before = cut_at(day, &config, WallClock.now()).map_err(anyhow::Error::msg)?;
         if self.dry_run {
             let planned = self.state.reader(&config)?.plan_archive(before)?;
@@ -69,12 +82,15 @@ impl Archive {
         // it makes sure that there is one
         let size = fs::metadata(&path).with_context(|| format!("{}: there is no journal", path.display()))?.len();
         let options = StoreOptions { cache_bytes: config.journal.cache_bytes, verify: false };
-        let mut store = match Store::open(&path, options) {
-            Err(error @ OpenError::InUse { .. }) => {
-                let why = format!(
-                    "{error}; `vigie archive` needs the journal for itself, and the daemon reads what is archived when it is started again"
-                );
-                return Err(anyhow::Error::msg(why).into());
+        let mut store = match Store::open_audited(&path, options) {
+            Err(in_use @ OpenError::InUse { .. }) => {
+                let socket = self.state.folder().join(SOCKET_FILE);
+                if socket.exists() {
+                    return self.by_the_daemon(day, socket);
+                }
+                let why =
+                    "nothing was archived; name the socket of its daemon with --socket, or stop what uses the journal";
+                return Err(anyhow::Error::new(in_use).context(why).into());
             }
             opened => opened?,
         };
@@ -88,6 +104,39 @@ impl Archive {
         store.close()?;
         bar.finish_and_clear();
         self.say(&planned, Some((size, fs::metadata(&path).map_err(anyhow::Error::from)?.len())))
+    }
+
+    /// Lets the daemon do it, and waits.
+    fn by_the_daemon(&self, day: Date, socket: PathBuf) -> Outcome {
+        self.config.is_not_used();
+        let mut client = Client::new(socket, PATIENCE);
+        let begun = change::send(&mut client, &json!({ "type": "archive", "before": day }))?;
+        let number = begun.get("archiving").and_then(Value::as_u64);
+        let bar = bar(1000, BAR);
+        loop {
+            let answer = client.request(&json!({ "type": "status" }), PATIENCE)?;
+            let order = answer.get("status").and_then(|status| status.get("archiving")).cloned().unwrap_or_default();
+            let text = |name: &str| order.get(name).and_then(Value::as_str).unwrap_or_default();
+            if order.get("number").and_then(Value::as_u64) != number {
+                bar.finish_and_clear();
+                let why = "the daemon does not know any more what came of it; see `vigie status` and `vigie alerts`";
+                return Err(anyhow::Error::msg(why).into());
+            }
+            if order.get("running") == Some(&Value::Bool(true)) {
+                bar.set_position((order.get("share").and_then(Value::as_f64).unwrap_or_default() * 1000.0) as u64);
+                bar.set_message(text("stage").to_owned());
+                thread::sleep(POLL);
+                continue;
+            }
+            bar.finish_and_clear();
+            if let Some(why) = order.get("failed").and_then(Value::as_str) {
+                return Err(anyhow::Error::msg(why.to_owned()).into());
+            }
+            if self.json {
+                return Ok(tell(json!({ "archived": true, "done": text("done") }))?);
+            }
+            return Ok(tell(text("done"))?);
+        }
     }
 
     fn checked(&self, config: &Config) -> Outcome {
@@ -132,6 +181,7 @@ impl Archive {
 
 fn show(bar: &ProgressBar, done: &Archiving) {
     let (at, of, what) = match done {
+        Archiving::Finishing => (0, 1, "finishing an earlier run"),
         Archiving::Folding { at, cut } => (*at, *cut, "reading the journal"),
         Archiving::Moving { month, written, of, .. } => (*written, *of, month.as_str()),
     };

@@ -83,6 +83,7 @@ fn describe(status: &Value) -> String {
             ),
         ),
         ("size", size(status)),
+        ("archive", archive(status)),
         ("signals", format!("{} stored, {} with a decision", text("/counts/signals"), text("/counts/decisions"))),
         ("outcomes", format!("{} stored, {} skips", text("/counts/outcomes"), text("/counts/skips"))),
         ("answers", format!("{} since the start, {} requests at fault", text("/scorer/answered"), text("/rejected"))),
@@ -99,6 +100,7 @@ fn describe(status: &Value) -> String {
         ("restarts", text("/restarts")),
     ]
     .into_iter()
+    .filter(|(name, value)| *name != "archive" || !value.is_empty())
     .map(|(name, value)| vec![name.to_owned(), value])
     .collect();
     let after_serving = 2;
@@ -112,6 +114,11 @@ fn describe(status: &Value) -> String {
         let percent = 100.0 * running.get("share").and_then(Value::as_f64).unwrap_or_default();
         let what = ["job", "stage"].map(|name| running.get(name).and_then(Value::as_str).unwrap_or("-"));
         rows.push(vec!["training".to_owned(), format!("{}, {percent:.0} % done: {}", what[0], what[1])]);
+    }
+    if let Some(running) = status.get("archiving").filter(|order| order.get("running") == Some(&Value::Bool(true))) {
+        let percent = 100.0 * running.get("share").and_then(Value::as_f64).unwrap_or_default();
+        let stage = running.get("stage").and_then(Value::as_str).unwrap_or("-");
+        rows.push(vec!["archiving".to_owned(), format!("{percent:.0} % done: {stage}")]);
     }
     if status.pointer("/guardian/day_pnl").is_some() {
         rows.push(vec!["day".to_owned(), format!("the account made {} so far", text("/guardian/day_pnl"))]);
@@ -145,6 +152,28 @@ fn size(status: &Value) -> String {
         Some(age) => format!("last backup {:.0} days ago", age / 86_400.0),
     };
     format!("{size}{growth}, {backup}")
+}
+
+/// What stands in archived files; empty when nothing does.
+fn archive(status: &Value) -> String {
+    let Some(archive) = status.pointer("/storage/archive").filter(|archive| archive.is_object()) else {
+        return String::new();
+    };
+    let number = |name: &str| archive.get(name).and_then(Value::as_u64).unwrap_or_default();
+    let text = |name: &str| archive.get(name).and_then(Value::as_str).unwrap_or("-");
+    let (files, mib) = (number("files"), number("bytes") as f64 / f64::from(1 << 20));
+    let missing = archive.get("missing").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let missing: Vec<&str> = missing.iter().filter_map(Value::as_str).collect();
+    let lacks = match missing.as_slice() {
+        [] => String::new(),
+        names => format!("; NOT THERE, or changed: {}", names.join(", ")),
+    };
+    format!(
+        "{} records of {} to {} in {files} files, {mib:.1} MiB{lacks}",
+        number("records"),
+        text("first_month"),
+        text("last_month")
+    )
 }
 
 /// When each job ran last, and what went wrong in those that failed.
@@ -303,6 +332,22 @@ mod tests {
         ] {
             assert_eq!(size(&json!({ "storage": storage })), expected);
         }
+    }
+
+    #[test]
+    fn the_archive_is_told_with_its_months_and_what_is_missing_of_it() {
+        let row = |storage: Value| {
+            let told = describe(&json!({ "storage": storage, "guardian": {} }));
+            told.lines().find_map(|line| line.strip_prefix("archive ")).map(|line| line.trim().to_owned())
+        };
+        let mut archive = json!({ "files": 2, "records": 3000, "bytes": 1_572_864, "first_month": "2025-01",
+            "last_month": "2025-02", "last_number": 3100, "missing": [] });
+        let whole = "3000 records of 2025-01 to 2025-02 in 2 files, 1.5 MiB";
+        assert_eq!(row(json!({ "archive": archive })), Some(whole.to_owned()));
+        archive["missing"] = json!(["2025-01-1-9-aa.parquet"]);
+        let lacks = format!("{whole}; NOT THERE, or changed: 2025-01-1-9-aa.parquet");
+        assert_eq!(row(json!({ "archive": archive })), Some(lacks));
+        assert_eq!(row(json!({ "archive": null })), None);
     }
 
     #[test]

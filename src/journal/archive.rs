@@ -253,6 +253,15 @@ impl Archive {
         self.passed_over.store(true, Ordering::Relaxed);
     }
 
+    /// The names of needed files that are not there, or of another size.
+    pub(super) fn missing(&self) -> Vec<String> {
+        let is_missing = |file: &&ArchivedFile| {
+            fs::metadata(self.folder.join(&file.name)).map_or(true, |found| found.len() != file.bytes)
+        };
+        let needed = self.files().filter(|file| file.first <= self.gone_to);
+        needed.filter(is_missing).map(|file| file.name.clone()).collect()
+    }
+
     /// Looks whether each file that is needed is the one that was archived.
     pub(super) fn check(&self) -> Result<(), redb::Error> {
         (0..self.reaching(self.gone_to)).try_for_each(|place| self.opened(place).map(drop))

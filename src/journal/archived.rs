@@ -20,7 +20,7 @@ impl Reader {
         self.archive.gone_to()
     }
 
-    /// What is archived, for `status`; `None` when nothing is.
+    /// What is archived, for `status`; `None` when nothing is. It looks for the files, so it belongs on a thread that may wait.
     pub fn archive_extent(&self) -> Option<ArchiveExtent> {
         let files = self.archived();
         let (first, last) = (files.first()?, files.last()?);
@@ -31,6 +31,7 @@ impl Reader {
             first_month: first.month.clone(),
             last_month: last.month.clone(),
             last_number: self.archived_to(),
+            missing: self.archive.missing(),
         })
     }
 

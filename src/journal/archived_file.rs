@@ -37,4 +37,6 @@ pub struct ArchiveExtent {
     pub last_month: String,
     /// The number up to which signals, outcomes and skips stand in these files only.
     pub last_number: u64,
+    /// The names of files that are not there, or not as large as they were. What is in them is not looked at.
+    pub missing: Vec<String>,
 }

@@ -17,6 +17,7 @@ use redb::{Database, TableDefinition, backends::FileBackend};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    archived_file::ArchiveExtent,
     codec,
     copy::{self, TableDigest},
     days,
@@ -95,6 +96,8 @@ pub struct Storage {
     pub growth_bytes_a_day: Option<u64>,
     /// The backup that was made last, as far as the journal knows.
     pub backup: Option<BackupAge>,
+    /// What stands in archived files; `None` when nothing does.
+    pub archive: Option<ArchiveExtent>,
 }
 
 /// A backup as it stands now.
@@ -116,7 +119,8 @@ impl Reader {
         let bytes = self.path.as_ref().and_then(|path| fs::metadata(path).ok()).map(|found| found.len());
         let growth_bytes_a_day = guarded("looking how much was stored", || days::growth(&self.moment, now))?;
         let age = |latest: LatestBackup| BackupAge { latest, age_s: now.duration_since(latest.at).as_secs_f64() };
-        Ok(Storage { bytes, growth_bytes_a_day, backup: self.latest_backup()?.map(age) })
+        let backup = self.latest_backup()?.map(age);
+        Ok(Storage { bytes, growth_bytes_a_day, backup, archive: self.archive_extent() })
     }
 }
 

@@ -201,6 +201,11 @@ pub enum Task {
         /// Why.
         reason: String,
     },
+    /// Move old records out of the journal into files beside it.
+    Archive {
+        /// The first day that stays, in UTC.
+        before: jiff::civil::Date,
+    },
     /// Note that a backup was made.
     BackedUp {
         /// The moment it shows.

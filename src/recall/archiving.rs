@@ -8,7 +8,7 @@ use super::{
 use crate::{
     config::Config,
     domain::Timestamp,
-    journal::{ArchiveError, Hand, Planned, Reader, Step, archive_month, finish_archive},
+    journal::{ArchiveError, Hand, Planned, Step, archive_month, finish_archive},
 };
 
 /// Numbers that are folded between two tellings.
@@ -17,6 +17,8 @@ const SLICE: u64 = 2000;
 /// What is being done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Archiving {
+    /// What an earlier run left half done is finished.
+    Finishing,
     /// The state at the cut is worked out: what is read, and up to which number.
     Folding {
         /// Read up to this number.
@@ -71,7 +73,7 @@ pub fn run(
     before: Timestamp,
     tell: &mut dyn FnMut(Archiving) -> bool,
 ) -> Result<Vec<Planned>, ArchiveError> {
-    finish_archive(hand, &mut |_| true)?;
+    finish_archive(hand, &mut |_| tell(Archiving::Finishing))?;
     let planned = hand.reader()?.plan_archive(before)?;
     let Some(cut) = planned.last().map(|planned| planned.last) else { return Ok(planned) };
     keep_state(hand, config, cut, tell)?;
@@ -96,9 +98,7 @@ fn keep_state(
     cut: u64,
     tell: &mut dyn FnMut(Archiving) -> bool,
 ) -> Result<(), ArchiveError> {
-    let reader = hand.reader()?;
-    let folded = fold_to(&reader, config, cut, tell)?;
-    drop(reader);
+    let folded = fold_to(hand, config, cut, tell)?;
     // one that lacks a record is not begun from
     if folded.unreadable > 0 {
         return Ok(());
@@ -108,20 +108,21 @@ fn keep_state(
     batches.flatten().try_for_each(|write| hand.write(write))
 }
 
+/// Each slice is read of a snapshot of its own: one that lived long would keep the journal from using free pages again.
 fn fold_to(
-    reader: &Reader,
+    hand: &mut dyn Hand,
     config: &Config,
     cut: u64,
     tell: &mut dyn FnMut(Archiving) -> bool,
 ) -> Result<Folded, ArchiveError> {
-    let begun = newest_to(reader, config, cut).map_err(ArchiveError::Refused)?;
+    let begun = newest_to(&hand.reader()?, config, cut).map_err(ArchiveError::Refused)?;
     let mut folded = begun.map_or_else(|| Folded::empty(config), Ok).map_err(ArchiveError::Refused)?;
     while folded.seq < cut {
         if !tell(Archiving::Folding { at: folded.seq, cut }) {
             return Err(ArchiveError::Stopped);
         }
         let to = cut.min(folded.seq + SLICE);
-        folded.go_on(reader, config, to).map_err(ArchiveError::Refused)?;
+        folded.go_on(&hand.reader()?, config, to).map_err(ArchiveError::Refused)?;
     }
     Ok(folded)
 }

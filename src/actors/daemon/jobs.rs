@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use super::parts::Parts;
 use crate::{
     actors::{
+        archivist,
         guardian::{Verified, Verify},
         jobs::{About, Done, JobLog, When, names},
         keeper, kill_file,
@@ -100,6 +101,12 @@ static JOBS: &[Job] = &[
         does: "compares the checkpoint that the daemon began from with the whole journal",
         when: When::After("a start from a checkpoint"),
         work: Work::Own(keeper::NAME),
+    },
+    Job {
+        name: names::ARCHIVE,
+        does: "moves old records out of the journal into files beside it",
+        when: When::After("`vigie archive`"),
+        work: Work::Own(archivist::NAME),
     },
     Job {
         name: names::WATCHDOG,

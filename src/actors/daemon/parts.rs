@@ -21,6 +21,7 @@ use crate::{
     actors::{
         ab_router::{AbRouter, Look},
         acknowledge::all_stored,
+        archivist::Archivist,
         gateway::Reloaded,
         guardian::{Guardian, LockNow},
         jobs::JobLog,
@@ -76,6 +77,7 @@ pub(super) struct Parts {
     pub(super) opening: PathBuf,
     pub(super) on_reload: Option<OnReload>,
     pub(super) keeper: KeeperHandle,
+    pub(super) archivist: Archivist,
     pub(super) monitor: MonitorHandle,
     pub(super) failures: Failures,
     pub(super) jobs: JobLog,
@@ -256,6 +258,7 @@ impl Parts {
         self.training.borrow().clear();
         self.write_event(EventKind::Stopped);
         self.monitor.end();
+        self.archivist.stop();
         if timeout(LAST_CHECKPOINT, self.keeper.stop()).await.is_err() {
             tracing::warn!("the last checkpoint was not made in time; the next start reads more of the log");
         }

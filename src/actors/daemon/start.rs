@@ -25,6 +25,7 @@ use crate::{
     actors::{
         ab_router::{AbRouter, RouterShared},
         alerts::AlertList,
+        archivist::Archivist,
         gateway::{Gateway, Pace, ReloadRequest, Wiring},
         guardian::{Guardian, GuardianShared},
         journal::JournalHandle,
@@ -102,9 +103,10 @@ impl Daemon {
         let (keeper, doubts) = births.keeper(kept)?;
         let ab_router = births.ab_router(&guardian.shell);
         let trainer = births.trainer(&guardian);
+        let archivist = births.archivist();
         let DiskNews { due, is_killed, displaced } = births.jobs(&socket)?;
         let (reload, reloads) = mpsc::channel(1);
-        let actors = Actors { scorer, guardian, ab_router, trainer, keeper };
+        let actors = Actors { scorer, guardian, ab_router, trainer, keeper, archivist };
         let (gateway, parts) = births.in_service(actors, reload);
         let calls = Calls { due, is_killed, displaced, doubts, reloads, failures };
         Ok(Self { socket, access: watch::channel(access).0, gateway, parts, calls })
@@ -157,6 +159,7 @@ struct Actors {
     ab_router: Addr<Shell<AbRouter>>,
     trainer: TrainerParts,
     keeper: KeeperHandle,
+    archivist: Archivist,
 }
 
 impl Births<'_> {
@@ -272,6 +275,13 @@ impl Births<'_> {
         TrainerParts { shell, desk }
     }
 
+    /// The archivist has a thread while it works. It gives the journal small writes.
+    fn archivist(&self) -> Archivist {
+        let Common { config, clock, failures, jobs, .. } = &self.common;
+        let (journal, config, clock) = (self.journal.clone(), Arc::clone(config), Arc::clone(clock));
+        Archivist::new(journal, config, clock, failures.clone(), jobs.clone())
+    }
+
     /// The thread of the jobs owns the times at which they are due. It tells the daemon's loop.
     fn jobs(&self, socket: &Socket) -> Result<DiskNews, StartError> {
         let Common { config, clock, failures, jobs, .. } = &self.common;
@@ -299,7 +309,7 @@ impl Births<'_> {
         restarts: Rc<Cell<u64>>,
     ) -> Wiring {
         let Common { config, serving, clock, event_clock, failures, jobs, monitor, .. } = &self.common;
-        let Actors { scorer, guardian, ab_router, trainer, .. } = actors;
+        let Actors { scorer, guardian, ab_router, trainer, archivist, .. } = actors;
         Wiring {
             scorer: scorer.door.clone(),
             pipeline: Rc::clone(&scorer.pipeline),
@@ -311,6 +321,7 @@ impl Births<'_> {
             trade_news: self.trade_news.clone(),
             serving: Arc::clone(serving),
             journal: self.journal.clone(),
+            archivist: archivist.clone(),
             unsaved: Rc::clone(&guardian.shared.unsaved),
             alerts: AlertList::new(self.options.drill),
             config: Arc::clone(config),
@@ -331,7 +342,7 @@ impl Births<'_> {
 
     fn parts(self, actors: Actors, connections: Rc<Connections>, restarts: Rc<Cell<u64>>) -> Parts {
         let Common { config, serving, clock, began, event_clock, failures, jobs, monitor } = self.common;
-        let Actors { scorer, guardian, ab_router, trainer, keeper } = actors;
+        let Actors { scorer, guardian, ab_router, trainer, keeper, archivist } = actors;
         Parts {
             config,
             serving,
@@ -352,6 +363,7 @@ impl Births<'_> {
             restarts,
             on_reload: self.options.on_reload.clone(),
             keeper,
+            archivist,
             monitor,
             failures,
             jobs,

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     actors::{
         ab_router::{Assess, ObserveRouter, RouterStatus},
+        archivist::ArchivingStatus,
         guardian::{GuardianStatus, ObserveGuardian},
         jobs::JobStatus,
         journal::JournalStatus,
@@ -114,6 +115,9 @@ pub struct Status {
     pub monitor: Option<MonitorStatus>,
     /// What recurs, and what came of the last runs.
     pub jobs: Vec<JobStatus>,
+    /// The latest order to archive since the start, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archiving: Option<ArchivingStatus>,
     /// What the trainer is doing, if anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub training: Option<Running>,
@@ -166,6 +170,7 @@ impl Gateway {
             trials: wiring.ab_router.send(ObserveRouter).await.ok().flatten(),
             monitor: timeout(GLANCE, wiring.monitor.observe()).await.ok().flatten(),
             jobs: wiring.jobs.status(&wiring.config.load()),
+            archiving: wiring.archivist.status(),
             training: wiring.trainer.send(ObserveTrainer).await.ok().flatten().and_then(|status| status.running),
         }
     }

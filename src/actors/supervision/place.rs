@@ -63,6 +63,7 @@ pub enum Place {
     MonitorTold,
     MonitorTick,
     KeeperLook,
+    Archiving,
     GatewayScore,
     GatewayAnswer,
     GatewayRecord,
@@ -84,7 +85,7 @@ pub enum Place {
 /// Of a place: the part it belongs to, what happens there, and the name of the future that goes on with it, if there is one.
 type Row = (Place, &'static str, &'static str, Option<&'static str>);
 
-const ROWS: [Row; 74] = [
+const ROWS: [Row; 75] = [
     (Place::ScorerMake, "scorer", "make", None),
     (Place::ScorerFold, "scorer", "fold", None),
     (Place::ScorerInstall, "scorer", "install", None),
@@ -143,6 +144,7 @@ const ROWS: [Row; 74] = [
     (Place::MonitorTold, "monitor", "told", None),
     (Place::MonitorTick, "monitor", "tick", None),
     (Place::KeeperLook, "keeper", "look", None),
+    (Place::Archiving, "archivist", "archive", None),
     (Place::GatewayScore, "gateway", "score", None),
     (Place::GatewayAnswer, "gateway", "answer", None),
     (Place::GatewayRecord, "gateway", "record", None),

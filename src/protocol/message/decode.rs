@@ -132,7 +132,7 @@ fn decode_body(kind: Option<&str>, line: &[u8]) -> Result<Request, InvalidLine> 
         Some("reload") => bare(line, Request::Task(Task::Reload)),
         Some("experiment") => parse_json::<AboutWire<'_>>(line).map(|w| Request::Read(Read::Experiment(w.version))),
         Some("promote" | "rollback" | "lock" | "resume" | "kill") => decode_order(line).map(Request::Change),
-        Some("backed_up" | "imported" | "train" | "validate") => decode_order(line).map(Request::Task),
+        Some("archive" | "backed_up" | "imported" | "train" | "validate") => decode_order(line).map(Request::Task),
         Some(other) => Err(invalid(
             "unknown_type",
             "type",
@@ -308,6 +308,16 @@ mod tests {
         }
         let twice = answer(r#"{"type":"lock","reason":"x","reason":"y"}"#);
         assert!(twice.contains("duplicate_field") && twice.contains("\"field\":\"reason\""), "{twice}");
+    }
+
+    #[test]
+    fn an_order_to_archive_names_a_day_and_nothing_else() {
+        let good = r#"{"type":"archive","id":1,"before":"2026-01-01"}"#;
+        let Ok(Request::Task(Task::Archive { before })) = decode(good.as_bytes()).body else { panic!("{good}") };
+        assert_eq!(before.to_string(), "2026-01-01");
+        for fault in ["", r#","before":"2026-13-01""#, r#","before":7"#, r#","before":"2026-01-01","out":"x""#] {
+            assert!(answer(&format!(r#"{{"type":"archive"{fault}}}"#)).contains("\"ok\":false"), "{fault}");
+        }
     }
 
     #[test]
