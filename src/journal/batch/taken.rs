@@ -14,7 +14,12 @@ use crate::{
 impl Batch<'_> {
     /// Appends a record of an older journal under the number `seq`, which is above all that are there. One that is damaged is
     /// kept as it was.
-    pub(in crate::journal) fn take_over(&mut self, seq: u64, entry: &OlderRecord, value: &[u8]) -> Result<(), redb::Error> {
+    pub(in crate::journal) fn take_over(
+        &mut self,
+        seq: u64,
+        entry: &OlderRecord,
+        value: &[u8],
+    ) -> Result<(), redb::Error> {
         self.counters.seq = seq - 1;
         let (kind, trade_id) = (entry.kind, entry.trade_id.as_str());
         let at = match kind {
