@@ -14,7 +14,7 @@ use vigie::{
     domain::{SignalLine, Skip, Timestamp},
     journal::{
         Applied, ArchiveError, Backup, Reader, SkipRecord, Step, Store, StoreOptions, Write, archive_month, archive_of,
-        archive_of_backup, back_up, copy_archive, find_archive, finish_archive,
+        archive_of_backup, back_up, copy_archive, find_archive, finish_archive, receive, send,
     },
     recall::{
         archiving,
@@ -249,6 +249,26 @@ fn a_start_goes_on_from_the_state_at_the_cut_and_a_backup_with_its_files_is_a_wh
     Backup::open(&saved).unwrap().restore(&other, &mut |_, _| {}).unwrap();
     assert_eq!(read(&other), said);
     let _all_steps_have_names = [Step::Whole, Step::Named, Step::Known, Step::Compared];
+}
+
+#[test]
+fn a_journal_that_is_sent_holds_what_is_archived_at_its_place_and_needs_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = journal(folder.path());
+    let said = read(&path);
+    archive(&path, usize::MAX).1.unwrap();
+    let mut bytes = Vec::new();
+    send(&Reader::open_path(&path, 1 << 20).unwrap(), &mut |piece| {
+        bytes.extend(piece);
+        true
+    });
+    let received = receive(bytes.as_slice(), &mut |_| ()).unwrap();
+    assert_eq!((received.archived().len(), received.archived_to()), (0, 0));
+    // read as a file, in a folder that has none of the archive's
+    let other = folder.path().join("other/vigie.redb");
+    fs::create_dir(other.parent().unwrap()).unwrap();
+    back_up(&received, &other, at(0), &mut |_, _| {}).unwrap();
+    assert_eq!(read(&other), said);
 }
 
 /// The journal with January in a file that it knows, and nothing gone from the log but what went before the step number `removed` of the

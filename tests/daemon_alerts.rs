@@ -114,7 +114,7 @@ fn a_reload_that_meets_another_is_to_be_tried_again() {
 }
 
 #[test]
-fn a_lock_and_a_kill_are_alerts_and_a_check_of_the_status_ends_with_6_while_they_hold() {
+fn a_lock_and_a_kill_are_alerts_and_a_check_of_the_status_is_critical_while_they_hold() {
     let place = Place::with_model(State::Production);
     let daemon = Process::start(&place, &[]);
     let socket = place.socket();
@@ -130,10 +130,12 @@ fn a_lock_and_a_kill_are_alerts_and_a_check_of_the_status_ends_with_6_while_they
         assert_eq!(ended.0, code, "{arguments:?}: {ended:?}");
         ended.1
     };
-    ends_with(&["status", "--check"], 0);
+    let well = ends_with(&["status", "--check"], 0);
+    assert!(well.starts_with("VIGIE OK - ES/1 in production | uptime=") && well.lines().count() == 1, "{well}");
     for (order, told) in [("lock", ": a test"), ("kill", ": killed: a test")] {
         ends_with(&[&[order], &reason[..]].concat(), 0);
-        assert!(ends_with(&["status", "--check"], 6).contains("LOCKED to the baseline"), "{order}");
+        let check = ends_with(&["status", "--check"], 2);
+        assert!(check.starts_with(&format!("VIGIE CRITICAL - locked to the baseline{told} |")), "{order}: {check}");
         let alerts = ends_with(&["alerts"], 0);
         let last = alerts.lines().last().unwrap_or_default();
         assert!(last.contains(" critical locked: ") && last.ends_with(told), "{alerts}");
@@ -145,6 +147,8 @@ fn a_lock_and_a_kill_are_alerts_and_a_check_of_the_status_ends_with_6_while_they
     let (_, _, warned) = run(&["train", "--config", "other.toml"]);
     assert!(warned.contains("other.toml is not used"), "{warned}");
     daemon.stop();
+    let gone = ends_with(&["status", "--check"], 2);
+    assert!(gone.starts_with("VIGIE CRITICAL - no daemon answers at ") && gone.lines().count() == 1, "{gone}");
 }
 
 /// The scheduling priorities of the threads of a process that are called `name`.

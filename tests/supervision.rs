@@ -65,6 +65,13 @@ impl Run {
         until(line, || (self.wire.ask(line)["ok"] == true).then_some(()));
     }
 
+    /// What follows on the answer to `copy`.
+    fn copied(&mut self) -> Vec<u8> {
+        let mut wire = self.daemon.connect();
+        wire.ask_ok(r#"{"type":"copy"}"#);
+        wire.rest()
+    }
+
     /// A trade that was answered, and is closed.
     fn close(&mut self) -> String {
         let id = self.id();
@@ -372,6 +379,14 @@ fn way_to(at: At) -> Way {
         At::GatewayAlerts => Way {
             healed: |run| run.until_ok(r#"{"type":"alerts"}"#),
             ..way(|run| drop(run.wire.ask(r#"{"type":"alerts"}"#)))
+        },
+        At::GatewayCopy => Way {
+            healed: |run| {
+                let bytes = run.copied();
+                assert!(bytes.last_chunk::<9>().is_some_and(|end| end[0] == 3), "it is whole");
+                run.until_ml()
+            },
+            ..way(|run| drop(run.copied()))
         },
         At::SubscriberTell | At::SubscriberPage => Way {
             healed: |run| {

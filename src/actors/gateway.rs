@@ -1,6 +1,7 @@
 //! Between the socket and the actors: who may ask what, and how each answer is written.
 #![deny(clippy::indexing_slicing)]
 
+mod copy;
 mod import;
 mod pace;
 mod read;
@@ -20,7 +21,7 @@ use actix::Addr;
 use arc_swap::ArcSwap;
 use serde_json::{json, value::RawValue};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
     task::JoinHandle,
 };
 
@@ -49,7 +50,7 @@ use crate::{
     journal::{LatestBackup, Write},
     policy::serving::Serving,
     protocol::{
-        message::{self, Ack, Change, Envelope, Read, Rejected, Request, Subscribe, Task, WireError},
+        message::{self, Ack, Change, Envelope, Read, Rejected, Request, Stream, Task, WireError},
         peer::{Peer, Role},
         server::{Connections, Service},
     },
@@ -128,6 +129,8 @@ pub struct Wiring {
     pub failures: Failures,
     /// What came of the jobs.
     pub jobs: JobLog,
+    /// A place for each copy of the journal that may be under way.
+    pub copies: Arc<Semaphore>,
 }
 
 impl Gateway {
@@ -266,13 +269,18 @@ impl Service for Gateway {
         }
     }
 
-    async fn subscribe(
+    async fn stream(
         &self,
-        wanted: Subscribe,
+        wanted: Stream,
         id: Option<&RawValue>,
         out: &mut Vec<u8>,
     ) -> Option<mpsc::Receiver<Vec<u8>>> {
-        subscriber::subscribe(&self.0.journal, &self.0.failures, self.0.drill, wanted, id, out).await
+        match wanted {
+            Stream::Subscribe(wanted) => {
+                subscriber::subscribe(&self.0.journal, &self.0.failures, self.0.drill, wanted, id, out).await
+            }
+            Stream::Copy => self.copy(id, out).await,
+        }
     }
 
     fn epoch(&self) -> u64 {
@@ -352,8 +360,8 @@ impl Gateway {
             },
             Ok(Request::Change(change)) => self.change(change, peer, id, out).await,
             Ok(Request::Task(task)) => self.operate(task, peer, id, out).await,
-            // the server hands these to `answer_score`, `subscribe` and `record`
-            Ok(Request::Score(_) | Request::Subscribe(_)) => {
+            // the server hands these to `answer_score`, `stream` and `record`
+            Ok(Request::Score(_) | Request::Stream(_)) => {
                 message::write_error(out, id, &WireError::new("internal_error", "this is answered elsewhere"))
             }
             Ok(request @ (Request::Outcome(_) | Request::Skip(_) | Request::Import(_))) => {
@@ -376,7 +384,7 @@ impl Gateway {
                 self.recorded(turn, guardian.send(RecordSkip(skip))).await
             }
             Request::Import(import) => Ok(self.import(*import, peer).await),
-            Request::Score(_) | Request::Read(_) | Request::Subscribe(_) | Request::Change(_) | Request::Task(_) => {
+            Request::Score(_) | Request::Read(_) | Request::Stream(_) | Request::Change(_) | Request::Task(_) => {
                 Ok(Err(WireError::new("internal_error", "this is not to be recorded")))
             }
         };

@@ -22,6 +22,7 @@ use std::{
 use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 
+pub(super) use self::scans::AT_ONCE;
 use self::scans::Scans;
 pub use self::{
     door::{Door, spawn},
@@ -147,13 +148,14 @@ pub struct Failures {
     told: mpsc::Sender<Failure>,
     tripwire: Tripwire,
     scans: Arc<Scans>,
+    copies: Arc<Scans>,
 }
 
 impl Failures {
     /// Where to catch them, and where they are counted.
     pub fn new(tripwire: Tripwire) -> (Self, mpsc::Receiver<Failure>) {
         let (told, failures) = mpsc::channel(MOST_UNTOLD);
-        (Self { told, tripwire, scans: Arc::new(Scans::new()) }, failures)
+        (Self { told, tripwire, scans: Arc::new(Scans::new("scan")), copies: Arc::new(Scans::new("copy")) }, failures)
     }
 
     /// Counts a panic.
@@ -230,6 +232,19 @@ impl Failures {
     ) -> Result<T, String> {
         let failures = self.clone();
         self.scans.begin(move || failures.caught(place, work)).await.map_err(|error| error.to_string())?
+    }
+
+    /// The same of a copy, which may take minutes and leaves the questions their threads.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn copy<T: Send + 'static>(
+        &self,
+        place: Place,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, String> {
+        let failures = self.clone();
+        self.copies.begin(move || failures.caught(place, work)).await.map_err(|error| error.to_string())?
     }
 
     /// Begins a future that nobody waits for.

@@ -8,9 +8,10 @@ use indicatif::ProgressBar;
 use jiff::civil::Date;
 use serde_json::{Value, json};
 
-use super::{ConfigArgs, Outcome, PATIENCE, StateArgs, change, files::bar, terminal::tell};
+use super::{
+    ConfigArgs, Outcome, PATIENCE, change, files::bar, found::OwnStateArgs, source::of_folder, terminal::tell,
+};
 use crate::{
-    actors::daemon::SOCKET_FILE,
     clock::{Clock as _, WallClock},
     config::Config,
     journal::{OpenError, Planned, Store, StoreOptions},
@@ -54,7 +55,7 @@ pub struct Archive {
     #[arg(long, value_name = "PATH", conflicts_with_all = ["dry_run", "check"])]
     socket: Option<PathBuf>,
     #[command(flatten)]
-    state: StateArgs,
+    state: OwnStateArgs,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -75,16 +76,16 @@ impl Archive {
         }
         let before = cut_at(day, &config, WallClock.now()).map_err(anyhow::Error::msg)?;
         if self.dry_run {
-            let planned = self.state.reader(&config)?.plan_archive(before)?;
+            let planned = of_folder(&self.state.found(), &config)?.plan_archive(before)?;
             return self.say(&planned, None);
         }
-        let path = self.state.journal();
+        let path = self.state.found().journal();
         // it makes sure that there is one
         let size = fs::metadata(&path).with_context(|| format!("{}: there is no journal", path.display()))?.len();
         let options = StoreOptions { cache_bytes: config.journal.cache_bytes, verify: false };
         let mut store = match Store::open_audited(&path, options) {
             Err(in_use @ OpenError::InUse { .. }) => {
-                let socket = self.state.folder().join(SOCKET_FILE);
+                let socket = self.state.found().socket().path;
                 if socket.exists() {
                     return self.by_the_daemon(day, socket);
                 }
@@ -140,7 +141,7 @@ impl Archive {
     }
 
     fn checked(&self, config: &Config) -> Outcome {
-        let files = self.state.reader(config)?.check_whole_archive()?;
+        let files = of_folder(&self.state.found(), config)?.check_whole_archive()?;
         if self.json {
             return Ok(tell(json!({ "files": files, "whole": true }))?);
         }

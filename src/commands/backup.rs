@@ -9,6 +9,8 @@ use serde_json::json;
 use super::{
     ConfigArgs, Failed, Outcome, PATIENCE, StateArgs, change,
     files::bar,
+    found::{Found, OwnStateArgs, SERVICE_SOCKET, Source},
+    source::{of_folder, through},
     terminal::{tell, warn},
 };
 use crate::{
@@ -24,8 +26,6 @@ use crate::{
 
 /// How the bar looks.
 const BAR: &str = "{bar:40} {percent:>3} %  {msg}";
-/// Where a service listens whose state folder is elsewhere.
-const SERVICE_SOCKET: &str = "/run/vigie/vigie.sock";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,7 +51,8 @@ pub struct Backup {
     /// Print what is in it as one JSON object
     #[arg(long)]
     json: bool,
-    /// Socket of the daemon, which is told [default: that in the state folder, or /run/vigie/vigie.sock]
+    /// Socket of the daemon, which is told, and asked for the copy where the journal cannot be read [default: that in the state
+    /// folder, $VIGIE_SOCKET, or /run/vigie/vigie.sock]
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
     #[command(flatten)]
@@ -75,7 +76,7 @@ pub struct Restore {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    state: StateArgs,
+    state: OwnStateArgs,
 }
 
 impl Backup {
@@ -84,12 +85,22 @@ impl Backup {
     /// # Errors
     /// When the journal cannot be read or the file not be written.
     pub fn run(self) -> Outcome {
-        let config = self.config.load()?;
         self.refuse()?;
+        let source = self.state.source(self.socket.as_deref());
         let made_at = WallClock.now();
-        let reader = self.reader(&config)?;
+        let (config, reader) = match &source {
+            Source::Folder(folder) => {
+                let config = self.config.load()?;
+                let reader = Self::reader(folder, &config)?;
+                (config, reader)
+            }
+            // what is archived stands in the log of such a copy
+            Source::Daemon(socket) => through(socket, self.config.given()?)?,
+        };
         let (archived, beside) = (reader.archived(), archive_of_backup(&self.file));
-        copy_archive(&archived, &archive_of(&self.state.journal()), &beside)?;
+        if let Source::Folder(folder) = &source {
+            copy_archive(&archived, &archive_of(&folder.journal()), &beside)?;
+        }
         let (bar, file) = (bar(0, BAR), self.file.display());
         bar.set_message(format!("{file}"));
         let made = back_up(&reader, &self.file, made_at, &mut |done, of| {
@@ -100,7 +111,7 @@ impl Backup {
         let manifest = made?;
         drop(reader);
         let bytes = std::fs::metadata(&self.file)?.len();
-        let noted = self.note(&config, &manifest);
+        let noted = self.note(&source, &config, &manifest);
         if self.json {
             let noted = noted.as_ref().err().map(ToString::to_string);
             tell(json!({ "file": self.file, "bytes": bytes, "manifest": manifest, "not_noted": noted }))?;
@@ -123,7 +134,7 @@ impl Backup {
         let name = self.file.file_name().with_context(|| format!("{file} is no name of a file"))?;
         let folder = self.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let folder = folder.canonicalize().with_context(|| format!("{file} cannot be made"))?;
-        let is_state = self.state.folder().canonicalize().is_ok_and(|state| state == folder);
+        let is_state = self.state.found().path.canonicalize().is_ok_and(|state| state == folder);
         let own = [JOURNAL_FILE, SILENCE_FILE, REACHED_FILE, SOCKET_FILE];
         if is_state && own.iter().any(|own| name.to_string_lossy().starts_with(own)) {
             anyhow::bail!("{file}: files of that name are the daemon's own; choose another name");
@@ -136,36 +147,38 @@ impl Backup {
     }
 
     /// The journal as it stands. After a kill it is recovered first, as a daemon would.
-    fn reader(&self, config: &Config) -> anyhow::Result<Reader> {
-        match self.state.reader(config) {
+    fn reader(folder: &Found, config: &Config) -> anyhow::Result<Reader> {
+        match of_folder(folder, config) {
             Err(error) if matches!(error.downcast_ref(), Some(OpenError::NeedsRecovery { .. })) => {
-                Store::open(&self.state.journal(), options(config))?.close()?;
-                self.state.reader(config)
+                Store::open(&folder.journal(), options(config))?.close()?;
+                of_folder(folder, config)
             }
             other => other,
         }
     }
 
     /// Tells the journal, through its daemon if there is one.
-    fn note(&self, config: &Config, manifest: &Manifest) -> anyhow::Result<()> {
+    fn note(&self, source: &Source, config: &Config, manifest: &Manifest) -> anyhow::Result<()> {
         let latest = LatestBackup { at: manifest.made_at, last_seq: manifest.last_seq };
         let request = json!({
             "type": "backed_up", "at": latest.at, "last_seq": latest.last_seq, "created_at": manifest.created_at,
         });
-        let ask = |socket: &Path| change::send(&mut Client::new(socket, PATIENCE), &request).map(drop);
-        if let Some(socket) = &self.socket {
-            return Ok(ask(socket)?);
-        }
-        match ask(&self.state.folder().join(SOCKET_FILE)) {
+        let ask = |socket: &Found| change::send(&mut socket.client(PATIENCE), &request).map(drop);
+        let folder = match (source, &self.socket) {
+            (_, Some(socket)) => return Ok(ask(&Found::named(socket))?),
+            (Source::Daemon(socket), None) => return Ok(ask(socket)?),
+            (Source::Folder(folder), None) => folder,
+        };
+        match ask(&folder.socket()) {
             Err(ClientError::Unreachable { .. }) => {}
             asked => return Ok(asked?),
         }
-        match Store::open(&self.state.journal(), options(config)) {
+        match Store::open(&folder.journal(), options(config)) {
             Ok(mut store) => {
                 store.apply(&[latest.write()])?;
                 Ok(store.close()?)
             }
-            Err(OpenError::InUse { .. }) => Ok(ask(Path::new(SERVICE_SOCKET))?),
+            Err(OpenError::InUse { .. }) => Ok(ask(&Found::named(SERVICE_SOCKET))?),
             Err(error) => Err(error.into()),
         }
     }
@@ -190,7 +203,7 @@ impl Restore {
     /// When the backup is not whole, a daemon has the journal open, or the disk fails; the journal is then as it was.
     pub fn run(self) -> Outcome {
         let backup = BackupFile::open(&self.file)?;
-        let (manifest, journal) = (backup.manifest().clone(), self.state.journal());
+        let (manifest, journal) = (backup.manifest().clone(), self.state.found().journal());
         self.refuse_daemon()?;
         let (lost, next) = (self.lost(&manifest), self.next(backup.reader()));
         let (archived, own) = (backup.reader().archived(), archive_of(&journal));
@@ -231,7 +244,7 @@ impl Restore {
     }
 
     fn refuse_daemon(&self) -> Result<(), Failed> {
-        let socket = self.state.folder().join(SOCKET_FILE);
+        let socket = self.state.found().path.join(SOCKET_FILE);
         match Client::new(&socket, PATIENCE).request(&json!({ "type": "ping" }), PATIENCE) {
             Ok(_) if !self.check => {
                 let why = format!("a daemon runs there ({} answers); stop it first", socket.display());
@@ -243,14 +256,14 @@ impl Restore {
 
     fn make_folder(&self) -> anyhow::Result<()> {
         use std::os::unix::fs::DirBuilderExt as _;
-        let state = self.state.folder();
-        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(state);
-        made.with_context(|| format!("{} cannot be made", state.display()))
+        let state = self.state.found();
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&state.path);
+        made.with_context(|| format!("{state} cannot be made"))
     }
 
     /// What the journal of now has that the backup has not, in words.
     fn lost(&self, manifest: &Manifest) -> String {
-        let now = match present(&self.state.journal()) {
+        let now = match present(&self.state.found().journal()) {
             Ok(None) => return "there is no journal now".to_owned(),
             Ok(Some(reader)) => (reader.created_at(), reader.last_seq(), reader.counts()),
             Err(error) => return format!("the present journal cannot be compared: {error}"),
@@ -278,7 +291,8 @@ impl Restore {
 
     /// What the next start will find, in words.
     fn next(&self, restored: &Reader) -> String {
-        let (silence, reached) = (self.state.folder().join(SILENCE_FILE), self.state.folder().join(REACHED_FILE));
+        let (silence, reached) =
+            (self.state.found().path.join(SILENCE_FILE), self.state.found().path.join(REACHED_FILE));
         let mut why = Vec::new();
         match SilenceFile::open(&silence) {
             Ok(mut file) => match file.compare(restored) {

@@ -18,6 +18,7 @@ use crate::{
         row::Schema,
     },
     guard::plausibility::check_line,
+    journal::Reader,
     recall::in_time::InTime,
 };
 
@@ -42,7 +43,12 @@ impl Dataset {
     /// # Errors
     /// When a file or the journal cannot be read, and when lines were refused.
     pub fn run(self) -> Outcome {
-        let config = self.from.config.load()?;
+        let (config, reader) = if self.files.is_empty() {
+            let (config, reader) = self.from.reader()?;
+            (config, Some(reader))
+        } else {
+            (self.from.config.load()?, None)
+        };
         let schema = Schema::new(&config.features.extra).map_err(anyhow::Error::from)?;
         let options = QualityOptions {
             symbols: config.symbols.clone(),
@@ -53,10 +59,9 @@ impl Dataset {
         };
         let mut check = QualityCheck::new(options);
         // what was read before a file ends badly is told
-        let read = if self.files.is_empty() {
-            self.check_journal(&config, &mut check).map_err(Failed::from)
-        } else {
-            self.check_files(&config, &mut check)
+        let read = match &reader {
+            Some(reader) => check_journal(reader, &mut check).map_err(Failed::from),
+            None => self.check_files(&config, &mut check),
         };
         if read.is_err() && check.report().read == 0 {
             return read;
@@ -73,17 +78,6 @@ impl Dataset {
             return Ok(());
         }
         used(report.read, report.rejected.values().map(|fault| fault.count).sum())
-    }
-
-    fn check_journal(&self, config: &Config, check: &mut QualityCheck) -> anyhow::Result<()> {
-        let reader = self.from.state.reader(config)?;
-        let trades = InTime::read(&reader).map_err(anyhow::Error::msg)?;
-        for trade in trades.walk(&reader, None) {
-            let trade = trade.map_err(anyhow::Error::msg)?;
-            let outcome = trade.at_own_size();
-            check.push(Ok(&SignalLine { signal: trade.stored.signal, outcome, deadline_us: None }));
-        }
-        Ok(())
     }
 
     fn check_files(&self, config: &Config, check: &mut QualityCheck) -> Result<(), Failed> {
@@ -106,4 +100,14 @@ impl Dataset {
         bar.finish_and_clear();
         Ok(())
     }
+}
+
+fn check_journal(reader: &Reader, check: &mut QualityCheck) -> anyhow::Result<()> {
+    let trades = InTime::read(reader).map_err(anyhow::Error::msg)?;
+    for trade in trades.walk(reader, None) {
+        let trade = trade.map_err(anyhow::Error::msg)?;
+        let outcome = trade.at_own_size();
+        check.push(Ok(&SignalLine { signal: trade.stored.signal, outcome, deadline_us: None }));
+    }
+    Ok(())
 }

@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{
-    ConfigArgs, Outcome, StateArgs,
+    ConfigArgs, Outcome, SourceArgs,
     files::bar,
     named,
     terminal::{table, tell},
@@ -20,6 +20,7 @@ use crate::{
     domain::{Symbol, VersionId},
     features::row::Schema,
     guard::emergency::{RULES, Reported},
+    journal::Reader,
     models::{Facts, Stake},
     recall::{
         scored::{self, Signals},
@@ -92,7 +93,7 @@ pub struct Drill {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    state: StateArgs,
+    source: SourceArgs,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -103,11 +104,15 @@ impl Drill {
     /// # Errors
     /// When the journal cannot be read, or a version that is named has scored too few trades.
     pub fn run(self) -> Outcome {
-        let config = self.config.load()?;
         if self.play {
-            return play::run(&self, &config);
+            return play::run(&self);
         }
-        let (source, past) = self.past(&config)?;
+        let journal = (!self.simulate && self.source.is_meant()).then(|| self.source.open(&self.config)).transpose()?;
+        let (config, reader) = match journal {
+            Some((config, reader)) => (config, Some(reader)),
+            None => (self.config.load()?, None),
+        };
+        let (source, past) = self.past(&config, reader.as_ref())?;
         let options = DrillOptions {
             emergency: config.guardian.clone(),
             rules: RULES,
@@ -132,14 +137,12 @@ impl Drill {
         Ok(())
     }
 
-    fn past(&self, config: &Config) -> anyhow::Result<(String, Past)> {
+    fn past(&self, config: &Config, reader: Option<&Reader>) -> anyhow::Result<(String, Past)> {
         let symbol = named::symbol_of(self.symbol.as_ref(), self.version.as_ref())?;
-        let journal = (!self.simulate && self.state.is_meant()).then(|| self.state.reader(config));
-        let reader = journal.transpose()?;
-        if let (Some(reader), Some(version)) = (&reader, &self.version) {
+        if let (Some(reader), Some(version)) = (reader, &self.version) {
             named::version(reader, version)?;
         }
-        let signals = reader.as_ref().map(|reader| Signals::read(reader, config)).transpose();
+        let signals = reader.map(|reader| Signals::read(reader, config)).transpose();
         let signals = signals.map_err(anyhow::Error::msg)?;
         let counts = signals.as_ref().map(|signals| signals.versions(&symbol)).transpose();
         let counts = counts.map_err(anyhow::Error::msg)?.unwrap_or_default();
@@ -148,7 +151,7 @@ impl Drill {
         let count = chosen.as_ref().and_then(|version| counts.get(version)).copied().unwrap_or(0);
         match chosen.zip(signals) {
             Some((version, signals)) if count >= LEAST_TRADES => {
-                let question = reader.as_ref().and_then(|reader| versions::record(reader, &version).ok());
+                let question = reader.and_then(|reader| versions::record(reader, &version).ok());
                 let question = question.map(|record| record.question()).unwrap_or_default();
                 let past = signals.past(&version).map_err(anyhow::Error::msg)?;
                 Ok((format!("the trades that {version} scored"), past.asked(question)))

@@ -11,7 +11,7 @@ use std::{
 use clap::{Args, ValueEnum};
 
 use self::{matrix::Matrix, records::Records};
-use super::{ConfigArgs, Outcome, StateArgs, draft::Draft, flatten::Survey, named, terminal::Harmless};
+use super::{ConfigArgs, Outcome, SourceArgs, draft::Draft, flatten::Survey, named, terminal::Harmless};
 use crate::{
     config::Config,
     domain::{SignalLine, Symbol, writable::readable},
@@ -58,7 +58,7 @@ pub struct Export {
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
-    state: StateArgs,
+    source: SourceArgs,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -117,8 +117,7 @@ impl Export {
             }
             _ => {}
         }
-        let config = self.config.load()?;
-        let reader = self.state.reader(&config)?;
+        let (config, reader) = self.source.open(&self.config)?;
         let mut sink = match &self.output {
             Some(path) => Sink::File(BufWriter::new(Draft::create(path)?)),
             None => Sink::Standard(BufWriter::new(io::stdout())),

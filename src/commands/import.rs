@@ -29,15 +29,13 @@ use self::{
     table::{Source, TableArgs},
 };
 use super::{
-    ConfigArgs, Failed, Outcome, PATIENCE, StateArgs, change,
+    ConfigArgs, Failed, Outcome, PATIENCE, change,
     files::{Line, Lines, bytes_bar, used},
+    found::{self, Found, OwnStateArgs},
     terminal::{harmless, tell},
 };
 use crate::{
-    actors::{
-        acknowledge::words,
-        daemon::{SILENCE_FILE, SOCKET_FILE},
-    },
+    actors::{acknowledge::words, daemon::SILENCE_FILE},
     clock::{Clock, WallClock},
     config::Config,
     domain::{Event, EventKind, InvalidLine, SignalLine, Timestamp, trip::Unevaluable},
@@ -72,13 +70,13 @@ pub struct Import {
     /// Print the summary as one JSON object
     #[arg(long)]
     json: bool,
-    /// Import through the daemon that listens there
+    /// Import through the daemon that listens there [default, without a state folder: $VIGIE_SOCKET]
     #[arg(long, value_name = "PATH", conflicts_with = "state")]
     socket: Option<PathBuf>,
     #[command(flatten)]
     table: TableArgs,
     #[command(flatten)]
-    state: StateArgs,
+    state: OwnStateArgs,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -159,23 +157,24 @@ impl Import {
     }
 
     fn journal(&self, config: &Config) -> Result<Journal, Failed> {
-        let daemon = |socket: PathBuf| Journal::Daemon(Client::new(socket, PATIENCE), config.server.max_line_bytes);
-        if let Some(socket) = &self.socket {
-            return Ok(daemon(socket.clone()));
-        }
-        let state = self.state.folder();
+        let daemon = |socket: &Found| Journal::Daemon(socket.client(PATIENCE), config.server.max_line_bytes);
+        let folder = match self.state.written(self.socket.as_deref()) {
+            found::Source::Daemon(socket) => return Ok(daemon(&socket)),
+            found::Source::Folder(folder) => folder,
+        };
+        let state = folder.path.as_path();
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(state)
-            .with_context(|| format!("{} cannot be made", state.display()))?;
+            .with_context(|| format!("{folder} cannot be made"))?;
         let options = StoreOptions { cache_bytes: config.journal.cache_bytes, verify: false };
-        match Store::open_audited(&self.state.journal(), options) {
+        match Store::open_audited(&folder.journal(), options) {
             Ok(store) => Ok(Journal::Own(Box::new(store), Doubts::new(state.join(SILENCE_FILE)))),
             Err(in_use @ OpenError::InUse { .. }) => {
-                let socket = state.join(SOCKET_FILE);
-                if socket.exists() {
-                    return Ok(daemon(socket));
+                let socket = folder.socket();
+                if socket.path.exists() {
+                    return Ok(daemon(&socket));
                 }
                 let hint = "nothing was imported; name the socket of its daemon with --socket";
                 Err(anyhow::Error::new(in_use).context(hint).into())

@@ -16,6 +16,7 @@ mod export;
 mod features;
 mod files;
 mod flatten;
+mod found;
 mod impact;
 mod import;
 mod init;
@@ -32,6 +33,7 @@ mod report;
 mod run;
 mod score;
 mod simulate;
+mod source;
 mod status;
 mod terminal;
 mod top;
@@ -50,12 +52,14 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    actors::daemon::{JOURNAL_FILE, SOCKET_FILE},
     config::{self, Config},
     journal::Reader,
     panics,
-    protocol::client::{Client, ClientError},
+    protocol::client::ClientError,
 };
+
+use found::{SocketArgs, StateArgs};
+use source::SourceArgs;
 
 pub use change::{Kill, Lock, Promote, Reload, Resume, Rollback};
 
@@ -72,8 +76,8 @@ Exit codes:
   3   the configuration is wrong
   4   no daemon answers
   5   done, but some input was refused, or none could be used; the summary lists it
-  6   `vigie status --check`: a lock or an emergency keeps models silent
-  70  a part of the daemon failed too often; it is locked to the baseline until `vigie resume`";
+  70  a part of the daemon failed too often; it is locked to the baseline until `vigie resume`
+`vigie status --check` ends as monitoring plugins do: 0 all is well, 1 warning, 2 critical, 3 nobody can say.";
 
 /// The lookout beside an automated futures trader: scores every signal of a rule-based strategy with a model that had
 /// to earn it, and steps aside the moment anything is not right.
@@ -140,8 +144,8 @@ pub enum Failed {
     NoDaemon(ClientError),
     /// It is done, but some input was refused; a summary has been printed.
     Refused,
-    /// It was looked whether models may speak, and none may; what keeps them silent has been printed.
-    Silenced,
+    /// It was looked how things stand, and not all is well; what is not has been printed. The exit code is that of a monitoring plugin.
+    Checked(u8),
     /// The daemon gave up.
     GaveUp(String),
 }
@@ -206,7 +210,7 @@ pub fn exit_code(outcome: Outcome) -> ExitCode {
             ExitCode::from(4)
         }
         Failed::Refused => ExitCode::from(5),
-        Failed::Silenced => ExitCode::from(6),
+        Failed::Checked(code) => ExitCode::from(code),
         Failed::GaveUp(reason) => {
             terminal::warn(reason);
             ExitCode::from(70)
@@ -222,31 +226,11 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 /// Most bytes of the journal that a command caches: it reads from one end to the other, and hardly anything twice.
 const MOST_CACHED: usize = 16 << 20;
 
-/// Where the daemon's socket is.
-#[derive(Debug, Clone, Args)]
-struct SocketArgs {
-    /// Socket of the daemon [default: vigie-state/vigie.sock, or /run/vigie/vigie.sock if only that exists]
-    #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
-}
-
-impl SocketArgs {
-    fn path(&self) -> PathBuf {
-        self.socket.clone().unwrap_or_else(|| {
-            let (local, service) = (Path::new(DEFAULT_STATE).join(SOCKET_FILE), PathBuf::from("/run/vigie/vigie.sock"));
-            if !local.exists() && service.exists() { service } else { local }
-        })
-    }
-
-    fn client(&self) -> Client {
-        Client::new(self.path(), PATIENCE)
-    }
-}
-
 /// Which configuration to use.
 #[derive(Debug, Clone, Args)]
 struct ConfigArgs {
-    /// Configuration file; what it leaves out, and without it everything, is as built in
+    /// Configuration file; what it leaves out, and without it everything, is as built in; who reads through a daemon has the
+    /// configuration of that
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -263,68 +247,30 @@ impl ConfigArgs {
     }
 
     fn load(&self) -> Result<Config, Failed> {
-        match &self.config {
-            Some(path) => load_config(path),
-            None => Config::builtin().map_err(|errors| Failed::Config(errors.into())),
-        }
+        self.given()?.map_or_else(|| Config::builtin().map_err(|errors| Failed::Config(errors.into())), Ok)
+    }
+
+    /// The one that was named.
+    fn given(&self) -> Result<Option<Config>, Failed> {
+        self.config.as_deref().map(load_config).transpose()
     }
 }
 
-/// Where the state is.
-#[derive(Debug, Clone, Args)]
-struct StateArgs {
-    /// State folder [default: vigie-state]
-    #[arg(long, value_name = "DIR")]
-    state: Option<PathBuf>,
-}
-
-impl StateArgs {
-    fn folder(&self) -> &Path {
-        self.state.as_deref().unwrap_or(Path::new(DEFAULT_STATE))
-    }
-
-    fn journal(&self) -> PathBuf {
-        self.folder().join(JOURNAL_FILE)
-    }
-
-    /// Whether there is to be a journal: it was named, or there is one where it is looked for.
-    fn is_meant(&self) -> bool {
-        self.state.is_some() || self.journal().exists()
-    }
-
-    /// The journal, to be read; a daemon may be writing to it.
-    fn reader(&self, config: &Config) -> anyhow::Result<Reader> {
-        let path = self.journal();
-        if !path.exists() {
-            anyhow::bail!(
-                "{}: there is no journal; name its folder with --state, or begin one with `vigie import`",
-                path.display()
-            );
-        }
-        let reader = Reader::open_path(&path, config.journal.cache_bytes.min(MOST_CACHED))?;
-        // nothing is told of a part as if it were the whole
-        reader.check_archive()?;
-        Ok(reader)
-    }
-}
-
-/// A journal to be read, also beside the daemon that writes to it.
+/// A journal to be read, in its folder or through its daemon.
 #[derive(Debug, Args)]
 pub struct JournalArgs {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    state: StateArgs,
+    source: SourceArgs,
     #[command(flatten)]
     config: ConfigArgs,
 }
 
 impl JournalArgs {
     fn reader(&self) -> Result<(Config, Reader), Failed> {
-        let config = self.config.load()?;
-        let reader = self.state.reader(&config)?;
-        Ok((config, reader))
+        self.source.open(&self.config)
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::{
     ConfigArgs, Outcome, PATIENCE, SocketArgs, StateArgs,
     registry::Question,
+    source::of_folder,
     terminal::{self, tell},
 };
 use crate::recall::versions::{VersionSummary, roster, summaries};
@@ -49,7 +50,7 @@ impl Models {
             return question.answer();
         }
         let models: Vec<VersionSummary> = if self.offline {
-            let reader = self.state.reader(&self.config.load()?)?;
+            let reader = of_folder(&self.state.found(), &self.config.load()?)?;
             let roster = roster(&reader).map_err(anyhow::Error::msg)?;
             let standings = roster.versions().map(|(version, standing)| (version.clone(), standing)).collect();
             summaries(&reader, &standings).map_err(anyhow::Error::msg)?

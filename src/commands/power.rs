@@ -74,20 +74,20 @@ impl Power {
     /// # Errors
     /// When there is a journal, or `--state` says so, and it cannot be read.
     pub fn run(self) -> Outcome {
-        let config = self.from.config.load()?;
         let symbol = named::symbol_of(self.symbol.as_ref(), self.version.as_ref())?;
-        let seen = if self.from.state.is_meant() {
-            let reader = self.from.state.reader(&config)?;
+        let (config, seen) = if self.from.source.is_meant() {
+            let (config, reader) = self.from.reader()?;
             if let Some(version) = &self.version {
                 named::version(&reader, version)?;
             }
-            seen_trades(&reader, &config, &symbol, self.version.as_ref()).map_err(anyhow::Error::msg)?
+            let seen = seen_trades(&reader, &config, &symbol, self.version.as_ref()).map_err(anyhow::Error::msg)?;
+            (config, seen)
         } else if let Some(version) = &self.version {
             return Err(
                 anyhow::anyhow!("there is no journal that could know {version}; name its folder with --state").into()
             );
         } else {
-            SeenTrades::default()
+            (self.from.config.load()?, SeenTrades::default())
         };
         named::symbol(&config, &symbol, seen.signals)?;
         let given = Given { skipped: self.skipped, per_week: self.rate };

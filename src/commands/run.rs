@@ -16,10 +16,10 @@ use signal_hook::{
 use signal_hook_tokio::Signals;
 use tokio::sync::mpsc;
 
-use super::{ConfigArgs, DEFAULT_STATE, Failed, Outcome, log};
+use super::{ConfigArgs, Failed, Outcome, found, log};
 use crate::{
     actors::{
-        daemon::{self, Control, DaemonOptions, Ended, OPENING_FILE, SOCKET_FILE, Time},
+        daemon::{self, Control, DaemonOptions, Ended, OPENING_FILE, Time},
         gateway::Gateway,
         storage::Storage,
         supervision::Tripwire,
@@ -45,10 +45,10 @@ Signals:
 pub struct Run {
     #[command(flatten)]
     config: ConfigArgs,
-    /// State folder, made if it is not there
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE)]
-    state: PathBuf,
-    /// Socket to listen on [default: vigie.sock in the state folder]
+    /// State folder, made if it is not there [default: $VIGIE_STATE, else vigie-state]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Socket to listen on [default: $VIGIE_SOCKET, else vigie.sock in the state folder]
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
     /// Where time comes from: this machine, or the messages (replays)
@@ -73,13 +73,13 @@ impl Run {
     pub fn run(self) -> Outcome {
         let config = self.config.load()?;
         // until the end, which waits for its last lines
-        let log = log::start(config.log_level, self.drill, self.state.join(OPENING_FILE))?;
+        let (state, socket) = found::of_a_new_daemon(self.state.as_deref(), self.socket.as_deref());
+        let log = log::start(config.log_level, self.drill, state.join(OPENING_FILE))?;
         let level = log.level.clone();
-        let socket = self.socket.clone().unwrap_or_else(|| self.state.join(SOCKET_FILE));
         let options = DaemonOptions {
             config,
             config_path: self.config.config.clone(),
-            state: self.state.clone(),
+            state,
             socket: socket.clone(),
             program: std::env::current_exe().map_err(anyhow::Error::from)?,
             time: match self.clock {

@@ -7,10 +7,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::{Failed, Outcome, SocketArgs, terminal::tell};
-use crate::{
-    domain::Reason,
-    protocol::client::{Client, DEFAULT_DEADLINE},
-};
+use crate::{domain::Reason, protocol::client::DEFAULT_DEADLINE};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,7 +48,8 @@ impl Score {
         let text = text.trim_start_matches('\u{feff}');
         // on one line, and refused here if it is no object
         let signal: Map<String, Value> = serde_json::from_str(text).context("the signal is not one JSON object")?;
-        let mut client = Client::new(self.socket.path(), Duration::from_millis(self.deadline_ms));
+        let socket = self.socket.found();
+        let mut client = socket.client(Duration::from_millis(self.deadline_ms));
         let answer = client.score(&Value::Object(signal).to_string());
         let confidence = answer.confidence.map(f64::from);
         if self.json {
@@ -71,7 +69,8 @@ impl Score {
             (None, Reason::Unreachable | Reason::Deadline) if !answer.ok => {
                 let why = std::io::Error::other("this is the neutral answer of the client");
                 Err(Failed::NoDaemon(crate::protocol::client::ClientError::Unreachable {
-                    path: self.socket.path(),
+                    path: socket.path,
+                    named_by: socket.how.words(),
                     why,
                 }))
             }

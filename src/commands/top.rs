@@ -7,7 +7,7 @@ mod levels;
 mod screen;
 mod words;
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::Args;
@@ -19,8 +19,8 @@ use self::{
     layout::{Row, Tone},
     screen::Screen,
 };
-use super::{Outcome, SocketArgs, terminal::tell};
-use crate::{clock::Stopwatch, protocol::client::Client};
+use super::{Outcome, SocketArgs, found::Found, terminal::tell};
+use crate::clock::Stopwatch;
 
 /// Without an answer for so long the daemon is away.
 const SILENCE: Duration = Duration::from_millis(2_500);
@@ -55,9 +55,9 @@ impl Top {
     /// # Errors
     /// With `--once` when no daemon answers; else when standard output is no terminal, or one that cannot be drawn on.
     pub fn run(self) -> Outcome {
-        let path = self.socket.path();
+        let socket = self.socket.found();
         if self.once {
-            let mut client = Client::new(&path, ask::PATIENCE);
+            let mut client = socket.client(ask::PATIENCE);
             let seen = ask::now(&mut client)?;
             let seen = Seen { trials: ask::trials(&mut client)?, ..seen };
             let (width, height) = self.size();
@@ -66,12 +66,12 @@ impl Top {
             }
             return Ok(());
         }
-        self.watch(&path)
+        self.watch(&socket)
     }
 
-    fn watch(&self, path: &Path) -> Outcome {
+    fn watch(&self, socket: &Found) -> Outcome {
         let screen = Screen::open()?;
-        let asking = ask::begin(path, screen.waker()?)?;
+        let asking = ask::begin(socket, screen.waker()?)?;
         let (mut seen, mut heard) = (Seen::default(), Stopwatch::start());
         let mut why = None;
         loop {

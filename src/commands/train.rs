@@ -6,15 +6,19 @@ use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::{ConfigArgs, Outcome, PATIENCE, StateArgs, change, files::bar, terminal::tell};
+use super::{
+    ConfigArgs, Outcome, PATIENCE, StateArgs, change,
+    files::bar,
+    found::{Found, Source},
+    source::of_folder,
+    terminal::tell,
+};
 use crate::{
-    actors::daemon::SOCKET_FILE,
     clock::{Clock, WallClock},
     config::Config,
     domain::{Symbol, VersionId},
     journal::{OpenError, Store, StoreOptions},
     models::{Kind, Target, VersionRecord},
-    protocol::client::Client,
     recall::{
         learning::{Job, Product, work},
         versions::roster,
@@ -93,7 +97,8 @@ struct Common {
     /// Print the figures as one JSON object
     #[arg(long)]
     json: bool,
-    /// Socket of the daemon that has the journal open [default: vigie.sock in the state folder]
+    /// Socket of the daemon that has the journal open [default: vigie.sock in the state folder; where that cannot be read
+    /// $VIGIE_SOCKET, else /run/vigie/vigie.sock]
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
     #[command(flatten)]
@@ -131,9 +136,10 @@ impl Validate {
 impl Common {
     fn run(&self, job: &Job) -> Outcome {
         let config = self.config.load()?;
-        let product = match &self.socket {
-            Some(socket) => self.by_the_daemon(job, socket.clone())?,
-            None => self.by_whom_has_the_journal(job, &config)?,
+        let named = self.socket.clone().map(Found::named);
+        let product = match named.map_or_else(|| self.state.source(None), Source::Daemon) {
+            Source::Daemon(socket) => self.by_the_daemon(job, &socket)?,
+            Source::Folder(folder) => self.by_whom_has_the_journal(&folder, job, &config)?,
         };
         let record = product.checked_record().map_err(anyhow::Error::msg)?;
         if self.json {
@@ -144,17 +150,17 @@ impl Common {
         Ok(())
     }
 
-    fn by_whom_has_the_journal(&self, job: &Job, config: &Config) -> anyhow::Result<Product> {
-        if !self.state.journal().exists() {
-            self.state.reader(config)?; // says what to do
+    fn by_whom_has_the_journal(&self, folder: &Found, job: &Job, config: &Config) -> anyhow::Result<Product> {
+        if !folder.journal().exists() {
+            of_folder(folder, config)?; // says what to do
         }
         let options = StoreOptions { cache_bytes: config.journal.cache_bytes, verify: false };
-        match Store::open_audited(&self.state.journal(), options) {
+        match Store::open_audited(&folder.journal(), options) {
             Ok(store) => Self::on_the_folder(store, job, config),
             Err(in_use @ OpenError::InUse { .. }) => {
-                let socket = self.state.folder().join(SOCKET_FILE);
-                if socket.exists() {
-                    return self.by_the_daemon(job, socket);
+                let socket = folder.socket();
+                if socket.path.exists() {
+                    return self.by_the_daemon(job, &socket);
                 }
                 Err(anyhow::Error::new(in_use)
                     .context("nothing was trained; name the socket of its daemon with --socket"))
@@ -164,9 +170,9 @@ impl Common {
     }
 
     /// Lets the daemon do it, and waits.
-    fn by_the_daemon(&self, job: &Job, socket: PathBuf) -> anyhow::Result<Product> {
+    fn by_the_daemon(&self, job: &Job, socket: &Found) -> anyhow::Result<Product> {
         self.config.is_not_used();
-        let mut client = Client::new(socket, PATIENCE);
+        let mut client = socket.client(PATIENCE);
         let begun = change::send(&mut client, &self.request(job))?;
         let number = begun.get("training").and_then(Value::as_u64);
         let bar = bar(1000, BAR);

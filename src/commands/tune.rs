@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::{Outcome, StateArgs, load_config, terminal::tell};
+use super::{ConfigArgs, Outcome, SourceArgs, load_config, terminal::tell};
 use crate::{
     config::Config,
     domain::{Event, EventKind},
@@ -38,14 +38,14 @@ pub struct Tune {
     /// The other configuration
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// The configuration in force [default: as built in]
+    /// The configuration in force [default: through a daemon its own, else as built in]
     #[arg(long, value_name = "FILE")]
     in_force: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    state: StateArgs,
+    source: SourceArgs,
 }
 
 impl Tune {
@@ -55,11 +55,7 @@ impl Tune {
     /// When a configuration is wrong or the journal cannot be read.
     pub fn run(self) -> Outcome {
         let other = load_config(&self.config)?;
-        let in_force = match &self.in_force {
-            Some(path) => load_config(path)?,
-            None => Config::builtin().map_err(|errors| super::Failed::Config(errors.into()))?,
-        };
-        let reader = self.state.reader(&in_force)?;
+        let (in_force, reader) = self.source.open(&ConfigArgs { config: self.in_force })?;
         let past = Retold::of(&reader, &in_force).map_err(anyhow::Error::msg)?;
         let by_policy = in_force.policy != other.policy;
         let told = |config: &Config, by_policy| -> anyhow::Result<Replay> {

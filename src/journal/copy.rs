@@ -13,7 +13,7 @@ use super::tables::{
 };
 
 /// Bytes of one transaction.
-const MOST_BYTES: usize = 4 << 20;
+pub(super) const MOST_BYTES: usize = 4 << 20;
 /// Entries between two words about how far it is.
 const TOLD_EVERY: u64 = 4096;
 
@@ -35,24 +35,45 @@ pub(super) fn all(
     to: Option<&Database>,
     tell: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<TableDigest>, redb::Error> {
-    let of = from.open_table(LOG)?.len()? + from.open_table(BY_TRADE)?.len()? + from.open_table(BY_TIME)?.len()?;
+    let of = size(from)?;
     let mut copy = Copy { from, to, tell, done: 0, of, tables: Vec::new() };
-    copy.table(VERSIONS)?;
-    copy.table(CHECKPOINTS)?;
-    copy.table(DICTIONARIES)?;
-    copy.table(DICTIONARIES_AGAIN)?;
-    copy.table(DAYS)?;
-    copy.table(REPLACED)?;
-    copy.table(EVENT_NUMBERS)?;
-    copy.table(BY_TRADE)?;
-    copy.table(BY_TIME)?;
-    copy.table(LOG)?;
-    if !is_missing(from.open_table(ARCHIVES))? {
-        copy.table(ARCHIVES)?;
+    each(&mut copy)?;
+    Ok(copy.tables)
+}
+
+/// What is done with each table of a journal.
+pub(super) trait Tables {
+    /// Whether there is none of archived files, as in a journal that has none.
+    fn lacks_archives(&self) -> Result<bool, redb::Error>;
+
+    fn table<K: Key + 'static, V: Value + 'static>(
+        &mut self,
+        definition: TableDefinition<'static, K, V>,
+    ) -> Result<(), redb::Error>;
+}
+
+/// Goes through the tables of a journal.
+pub(super) fn each(tables: &mut impl Tables) -> Result<(), redb::Error> {
+    tables.table(VERSIONS)?;
+    tables.table(CHECKPOINTS)?;
+    tables.table(DICTIONARIES)?;
+    tables.table(DICTIONARIES_AGAIN)?;
+    tables.table(DAYS)?;
+    tables.table(REPLACED)?;
+    tables.table(EVENT_NUMBERS)?;
+    tables.table(BY_TRADE)?;
+    tables.table(BY_TIME)?;
+    tables.table(LOG)?;
+    if !tables.lacks_archives()? {
+        tables.table(ARCHIVES)?;
     }
     // last: with it a file becomes a journal
-    copy.table(META)?;
-    Ok(copy.tables)
+    tables.table(META)
+}
+
+/// How many entries the large tables have.
+pub(super) fn size(from: &ReadTransaction) -> Result<u64, redb::Error> {
+    Ok(from.open_table(LOG)?.len()? + from.open_table(BY_TRADE)?.len()? + from.open_table(BY_TIME)?.len()?)
 }
 
 struct Copy<'a> {
@@ -64,7 +85,11 @@ struct Copy<'a> {
     tables: Vec<TableDigest>,
 }
 
-impl Copy<'_> {
+impl Tables for Copy<'_> {
+    fn lacks_archives(&self) -> Result<bool, redb::Error> {
+        is_missing(self.from.open_table(ARCHIVES))
+    }
+
     fn table<K: Key + 'static, V: Value + 'static>(
         &mut self,
         definition: TableDefinition<'static, K, V>,

@@ -49,6 +49,7 @@ mod store;
 mod stream;
 mod tables;
 mod takeover;
+mod transfer;
 
 pub use archive::FOLDER as ARCHIVE_FOLDER;
 pub use archive_copy::{archive_of, archive_of_backup, copy_archive, find_archive};
@@ -73,3 +74,4 @@ pub use schema::SCHEMA;
 pub use silenced::SilenceFile;
 pub use store::{Place, Store, StoreOptions};
 pub use takeover::Progress;
+pub use transfer::{TransferError, entries as transfer_entries, receive, send};

@@ -7,7 +7,8 @@ use std::{
 };
 
 use redb::{
-    ReadOnlyDatabase, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTableMetadata, backends::FileBackend,
+    Database, ReadOnlyDatabase, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTableMetadata,
+    backends::FileBackend,
 };
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +59,15 @@ pub struct Reader {
     /// Where its file stands, if it has one.
     pub(super) path: Option<PathBuf>,
     /// Of a reader that opened the file itself. Its locks last as long as this.
-    _database: Option<ReadOnlyDatabase>,
+    _database: Option<Opened>,
+}
+
+/// What a reader opened itself, and keeps for as long as it is there.
+pub(super) enum Opened {
+    /// A file that somebody else may be writing to.
+    Shared { _locks: ReadOnlyDatabase },
+    /// A copy that nobody else knows of.
+    Own { _file: Database },
 }
 
 /// How many records there are. Counting does not read them.
@@ -88,7 +97,8 @@ impl Reader {
             let database = builder.open_read_only_with_backend(FileBackend::new(file)?)?;
             let schema = schema::of(&database)?;
             let is_current = schema.is_some_and(schema::is_current);
-            let reader = is_current.then(|| Self::new(database.begin_read()?, Some(database), Some(path)));
+            let reader = is_current
+                .then(|| Self::new(database.begin_read()?, Some(Opened::Shared { _locks: database }), Some(path)));
             Ok((schema, reader.transpose()?))
         });
         match flatten(path, opened)? {
@@ -103,7 +113,7 @@ impl Reader {
 
     pub(super) fn new(
         moment: ReadTransaction,
-        database: Option<ReadOnlyDatabase>,
+        database: Option<Opened>,
         path: Option<&Path>,
     ) -> Result<Self, redb::Error> {
         let meta = moment.open_table(META)?;

@@ -3,24 +3,18 @@
 //! A trader never waits on ML: when the daemon cannot be reached or does not answer in time, [`Client::score`] gives the
 //! neutral answer and drops the connection, so that a late answer is never taken for the next one's.
 
+mod connection;
+
 use std::{
-    io::{self, Write},
-    os::{
-        fd::{AsFd, AsRawFd},
-        unix::net::UnixStream,
-    },
-    path::{Path, PathBuf},
+    io::{self, Read, Write},
+    path::PathBuf,
     time::Duration,
 };
 
-use nix::{
-    errno::Errno,
-    poll::{PollFd, PollFlags, ppoll},
-    sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, socket},
-};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use self::connection::{Connection, Incoming, at_least_one};
 use super::message::WireError;
 use crate::{
     clock::Stopwatch,
@@ -33,25 +27,29 @@ pub const DEFAULT_DEADLINE: Duration = Duration::from_millis(20);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// How often it is sent.
 const MOST_TRIES: u32 = 6;
-/// Longest answer line that is read, in bytes.
-const MAX_ANSWER_BYTES: usize = 16 << 20;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody listens there.
-    #[error("no daemon answers at {path}: {why}; start one with `vigie run`, or name its socket with --socket")]
+    #[error(
+        "no daemon answers at {path}{named_by}: {why}; start one with `vigie run`, or name its socket with --socket"
+    )]
     Unreachable {
         /// The socket.
         path: PathBuf,
+        /// Who named it, in words behind a space, or nothing.
+        named_by: &'static str,
         /// What the system said.
         why: io::Error,
     },
     /// The connection broke, or no answer came in time.
-    #[error("the daemon at {path} gave no answer: {why}")]
+    #[error("the daemon at {path}{named_by} gave no answer: {why}")]
     Lost {
         /// The socket.
         path: PathBuf,
+        /// Who named it, in words behind a space, or nothing.
+        named_by: &'static str,
         /// What the system said.
         why: io::Error,
     },
@@ -105,21 +103,23 @@ pub struct Answer {
 #[derive(Debug)]
 pub struct Client {
     path: PathBuf,
+    /// Who named it, for errors.
+    named_by: &'static str,
     deadline: Duration,
     connection: Option<Connection>,
     last_id: u64,
 }
 
-#[derive(Debug)]
-struct Connection {
-    stream: UnixStream,
-    unread: Vec<u8>,
-}
-
 impl Client {
     /// A client of the socket at `path` that waits `deadline` for a score.
     pub fn new(path: impl Into<PathBuf>, deadline: Duration) -> Self {
-        Self { path: path.into(), deadline, connection: None, last_id: 0 }
+        Self { path: path.into(), named_by: "", deadline, connection: None, last_id: 0 }
+    }
+
+    /// The same; its errors say in these words, behind a space, who named the socket.
+    #[must_use]
+    pub fn named_by(self, named_by: &'static str) -> Self {
+        Self { named_by, ..self }
     }
 
     /// Asks for a score. `signal` is the snapshot, a JSON object without `type` and `id`. Always returns within the
@@ -202,6 +202,22 @@ impl Client {
         String::from_utf8(line).map_err(|error| self.garbled(error.as_bytes()))
     }
 
+    /// Sends one request object whose answer a stream follows on, and gives the answer's fields and the stream. Each part of it comes
+    /// within `patience`, or the reading fails.
+    ///
+    /// # Errors
+    /// As [`Self::request`].
+    pub fn stream(
+        &mut self,
+        request: &Value,
+        patience: Duration,
+    ) -> Result<(Map<String, Value>, impl Read + use<>), ClientError> {
+        let answer = self.request(request, patience)?;
+        let connection = self.connection.take();
+        let connection = connection.ok_or_else(|| self.lost(io::ErrorKind::NotConnected.into()))?;
+        Ok((answer, Incoming { connection, patience }))
+    }
+
     fn exchange(&mut self, line: &str, patience: Duration) -> Result<Map<String, Value>, ClientError> {
         let watch = Stopwatch::start();
         self.send(line, patience)?;
@@ -218,9 +234,13 @@ impl Client {
     }
 
     fn lost(&mut self, why: io::Error) -> ClientError {
-        let path = self.path.clone();
+        let (path, named_by) = (self.path.clone(), self.named_by);
         let never_there = self.connection.take().is_none();
-        if never_there { ClientError::Unreachable { path, why } } else { ClientError::Lost { path, why } }
+        if never_there {
+            ClientError::Unreachable { path, named_by, why }
+        } else {
+            ClientError::Lost { path, named_by, why }
+        }
     }
 
     fn garbled(&mut self, line: &[u8]) -> ClientError {
@@ -228,69 +248,6 @@ impl Client {
         let line = String::from_utf8_lossy(line).chars().take(200).collect();
         ClientError::Garbled { path: self.path.clone(), line }
     }
-}
-
-impl Connection {
-    /// Connects without ever blocking: a full accept queue is an error at once, not a wait.
-    fn open(path: &Path, patience: Duration) -> io::Result<Self> {
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let descriptor = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-        let address = UnixAddr::new(path)?;
-        match connect(descriptor.as_raw_fd(), &address) {
-            Ok(()) => {}
-            Err(Errno::EAGAIN) => return Err(io::Error::new(io::ErrorKind::TimedOut, "its accept queue is full")),
-            Err(error) => return Err(error.into()),
-        }
-        let stream = UnixStream::from(descriptor);
-        stream.set_nonblocking(false)?;
-        stream.set_write_timeout(Some(at_least_one(patience)))?;
-        Ok(Self { stream, unread: Vec::new() })
-    }
-
-    fn read_line(&mut self, watch: Stopwatch, patience: Duration) -> io::Result<Vec<u8>> {
-        let mut searched = 0;
-        loop {
-            let unsearched = self.unread.get(searched..).unwrap_or_default();
-            if let Some(end) = memchr::memchr(b'\n', unsearched) {
-                let rest = self.unread.split_off(searched + end + 1);
-                let mut line = std::mem::replace(&mut self.unread, rest);
-                line.pop();
-                return Ok(line);
-            }
-            searched = self.unread.len();
-            if searched > MAX_ANSWER_BYTES {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is too long"));
-            }
-            let left = patience.saturating_sub(watch.elapsed());
-            if left.is_zero() && searched > 0 {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            let mut chunk = [0; 16 * 1024];
-            // a signal that is handled in this process, an interrupt for one, is no answer and no end of it
-            let read = match wait_and_read(&self.stream, &mut chunk, left) {
-                Err(Errno::EINTR | Errno::EAGAIN) if !left.is_zero() => continue,
-                read => read?,
-            };
-            match read {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                count => self.unread.extend_from_slice(chunk.get(..count).unwrap_or_default()),
-            }
-        }
-    }
-}
-
-/// What comes within `patience`. Who waits in a read instead is woken for nothing whenever the daemon takes what it was sent,
-/// which costs both a context switch or two a request.
-fn wait_and_read(stream: &UnixStream, into: &mut [u8], patience: Duration) -> Result<usize, Errno> {
-    match ppoll(&mut [PollFd::new(stream.as_fd(), PollFlags::POLLIN)], Some(patience.into()), None)? {
-        0 => Err(Errno::ETIMEDOUT),
-        _ => recv(stream.as_raw_fd(), into, MsgFlags::MSG_DONTWAIT),
-    }
-}
-
-/// The system reads a timeout of zero as none at all.
-fn at_least_one(patience: Duration) -> Duration {
-    patience.max(Duration::from_micros(1))
 }
 
 fn is_timeout(error: &io::Error) -> bool {

@@ -46,8 +46,8 @@ pub enum Request {
     Import(Box<ImportRequest>),
     /// Anything that reads.
     Read(Read),
-    /// All that happens from now on, on this connection.
-    Subscribe(Subscribe),
+    /// What takes the rest of this connection.
+    Stream(Stream),
     /// Anything that changes what is served.
     Change(Change),
     /// Anything else that only an operator may ask for.
@@ -73,6 +73,15 @@ pub enum Read {
     Alerts(Alerts),
     /// The latest signals.
     Signals(Signals),
+}
+
+/// Requests that a stream answers, to the end of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// All that happens from now on.
+    Subscribe(Subscribe),
+    /// The journal as it stands now.
+    Copy,
 }
 
 /// Which alerts are asked for.

@@ -21,7 +21,7 @@ use super::{
     admission::Admission,
     codec::{Frame, LineBuffer},
     lateness,
-    message::{self, Request, Subscribe, WireError},
+    message::{self, Request, Stream, WireError},
     peer::{AccessList, Accounts, Peer},
     seats::{Seat, Taken},
     socket::{read_some, wait_for_room, watch_for, write, write_at_once},
@@ -46,11 +46,11 @@ pub trait Service: Clone + 'static {
         out: &mut Vec<u8>,
     ) -> impl Future<Output = ()>;
 
-    /// Answers a subscription: appends exactly one line to `out`. When it is granted, what is returned gives the lines to
-    /// be written after it; the connection ends with them.
-    fn subscribe(
+    /// Answers what a stream follows on: appends exactly one line to `out`. When it is granted, what is returned gives what is to
+    /// be written after it, in pieces; the connection ends with them.
+    fn stream(
         &self,
-        wanted: Subscribe,
+        wanted: Stream,
         id: Option<&RawValue>,
         out: &mut Vec<u8>,
     ) -> impl Future<Output = Option<mpsc::Receiver<Vec<u8>>>>;
@@ -249,10 +249,10 @@ impl<S: Service> Connection<S> {
                     let id = envelope.id.map(ToOwned::to_owned);
                     self.recording.push_back(self.service.record(self.peer, id, request));
                 }
-                Ok(Request::Subscribe(wanted)) => {
+                Ok(Request::Stream(wanted)) => {
                     self.finish_recording().await?;
                     self.out.clear();
-                    let lines = self.service.subscribe(wanted, envelope.id, &mut self.out).await;
+                    let lines = self.service.stream(wanted, envelope.id, &mut self.out).await;
                     write(&self.stream, &self.out, self.limits.write_timeout).await?;
                     if let Some(lines) = lines {
                         self.seat.follows();
@@ -296,8 +296,8 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Writes what a subscriber is told, until the lines or the connection end. It asks for nothing more here: whatever it
-    /// sends is refused and ends the connection, so that no half line can stay.
+    /// Writes what a subscriber is told, or a copy, until the pieces or the connection end. It asks for nothing more here: whatever
+    /// it sends is refused and ends the connection, so that no half line can stay. Other connections come first after each piece.
     async fn follow(&mut self, mut lines: mpsc::Receiver<Vec<u8>>, buffer: &mut LineBuffer) -> io::Result<()> {
         let mut more = buffer.has_partial();
         while !more {
@@ -310,7 +310,10 @@ impl<S: Service> Connection<S> {
                     _ => more = true,
                 },
                 line = lines.recv() => match line {
-                    Some(line) => write(&self.stream, &line, self.limits.write_timeout).await?,
+                    Some(line) => {
+                        write(&self.stream, &line, self.limits.write_timeout).await?;
+                        tokio::task::yield_now().await;
+                    }
                     None => return Ok(()),
                 },
                 _ = stop.wait_for(|stop| *stop) => {

@@ -19,6 +19,8 @@ use super::{
 pub fn vigie(place: &Place, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vigie"));
     command.current_dir(place.folder()).args(arguments).env_remove("JOURNAL_STREAM").env_remove("NOTIFY_SOCKET");
+    // whatever service this machine has
+    command.env("VIGIE_STATE", "").env("VIGIE_SOCKET", "");
     command
 }
 

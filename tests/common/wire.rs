@@ -1,7 +1,7 @@
 //! A bare client of the socket: it sends any bytes and reads lines, and hides nothing.
 
 use std::{
-    io::{BufRead, BufReader, ErrorKind, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     os::unix::net::UnixStream,
     path::Path,
 };
@@ -65,6 +65,13 @@ impl Wire {
             Err(error) if error.kind() == ErrorKind::ConnectionReset => None,
             Err(error) => panic!("no answer: {error}"),
         }
+    }
+
+    /// All that comes until the daemon closes the connection.
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.0.read_to_end(&mut bytes).unwrap();
+        bytes
     }
 
     pub fn answer(&mut self) -> Value {

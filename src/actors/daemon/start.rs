@@ -9,7 +9,7 @@ use std::{
 use actix::{Actor as _, Addr, Recipient};
 use tokio::{
     net::UnixListener,
-    sync::{mpsc, watch},
+    sync::{Semaphore, mpsc, watch},
 };
 
 use super::{
@@ -33,7 +33,7 @@ use crate::{
         kill_file::KILL_FILE,
         monitor::{self, Finding},
         scorer::{Scorer, ScorerShared},
-        supervision::{Door, Failure, Failures, Shell},
+        supervision::{AT_ONCE, Door, Failure, Failures, Shell},
         trade_news::TradeNews,
         trainer::{Desk, Trainer, TrainerShared},
     },
@@ -337,6 +337,7 @@ impl Births<'_> {
             rejected: Cell::new(0),
             failures: failures.clone(),
             jobs: jobs.clone(),
+            copies: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
 

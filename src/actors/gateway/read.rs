@@ -134,7 +134,10 @@ impl Gateway {
     }
 
     /// Answers a question about the journal on one of the few threads for that.
-    async fn scan<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, WireError> {
+    pub(super) async fn scan<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, WireError> {
         let done = self.0.failures.scan(Place::GatewayRead, work).await;
         done.map_err(|error| WireError::new("internal_error", error))
     }

@@ -68,6 +68,7 @@ pub enum Place {
     GatewayAnswer,
     GatewayRecord,
     GatewayRead,
+    GatewayCopy,
     GatewayAlerts,
     SubscriberTell,
     SubscriberPage,
@@ -85,7 +86,7 @@ pub enum Place {
 /// Of a place: the part it belongs to, what happens there, and the name of the future that goes on with it, if there is one.
 type Row = (Place, &'static str, &'static str, Option<&'static str>);
 
-const ROWS: [Row; 75] = [
+const ROWS: [Row; 76] = [
     (Place::ScorerMake, "scorer", "make", None),
     (Place::ScorerFold, "scorer", "fold", None),
     (Place::ScorerInstall, "scorer", "install", None),
@@ -149,6 +150,7 @@ const ROWS: [Row; 75] = [
     (Place::GatewayAnswer, "gateway", "answer", None),
     (Place::GatewayRecord, "gateway", "record", None),
     (Place::GatewayRead, "gateway", "read", None),
+    (Place::GatewayCopy, "gateway", "copy", None),
     (Place::GatewayAlerts, "gateway", "alerts", None),
     (Place::SubscriberTell, "subscriber", "tell", None),
     (Place::SubscriberPage, "subscriber", "page", None),

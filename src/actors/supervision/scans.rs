@@ -1,4 +1,5 @@
-//! Threads for what people ask of the journal: few of them, and behind everything that serves.
+//! Threads for what people ask of the journal: few of them, and behind everything that serves. Questions and copies have their own,
+//! since a copy may take minutes and a question must not wait for it.
 #![deny(clippy::indexing_slicing)]
 
 use std::time::Duration;
@@ -8,8 +9,8 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-/// Questions that are answered at once; the others wait for these.
-const AT_ONCE: usize = 2;
+/// Questions, and copies, that are under way at once; the others wait for these.
+pub(in crate::actors) const AT_ONCE: usize = 2;
 /// How much its threads stand back behind the others of the process.
 const NICE: i32 = 10;
 /// How long a thread waits for the next question before it ends.
@@ -20,9 +21,10 @@ const IDLE: Duration = Duration::from_secs(10);
 pub(super) struct Scans(Option<Runtime>);
 
 impl Scans {
-    pub(super) fn new() -> Self {
+    /// Threads of this name.
+    pub(super) fn new(name: &'static str) -> Self {
         let mut threads = Builder::new_current_thread();
-        threads.max_blocking_threads(AT_ONCE).thread_keep_alive(IDLE).thread_name("scan").on_thread_start(|| {
+        threads.max_blocking_threads(AT_ONCE).thread_keep_alive(IDLE).thread_name(name).on_thread_start(|| {
             let _it_is_only_polite = rustix::process::nice(NICE);
         });
         Self(threads.build().inspect_err(|error| tracing::error!(%error, "no threads for scans of their own")).ok())

@@ -32,7 +32,6 @@ use crate::{
         named,
         terminal::{table, tell},
     },
-    config::Config,
     domain::{Symbol, VersionId},
     protocol::client::{Client, ClientError},
 };
@@ -79,13 +78,13 @@ struct Row {
 }
 
 /// Plays all emergencies as `drill` says.
-pub(super) fn run(drill: &Drill, config: &Config) -> Outcome {
+pub(super) fn run(drill: &Drill) -> Outcome {
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         flag::register(signal, Arc::clone(&interrupted))?;
     }
     let model = match &drill.version {
-        Some(version) => Model::of_journal(&drill.state.reader(config)?, version)?,
+        Some(version) => Model::of_journal(&drill.source.open(&drill.config)?.1, version)?,
         None => Model::of_simulation(&named::symbol_of(drill.symbol.as_ref(), None)?, drill.seed)?,
     };
     let folder = Folder::new("vigie-drill", false)?;

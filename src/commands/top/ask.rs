@@ -3,7 +3,6 @@
 use std::{
     io::{self, Write as _},
     os::unix::net::UnixStream,
-    path::Path,
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread,
     time::Duration,
@@ -11,7 +10,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::frame::{MOST, Seen};
+use super::{
+    super::found::Found,
+    frame::{MOST, Seen},
+};
 use crate::protocol::client::{Client, ClientError};
 
 /// Between two looks.
@@ -37,9 +39,9 @@ pub(super) enum News {
 ///
 /// # Errors
 /// When the system has no thread left.
-pub(super) fn begin(path: &Path, waker: UnixStream) -> io::Result<Asking> {
+pub(super) fn begin(socket: &Found, waker: UnixStream) -> io::Result<Asking> {
     let (tell, told) = sync_channel(4);
-    let (status, trials) = (Client::new(path, PATIENCE), Client::new(path, TRIALS_PATIENCE));
+    let (status, trials) = (socket.client(PATIENCE), socket.client(TRIALS_PATIENCE));
     let hear = Teller { tell, waker };
     let other = Teller { tell: hear.tell.clone(), waker: hear.waker.try_clone()? };
     let threads = [

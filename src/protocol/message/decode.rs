@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Alerts, Envelope, ImportRequest, MOST_ALERTS, MOST_SIGNALS, OutcomeRequest, Read, Rejected, RejectedScore, Request,
-    Signals, Task,
+    Signals, Stream, Task,
     echo::{EchoWire, invalid},
     fields::Fields,
     salvage::{Salvage, unread_outcome},
@@ -128,7 +128,8 @@ fn decode_body(kind: Option<&str>, line: &[u8]) -> Result<Request, InvalidLine> 
         Some("drift") => bare(line, Request::Read(Read::Drift)),
         Some("alerts") => decode_alerts(line),
         Some("signals") => decode_signals(line),
-        Some("subscribe") => decode_fields(line).map(Request::Subscribe),
+        Some("subscribe") => decode_fields(line).map(|wanted| Request::Stream(Stream::Subscribe(wanted))),
+        Some("copy") => bare(line, Request::Stream(Stream::Copy)),
         Some("reload") => bare(line, Request::Task(Task::Reload)),
         Some("experiment") => parse_json::<AboutWire<'_>>(line).map(|w| Request::Read(Read::Experiment(w.version))),
         Some("promote" | "rollback" | "lock" | "resume" | "kill") => decode_order(line).map(Request::Change),
