@@ -6,6 +6,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
+mod access;
 mod document;
 mod error;
 mod keys;
@@ -42,6 +43,7 @@ use crate::{
     validation::{ValidationOptions, training::Training},
 };
 
+pub use access::{Access, Account};
 pub use error::{ConfigError, ConfigErrors, ConfigFault, LoadError};
 pub use watch::Monitoring;
 
@@ -71,6 +73,8 @@ pub struct Sections {
     pub server: Server,
     /// `[access]`.
     pub access: Access,
+    /// `[account]`.
+    pub account: Account,
     /// `[scoring]` and `[sizing]`.
     pub policy: Policy,
     /// `[features]`, and of `[carry]` how old values may be.
@@ -126,17 +130,6 @@ pub struct Server {
     pub max_ahead: Duration,
     /// How long a stop may take before what is left is cut off.
     pub drain: Duration,
-}
-
-/// Who may talk to the daemon besides root and its own user. Names or decimal ids.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Access {
-    /// Users who may send signals and outcomes, and read.
-    pub trader_users: Vec<String>,
-    /// Groups whose members may.
-    pub trader_groups: Vec<String>,
-    /// Users who may also change what is served.
-    pub operator_users: Vec<String>,
 }
 
 /// What versions do by themselves.
@@ -292,6 +285,7 @@ impl Config {
             }
         }
         self.sections.server = running.server.clone();
+        self.sections.account = running.account;
         self.sections.journal = running.journal.clone();
         self.sections.supervision = running.supervision.clone();
         for mine in self.settings.iter_mut().filter(|setting| setting.is_frozen()) {

@@ -37,6 +37,8 @@ drain_ms = 500
 trader_users = ["trader", "1001"]
 trader_groups = ["desk"]
 operator_users = ["ops"]
+[account]
+paper = true
 [scoring]
 blend_weight = 0.25
 trade_threshold = 0.6
@@ -566,11 +568,11 @@ fn the_thresholds_of_rules_and_levels_are_by_default_those_of_the_built_in_file(
 fn a_reload_changes_all_but_what_waits_for_a_restart() {
     let (running, new) = (Config::builtin().unwrap(), parse(ALL_DIFFERENT));
     let frozen = running.frozen_changes(&new);
-    let sections = ["trading_day.", "features.", "carry.", "server.", "journal.", "supervision."];
+    let sections = ["trading_day.", "features.", "carry.", "server.", "account.", "journal.", "supervision."];
     let expected: Vec<_> = running.entries().into_iter().map(|(key, _)| key).collect();
     let expected: Vec<_> = expected.into_iter().filter(|k| sections.iter().any(|s| k.starts_with(s))).collect();
     assert_eq!(frozen, expected);
-    assert_eq!(frozen.len(), 41);
+    assert_eq!(frozen.len(), 42);
 
     let in_force = new.clone().with_frozen_of(&running);
     assert_eq!(running.frozen_changes(&in_force), [""; 0]);
@@ -677,7 +679,7 @@ proptest! {
 }
 
 /// Of the built-in configuration; changes with every key and default.
-const GOLDEN_HASH: &str = "888bd0441e2752bd";
+const GOLDEN_HASH: &str = "7a9dfe95b3bb3327";
 
 #[test]
 fn a_tick_waits_for_a_restart_and_a_symbol_does_not() {

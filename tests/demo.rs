@@ -197,7 +197,7 @@ fn silencing(trip: Option<Breach>) -> EventKind {
             let day = Config::builtin().unwrap().calendar.day_of(at);
             EventKind::Latched { trip: Box::new(Trip { at, day, version: None, breach }) }
         }
-        None => EventKind::Locked { reason: "a test".to_owned(), by: By::Daemon("ab_router".into()) },
+        None => EventKind::Locked { reason: "a test".to_owned(), by: By::Daemon("ab_router".into()), until: None },
     }
 }
 
@@ -212,7 +212,7 @@ fn emergencies_and_locks_are_told_apart_and_alarms_are_held_against_what_is_true
         seq += 1;
         demo.event(seq, &Event { at: at.parse().unwrap(), kind });
     };
-    let resumed = || EventKind::Resumed { reason: "a test".to_owned(), by: By::Uid(0) };
+    let resumed = || EventKind::Resumed { reason: "a test".to_owned(), by: By::Uid(0), same_day: false };
     let breach = Breach::above(Rule::named("day_loss"), Unit::Number, 3000.0, 2000.0);
     happens(&mut demo, "2026-03-02T15:00:00Z", silencing(breach));
     happens(&mut demo, "2026-03-03T15:00:00Z", resumed());

@@ -137,7 +137,7 @@ fn every_alert_code_stands_in_the_table_with_what_to_do() {
 
 /// How each lock gives its reason: the file, the words there, and those of the table in docs/operations.md.
 const LOCKS: [(&str, &str, &str); 26] = [
-    ("src/actors/guardian/orders.rs", "EventKind::Locked { reason: reason.clone(), by }", "words of a person"),
+    ("src/actors/guardian/orders.rs", "EventKind::Locked { reason: reason.clone(), by, until }", "words of a person"),
     ("src/actors/guardian/orders.rs", "killed: {reason}", "killed: ..."),
     ("src/actors/daemon/parts.rs", "killed: {reason}", "killed: ..."),
     ("src/actors/daemon/parts.rs", "too many restarts, the last of the {}", "too many restarts, the last of the ..."),
@@ -222,14 +222,12 @@ fn every_reason_of_a_lock_stands_in_the_table_with_what_to_do() {
     for (file, code) in sources(|name| !name.starts_with("demo/") && !name.starts_with("core/src/report")) {
         let made = [
             "EventKind::Locked { reason: ",
-            "EventKind::Locked { reason, by }",
+            "EventKind::Locked { reason, by, until: None }",
             "EventKind::Locked { reason, by: ",
             "Serving::locked(",
             "silence(&silenced,",
         ];
         let count: usize = made.iter().map(|made| code.matches(made).count()).sum();
-        // what is matched, and not made
-        let count = count - code.matches("EventKind::Locked { reason, by } =>").count();
         if count > 0 {
             ways.insert(file, count);
         }

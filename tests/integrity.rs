@@ -24,7 +24,7 @@ use vigie::{
 
 /// The reasons of all locks, and who locked.
 fn locks(place: &Place) -> Vec<(String, By)> {
-    let lock = |kind| if let EventKind::Locked { reason, by } = kind { Some((reason, by)) } else { None };
+    let lock = |kind| if let EventKind::Locked { reason, by, .. } = kind { Some((reason, by)) } else { None };
     place.events().into_iter().filter_map(lock).collect()
 }
 

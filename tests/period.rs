@@ -187,8 +187,8 @@ fn what_is_hostile_stays_a_text_on_the_page_and_in_the_terminal() {
     let (by, reason) = (By::Uid(0), evil.clone());
     let version: VersionId = "ES/1".parse().unwrap();
     let kinds = [
-        EventKind::Locked { reason: reason.clone(), by: by.clone() },
-        EventKind::Resumed { reason: reason.clone(), by: by.clone() },
+        EventKind::Locked { reason: reason.clone(), by: by.clone(), until: None },
+        EventKind::Resumed { reason: reason.clone(), by: by.clone(), same_day: false },
         EventKind::Alert { level: Level::Warning, code: evil.as_str().into(), message: evil.clone() },
         EventKind::Moved {
             version,

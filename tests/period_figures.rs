@@ -68,8 +68,11 @@ fn journal(trained: usize, wrong: Option<usize>) -> Place {
     for n in 0..80 {
         let minute = 10 + n * DAY / 4;
         match n {
-            8 => writes.push(event(minute - 1, EventKind::Locked { reason: "a test".to_owned(), by: by() })),
-            12 => writes.push(event(minute - 1, EventKind::Resumed { reason: "a test".to_owned(), by: by() })),
+            8 => {
+                writes.push(event(minute - 1, EventKind::Locked { reason: "a test".to_owned(), by: by(), until: None }))
+            }
+            12 => writes
+                .push(event(minute - 1, EventKind::Resumed { reason: "a test".to_owned(), by: by(), same_day: false })),
             20 => writes.extend(wrong.map(|minute| event(minute, alert()))),
             40 => writes.push(moved(minute - 1, "ES/1", Transition::Promote)),
             _ => {}

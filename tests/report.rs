@@ -42,9 +42,9 @@ fn events() -> Vec<Event> {
         moved(Transition::Promote, "the evidence crossed its boundary at session 31"),
         alert(Level::Info, "vwap_trend_signal has moved"),
         alert(Level::Warning, EVIL),
-        EventKind::Locked { reason: "loss_streak 11 > 10".to_owned(), by: By::Daemon("guardian".into()) },
+        EventKind::Locked { reason: "loss_streak 11 > 10".to_owned(), by: By::Daemon("guardian".into()), until: None },
         alert(Level::Critical, "loss_streak 11 > 10: ES/1 was rolled back; look at it, then `vigie resume`"),
-        EventKind::Resumed { reason: EVIL.to_owned(), by: By::Uid(0) },
+        EventKind::Resumed { reason: EVIL.to_owned(), by: By::Uid(0), same_day: false },
     ];
     kinds.into_iter().enumerate().map(|(n, kind)| Event { at: day(20 * n), kind }).collect()
 }

@@ -241,8 +241,10 @@ fn a_file_that_is_gone_locks_and_an_installation_that_never_had_one_gets_it() {
     // the journal of an older version: it has a lock and a resume, and no such file
     let place = Place::with_model(State::Production);
     let by = || By::Uid(0);
-    let kinds =
-        [EventKind::Locked { reason: "old".into(), by: by() }, EventKind::Resumed { reason: "old".into(), by: by() }];
+    let kinds = [
+        EventKind::Locked { reason: "old".into(), by: by(), until: None },
+        EventKind::Resumed { reason: "old".into(), by: by(), same_day: false },
+    ];
     let events = kinds.map(|kind| Write::Event(Event { at: Timestamp::UNIX_EPOCH, kind }));
     let mut store = place.open();
     store.apply(&events).unwrap();
@@ -295,7 +297,7 @@ fn the_file_has_a_bound_and_forgets_nothing_that_a_journal_may_lack() {
     let path = silenced(&place);
     let mut file = SilenceFile::open(&path).unwrap();
     let event = |n: i64| {
-        let kind = EventKind::Locked { reason: format!("lock {n}\n{}", "x".repeat(500)), by: By::Uid(0) };
+        let kind = EventKind::Locked { reason: format!("lock {n}\n{}", "x".repeat(500)), by: By::Uid(0), until: None };
         Write::Event(Event { at: Timestamp::from_second(1_700_000_000 + n).unwrap(), kind })
     };
     for n in 1..=700 {
@@ -351,8 +353,8 @@ fn lock_and_resume(n: i64) -> [Write; 2] {
     let at = Timestamp::from_second(1_700_000_000 + n).unwrap();
     let reason = || format!("lock {n}");
     let kinds = [
-        EventKind::Locked { reason: reason(), by: By::Uid(0) },
-        EventKind::Resumed { reason: reason(), by: By::Uid(0) },
+        EventKind::Locked { reason: reason(), by: By::Uid(0), until: None },
+        EventKind::Resumed { reason: reason(), by: By::Uid(0), same_day: false },
     ];
     kinds.map(|kind| Write::Event(Event { at, kind }))
 }

@@ -325,6 +325,7 @@ fn way_to(at: At) -> Way {
             })
         },
         At::GuardianVerify | At::GuardianVerifyRead => Way { more: "lifecycle.verify_s = 1\n", ..way(status) },
+        At::GuardianLockEnd => way(status),
         At::GuardianLock | At::DaemonLock => Way {
             healed: killed,
             ..way(|run| {

@@ -150,7 +150,7 @@ mod tests {
         // while it is locked nothing is in service
         let (reason, by) = ("news".to_owned(), By::Uid(0));
         let mut locked = portfolio.clone();
-        take(&mut locked, 101, EventKind::Locked { reason, by });
+        take(&mut locked, 101, EventKind::Locked { reason, by, until: None });
         assert!(!locked.go() && locked.held().iter().all(|held| !held.speaks));
         // a version that came back starts over
         step(&mut portfolio, 101, "ES/1", Transition::RollBack, false);

@@ -36,8 +36,8 @@ pub use self::{
     contest::{Contradiction, under_another_signal},
     load::lock_at_start,
     messages::{
-        Advance, Answer, Contest, Done, GuardianStatus, LockNow, ObserveGuardian, Order, PastClosed, RecordOutcome,
-        RecordSkip, Verified, Verify, VersionStatus, stored_instead,
+        Advance, Answer, Contest, Done, EndLock, GuardianStatus, LockNow, ObserveGuardian, Order, PastClosed,
+        RecordOutcome, RecordSkip, Verified, Verify, VersionStatus, stored_instead,
     },
     save::Attempts,
     unread::Unread,
@@ -285,6 +285,7 @@ impl Guardian {
         GuardianStatus {
             epoch: serving.epoch,
             lock: serving.lock.clone(),
+            lock_until: self.roster.silence().until().filter(|_| serving.lock == self.roster.lock()),
             silenced: self.roster.plan().into_keys().filter(|symbol| self.roster.silenced(symbol).is_some()).collect(),
             emergencies: self.roster.latches().held().iter().map(|latch| latch.trip.to_string()).collect(),
             levels: risk.emergency.levels(&config.guardian),
@@ -355,7 +356,7 @@ impl Handler<LockNow> for Shell<Guardian> {
             |_| false,
             |guardian| {
                 let mut kinds = if kill { guardian.killed(&reason, &by) } else { Vec::new() };
-                kinds.push(EventKind::Locked { reason, by });
+                kinds.push(EventKind::Locked { reason, by, until: None });
                 let saved = guardian.silence(kinds);
                 Box::pin(async move {
                     let _it_is_written_until_it_is = saved.await;

@@ -6,16 +6,28 @@ use std::{thread::sleep, time::Duration};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::{Outcome, PATIENCE, SocketArgs, terminal::tell};
+use super::{Outcome, PATIENCE, SocketArgs, named, terminal::tell};
 use crate::{
     clock::Stopwatch,
-    domain::VersionId,
+    domain::{Timestamp, VersionId},
     protocol::client::{Client, ClientError},
 };
 
 /// How long an order is sent again that the daemon cannot take at this moment, and the pause between.
 const INSISTENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
+
+const LOCK_EXAMPLES: &str = "\
+Examples:
+  vigie lock --reason 'spreads are wide'
+  vigie lock --for 2h --reason 'the central bank speaks'
+  vigie lock --until 16:30-05:00 --reason 'news at four'
+  vigie lock --until 2026-11-29T16:30:00Z --reason 'until the close'";
+
+const RESUME_EXAMPLES: &str = "\
+Examples:
+  vigie resume --reason 'the news is out, spreads are normal'
+  vigie resume --same-day --reason 'paper account, the day loss was a typing error'";
 
 /// What every change has.
 #[derive(Debug, Args)]
@@ -61,10 +73,19 @@ pub struct Rollback {
     ordered: Ordered,
 }
 
-/// Serve nothing but the baseline, at once and until `vigie resume`
+/// Serve nothing but the baseline, at once, until `vigie resume` or a time
+///
+/// With an end the lock ends by itself then, also after a restart. A longer lock is never shortened by a second one, and an
+/// emergency or a fault meanwhile stays until `vigie resume`. When the clock is in doubt, it stays locked.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vigie lock --reason 'news in five minutes'")]
+#[command(after_help = LOCK_EXAMPLES)]
 pub struct Lock {
+    /// End by itself at this time, with its offset; a time of day is the next such time
+    #[arg(long, value_name = "TIME", value_parser = named::time_ahead)]
+    until: Option<Timestamp>,
+    /// End by itself after so long, such as 90m, 2h or 1h30m
+    #[arg(long = "for", value_name = "DURATION", value_parser = named::duration, conflicts_with = "until")]
+    length: Option<u64>,
     #[command(flatten)]
     ordered: Ordered,
 }
@@ -81,9 +102,15 @@ pub struct Kill {
 }
 
 /// Lift a lock or an emergency
+///
+/// An emergency of the whole account, such as the loss of a day, is lifted when its trading day is over. On a paper account
+/// (account.paper in the configuration) --same-day lifts it before; the resume is marked for ever.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vigie resume --reason 'the news is out, spreads are normal'")]
+#[command(after_help = RESUME_EXAMPLES)]
 pub struct Resume {
+    /// Lift an emergency of the account before its trading day is over; on a real account it is refused
+    #[arg(long)]
+    same_day: bool,
     #[command(flatten)]
     ordered: Ordered,
 }
@@ -137,7 +164,12 @@ impl Lock {
     /// When no daemon answers or it refuses.
     pub fn run(self) -> Outcome {
         let Ordered { reason, json, socket } = self.ordered;
-        order(&socket, &json!({ "type": "lock", "reason": reason }), json)
+        let mut request = json!({ "type": "lock", "reason": reason });
+        if let Value::Object(fields) = &mut request {
+            fields.extend(self.until.map(|until| ("until".to_owned(), json!(until))));
+            fields.extend(self.length.map(|seconds| ("for_s".to_owned(), json!(seconds))));
+        }
+        order(&socket, &request, json)
     }
 }
 
@@ -159,7 +191,7 @@ impl Resume {
     /// When no daemon answers or it refuses.
     pub fn run(self) -> Outcome {
         let Ordered { reason, json, socket } = self.ordered;
-        order(&socket, &json!({ "type": "resume", "reason": reason }), json)
+        order(&socket, &json!({ "type": "resume", "reason": reason, "same_day": self.same_day }), json)
     }
 }
 

@@ -76,7 +76,10 @@ fn describe(status: &Value) -> String {
         _ => "in order".to_owned(),
     };
     let lock = match status.pointer("/guardian/lock") {
-        Some(Value::String(reason)) => format!("LOCKED to the baseline: {reason}"),
+        Some(Value::String(reason)) => match status.pointer("/guardian/lock_until").and_then(Value::as_str) {
+            Some(until) => format!("LOCKED to the baseline until {until}: {reason}"),
+            None => format!("LOCKED to the baseline: {reason}"),
+        },
         Some(_) => match silenced(status).as_slice() {
             [] => "as the versions below say".to_owned(),
             symbols => format!(
@@ -384,5 +387,7 @@ mod tests {
         );
         assert_eq!(serving(json!({ "lock": null, "silenced": [] })), "as the versions below say");
         assert_eq!(serving(json!({ "lock": "a test", "silenced": ["ES"] })), "LOCKED to the baseline: a test");
+        let timed = json!({ "lock": "a test", "lock_until": "2026-11-29T16:30:00Z" });
+        assert_eq!(serving(timed), "LOCKED to the baseline until 2026-11-29T16:30:00Z: a test");
     }
 }

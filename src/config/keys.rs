@@ -10,7 +10,7 @@ use jiff::{civil, tz::TimeZone};
 use toml::de::DeValue;
 
 use super::{
-    Access, Journal, LogLevel, Sections, Server, Supervision, learning,
+    Access, Account, Journal, LogLevel, Sections, Server, Supervision, learning,
     nearest::suggest,
     reader::{
         Effect::{AtReload, AtRestart},
@@ -36,6 +36,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Sections {
     let stop_ticks = stop_ticks(reader);
     symbols.values_mut().for_each(|instrument| instrument.stop_ticks = stop_ticks);
     let (calendar, server, access) = (trading_day(reader), server(reader), access(reader));
+    let account = account(reader);
     let (policy, mut features) = (policy(reader), features(reader));
     let (carry, stale) = carry(reader, &features.extra);
     features.carry = carry;
@@ -48,6 +49,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Sections {
         calendar,
         server,
         access,
+        account,
         policy,
         features,
         stale,
@@ -124,6 +126,11 @@ fn access(reader: &mut Reader<'_, '_>) -> Access {
         trader_groups: accounts(&mut at, "trader_groups"),
         operator_users: accounts(&mut at, "operator_users"),
     }
+}
+
+fn account(reader: &mut Reader<'_, '_>) -> Account {
+    let mut at = reader.section("account", AtRestart);
+    Account { paper: at.flag("paper") }
 }
 
 fn policy(reader: &mut Reader<'_, '_>) -> Policy {

@@ -182,7 +182,7 @@ mod tests {
         let options = StoreOptions { cache_bytes: 1 << 20, verify: false };
         let mut store = Store::open_backend(redb::backends::InMemoryBackend::new(), options).unwrap();
         let event = |number: usize| {
-            let kind = EventKind::Resumed { reason: format!("number {number}"), by: By::Uid(0) };
+            let kind = EventKind::Resumed { reason: format!("number {number}"), by: By::Uid(0), same_day: false };
             Write::Event(Event { at: Timestamp::UNIX_EPOCH, kind })
         };
         store.apply(&(0..events).map(event).collect::<Vec<_>>()).unwrap();

@@ -162,6 +162,12 @@ pub enum Change {
     Lock {
         /// Why.
         reason: String,
+        /// When it ends by itself; without this and `for_s`, when somebody resumes.
+        #[serde(default)]
+        until: Option<Timestamp>,
+        /// How long from now, in seconds, until it ends by itself.
+        #[serde(default)]
+        for_s: Option<u64>,
     },
     /// Serve the baseline only, and take every version that speaks out of service.
     Kill {
@@ -172,6 +178,9 @@ pub enum Change {
     Resume {
         /// Why.
         reason: String,
+        /// Whether to lift an emergency of the account before its trading day is over; on a paper account only.
+        #[serde(default)]
+        same_day: bool,
     },
 }
 

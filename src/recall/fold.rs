@@ -285,7 +285,7 @@ impl Folded {
         let mut told = Vec::new();
         if bad.may_be_event() {
             let by = By::Daemon("guardian".into());
-            let kind = EventKind::Locked { reason: format!("the event log is damaged: {bad}"), by };
+            let kind = EventKind::Locked { reason: format!("the event log is damaged: {bad}"), by, until: None };
             told.push(Happening::Event(Event { at: self.state.at, kind }));
         }
         if bad.may_be_outcome() {

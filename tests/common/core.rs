@@ -435,10 +435,11 @@ impl Core {
 
     fn order(&mut self, line: &str) -> Result<(), String> {
         match message::decode(line.as_bytes()).body.unwrap() {
-            Request::Change(Change::Resume { reason }) => {
+            Request::Change(Change::Resume { reason, same_day }) => {
                 let today = self.config.calendar.day_of(self.now);
-                self.past.trials.roster().may_resume(today)?;
-                self.happen(vec![EventKind::Resumed { reason, by: By::Uid(0) }]);
+                let same_day =
+                    self.past.trials.roster().silence().may_resume(today, same_day, self.config.account.paper)?;
+                self.happen(vec![EventKind::Resumed { reason, by: By::Uid(0), same_day }]);
             }
             Request::Task(Task::Train { symbol, model, target, days, .. }) => {
                 self.train(&Order { symbol, model, target, days });

@@ -182,8 +182,8 @@ fn life(seed: u64) -> Vec<Write> {
             )),
             (_, 1) => {
                 let (reason, by) = ("looked at".to_owned(), By::Uid(0));
-                writes.push(event(minute, EventKind::Locked { reason: reason.clone(), by: by.clone() }));
-                writes.push(event(minute, EventKind::Resumed { reason, by }));
+                writes.push(event(minute, EventKind::Locked { reason: reason.clone(), by: by.clone(), until: None }));
+                writes.push(event(minute, EventKind::Resumed { reason, by, same_day: false }));
             }
             (_, 2) => writes.push(event(
                 minute,

@@ -23,7 +23,11 @@ function share(event) {
 function silence(event) {
   const { guardian } = store.status ?? {};
   if (!guardian) return;
-  if (event.event === 'locked') guardian.lock = event.reason;
+  // a lock that is longer stays: the status that follows says which is in force
+  if (event.event === 'locked' && (guardian.lock === null || !event.until)) {
+    guardian.lock = event.reason;
+    guardian.lock_until = event.until ?? null;
+  }
   const symbol = event.event === 'latched' && event.trip?.version?.split('/')[0];
   if (symbol && !guardian.silenced.includes(symbol)) guardian.silenced.push(symbol);
 }

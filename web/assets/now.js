@@ -1,6 +1,6 @@
 // Now: what is served and why, how far each rule is from its limit, and the orders that take models out of service.
 
-import { ago, bytes, fetchJson, fill, gauge, h, levelKind, list, money, number, panel, percent, stamp, table, tag, words } from './dom.js';
+import { ago, bytes, fetchJson, fill, gauge, h, levelKind, list, money, number, panel, percent, stamp, table, tag, time, words } from './dom.js';
 import { store } from './live.js';
 import { ask } from './orders.js';
 
@@ -12,7 +12,11 @@ export function sentence(status) {
   const { guardian } = status ?? {};
   if (!status) return ['warn', 'Nothing is known of the daemon yet.', ''];
   if (!guardian) return ['bad', 'The guardian is restarting: every answer is the baseline.', ''];
-  if (guardian.lock !== null) return ['bad', `Locked to the baseline: ${guardian.lock}.`, 'Every answer is the baseline until somebody resumes.'];
+  if (guardian.lock !== null) {
+    const until = guardian.lock_until ? time(guardian.lock_until) : null;
+    return ['bad', `Locked to the baseline${until ? ` until ${until}` : ''}: ${guardian.lock}.`,
+      until ? 'Every answer is the baseline until then, or until somebody resumes; the lock ends by itself.' : 'Every answer is the baseline until somebody resumes.'];
+  }
   const speaking = guardian.versions.filter((version) => ['production', 'ab_test'].includes(version.state) && !guardian.silenced.includes(symbolOf(version.version)));
   const said = speaking.map((version) => {
     const share = shareOf(version.version);

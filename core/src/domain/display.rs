@@ -23,6 +23,9 @@ impl fmt::Display for By {
     }
 }
 
+/// What marks a resume for ever that lifted an emergency of the account before its trading day was over.
+const SAME_DAY: &str = " on the day of an emergency of the account, which is paper";
+
 impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -62,8 +65,15 @@ impl fmt::Display for EventKind {
                 f.write_str(if *degraded { ", worse than validated" } else { "" })?;
                 f.write_str(if *unstable { ", its score unstable" } else { "" })
             }
-            Self::Locked { reason, by } => write!(f, "locked to the baseline by {by}: {reason}"),
-            Self::Resumed { reason, by } => write!(f, "resumed by {by}: {reason}"),
+            Self::Locked { reason, by, until: None } => write!(f, "locked to the baseline by {by}: {reason}"),
+            Self::Locked { reason, by, until: Some(until) } => {
+                write!(f, "locked to the baseline until {until} by {by}: {reason}")
+            }
+            Self::LockEnded { until } => write!(f, "the lock until {until} ended"),
+            Self::Resumed { reason, by, same_day } => {
+                let mark = if *same_day { SAME_DAY } else { "" };
+                write!(f, "resumed by {by}{mark}: {reason}")
+            }
             Self::Restarted { actor, panic } => write!(f, "the {actor} failed and was restarted: {panic}"),
             Self::Alert { level, code, message } => write!(f, "{level} {code}: {message}"),
         }

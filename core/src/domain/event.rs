@@ -21,6 +21,11 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 /// How urgent an alert is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -173,6 +178,14 @@ pub enum EventKind {
         reason: String,
         /// Who ordered it.
         by: By,
+        /// When it ends by itself; without it, when somebody resumes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
+    /// A lock ended by itself. Emergencies stay.
+    LockEnded {
+        /// When it was to end, which says which lock it was.
+        until: Timestamp,
     },
     /// A lock was lifted.
     Resumed {
@@ -180,6 +193,10 @@ pub enum EventKind {
         reason: String,
         /// Who ordered it.
         by: By,
+        /// Whether an emergency of the account was lifted on its own trading day, which only a paper account allows. That is never
+        /// forgotten.
+        #[serde(default, skip_serializing_if = "is_false")]
+        same_day: bool,
     },
     /// An actor failed and was rebuilt.
     Restarted {

@@ -58,7 +58,11 @@ pub fn closed_trade(
 
 /// Keeps in step with the life of a version: its trades are judged from when it may speak until it may not.
 pub fn follow(emergency: &mut Emergency, roster: &Roster, event: &EventKind) {
-    let EventKind::Moved { version, .. } = event else { return };
+    let version = match event {
+        EventKind::Moved { version, .. } => version,
+        EventKind::Resumed { same_day: true, .. } => return emergency.begin_days_anew(),
+        _ => return,
+    };
     match roster.standing(version) {
         Some(standing) if standing.state.may_influence() => emergency.begin(version),
         _ => emergency.retire(version),

@@ -86,12 +86,12 @@ fn truly(turn: &Turn, speaks: bool) -> Turn {
     turn
 }
 
-/// What people are told of a fault, and the lock, unless all is locked already.
+/// What people are told of a fault, and the lock, unless all is locked for good already.
 pub fn broken(roster: &Roster, fault: &IntegrityFault) -> (EventKind, Option<EventKind>) {
     let message = format!("{fault}; serving is locked, look and then resume");
     let alert = EventKind::Alert { level: Level::Critical, code: "integrity".into(), message };
-    let lock = EventKind::Locked { reason: fault.to_string(), by: By::Daemon("monitor".into()) };
-    (alert, roster.lock().is_none().then_some(lock))
+    let lock = EventKind::Locked { reason: fault.to_string(), by: By::Daemon("monitor".into()), until: None };
+    (alert, roster.silence().lock_for_good().is_none().then_some(lock))
 }
 
 /// What brings the share of a version that speaks to `called_for`, what its days call for: the word to people, and the

@@ -8,4 +8,5 @@ pub mod measures;
 pub mod names;
 pub mod open_trades;
 pub mod roster;
+pub mod silence;
 pub mod watch_news;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::gates::Gate;
+use super::{gates::Gate, silence::Silence};
 use crate::{
     domain::{
-        EventKind, Symbol, TradingDay, VersionId,
+        EventKind, Symbol, VersionId,
         lifecycle::{State, Transition},
     },
     guard::emergency::Latches,
@@ -19,8 +19,7 @@ pub struct Roster {
     versions: BTreeMap<VersionId, VersionStanding>,
     /// Parts of the share that versions in service would have, where they are not the whole.
     shares: BTreeMap<VersionId, f64>,
-    lock: Option<String>,
-    latches: Latches,
+    silence: Silence,
 }
 
 /// Where a version stands.
@@ -104,47 +103,34 @@ impl Roster {
                     standing.overridden |= *overridden;
                 }
             }
-            EventKind::Locked { reason, .. } => self.lock = Some(reason.clone()),
-            EventKind::Latched { trip } => self.latches.hold((**trip).clone()),
-            EventKind::Resumed { .. } => {
-                self.lock = None;
-                self.latches.lift();
-            }
             EventKind::Shared { version, share, .. } => drop(self.shares.insert(version.clone(), *share)),
-            _ => {}
+            _ => self.silence.apply(event),
         }
+    }
+
+    /// What keeps models silent.
+    pub fn silence(&self) -> &Silence {
+        &self.silence
     }
 
     /// Why serving is locked for all symbols, if it is: by an order, or by an emergency of the whole account.
     pub fn lock(&self) -> Option<String> {
-        let account = || self.latches.held().iter().find(|latch| latch.trip.version.is_none());
-        self.lock.clone().or_else(|| account().map(|latch| latch.trip.to_string()))
+        self.silence.lock()
     }
 
     /// Why no model of `symbol` may speak, if so.
     pub fn silenced(&self, symbol: &Symbol) -> Option<String> {
-        self.lock.clone().or_else(|| self.latches.silences(symbol).map(ToString::to_string))
+        self.silence.of(symbol)
     }
 
     /// The emergencies in force.
     pub fn latches(&self) -> &Latches {
-        &self.latches
+        self.silence.latches()
     }
 
     /// Part of the share it would have that a version in service speaks to.
     pub fn share(&self, version: &VersionId) -> f64 {
         self.shares.get(version).copied().unwrap_or(1.0)
-    }
-
-    /// Whether locks and emergencies may be lifted on the trading day `today`.
-    ///
-    /// # Errors
-    /// In words, when nothing is locked, or it is too early.
-    pub fn may_resume(&self, today: TradingDay) -> Result<(), String> {
-        if self.lock.is_none() && self.latches.held().is_empty() {
-            return Err("serving is not locked".to_owned());
-        }
-        self.latches.may_resume(today).map_err(|error| error.to_string())
     }
 
     /// The versions that may speak, if nothing silences them.

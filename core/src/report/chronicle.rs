@@ -9,7 +9,10 @@ use super::{
     Life,
     entry::{Entry, Weight},
 };
-use crate::domain::{Event, EventKind, Timestamp, VersionId, lifecycle::State};
+use crate::{
+    domain::{Event, EventKind, Timestamp, VersionId, lifecycle::State},
+    lifecycle::silence::Silence,
+};
 
 /// Lines of what was decided that are kept, of steps and criticals, and of the others: the latest ones.
 const MOST: usize = 1000;
@@ -23,6 +26,8 @@ pub struct Chronicle {
     left_out: usize,
     stages: BTreeMap<VersionId, Vec<(State, Timestamp)>>,
     silences: Vec<(Timestamp, Option<Timestamp>)>,
+    /// What silences at the moment.
+    silenced: Silence,
     marks: Vec<(Timestamp, String)>,
     stays: Vec<Stay>,
 }
@@ -84,10 +89,15 @@ impl Chronicle {
                     self.stays.push(Stay { version, state: to, from: at, until: None, came, went: None, overridden });
                 }
             }
-            EventKind::Locked { .. } | EventKind::Latched { .. } if !self.is_silent() => self.silences.push((at, None)),
-            EventKind::Resumed { .. } => {
-                if let Some((_, until @ None)) = self.silences.last_mut() {
-                    *until = Some(at);
+            EventKind::Locked { .. }
+            | EventKind::Latched { .. }
+            | EventKind::Resumed { .. }
+            | EventKind::LockEnded { .. } => {
+                self.silenced.apply(&event.kind);
+                match (self.silenced.is_none(), self.silences.last_mut()) {
+                    (true, Some((_, until @ None))) => *until = Some(at),
+                    (false, None | Some((_, Some(_)))) => self.silences.push((at, None)),
+                    _ => {}
                 }
             }
             _ => {}

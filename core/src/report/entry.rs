@@ -67,11 +67,14 @@ impl Entry {
                 let what = format!("{version} speaks to {:.0} % of its share", 100.0 * share);
                 (Weight::Step, what, format!("{reason} ({by})"), none())
             }
-            EventKind::Locked { reason, by } => {
-                (Weight::Critical, "locked to the baseline".to_owned(), format!("{reason} ({by})"), none())
+            EventKind::Locked { reason, by, until } => {
+                let until = until.map_or_else(String::new, |until| format!(" until {until}"));
+                (Weight::Critical, format!("locked to the baseline{until}"), format!("{reason} ({by})"), none())
             }
-            EventKind::Resumed { reason, by } => {
-                (Weight::Step, "resumed".to_owned(), format!("{reason} ({by})"), none())
+            EventKind::LockEnded { .. } => (Weight::Step, "the lock ended".to_owned(), event.kind.to_string(), none()),
+            EventKind::Resumed { reason, by, same_day } => {
+                let mark = if *same_day { " on the day of an emergency of the account (paper)" } else { "" };
+                (Weight::Step, format!("resumed{mark}"), format!("{reason} ({by})"), none())
             }
             EventKind::Alert { level, code, message } => {
                 let weight = match level {

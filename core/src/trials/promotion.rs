@@ -78,7 +78,7 @@ impl EvidenceStep {
         let reason = format!("the test of {} is {}", self.version, self.reason);
         let message = format!("{reason}; serving is locked until `vigie resume`");
         let alert = EventKind::Alert { level: Level::Critical, code: "test_invalid".into(), message };
-        vec![EventKind::Locked { reason, by: by.clone() }, alert]
+        vec![EventKind::Locked { reason, by: by.clone(), until: None }, alert]
     }
 }
 

@@ -7,13 +7,14 @@
 use std::{borrow::Cow, future::ready, io, path::PathBuf, pin::Pin, sync::Arc, thread, time::Duration};
 
 use arc_swap::ArcSwap;
+use jiff::SignedDuration;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::parts::Parts;
 use crate::{
     actors::{
         archivist,
-        guardian::{Verified, Verify},
+        guardian::{EndLock, Verified, Verify},
         jobs::{About, Done, JobLog, When, names},
         keeper, kill_file,
         monitor::{self, Finding},
@@ -83,6 +84,12 @@ static JOBS: &[Job] = &[
         does: "compares the wall clock with the time that passed",
         when: When::Every(Duration::from_secs(1)),
         work: Work::Serving(Parts::compare_clocks),
+    },
+    Job {
+        name: "lock_end",
+        does: "ends a lock at the time at which it was to end",
+        when: When::Every(Duration::from_secs(1)),
+        work: Work::Serving(Parts::end_lock),
     },
     Job {
         name: names::DAY_CLOSE,
@@ -238,6 +245,26 @@ impl Parts {
             // a guardian that is restarting is told as soon as it is there, and no model speaks meanwhile
             told.await.map_err(|error| error.to_string())?;
             Err(why)
+        })
+    }
+
+    /// In doubt it stays locked: of a clock that was set forward since the start the time that passed by the other clock counts, and of
+    /// one that was set back its own.
+    fn end_lock(&self) -> Doing {
+        let (began, since) = &self.began;
+        let passed = SignedDuration::try_from(since.elapsed()).ok().and_then(|passed| began.checked_add(passed).ok());
+        let now = match passed.filter(|_| self.is_wall_clock) {
+            Some(passed) => passed.min(self.clock.now()),
+            None => self.clock.now(),
+        };
+        let ended = self.guardian.send(EndLock(now));
+        Box::pin(async move {
+            match ended.await {
+                Ok(Ok(None)) => Ok("no lock is to end".into()),
+                Ok(Ok(Some(ended))) => Ok(ended.done.into()),
+                Ok(Err(why)) => Err(format!("it stays locked: {why}")),
+                Err(error) => Err(error.to_string()),
+            }
         })
     }
 

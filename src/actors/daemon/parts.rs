@@ -63,6 +63,8 @@ pub(super) struct Parts {
     pub(super) is_wall_clock: bool,
     /// What it said when it was looked at last, and when that was; at first, when the daemon started.
     pub(super) looked_at: Cell<(Timestamp, Stopwatch)>,
+    /// The time at the start by either clock.
+    pub(super) began: (Timestamp, Stopwatch),
     pub(super) scorer: actix::Addr<Shell<Scorer>>,
     pub(super) guardian: actix::Addr<Shell<Guardian>>,
     pub(super) connections: Rc<Connections>,
@@ -216,7 +218,7 @@ impl Parts {
     /// Serves nothing but the baseline, also when a guardian that was made without knowing takes its place.
     fn lock_at_once(&self, reason: &str, by: &By) -> Event {
         silence(&self.serving, reason);
-        let kind = EventKind::Locked { reason: reason.to_owned(), by: by.clone() };
+        let kind = EventKind::Locked { reason: reason.to_owned(), by: by.clone(), until: None };
         let event = Event { at: self.clock.now(), kind };
         self.unsaved.borrow_mut().push(event.clone());
         event

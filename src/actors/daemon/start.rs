@@ -351,6 +351,7 @@ impl Births<'_> {
             journal: self.journal,
             is_wall_clock: event_clock.is_none(),
             looked_at: Cell::new(began),
+            began,
             clock,
             scorer: scorer.shell,
             guardian: guardian.shell,

@@ -40,7 +40,7 @@ impl Guardian {
 
     fn broken(&mut self, fault: &IntegrityFault) {
         // signals that were answered before the first of them was heard here tell of it again
-        if matches!(fault, IntegrityFault::Score { .. }) && self.roster.lock().is_some() {
+        if matches!(fault, IntegrityFault::Score { .. }) && self.roster.silence().lock_for_good().is_some() {
             return;
         }
         let (alert, lock) = broken(&self.roster, fault);

@@ -64,13 +64,13 @@ const LONGEST: usize = 1000;
 /// Locks the guardian that is about to be made, and every one after it. A lock for this reason that the journal holds
 /// already is left as it is; the words of another stay beside it.
 pub fn lock_at_start(shared: &GuardianShared, known: &State, reason: String) {
-    let reason = match known.trials.roster().lock() {
+    let reason = match known.trials.roster().silence().lock_for_good() {
         Some(lock) if lock.contains(&reason) => return,
         Some(lock) if lock.len() < LONGEST => format!("{lock}; {reason}"),
         _ => reason,
     };
     tracing::error!(reason, "locked to the baseline");
-    let kind = EventKind::Locked { reason, by: By::Daemon("journal".into()) };
+    let kind = EventKind::Locked { reason, by: By::Daemon("journal".into()), until: None };
     let event = Event { at: shared.clock.now(), kind };
     shared.unsaved.borrow_mut().push(event.clone());
     shared.write_again(vec![event]);
@@ -92,7 +92,8 @@ pub(super) fn told(version: &VersionId, why: &Unusable) -> (&'static str, String
 /// has looked. Not twice, and not for one that only watches.
 pub(super) fn lock(roster: &Roster, unusable: &[(VersionId, Unusable)]) -> Option<EventKind> {
     let speaks = |version: &VersionId| roster.speaking().any(|(other, _)| other == version);
-    let (version, why) = unusable.iter().find(|(version, _)| roster.lock().is_none() && speaks(version))?;
+    let (version, why) =
+        unusable.iter().find(|(version, _)| roster.silence().lock_for_good().is_none() && speaks(version))?;
     let (_, reason) = told(version, why);
-    Some(EventKind::Locked { reason, by: By::Daemon("guardian".into()) })
+    Some(EventKind::Locked { reason, by: By::Daemon("guardian".into()), until: None })
 }

@@ -114,6 +114,10 @@ pub struct LockNow {
     pub kill: bool,
 }
 
+/// End the lock that was to end by this time, if there is one.
+#[derive(Debug, Clone, Copy)]
+pub struct EndLock(pub Timestamp);
+
 /// Asks the guardian how things stand.
 #[derive(Debug)]
 pub struct ObserveGuardian;
@@ -125,6 +129,8 @@ pub struct GuardianStatus {
     pub epoch: u64,
     /// Why serving is locked, if it is.
     pub lock: Option<String>,
+    /// When that lock ends by itself, if it does.
+    pub lock_until: Option<Timestamp>,
     /// The symbols with versions of which none may speak, by a lock or an emergency.
     pub silenced: Vec<Symbol>,
     /// The emergencies in force, in words.
@@ -182,6 +188,9 @@ impl Message for Advance {
 }
 impl Message for Verify {
     type Result = Verified;
+}
+impl Message for EndLock {
+    type Result = Answer<Option<Done>>;
 }
 impl Message for LockNow {
     type Result = bool;

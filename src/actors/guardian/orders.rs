@@ -6,8 +6,9 @@ use std::{
 };
 
 use actix::{Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
+use jiff::SignedDuration;
 
-use super::{Advance, Answer, Done, Guardian, Order, alert, save::UnderWay, unanswered};
+use super::{Advance, Answer, Done, EndLock, Guardian, Order, alert, save::UnderWay, unanswered};
 use crate::{
     actors::{
         acknowledge::retry,
@@ -16,7 +17,7 @@ use crate::{
         supervision::{Place, Shell},
     },
     domain::{
-        Event, EventKind, VersionId,
+        Event, EventKind, Timestamp, VersionId,
         event::{By, Level},
         lifecycle::{State, Transition},
     },
@@ -31,6 +32,9 @@ use crate::{
     },
     trials::promotion::{EvidenceStep, events, numbers},
 };
+
+/// Longest time ahead at which a lock ends by itself: more is a slip.
+const LONGEST_LOCK: SignedDuration = SignedDuration::from_hours(366 * 24);
 
 /// Events of an order that are on disk and now take effect.
 pub(super) struct Committed {
@@ -52,14 +56,17 @@ impl Guardian {
             Change::Kill { reason } => {
                 let mut kinds = self.killed(reason, &by);
                 let done = format!("locked to the baseline; {} rolled back", plural(kinds.len(), "version"));
-                kinds.push(EventKind::Locked { reason: format!("killed: {reason}"), by });
+                kinds.push(EventKind::Locked { reason: format!("killed: {reason}"), by, until: None });
                 let durable = self.silence(kinds);
                 silenced(durable, done)
             }
-            Change::Lock { reason } => {
-                let durable = self.silence(vec![EventKind::Locked { reason: reason.clone(), by }]);
-                silenced(durable, "locked to the baseline".to_owned())
-            }
+            Change::Lock { reason, until, for_s } => match end_of_lock(self.shared.clock.now(), *until, *for_s) {
+                Err(why) => refused(why),
+                Ok(until) => {
+                    let durable = self.silence(vec![EventKind::Locked { reason: reason.clone(), by, until }]);
+                    silenced(durable, locked(until, self.roster.silence().until()))
+                }
+            },
             Change::Rollback { version, reason } => match self.roster.roll_back(version) {
                 Err(refusal) => refused(refusal.to_string()),
                 Ok(step) => {
@@ -68,13 +75,21 @@ impl Guardian {
                     silenced(durable, done)
                 }
             },
-            Change::Resume { reason } => {
-                let today = self.shared.config.load().calendar.day_of(self.shared.clock.now());
-                if let Err(why) = self.roster.may_resume(today) {
-                    return refused(why);
+            Change::Resume { reason, same_day } => {
+                let config = self.shared.config.load();
+                let today = config.calendar.day_of(self.shared.clock.now());
+                match self.roster.silence().may_resume(today, *same_day, config.account.paper) {
+                    Err(why) => refused(why),
+                    Ok(same_day) => {
+                        let events = vec![self.event(EventKind::Resumed { reason: reason.clone(), by, same_day })];
+                        let mark = if same_day {
+                            " on the day of an emergency of the account, which is marked for ever"
+                        } else {
+                            ""
+                        };
+                        self.commit(events, Vec::new(), format!("the lock is lifted{mark}"), address)
+                    }
                 }
-                let events = vec![self.event(EventKind::Resumed { reason: reason.clone(), by })];
-                self.commit(events, Vec::new(), "the lock is lifted".to_owned(), address)
             }
             Change::Promote { version, reason, to, overridden } => {
                 match self.roster.promote(version, *to, *overridden, &order.gates) {
@@ -92,6 +107,16 @@ impl Guardian {
                 }
             }
         }
+    }
+
+    /// Ends the lock that was to end by `now`. It gives models influence, so it takes effect when it is on disk, and not at all while
+    /// anything is in its way; it is tried again.
+    fn end_lock(&mut self, now: Timestamp, address: Addr<Shell<Self>>) -> ResponseFuture<Answer<Option<Done>>> {
+        let Some(kind) = self.roster.silence().ends(now) else { return Box::pin(std::future::ready(Ok(None))) };
+        let done = kind.to_string();
+        tracing::info!("{done}");
+        let committed = self.commit(vec![self.event(kind)], Vec::new(), done, address);
+        Box::pin(async move { committed.await.map(Some) })
     }
 
     /// What rolls back every version that speaks, and every one that will when the order under way is on disk.
@@ -168,7 +193,8 @@ impl Guardian {
         done: String,
         address: Addr<Shell<Self>>,
     ) -> ResponseFuture<Answer<Done>> {
-        let is_resume = events.iter().any(|event| matches!(event.kind, EventKind::Resumed { .. }));
+        let is_resume =
+            events.iter().any(|event| matches!(event.kind, EventKind::Resumed { .. } | EventKind::LockEnded { .. }));
         let speaking = will_speak(&events);
         let kill_file = self.shared.kill_file.clone().filter(|_| is_resume || !speaking.is_empty());
         let Ok(turn) = Arc::clone(&self.shared.turn).try_lock_owned() else {
@@ -269,6 +295,42 @@ fn evidence(gates: &[Gate], overridden: bool) -> BTreeMap<Box<str>, f64> {
     relevant.flat_map(|gate| numbers(&gate.checks)).collect()
 }
 
+/// When a lock that is ordered `now` ends by itself, if it does.
+///
+/// # Errors
+/// In words, of an end that is none.
+fn end_of_lock(now: Timestamp, until: Option<Timestamp>, for_s: Option<u64>) -> Result<Option<Timestamp>, String> {
+    let end = match (until, for_s) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => return Err("a lock ends at `until` or after `for_s` seconds, and not both".to_owned()),
+        (Some(until), None) => until,
+        (None, Some(seconds)) => {
+            let ahead = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+            now.checked_add(ahead).unwrap_or(Timestamp::MAX)
+        }
+    };
+    if end <= now {
+        return Err(format!("{end} has passed: it is {now}; nothing was locked"));
+    }
+    if end.duration_since(now) > LONGEST_LOCK {
+        let days = LONGEST_LOCK.as_hours() / 24;
+        return Err(format!("{end} is more than {days} days ahead; leave the end out for a lock until `vigie resume`"));
+    }
+    Ok(Some(end))
+}
+
+/// What is answered to an order for a lock until `ordered`, when one until `held` is in force.
+fn locked(ordered: Option<Timestamp>, held: Option<Timestamp>) -> String {
+    let words = |until: Option<Timestamp>| {
+        until.map_or_else(|| "until `vigie resume`".to_owned(), |until| format!("until {until}"))
+    };
+    match ordered {
+        None => "locked to the baseline".to_owned(),
+        _ if ordered == held => format!("locked to the baseline {}", words(held)),
+        _ => format!("locked to the baseline {}: that lock was there and is longer", words(held)),
+    }
+}
+
 fn plural(count: usize, what: &str) -> String {
     if count == 1 { format!("{count} {what}") } else { format!("{count} {what}s") }
 }
@@ -284,6 +346,16 @@ impl Handler<Order> for Shell<Guardian> {
         let address = context.address();
         let safe = |why| Err(unanswered(why));
         self.answer_with(context, Place::GuardianOrder, safe, |guardian| guardian.order(&message, address))
+    }
+}
+
+impl Handler<EndLock> for Shell<Guardian> {
+    type Result = ResponseFuture<Answer<Option<Done>>>;
+
+    fn handle(&mut self, message: EndLock, context: &mut Context<Self>) -> Self::Result {
+        let address = context.address();
+        let safe = |why| Err(unanswered(why));
+        self.answer_with(context, Place::GuardianLockEnd, safe, |guardian| guardian.end_lock(message.0, address))
     }
 }
 

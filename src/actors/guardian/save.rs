@@ -251,5 +251,5 @@ fn in_place_of(event: &Event, why: &str) -> Option<Event> {
         return None;
     }
     let reason = format!("what silenced a model cannot be recorded: {why}");
-    Some(Event { at: event.at, kind: EventKind::Locked { reason, by: By::Daemon("guardian".into()) } })
+    Some(Event { at: event.at, kind: EventKind::Locked { reason, by: By::Daemon("guardian".into()), until: None } })
 }

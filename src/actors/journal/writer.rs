@@ -291,7 +291,7 @@ impl Writer {
     /// Writes beside the journal why the next start is to lock: nothing is written to the journal any more.
     fn leave_word(&mut self, why: &str) {
         let reason = format!("{why}; look at what is in service, and resume after that");
-        let kind = EventKind::Locked { reason, by: By::Daemon(NAME.into()) };
+        let kind = EventKind::Locked { reason, by: By::Daemon(NAME.into()), until: None };
         if let Err(error) = self.silenced.record(&[Write::Event(Event { at: WallClock.now(), kind })]) {
             tracing::warn!(%error, "the next start is not told that the journal was overwritten");
         }
@@ -391,7 +391,7 @@ impl Writer {
 /// Which of the writes are orders that give a model influence, or lift a lock.
 fn orders(writes: &[Write], waiting: &[(Range<usize>, Waiter)]) -> Vec<Range<usize>> {
     let gives = |write: &Write| match write {
-        Write::Event(Event { kind: EventKind::Resumed { .. }, .. }) => true,
+        Write::Event(Event { kind: EventKind::Resumed { .. } | EventKind::LockEnded { .. }, .. }) => true,
         Write::Event(Event { kind: EventKind::Moved { step, .. }, .. }) => step.edge().1.may_influence(),
         _ => false,
     };

@@ -31,6 +31,7 @@ pub enum Place {
     GuardianVerify,
     GuardianVerifyRead,
     GuardianLock,
+    GuardianLockEnd,
     GuardianObserve,
     GuardianSave,
     GuardianInDoubt,
@@ -86,7 +87,7 @@ pub enum Place {
 /// Of a place: the part it belongs to, what happens there, and the name of the future that goes on with it, if there is one.
 type Row = (Place, &'static str, &'static str, Option<&'static str>);
 
-const ROWS: [Row; 76] = [
+const ROWS: [Row; 77] = [
     (Place::ScorerMake, "scorer", "make", None),
     (Place::ScorerFold, "scorer", "fold", None),
     (Place::ScorerInstall, "scorer", "install", None),
@@ -113,6 +114,7 @@ const ROWS: [Row; 76] = [
     (Place::GuardianVerify, "guardian", "verify", Some("verify/future")),
     (Place::GuardianVerifyRead, "guardian", "verify/read", None),
     (Place::GuardianLock, "guardian", "lock", Some("lock/future")),
+    (Place::GuardianLockEnd, "guardian", "lock_end", Some("lock_end/future")),
     (Place::GuardianObserve, "guardian", "observe", None),
     (Place::GuardianSave, "guardian", "save", None),
     (Place::GuardianInDoubt, "guardian", "in_doubt", None),

@@ -199,7 +199,11 @@ fn part(name: &'static str, answered: &Value, items: Vec<Item>) -> Part {
 
 fn serving(status: &Value) -> Line {
     match status.pointer("/guardian/lock") {
-        Some(Value::String(reason)) => (Tone::Bad, format!("serving    LOCKED to the baseline: {reason}")),
+        Some(Value::String(reason)) => {
+            let until = status.pointer("/guardian/lock_until").and_then(Value::as_str);
+            let until = until.map_or_else(String::new, |until| format!(" until {until}"));
+            (Tone::Bad, format!("serving    LOCKED to the baseline{until}: {reason}"))
+        }
         None => (Tone::Bad, "serving    LOCKED to the baseline: the guardian is restarting".to_owned()),
         Some(_) => {
             let silenced = list(status.pointer("/guardian/silenced")).iter().filter_map(Value::as_str);

@@ -117,6 +117,9 @@ struct Day {
     day: TradingDay,
     /// Sum of the pnl in millionths, so that the order of the trades does not matter.
     micros: i64,
+    /// What of it the rules of the account do not look at any more.
+    #[serde(default)]
+    forgiven: i64,
     trades: BTreeSet<TradeId>,
     /// The rules of the account that it broke.
     tripped: BTreeSet<Rule>,
@@ -215,6 +218,14 @@ impl Emergency {
         self.days.iter().find(|known| known.day == day).map(Day::pnl)
     }
 
+    /// The account was resumed on the day of an emergency: its rules look at what it makes from here on, and may trip again.
+    pub fn begin_days_anew(&mut self) {
+        for day in &mut self.days {
+            day.forgiven = day.micros;
+            day.tripped.clear();
+        }
+    }
+
     /// Whether a trade of this name counted already.
     fn knows(&self, trade: &ClosedTrade) -> bool {
         let holds = |version: &VersionId| matches!(self.versions.get(version), Some(Tracked::Judged(window)) if window.holds(&trade.trade_id));
@@ -292,7 +303,7 @@ impl Emergency {
             Some(_) if day.trades.len() > MOST_TRADES => Some(Unevaluable::TooManyTrades),
             Some(_) => None,
         };
-        let made = day.pnl();
+        let made = day.micros.saturating_sub(day.forgiven) as f64 / 1e6;
         let broken = rules.of_account().filter_map(|(rule, of)| {
             match blank.map_or_else(|| (of.judge)(&AccountDay { options, trade, made }), Err) {
                 Err(why) => Some(Breach::unknown(rule.name.clone(), why)),
@@ -311,7 +322,10 @@ impl Emergency {
                 if full && place == 0 {
                     return None;
                 }
-                self.days.insert(place, Day { day, micros: 0, trades: BTreeSet::new(), tripped: BTreeSet::new() });
+                self.days.insert(
+                    place,
+                    Day { day, micros: 0, forgiven: 0, trades: BTreeSet::new(), tripped: BTreeSet::new() },
+                );
                 if full {
                     self.days.remove(0);
                 }

@@ -200,7 +200,11 @@ impl<'a> Fold<'a> {
                     }
                 }
             }
-            EventKind::Resumed { .. } => roster.may_resume(self.thresholds.calendar.day_of(*at)).err(),
+            EventKind::Resumed { same_day, .. } => {
+                let today = self.thresholds.calendar.day_of(*at);
+                // what was marked was ordered on a paper account
+                roster.silence().may_resume(today, *same_day, *same_day).err()
+            }
             EventKind::Shared { version, .. } => {
                 let speaks = roster.standing(version).is_some_and(|standing| standing.state.may_influence());
                 (!speaks).then(|| format!("{version} does not speak"))

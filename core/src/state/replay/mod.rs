@@ -186,7 +186,7 @@ fn is_found_again(kind: &EventKind, watched: bool) -> bool {
         EventKind::Latched { .. } => true,
         EventKind::Judged { .. } => watched,
         EventKind::Shared { by: By::Daemon(_), .. } => watched,
-        EventKind::Locked { by: By::Daemon(by), reason } => match &**by {
+        EventKind::Locked { by: By::Daemon(by), reason, .. } => match &**by {
             "ab_router" => true,
             "monitor" => watched && !reason.contains("clock"),
             _ => false,
@@ -214,6 +214,7 @@ fn text(kind: &EventKind) -> Option<String> {
         }
         EventKind::Latched { trip } => Some(trip.to_string()),
         EventKind::Locked { reason, .. } => Some(format!("locked: {reason}")),
+        EventKind::LockEnded { until } => Some(format!("the lock until {until} ended")),
         EventKind::Resumed { reason, .. } => Some(format!("resumed: {reason}")),
         EventKind::Shared { version, share, reason, .. } => Some(format!("{version} share {share}: {reason}")),
         EventKind::Trained { version, .. } => Some(format!("{version} trained")),

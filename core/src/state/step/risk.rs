@@ -167,8 +167,11 @@ impl Risk {
     pub fn follow(&mut self, rules: &Rules<'_>, roster: &Roster, event: &EventKind) {
         follow(&mut self.emergency, roster, event);
         measures::follow(&mut self.gradual, rules.gradual, event);
-        if matches!(event, EventKind::Moved { .. }) {
-            self.forget_trips(roster);
+        match event {
+            EventKind::Moved { .. } => self.forget_trips(roster),
+            // the day goes on: nothing that tripped on it before is made up for at the next start
+            EventKind::Resumed { same_day: true, .. } => self.trips.retain(|trip| trip.version.is_some()),
+            _ => {}
         }
     }
 
