@@ -404,16 +404,16 @@ fn the_example_of_pandas_is_imported_in_one_command() {
 #[test]
 fn importing_a_file_again_changes_nothing_also_through_a_daemon_and_in_another_order() {
     let place = Place::new();
-    let options = [&["--map", "ninjatrader"], &CHICAGO[..]].concat();
+    let options = [&["--map", "sierrachart"], &CHICAGO[..]].concat();
     let daemon = Process::start(&place, &[]);
-    let file = example("ninjatrader.csv");
-    assert_eq!(import(&place, &file, &options, 0)["stored"], 5);
+    let file = example("sierrachart.txt");
+    assert_eq!(import(&place, &file, &options, 0)["stored"], 4);
     let text = fs::read_to_string(&file).unwrap();
     let mut lines: Vec<&str> = text.lines().collect();
     lines[1..].reverse();
-    place.file("reversed.csv", &lines.join("\n"));
-    let again = import(&place, "reversed.csv", &options, 0);
-    assert_eq!((&again["stored"], &again["duplicates"]), (&0.into(), &5.into()));
+    place.file("reversed.txt", &lines.join("\n"));
+    let again = import(&place, "reversed.txt", &options, 0);
+    assert_eq!((&again["stored"], &again["duplicates"]), (&0.into(), &4.into()));
     drop(daemon);
 }
 
