@@ -27,12 +27,12 @@ pub(super) fn file(answers: &Answers, found: Option<&Found>, builtin: &Config) -
             );
         }
         let _ =
-            write!(text, "{}[symbols.{}]\n", if explained { "" } else { "\n" }, quoted_unless_bare(symbol.as_str()));
+            writeln!(text, "{}[symbols.{}]", if explained { "" } else { "\n" }, quoted_unless_bare(symbol.as_str()));
         for (key, value) in [("tick", tick), ("tick_value", value)] {
             if explained {
                 text.push_str(&comment_of("symbols.ES", key));
             }
-            let _ = write!(text, "{key} = {value:?}\n");
+            let _ = writeln!(text, "{key} = {value:?}");
         }
     }
     let number = |value: Option<f64>| value.map(|value| format!("{value:?}"));
@@ -69,7 +69,7 @@ fn section(text: &mut String, builtin: &Config, name: &str, keys: &[(&str, Optio
     }
     let _ = write!(text, "\n[{name}]\n");
     for (key, value) in differs {
-        let _ = write!(text, "{}{key} = {value}\n", comment_of(name, key));
+        let _ = writeln!(text, "{}{key} = {value}", comment_of(name, key));
     }
 }
 
