@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => return commands::misused(&error),
     };
+    command.stand_back();
     commands::exit_code(match command {
         Command::Run(run) => run.run(),
         Command::Check(check) => check.run(),

@@ -14,6 +14,7 @@ use assert_cmd::assert::OutputAssertExt;
 use common::{
     place::{BY_HAND, CONFIG, Place, example_confidence, examples},
     process::{Process, vigie},
+    wait::until,
 };
 use serde_json::Value;
 use vigie::domain::lifecycle::State;
@@ -440,6 +441,20 @@ fn standard_input_plain_or_gzipped_is_read_as_a_file_is() {
         let output = child.wait_with_output().unwrap();
         assert_eq!(json(&output)["stored"], examples().len(), "{input}");
     }
+}
+
+#[test]
+fn what_works_through_much_stands_back_behind_a_daemon() {
+    fn nice_of(process: &str) -> Option<i32> {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        stat.rsplit(')').next()?.split_whitespace().nth(16)?.parse().ok()
+    }
+    let place = Place::new();
+    let mut child = vigie(&place, &["features", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let lowered = (nice_of("self").unwrap() + 10).min(19);
+    until("a lower priority", || (nice_of(&child.id().to_string())? == lowered).then_some(()));
+    drop(child.stdin.take());
+    child.wait().unwrap();
 }
 
 #[test]

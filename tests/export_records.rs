@@ -1,5 +1,5 @@
 //! Exports of decisions, outcomes and events: what the journal holds, in every format, beside a running daemon.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what the tests share may fail loudly")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
 
 mod common;
 

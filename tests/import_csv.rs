@@ -1,5 +1,5 @@
 //! Files of other programs, through the real `vigie import` into a journal: the example of each, and files with faults.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what the tests share may fail loudly")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
 
 mod common;
 

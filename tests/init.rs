@@ -1,5 +1,5 @@
 //! `vigie init`: what it writes starts a real daemon, it never overwrites, and it asks only on a terminal.
-#![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! The JSON Schemas in docs/schema: made from what the program's own readers take, current, and held against every example in the
 //! documents.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what the tests share may fail loudly")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
 
 mod common;
 #[path = "common/schema.rs"]

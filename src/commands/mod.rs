@@ -133,6 +133,37 @@ pub enum Command {
     Work(work::Work),
 }
 
+/// How far what works through much stands back behind a daemon that serves on the same machine.
+const NICE: i32 = 10;
+
+impl Command {
+    /// Lowers the priority of this process where the command works through much: a score comes first.
+    pub fn stand_back(&self) {
+        let works_through_much = matches!(
+            self,
+            Self::Import(_)
+                | Self::Features(_)
+                | Self::Train(_)
+                | Self::Replay(_)
+                | Self::Simulate(_)
+                | Self::Power(_)
+                | Self::Impact(_)
+                | Self::Report(_)
+                | Self::Tune(_)
+                | Self::Validate(_)
+                | Self::Phases(_)
+                | Self::Dataset(_)
+                | Self::Drill(_)
+                | Self::Export(_)
+                | Self::Archive(_)
+                | Self::Backup(_)
+        );
+        if works_through_much {
+            let _it_is_only_polite = rustix::process::nice(NICE);
+        }
+    }
+}
+
 /// How a command ended, when it did not simply succeed.
 #[derive(Debug)]
 pub enum Failed {

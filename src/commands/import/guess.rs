@@ -223,7 +223,7 @@ fn guess(bytes: &[u8], name: &str) -> Result<Proposal, String> {
     let others = (0..sheet.head.len()).filter(|column| !taken.iter().any(|(_, other)| other == column));
     let is_number = |text: &&str| cell::number(text, '.').is_ok() || cell::number(text, ',').is_ok();
     let others: Vec<usize> = others
-        .filter(|column| !head(*column).eq("\"\"") && cells(*column).iter().all(|cell| is_number(cell)))
+        .filter(|column| !head(*column).eq("\"\"") && cells(*column).iter().all(is_number))
         .collect();
     map.push_str(
         "\n# Inputs of your own, by a name of a-z 0-9 _; declare each in features.extra of the configuration. Take only what was known\n\
@@ -265,7 +265,7 @@ fn times_lines(cells: &[&str], open: &mut Vec<String>) -> String {
     let zone = jiff::tz::TimeZone::UTC;
     let fits = |form: &str| {
         let read = |cell: &&str| cell::moment(cell, form, Some(&zone), cell::Twice::Earlier).is_ok();
-        !cells.is_empty() && cells.iter().all(|cell| read(cell))
+        !cells.is_empty() && cells.iter().all(read)
     };
     let forms: Vec<String> = FORMS.iter().filter(|form| fits(form)).map(|form| quoted(form)).collect();
     match forms.len() {
