@@ -222,9 +222,8 @@ fn guess(bytes: &[u8], name: &str) -> Result<Proposal, String> {
     }
     let others = (0..sheet.head.len()).filter(|column| !taken.iter().any(|(_, other)| other == column));
     let is_number = |text: &&str| cell::number(text, '.').is_ok() || cell::number(text, ',').is_ok();
-    let others: Vec<usize> = others
-        .filter(|column| !head(*column).eq("\"\"") && cells(*column).iter().all(is_number))
-        .collect();
+    let others: Vec<usize> =
+        others.filter(|column| !head(*column).eq("\"\"") && cells(*column).iter().all(is_number)).collect();
     map.push_str(
         "\n# Inputs of your own, by a name of a-z 0-9 _; declare each in features.extra of the configuration. Take only what was known\n\
          # when the signal fired: what is known behind it foretells nothing.\n[extra]\n",
