@@ -63,7 +63,7 @@ pub fn entries(reader: &Reader) -> Result<u64, StoreError> {
     Ok(guarded("counting", || copy::size(&reader.moment))?)
 }
 
-/// Hands all that `reader` sees to `take`, in pieces of at most [`CHUNK`] bytes, until it says false. A journal that cannot be read
+/// Hands all that `reader` sees to `take`, in pieces of at most `CHUNK` bytes, until it says false. A journal that cannot be read
 /// to its end is told in the stream.
 pub fn send(reader: &Reader, take: &mut dyn FnMut(Vec<u8>) -> bool) {
     let mut sending = Sending { reader, take, piece: Vec::with_capacity(CHUNK), entries: 0, gone: false };

@@ -163,7 +163,7 @@ impl Options {
     /// The token: of the environment, or of its file.
     ///
     /// # Errors
-    /// [`TokenError`].
+    /// `TokenError`.
     pub fn token(&self) -> Result<Given, TokenError> {
         if let Ok(text) = std::env::var("VIGIE_WEB_TOKEN") {
             let token = Token::new(&text, "VIGIE_WEB_TOKEN")?;
