@@ -84,8 +84,11 @@ fn samples() -> Vec<Value> {
         ),
         typed("imported", json!({ "file": "f", "lines": 1, "stored": 1, "rejected": 0 })),
     ];
-    all.extend(["lock", "kill", "resume"].map(|kind| typed(kind, json!({ "reason": "why" }))));
-    let bare = ["ping", "status", "models", "training", "drift", "reload", "experiment"];
+    all.push(typed("lock", json!({ "reason": "why", "until": "2025-01-06T15:00:00Z", "for_s": 1 })));
+    all.push(typed("kill", json!({ "reason": "why" })));
+    all.push(typed("resume", json!({ "reason": "why", "same_day": true })));
+    all.push(typed("archive", json!({ "before": "2025-01-06" })));
+    let bare = ["copy", "ping", "status", "models", "training", "drift", "reload", "experiment"];
     all.extend(bare.map(|kind| typed(kind, json!({}))));
     all
 }
@@ -158,7 +161,11 @@ fn what_the_schema_of_requests_refuses_the_daemon_refuses_and_the_other_way_roun
             for request in changed {
                 let (misfit, said) = (misfit(&schema, &request, ""), said(&request));
                 // a format says nothing to a validator; two fields that contradict each other are no matter of a schema
-                let by_format = misfit.is_none() && (place.ends_with("at") || place.ends_with("since"));
+                let by_format = misfit.is_none()
+                    && (place.ends_with("at")
+                        || place.ends_with("since")
+                        || place.ends_with("before")
+                        || place.ends_with("until"));
                 assert!(misfit.is_some() == said.is_some() || by_format, "{place}: {misfit:?}, {said:?}: {request}");
                 compared += 1;
             }

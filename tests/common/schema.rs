@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 /// Free text, and texts that are of one form only.
-const TEXTS: [&str; 6] = ["x \u{e9}", "T-1", "ES", "ES/1", "2025-01-06T15:00:00Z", "logistic"];
+const TEXTS: [&str; 7] = ["x \u{e9}", "T-1", "ES", "ES/1", "2025-01-06T15:00:00Z", "2025-01-06", "logistic"];
 /// Values that a field may have which the sample lacks.
 const CANDIDATES: [fn() -> Value; 11] = [
     || json!(1),
@@ -158,8 +158,11 @@ impl Reader<'_> {
             [_, true, true, true, ..] | [_, true, false, false, ..] => "^[A-Za-z0-9._:/-]{1,64}$",
             [_, false, true, false, ..] => "^[A-Z0-9._]{1,16}$",
             [_, false, false, true, ..] => "^[A-Z0-9._]{1,16}/[1-9][0-9]*$",
-            [_, false, false, false, true, _] => {
+            [_, false, false, false, true, ..] => {
                 return Some(Map::from_iter([("format".to_owned(), json!("date-time"))]));
+            }
+            [_, false, false, false, false, true, _] => {
+                return Some(Map::from_iter([("format".to_owned(), json!("date"))]));
             }
             [.., true] => return Some(Map::new()),
             _ => return None,
