@@ -397,7 +397,7 @@ mod tests {
         }
         let keys = commented.iter().filter(|(key, _)| config.setting(key).is_some()).count();
         let headers = commented.len() - keys;
-        assert_eq!((keys, headers), (config.settings.len(), 26), "a key or header is written in another way");
+        assert_eq!((keys, headers), (config.settings.len(), 27), "a key or header is written in another way");
     }
 
     #[test]

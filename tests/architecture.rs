@@ -62,6 +62,7 @@ const HOMES: [(&str, &[&str]); 14] = [
     (
         "rustix",
         &[
+            "commands/mod.rs",
             "commands/work.rs",
             "actors/monitor.rs",
             "actors/archivist.rs",

@@ -218,7 +218,7 @@ fn outcomes_and_orders_at_fault() {
         line("an order with an empty reason", r#"{"type":"rollback","version":"ES/1","reason":" \t"}"#),
         line("an order with a field twice", r#"{"type":"rollback","version":"ES/1","version":"ES/2","reason":"x"}"#),
         line("a question with a field twice", r#"{"type":"alerts","limit":1,"limit":2}"#),
-        line("an order with an unknown field", r#"{"type":"lock","reason":"x","until":"tomorrow"}"#),
+        line("an order with an unknown field", r#"{"type":"lock","reason":"x","untill":"tomorrow"}"#),
         line("a version that is no name", r#"{"type":"rollback","reason":"x","version":"ES"}"#),
         line("a version that does not exist", r#"{"type":"rollback","reason":"x","version":"NQ/1"}"#),
         line("a version that is not in service", r#"{"type":"rollback","reason":"x","version":"ES/1"}"#),
@@ -255,7 +255,7 @@ fn outcomes_and_orders_at_fault() {
     a question with a field twice
       {"ok":false,"error":{"code":"duplicate_field","message":"limit: duplicate field `limit`","field":"limit"}}
     an order with an unknown field
-      {"ok":false,"error":{"code":"unknown_field","message":"unknown field `until`, expected `reason`","field":"until"}}
+      {"ok":false,"error":{"code":"unknown_field","message":"unknown field `untill`, expected one of `reason`, `until`, `for_s`","field":"untill"}}
     a version that is no name
       {"ok":false,"error":{"code":"wrong_type","message":"version \"ES\" is not valid: a symbol, a slash and a number from 1, such as ES/14","field":null}}
     a version that does not exist
