@@ -232,7 +232,7 @@ fn a_version_whose_share_a_decline_has_cut_is_not_promoted_by_its_test_until_it_
     trials.take(opening(PLANNED - 1), &shared(0.5));
     trials.judge_again();
     let (_, ruling) = trials.judge_next(&version(), &criteria, opening(PLANNED - 1)).unwrap();
-    assert!(matches!(&ruling.verdict, TestVerdict::Continue(why) if why.contains("without share")), "{ruling:?}");
+    assert!(matches!(&ruling.verdict, TestVerdict::Continue(why) if why.contains("all holds but share")), "{ruling:?}");
     let case =
         Case::of(&trials, &version(), &options(), &Config::builtin().unwrap().staging, opening(PLANNED - 1), None)
             .unwrap();
