@@ -59,18 +59,22 @@ pub struct SignalLine {
     pub deadline_us: Option<u64>,
 }
 
-/// Text that need only be text.
-struct AnyText;
+/// The `type` of a line: any text is taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Score,
+    Other,
+}
 
-impl FromStr for AnyText {
+impl FromStr for Kind {
     type Err = Infallible;
 
-    fn from_str(_: &str) -> Result<Self, Infallible> {
-        Ok(Self)
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(if text == "score" { Self::Score } else { Self::Other })
     }
 }
 
-impl<'de> Deserialize<'de> for AnyText {
+impl<'de> Deserialize<'de> for Kind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         from_text(deserializer)
     }
@@ -81,7 +85,7 @@ impl<'de> Deserialize<'de> for AnyText {
 #[serde(deny_unknown_fields)]
 struct WireLine<'a> {
     #[serde(default, rename = "type")]
-    _kind: Option<AnyText>,
+    kind: Option<Kind>,
     #[serde(default, borrow)]
     id: Option<&'a RawValue>,
     #[serde(default)]
@@ -115,7 +119,15 @@ impl SignalLine {
     /// [`InvalidLine`], which names the field: not JSON, an unknown, duplicate or missing field, a wrong type, a number
     /// out of its range, both or neither of snapshot and features.
     pub fn parse(line: &[u8]) -> Result<Self, InvalidLine> {
-        Self::parse_request(line).map(|(_, parsed)| parsed)
+        Self::of_wire(parse_json(line)?).map(|(_, parsed)| parsed)
+    }
+
+    /// Reads a line whose `type` is `score`, wherever in it that stands, with the `id` that it may carry, as written. None: it
+    /// is no such line, or something in it is at fault.
+    pub fn parse_score(line: &[u8]) -> Option<(Option<&RawValue>, Self)> {
+        let wire: WireLine<'_> = serde_json::from_str(std::str::from_utf8(line).ok()?).ok()?;
+        let is_score = wire.kind == Some(Kind::Score) && line.trim_ascii_start().starts_with(b"{");
+        is_score.then(|| Self::of_wire(wire).ok()).flatten()
     }
 
     /// Reads a line that was taken once. Earlier versions took the key of a map twice, of which the last counted, and an `id`
@@ -127,12 +139,7 @@ impl SignalLine {
         Self::parse(line).or_else(|error| Self::parse(&readable(line).ok_or(error)?))
     }
 
-    /// The same, with the `id` that a request may carry, as written.
-    ///
-    /// # Errors
-    /// As for [`SignalLine::parse`].
-    pub fn parse_request(line: &[u8]) -> Result<(Option<&RawValue>, Self), InvalidLine> {
-        let wire: WireLine<'_> = parse_json(line)?;
+    fn of_wire(wire: WireLine<'_>) -> Result<(Option<&RawValue>, Self), InvalidLine> {
         if let Some(id) = wire.id {
             check_id(id)?;
         }

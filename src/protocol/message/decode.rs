@@ -98,13 +98,10 @@ pub fn decode(line: &[u8]) -> Envelope<'_> {
     Envelope { id: head.id, body }
 }
 
-/// A `score` whose first field says that it is one, and in which nothing is at fault, is read once only.
+/// A `score` in which nothing is at fault is read once only. Lines in which the word does not stand are not tried.
 fn decode_plain_score(line: &[u8]) -> Option<Envelope<'_>> {
-    let mut rest = line;
-    for token in [&b"{"[..], b"\"type\"", b":", b"\"score\"", b","] {
-        rest = rest.trim_ascii_start().strip_prefix(token)?;
-    }
-    let (id, parsed) = SignalLine::parse_request(line).ok()?;
+    memchr::memmem::find(line, b"\"score\"")?;
+    let (id, parsed) = SignalLine::parse_score(line)?;
     let plain = parsed.outcome.is_none() && refuse_id(id).is_none();
     plain.then(|| Envelope { id, body: Ok(Request::Score(Box::new(parsed))) })
 }
@@ -248,6 +245,20 @@ mod tests {
             Ok(request) => return format!("{request:?}"),
         }
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_score_is_read_alike_wherever_and_however_its_type_is_written_and_no_other_line_is_one() {
+        let last = FEATURES.replace("\"type\":\"score\",", "").replace("{}}", "{},\"type\":\"score\"}");
+        let spelled = FEATURES.replace("\"score\"", "\"sc\\u006fre\"");
+        assert_eq!((answer(&last), answer(&spelled)), (answer(FEATURES), answer(FEATURES)));
+        assert!(decode(last.as_bytes()).id.is_some_and(|id| id.get() == "7"));
+        let imported = FEATURES.replace("\"score\"", "\"import\"").replace("T-1", "score");
+        assert!(matches!(decode(imported.as_bytes()).body, Ok(Request::Import(_))), "{}", answer(&imported));
+        let outcome = OUTCOME.replace("T-1", "score");
+        assert!(matches!(decode(outcome.as_bytes()).body, Ok(Request::Outcome(_))), "{}", answer(&outcome));
+        let unsaid = FEATURES.replace("\"type\":\"score\"", "\"extra\":{\"score\":1.0}");
+        assert!(answer(&unsaid).contains("missing_field"), "{}", answer(&unsaid));
     }
 
     #[test]
