@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The packages as a stranger gets them: .ci/package.sh FOLDER-OF-BUILT-PROGRAMS
+# The packages as a stranger gets them: .ci/package.sh FOLDER-OF-BUILT-PROGRAMS [PAGES]
 # Made, looked at, installed into a root of their own (clean_root.py, which copies Debian's packages of this machine), run there: the daemon as its
-# own user, asked by the client of the wheel over the socket and through the gateway; then removed. Leaves nothing behind.
+# own user, asked by the client of the wheel over the socket and through the gateway; then removed. Leaves nothing behind. With PAGES, a folder that
+# package/pages.sh made, it needs no cargo.
 set -euo pipefail
 
 fail() {
@@ -10,7 +11,7 @@ fail() {
     exit 1
 }
 
-[ $# -eq 1 ] || fail "usage: .ci/package.sh FOLDER-OF-BUILT-PROGRAMS"
+[ $# -eq 1 ] || [ $# -eq 2 ] || fail "usage: .ci/package.sh FOLDER-OF-BUILT-PROGRAMS [PAGES]"
 project=$(realpath "$(dirname "$0")/..")
 folder=$(mktemp -d)
 running=()
@@ -23,7 +24,7 @@ trap cleanup EXIT
 trap 'exit 1' HUP INT TERM
 
 begin=$SECONDS
-"$project/package/build.sh" "$1" "$folder/out" >"$folder/log" 2>&1 || fail "they cannot be made"
+"$project/package/build.sh" "$1" "$folder/out" "${@:2}" >"$folder/log" 2>&1 || fail "they cannot be made"
 made=$((SECONDS - begin))
 debs=("$folder"/out/*.deb)
 [ ${#debs[@]} -eq 3 ] || fail "${#debs[@]} packages were made, not 3"

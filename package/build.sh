@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Makes the Debian packages vigie, vigie-web and vigie-notify and the Python wheel: package/build.sh FOLDER-OF-BUILT-PROGRAMS OUT
+# Makes the Debian packages vigie, vigie-web and vigie-notify and the Python wheel: package/build.sh FOLDER-OF-BUILT-PROGRAMS OUT [PAGES]
 #
-# Needs dpkg-deb, gzip, cargo for the man pages and completions, and pip for the wheel (VIGIE_WHEEL=no leaves it out). Needs no root.
+# Needs dpkg-deb, gzip, and pip for the wheel (VIGIE_WHEEL=no leaves it out). PAGES is a folder that package/pages.sh made; without it cargo makes
+# the man pages and completions now. Needs no root.
 # cargo-deb would do the same, but takes longer to install than all of this to run, and it packs one crate at a time.
 set -euo pipefail
-[ $# -eq 2 ] || { echo "usage: package/build.sh FOLDER-OF-BUILT-PROGRAMS OUT" >&2; exit 2; }
+[ $# -eq 2 ] || [ $# -eq 3 ] || { echo "usage: package/build.sh FOLDER-OF-BUILT-PROGRAMS OUT [PAGES]" >&2; exit 2; }
 programs=$(realpath "$1")
 mkdir -p "$2"
 out=$(realpath "$2")
+pages=${3:+$(realpath "$3")}
 cd "$(dirname "$0")/.."
 for program in vigie vigie-web vigie-notify; do
     [ -x "$programs/$program" ] || { echo "$programs/$program is not there; cargo build --release --workspace" >&2; exit 1; }
@@ -18,12 +20,12 @@ trap 'exit 1' HUP INT TERM
 umask 022
 version=$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 architecture=$(dpkg --print-architecture)
-profile=()
-[ "$(basename "$programs")" != release ] || profile=(--release)
-
-for program in vigie vigie-web vigie-notify; do
-    cargo run --locked --quiet "${profile[@]}" -p "$program" --example pages -- "$work/pages/$program"
-done
+if [ -z "$pages" ]; then
+    pages=$work/pages
+    profile=dev
+    [ "$(basename "$programs")" != release ] || profile=release
+    package/pages.sh "$pages" "$profile"
+fi
 
 # the newest version of the C library that a program asks for
 libc() {
@@ -45,14 +47,14 @@ gz() {
 common() {
     local package=$1 page
     file 0755 "$programs/$package" "$package/usr/bin/$package"
-    for page in "$work/pages/$package"/man/*.1; do
+    for page in "$pages/$package"/man/*.1; do
         # `vigie web` and `vigie notify` are told by the pages of the programs that they start
         [ "$package" = vigie ] && [[ $(basename "$page") =~ ^vigie-(web|notify)(-.*)?\.1$ ]] && continue
         gz "$page" "$package/usr/share/man/man1/$(basename "$page").gz"
     done
-    file 0644 "$work/pages/$package/completions/$package.bash" "$package/usr/share/bash-completion/completions/$package"
-    file 0644 "$work/pages/$package/completions/_$package" "$package/usr/share/zsh/vendor-completions/_$package"
-    file 0644 "$work/pages/$package/completions/$package.fish" "$package/usr/share/fish/vendor_completions.d/$package.fish"
+    file 0644 "$pages/$package/completions/$package.bash" "$package/usr/share/bash-completion/completions/$package"
+    file 0644 "$pages/$package/completions/_$package" "$package/usr/share/zsh/vendor-completions/_$package"
+    file 0644 "$pages/$package/completions/$package.fish" "$package/usr/share/fish/vendor_completions.d/$package.fish"
     file 0644 LICENSE "$package/usr/share/doc/$package/copyright"
     gz CHANGELOG.md "$package/usr/share/doc/$package/changelog.gz"
 }
@@ -92,6 +94,9 @@ file 0644 systemd/vigie.tmpfiles vigie/usr/lib/tmpfiles.d/vigie.conf
 file 0640 config.toml vigie/etc/vigie/config.toml
 for document in README.md docs/*.md examples/signal.json examples/signals.jsonl.gz; do
     file 0644 "$document" "vigie/usr/share/doc/vigie/$(basename "$document")"
+done
+for schema in docs/schema/*.json; do
+    file 0644 "$schema" "vigie/usr/share/doc/vigie/schema/$(basename "$schema")"
 done
 file 0644 clients/c/vigie.h vigie/usr/include/vigie.h
 file 0644 clients/csharp/Vigie.cs vigie/usr/share/vigie/Vigie.cs
