@@ -189,3 +189,29 @@ fn an_export_of_records_that_fails_leaves_the_old_file_as_it_was() {
         assert!(!names.into_iter().any(|name| name.to_string_lossy().ends_with(".part")));
     }
 }
+
+#[test]
+fn a_damaged_record_is_left_out_of_an_export_and_counted() {
+    let place = Place::new();
+    let past = |id: &str, reason: &str| {
+        let mut past: Value = serde_json::from_str(&signal(id, "ES", "long")).unwrap();
+        past["outcome_metrics"] = json!({ "exit_at": "2025-11-03T15:20:00Z", "pnl": 1.5, "exit_reason": reason });
+        format!("{past}\n")
+    };
+    let lines: String =
+        [("A", "first"), ("B", "wholesome"), ("C", "last")].map(|(id, reason)| past(id, reason)).concat();
+    place.file("past.jsonl", &lines);
+    succeed(&place, &["import", "--state", "state", "past.jsonl"]);
+    let mut journal = fs::read(place.journal()).unwrap();
+    let found: Vec<usize> = (0..journal.len() - 9).filter(|at| journal[*at..].starts_with(b"wholesome")).collect();
+    assert!(!found.is_empty(), "the outcome stands in the journal as it was told");
+    found.iter().for_each(|at| journal[*at] = b'W');
+    fs::write(place.journal(), journal).unwrap();
+    let arguments = ["export", "--state", "state", "--what", "outcomes"];
+    for format in ["csv", "parquet", "pickle"] {
+        let file = format!("out.{format}");
+        let output = succeed(&place, &[&arguments[..], &["--format", format, "--output", &file]].concat());
+        assert!(String::from_utf8_lossy(&output.stderr).contains("1 damaged records were left out"), "{output:?}");
+    }
+    assert_eq!(column(&csv(&place, &["outcomes"]), "trade_id"), ["A", "C"]);
+}

@@ -442,7 +442,7 @@ fn a_file_with_a_fault_is_not_imported_at_all_and_each_fault_is_named_with_line_
         assert_ne!(damaged, text, "{from}");
         place.file("report.csv", &damaged);
         let options = [&["--map", "ninjatrader"], &CHICAGO[..]].concat();
-        let summary = import(&place, "report.csv", &options, 5);
+        let summary = import(&place, "report.csv", &options, 1);
         let told = summary["faults"][code]["examples"][0].as_str().unwrap_or_else(|| panic!("{to}: {summary}"));
         assert!(told.contains(&format!("report.csv{place_of_it}")), "{told}");
         assert_eq!((&summary["stored"], &summary["refused_files"][0]), (&0.into(), &"report.csv".into()));
@@ -451,10 +451,58 @@ fn a_file_with_a_fault_is_not_imported_at_all_and_each_fault_is_named_with_line_
 }
 
 #[test]
+fn a_refused_file_leaves_no_doubt_in_the_exit_code_and_in_words() {
+    let place = Place::new();
+    let text = fs::read_to_string(example("pandas.csv")).unwrap();
+    place.file("bad.csv", &text.replacen("120.64", "12x", 1));
+    place.file("worse.csv", &text.replacen("long", "flat", 1));
+    let good = example("pandas.csv");
+    fn command<'a>(files: &[&'a str]) -> Vec<&'a str> {
+        [&["import", "--state", "state", "--csv", "--map", "pandas"], files].concat()
+    }
+    // nothing was taken: it failed
+    let (told, said) = run(&place, &command(&["bad.csv", "worse.csv"]), 1);
+    assert!(said.contains("nothing was imported: bad.csv, worse.csv is refused as a whole"), "{said}");
+    assert!(told.contains("nothing of bad.csv was imported") && told.contains("bad.csv:2: column"), "{told}");
+    assert!(!told.contains(" lines: "), "the lines of a refused file are none that were read: {told}");
+    assert_eq!(place.reader().signals().unwrap().count(), 0);
+    // one of two was: done, and which was not
+    let (told, said) = run(&place, &command(&["bad.csv", &good]), 5);
+    assert!(told.contains("4 lines: 4 new, 0 known already, 0 refused"), "{told}");
+    assert!(said.contains("nothing of bad.csv was imported") && !said.contains("nothing was imported"), "{said}");
+    // also where the other had nothing new
+    run(&place, &command(&[&good, "bad.csv"]), 5);
+    run(&place, &command(&[&good]), 0);
+    let summary = import(&place, "bad.csv", &["--map", "pandas"], 1);
+    assert_eq!(
+        (&summary["lines"], &summary["rejected"], &summary["refused_files"][0]),
+        (&0.into(), &0.into(), &"bad.csv".into())
+    );
+    let (_, said) = run(&place, &[&command(&["bad.csv"])[..], &["--dry-run"]].concat(), 1);
+    assert!(said.contains("nothing would be imported: bad.csv"), "{said}");
+    let (_, said) = run(&place, &[&command(&["bad.csv", &good])[..], &["--dry-run"]].concat(), 5);
+    assert!(said.contains("bad.csv would be refused as a whole"), "{said}");
+}
+
+#[test]
+fn a_column_that_is_there_twice_is_a_fault_also_under_a_star() {
+    let place = Place::new();
+    let text = fs::read_to_string(example("pandas.csv")).unwrap();
+    let head = text.lines().next().unwrap();
+    for (from, to, told) in [("extra.gap", "extra.rsi", "extra.rsi"), ("pnl", "entry_price", "entry_price")] {
+        assert_eq!(head.matches(from).count(), 1, "{head}");
+        place.file("twice.csv", &text.replacen(from, to, 1));
+        let summary = import(&place, "twice.csv", &["--map", "pandas"], 1);
+        let fault = summary["faults"]["columns"]["examples"].to_string();
+        assert!(fault.contains("two columns are called") && fault.contains(told), "{fault}");
+    }
+}
+
+#[test]
 fn a_zone_must_be_named_and_a_time_that_came_twice_be_decided() {
     let place = Place::new();
     let fault = |options: &[&str], file: &str, code: &str| {
-        let summary = import(&place, file, &[&["--map", "ninjatrader"], options].concat(), 5);
+        let summary = import(&place, file, &[&["--map", "ninjatrader"], options].concat(), 1);
         summary["faults"][code]["examples"][0].as_str().unwrap_or_else(|| panic!("{summary}")).to_owned()
     };
     let told = fault(&[], &example("ninjatrader.csv"), "no_zone");
@@ -492,6 +540,48 @@ fn a_zone_must_be_named_and_a_time_that_came_twice_be_decided() {
 }
 
 #[test]
+fn a_number_that_can_be_read_in_two_ways_is_decided_by_the_file_or_by_somebody() {
+    let file = |pnl: &[&str]| {
+        let row =
+            |(n, pnl): (usize, &&str)| format!("T{n};2025-01-06 15:0{n}:00Z;2025-01-06 16:00:00Z;ES;long;{pnl}\n");
+        let rows: String = pnl.iter().enumerate().map(row).collect();
+        format!("trade_id;at;exit_at;symbol;side;pnl\n{rows}")
+    };
+    let pnl = |place: &Place| {
+        let stored = place.reader().outcome(&TradeId::new("T0").unwrap()).unwrap().unwrap();
+        stored.record.outcome.pnl.map(|pnl| pnl.get())
+    };
+    let place = Place::new();
+    place.file("open.csv", &file(&["1,234", "-7"]));
+    let summary = import(&place, "open.csv", &["--map", "pandas"], 1);
+    let told = summary["faults"]["two_ways"]["examples"][0].as_str().unwrap_or_else(|| panic!("{summary}")).to_owned();
+    assert!(told.contains("open.csv:2: column 6 \"pnl\"") && told.contains("--decimal"), "{told}");
+    for (sign, value) in [(",", 1.234), (".", 1234.0)] {
+        let place = Place::new();
+        place.file("open.csv", &file(&["1,234", "-7"]));
+        assert_eq!(import(&place, "open.csv", &["--map", "pandas", "--decimal", sign], 0)["stored"], 2);
+        assert_eq!(pnl(&place), Some(value));
+    }
+    // another number of the file says which it is
+    for (other, value) in [("0,5", 1.234), ("1,000.5", 1234.0)] {
+        let place = Place::new();
+        place.file("told.csv", &file(&["1,234", other]));
+        assert_eq!(import(&place, "told.csv", &["--map", "pandas"], 0)["stored"], 2);
+        assert_eq!(pnl(&place), Some(value), "{other}");
+    }
+}
+
+#[test]
+fn a_trade_that_stands_twice_in_a_file_is_a_fault_of_it() {
+    let place = Place::new();
+    let text = fs::read_to_string(example("pandas.csv")).unwrap();
+    place.file("twice.csv", &text.replacen("PD-3", "PD-1", 1));
+    let summary = import(&place, "twice.csv", &["--map", "pandas"], 1);
+    let told = summary["faults"]["twice"]["examples"].to_string();
+    assert!(told.contains("twice.csv:4") && told.contains("PD-1 stands on line 2"), "{summary}");
+}
+
+#[test]
 fn a_dry_run_says_what_would_be_imported_and_makes_nothing() {
     let place = Place::new();
     let file = example("tradingview.csv");
@@ -499,7 +589,7 @@ fn a_dry_run_says_what_would_be_imported_and_makes_nothing() {
     let (told, _) = run(&place, &arguments, 0);
     assert!(told.contains("4 trades, 1 left out") && told.contains(r#""side":"short""#), "{told}");
     assert!(fs::read_dir(place.folder()).unwrap().next().is_none());
-    let (told, _) = run(&place, &["import", "--dry-run", "--csv", &file, "--map", "tradingview", "--zone", "UTC"], 5);
+    let (told, _) = run(&place, &["import", "--dry-run", "--csv", &file, "--map", "tradingview", "--zone", "UTC"], 1);
     assert!(told.contains("--symbol"), "{told}");
 }
 

@@ -80,6 +80,48 @@ fn a_file_of_signals_with_features_of_their_own_gives_a_configuration_that_learn
 }
 
 #[test]
+fn a_csv_file_and_its_map_give_a_configuration_with_the_features_of_the_map() {
+    let place = Place::new();
+    let csv = "ref;opened;closed;what;way;net;rsi 14;gap\n1;06.01.2025 09:31;06.01.2025 09:41;ES;Buy;-62,50;55,1;\n2;07.01.2025 09:31;07.01.2025 09:41;CL;Sell;10,00;;\n";
+    let map = "times = [\"%d.%m.%Y %H:%M\"]\n[trade]\ntrade_id = \"ref\"\nat = \"opened\"\nexit_at = \"closed\"\nsymbol = \"what\"\nside = \"way\"\npnl = \"net\"\n[extra]\nrsi = { column = \"rsi 14\", scale = 0.01 }\ngap = \"gap\"\n";
+    place.file("trades.csv", csv);
+    place.file("map.toml", map);
+    let arguments = ["init", "--features-from", "trades.csv", "--map", "map.toml", "--symbol", "CL=0.01:10", "--out"];
+    let output = succeed(&place, &[&arguments[..], &["mine.toml"]].concat());
+    let written = text(&place, "mine.toml");
+    assert!(written.contains("extra = [\"gap\", \"rsi\"]") && written.contains("rsi 50.0 %"), "{written}");
+    assert!(written.contains("[symbols.ES]") && written.contains("[symbols.CL]"), "{written}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("never known in any signal: gap") && said.contains("confidence"), "{said}");
+    told(&place, &["check", "--json", "mine.toml"], 0);
+    // a map that wants a symbol takes the one that is named
+    place.file("bare.toml", &map.replace("symbol = \"what\"\n", "symbol = {}\n"));
+    let bare = ["init", "--features-from", "trades.csv", "--map", "bare.toml", "--out", "bare-made.toml"];
+    assert!(ends_with(&place, &bare, 1).contains("--symbol"));
+    succeed(&place, &[&bare[..], &["--symbol", "NQ"]].concat());
+    assert!(!text(&place, "bare-made.toml").contains("[symbols.ES]"));
+    for (from, to, said) in [
+        ("55,1", "55,1x", "trades.csv:2: column 7 \"rsi 14\""),
+        ("Buy", "Flat", "neither long nor short"),
+        ("rsi 14", "rsi", "there is no column"),
+    ] {
+        place.file("trades.csv", &csv.replacen(from, to, 1));
+        let refused = ends_with(&place, &[&arguments[..], &["x.toml"]].concat(), 1);
+        assert!(refused.contains(said), "{refused}");
+    }
+    // what is missing is named: the map of a CSV file, and features in it
+    place.file("trades.csv", csv);
+    assert!(ends_with(&place, &["init", "--features-from", "trades.csv", "--out", "x.toml"], 1).contains("--map"));
+    place.file("map.toml", map.split("[extra]").next().unwrap());
+    let refused = ends_with(&place, &[&arguments[..], &["x.toml"]].concat(), 1);
+    assert!(
+        refused.contains("map.toml has none under [extra]") && !place.folder().join("x.toml").exists(),
+        "{refused}"
+    );
+    ends_with(&place, &["init", "--map", "pandas"], 2);
+}
+
+#[test]
 fn a_file_that_is_there_stays_also_a_link_to_nothing() {
     let place = Place::new();
     place.file("vigie.toml", "mine");

@@ -22,6 +22,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
+pub(super) use self::table::as_lines;
 use self::{
     again::{Again, again},
     doubt::{Doubt, Doubts},
@@ -30,7 +31,7 @@ use self::{
 };
 use super::{
     ConfigArgs, Failed, Outcome, PATIENCE, change,
-    files::{Line, Lines, bytes_bar, used},
+    files::{Line, Lines, bytes_bar},
     found::{self, Found, OwnStateArgs},
     terminal::{harmless, tell},
 };
@@ -128,7 +129,7 @@ impl Import {
         // what was read before is stored, and told
         imported?;
         closed?;
-        used(summary.lines, summary.rejected)
+        summary.ended()
     }
 
     /// Imports a CSV file, all of it or nothing.

@@ -27,6 +27,7 @@ Examples:
   vigie init --symbol ES --daily-loss-limit 600         no question
   vigie init --symbol CL=0.01:10 --trader-user strategy --out /etc/vigie/config.toml
   vigie init --features-from signals.jsonl              for a strategy with features of its own
+  vigie init --features-from trades.csv --map my-map.toml
   vigie init --defaults --out - | vigie check /dev/stdin";
 
 /// Write a configuration file of your own
@@ -55,9 +56,13 @@ pub struct Init {
     /// User who runs the strategy, where it is neither you nor root; may be repeated
     #[arg(long = "trader-user", value_name = "USER")]
     trader_users: Vec<String>,
-    /// JSON lines of signals, as for `vigie import`: their features of your own and their symbols go into the configuration
+    /// JSON lines of signals, as for `vigie import`: their features of your own and their symbols go into the configuration; with
+    /// --map a CSV file
     #[arg(long, value_name = "FILE")]
     features_from: Option<PathBuf>,
+    /// What the columns of the CSV file mean, as for `vigie import`: the name of a map that is built in, or a TOML file of your own
+    #[arg(long, value_name = "MAP", requires = "features_from")]
+    map: Option<PathBuf>,
     /// Ask nothing
     #[arg(long)]
     defaults: bool,
@@ -108,7 +113,12 @@ impl Init {
                 anyhow!("{} is there already, and stays; name another file with --out", self.out.display()).into()
             );
         }
-        let found = self.features_from.as_deref().map(Found::read).transpose()?;
+        let symbol = self.symbols.first().map(|instrument| instrument.symbol.clone());
+        let found = match (&self.features_from, &self.map) {
+            (Some(file), Some(map)) => Some(Found::read_csv(file, map, symbol)?),
+            (Some(file), None) => Some(Found::read(file)?),
+            _ => None,
+        };
         let mut answers = Answers {
             symbols: self.symbols,
             zone: self.zone,

@@ -395,6 +395,7 @@ mod tests {
             ("\"s\"", "{ value = \"es\" }", "symbol"),
             ("\"p\"", "7", "the name of a column"),
             ("\"p\"", "{ column = \"p\", sacle = 2.0 }", "sacle"),
+            ("\"p\"", "{ column = \"p\", scale = 0.0 }", "scale"),
             ("[trade]", "decimal = \"x\"\n[trade]", "decimal"),
             ("[trade]", "separator = \"x\"\n[trade]", "separator"),
             ("[trade]", "times = []\n[trade]", "times"),

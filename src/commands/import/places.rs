@@ -57,8 +57,10 @@ pub(super) fn places<'m>(sheet: &Sheet, map: &'m Map, said: &Said) -> Result<Pla
     for (field, number) in map.numbers() {
         if let Some(section) = field.strip_suffix('*') {
             for column in sheet.columns(&number.column) {
-                let name = sheet.head.get(column).and_then(|head| head.strip_prefix(section)).unwrap_or_default();
-                numbers.push((format!("{section}{name}"), column, number, Vec::new()));
+                let Some(head) = sheet.head.get(column) else { continue };
+                let field = format!("{section}{}", head.strip_prefix(section).unwrap_or_default());
+                find(&field, std::slice::from_ref(head), true);
+                numbers.push((field, column, number, Vec::new()));
             }
             continue;
         }

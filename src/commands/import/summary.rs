@@ -9,7 +9,15 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::sheet::Fault;
-use crate::{commands::terminal::tell, domain::Symbol, journal::Applied};
+use crate::{
+    commands::{
+        Failed, Outcome,
+        files::used,
+        terminal::{tell, warn},
+    },
+    domain::Symbol,
+    journal::Applied,
+};
 
 /// Faults that are shown of each kind.
 const EXAMPLES_SHOWN: usize = 3;
@@ -22,7 +30,7 @@ pub(super) struct Summary {
     pub(super) lines: u64,
     /// Rows of CSV files that their map leaves out.
     pub(super) left_out: u64,
-    /// CSV files with a fault, of which nothing was imported.
+    /// CSV files with a fault, of which nothing was imported. Their lines are not among those above and below.
     pub(super) refused_files: Vec<String>,
     pub(super) stored: u64,
     /// Trades whose outcome lacked something that is known now.
@@ -47,6 +55,10 @@ struct ImportFault {
 impl Summary {
     pub(super) fn reject(&mut self, code: &str, place: &str, message: &str) {
         self.rejected += 1;
+        self.fault(code, place, message);
+    }
+
+    fn fault(&mut self, code: &str, place: &str, message: &str) {
         let fault = self.faults.entry(code.to_owned()).or_default();
         fault.count += 1;
         if fault.examples.len() < EXAMPLES_SHOWN {
@@ -57,9 +69,27 @@ impl Summary {
     /// A file was not imported, since these things are wrong with it.
     pub(super) fn refuse_file(&mut self, name: &str, faults: &[Fault]) {
         self.refused_files.push(name.to_owned());
-        self.lines += faults.len() as u64;
         for fault in faults {
-            self.reject(fault.code, &format!("{name}:{}", fault.line), &fault.to_string());
+            self.fault(fault.code, &format!("{name}:{}", fault.line), &fault.to_string());
+        }
+    }
+
+    /// How the command ends: where a file was refused and nothing else was taken, it failed.
+    ///
+    /// # Errors
+    /// When some input was refused, or none could be used.
+    pub(super) fn ended(&self) -> Outcome {
+        let was_taken = self.stored + self.completed + self.duplicates > 0;
+        match self.refused_files.as_slice() {
+            [] => used(self.lines, self.rejected),
+            refused if was_taken => {
+                warn(format_args!("nothing of {} was imported, since it has faults", refused.join(", ")));
+                Err(Failed::Refused)
+            }
+            refused => {
+                let names = refused.join(", ");
+                Err(anyhow::anyhow!("nothing was imported: {names} is refused as a whole, since it has faults").into())
+            }
         }
     }
 
@@ -69,10 +99,12 @@ impl Summary {
     }
 
     pub(super) fn print(&self) -> io::Result<()> {
-        tell(format_args!(
-            "{} lines: {} new, {} known already, {} refused",
-            self.lines, self.stored, self.duplicates, self.rejected
-        ))?;
+        if self.lines > 0 || self.refused_files.is_empty() {
+            tell(format_args!(
+                "{} lines: {} new, {} known already, {} refused",
+                self.lines, self.stored, self.duplicates, self.rejected
+            ))?;
+        }
         if self.completed > 0 {
             tell(format_args!("  {} outcomes lacked something that is known now", self.completed))?;
         }

@@ -20,9 +20,9 @@ use super::{
 use crate::{
     clock::{Clock, WallClock},
     commands::{
-        Outcome,
-        files::{self, Line, Lines, used},
-        terminal::tell,
+        Failed, Outcome,
+        files::{self, Line, Lines},
+        terminal::{tell, warn},
     },
     config::Config,
     domain::{InvalidLine, SignalLine, Symbol},
@@ -140,21 +140,58 @@ pub(super) fn trades(bytes: &[u8], map: &Map, said: &Said, config: &Config) -> R
 
 /// Says what files would be imported as.
 pub(super) fn preview(files: &[PathBuf], map: &Map, args: &TableArgs, config: &Config) -> Outcome {
-    let mut summary = Summary::default();
+    let (mut summary, mut read) = (Summary::default(), 0);
     for file in files {
         let name = file.display().to_string();
         match trades(&whole(file, &ProgressBar::hidden())?, map, &args.said(), config) {
             Ok(converted) => {
-                summary.lines += converted.trades.len() as u64;
+                read += converted.trades.len();
                 told(&name, &converted)?;
             }
             Err(faults) => summary.refuse_file(&name, &faults),
         }
     }
-    if summary.rejected > 0 {
-        summary.print()?;
+    match (summary.refused_files.len(), read) {
+        (0, 0) => {
+            warn("there was no trade to read");
+            return Err(Failed::Refused);
+        }
+        (0, _) => return Ok(()),
+        _ => summary.print()?,
     }
-    used(summary.lines, summary.rejected)
+    let why = format!("{} would be refused as a whole, since it has faults", summary.refused_files.join(", "));
+    if read > 0 {
+        warn(why);
+        return Err(Failed::Refused);
+    }
+    Err(anyhow!("nothing would be imported: {why}").into())
+}
+
+/// The trades of a CSV file as lines of JSON, each with its line in the file, for who asks what they carry and not when they were: times
+/// that name no zone are taken for UTC. A map that wants a symbol gets `symbol`.
+///
+/// # Errors
+/// When the file or its map cannot be read, and for the first of its faults.
+pub(in crate::commands) fn as_lines(
+    file: &Path,
+    map: &Path,
+    symbol: Option<Symbol>,
+) -> anyhow::Result<Vec<(u64, String)>> {
+    let map = Map::load(map)?;
+    let symbol = symbol.filter(|_| map.trade.symbol.value.is_none() && map.trade.symbol.column.is_empty());
+    let said = Said { zone: map.zone.is_none().then_some(TimeZone::UTC), symbol, ..Said::default() };
+    let bytes = whole(file, &ProgressBar::hidden())?;
+    let converted = convert(&bytes, &map, &said, |line| SignalLine::parse(line.as_bytes()).map(drop));
+    let Converted { trades, .. } = converted.map_err(|faults| {
+        let more = faults.len().saturating_sub(1);
+        let first = faults.first().map_or_else(String::new, |fault| format!("{}: {fault}", fault.line));
+        anyhow!(
+            "{}:{first}{}",
+            file.display(),
+            if more > 0 { format!("; and {more} more faults") } else { String::new() }
+        )
+    })?;
+    Ok(trades)
 }
 
 fn told(name: &str, converted: &Converted) -> std::io::Result<()> {

@@ -9,7 +9,10 @@ use anyhow::{anyhow, bail};
 use indicatif::ProgressBar;
 
 use crate::{
-    commands::files::{Line, Lines},
+    commands::{
+        files::{Line, Lines},
+        import,
+    },
     domain::{Feature, Inputs, InvalidLine, SignalLine, Symbol},
 };
 
@@ -36,12 +39,33 @@ impl Found {
         let mut found = Self::default();
         while let Some((number, line)) = lines.next()? {
             let Line::Text(text) = line else { bail!("{}:{number}: the line is too long", path.display()) };
-            found.take(text).map_err(|error| anyhow!("{}:{number}: {}", path.display(), error.message))?;
+            let hint = match found.signals {
+                0 if !text.trim_ascii_start().starts_with(b"{") => "; of a CSV file --map says what its columns mean",
+                _ => "",
+            };
+            found.take(text).map_err(|error| anyhow!("{}:{number}: {}{hint}", path.display(), error.message))?;
         }
-        match (found.signals, found.extra.is_empty()) {
-            (0, _) => bail!("{} has no signal", path.display()),
-            (_, true) => bail!("no signal of {} has a feature of its own, under `extra`", path.display()),
-            _ => Ok(found),
+        found.checked(&format!("of {} has a feature of its own, under `extra`", path.display()))
+    }
+
+    /// Reads a CSV file whose columns `map` explains. The trades of a map without a symbol are of `symbol`.
+    ///
+    /// # Errors
+    /// When the file or the map cannot be read, something is wrong with the file, or the map names no feature of one's own.
+    pub(super) fn read_csv(path: &Path, map: &Path, symbol: Option<Symbol>) -> anyhow::Result<Self> {
+        let mut found = Self::default();
+        for (number, line) in import::as_lines(path, map, symbol)? {
+            found.take(line.as_bytes()).map_err(|error| anyhow!("{}:{number}: {}", path.display(), error.message))?;
+        }
+        let (path, map) = (path.display(), map.display());
+        found.checked(&format!("of {path} has a feature of its own: the map {map} has none under [extra]"))
+    }
+
+    fn checked(self, lacks: &str) -> anyhow::Result<Self> {
+        match (self.signals, self.extra.is_empty()) {
+            (0, _) => bail!("no signal {lacks}: there is none"),
+            (_, true) => bail!("no signal {lacks}"),
+            _ => Ok(self),
         }
     }
 
