@@ -3,46 +3,26 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what the tests share may fail loudly")]
 
 mod common;
+#[path = "common/fits.rs"]
+mod fits;
 #[path = "common/schema.rs"]
 mod reading;
 
-use std::{fs, path::PathBuf};
+use std::fs;
 
 use common::{
     place::Place,
     process::{Process, succeed},
     wire::FEATURES,
 };
-use reading::{Reader, misfit};
+use fits::{DIALECT, committed, documents, is_current, misfit, root};
+use reading::Reader;
 use serde_json::{Map, Value, json};
 use vigie::{
     config::{BUILTIN, Config},
     domain::{Decision, Probability, Reason, TradeId, lifecycle::State},
     protocol::message::{Ack, Rejected, RejectedScore, WireError, decode, write_answer, write_error, write_rejected},
 };
-
-const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
-/// Set to anything, the files are written anew instead of compared.
-const WRITE: &str = "VIGIE_WRITE_SCHEMA";
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Whether the committed schema is the one that the program gives.
-fn is_current(name: &str, schema: &Value) {
-    let path = root().join("docs/schema").join(name);
-    let text = serde_json::to_string_pretty(schema).unwrap() + "\n";
-    if std::env::var_os(WRITE).is_some() {
-        fs::write(&path, &text).unwrap();
-    }
-    let committed = fs::read_to_string(&path).unwrap_or_default();
-    assert!(committed == text, "{} is not current; run this test with {WRITE}=yes", path.display());
-}
-
-fn committed(name: &str) -> Value {
-    serde_json::from_str(&fs::read_to_string(root().join("docs/schema").join(name)).unwrap()).unwrap()
-}
 
 /// A request of each type, with all that it may carry and cannot be found by asking.
 fn samples() -> Vec<Value> {
@@ -468,13 +448,6 @@ fn blocks(file: &str, kind: &str) -> Vec<String> {
     let (text, mark) = (fs::read_to_string(root().join(file)).unwrap(), format!("\n```{kind}\n"));
     let found = text.split(mark.as_str()).skip(1).map(|rest| rest.split("\n```").next().unwrap().to_owned());
     found.collect()
-}
-
-fn documents() -> Vec<String> {
-    let docs =
-        fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let docs = docs.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}"));
-    docs.chain(["README.md".to_owned(), "systemd/README.md".to_owned()]).collect()
 }
 
 #[test]

@@ -92,16 +92,34 @@ pub(super) fn event_line(seq: u64, event: &Event) -> Vec<u8> {
     line(&EventLine { seq, event })
 }
 
+/// A decision among the events.
+#[derive(Serialize)]
+struct DecisionLine<'a> {
+    seq: u64,
+    at: Timestamp,
+    event: Mark,
+    #[serde(flatten)]
+    decision: &'a Decision,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Mark {
+    Decision,
+}
+
 fn decision_line(seq: u64, at: Timestamp, decision: &Decision) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Decided<'a> {
-        seq: u64,
-        at: Timestamp,
-        event: &'static str,
-        #[serde(flatten)]
-        decision: &'a Decision,
-    }
-    line(&Decided { seq, at, event: "decision", decision })
+    line(&DecisionLine { seq, at, event: Mark::Decision, decision })
+}
+
+/// What a subscriber is told beside events and decisions.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(super) enum Notice {
+    /// All events up to this number were told, and what comes is new.
+    CaughtUp { seq: u64 },
+    /// An event of the journal is damaged; its number, where that can be read, and what is wrong.
+    Unreadable { seq: Option<u64>, what: String },
 }
 
 pub(super) fn line(told: &impl Serialize) -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! Between the socket and the actors: who may ask what, and how each answer is written.
 #![deny(clippy::indexing_slicing)]
 
+mod answers;
 mod copy;
 mod import;
 mod pace;
@@ -19,13 +20,19 @@ use std::{
 
 use actix::Addr;
 use arc_swap::ArcSwap;
-use serde_json::{json, value::RawValue};
+use serde_json::value::RawValue;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     task::JoinHandle,
 };
 
-use self::score::in_place;
+use self::{
+    answers::{
+        BEGUN, DriftAnswer, ExperimentAnswer, ModelsAnswer, NOTED, Performed, Pong, SignalsAnswer, StatusAnswer,
+        TrainingAnswer,
+    },
+    score::in_place,
+};
 use super::{
     ab_router::AbRouter,
     acknowledge::{all_stored, retry},
@@ -191,15 +198,15 @@ impl Gateway {
         }
     }
 
-    async fn perform(&self, task: Task, peer: Peer) -> Result<serde_json::Value, WireError> {
+    async fn perform(&self, task: Task, peer: Peer) -> Result<Performed, WireError> {
         match task {
             Task::Reload => {
                 let Reloaded { waiting, kept } = self.reload().await?;
-                Ok(json!({ "done": "the new configuration is in force", "notes": waiting, "kept": kept }))
+                Ok(Performed::Reload { done: "the new configuration is in force", kept, notes: waiting })
             }
             Task::Archive { before } => {
                 let number = self.0.archivist.begin(before, &By::Uid(peer.uid))?;
-                Ok(json!({ "done": "it has begun", "archiving": number }))
+                Ok(Performed::Archive { archiving: number, done: BEGUN })
             }
             Task::BackedUp { at, last_seq, created_at } => {
                 let reader = self.0.journal.read().await.map_err(|error| retry(&error))?;
@@ -208,13 +215,13 @@ impl Gateway {
                 }
                 let latest = LatestBackup { at, last_seq };
                 all_stored(self.0.journal.write(vec![latest.write()]).await)?;
-                Ok(json!({ "done": "noted", "durable": true }))
+                Ok(NOTED)
             }
             Task::Imported { file, lines, stored, rejected } => {
                 let kind = EventKind::Imported { file, lines, stored, rejected };
                 let event = Event { at: self.0.clock.now(), kind };
                 all_stored(self.0.journal.write(vec![Write::Event(event)]).await)?;
-                Ok(json!({ "done": "noted", "durable": true }))
+                Ok(NOTED)
             }
             Task::Train { symbol, model, target, days, dry_run, keep, reason } => {
                 let order = TrainingOrder { symbol, model, target, days };
@@ -225,10 +232,10 @@ impl Gateway {
     }
 
     /// Answers as soon as it has begun; how it goes on is told to `training`.
-    async fn train(&self, job: Job, reason: String, peer: Peer) -> Result<serde_json::Value, WireError> {
+    async fn train(&self, job: Job, reason: String, peer: Peer) -> Result<Performed, WireError> {
         let begun = self.0.trainer.send(Ask { job, reason, by: By::Uid(peer.uid) }).await;
         let number = begun.map_err(|error| WireError::new("internal_error", error.to_string()))??;
-        Ok(json!({ "done": "it has begun", "training": number }))
+        Ok(Performed::Train { done: BEGUN, training: number })
     }
 
     async fn reload(&self) -> Result<Reloaded, WireError> {
@@ -326,18 +333,16 @@ impl Gateway {
                     Err(error) => message::write_error(out, id, &error),
                 }
             }
-            Ok(Request::Read(Read::Ping)) => {
-                message::write_ok(out, id, &json!({ "version": env!("CARGO_PKG_VERSION") }))
-            }
+            Ok(Request::Read(Read::Ping)) => message::write_ok(out, id, &Pong { version: env!("CARGO_PKG_VERSION") }),
             Ok(Request::Read(Read::Status)) => {
-                message::write_ok(out, id, &json!({ "status": self.status().await }));
+                message::write_sorted(out, id, &StatusAnswer { status: self.status().await });
             }
             Ok(Request::Read(Read::Training)) => {
-                let status = self.0.trainer.send(ObserveTrainer).await.ok().flatten().unwrap_or_default();
-                message::write_ok(out, id, &json!({ "training": status }));
+                let training = self.0.trainer.send(ObserveTrainer).await.ok().flatten().unwrap_or_default();
+                message::write_sorted(out, id, &TrainingAnswer { training });
             }
             Ok(Request::Read(Read::Models)) => match self.models().await {
-                Ok(models) => message::write_ok(out, id, &json!({ "models": models })),
+                Ok(models) => message::write_sorted(out, id, &ModelsAnswer { models }),
                 Err(error) => message::write_error(out, id, &error),
             },
             Ok(Request::Read(Read::Alerts(wanted))) => {
@@ -347,15 +352,15 @@ impl Gateway {
                 }
             }
             Ok(Request::Read(Read::Experiment(version))) => match self.experiment(version).await {
-                Ok(trials) => message::write_ok(out, id, &json!({ "trials": trials })),
+                Ok(trials) => message::write_sorted(out, id, &ExperimentAnswer { trials }),
                 Err(error) => message::write_error(out, id, &error),
             },
             Ok(Request::Read(Read::Signals(wanted))) => match self.signals(wanted).await {
-                Ok(signals) => message::write_ok(out, id, &json!({ "signals": signals })),
+                Ok(signals) => message::write_sorted(out, id, &SignalsAnswer { signals }),
                 Err(error) => message::write_error(out, id, &error),
             },
             Ok(Request::Read(Read::Drift)) => match self.drift().await {
-                Ok(versions) => message::write_ok(out, id, &json!({ "versions": versions })),
+                Ok(versions) => message::write_sorted(out, id, &DriftAnswer { versions }),
                 Err(error) => message::write_error(out, id, &error),
             },
             Ok(Request::Change(change)) => self.change(change, peer, id, out).await,

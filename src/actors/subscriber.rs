@@ -13,7 +13,7 @@ use std::{
 };
 
 use serde::Serialize;
-use serde_json::{json, value::RawValue};
+use serde_json::value::RawValue;
 use tokio::{
     sync::{broadcast, mpsc},
     time::sleep,
@@ -22,7 +22,7 @@ use tokio::{
 use super::{
     acknowledge::retry,
     alerts::number_of,
-    event_stream::{Line, Post, event_line, line},
+    event_stream::{Line, Notice, Post, event_line, line},
     journal::JournalHandle,
     supervision::{Failures, Place},
 };
@@ -183,7 +183,7 @@ impl Subscriber {
             }
             self.next = page.next;
             if page.is_last {
-                let _may_be_gone = to.send(line(&json!({ "seq": page.next - 1, "event": "caught_up" }))).await;
+                let _may_be_gone = to.send(line(&Notice::CaughtUp { seq: page.next - 1 })).await;
                 return Ok(());
             }
         }
@@ -255,5 +255,5 @@ fn page(reader: &Reader, from: u64) -> Result<Page, StoreError> {
 }
 
 fn unreadable_line(bad: &BadRecord) -> Vec<u8> {
-    line(&json!({ "seq": number_of(bad), "event": "unreadable", "what": bad.to_string() }))
+    line(&Notice::Unreadable { seq: number_of(bad), what: bad.to_string() })
 }

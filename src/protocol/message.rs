@@ -21,7 +21,7 @@ use crate::{
 };
 
 pub use decode::decode;
-pub use reply::{DecisionReply, write_answer, write_decision, write_error, write_ok, write_rejected};
+pub use reply::{DecisionReply, write_answer, write_decision, write_error, write_ok, write_rejected, write_sorted};
 pub use salvage::unread_outcome;
 
 /// A request, decoded, with what is needed to answer it.

@@ -1,5 +1,5 @@
 //! A JSON Schema of what a reader takes, found by asking it: which fields there are, it says of one that is not; what a value may
-//! be, it says by taking or refusing it. And whether a value fits a schema, for the words that are used here.
+//! be, it says by taking or refusing it.
 
 use serde_json::{Map, Value, json};
 
@@ -201,99 +201,4 @@ fn without(root: &Value, at: &str, name: &str) -> Value {
     let mut changed = root.clone();
     changed.pointer_mut(at).unwrap().as_object_mut().unwrap().remove(name);
     changed
-}
-
-/// Why `value` does not fit `schema`, with the place; nothing when it does. A word that is not known here is a fault.
-pub fn misfit(schema: &Value, value: &Value, at: &str) -> Option<String> {
-    let Value::Object(words) = schema else { return (schema != &json!(true)).then(|| format!("{at}: {schema}")) };
-    let wrong = |what: &str| Some(format!("{at}: {value} {what}"));
-    for (word, of) in words {
-        let fault = match word.as_str() {
-            "$schema" | "$id" | "title" | "description" | "default" | "$comment" | "format" => None,
-            "type" => {
-                let kinds: Vec<&Value> = of.as_array().map_or_else(|| vec![of], |kinds| kinds.iter().collect());
-                let fits = kinds.iter().any(|kind| is_a(value, kind.as_str().unwrap()));
-                (!fits).then(|| wrong(&format!("is not {of}"))).flatten()
-            }
-            "const" => (value != of).then(|| wrong(&format!("is not {of}"))).flatten(),
-            "enum" => (!of.as_array().unwrap().contains(value)).then(|| wrong(&format!("is none of {of}"))).flatten(),
-            "minimum" => bound(value, of, |value, bound| value < bound).then(|| wrong("is too small")).flatten(),
-            "exclusiveMinimum" => {
-                bound(value, of, |value, bound| value <= bound).then(|| wrong("is too small")).flatten()
-            }
-            "maximum" => bound(value, of, |value, bound| value > bound).then(|| wrong("is too large")).flatten(),
-            "exclusiveMaximum" => {
-                bound(value, of, |value, bound| value >= bound).then(|| wrong("is too large")).flatten()
-            }
-            "pattern" => value
-                .as_str()
-                .filter(|text| !matches(of.as_str().unwrap(), text))
-                .and_then(|_| wrong("is not of the form")),
-            "minItems" => value
-                .as_array()
-                .filter(|items| (items.len() as u64) < of.as_u64().unwrap())
-                .and_then(|_| wrong("is too short")),
-            "maxItems" => value
-                .as_array()
-                .filter(|items| items.len() as u64 > of.as_u64().unwrap())
-                .and_then(|_| wrong("is too long")),
-            "items" => {
-                let items = value.as_array().into_iter().flatten().enumerate();
-                items.into_iter().find_map(|(n, item)| misfit(of, item, &format!("{at}/{n}")))
-            }
-            "required" => {
-                let lacks = |name: &&Value| {
-                    value.as_object().is_some_and(|fields| !fields.contains_key(name.as_str().unwrap()))
-                };
-                of.as_array().unwrap().iter().find(lacks).map(|name| format!("{at}: {name} is missing"))
-            }
-            "properties" => {
-                let fields = value.as_object().into_iter().flatten();
-                let known = |(name, value): (&String, &Value)| misfit(of.get(name)?, value, &format!("{at}/{name}"));
-                fields.into_iter().find_map(known)
-            }
-            "additionalProperties" => {
-                let own = |name: &String| words.get("properties").and_then(|own| own.get(name)).is_some();
-                let others = value.as_object().into_iter().flatten().filter(|(name, _)| !own(name));
-                others.into_iter().find_map(|(name, value)| misfit(of, value, &format!("{at}/{name}")))
-            }
-            "oneOf" => {
-                let fitting = of.as_array().unwrap().iter().filter(|one| misfit(one, value, at).is_none()).count();
-                (fitting != 1).then(|| wrong(&format!("fits {fitting} of the schemas"))).flatten()
-            }
-            other => Some(format!("{at}: {other} is not known to this test")),
-        };
-        if fault.is_some() {
-            return fault;
-        }
-    }
-    None
-}
-
-fn bound(value: &Value, bound: &Value, beyond: fn(f64, f64) -> bool) -> bool {
-    value.as_f64().zip(bound.as_f64()).is_some_and(|(value, bound)| beyond(value, bound))
-}
-
-fn is_a(value: &Value, kind: &str) -> bool {
-    match kind {
-        "null" => value.is_null(),
-        "boolean" => value.is_boolean(),
-        "integer" => value.is_i64() || value.is_u64(),
-        "number" => value.is_number(),
-        "string" => value.is_string(),
-        "array" => value.is_array(),
-        "object" => value.is_object(),
-        other => panic!("{other} is no type"),
-    }
-}
-
-/// The three patterns that are used here.
-fn matches(pattern: &str, text: &str) -> bool {
-    use vigie::domain::{Symbol, TradeId, VersionId};
-    match pattern {
-        "^[A-Za-z0-9._:/-]{1,64}$" => TradeId::new(text).is_ok(),
-        "^[A-Z0-9._]{1,16}$" => Symbol::new(text).is_ok(),
-        "^[A-Z0-9._]{1,16}/[1-9][0-9]*$" => text.parse::<VersionId>().is_ok(),
-        other => panic!("{other} is not known to this test"),
-    }
 }

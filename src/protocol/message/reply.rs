@@ -136,6 +136,14 @@ pub fn write_ok<T: Serialize>(out: &mut Vec<u8>, id: Option<&RawValue>, body: &T
     write_line(out, &Reply { ok: true, id, body });
 }
 
+/// As [`write_ok`], with the fields of every object in the order of their names.
+pub fn write_sorted<T: Serialize>(out: &mut Vec<u8>, id: Option<&RawValue>, body: &T) {
+    match serde_json::to_value(body) {
+        Ok(body) => write_ok(out, id, &body),
+        Err(error) => write_error(out, id, &WireError::new("internal_error", error.to_string())),
+    }
+}
+
 fn write_line<T: Serialize>(out: &mut Vec<u8>, reply: &T) {
     write_json(out, reply);
     out.push(b'\n');
