@@ -69,6 +69,25 @@ fn a_checkpoint_at_any_moment_and_what_came_since_are_what_the_whole_log_comes_t
     }
 }
 
+/// The number of the fold, and what two lives come to by it.
+const COMES_TO: (u32, &str) = (5, "64cad252dc320d30");
+
+#[test]
+fn what_lives_come_to_changes_with_the_number_of_the_fold_only() {
+    let mut come_to = String::new();
+    for seed in 0..2 {
+        let (place, config) = (place(seed), config());
+        let reader = place.reader();
+        let digest = checkpoint::digest_of(&folded(&reader, &config, reader.last_seq().unwrap()).state).unwrap();
+        come_to.extend(digest[..4].iter().map(|byte| format!("{byte:02x}")));
+    }
+    let found = (checkpoint::FOLD, come_to.as_str());
+    assert_eq!(
+        found, COMES_TO,
+        "what happened comes to something else: raise FOLD in src/recall/checkpoint.rs and write it here"
+    );
+}
+
 #[test]
 fn what_is_written_is_read_and_the_newest_that_is_whole_and_fits_is_gone_on_from() {
     let (place, config) = (place(7), config());

@@ -80,7 +80,7 @@ pub fn make_token(options: &options::Trader) -> anyhow::Result<()> {
     let token = make(&folder, &options.name, options.prefix.as_deref(), &options.symbols, options.replace)?;
     let mut out = io::stdout().lock();
     writeln!(out, "{token}")?;
-    writeln!(io::stderr(), "vigie web: the token of {} is shown this once; start the gateway anew", options.name)?;
+    writeln!(io::stderr(), "vigie web: the token of {} is shown this once; restart the gateway", options.name)?;
     Ok(())
 }
 

@@ -45,7 +45,7 @@ pub struct Gradual {
     cooldown: usize,
 }
 
-/// The say of a version has changed.
+/// The influence of a version has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ShareStep {
     /// Share of what it would have, before.

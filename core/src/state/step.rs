@@ -30,7 +30,7 @@ pub struct Rules<'a> {
     pub guardian: &'a EmergencyOptions,
     /// When trading days turn.
     pub calendar: &'a TradingCalendar,
-    /// The say that shrinks.
+    /// The influence that shrinks.
     pub gradual: &'a GradualOptions,
     /// Trading days that an outcome is waited for.
     pub wait_days: u32,
