@@ -455,18 +455,28 @@ fn a_version_that_refuses_the_good_trades_does_harm_and_one_that_refuses_the_bad
         let (mut emergency, mut rng) = (Emergency::default(), Pcg64::seed_from_u64(9));
         emergency.ask(&id("ES/1"), Question::default(), Some(validated(0.6)));
         emergency.begin(&id("ES/1"));
-        (0..1500).find_map(|n| {
+        let mut nearest = 0.0_f64;
+        let tripped = (0..1500).find_map(|n| {
             let pnl = if rng.random::<f64>() < of_refused { 100.0 } else { -100.0 };
             // it says of each rightly what comes of it, so that only the money tells
             let score = Probability::new(if pnl > 0.0 { 0.6 } else { 0.4 }).unwrap();
             let scores = vec![VersionScore { version: id("ES/1"), score, size: 0.0 }];
             let told =
                 ClosedTrade { ml: None, scores, daily_loss_limit: Some(1e9), ..trade(&format!("H{n}"), 288 * n, pnl) };
-            emergency.judge(&EmergencyOptions::default(), &told).first().map(|trip| (n, said(trip)))
-        })
+            let trip = emergency.judge(&EmergencyOptions::default(), &told).first().map(|trip| (n, said(trip)));
+            // how near it is, is told by the bets themselves
+            let level = emergency.levels(&EmergencyOptions::default()).first().and_then(|level| level.harm);
+            nearest = nearest.max(level.map_or(0.0, |harm| harm.evidence / harm.limit));
+            trip
+        });
+        (tripped, nearest)
     };
-    assert_eq!(play(0.4), None);
-    let (n, said) = play(0.65).unwrap();
+    let (tripped, nearest) = play(0.4);
+    assert!(tripped.is_none() && nearest < 0.01, "{nearest} of its limit");
+    let (tripped, nearest) = play(0.65);
+    // one session multiplies them by less than one and a half
+    assert!((0.6..=1.0).contains(&nearest), "{nearest} of its limit before it trips");
+    let (n, said) = tripped.unwrap();
     assert!(n < 500 && said.starts_with("ES/1: harm"), "{said} after {n}");
 }
 

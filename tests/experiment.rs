@@ -9,7 +9,8 @@ use rand_pcg::Pcg64;
 use trades::{day, opening, outcome, trade_id};
 use vigie::{
     config::Config,
-    domain::{Arm, Outcome, TradeId},
+    domain::{Arm, Outcome, TradeId, event::By, lifecycle::State},
+    lifecycle::ending::Ending,
     stats::interval::Test,
     trials::experiment::{
         Assignment, Criteria, EvidenceMetric, Experiment, ExperimentOptions, HarmStanding, Horizon, Measure,
@@ -415,6 +416,44 @@ fn a_skilled_version_ships_and_its_report_says_what_each_figure_is_good_for() {
     }
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!((&json["ruling"]["verdict"], &json["views"][0]["view"]), (&"ship".into(), &"paired".into()));
+}
+
+#[test]
+fn each_look_is_what_the_test_was_judged_by_then_and_the_last_is_the_one_that_decided() {
+    let criteria = Criteria::new(options()).unwrap();
+    let experiment = skilled(18);
+    let looks = criteria.looks(&experiment, None, usize::MAX);
+    assert_eq!(looks.iter().map(|look| look.session).collect::<Vec<_>>(), (1..=18).collect::<Vec<_>>());
+    for look in &looks {
+        let standing = criteria.assess_after(look.session, &experiment, opening(18));
+        assert_eq!((look.trades, look.day), (standing.trades, day(look.session - 1)));
+        assert_eq!(
+            look.views.iter().map(|view| view.mean_pnl).collect::<Vec<_>>(),
+            [standing.harm[0].z, standing.harm[1].z]
+        );
+        let win_rate = standing.metrics.iter().find(|metric| metric.metric == EvidenceMetric::WinRate).unwrap();
+        assert_eq!(
+            (look.views[0].view, look.views[0].win_rate, look.harm),
+            (View::Paired, win_rate.z, standing.harm[0].boundary)
+        );
+        // at the boundary the claim is made: its z is proof beyond it, and none below
+        let proof = look.success.map(|success| criteria.plan().p_value(look.session, success).unwrap());
+        assert!(proof.is_none_or(|p| (2.0 * p - criteria.options().level).abs() < 1e-9), "{look:?}");
+    }
+    assert_eq!(looks.iter().filter(|look| look.success.is_none()).count(), 9, "none before the first look of the plan");
+    let decided = |sessions: f64| Ending {
+        at: opening(18),
+        state: State::Production,
+        reason: String::new(),
+        by: By::Daemon("test".into()),
+        overridden: false,
+        evidence: [("sessions".into(), sessions)].into(),
+    };
+    assert_eq!(criteria.looks(&experiment, Some(&decided(12.0)), usize::MAX), looks[..12]);
+    let few: Vec<usize> = criteria.looks(&experiment, None, 5).iter().map(|look| look.session).collect();
+    assert_eq!(few, [2, 6, 10, 14, 18]);
+    let holdback = criteria.of_holdback().looks(&experiment, None, usize::MAX);
+    assert!(holdback.iter().all(|look| look.success.is_none() && look.harm.is_none()) && holdback.len() == 18);
 }
 
 #[test]

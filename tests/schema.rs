@@ -52,7 +52,10 @@ fn samples() -> Vec<Value> {
         typed("import", past(&whole)),
         typed("skip", json!({ "trade_id": "T-1", "reason": "no" })),
         typed("alerts", json!({ "limit": 1, "since": "2025-01-06T15:00:00Z", "level": "warning" })),
-        typed("signals", json!({ "limit": 1 })),
+        typed("signals", json!({ "limit": 1, "seq": 1 })),
+        typed("experiment", json!({ "version": "ES/1", "looks": true })),
+        typed("model", json!({ "version": "ES/1", "against": "ES/2" })),
+        typed("phases", json!({ "symbol": "ES", "target": "profitability" })),
         typed("subscribe", json!({ "from": 1, "decisions": true })),
         typed("promote", json!({ "version": "ES/1", "reason": "why", "to": "production", "override": true })),
         typed("rollback", json!({ "version": "ES/1", "reason": "why" })),
@@ -68,7 +71,7 @@ fn samples() -> Vec<Value> {
     all.push(typed("kill", json!({ "reason": "why" })));
     all.push(typed("resume", json!({ "reason": "why", "same_day": true })));
     all.push(typed("archive", json!({ "before": "2025-01-06" })));
-    let bare = ["copy", "ping", "status", "models", "training", "drift", "reload", "experiment"];
+    let bare = ["copy", "ping", "status", "models", "training", "drift", "reload"];
     all.extend(bare.map(|kind| typed(kind, json!({}))));
     all
 }

@@ -70,6 +70,8 @@ fn schemas() -> Vec<(&'static str, Value)> {
         ("status.json", answers, vec!["StatusAnswer"]),
         ("training.json", answers, vec!["TrainingAnswer"]),
         ("models.json", answers, vec!["ModelsAnswer"]),
+        ("model.json", answers, vec!["ModelAnswer"]),
+        ("phases.json", answers, vec!["PhasesAnswer"]),
         ("experiment.json", answers, vec!["ExperimentAnswer"]),
         ("signals.json", answers, vec!["SignalsAnswer"]),
         ("drift.json", answers, vec!["DriftAnswer"]),
@@ -186,6 +188,7 @@ fn what_a_daemon_says_over_the_life_of_a_version_fits_the_schemas() {
         held.ask("status.json", wire, r#"{"type":"status"}"#);
         held.ask("models.json", wire, r#"{"type":"models","id":2}"#);
         held.ask("experiment.json", wire, r#"{"type":"experiment"}"#);
+        held.ask("experiment.json", wire, r#"{"type":"experiment","looks":true}"#);
         held.ask("signals.json", wire, r#"{"type":"signals","limit":4}"#);
         held.ask("alerts.json", wire, r#"{"type":"alerts"}"#);
     };
@@ -301,11 +304,25 @@ fn what_a_daemon_says_of_drift_and_of_a_training_fits_the_schemas() {
         ],
     );
     held.ask("models.json", &mut wire, r#"{"type":"models"}"#);
-    held.filled("models.json", &["/models/0/kind", "/models/0/metrics/test_auc"]);
+    held.filled("models.json", &["/models/0/kind", "/models/0/metrics/test_auc", "/models/0/training_span/0"]);
+    let version = held.seen["models.json"].last().unwrap()["models"][0]["version"].clone();
+    held.ask("model.json", &mut wire, &json!({ "type": "model", "version": version, "against": version }).to_string());
+    held.filled(
+        "model.json",
+        &["/model/facts/0/1", "/model/importance/0/1", "/model/validation/checks/0/limit", "/differ"],
+    );
+    held.ask("phases.json", &mut wire, r#"{"type":"phases","symbol":"ES"}"#);
+    held.filled("phases.json", &["/phases/levels/0/conditions/0/needed", "/phases/portfolio/needed_days"]);
     held.ask("done.json", &mut wire, r#"{"type":"reload"}"#);
     held.ask("alerts.json", &mut wire, r#"{"type":"alerts"}"#);
     wire.ask_ok(score("T-1"));
-    held.ask("signals.json", &mut wire, r#"{"type":"signals","limit":1}"#);
+    let seq = until("the signal on disk", || {
+        held.ask("signals.json", &mut wire, r#"{"type":"signals","limit":1}"#);
+        let told = &held.seen["signals.json"].last().unwrap()["signals"][0];
+        (told["trade_id"] == "T-1").then(|| told["seq"].as_u64().unwrap())
+    });
+    held.ask("signals.json", &mut wire, &json!({ "type": "signals", "seq": seq }).to_string());
+    held.filled("signals.json", &["/signals/0/moved/0/explained/inputs/0/from"]);
     process.stop();
 }
 
@@ -352,6 +369,8 @@ fn schema_of(told: &Value) -> Option<&'static str> {
         ("done", "done.json"),
         ("status", "status.json"),
         ("models", "models.json"),
+        ("model", "model.json"),
+        ("phases", "phases.json"),
         ("trials", "experiment.json"),
         ("signals", "signals.json"),
         ("alerts", "alerts.json"),

@@ -316,6 +316,46 @@ fn an_input_that_moves_is_told_by_its_name_and_the_others_are_not() {
 }
 
 #[test]
+fn a_day_is_judged_with_how_far_each_input_the_score_and_each_response_are_from_their_limits() {
+    let mut story = Story::new();
+    let judged: Vec<Judgement> = (0..32).flat_map(|day| story.day(0.75, if day < 20 { 0.0 } else { 0.3 })).collect();
+    // before a window is full no input is measured, and its limits are not told either
+    assert!(judged[0].evidence.keys().all(|name| !name.starts_with("psi:") && !name.starts_with("drift:")));
+    let drifted = |name: &str| -> Vec<f64> {
+        judged.iter().filter_map(|judgement| judgement.evidence.get(name).copied()).collect()
+    };
+    assert!(
+        *drifted("drift:moves").last().unwrap() > 1.0 && drifted("drift:stays").iter().all(|multiple| *multiple < 1.0)
+    );
+    // what is told is what the alert is raised by
+    for judgement in &judged {
+        for turn in &judgement.turns {
+            let Turn::Raised(alarm) = turn else { continue };
+            if &*alarm.condition.code == "drift" {
+                assert_eq!(judgement.evidence.get("drift:moves").copied(), alarm.condition.value, "{alarm:?}");
+            }
+        }
+    }
+    let last = &judged.last().unwrap().evidence;
+    let view = story.watch.view(&story.options, &version(1)).unwrap();
+    let health = view.health.unwrap();
+    // the day after this one has not closed, so the window is the same
+    let limit = |name: &str| last[&*format!("{name}_limit")];
+    assert!(
+        limit("score_psi") >= story.options.health.score_psi && limit("novelty") == story.options.novelty,
+        "{last:?}"
+    );
+    assert_eq!(last["validated_score_variance"], health.validated.score_variance);
+    assert!(last["promised_accuracy"] > 0.5 && last["score_ks"] < limit("score_ks"), "{last:?}");
+    for code in ["composite", "composite_share", "composite_retrain", "composite_rollback"] {
+        assert!((0.0..1.0).contains(&last[&*format!("decline:{code}")]), "{code}: {last:?}");
+    }
+    let worse: Vec<Judgement> = (0..40).flat_map(|_| story.day(0.4, 0.0)).collect();
+    let alerted = worse.iter().find(|judgement| judgement.response.is_some()).unwrap();
+    assert!(alerted.evidence["decline:composite"] >= 1.0, "{:?}", alerted.evidence);
+}
+
+#[test]
 fn an_input_that_comes_back_and_moves_again_is_told_once_a_quarter() {
     let mut story = Story::new();
     story.raised(20, 0.75, 0.0);

@@ -6,6 +6,7 @@ mod copy;
 mod import;
 mod pace;
 mod read;
+mod reading;
 mod score;
 mod signals;
 mod unread;
@@ -27,10 +28,7 @@ use tokio::{
 };
 
 use self::{
-    answers::{
-        BEGUN, DriftAnswer, ExperimentAnswer, ModelsAnswer, NOTED, Performed, Pong, SignalsAnswer, StatusAnswer,
-        TrainingAnswer,
-    },
+    answers::{BEGUN, NOTED, Performed},
     score::in_place,
 };
 use super::{
@@ -46,7 +44,7 @@ use super::{
     subscriber,
     supervision::{Door, Failures, Place, Shell},
     trade_news::TradeNews,
-    trainer::{Ask, ObserveTrainer, Trainer},
+    trainer::{Ask, Trainer},
 };
 use crate::{
     clock::{Clock, EventClock, Stopwatch},
@@ -57,7 +55,7 @@ use crate::{
     journal::{LatestBackup, Write},
     policy::serving::Serving,
     protocol::{
-        message::{self, Ack, Change, Envelope, Read, Rejected, Request, Stream, Task, WireError},
+        message::{self, Ack, Change, Envelope, Rejected, Request, Stream, Task, WireError},
         peer::{Peer, Role},
         server::{Connections, Service},
     },
@@ -333,36 +331,7 @@ impl Gateway {
                     Err(error) => message::write_error(out, id, &error),
                 }
             }
-            Ok(Request::Read(Read::Ping)) => message::write_ok(out, id, &Pong { version: env!("CARGO_PKG_VERSION") }),
-            Ok(Request::Read(Read::Status)) => {
-                message::write_sorted(out, id, &StatusAnswer { status: self.status().await });
-            }
-            Ok(Request::Read(Read::Training)) => {
-                let training = self.0.trainer.send(ObserveTrainer).await.ok().flatten().unwrap_or_default();
-                message::write_sorted(out, id, &TrainingAnswer { training });
-            }
-            Ok(Request::Read(Read::Models)) => match self.models().await {
-                Ok(models) => message::write_sorted(out, id, &ModelsAnswer { models }),
-                Err(error) => message::write_error(out, id, &error),
-            },
-            Ok(Request::Read(Read::Alerts(wanted))) => {
-                match self.0.alerts.answer(&self.0.journal, &self.0.failures, wanted).await {
-                    Ok(alerts) => message::write_ok(out, id, &alerts),
-                    Err(error) => message::write_error(out, id, &error),
-                }
-            }
-            Ok(Request::Read(Read::Experiment(version))) => match self.experiment(version).await {
-                Ok(trials) => message::write_sorted(out, id, &ExperimentAnswer { trials }),
-                Err(error) => message::write_error(out, id, &error),
-            },
-            Ok(Request::Read(Read::Signals(wanted))) => match self.signals(wanted).await {
-                Ok(signals) => message::write_sorted(out, id, &SignalsAnswer { signals }),
-                Err(error) => message::write_error(out, id, &error),
-            },
-            Ok(Request::Read(Read::Drift)) => match self.drift().await {
-                Ok(versions) => message::write_sorted(out, id, &DriftAnswer { versions }),
-                Err(error) => message::write_error(out, id, &error),
-            },
+            Ok(Request::Read(read)) => self.read(read, id, out).await,
             Ok(Request::Change(change)) => self.change(change, peer, id, out).await,
             Ok(Request::Task(task)) => self.operate(task, peer, id, out).await,
             // the server hands these to `answer_score`, `stream` and `record`

@@ -17,10 +17,6 @@ use crate::{
     features::pipeline::Pipeline,
     journal::Reader,
     lifecycle::roster::{Plan, Roster},
-    models::{
-        Kind, TradePolicy, VersionRecord,
-        sizing::{Sizing, SizingRule},
-    },
     policy::{
         routing::Splits,
         serving::{Scope, Scored, Serving},
@@ -28,6 +24,7 @@ use crate::{
     recall::{
         history,
         learning::latest_report,
+        passport::{difference, facts},
         versions::{record, roster_until, served},
     },
 };
@@ -88,7 +85,8 @@ fn show(version: &VersionId, from: &JournalArgs) -> Outcome {
         tell(json!({ "record": found, "report": report }))?;
         return Ok(());
     }
-    tell(terminal::table(&facts(&found)).trim_end())?;
+    let rows: Vec<Vec<String>> = facts(&found).into_iter().map(|(name, value)| vec![name, value]).collect();
+    tell(terminal::table(&rows).trim_end())?;
     let importance = found.importance.iter().map(|(column, share)| vec![format!("  {column}"), format!("{share:.4}")]);
     tell(terminal::table(&head("share of each column", importance)).trim_end())?;
     let bins = found
@@ -108,55 +106,12 @@ fn head(title: &str, rows: impl Iterator<Item = Vec<String>>) -> Vec<Vec<String>
     std::iter::once(vec![title.to_owned()]).chain(rows).collect()
 }
 
-/// Name and value of everything that fits on a line.
-fn facts(record: &VersionRecord) -> Vec<Vec<String>> {
-    let span = record.training;
-    let mut rows = vec![
-        ("version".to_owned(), record.id.to_string()),
-        ("kind".to_owned(), record.kind.map_or(record.model.kind(), Kind::name).to_owned()),
-        ("target".to_owned(), record.target.to_string()),
-        ("says yes from".to_owned(), format!("a score of {:.4} on", record.question().decision_point)),
-        ("policy".to_owned(), record.policy.as_ref().map_or_else(|| "as configured".to_owned(), policy)),
-        ("trained".to_owned(), record.created_at.to_string()),
-        ("parent".to_owned(), record.parent.as_ref().map_or_else(|| "-".to_owned(), VersionId::to_string)),
-        ("program".to_owned(), record.code_version.to_string()),
-        ("seed".to_owned(), record.seed.to_string()),
-        ("data hash".to_owned(), record.data_hash.to_string()),
-        ("training trades".to_owned(), record.trained_on()),
-        ("training span".to_owned(), format!("{} to {}", span.first, span.last)),
-        ("columns".to_owned(), record.design.names().collect::<Vec<_>>().join(", ")),
-        ("reference of".to_owned(), format!("{} inputs", record.reference.inputs.len())),
-    ];
-    rows.extend(record.hyper.iter().map(|(name, values)| (name.to_string(), format!("{values:?}"))));
-    rows.extend(record.metrics.iter().map(|(name, value)| (name.to_string(), format!("{value:.4}"))));
-    rows.into_iter().map(|(name, value)| vec![name, value]).collect()
-}
-
-/// The policy it was validated by and is served with.
-fn policy(of: &TradePolicy) -> String {
-    let Sizing { rule, min, max, kelly_fraction } = of.sizing;
-    let kelly = if rule == SizingRule::Kelly { format!(" {kelly_fraction}") } else { String::new() };
-    let (weight, threshold) = (of.blend_weight, of.trade_threshold);
-    format!("score weighs {weight}, trades from {threshold} on, size {}{kelly} from {min} to {max}", rule.name())
-}
-
 fn diff(first: &VersionId, second: &VersionId, from: &JournalArgs) -> Outcome {
     let reader = from.reader()?.1;
-    let of = |version| record(&reader, version).map_err(anyhow::Error::msg);
-    let (first, second) = (of(first)?, of(second)?);
-    let named = |record: &VersionRecord| -> BTreeMap<String, String> {
-        let share = |(column, share): &(Box<str>, f64)| (format!("share of {column}"), format!("{share:.4}"));
-        let facts = facts(record).into_iter().filter_map(|row| Some((row.first()?.clone(), row.get(1)?.clone())));
-        facts.chain(record.importance.iter().map(share)).collect()
-    };
-    let (one, other) = (named(&first), named(&second));
-    let names: std::collections::BTreeSet<&String> = one.keys().chain(other.keys()).collect();
-    let cell = |of: &BTreeMap<String, String>, name: &String| of.get(name).cloned().unwrap_or_else(|| "-".to_owned());
-    let differ: Vec<Vec<String>> = names
-        .into_iter()
-        .filter(|name| one.get(*name) != other.get(*name))
-        .map(|name| vec![name.clone(), cell(&one, name), cell(&other, name)])
-        .collect();
+    let differ = difference(&reader, first, second).map_err(anyhow::Error::msg)?;
+    let cell = |of: Option<String>| of.unwrap_or_else(|| "-".to_owned());
+    let differ: Vec<Vec<String>> =
+        differ.into_iter().map(|(name, one, other)| vec![name, cell(one), cell(other)]).collect();
     if from.json {
         tell(json!({ "differ": differ }))?;
     } else {

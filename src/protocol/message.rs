@@ -63,8 +63,12 @@ pub enum Read {
     Status,
     /// The registered versions.
     Models,
+    /// What is kept of one version.
+    Model(Model),
     /// How versions on trial stand.
-    Experiment(Option<VersionId>),
+    Experiment(Experiment),
+    /// Which levels of models the trades allow.
+    Phases(Phases),
     /// How far the trainer is, and what it did last.
     Training,
     /// What the monitor measures of the versions in service.
@@ -99,13 +103,50 @@ pub struct Alerts {
     pub level: Option<Level>,
 }
 
-/// How many signals are asked for.
+/// Which signals are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Signals {
     /// So many, the latest ones: 1 to [`MOST_SIGNALS`].
     #[serde(default = "usual_signals")]
     pub limit: usize,
+    /// The one of this number alone, with what moved its scores.
+    #[serde(default)]
+    pub seq: Option<u64>,
+}
+
+/// Which trials are asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// Those of this version; without it, all that are under way.
+    #[serde(default)]
+    pub version: Option<VersionId>,
+    /// Whether with the evidence session by session.
+    #[serde(default)]
+    pub looks: bool,
+}
+
+/// Which version is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// This one.
+    pub version: VersionId,
+    /// With what it differs in from this other one.
+    #[serde(default)]
+    pub against: Option<VersionId>,
+}
+
+/// Which decision points are asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Phases {
+    /// Those of the trades of this symbol.
+    pub symbol: Symbol,
+    /// For models of this; of what is configured without it.
+    #[serde(default)]
+    pub target: Option<Target>,
 }
 
 /// Most signals in one answer.

@@ -2,11 +2,14 @@
 
 pub mod archiving;
 pub mod checkpoint;
+pub mod explained;
 pub mod fold;
 pub mod history;
 pub mod in_time;
 pub mod learning;
+pub mod passport;
 pub mod period;
+pub mod phases;
 pub mod rebuilt;
 pub mod retold;
 pub mod scored;

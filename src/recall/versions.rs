@@ -37,6 +37,15 @@ pub struct VersionSummary {
     pub target: Option<String>,
     /// Trades it was fitted on.
     pub training_rows: Option<u64>,
+    /// Times of the first and the last signal of these.
+    #[serde(default)]
+    pub training_span: Option<(Timestamp, Timestamp)>,
+    /// The version that was in production when it was trained, and that it is meant to replace.
+    #[serde(default)]
+    pub parent: Option<VersionId>,
+    /// Share of each column in what it says; empty where nothing matters.
+    #[serde(default)]
+    pub importance: Vec<(Box<str>, f64)>,
     /// Figures of its fit and its out-of-sample test.
     pub metrics: BTreeMap<Box<str>, f64>,
     /// Why its record cannot be used, if so.
@@ -192,6 +201,9 @@ fn summary(reader: &Reader, version: &VersionId, standing: VersionStanding) -> R
         kind: None,
         target: None,
         training_rows: None,
+        training_span: None,
+        parent: None,
+        importance: Vec::new(),
         metrics: BTreeMap::new(),
         error: None,
     };
@@ -201,6 +213,9 @@ fn summary(reader: &Reader, version: &VersionId, standing: VersionStanding) -> R
             kind: Some(record.kind.map_or(record.model.kind(), Kind::name).to_owned()),
             target: Some(record.target.to_string()),
             training_rows: Some(record.training.rows),
+            training_span: Some((record.training.first, record.training.last)),
+            parent: record.parent,
+            importance: record.importance,
             metrics: record.metrics,
             ..blank
         },

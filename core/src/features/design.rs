@@ -192,6 +192,11 @@ impl DesignMatrix {
         self.0.inputs.iter().map(|input| (&*input.name, input.position, 1.0 - input.missing))
     }
 
+    /// The same, each with its place in a row and the median of the training rows, which stands for a missing value.
+    pub fn usual(&self) -> impl ExactSizeIterator<Item = (&str, usize, f64)> {
+        self.0.inputs.iter().map(|input| (&*input.name, input.position, input.median))
+    }
+
     /// The places among `carried` whose value in `row` is one that the design was not fitted near: more than three times the
     /// width of the training bounds outside of them. The features have ranges of their own, which every value was checked against.
     pub fn far(&self, row: &[Option<f64>], carried: Places) -> Places {

@@ -97,6 +97,14 @@ pub struct Figures {
 /// What is done about an alarm after which the influence of a version may shrink: by how much, and when, is another alert.
 pub(super) const SHARE_IS_TOLD: &str = "each reduction of its share raises an alert `share`";
 
+impl HealthOptions {
+    /// Beyond which the stability index of a score is unstable, where `usual` is what it reaches by chance and by the moods of the
+    /// market.
+    pub fn score_psi_limit(&self, usual: Option<f64>) -> f64 {
+        self.score_psi.max(usual.unwrap_or(0.0))
+    }
+}
+
 fn independent() -> f64 {
     1.0
 }
@@ -280,7 +288,7 @@ pub struct ScoreMoved {
 /// variance of 0 has shrunk.
 pub fn is_unstable(options: &HealthOptions, validated: &Validated, moved: &ScoreMoved) -> bool {
     let ScoreMoved { psi: (psi, usual_psi), ks: (ks, usual_ks), variance } = *moved;
-    let index = psi.is_some_and(|psi| psi > options.score_psi.max(usual_psi.unwrap_or(0.0)));
+    let index = psi.is_some_and(|psi| psi > options.score_psi_limit(usual_psi));
     let distance = ks.zip(usual_ks).is_some_and(|(ks, usual)| ks > usual);
     let factor = options.variance_factor;
     let before = validated.score_variance;

@@ -4,7 +4,11 @@
 //! salts are made. An answer is a pure function of it, the policy and the signal.
 #![deny(clippy::indexing_slicing)]
 
+mod explain;
+
 use std::{collections::BTreeMap, sync::Arc};
+
+pub use explain::{Explained, Explaining, Origin};
 
 use super::{
     answer::Policy,

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::{
     experiment::{
-        Criteria, Experiment, ExperimentOptions, InvalidOptions, StagingOptions, StagingRuling, TestReport, TestVerdict,
+        Criteria, Experiment, ExperimentOptions, InvalidOptions, Look, StagingOptions, StagingRuling, TestReport,
+        TestVerdict,
     },
     running::{Shadowing, Trials},
 };
@@ -70,9 +71,15 @@ pub struct Assessment {
     /// Of a test or a holdback: all figures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<Box<TestReport>>,
+    /// The evidence session by session, where that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub looks: Vec<Look>,
     /// The same in words.
     pub text: String,
 }
+
+/// Looks that are told of one trial at most.
+pub const MOST_LOOKS: usize = 120;
 
 impl JudgedBy {
     fn criteria(&self) -> Result<Arc<Criteria>, InvalidOptions> {
@@ -153,6 +160,7 @@ impl Case {
             gate: None,
             ended: self.ending.clone(),
             report: None,
+            looks: Vec::new(),
             text: String::new(),
         };
         let ended = self.ending.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -198,6 +206,25 @@ impl Case {
                 Ok(Assessment { trial: "holdback", since, report: Some(Box::new(report)), text, ..blank })
             }
         }
+    }
+}
+
+impl Case {
+    /// The same with the evidence session by session, at most [`MOST_LOOKS`] looks.
+    ///
+    /// # Errors
+    /// As for [`assess`](Self::assess).
+    pub fn assess_with_looks(&self) -> Result<Assessment, InvalidOptions> {
+        let looks = match &self.trial {
+            Trial::Staging { .. } => Vec::new(),
+            Trial::Test { experiment, judged_by } => {
+                judged_by.criteria()?.looks(experiment, self.ending.as_ref(), MOST_LOOKS)
+            }
+            Trial::Holdback { experiment, judged_by } => {
+                Criteria::clone(&*judged_by.criteria()?).of_holdback().looks(experiment, None, MOST_LOOKS)
+            }
+        };
+        Ok(Assessment { looks, ..self.assess()? })
     }
 }
 

@@ -6,7 +6,11 @@ use serde::Serialize;
 use super::{read::Status, signals::ToldSignal};
 use crate::{
     actors::{monitor::DriftStatus, trainer::TrainerStatus},
-    recall::versions::VersionSummary,
+    recall::{
+        passport::{Difference, Passport},
+        phases::PhasesTold,
+        versions::VersionSummary,
+    },
     trials::trial_view::Assessment,
 };
 
@@ -38,6 +42,21 @@ pub(super) struct TrainingAnswer {
 #[derive(Debug, Serialize)]
 pub(super) struct ModelsAnswer {
     pub(super) models: Vec<VersionSummary>,
+}
+
+/// The answer to `model`.
+#[derive(Debug, Serialize)]
+pub(super) struct ModelAnswer {
+    pub(super) model: Passport,
+    /// With what it differs in from the other version, where one was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) differ: Option<Vec<Difference>>,
+}
+
+/// The answer to `phases`.
+#[derive(Debug, Serialize)]
+pub(super) struct PhasesAnswer {
+    pub(super) phases: PhasesTold,
 }
 
 /// The answer to `experiment`.
@@ -110,6 +129,9 @@ mod tests {
                 kind: None,
                 target: None,
                 training_rows: None,
+                training_span: None,
+                parent: None,
+                importance: Vec::new(),
                 metrics: [("b".into(), 1.0), ("a".into(), f64::NAN)].into(),
                 error: None,
             };
@@ -120,8 +142,9 @@ mod tests {
         assert_eq!(
             text,
             concat!(
-                r#"{"ok":true,"id":7,"models":[{"created_at":null,"kind":null,"metrics":{"a":null,"b":1.0},"#,
-                r#""overridden":false,"state":"staging","target":null,"training_rows":null,"version":"ES/1"}]}"#,
+                r#"{"ok":true,"id":7,"models":[{"created_at":null,"importance":[],"kind":null,"metrics":{"a":null,"b":1.0},"#,
+                r#""overridden":false,"parent":null,"state":"staging","target":null,"training_rows":null,"training_span":null,"#,
+                r#""version":"ES/1"}]}"#,
                 "\n"
             )
         );

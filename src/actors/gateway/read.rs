@@ -6,10 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::{
-    Gateway,
-    signals::{ToldSignal, latest},
-};
+use super::Gateway;
 use crate::{
     actors::{
         ab_router::{Assess, ObserveRouter, RouterStatus},
@@ -17,25 +14,22 @@ use crate::{
         guardian::{GuardianStatus, ObserveGuardian},
         jobs::JobStatus,
         journal::JournalStatus,
-        monitor::{DriftStatus, MonitorStatus},
+        monitor::MonitorStatus,
         scorer::{ObserveScorer, ScorerStatus},
         supervision::Place,
         trainer::{ObserveTrainer, Running},
     },
     config::Config,
-    domain::{Timestamp, VersionId},
+    domain::Timestamp,
     guard::emergency::{accuracy, day_loss},
     journal::{Counts, Storage},
     lifecycle::{gates::Gate, names::NameCount},
-    protocol::message::{Change, Signals, WireError},
-    recall::versions::{VersionSummary, summaries},
-    trials::trial_view::{Assessment, Case},
+    protocol::message::{Change, WireError},
+    trials::trial_view::Case,
 };
 
 /// How long `status` waits for the monitor, which may be busy.
 const GLANCE: Duration = Duration::from_millis(250);
-/// How long `drift` does.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Limits and shares of the configuration in force, for who shows how far from them things are.
 #[derive(Debug, Serialize)]
@@ -178,27 +172,6 @@ impl Gateway {
         }
     }
 
-    pub(super) async fn drift(&self) -> Result<DriftStatus, WireError> {
-        let drift = timeout(PATIENCE, self.0.monitor.drift()).await.ok().flatten();
-        drift.ok_or_else(|| WireError::new("retry", "the monitor does not answer now; ask again"))
-    }
-
-    pub(super) async fn signals(&self, wanted: Signals) -> Result<Vec<ToldSignal>, WireError> {
-        let reader = self.0.journal.read().await.map_err(|error| WireError::new("retry", error.to_string()))?;
-        let config = self.0.config.load_full();
-        let signals = self.scan(move || latest(&reader, wanted.limit, &config)).await?;
-        signals.map_err(|error| WireError::new("retry", error.to_string()))
-    }
-
-    pub(super) async fn models(&self) -> Result<Vec<VersionSummary>, WireError> {
-        let guardian = self.0.guardian.send(ObserveGuardian).await.ok().flatten();
-        let guardian = guardian.ok_or_else(|| WireError::new("retry", "the guardian is restarting"))?;
-        let reader = self.0.journal.read().await.map_err(|error| WireError::new("retry", error.to_string()))?;
-        let standings = guardian.versions.into_iter().map(|status| (status.version, status.standing)).collect();
-        let summaries = self.scan(move || summaries(&reader, &standings)).await?;
-        summaries.map_err(|error| WireError::new("retry", error))
-    }
-
     /// The gates on the way of a promotion that evidence decides on.
     pub(super) async fn gates(&self, change: &Change) -> Vec<Gate> {
         let Change::Promote { version, .. } = change else { return Vec::new() };
@@ -206,18 +179,5 @@ impl Gateway {
         let cases = self.0.ab_router.send(assess).await.ok().flatten().unwrap_or_default();
         let gates = move || cases.iter().filter_map(Case::gate).collect();
         self.blocking(gates).await.unwrap_or_default()
-    }
-
-    pub(super) async fn experiment(&self, version: Option<VersionId>) -> Result<Vec<Assessment>, WireError> {
-        let cases = self.0.ab_router.send(Assess { version: version.clone() }).await.ok().flatten();
-        let cases = cases.ok_or_else(|| WireError::new("retry", "the A/B router is restarting; ask again"))?;
-        if let (Some(version), []) = (&version, cases.as_slice()) {
-            let message =
-                format!("{version} is on no trial and never was under test; `vigie models` lists all versions");
-            return Err(WireError::new("refused", message));
-        }
-        let assess = move || cases.iter().map(Case::assess).collect::<Result<Vec<_>, _>>();
-        let assessed = self.scan(assess).await?;
-        assessed.map_err(|error| WireError::new("config", error.to_string()))
     }
 }

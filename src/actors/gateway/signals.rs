@@ -13,6 +13,7 @@ use crate::{
     },
     features::formulas,
     journal::{Reader, Source, StoreError, Stored, StoredSignal},
+    recall::explained::{VersionExplained, explained},
 };
 
 /// Records that are looked through for them at most.
@@ -41,6 +42,9 @@ pub(super) struct ToldSignal {
     features: Option<FeatureVector>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     extra: BTreeMap<Box<str>, Number>,
+    /// What moved the score of each version; only where one signal was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved: Option<Vec<VersionExplained>>,
 }
 
 /// The latest signals, newest last: at most `limit`, of the latest [`MOST_RECORDS`] records. Damaged ones are left out.
@@ -68,6 +72,20 @@ pub(super) fn latest(reader: &Reader, limit: usize, config: &Config) -> Result<V
     }
 }
 
+/// The signal of that number, with what moved its scores. `None` where no signal has it.
+///
+/// # Errors
+/// When the storage cannot be read.
+pub(super) fn one(reader: &Reader, seq: u64, config: &Config) -> Result<Option<ToldSignal>, StoreError> {
+    let found = reader.recorded(seq)?.next().transpose()?;
+    let Some((number, Ok(Stored::Signal(stored)))) = found else { return Ok(None) };
+    if number != seq {
+        return Ok(None);
+    }
+    let moved = explained(reader, config, &stored)?;
+    Ok(Some(ToldSignal { moved: Some(moved), ..told(*stored, config) }))
+}
+
 fn told(stored: StoredSignal, config: &Config) -> ToldSignal {
     let StoredSignal { seq, record, signal } = stored;
     let instrument = config.symbols.get(&signal.symbol);
@@ -86,5 +104,6 @@ fn told(stored: StoredSignal, config: &Config) -> ToldSignal {
         latency_us: record.latency_us,
         features,
         extra: signal.extra,
+        moved: None,
     }
 }

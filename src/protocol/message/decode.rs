@@ -14,8 +14,7 @@ use super::{
     salvage::{Salvage, unread_outcome},
 };
 use crate::domain::{
-    InvalidLine, Outcome, SignalLine, Skip, TradeId, VersionId, signal::parse_json, visible::check_reason,
-    writable::check_id,
+    InvalidLine, Outcome, SignalLine, Skip, TradeId, signal::parse_json, visible::check_reason, writable::check_id,
 };
 
 /// Longest `id` that is echoed, in bytes as written.
@@ -61,17 +60,6 @@ struct BareWire<'a> {
     _kind: Cow<'a, str>,
     #[serde(default, rename = "id", borrow)]
     _id: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AboutWire<'a> {
-    #[serde(rename = "type", borrow)]
-    _kind: Cow<'a, str>,
-    #[serde(default, rename = "id", borrow)]
-    _id: Option<&'a RawValue>,
-    #[serde(default)]
-    version: Option<VersionId>,
 }
 
 /// Reads one request line.
@@ -128,7 +116,9 @@ fn decode_body(kind: Option<&str>, line: &[u8]) -> Result<Request, InvalidLine> 
         Some("subscribe") => decode_fields(line).map(|wanted| Request::Stream(Stream::Subscribe(wanted))),
         Some("copy") => bare(line, Request::Stream(Stream::Copy)),
         Some("reload") => bare(line, Request::Task(Task::Reload)),
-        Some("experiment") => parse_json::<AboutWire<'_>>(line).map(|w| Request::Read(Read::Experiment(w.version))),
+        Some("experiment") => decode_fields(line).map(|wanted| Request::Read(Read::Experiment(wanted))),
+        Some("model") => decode_fields(line).map(|wanted| Request::Read(Read::Model(wanted))),
+        Some("phases") => decode_fields(line).map(|wanted| Request::Read(Read::Phases(wanted))),
         Some("promote" | "rollback" | "lock" | "resume" | "kill") => decode_order(line).map(Request::Change),
         Some("archive" | "backed_up" | "imported" | "train" | "validate") => decode_order(line).map(Request::Task),
         Some(other) => Err(invalid(

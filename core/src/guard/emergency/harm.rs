@@ -7,6 +7,7 @@
 //! false alarms that a year may have are its own.
 
 use jiff::civil;
+use serde::Serialize;
 
 use super::rule::{Case, EmergencyRule, Found, OfVersion, Scope, Seen, Side, Trades, YEAR};
 use crate::domain::trip::{Rule, Unit};
@@ -35,7 +36,35 @@ const UNLIKELY_LUCK: f64 = 0.015;
 /// Shares of the largest session seen that are bet on harm.
 const BETS: [f64; 3] = [0.1, 0.3, 0.9];
 
+/// How near the rule is to a version.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Nearness {
+    /// What the bets on harm have won, in stakes, after the latest session; at least 0.
+    pub evidence: f64,
+    /// What that must exceed.
+    pub limit: f64,
+}
+
+/// What the bets come to.
+struct Course {
+    now: Nearness,
+    /// Whether they exceeded the limit at a trade from `from` on.
+    broken: bool,
+    /// What following the version made less than the strategy alone.
+    lost: f64,
+}
+
 fn judge(case: &Case<'_>) -> Option<Found> {
+    let Course { broken, lost, .. } = course(case)?;
+    broken.then_some(Found { value: lost, threshold: 0.0 })
+}
+
+/// How near it is; `None` where the rule does not judge.
+pub(super) fn nearness(case: &Case<'_>) -> Option<Nearness> {
+    course(case).map(|course| course.now)
+}
+
+fn course(case: &Case<'_>) -> Option<Course> {
     if case.options.literal {
         return None;
     }
@@ -50,7 +79,7 @@ fn judge(case: &Case<'_>) -> Option<Found> {
         (since.as_hours() / 24).div_euclid(days)
     };
     let (mut wealth, mut largest, mut place) = ([0.0; BETS.len()], 0.0_f64, 0);
-    let (mut broken, mut lost) = (false, 0.0);
+    let (mut broken, mut lost, mut evidence) = (false, 0.0, 0.0);
     for session in case.seen.chunk_by(|a, b| block(a) == block(b)) {
         let sum: f64 = session.iter().map(more).sum();
         if largest > 0.0 {
@@ -60,10 +89,10 @@ fn judge(case: &Case<'_>) -> Option<Found> {
         largest = largest.max(sum.abs());
         lost -= sum;
         place += session.len();
-        let exceeds = wealth.iter().sum::<f64>() / BETS.len() as f64 > bets;
-        broken |= exceeds && place > case.from;
+        evidence = wealth.iter().sum::<f64>() / BETS.len() as f64;
+        broken |= evidence > bets && place > case.from;
     }
-    broken.then_some(Found { value: lost, threshold: 0.0 })
+    Some(Course { now: Nearness { evidence, limit: bets }, broken, lost })
 }
 
 /// What following the version made of a trade.

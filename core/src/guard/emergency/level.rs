@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Emergency, EmergencyOptions, Seen, Tracked, accuracy, harm, loss_streak, unwatched, window::Window};
+use super::{
+    Emergency, EmergencyOptions, Seen, Tracked, accuracy, harm, loss_streak, rule::Case, unwatched, window::Window,
+};
 use crate::domain::VersionId;
 
 /// How close the rules are, for people.
@@ -23,6 +25,9 @@ pub struct VersionLevel {
     pub expected_accuracy: Option<f64>,
     /// What the rule holds its accuracy to, and over how many trades; not always those of `accuracy`.
     pub accuracy_held: accuracy::Held,
+    /// How near it is to the rule of harm; `None` where that does not judge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub harm: Option<harm::Nearness>,
     /// Losses since its last win.
     pub loss_streak: usize,
     /// What the rules cannot watch in it, in words.
@@ -73,6 +78,7 @@ impl Emergency {
             accuracy: share(accuracy::is_hit),
             expected_accuracy: said.map(|(standard, said)| standard.expected_accuracy(said)),
             accuracy_held: options.held(standard),
+            harm: harm::nearness(&Case { options, standard, seen: money, from: 0 }),
             loss_streak: lost.count(),
             unwatched: unwatched(options, standard),
             streak_limit: options.streak_limit(standard),

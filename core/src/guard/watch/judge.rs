@@ -22,6 +22,7 @@ use crate::{
     models::MOST_UNLABELLED,
     stats::{
         budget::{Thresholds, distance},
+        decline::{Decline, Limits},
         describe::{mean, standard_deviation},
         detector::Move,
         drift::{chance, ks_distance, stability},
@@ -43,12 +44,28 @@ struct Measured {
     expected: Option<Expected>,
     /// The same of the scores in validation.
     promised: Option<f64>,
-    /// Each input that has limits, by name: how far it has moved as a multiple of them, and in words.
-    drifts: Vec<(Box<str>, f64, String)>,
+    /// What the stability index and the distance of its scores may reach.
+    score_limits: (Option<f64>, Option<f64>),
+    /// Each input that has limits.
+    drifts: Vec<InputMoved>,
     novelty: Option<f64>,
     recent: Recent,
     /// What its latest trades lack for its label.
     labels: Labels,
+}
+
+/// How far an input has moved from what was learnt from.
+#[derive(Debug, Clone, PartialEq)]
+struct InputMoved {
+    name: Box<str>,
+    /// Its stability index; `None` of a window without values.
+    psi: Option<f64>,
+    /// The larger of its measures, as a multiple of its own limit.
+    multiple: f64,
+    /// Whether there is a limit that anything passes.
+    is_limited: bool,
+    /// In words.
+    told: String,
 }
 
 /// The latest trades of a version against its validation.
@@ -151,7 +168,7 @@ impl Watch {
         let figures = found.health.map(|health| health.figures);
         let composite = figures.filter(|figures| figures.trades >= options.health.min_trades);
         let composite = composite.and_then(|figures| figures.composite);
-        let evidence = judged.evidence();
+        let evidence = judged.evidence(limits.map(|limits| (&*decline, limits)));
         let response = limits.and_then(|limits| response(decline, limits));
         let quiet = self.quiet.entry(version.clone()).or_default();
         quiet.close_day();
@@ -175,12 +192,12 @@ impl Watch {
         let scores = self.monitor.scores(version);
         let full = scores.len() >= options.monitor.window;
         let learnt = subject.learnt.as_ref();
+        let (usual_psi, usual_ks) = subject.usual_of_scores(options, scores.len());
         let health = subject.validated.map(|validated| {
             let enough = scores.len() >= options.health.min_trades;
             let psi = learnt.filter(|_| enough).and_then(|learnt| stability(&learnt.score, &scores));
             let variance = standard_deviation(&scores).filter(|_| enough).map(|sd| sd * sd);
             let ks = learnt.filter(|_| enough).and_then(|learnt| ks_distance(learnt.score.quantiles(), &scores));
-            let (usual_psi, usual_ks) = subject.usual_of_scores(options, scores.len());
             let moved = ScoreMoved { psi: (psi, usual_psi), ks: (ks, usual_ks), variance };
             let trades = self.monitor.trades(version);
             let said = subject.standard.zip(said_yes(&trades));
@@ -202,7 +219,8 @@ impl Watch {
             let found = distance(reference, &column);
             // a window without values cannot be evaluated, and counts as moved
             let multiple = found.map_or(GONE, |found| limits.multiple(&found));
-            (name.clone(), multiple, moved(reference, &column, found, limits))
+            let (name, psi, is_limited) = (name.clone(), found.map(|found| found.psi), *limits != Thresholds::NEVER);
+            InputMoved { name, psi, multiple, is_limited, told: moved(reference, &column, found, limits) }
         });
         let shares = learnt.into_iter().flat_map(|learnt| {
             self.monitor.rows(version).filter_map(|row| Some(Novelty::of(&learnt.inputs, row)?.outside))
@@ -214,6 +232,7 @@ impl Watch {
                 let point = subject.question.decision_point;
                 Some(expected(learnt.score.quantiles(), point, LEVEL)?.accuracy)
             }),
+            score_limits: (Some(options.health.score_psi_limit(usual_psi)), usual_ks),
             drifts: drifts.collect(),
             novelty: mean(&shares.collect::<Vec<_>>()).filter(|_| full),
             recent: Recent::of(&self.monitor.trades(version)),
@@ -257,7 +276,7 @@ impl Day<'_> {
     /// Each input against its limits: the larger of both measures as a multiple of its own.
     fn drifts(&self) -> impl Iterator<Item = Condition> {
         let advice = "compare the feed with what the version learnt from; a new model may be needed";
-        self.found.drifts.iter().map(move |(name, multiple, told)| {
+        self.found.drifts.iter().map(move |InputMoved { name, multiple, told, .. }| {
             let (subject, told) = (format!("{} {name}", self.version).into(), told.as_str().into());
             Condition { subject, told, ..self.condition("drift", Some(*multiple), 1.0, advice) }
         })
@@ -301,9 +320,12 @@ impl Day<'_> {
         })
     }
 
-    fn evidence(&self) -> BTreeMap<Box<str>, f64> {
-        let Measured { health, expected, novelty, .. } = self.found;
+    /// What it rests on: figures by name, each limit under `NAME_limit`, and under `psi:INPUT` and `drift:INPUT` how far each input
+    /// has moved, by its index and as a multiple of its limit. `decline` says how near each response is, as a multiple as well.
+    fn evidence(&self, decline: Option<(&Decline, &Limits)>) -> BTreeMap<Box<str>, f64> {
+        let Measured { health, expected, promised, novelty, score_limits, drifts, .. } = self.found;
         let figures = health.map(|health| health.figures);
+        let enough = health.filter(|health| health.score_psi.is_some());
         let named = [
             ("trades", figures.map(|figures| figures.trades as f64)),
             ("accuracy", figures.and_then(|figures| Some(figures.accuracy?.value))),
@@ -314,10 +336,26 @@ impl Day<'_> {
             ("validated_accuracy", health.map(|health| health.validated.accuracy)),
             ("accuracy_as_validated", health.and_then(|health| health.expected_accuracy)),
             ("score_psi", health.and_then(|health| health.score_psi)),
+            ("score_psi_limit", enough.and(score_limits.0)),
+            ("score_ks", health.and_then(|health| health.score_ks)),
+            ("score_ks_limit", enough.and(score_limits.1)),
+            ("score_variance", health.and_then(|health| health.score_variance)),
+            ("validated_score_variance", health.map(|health| health.validated.score_variance)),
             ("expected_accuracy", expected.map(|expected| expected.accuracy)),
+            ("promised_accuracy", expected.and(*promised)),
             ("novelty", *novelty),
+            ("novelty_limit", novelty.map(|_| self.options.novelty)),
         ];
+        let named = named.into_iter().map(|(name, value)| (Box::from(name), value));
+        let moved = drifts.iter().flat_map(|InputMoved { name, psi, multiple, is_limited, .. }| {
+            let multiple = is_limited.then_some(*multiple);
+            [(format!("psi:{name}").into(), *psi), (format!("drift:{name}").into(), multiple)]
+        });
+        let declines = decline.into_iter().flat_map(|(decline, limits)| {
+            Response::ALL
+                .map(|of| (format!("decline:{}", code(of)).into(), Some(decline.furthest(limits, of).multiple)))
+        });
         let known = |value: Option<f64>| value.filter(|value| value.is_finite());
-        named.into_iter().filter_map(|(name, value)| Some((name.into(), known(value)?))).collect()
+        named.chain(moved).chain(declines).filter_map(|(name, value)| Some((name, known(value)?))).collect()
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     lifecycle::ending::Ending,
     state::step::State,
     trials::{
-        experiment::{Criteria, EvidenceMetric, Experiment, TestVerdict},
+        experiment::{Criteria, EvidenceMetric, Look, TestVerdict, View},
         running::Trials,
         trial_view::{Assessment, Case},
     },
@@ -85,16 +85,14 @@ impl Tests {
             assessment.text = format!("{ending}{report}");
             assessment.ended = Some(ending.clone());
         }
-        let counted = criteria.counted(experiment).len();
-        // sessions that close together are looked at one by one, and the look that decides is the last
-        let decided = ended.as_ref().and_then(|ending| ending.evidence.get("sessions"));
-        let last = decided.map_or(counted, |sessions| (*sessions as usize).min(counted));
+        let looks = criteria.looks(experiment, ended.as_ref(), usize::MAX);
+        let view = criteria.view_of(experiment);
         self.told.push(TestTold {
             number: self.begun.get(version).copied().unwrap_or(1),
             begun: experiment.since(),
             ended,
             planned: criteria.plan().sessions(),
-            looks: (1..=last).map(|look| point(&criteria, experiment, look, now)).collect(),
+            looks: looks.iter().map(|look| point(&criteria, look, view)).collect(),
             assessment,
         });
     }
@@ -106,18 +104,15 @@ impl Tests {
     }
 }
 
-/// How a test stood when so many of its sessions had closed.
-fn point(criteria: &Criteria, experiment: &Experiment, sessions: usize, now: Timestamp) -> TestPoint {
-    let standing = criteria.assess_after(sessions, experiment, now);
-    // the strictest level of Holm's correction
-    let view = criteria.view_of(experiment);
-    let win_rate = standing.metrics.iter().find(|metric| metric.metric == EvidenceMetric::WinRate);
-    let level = criteria.options().level / standing.metrics.len().max(1) as f64;
+/// A look as it is drawn: what decides, in the view that does.
+fn point(criteria: &Criteria, look: &Look, view: View) -> TestPoint {
+    let of = look.views.iter().find(|of| of.view == view);
+    let is_judged = criteria.options().metrics.contains(&EvidenceMetric::WinRate);
     TestPoint {
-        session: sessions,
-        win_rate: win_rate.and_then(|metric| metric.z),
-        money: standing.harm.iter().find(|harm| harm.view == view).and_then(|harm| harm.z),
-        success: criteria.plan().critical(sessions, level),
-        harm: standing.harm.iter().find_map(|harm| harm.boundary),
+        session: look.session,
+        win_rate: of.filter(|_| is_judged).and_then(|of| of.win_rate),
+        money: of.and_then(|of| of.mean_pnl),
+        success: look.success,
+        harm: look.harm,
     }
 }

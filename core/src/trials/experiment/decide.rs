@@ -267,7 +267,7 @@ impl Criteria {
     }
 }
 
-fn z_of(evidence: &TestEvidence, metric: EvidenceMetric) -> Option<f64> {
+pub(super) fn z_of(evidence: &TestEvidence, metric: EvidenceMetric) -> Option<f64> {
     match metric {
         EvidenceMetric::MeanPnl => evidence.mean_pnl.as_ref()?.statistic(),
         EvidenceMetric::WinRate => evidence.win_rate.as_ref()?.statistic(),
