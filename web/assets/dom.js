@@ -53,6 +53,16 @@ export function gauge({ name, value, limit, share, near = 0.75, at = null }) {
     h('i', { 'width-percent': percent }), at === null ? null : h('b', { 'left-percent': 100 * at })));
 }
 
+/** A figure as a bar to the left or the right of nothing, `share` of the longest one, -1 to 1; the number stands beside it. */
+export function lean(share, text) {
+  const [width, isLeft] = [Math.min(50, Math.abs(50 * share)), share < 0];
+  const bar = h('i', { class: isLeft ? 'less' : 'more', 'width-percent': width, 'left-percent': isLeft ? 50 - width : 50 });
+  return h('span', { class: 'lean' }, h('span', { class: 'lean-track', 'aria-hidden': 'true' }, bar), h('span', {}, text));
+}
+/** A share as a bar, with the number. */
+export const fillBar = (share, text) => h('span', { class: 'lean' },
+  h('span', { class: 'lean-track whole', 'aria-hidden': 'true' }, h('i', { class: 'more', 'width-percent': Math.min(100, 100 * share) })), h('span', {}, text));
+
 // ---- numbers and times
 
 const settings = { utc: false };
@@ -94,6 +104,10 @@ export function ago(seconds) {
   if (seconds < 172800) return `${Math.round(seconds / 3600)} h`;
   return `${Math.round(seconds / 86400)} days`;
 }
+export const symbolOf = (version) => version.split('/')[0];
+/** A number with its sign. */
+export const signed = (value) => (Number.isFinite(value) ? `${value > 0 ? '+' : ''}${figure(value)}` : '–');
+export const seconds = (text) => new Date(text).getTime() / 1000;
 export const who = (by) => (by?.daemon ? `the daemon (${by.daemon})` : by?.uid !== undefined ? `uid ${by.uid}` : '–');
 
 /** What an event says, in one line of words. */
@@ -104,6 +118,7 @@ export function words(event) {
     case 'shared': return `${event.version} influences ${percent(event.share, 0)} of its trades – ${event.reason}`;
     case 'judged': return `${event.version} on ${event.day}: composite ${figure(event.composite)}${event.degraded ? ', degraded' : ''}${event.unstable ? ', unstable' : ''}`;
     case 'locked': case 'resumed': return `${event.reason}, by ${who(event.by)}`;
+    case 'lock_ended': return `the lock until ${time(event.until)} ended by itself`;
     case 'latched': {
       const { breach = {}, version } = event.trip ?? {};
       const what = breach.blank ? `cannot be evaluated: ${JSON.stringify(breach.blank)}` : `${figure(breach.value)} against ${figure(breach.threshold)}`;

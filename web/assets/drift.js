@@ -1,12 +1,14 @@
-// Drift: every input and the score against their limits now, and the course of the health of each version day by day.
+// Drift: every input and the score against their limits, now and day by day, as the monitor judged them.
 
-import { fetchJson, figure, gauge, h, levelKind, list, panel, percent, stamp, table, tag, words } from './dom.js';
-import { chart } from './chart.js';
+import { fetchJson, figure, fill, gauge, h, levelKind, list, panel, percent, seconds, stamp, table, tag, words } from './dom.js';
+import { charts } from './chart.js';
 
 /** Limits of the population stability index from here on are none. */
 const NO_LIMIT = 1000;
-
-const seconds = (text) => new Date(text).getTime() / 1000;
+/** Inputs whose course is shown at once; the others are behind a line to open. */
+const OPEN = 6;
+const CODES = ['drift', 'novelty', 'expected_accuracy', 'instability', 'adwin', 'page_hinkley', 'cusum', 'composite', 'composite_share', 'composite_retrain', 'composite_rollback', 'share', 'unwatched'];
+const DECLINES = { 'decline:composite': 'an alert', 'decline:composite_share': 'less influence', 'decline:composite_retrain': 'a training', 'decline:composite_rollback': 'a rollback' };
 
 function inputs(version) {
   const { columns = {} } = version.inputs ?? {};
@@ -34,49 +36,86 @@ function now(name, version) {
     ]), h('h3', {}, 'Inputs, the furthest from home first'), inputs(version));
 }
 
-export function show(root) {
-  const charts = [];
-  const [top, course, told] = [h('div', { class: 'grid' }, panel('Now', {}, h('p', { class: 'empty' }, 'The monitor is asked…'))), h('div', { class: 'grid' }), h('div')];
-  root.append(top, h('p'), course, h('p'), panel('Alerts of drift and health', {}, told));
-  const plot = (parent, options) => { const made = chart(options); charts.push(made); parent.append(made.node); };
+const hundred = (value) => (value === null ? null : 100 * value);
 
-  function courses(events) {
-    charts.splice(0).forEach((made) => made.destroy());
-    course.replaceChildren();
-    for (const name of [...new Set(events.map((event) => event.version))].slice(-3).reverse()) {
-      const days = events.filter((event) => event.version === name);
-      const x = days.map((event) => seconds(event.at));
-      const of = (field) => days.map((event) => event.evidence?.[field] ?? (field === 'composite' ? event.composite : null) ?? null);
-      const health = panel(`${name}: composite of its health, a day`, { class: 'half' });
-      const accuracy = panel(`${name}: accuracy`, { class: 'half' });
-      const distribution = panel(`${name}: distribution of the score`, { class: 'half' });
-      const novelty = panel(`${name}: unusual inputs`, { class: 'half' });
-      course.append(health, accuracy, distribution, novelty);
-      plot(health, { title: 'composite', unit: 'composite', x, series: [{ name: 'composite', values: of('composite') }], limits: [{ name: 'as validated', value: 1 }] });
-      plot(accuracy, { title: 'accuracy', unit: 'share right (%)', x, series: [{ name: 'in service', values: of('accuracy').map(hundred) }, { name: 'as validated', values: of('accuracy_as_validated').map(hundred) }, { name: 'by its scores', values: of('expected_accuracy').map(hundred) }] });
-      plot(distribution, { title: 'PSI of the score', unit: 'PSI', x, series: [{ name: 'PSI', values: of('score_psi') }] });
-      plot(novelty, { title: 'novelty', unit: 'share of inputs (%)', x, series: [{ name: 'unusual', values: of('novelty').map(hundred) }] });
-    }
-    if (events.length === 0) course.append(panel('Course', {}, h('p', { class: 'empty' }, 'No trading day of a version in service was judged yet.')));
+/** The charts of one version, from what each of its days was judged on. */
+function course(drawn, parent, name, days) {
+  // a day may be judged long after it has closed
+  const x = days.map((event) => seconds(`${event.day}T00:00:00Z`));
+  const of = (field) => days.map((event) => event.evidence?.[field] ?? null);
+  const has = (field) => days.some((event) => event.evidence?.[field] !== undefined);
+  const plot = (place, title, options) => drawn.add(place, { title, x, isDay: true, ...options });
+  const half = (title) => { const made = panel(`${name}: ${title}`, { class: 'half' }); parent.append(made); return made; };
+
+  plot(half('how far its score has moved'), 'Score: stability index', { unit: 'PSI', series: [{ name: 'score', values: of('score_psi') }], limits: has('score_psi_limit') ? [{ name: 'limit', values: of('score_psi_limit') }] : [] });
+  plot(half('distance of its score'), 'Score: distance', { unit: 'KS distance (0 to 1)', series: [{ name: 'score', values: of('score_ks') }], limits: has('score_ks_limit') ? [{ name: 'limit', values: of('score_ks_limit') }] : [] });
+  const declines = Object.entries(DECLINES).filter(([field]) => has(field));
+  if (declines.length) {
+    plot(half('how near a decline is to what follows from it'), 'Decline', { unit: 'multiple of the limit', series: declines.map(([field, title]) => ({ name: title, values: of(field) })), limits: [{ name: 'it follows', value: 1 }] });
   }
-  const hundred = (value) => (value === null ? null : 100 * value);
-  let last = '';
+  plot(half('composite of its health'), 'Composite', { unit: 'composite (1 is as validated)', series: [{ name: 'composite', values: of('composite') }], limits: [{ name: 'as validated', value: 1 }] });
+  plot(half('accuracy'), 'Accuracy', { unit: 'share right (%)', series: [{ name: 'in service', values: of('accuracy').map(hundred) }, { name: 'as validated', values: of('accuracy_as_validated').map(hundred) }] });
+  plot(half('accuracy that its scores promise'), 'Promised accuracy', { unit: 'share right (%)', series: [{ name: 'promised now', values: of('expected_accuracy').map(hundred) }, { name: 'promised in validation', values: of('promised_accuracy').map(hundred) }] });
+  plot(half('unusual inputs'), 'Unusual inputs', { unit: 'share of inputs (%)', series: [{ name: 'unusual', values: of('novelty').map(hundred) }], limits: has('novelty_limit') ? [{ name: 'limit', values: of('novelty_limit').map(hundred) }] : [] });
+  each(drawn, parent, name, days, plot, of);
+}
+
+/** A small chart for each input: as a multiple of its limit, or its index where it has none. */
+function each(drawn, parent, name, days, plot, of) {
+  const latest = (field) => of(field).filter((value) => value !== null).at(-1) ?? -1;
+  const names = [...new Set(days.flatMap((event) => Object.keys(event.evidence ?? {})).filter((field) => field.startsWith('psi:') || field.startsWith('drift:')).map((field) => field.slice(field.indexOf(':') + 1)))];
+  const all = names.map((input) => ({ input, limited: days.some((event) => event.evidence?.[`drift:${input}`] !== undefined) }))
+    .map((one) => ({ ...one, far: one.limited ? latest(`drift:${one.input}`) : latest(`psi:${one.input}`) - 1e6 })).sort((a, b) => b.far - a.far);
+  const place = panel(`${name}: each input, the furthest first`, { 'data-inputs': name });
+  parent.append(place);
+  if (all.length === 0) {
+    place.append(h('p', { class: 'empty' }, 'No day was judged yet with a full window of signals (monitor.window). Days before this was recorded have no course of inputs.'));
+    return;
+  }
+  const [open, rest] = [h('div', { class: 'small-charts' }), h('div', { class: 'small-charts' })];
+  place.append(open);
+  if (all.length > OPEN) place.append(h('details', {}, h('summary', {}, `The other ${all.length - OPEN} inputs`), rest));
+  all.forEach(({ input, limited }, at) => {
+    const cell = h('div', { 'data-input': input }, h('h3', {}, input));
+    (at < OPEN ? open : rest).append(cell);
+    const field = limited ? `drift:${input}` : `psi:${input}`;
+    plot(cell, input, { unit: limited ? 'multiple of its limit' : 'PSI (no limit)', height: 150, series: [{ name: limited ? 'of its limit' : 'PSI', values: of(field) }], limits: limited ? [{ name: 'limit', value: 1 }] : [] });
+  });
+}
+
+export function show(root) {
+  const drawn = charts();
+  const [top, days, told] = [h('div', { class: 'grid' }, panel('Now', {}, h('p', { class: 'empty' }, 'The monitor is asked…'))), h('div', { class: 'grid' }), h('div')];
+  let [judged, serving, chosen, last] = [[], [], null, ''];
+  const which = h('select', { onchange: () => { chosen = which.value; draw(); } });
+  root.append(top, h('p'), h('div', { class: 'row bottom' }, h('label', {}, 'Course of', which)), days, h('p'), panel('Alerts of drift and health', {}, told));
+
+  function draw() {
+    drawn.clear();
+    days.replaceChildren();
+    const names = [...new Set(judged.map((event) => event.version))].reverse();
+    fill(which, names.map((name) => h('option', { value: name }, name)));
+    if (!names.includes(chosen)) chosen = names.find((name) => serving.includes(name)) ?? names[0] ?? null;
+    if (chosen === null) { days.append(panel('Course', {}, h('p', { class: 'empty' }, 'No trading day of a version in service was judged yet.'))); return; }
+    which.value = chosen;
+    course(drawn, days, chosen, judged.filter((event) => event.version === chosen).sort((a, b) => a.day.localeCompare(b.day)));
+  }
   const load = () => {
     fetchJson('/api/drift').then(({ versions }) => {
       const all = Object.entries(versions);
+      serving = all.map(([name]) => name);
       top.replaceChildren(...(all.length ? all.map(([name, version]) => now(name, version)) : [panel('Now', {}, h('p', { class: 'empty' }, 'No version is in service.'))]));
     }).catch((error) => { if (!top.querySelector('table')) top.replaceChildren(panel('Now', {}, h('p', { class: 'empty' }, error.message))); });
     fetchJson('/api/events?kind=judged&limit=3000').then(({ events }) => {
       const text = `${events.length} ${events.at(-1)?.seq}`;
-      if (text !== last) { last = text; courses(events); }
+      if (text !== last) { last = text; judged = events; draw(); }
     }).catch(() => {});
     fetchJson('/api/events?kind=alert&limit=2000').then(({ events }) => {
-      const codes = ['drift', 'novelty', 'expected_accuracy', 'instability', 'adwin', 'page_hinkley', 'cusum', 'composite', 'composite_share', 'composite_retrain', 'composite_rollback'];
-      const found = events.filter((event) => codes.includes(event.code)).slice(-25).reverse();
+      const found = events.filter((event) => CODES.includes(event.code)).slice(-25).reverse();
       told.replaceChildren(table([{ name: 'time', t: true }, { name: 'level' }, { name: 'alert', words: true }], found.map((event) => [stamp(event.at), tag(levelKind(event.level), event.level), words(event)]), 'None.'));
     }).catch(() => {});
   };
   load();
   const timer = setInterval(load, 15000);
-  return { update: () => {}, end: () => { clearInterval(timer); charts.forEach((made) => made.destroy()); } };
+  return { update: () => {}, end: () => { clearInterval(timer); drawn.clear(); } };
 }

@@ -1,10 +1,9 @@
 // Now: what is served and why, how far each rule is from its limit, and the orders that take models out of service.
 
-import { ago, bytes, fetchJson, fill, gauge, h, levelKind, list, money, number, panel, percent, stamp, table, tag, time, words } from './dom.js';
+import { ago, bytes, fetchJson, figure, fill, gauge, h, levelKind, list, money, number, panel, percent, stamp, symbolOf, table, tag, time, words } from './dom.js';
 import { store } from './live.js';
 import { ask } from './orders.js';
 
-const symbolOf = (version) => version.split('/')[0];
 const shareOf = (version) => store.shares.get(version) ?? 1;
 
 /** What is served and why, in a sentence: [kind, headline, more]. */
@@ -20,7 +19,10 @@ export function sentence(status) {
   const speaking = guardian.versions.filter((version) => ['production', 'ab_test'].includes(version.state) && !guardian.silenced.includes(symbolOf(version.version)));
   const said = speaking.map((version) => {
     const share = shareOf(version.version);
-    const held = status.limits ? (version.state === 'production' ? 1 - status.limits.holdback : status.limits.ab_share) * share : null;
+    // what a test takes is not left to the version in production
+    const tested = speaking.filter((other) => other.state === 'ab_test' && symbolOf(other.version) === symbolOf(version.version))
+      .reduce((sum, other) => sum + (status.limits?.ab_share ?? 0) * shareOf(other.version), 0);
+    const held = status.limits ? (version.state === 'production' ? (1 - tested) * (1 - status.limits.holdback) : status.limits.ab_share) * share : null;
     const part = held === null ? '' : `, and influences ${percent(held, 0)} of the signals`;
     const cut = share < 1 ? ` (its share is cut to ${percent(share, 0)})` : '';
     return version.state === 'production' ? `${version.version} is in production${part}${cut}` : `${version.version} is under test${part}${cut}`;
@@ -34,17 +36,32 @@ export function sentence(status) {
   return ['warn', 'No model speaks: every answer is the baseline.', watching.length ? `${watching.join(', ')} watches in staging.` : 'No version is in production or under test.'];
 }
 
+/** The accuracy of a version, the line it is taken down at, and over how many trades that holds. */
+function accuracy(level) {
+  const { below, line, haste } = level.accuracy_held;
+  const held = [line ? `under ${percent(below, 1)} of its latest ${number(line.trades)} labelled trades${line.fewest < line.trades ? `, judged from ${number(line.fewest)} on` : ''}` : null,
+    haste ? `under ${percent(below, 1)} of any latest sessions of ${number(haste)} trades, where chance does not explain how far it is below its validation` : null].filter(Boolean);
+  return [level.accuracy === null ? h('p', { class: 'soft' }, 'Accuracy: no closed trade with a label yet')
+    : gauge({ name: `Right, of ${number(level.labelled)} trades`, value: percent(level.accuracy), share: level.accuracy, near: 2, at: below,
+      limit: `${level.expected_accuracy === null ? '' : `expected ${percent(level.expected_accuracy)}, `}line at ${percent(below, 1)}` }),
+  h('p', { class: 'small soft' }, held.length ? `It is taken down ${held.join('; or ')}.` : 'No line is judged: its validation leaves no room above it.')];
+}
+
+/** What following it costs against the strategy alone: the bets on that, on the way to their limit; each step is a factor. */
+function harm(level) {
+  if (!level.harm) return h('p', { class: 'small soft' }, 'Harm is not judged: the lines hold as they are written, or nothing is known yet.');
+  const { evidence, limit } = level.harm;
+  return gauge({ name: 'Evidence that following it costs money', value: figure(evidence), limit: `of ${number(limit, 0)}`, share: Math.log1p(evidence) / Math.log1p(limit) });
+}
+
 function health(status) {
   const levels = status?.guardian?.levels ?? [];
   if (levels.length === 0) return h('p', { class: 'empty' }, 'No version speaks, so no rule watches one.');
-  const { min_accuracy: least } = status.limits ?? {};
   return levels.map((level) => [
     h('h3', {}, level.version),
     gauge({ name: 'Losses in a row', value: number(level.loss_streak), limit: `of ${level.streak_limit} allowed`, share: level.loss_streak / level.streak_limit }),
-    level.accuracy === null ? h('p', { class: 'soft' }, 'Accuracy: no closed trade with a label yet')
-      : gauge({ name: `Right, of ${level.labelled} trades`, value: percent(level.accuracy), share: level.accuracy, near: 2, at: least ?? null,
-        limit: `${level.expected_accuracy === null ? '' : `expected ${percent(level.expected_accuracy)}`}${least === undefined ? '' : `, line at ${percent(least, 0)}`}` }),
-    least === undefined ? null : h('p', { class: 'small soft' }, `Under ${percent(least, 0)} it is taken down over the longest window, or sooner where chance does not explain how far it is below what is expected.`),
+    ...accuracy(level),
+    harm(level),
     h('p', { class: 'small' }, `Following it in ${level.gain_trades} trades made ${money(level.made)}, `, `${money(level.gain)} against the strategy alone.`),
     level.unwatched.map((why) => h('p', { class: 'small warn' }, `▲ ${why}`)),
   ]);

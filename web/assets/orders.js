@@ -14,7 +14,7 @@ export function takeToken() {
 export const hasToken = () => Boolean(sessionStorage.getItem(KEY));
 
 const TEXTS = {
-  lock: ['Lock to the baseline', 'Every answer is the baseline until somebody resumes. Versions stay where they are.'],
+  lock: ['Lock to the baseline', 'Every answer is the baseline until somebody resumes, or until the lock ends by itself. Versions stay where they are.'],
   kill: ['Kill', 'Locks, and rolls back every version that speaks. A resume does not bring them back: each must be validated again.'],
   resume: ['Resume', 'Lifts the lock and the emergencies. Look first at why it was locked.'],
   rollback: ['Roll back', 'Takes this version out of service at once. Only a new validation brings it back.'],
@@ -40,11 +40,15 @@ export function ask(order, version = null) {
   const token = h('input', { name: 'token', type: 'password', autocomplete: 'off', required: !hasToken() });
   const to = h('select', { name: 'to' }, h('option', { value: '' }, 'one step'),
     ['validated', 'staging', 'ab_test', 'production'].map((state) => h('option', { value: state }, state)));
+  // a lock may end by itself
+  const lasts = h('select', { name: 'for_s' }, [['', 'until somebody resumes'], ['1800', 'for 30 minutes'], ['3600', 'for an hour'], ['7200', 'for 2 hours'], ['28800', 'for 8 hours'], ['86400', 'for a day']]
+    .map(([value, text]) => h('option', { value }, text)));
   const override = h('input', { type: 'checkbox', name: 'override' });
   const go = h('button', { class: order === 'resume' || order === 'promote' ? 'main' : 'danger', type: 'submit', id: 'order-go' }, `${title}${version ? ` ${version}` : ''}`);
   const form = h('form', { method: 'dialog' },
     h('h2', {}, `${title}${version ? ` ${version}` : ''}?`), h('p', {}, text),
     h('label', {}, 'Why? The journal keeps it for ever.', reason),
+    order === 'lock' && h('label', {}, 'How long', lasts),
     order === 'promote' && h('label', {}, 'How far', to),
     order === 'promote' && h('label', { class: 'row' }, override, 'override gates that are not passed'),
     h('label', {}, `Type ${subject} to confirm`, confirm),
@@ -58,6 +62,7 @@ export function ask(order, version = null) {
     said.textContent = 'On its way…';
     const body = { order, reason: reason.value, confirm: confirm.value };
     if (version) body.version = version;
+    if (order === 'lock' && lasts.value) body.for_s = Number(lasts.value);
     if (order === 'promote' && to.value) body.to = to.value;
     if (order === 'promote' && override.checked) body.override = true;
     try {

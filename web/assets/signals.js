@@ -1,6 +1,6 @@
-// Signals: what was answered to each, and on what.
+// Signals: what was answered to each, on what, and what moved the score.
 
-import { fetchJson, figure, fill, h, list, number, panel, percent, stamp, table, tag } from './dom.js';
+import { fetchJson, figure, fill, h, lean, list, number, panel, percent, signed, stamp, table, tag } from './dom.js';
 import { store } from './live.js';
 
 const REASONS = {
@@ -10,9 +10,26 @@ const REASONS = {
   locked: 'everything is locked', silenced: 'an emergency silences this symbol', journal_unavailable: 'it could not be recorded',
   invalid_score: 'the score was no probability', internal_error: 'a part of the daemon failed', trade_id_reused: 'the name of another trade', invalid_request: 'the request was at fault',
 };
+const FROM = { carried: ['warn', 'carried forward'], guessed: ['warn', 'guessed: the median'], measured: ['plain', 'came with it'] };
 const KEPT = 300;
+/** Rows of the list; on a narrow screen what was chosen stands below it. */
+const ROWS = () => (innerWidth < 900 ? 30 : 120);
 
 const armTag = (arm) => tag(arm === 'ml' ? 'good' : 'plain', arm ?? 'not scored');
+
+/** What moved one score, the input that moved it most first. */
+function moved({ version, explained, unknown }) {
+  if (!explained) return [h('h3', {}, `What moved the score of ${version}`), h('p', { class: 'small soft' }, `That cannot be told: ${unknown}.`)];
+  const inputs = [...explained.inputs].sort((a, b) => Math.abs(b.moved ?? 0) - Math.abs(a.moved ?? 0));
+  const most = Math.max(...inputs.map((input) => Math.abs(input.moved ?? 0)), 1e-12);
+  const filled = inputs.filter((input) => input.from !== 'measured').length;
+  return [h('h3', {}, `What moved the score of ${version}: ${figure(explained.score)}`),
+    filled ? h('p', { class: 'small warn' }, `▲ ${filled} of ${inputs.length} inputs were filled in.`) : null,
+    table([{ name: 'input' }, { name: 'moved the score by' }, { name: 'value', n: true }, { name: 'usual', n: true }, { name: 'from' }],
+      inputs.map((input) => ({ attributes: { 'data-from': input.from }, cells: [input.name, input.moved === null ? '–' : lean(input.moved / most, signed(input.moved)),
+        figure(input.value), figure(input.usual), input.from === 'measured' ? '' : tag(...FROM[input.from])] }))),
+    h('p', { class: 'small soft' }, 'By how much the score is higher than if that input alone had been at its usual value, the median of the training. Values are turned to the side of the trade.')];
+}
 
 function detail(entry) {
   const { decision } = entry;
@@ -30,25 +47,26 @@ function detail(entry) {
     table([{ name: 'version' }, { name: 'arm' }, { name: 'chance of it', n: true }, { name: 'score', n: true }, { name: 'size', n: true }],
       opinions.map((opinion) => [opinion.version, opinion.split ? opinion.split.arm : 'only watches', opinion.split ? percent(opinion.split.share, 0) : '–',
         opinion.score === null ? '–' : figure(opinion.score), `${figure(opinion.size)} ×`]), entry.features ? 'No version was in service.' : 'Not known here.'),
-    h('h3', {}, 'Inputs'),
-    filled.length ? h('p', { class: 'small warn' }, `▲ ${filled.length} of ${inputs.length} did not come with the signal: carried forward from an earlier one, or guessed.`) : null,
+    ...(entry.moved ?? []).flatMap(moved),
+    h('h3', {}, 'As it came'),
+    filled.length ? h('p', { class: 'small warn' }, `▲ ${filled.length} of ${inputs.length} did not come with the signal.`) : null,
     table([{ name: 'input' }, { name: 'value', n: true }, { name: '' }],
-      inputs.map(([name, value]) => [name, value === null ? '–' : figure(value), value === null ? tag('warn', 'filled in') : '']),
+      inputs.map(([name, value]) => [name, value === null ? '–' : figure(value), value === null ? tag('warn', 'did not come') : '']),
       'Not known here.'),
-    h('p', { class: 'small soft' }, 'Which inputs moved the score is not among what the daemon says of a single signal.'),
   ].filter(Boolean);
 }
 
 export function show(root) {
   let entries = [];
   let selected = null;
-  let arm = '';
+  let [arm, reason] = ['', ''];
   const rows = h('div');
-  const more = panel('', { class: 'third', id: 'signal' });
+  const more = panel('', { class: 'half', id: 'signal' });
   const filter = h('select', { onchange: () => { arm = filter.value; draw(); } },
     [['', 'all'], ['ml', 'a model had influence'], ['baseline', 'baseline']].map(([value, text]) => h('option', { value }, text)));
+  const why = h('select', { onchange: () => { reason = why.value; draw(); } }, h('option', { value: '' }, 'all'));
   root.append(h('div', { class: 'grid' },
-    h('section', { class: 'panel two-thirds' }, h('h2', {}, 'Signals'), h('div', { class: 'row' }, h('label', {}, 'Arm', filter)), rows), more));
+    h('section', { class: 'panel half' }, h('h2', {}, 'Signals'), h('div', { class: 'row' }, h('label', {}, 'Arm', filter), h('label', {}, 'Reason', why)), rows), more));
 
   const key = (entry) => entry.seq;
   function merge(found) {
@@ -58,19 +76,36 @@ export function show(root) {
   }
   const of = ({ seq, at, event, ...decision }) => ({ seq, received_at: at, trade_id: decision.trade_id, decision });
   function draw() {
-    const wanted = entries.filter((entry) => arm === '' || entry.decision?.arm === arm);
-    if (selected === null && wanted.length) selected = wanted[0].seq;
+    const reasons = [...new Set(entries.map((entry) => entry.decision?.reason).filter(Boolean))].sort();
+    if (why.options.length !== reasons.length + 1) {
+      fill(why, h('option', { value: '' }, 'all'), reasons.map((name) => h('option', { value: name }, name)));
+      why.value = reason;
+    }
+    const wanted = entries.filter((entry) => (arm === '' || entry.decision?.arm === arm) && (reason === '' || entry.decision?.reason === reason));
+    if (selected === null && wanted.length) choose(wanted[0].seq, false);
+    // a drawn table would take the focus away from the row that has it
+    const focused = rows.contains(document.activeElement) ? document.activeElement.dataset.seq : null;
     rows.replaceChildren(table(
       [{ name: 'time', t: true }, { name: 'trade' }, { name: 'arm' }, { name: 'score', n: true }, { name: 'size', n: true }, { name: 'model' }, { name: 'reason' }],
-      wanted.slice(0, 120).map((entry) => ({
-        attributes: { tabindex: 0, 'aria-selected': entry.seq === selected, onclick: () => choose(entry.seq), onkeydown: (event) => event.key === 'Enter' && choose(entry.seq) },
+      wanted.slice(0, ROWS()).map((entry) => ({
+        attributes: { tabindex: 0, 'data-seq': entry.seq, 'aria-selected': entry.seq === selected, onclick: () => choose(entry.seq), onkeydown: (event) => event.key === 'Enter' && choose(entry.seq) },
         cells: [stamp(entry.received_at), entry.trade_id, armTag(entry.decision?.arm), figure(entry.decision?.score), entry.decision ? `${figure(entry.decision.size)} ×` : '–',
           entry.decision?.model ?? '–', entry.decision?.reason ?? '–'],
       })), 'No signal came yet.'));
+    if (focused) rows.querySelector(`[data-seq="${focused}"]`)?.focus({ preventScroll: true });
     const entry = entries.find((found) => found.seq === selected);
     fill(more, h('h2', {}, entry ? entry.trade_id : 'No signal is chosen'), ...(entry ? detail(entry) : []));
   }
-  function choose(seq) { selected = seq; draw(); load(); }
+  function choose(seq, draws = true) {
+    selected = seq;
+    if (draws) {
+      draw();
+      if (innerWidth < 900) more.scrollIntoView();
+    }
+    if (!entries.find((entry) => entry.seq === seq)?.moved) {
+      fetchJson(`/api/signals?seq=${seq}`).then(({ signals }) => { merge(signals); draw(); }).catch(() => {});
+    }
+  }
   let asked = 0;
   function load() {
     asked = performance.now();

@@ -12,12 +12,13 @@ use crate::{
     wire::{Wire, WireError},
 };
 
-/// How long an answer serves all who ask the same.
+/// How long an answer serves all who ask the same; and one that takes the whole journal, and changes with a training.
 const FRESH: Duration = Duration::from_secs(3);
+const FRESH_OF_ALL: Duration = Duration::from_secs(60);
 /// Answers that are kept.
 const ANSWERS: usize = 32;
 /// The requests that ask.
-const KINDS: [&str; 5] = ["models", "experiment", "drift", "training", "signals"];
+const KINDS: [&str; 7] = ["models", "model", "experiment", "drift", "training", "signals", "phases"];
 /// Longest reason of an order, in bytes.
 const LONGEST_REASON: usize = 500;
 
@@ -43,6 +44,8 @@ pub struct Order {
     reason: String,
     version: Option<String>,
     to: Option<String>,
+    /// Of a lock, after how many seconds it ends by itself.
+    for_s: Option<u64>,
     #[serde(default, rename = "override")]
     overridden: bool,
     /// What the person confirmed: the version, or the order where it has none.
@@ -95,10 +98,14 @@ impl Order {
         if self.order != Verb::Promote && (self.to.is_some() || self.overridden) {
             return Err("only a promotion has `to` and `override`");
         }
+        if self.order != Verb::Lock && self.for_s.is_some() {
+            return Err("only a lock ends by itself: `for_s`");
+        }
         let mut request = json!({ "type": self.order.name(), "reason": self.reason.trim() });
         if let Value::Object(fields) = &mut request {
             let optional = [("version", self.version.as_ref()), ("to", self.to.as_ref())];
             fields.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))));
+            fields.extend(self.for_s.map(|seconds| ("for_s".to_owned(), json!(seconds))));
             if self.overridden {
                 fields.insert("override".to_owned(), Value::Bool(true));
             }
@@ -125,9 +132,10 @@ impl Asker {
             let message = "this is no question of a page".to_owned();
             return Err(WireError::Refused { code: "unknown_type".to_owned(), message });
         };
+        let fresh = if kind == Some("phases") { FRESH_OF_ALL } else { FRESH };
         let mut line = line.lock().await;
         if let Some((since, answer)) = line.answers.get(&key)
-            && since.elapsed() < FRESH
+            && since.elapsed() < fresh
         {
             return Ok(Arc::clone(answer));
         }
@@ -168,6 +176,10 @@ mod tests {
         let taken = [
             (r#"{"order":"lock","reason":" news ","confirm":"lock"}"#, json!({ "type": "lock", "reason": "news" })),
             (
+                r#"{"order":"lock","reason":"news","confirm":"lock","for_s":1800}"#,
+                json!({ "type": "lock", "reason": "news", "for_s": 1800 }),
+            ),
+            (
                 r#"{"order":"rollback","version":"ES/1","reason":"r","confirm":"ES/1"}"#,
                 json!({ "type": "rollback", "reason": "r", "version": "ES/1" }),
             ),
@@ -181,6 +193,8 @@ mod tests {
         }
         for refused in [
             r#"{"order":"lock","reason":"r"}"#,
+            r#"{"order":"kill","reason":"r","confirm":"kill","for_s":1800}"#,
+            r#"{"order":"lock","reason":"r","confirm":"lock","for_s":-1}"#,
             r#"{"order":"lock","reason":"r","confirm":"kill"}"#,
             r#"{"order":"lock","reason":"  ","confirm":"lock"}"#,
             r#"{"order":"lock","reason":"r","confirm":"lock","more":1}"#,

@@ -47,8 +47,19 @@ pub struct Known {
     pub seq: u64,
     /// Its `event`.
     pub kind: String,
+    /// The level of an alert; empty of anything else.
+    pub level: String,
+    /// When it happened, as it came.
+    pub at: String,
     /// The line as it came.
     pub text: Arc<str>,
+}
+
+impl Known {
+    /// When it happened, to the second, in UTC.
+    pub fn second(&self) -> &str {
+        self.at.get(..19).unwrap_or(&self.at)
+    }
 }
 
 /// What everybody shares.
@@ -218,7 +229,8 @@ impl Hub {
             return;
         }
         let Some(seq) = line.get("seq").and_then(Value::as_u64) else { return };
-        let told = Known { seq, kind, text: text.into() };
+        let (level, at) = (field("level").to_owned(), field("at").to_owned());
+        let told = Known { seq, kind, level, at, text: text.into() };
         if told.kind == "decision" {
             if seen.decisions.len() == DECISIONS {
                 seen.decisions.pop_front();

@@ -28,6 +28,8 @@ use crate::{
 
 /// Bytes that an order may have.
 const ORDER_BYTES: usize = 4 << 10;
+/// Signals of one list.
+const SIGNALS: usize = 200;
 
 /// What the paths share.
 #[derive(Debug)]
@@ -50,13 +52,16 @@ pub fn routes(site: Site, guard: Guard) -> Router {
             get(|State(site): State<Arc<Site>>, headers: HeaderMap| async move { live::open(&site.hub, &headers) }),
         )
         .route("/api/events", get(listed))
-        .route("/api/events.jsonl", get(exported))
+        .route("/api/events.jsonl", get(|site, uri| exported(site, uri, Form::Lines)))
+        .route("/api/events.csv", get(|site, uri| exported(site, uri, Form::Sheet)))
         .route("/api/decisions", get(decisions))
         .route("/api/models", get(|site| asked(site, json!({ "type": "models" }))))
         .route("/api/drift", get(|site| asked(site, json!({ "type": "drift" }))))
         .route("/api/training", get(|site| asked(site, json!({ "type": "training" }))))
-        .route("/api/experiment", get(experiment))
-        .route("/api/signals", get(|site| asked(site, json!({ "type": "signals", "limit": 200 }))))
+        .route("/api/experiment", get(|site, uri| queried(site, uri, "experiment")))
+        .route("/api/model", get(|site, uri| queried(site, uri, "model")))
+        .route("/api/phases", get(|site, uri| queried(site, uri, "phases")))
+        .route("/api/signals", get(|site, uri| queried(site, uri, "signals")))
         .route("/api/order", post(order))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
@@ -73,13 +78,38 @@ async fn asked(State(site): State<Arc<Site>>, request: Value) -> Response {
     }
 }
 
-async fn experiment(site: State<Arc<Site>>, uri: Uri) -> Response {
-    let mut request = json!({ "type": "experiment" });
+/// What a question may say: names of texts, of whole numbers, and of what is either so or not.
+fn fields(kind: &str) -> (&'static [&'static str], &'static [&'static str], &'static [&'static str]) {
+    match kind {
+        "experiment" => (&["version"], &[], &["looks"]),
+        "model" => (&["version", "against"], &[], &[]),
+        "phases" => (&["symbol", "target"], &[], &[]),
+        _ => (&[], &["seq"], &[]),
+    }
+}
+
+async fn queried(site: State<Arc<Site>>, uri: Uri, kind: &'static str) -> Response {
+    let (texts, numbers, facts) = fields(kind);
+    let mut request = json!({ "type": kind });
+    if kind == "signals" {
+        request["limit"] = json!(SIGNALS);
+    }
     for (name, value) in events::query(&uri) {
-        match (&*name, request.as_object_mut()) {
-            ("version", Some(fields)) => drop(fields.insert(name, Value::String(value))),
-            _ => return refusal(StatusCode::BAD_REQUEST, "query", "only `version` is understood"),
-        }
+        let known = |names: &[&str]| names.contains(&&*name);
+        let field = match value.parse::<u64>() {
+            Ok(number) if known(numbers) => json!(number),
+            _ if known(texts) => Value::String(value),
+            _ if known(facts) && value == "true" => Value::Bool(true),
+            _ => {
+                let all: Vec<&str> = [texts, numbers, facts].concat();
+                return refusal(
+                    StatusCode::BAD_REQUEST,
+                    "query",
+                    &format!("only these are understood: {}", all.join(", ")),
+                );
+            }
+        };
+        request[name] = field;
     }
     asked(site, request).await
 }
@@ -91,17 +121,24 @@ async fn listed(State(site): State<Arc<Site>>, uri: Uri) -> Response {
     }
 }
 
-async fn exported(State(site): State<Arc<Site>>, uri: Uri) -> Response {
+/// How events are exported.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Lines,
+    Sheet,
+}
+
+async fn exported(State(site): State<Arc<Site>>, uri: Uri, form: Form) -> Response {
     let wanted = match Wanted::of(&uri) {
         Ok(wanted) => wanted,
         Err(why) => return refusal(StatusCode::BAD_REQUEST, "query", why),
     };
-    let lines = events::lines(&site.hub.seen(), &wanted);
-    let kind = [
-        (header::CONTENT_TYPE, "application/x-ndjson"),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"vigie-events.jsonl\""),
-    ];
-    (kind, lines).into_response()
+    let found = events::matching(&site.hub.seen(), &wanted);
+    let (kind, name, text) = match form {
+        Form::Lines => ("application/x-ndjson", "attachment; filename=\"vigie-events.jsonl\"", events::lines(&found)),
+        Form::Sheet => ("text/csv; charset=utf-8", "attachment; filename=\"vigie-events.csv\"", events::sheet(&found)),
+    };
+    ([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)], text).into_response()
 }
 
 async fn decisions(State(site): State<Arc<Site>>) -> Response {

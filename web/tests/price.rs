@@ -1,4 +1,13 @@
-//! What the page costs the daemon: the round trip of a signal with ten open pages against that with none, in one run.
+//! What the page costs the daemon: the round trip of a signal with ten open pages against that with none, by turns in one run. The
+//! pages are read live, and each asks what its screen asks, all seven screens among them.
+//!
+//! In the long form only, with both programs as they are released, on a machine that does nothing else:
+//!
+//! ```text
+//! cargo build --release -p vigie -p vigie-web
+//! VIGIE_LONG=1 VIGIE_BIN=target/release/vigie VIGIE_WEB_BIN=target/release/vigie-web \
+//!     cargo test --release -p vigie-web --test price -- --nocapture
+//! ```
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what the tests share may fail loudly")]
 
 mod common;
@@ -17,6 +26,21 @@ use common::{Place, get, http::Live, long::cases, skip::skipped, until};
 /// Round trips of one stretch, and stretches of each kind, by turns.
 const TRIPS: usize = 2000;
 const TURNS: usize = 8;
+/// What the screens ask when they are opened and every few seconds, screen by screen, as `web/assets` has it.
+const ASKED: [&[&str]; 7] = [
+    &["/api/events?kind=alert&limit=12"],
+    &["/api/signals", "/api/signals?seq=LATEST"],
+    &["/api/experiment?looks=true", "/api/events?kind=moved&limit=20000"],
+    &["/api/models", "/api/model?version=ES%2F1", "/api/events?kind=moved,shared,latched,tried&limit=20000"],
+    &["/api/drift", "/api/events?kind=judged&limit=3000", "/api/events?kind=alert&limit=2000"],
+    &[
+        "/api/training",
+        "/api/models",
+        "/api/phases?symbol=ES",
+        "/api/events?kind=tried,trained,moved,imported&limit=20000",
+    ],
+    &["/api/events?limit=100"],
+];
 /// The most that the 99th percentile may be with ten pages, as a multiple of that without.
 const MOST: f64 = 1.1;
 
@@ -48,13 +72,21 @@ fn ten_pages_cost_the_daemon_next_to_nothing() {
     let (mut without, mut with) = (Vec::new(), Vec::new());
     for turn in 0..TURNS {
         without.extend(trips(&place, 2 * turn * TRIPS));
+        let latest = place.ask(&serde_json::json!({ "type": "signals", "limit": 1 }))["signals"][0]["seq"].to_string();
         let is_over = Arc::new(AtomicBool::new(false));
         let pages: Vec<_> = (0..10)
-            .map(|_| {
+            .map(|number| {
                 let (mut live, is_over) = (Live::open(&place.host, None), Arc::clone(&is_over));
+                let asked = ASKED[number % ASKED.len()].iter().map(|path| path.replace("LATEST", &latest));
+                let (host, asked): (_, Vec<String>) = (place.host.clone(), asked.collect());
                 thread::spawn(move || {
+                    let ask = || asked.iter().for_each(|path| assert_eq!(get(&host, path).status, 200, "{path}"));
+                    ask();
                     while !is_over.load(Ordering::Relaxed) {
-                        live.next();
+                        // every other second, oftener than any screen does
+                        if live.next().name == "heartbeat" {
+                            ask();
+                        }
                     }
                 })
             })

@@ -223,7 +223,8 @@ impl Drop for Place {
 }
 
 fn start_web(folder: &Path) -> (Child, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vigie-web"));
+    let program = std::env::var_os("VIGIE_WEB_BIN").map(|path| project().join(path));
+    let mut command = Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_vigie-web").into()));
     command.current_dir(folder).args(["--socket", "state/vigie.sock", "--listen", "127.0.0.1:0"]);
     let mut child = command.env("VIGIE_WEB_TOKEN", TOKEN).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
