@@ -8,6 +8,7 @@
 
 mod access;
 mod document;
+mod drawn;
 mod error;
 mod keys;
 mod learning;

@@ -3,6 +3,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
+use annotate_snippets::Renderer;
 use proptest::{prelude::*, test_runner::RngSeed};
 use vigie::{
     config::{BUILTIN, Config, ConfigErrors, ConfigFault, LoadError, LogLevel, MAX_BYTES, load},
@@ -492,14 +493,31 @@ fn line_ends_of_windows_and_a_byte_order_mark_do_no_harm() {
 
 #[test]
 fn a_report_draws_the_lines_at_fault() {
-    let errors = faults("[scoring]\nholdback = 1.25\n[sizing]\nmin = 3\nmax = 1.5\n");
-    let mut drawn = String::new();
-    let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::none()).with_width(100);
-    handler.render_report(&mut drawn, &errors).unwrap();
-    insta::assert_snapshot!("report_drawn", drawn);
-    let mut told = String::new();
-    miette::NarratableReportHandler::new().render_report(&mut told, &errors).unwrap();
-    insta::assert_snapshot!("report_told", told);
+    let errors = LoadError::from(faults(
+        "[scoring]\nholdback = 1.25\n[sizing]\nmin = 3\nmax = 1.5\n[features]\nextra = [\n\t\"é\",\"a\"\n\"b\"]\nx",
+    ));
+    insta::assert_snapshot!("report_drawn", errors.drawn(&Renderer::plain()));
+    insta::assert_snapshot!("report_told", errors.drawn(&Renderer::plain().no_graphics(true)));
+    // in colours it is the same text
+    let coloured = errors.drawn(&Renderer::styled());
+    assert_ne!(coloured, errors.drawn(&Renderer::plain()));
+    assert_eq!(without_colours(&coloured), errors.drawn(&Renderer::plain()));
+}
+
+/// `text` without the sequences that change colours.
+fn without_colours(text: &str) -> String {
+    let mut parts = text.split("\u{1b}[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + part.split_once('m').unwrap().1)
+}
+
+#[test]
+fn a_drawing_of_many_faults_in_a_long_file_is_short() {
+    let text: String = (0..40_000).map(|i| format!("x{i} = \"{}\"\n", "y".repeat(i % 7))).collect();
+    let drawn = LoadError::from(faults(&text)).drawn(&Renderer::plain());
+    assert!(drawn.lines().count() < 800 && drawn.contains("config.toml: and 39900 more"), "{drawn}");
+    let long = LoadError::from(faults(&format!("x = \"{}\"\n", "y".repeat(500_000))));
+    assert!(long.drawn(&Renderer::plain()).len() < 2_000, "a line is cut to the width of the terminal");
 }
 
 #[test]
@@ -644,8 +662,11 @@ fn is_handled(text: &str) -> Result<(), TestCaseError> {
             let lines = text.split('\n').count();
             prop_assert!(errors.iter().count() > 0);
             prop_assert!(errors.iter().all(|error| (1..=lines).contains(&error.line)), "{}", errors);
-            let drawn = format!("{:?}", miette::Report::new(errors));
-            prop_assert!(!drawn.is_empty());
+            let told: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            let errors = LoadError::from(errors);
+            let drawn = errors.drawn(&Renderer::plain());
+            prop_assert!(told.iter().flat_map(|fault| fault.lines()).all(|line| drawn.contains(line)), "{}", drawn);
+            prop_assert!(!errors.drawn(&Renderer::styled().no_graphics(true)).is_empty());
         }
     }
     Ok(())

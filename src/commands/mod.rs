@@ -52,7 +52,7 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    config::{self, Config},
+    config::{self, Config, LoadError},
     journal::Reader,
     panics,
     protocol::client::ClientError,
@@ -169,8 +169,8 @@ impl Command {
 pub enum Failed {
     /// It failed.
     Error(anyhow::Error),
-    /// The configuration is wrong; what is wrong has been drawn.
-    Config(miette::Report),
+    /// The configuration cannot be taken.
+    Config(LoadError),
     /// No daemon answers.
     NoDaemon(ClientError),
     /// It is done, but some input was refused; a summary has been printed.
@@ -232,8 +232,8 @@ pub fn exit_code(outcome: Outcome) -> ExitCode {
             terminal::warn(format_args!("{error:#}"));
             ExitCode::from(1)
         }
-        Failed::Config(report) => {
-            terminal::draw(&report);
+        Failed::Config(error) => {
+            terminal::draw(&error);
             ExitCode::from(3)
         }
         Failed::NoDaemon(error) => {
@@ -306,5 +306,5 @@ impl JournalArgs {
 }
 
 fn load_config(path: &Path) -> Result<Config, Failed> {
-    config::load(path).map_err(|error| Failed::Config(error.into()))
+    config::load(path).map_err(Failed::Config)
 }

@@ -4,10 +4,16 @@ use std::{
     borrow::Cow,
     ffi::OsStr,
     fmt::{Display, Write as _},
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
 };
 
-use crate::domain::visible::{is_hidden, spell};
+use annotate_snippets::{Renderer, renderer::DEFAULT_TERM_WIDTH};
+use terminal_size::terminal_size_of;
+
+use crate::{
+    config::LoadError,
+    domain::visible::{is_hidden, spell},
+};
 
 /// Prints text on standard output, harmless to a terminal (see [`harmless`]). When what reads it has gone away nothing is
 /// wrong, and nothing is left to say.
@@ -34,13 +40,17 @@ pub(super) fn warn(text: impl Display) {
     let _nobody_listens = writeln!(io::stderr().lock(), "vigie: {}", harmless(&text.to_string()));
 }
 
-/// Draws a report on standard error, in colours on a terminal, unless what it quotes holds something that a terminal obeys.
-pub(super) fn draw(report: &miette::Report) {
-    let mut plain = String::new();
-    let theme = miette::GraphicalTheme::unicode_nocolor();
-    let drawn = miette::GraphicalReportHandler::new_themed(theme).render_report(&mut plain, report.as_ref());
-    let text =
-        if drawn.is_ok() && harmless(&plain) == plain { format!("{report:?}") } else { harmless(&plain).into_owned() };
+/// Draws what is wrong with a configuration on standard error, in colours on a terminal, unless what it quotes holds something
+/// that a terminal obeys. NO_GRAPHICS, set to anything, asks for words in place of marks.
+pub(super) fn draw(error: &LoadError) {
+    let width = terminal_size_of(io::stderr()).map_or(DEFAULT_TERM_WIDTH, |(width, _)| width.0.into());
+    let in_words = std::env::var_os("NO_GRAPHICS").is_some_and(|set| !set.is_empty());
+    let with = |renderer: Renderer| error.drawn(&renderer.term_width(width).no_graphics(in_words));
+    let plain = with(Renderer::plain());
+    let text = match harmless(&plain) {
+        same if same == plain && io::stderr().is_terminal() && colours() => with(Renderer::styled()),
+        spelled => spelled.into_owned(),
+    };
     let _nobody_listens = writeln!(io::stderr().lock(), "{text}");
 }
 
@@ -76,8 +86,8 @@ pub(super) fn on_one_line(text: &str) -> String {
     text.replace('\n', "\\n")
 }
 
-/// Whether colours may be printed on a terminal: not when NO_COLOR is set to anything (<https://no-color.org>). What clap and
-/// miette print follows the same rule.
+/// Whether colours may be printed on a terminal: not when NO_COLOR is set to anything (<https://no-color.org>). What clap
+/// prints follows the same rule.
 pub(super) fn colours() -> bool {
     allows_colours(std::env::var_os("NO_COLOR").as_deref())
 }

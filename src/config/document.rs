@@ -4,7 +4,6 @@
 
 use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
-use miette::NamedSource;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -14,7 +13,7 @@ use super::error::{ConfigError, ConfigFault, File};
 
 /// A parsed TOML text that knows the place of each of its values.
 pub(super) struct Document<'t> {
-    file: File,
+    file: Arc<File>,
     text: &'t str,
     root: DeTable<'t>,
     /// Offsets of the line ends, ascending.
@@ -44,7 +43,7 @@ impl<'t> Document<'t> {
             .map(|e| Broken { at: e.span().unwrap_or(end..end), message: e.message().to_owned() })
             .collect();
         syntax.sort_by_key(|broken| broken.at.start);
-        let file = Arc::new(NamedSource::new(name, text.to_owned()).with_language("TOML"));
+        let file = Arc::new(File { name: name.to_owned(), text: text.to_owned() });
         let line_ends = text.bytes().enumerate().filter(|&(_, b)| b == b'\n').map(|(offset, _)| offset).collect();
         let mut document = Self { file, text, root, line_ends, syntax, broken_lines: BTreeSet::new() };
         document.broken_lines = document.syntax.iter().map(|broken| document.line(broken.at.start)).collect();

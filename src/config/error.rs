@@ -4,12 +4,9 @@
 
 use std::{fmt, io, ops::Range, path::PathBuf, sync::Arc};
 
-use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
-
 /// All faults of one configuration, in the order of its lines; never empty.
 ///
-/// As text it is one line per fault. As a [`Diagnostic`] each fault is a related one that carries its source, so that
-/// the `{:?}` of a [`miette::Report`] draws the lines at fault.
+/// As text it is one line per fault; [`LoadError::drawn`] draws the lines at fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigErrors {
     name: String,
@@ -22,7 +19,7 @@ pub(super) const LISTED: usize = 100;
 
 /// One fault of a configuration.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{}:{line}: {subject}{fault}", file.name(), subject = self.subject())]
+#[error("{}:{line}: {subject}{fault}", file.name, subject = self.subject())]
 pub struct ConfigError {
     /// Line of the file, from 1.
     pub line: usize,
@@ -34,11 +31,15 @@ pub struct ConfigError {
     pub fault: ConfigFault,
     pub(super) span: Range<usize>,
     pub(super) other: Option<Range<usize>>,
-    pub(super) file: File,
+    pub(super) file: Arc<File>,
 }
 
 /// A configuration's text under its name, shared by its errors.
-pub(super) type File = Arc<NamedSource<String>>;
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct File {
+    pub(super) name: String,
+    pub(super) text: String,
+}
 
 /// The kinds of fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -90,11 +91,10 @@ pub enum ConfigFault {
 }
 
 /// Why a configuration file could not be taken.
-#[derive(Debug, thiserror::Error, Diagnostic)]
+#[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// It is not there or may not be read.
     #[error("{}: cannot be read: {cause}", path.display())]
-    #[diagnostic(help("give the path of a file that this user may read, or no path to run on the built-in defaults"))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -126,7 +126,6 @@ pub enum LoadError {
     },
     /// Its content is at fault.
     #[error(transparent)]
-    #[diagnostic(transparent)]
     Invalid(#[from] ConfigErrors),
 }
 
@@ -151,6 +150,11 @@ impl ConfigErrors {
     pub fn iter(&self) -> std::slice::Iter<'_, ConfigError> {
         self.errors.iter()
     }
+
+    /// How many there are that [`iter`](ConfigErrors::iter) leaves out.
+    pub(super) fn left_out(&self) -> usize {
+        self.left_out
+    }
 }
 
 impl<'a> IntoIterator for &'a ConfigErrors {
@@ -172,16 +176,6 @@ impl fmt::Display for ConfigErrors {
     }
 }
 
-impl Diagnostic for ConfigErrors {
-    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new("nothing of this file was taken; the comments of the built-in configuration explain every key"))
-    }
-
-    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
-        Some(Box::new(self.errors.iter().map(|error| error as &dyn Diagnostic)))
-    }
-}
-
 impl ConfigError {
     /// `key = value: `, as far as there are key and value.
     fn subject(&self) -> String {
@@ -195,23 +189,10 @@ impl ConfigError {
 
 impl PartialEq for ConfigError {
     fn eq(&self, other: &Self) -> bool {
-        self.file.name() == other.file.name()
+        self.file.name == other.file.name
             && (self.line, &self.key, &self.written, &self.fault)
                 == (other.line, &other.key, &other.written, &other.fault)
     }
 }
 
 impl Eq for ConfigError {}
-
-impl Diagnostic for ConfigError {
-    fn source_code(&self) -> Option<&dyn SourceCode> {
-        Some(&*self.file)
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let text = self.other.is_some().then(|| "this".to_owned());
-        let here = LabeledSpan::new_primary_with_span(text, self.span.clone());
-        let other = self.other.clone().map(|span| LabeledSpan::new_with_span(Some("and this".to_owned()), span));
-        Some(Box::new(std::iter::once(here).chain(other)))
-    }
-}
