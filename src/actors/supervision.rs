@@ -15,15 +15,19 @@ use std::{
     any::Any,
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
 
 use futures_util::FutureExt as _;
-use tokio::sync::mpsc;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
 
 pub(super) use self::scans::AT_ONCE;
-use self::scans::Scans;
+use self::scans::{Scans, Work};
 pub use self::{
     door::{Door, spawn},
     place::Place,
@@ -216,9 +220,7 @@ impl Failures {
         place: Place,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, String> {
-        let failures = self.clone();
-        let done = tokio::task::spawn_blocking(move || failures.caught(place, work)).await;
-        done.map_err(|error| error.to_string())?
+        self.answered(place, work, |work| tokio::task::spawn_blocking(work)).await
     }
 
     /// The same of a question about the journal that may take its time: few are answered at once, behind all that serves.
@@ -230,8 +232,7 @@ impl Failures {
         place: Place,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, String> {
-        let failures = self.clone();
-        self.scans.begin(move || failures.caught(place, work)).await.map_err(|error| error.to_string())?
+        self.answered(place, work, |work| self.scans.begin(work)).await
     }
 
     /// The same of a copy, which may take minutes and leaves the questions their threads.
@@ -243,17 +244,35 @@ impl Failures {
         place: Place,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, String> {
-        let failures = self.clone();
-        self.copies.begin(move || failures.caught(place, work)).await.map_err(|error| error.to_string())?
+        self.answered(place, work, |work| self.copies.begin(work)).await
+    }
+
+    /// What came of `work`, which `begin` has a thread do. To the threads all work is of one type: a task is compiled once.
+    async fn answered<T: Send + 'static>(
+        &self,
+        place: Place,
+        work: impl FnOnce() -> T + Send + 'static,
+        begin: impl FnOnce(Work) -> JoinHandle<()>,
+    ) -> Result<T, String> {
+        let (failures, (answer, answered)) = (self.clone(), oneshot::channel());
+        let begun = begin(Box::new(move || {
+            let _nobody_may_wait = answer.send(failures.caught(place, work));
+        }));
+        begun.await.map_err(|error| error.to_string())?;
+        answered.await.map_err(|error| error.to_string())?
     }
 
     /// Begins a future that nobody waits for.
     pub fn spawn(&self, place: Place, work: impl Future<Output = ()> + 'static) {
-        let failures = self.clone();
-        actix::spawn(async move {
-            let _counted = failures.caught_future(place, work).await;
-        });
+        begin(self.clone(), place, Box::pin(work));
     }
+}
+
+/// All futures that nobody waits for are of one type: a task is compiled once.
+fn begin(failures: Failures, place: Place, work: Pin<Box<dyn Future<Output = ()>>>) {
+    actix::spawn(async move {
+        let _counted = failures.caught_future(place, work).await;
+    });
 }
 
 /// What a panic said.

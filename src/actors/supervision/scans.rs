@@ -16,6 +16,9 @@ const NICE: i32 = 10;
 /// How long a thread waits for the next question before it ends.
 const IDLE: Duration = Duration::from_secs(10);
 
+/// What a thread does.
+pub(super) type Work = Box<dyn FnOnce() + Send>;
+
 /// The threads. They are made when something is asked.
 #[derive(Debug)]
 pub(super) struct Scans(Option<Runtime>);
@@ -31,7 +34,7 @@ impl Scans {
     }
 
     /// Begins `work` as soon as a thread is free.
-    pub(super) fn begin<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    pub(super) fn begin(&self, work: Work) -> JoinHandle<()> {
         match &self.0 {
             Some(threads) => threads.handle().spawn_blocking(work),
             None => spawn_blocking(work),
