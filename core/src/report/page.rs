@@ -14,6 +14,12 @@ pub(super) type Attributes<'a> = &'a [(&'a str, &'a dyn Display)];
 impl Page {
     /// An element with what `inside` writes.
     pub(super) fn node(&mut self, tag: &str, attributes: Attributes<'_>, inside: impl FnOnce(&mut Self)) {
+        self.begin(tag, attributes);
+        inside(self);
+        self.end(tag);
+    }
+
+    fn begin(&mut self, tag: &str, attributes: Attributes<'_>) {
         let _a_string_takes_it = write!(self.0, "<{tag}");
         for (name, value) in attributes {
             let _a_string_takes_it = write!(self.0, " {name}=\"");
@@ -21,7 +27,9 @@ impl Page {
             self.0.push('"');
         }
         self.0.push('>');
-        inside(self);
+    }
+
+    fn end(&mut self, tag: &str) {
         let _a_string_takes_it = write!(self.0, "</{tag}>");
     }
 
