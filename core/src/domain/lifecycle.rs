@@ -16,7 +16,7 @@ pub enum State {
     Validated,
     /// Scores every signal in shadow; its scores are recorded and never used.
     Staging,
-    /// Compared with the baseline on half of the signals.
+    /// Compared with the baseline on its share of the signals.
     AbTest,
     /// Blended into every signal but the permanent holdback.
     Production,
