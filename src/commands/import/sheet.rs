@@ -205,6 +205,8 @@ mod tests {
             ("\u{feff}a;b;c\r\n1;\"2,\r\n5\";3\r\n", ';'),
             ("a\tb\tc\n\n1\t\"2,\n5\"\t3", '\t'),
             ("sep=|\r\na|b|c\r\n1|\"2,\n5\"|3", '|'),
+            // the library takes the mark of a head away, but not the one before a line for Excel
+            ("\u{feff}sep=|\r\na|b|c\r\n1|\"2,\n5\"|3", '|'),
         ] {
             let sheet = read(text).unwrap();
             assert_eq!((sheet.separator, sheet.rows.len()), (separator, 1), "{text:?}");
