@@ -33,7 +33,7 @@ function now(name, version) {
       ['expected accuracy by its scores', version.inputs?.expected ? percent(version.inputs.expected.accuracy) : '–'],
       ['unusual inputs', version.novelty === null || version.novelty === undefined ? 'the window is not full yet' : percent(version.novelty)],
       ['score stable', !health ? '–' : health.unstable ? tag('warn', 'no') : tag('good', 'yes')],
-    ]), h('h3', {}, 'Inputs, the furthest from home first'), inputs(version));
+    ], { class: 'wide' }), h('h3', {}, 'Inputs, the furthest from home first'), inputs(version));
 }
 
 const hundred = (value) => (value === null ? null : 100 * value);
