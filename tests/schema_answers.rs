@@ -355,8 +355,19 @@ fn a_schema_refuses_what_no_daemon_says() {
 
 /// An example as JSON, and whether all of it is there: `...` marks what is left out.
 fn example(text: &str) -> (Value, bool) {
-    let whole = text.replace("\"...\"", "\"\u{2026}\"");
-    let part = whole.replace("{...}", "{}").replace("[...]", "[]").replace(",...", "");
+    // whoever asks has some uid
+    let whole = text.replace("\"...\"", "\"\u{2026}\"").replace("\"uid\":...", "\"uid\":0");
+    let of_fields = whole.replace("}...", "}").replace(":{...}", ":...").replace(":[...]", ":...");
+    let mut part = of_fields.replace("{...}", "{}").replace("[...]", "[]").replace(",...", "");
+    // a field whose value is left out goes with one comma
+    while let Some(at) = part.find("\":...") {
+        let (begin, end) = (part[..at].rfind('"').unwrap(), at + "\":...".len());
+        match (part[..begin].strip_suffix(','), part[end..].strip_prefix(',')) {
+            (_, Some(rest)) => part = format!("{}{rest}", &part[..begin]),
+            (Some(before), None) => part = format!("{before}{}", &part[end..]),
+            (None, None) => part = format!("{}{}", &part[..begin], &part[end..]),
+        }
+    }
     (serde_json::from_str(&part).unwrap_or_else(|error| panic!("{error}: {text}")), part == whole)
 }
 
@@ -376,7 +387,7 @@ fn schema_of(told: &Value) -> Option<&'static str> {
         ("alerts", "alerts.json"),
         ("versions", "drift.json"),
         ("training", "training.json"),
-        ("entries", "copy.json"),
+        ("created_at", "copy.json"),
         ("from", "subscription.json"),
         ("version", "ping.json"),
     ];
