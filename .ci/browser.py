@@ -67,7 +67,6 @@ class Daemon:
         (folder / "config.toml").write_text(CONFIG)
         project = pathlib.Path(__file__).resolve().parents[1]
         files = ["--config", "config.toml"]
-        files = ["--config", "config.toml"]
         examples = project / "examples" / "signals.jsonl.gz"
         # the latest of them come again, as if they were new
         self.lines = [json.loads(line) for line in gzip.open(examples, "rt")][-(DAYS * A_DAY + 60):]
