@@ -21,11 +21,12 @@ use std::{
 use anyhow::Context as _;
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::Body,
     extract::{Request, State},
     http::{HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse as _, Response},
 };
+use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
 use self::{
@@ -120,14 +121,20 @@ async fn handle(State(gate): State<Arc<Gate>>, request: Request) -> Response {
         return "ok\n".into_response();
     }
     let kind = Kind::of(parts.uri.path());
+    // who posts a signal reads a decision, whatever is wrong
+    let is_signal = kind == Some(Kind::Score) && parts.method == Method::POST;
     let mut asked = Asked::default();
     let answer = match (gate.admit(&parts, kind), kind) {
         (Ok(trader), Some(kind)) => gate.serve(kind, trader, body, &mut asked).await,
-        (Ok(_), None) => Err(refusal(StatusCode::NOT_FOUND, "not_found", "there is nothing under this path")),
-        (Err(refusal), _) => Err(refusal),
+        (admitted, _) => {
+            // whatever is answered may be read as a decision, with the strategy's own confidence
+            if parts.method == Method::POST && kind.is_none_or(|kind| kind == Kind::Score) {
+                asked = Asked::before_fault(&read(body).await.0);
+            }
+            let nothing = || refusal(StatusCode::NOT_FOUND, "not_found", "there is nothing under this path");
+            Err(admitted.err().unwrap_or_else(nothing))
+        }
     };
-    // who posts a signal reads a decision, whatever is wrong
-    let is_signal = kind == Some(Kind::Score) && parts.method == Method::POST;
     let (status, text) = match answer {
         Ok(text) => (StatusCode::OK, text),
         Err(Refusal { status, reason, code, field, message }) => {
@@ -198,13 +205,12 @@ impl Gate {
 
     /// The answer to a request of `trader`. What could be read of it is put into `asked`.
     async fn serve(&self, kind: Kind, trader: &Trader, body: Body, asked: &mut Asked) -> Result<String, Refusal> {
-        let body = match timeout(BODY_TIME, to_bytes(body, BODY)).await {
-            Ok(Ok(body)) => body,
-            Ok(Err(_)) => {
-                let what = "the body has more than 65536 bytes, or breaks off";
-                return Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, "line_too_long", what));
+        let body = match read(body).await {
+            (body, Ok(())) => body,
+            (begin, Err(refusal)) => {
+                *asked = Asked::before_fault(&begin);
+                return Err(refusal);
             }
-            Err(_) => return Err(late("the body did not come within 5 s")),
         };
         // as on the socket: from the moment at which all of it is here
         let arrived = Stopwatch::start();
@@ -293,6 +299,29 @@ impl Gate {
         };
         *known = silence;
     }
+}
+
+/// A body, or its beginning and why it is no more.
+async fn read(body: Body) -> (Vec<u8>, Result<(), Refusal>) {
+    let (mut bytes, mut parts) = (Vec::new(), body.into_data_stream());
+    let all = async {
+        while let Some(part) = parts.next().await {
+            bytes.extend_from_slice(&part.map_err(drop)?);
+            if bytes.len() > BODY {
+                return Err(());
+            }
+        }
+        Ok(())
+    };
+    let result = match timeout(BODY_TIME, all).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(())) => {
+            let what = "the body has more than 65536 bytes, or breaks off";
+            Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, "line_too_long", what))
+        }
+        Err(_) => Err(late("the body did not come within 5 s")),
+    };
+    (bytes, result)
 }
 
 fn refusal(status: StatusCode, code: &str, message: &str) -> Refusal {

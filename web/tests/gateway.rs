@@ -150,6 +150,8 @@ fn nobody_orders_reads_or_imports_through_it() {
             assert_eq!(said.status, 404, "{path}: {said:?}");
             // who posted a signal to the wrong place trades as he would without a model
             assert!(said.json()["size"] == 1.0 && said.json()["arm"] == "baseline", "{said:?}");
+            let said = gateway.ask(0, &path, &signal("GW-1"));
+            assert_eq!(said.json()["confidence"], signal("GW-1")["confidence"], "{path}: {said:?}");
         }
         for path in ["/v1/score", "/v1/outcome", "/v1/skip", "/v1/status", "/v1/ping"] {
             let order = json!({ "type": name, "reason": "a test", "version": "ES/1" });
@@ -192,6 +194,8 @@ fn only_who_has_a_token_is_answered_and_a_signal_is_answered_neutrally() {
             body["arm"] == "baseline" && body["size"] == 1.0 && body["score"] == 0.5 && body["ok"] == false,
             "{said:?}"
         );
+        let own = signal("GW-1");
+        assert_eq!((&body["confidence"], &body["trade_id"]), (&own["confidence"], &own["trade_id"]), "{said:?}");
         let outcome = json!({ "trade_id": "GW-1", "outcome_metrics": metrics(&place, 1.0) });
         for path in ["/v1/outcome", "/v1/skip", "/v1/status", "/v1/ping"] {
             let said = send(&gateway.host, "POST", path, &headers, outcome.to_string().as_bytes());
@@ -201,6 +205,25 @@ fn only_who_has_a_token_is_answered_and_a_signal_is_answered_neutrally() {
                 "{path} {headers:?}: {said:?}"
             );
             assert!(!said.head.to_lowercase().contains("access-control"), "{said:?}");
+        }
+    }
+    // as on the socket: what stands before a fault is answered, and what comes twice is not guessed at
+    let own = signal("GW-1");
+    let text = own.to_string();
+    let (begin, half) = (format!("{{\"confidence\":{},", own["confidence"]), text.replacen('{', "", 1));
+    let long = format!("{begin}{half}{}", " ".repeat(70_000));
+    let broken = [begin.as_bytes(), b"\"extra\":\"\xff\"}"].concat();
+    for (body, confidence) in [
+        (format!("\u{feff}{text}").into_bytes(), &own["confidence"]),
+        (long.into_bytes(), &Value::Null),
+        (format!("{text}{}", " ".repeat(70_000)).into_bytes(), &own["confidence"]),
+        (broken, &own["confidence"]),
+        (b"[1]".to_vec(), &Value::Null),
+    ] {
+        for token in ["Bearer wrong", &*good] {
+            let said = send(&gateway.host, "POST", "/v1/score", &[("Authorization", token)], &body);
+            let (ok, found) = (&said.json()["ok"], &said.json()["confidence"]);
+            assert!(said.status == 200 && *ok == false && found == confidence, "{token}: {said:?}");
         }
     }
     // a tunnel may have another port

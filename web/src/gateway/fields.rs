@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
+    de::{DeserializeSeed, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -19,6 +19,14 @@ impl<'a> Fields<'a> {
     /// What is wrong with it, and where.
     pub fn of(text: &'a str) -> Result<Self, String> {
         serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))
+    }
+
+    /// The fields of an object that stand before whatever is at fault in `text`, a byte-order mark aside.
+    pub fn before_fault(text: &'a str) -> Self {
+        let mut fields = Vec::new();
+        let mut input = serde_json::Deserializer::from_str(text.trim_start_matches('\u{feff}'));
+        let _at_fault = Into(&mut fields).deserialize(&mut input);
+        Self(fields)
     }
 
     /// Every value of the field `name`.
@@ -49,22 +57,34 @@ impl<'a> Fields<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Vec<(String, &'de RawValue)>;
+        let mut fields = Vec::new();
+        Into(&mut fields).deserialize(deserializer)?;
+        Ok(Self(fields))
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
+/// Puts fields one by one into a list, so that those before a fault are known.
+struct Into<'l, 'a>(&'l mut Vec<(String, &'a RawValue)>);
 
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(fields)
-            }
+impl<'de: 'a, 'a> DeserializeSeed<'de> for Into<'_, 'a> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de: 'a, 'a> Visitor<'de> for Into<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
+        while let Some(field) = map.next_entry::<String, &'de RawValue>()? {
+            self.0.push(field);
         }
-        deserializer.deserialize_map(Reader).map(Fields)
+        Ok(())
     }
 }

@@ -98,31 +98,50 @@ impl Asked {
         let mut asked = Self::default();
         let body = if body.is_empty() && !kind.is_of_trade() { b"{}" } else { body };
         let Ok(text) = std::str::from_utf8(body) else {
-            return (asked, Err(Fault::new("invalid_json", "not a JSON object: it is not UTF-8")));
+            return (Self::before_fault(body), Err(Fault::new("invalid_json", "not a JSON object: it is not UTF-8")));
         };
         // line ends between fields are blanks; within a text they are no JSON
         let text = text.trim().replace(['\n', '\r'], " ");
         let read = match Fields::of(&text) {
             Ok(fields) => asked.take(kind, &fields, trader),
-            Err(why) => asked.salvage(&text, trader).ok_or(Fault::new("invalid_json", why)),
+            Err(why) => match asked.salvage(&text, trader) {
+                Some(()) => Ok(()),
+                None => {
+                    asked.say(&Fields::before_fault(&text));
+                    Err(Fault::new("invalid_json", why))
+                }
+            },
         };
         (asked, read)
     }
 
-    fn take(&mut self, kind: Kind, fields: &Fields<'_>, trader: &Trader) -> Result<(), Fault> {
+    /// What `body` says before whatever is at fault in it: enough for the neutral answer, and nothing is sent on.
+    pub fn before_fault(body: &[u8]) -> Self {
+        let end = std::str::from_utf8(body).map_or_else(|error| error.valid_up_to(), str::len);
+        let text = String::from_utf8_lossy(body.get(..end).unwrap_or_default());
+        let mut asked = Self::default();
+        asked.say(&Fields::before_fault(&text));
+        asked
+    }
+
+    fn say(&mut self, fields: &Fields<'_>) {
         let raw = |name: &str| fields.all(name).first().map(|value| value.get().to_owned());
         let is_written = |text: &String| text.len() <= LONGEST_ID && text.starts_with(|c| c != '[' && c != '{');
-        let id = raw("id").filter(|id| id != "null");
-        self.id = id.clone().filter(is_written);
+        self.id = raw("id").filter(|id| id != "null").filter(is_written);
         self.trade_id = fields.get::<String>("trade_id").filter(|text| is_trade_id(text));
         self.confidence =
             fields.get::<f64>("confidence").filter(|own| (0.0..=1.0).contains(own)).and_then(|_| raw("confidence"));
+    }
+
+    fn take(&mut self, kind: Kind, fields: &Fields<'_>, trader: &Trader) -> Result<(), Fault> {
+        self.say(fields);
+        let id = fields.all("id").first().map(|value| value.get()).filter(|id| *id != "null");
         for name in ["type", "id", "deadline_us"] {
             if fields.all(name).len() > 1 {
                 return Err(Fault { code: "duplicate_field", field: None, message: format!("{name}: it comes twice") });
             }
         }
-        if id.is_some() && (self.id.is_none() || matches!(id.as_deref(), Some("true" | "false"))) {
+        if id.is_some() && (self.id.is_none() || matches!(id, Some("true" | "false"))) {
             self.id = None;
             return Err(Fault::of("id", "wrong_type", "a text or a number of at most 128 bytes is expected"));
         }
