@@ -68,28 +68,28 @@ pub fn explained(reader: &Reader, config: &Config, stored: &StoredSignal) -> Res
 /// What was carried forward when `stored` came: by the signals that were recorded before it, as far back as a value is used and
 /// [`MOST_RECORDS`] reach. `None` where no inputs can be made.
 fn before(reader: &Reader, config: &Config, stored: &StoredSignal) -> Result<Option<Pipeline>, StoreError> {
-    let Ok(mut pipeline) = pipeline(config) else { return Ok(None) };
-    let ages = pipeline.schema().names().map(|name| 3600.0 * config.features.max_age_hours(name));
-    let longest = SignedDuration::try_from_secs_f64(ages.fold(0.0, f64::max)).unwrap_or(SignedDuration::MAX);
     let mut records = FIRST_RECORDS;
     loop {
+        let Ok(mut pipeline) = pipeline(config) else { return Ok(None) };
+        let ages = pipeline.schema().names().map(|name| 3600.0 * config.features.max_age_hours(name));
+        let longest = SignedDuration::try_from_secs_f64(ages.fold(0.0, f64::max)).unwrap_or(SignedDuration::MAX);
         let from = stored.seq.saturating_sub(records);
-        let mut signals = Vec::new();
+        let mut oldest = None;
         for found in reader.recorded(from)? {
             match found {
                 Ok((seq, _)) if seq >= stored.seq => break,
-                Ok((_, Ok(Stored::Signal(signal)))) => signals.push(signal),
+                Ok((_, Ok(Stored::Signal(known)))) => {
+                    oldest.get_or_insert(known.signal.at);
+                    if known.record.source == Source::Live && !known.lies_ahead() {
+                        pipeline.remember(&known.signal);
+                    }
+                }
                 Ok(_) | Err(StoreError::BadRecord(_)) => {}
                 Err(error) => return Err(error),
             }
         }
-        let reaches = |oldest: &StoredSignal| stored.signal.at.duration_since(oldest.signal.at) > longest;
-        let is_enough = signals.first().is_some_and(|oldest| reaches(oldest));
+        let is_enough = oldest.is_some_and(|oldest| stored.signal.at.duration_since(oldest) > longest);
         if is_enough || from == 0 || records >= MOST_RECORDS {
-            let served = |known: &StoredSignal| known.record.source == Source::Live && !known.lies_ahead();
-            for known in signals.iter().filter(|known| served(known)) {
-                pipeline.remember(&known.signal);
-            }
             return Ok(Some(pipeline));
         }
         records *= 4;
