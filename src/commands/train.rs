@@ -20,7 +20,7 @@ use crate::{
     journal::{OpenError, Store, StoreOptions},
     models::{Kind, Target, VersionRecord},
     recall::{
-        learning::{Job, Product, work},
+        learning::{CACHE_BYTES, Job, Product, work},
         versions::roster,
     },
     validation::{Stage, training::Order},
@@ -154,7 +154,7 @@ impl Common {
         if !folder.journal().exists() {
             of_folder(folder, config)?; // says what to do
         }
-        let options = StoreOptions { cache_bytes: config.journal.cache_bytes, verify: false };
+        let options = StoreOptions { cache_bytes: config.journal.cache_bytes.max(CACHE_BYTES), verify: false };
         match Store::open_audited(&folder.journal(), options) {
             Ok(store) => Self::on_the_folder(store, job, config),
             Err(in_use @ OpenError::InUse { .. }) => {

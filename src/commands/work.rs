@@ -10,7 +10,7 @@ use super::Outcome;
 use crate::{
     config::Config,
     journal::Reader,
-    recall::learning::{Assignment, ChildMessage, Refused, work},
+    recall::learning::{Assignment, CACHE_BYTES, ChildMessage, Refused, work},
     validation::Stage,
 };
 
@@ -59,7 +59,7 @@ fn limit(assignment: &Assignment) -> io::Result<()> {
 fn done(assignment: &Assignment) -> Result<ChildMessage, Refused> {
     let config = Config::parse("the daemon", &assignment.config);
     let config = config.map_err(|errors| Refused::new("config", errors))?;
-    let reader = Reader::open_path(&assignment.journal, config.journal.cache_bytes.min(16 << 20));
+    let reader = Reader::open_path(&assignment.journal, config.journal.cache_bytes.max(CACHE_BYTES));
     let reader = reader.map_err(|error| Refused::new("journal", error))?;
     reader.check_archive().map_err(|error| Refused::new("journal", error))?;
     let mut last = f64::NEG_INFINITY;

@@ -22,6 +22,10 @@ use crate::{
     },
 };
 
+/// Memory for pages of the journal while a training reads it, in bytes, unless more is configured. Its rows lie all over the file: with
+/// less the same pages are read from the disk again and again.
+pub const CACHE_BYTES: usize = 64 << 20;
+
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "job", rename_all = "snake_case")]
