@@ -46,6 +46,7 @@ use crate::{
 
 pub use access::{Access, Account};
 pub use error::{ConfigError, ConfigErrors, ConfigFault, LoadError};
+pub use keys::may_name_an_input;
 pub use watch::Monitoring;
 
 /// The built-in configuration: every key with its default and what it means.

@@ -61,7 +61,7 @@ fn the_example_of_ninjatrader_is_imported_in_one_command() {
     use Side::{Long, Short};
     let rows: [Row; 5] = [
         (
-            "NT-ES-20250106T153105Z-L",
+            "NT-ES-20250106T153105Z-L-787s-Sim101",
             "2025-01-06T15:31:05Z",
             "2025-01-06T15:44:12Z",
             "ES",
@@ -72,7 +72,7 @@ fn the_example_of_ninjatrader_is_imported_in_one_command() {
             "take_profit",
         ),
         (
-            "NT-ES-20250106T160200Z-S",
+            "NT-ES-20250106T160200Z-S-450s-Sim101",
             "2025-01-06T16:02:00Z",
             "2025-01-06T16:09:30Z",
             "ES",
@@ -83,7 +83,7 @@ fn the_example_of_ninjatrader_is_imported_in_one_command() {
             "stop_loss",
         ),
         (
-            "NT-NQ-20250107T191520Z-L",
+            "NT-NQ-20250107T191520Z-L-1480s-Sim101",
             "2025-01-07T19:15:20Z",
             "2025-01-07T19:40:00Z",
             "NQ",
@@ -94,7 +94,7 @@ fn the_example_of_ninjatrader_is_imported_in_one_command() {
             "stop_loss",
         ),
         (
-            "NT-NQ-20250113T144500Z-S",
+            "NT-NQ-20250113T144500Z-S-2710s-Sim101",
             "2025-01-13T14:45:00Z",
             "2025-01-13T15:30:10Z",
             "NQ",
@@ -105,7 +105,7 @@ fn the_example_of_ninjatrader_is_imported_in_one_command() {
             "take_profit",
         ),
         (
-            "NT-ES-20250113T205900Z-L",
+            "NT-ES-20250113T205900Z-L-660s-Sim101",
             "2025-01-13T20:59:00Z",
             "2025-01-13T21:10:00Z",
             "ES",
@@ -176,7 +176,7 @@ fn the_example_of_sierra_chart_is_imported_in_one_command() {
         &place,
         &[
             (
-                "SC-ES-20250106T153105.25Z-L",
+                "SC-ES-20250106T153105.25Z-L-786.750s-Sim1",
                 "2025-01-06T15:31:05.25Z",
                 "2025-01-06T15:44:12Z",
                 "ES",
@@ -187,7 +187,7 @@ fn the_example_of_sierra_chart_is_imported_in_one_command() {
                 "unknown",
             ),
             (
-                "SC-ES-20250106T160200Z-S",
+                "SC-ES-20250106T160200Z-S-450s-Sim1",
                 "2025-01-06T16:02:00Z",
                 "2025-01-06T16:09:30Z",
                 "ES",
@@ -198,7 +198,7 @@ fn the_example_of_sierra_chart_is_imported_in_one_command() {
                 "unknown",
             ),
             (
-                "SC-ES-20250106T160200Z-S-2",
+                "SC-ES-20250106T160200Z-S-780.500s-Sim1",
                 "2025-01-06T16:02:00Z",
                 "2025-01-06T16:15:00.5Z",
                 "ES",
@@ -210,7 +210,7 @@ fn the_example_of_sierra_chart_is_imported_in_one_command() {
             ),
             // behind the change of the clocks
             (
-                "SC-NQ-20250310T133500Z-L",
+                "SC-NQ-20250310T133500Z-L-900s-Sim1",
                 "2025-03-10T13:35:00Z",
                 "2025-03-10T13:50:00Z",
                 "NQ",
@@ -235,7 +235,7 @@ fn the_example_of_tradingview_is_imported_in_one_command() {
         &place,
         &[
             (
-                "TV-ES-20250106T153000Z-L",
+                "TV-ES-20250106T153000Z-L-900s",
                 "2025-01-06T15:30:00Z",
                 "2025-01-06T15:45:00Z",
                 "ES",
@@ -246,7 +246,7 @@ fn the_example_of_tradingview_is_imported_in_one_command() {
                 "Stop",
             ),
             (
-                "TV-ES-20250106T160000Z-S",
+                "TV-ES-20250106T160000Z-S-600s",
                 "2025-01-06T16:00:00Z",
                 "2025-01-06T16:10:00Z",
                 "ES",
@@ -257,7 +257,7 @@ fn the_example_of_tradingview_is_imported_in_one_command() {
                 "Stop",
             ),
             (
-                "TV-ES-20250107T191500Z-L",
+                "TV-ES-20250107T191500Z-L-1500s",
                 "2025-01-07T19:15:00Z",
                 "2025-01-07T19:40:00Z",
                 "ES",
@@ -268,7 +268,7 @@ fn the_example_of_tradingview_is_imported_in_one_command() {
                 "Close",
             ),
             (
-                "TV-ES-20250310T135000Z-S",
+                "TV-ES-20250310T135000Z-S-1200s",
                 "2025-03-10T13:50:00Z",
                 "2025-03-10T14:10:00Z",
                 "ES",
@@ -301,7 +301,7 @@ fn the_example_of_freqtrade_is_imported_in_one_command() {
         &place,
         &[
             (
-                "FT-BTC_USDT-20250106T150500Z-L",
+                "FT-BTC_USDT-20250106T150500Z-L-12900s",
                 "2025-01-06T15:05:00Z",
                 "2025-01-06T18:40:00Z",
                 "BTC_USDT",
@@ -312,7 +312,7 @@ fn the_example_of_freqtrade_is_imported_in_one_command() {
                 "take_profit",
             ),
             (
-                "FT-ETH_USDT-20250107T021000Z-S",
+                "FT-ETH_USDT-20250107T021000Z-S-3000s",
                 "2025-01-07T02:10:00Z",
                 "2025-01-07T03:00:00Z",
                 "ETH_USDT",
@@ -323,7 +323,7 @@ fn the_example_of_freqtrade_is_imported_in_one_command() {
                 "stop_loss",
             ),
             (
-                "FT-ETH_USDT-20250108T110000Z-L",
+                "FT-ETH_USDT-20250108T110000Z-L-47100s",
                 "2025-01-08T11:00:00Z",
                 "2025-01-09T00:05:00Z",
                 "ETH_USDT",
@@ -334,7 +334,7 @@ fn the_example_of_freqtrade_is_imported_in_one_command() {
                 "signal",
             ),
             (
-                "FT-BTC_USDT-20250110T093000Z-S",
+                "FT-BTC_USDT-20250110T093000Z-S-24900s",
                 "2025-01-10T09:30:00Z",
                 "2025-01-10T16:25:00Z",
                 "BTC_USDT",
@@ -491,10 +491,44 @@ fn a_column_that_is_there_twice_is_a_fault_also_under_a_star() {
     let head = text.lines().next().unwrap();
     for (from, to, told) in [("extra.gap", "extra.rsi", "extra.rsi"), ("pnl", "entry_price", "entry_price")] {
         assert_eq!(head.matches(from).count(), 1, "{head}");
-        place.file("twice.csv", &text.replacen(from, to, 1));
+        let text = text.replacen(from, to, 1);
+        let named = text.lines().next().unwrap().split(',').zip(1..).filter(|(name, _)| *name == told);
+        let numbers: Vec<String> = named.map(|(_, number)| number.to_string()).collect();
+        let words = format!("the columns {} are called", numbers.join(" and "));
+        place.file("twice.csv", &text);
         let summary = import(&place, "twice.csv", &["--map", "pandas"], 1);
         let fault = summary["faults"]["columns"]["examples"].to_string();
-        assert!(fault.contains("two columns are called") && fault.contains(told), "{fault}");
+        assert!(numbers.len() == 2 && fault.contains(&words) && fault.contains(told), "{fault}");
+    }
+}
+
+#[test]
+fn reports_that_overlap_and_reports_of_two_accounts_give_each_trade_once() {
+    let head = fs::read_to_string(example("ninjatrader.csv")).unwrap().lines().next().unwrap().to_owned();
+    let row = |number: u8, account: &str, exit: &str, profit: &str| {
+        format!(
+            "{number},ES 03-25,{account},E,Long,1,5900.25,5902.75,23/4/2025 09:31:05,23/4/2025 {exit},Entry,Profit target,\
+             ${profit},$1,$4.36,$0,$0,$0,$0,$1,$1,$1,13,"
+        )
+    };
+    let both = [row(1, "Sim101", "09:44:12", "20.00"), row(2, "Sim101", "09:50:12", "70.00")].join("\n");
+    let report = |rows: &str| format!("{head}\n{rows}\n");
+    let files = [
+        ("later.csv", report(&row(1, "Sim101", "09:50:12", "70.00"))),
+        ("both.csv", report(&both)),
+        ("other.csv", report(&both.replace("Sim101", "Live 7"))),
+    ];
+    for order in [[0, 1, 2], [1, 0, 2], [2, 1, 0]] {
+        let place = Place::new();
+        for (name, text) in order.map(|which: usize| &files[which]) {
+            place.file(name, text);
+            import(&place, name, &[&["--map", "ninjatrader"], &CHICAGO[..]].concat(), 0);
+        }
+        let reader = place.reader();
+        let mut made: Vec<f64> =
+            reader.outcomes().unwrap().map(|stored| stored.unwrap().record.outcome.pnl.unwrap().get()).collect();
+        made.sort_by(f64::total_cmp);
+        assert_eq!(made, [20.0, 20.0, 70.0, 70.0], "{order:?}");
     }
 }
 
@@ -517,8 +551,8 @@ fn a_zone_must_be_named_and_a_time_that_came_twice_be_decided() {
     let told = fault(&CHICAGO, "twice.csv", "clocks");
     assert!(told.contains("twice.csv:6: column 9 \"Entry time\"") && told.contains("--ambiguous"), "{told}");
     for (which, id, at) in [
-        ("earlier", "NT-ES-20251102T063000Z-L", "2025-11-02T06:30:00Z"),
-        ("later", "NT-ES-20251102T073000Z-L", "2025-11-02T07:30:00Z"),
+        ("earlier", "NT-ES-20251102T063000Z-L-9000s-Sim101", "2025-11-02T06:30:00Z"),
+        ("later", "NT-ES-20251102T073000Z-L-5400s-Sim101", "2025-11-02T07:30:00Z"),
     ] {
         let place = Place::new();
         place.file("twice.csv", &twice);

@@ -279,6 +279,12 @@ fn accounts(at: &mut Section<'_, '_, '_>, key: &str) -> Vec<String> {
     at.list(key, &form, take, |name| quoted(name))
 }
 
+/// Whether an input of one's own may be called this.
+pub fn may_name_an_input(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    name.len() <= 40 && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(allowed)
+}
+
 fn extra_features(at: &mut Section<'_, '_, '_>) -> Vec<String> {
     let form = ListForm {
         most: 64,
@@ -287,9 +293,7 @@ fn extra_features(at: &mut Section<'_, '_, '_>) -> Vec<String> {
     };
     let take = |value: &DeValue<'_>, before: &[String]| {
         let name = value.as_str().ok_or(Refusal::Type)?;
-        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-        let valid = name.len() <= 40 && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(allowed);
-        if !valid {
+        if !may_name_an_input(name) {
             return Err(Refusal::Range(None));
         }
         if own_inputs().any(|own| own == name) {

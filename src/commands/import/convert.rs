@@ -13,7 +13,7 @@ use super::{
     places::{Places, is_of_exit, places},
     sheet::{Fault, Sheet, fault},
 };
-use crate::domain::{InvalidLine, Symbol, TradeId};
+use crate::domain::{InvalidLine, Symbol};
 
 /// A file that could be read.
 #[derive(Debug)]
@@ -100,6 +100,7 @@ struct Made {
     at: Timestamp,
     exit_at: Timestamp,
     is_long: bool,
+    account: Option<String>,
 }
 
 struct Reading<'a> {
@@ -238,6 +239,10 @@ impl Reading<'_> {
             for column in minus {
                 read = read.zip(Some(value(*column)?.unwrap_or(0.0))).map(|(value, minus)| value - minus);
             }
+            if read.is_some_and(|value| !value.is_finite()) {
+                let why = "it is too large for a number, by the scale or the columns that the map takes".to_owned();
+                return Err(sheet.fault(row, *column, "wrong_number", why));
+            }
             let (place, name) = match field.split_once('.') {
                 Some(("outcome_metrics", name)) => (&mut outcome, name),
                 Some(("features", name)) => (&mut features, name),
@@ -253,6 +258,7 @@ impl Reading<'_> {
         outcome.insert("exit_reason".to_owned(), reason.filter(|text| !text.is_empty()).unwrap_or("unknown").into());
         outcome.insert("exit_at".to_owned(), exit_at.to_string().into());
         let id = places.id.map(|column| self.cell(entry, column).to_owned());
+        let account = places.account.map(|column| self.cell(exit, column).to_owned()).filter(|name| !name.is_empty());
         line.insert("trade_id".to_owned(), id.unwrap_or_default().into());
         line.insert("at".to_owned(), at.to_string().into());
         line.insert("symbol".to_owned(), symbol.as_str().into());
@@ -262,7 +268,7 @@ impl Reading<'_> {
             line.insert("extra".to_owned(), extra.into());
         }
         line.insert("outcome_metrics".to_owned(), outcome.into());
-        Ok(Made { line: line.into(), symbol, at, exit_at, is_long })
+        Ok(Made { line: line.into(), symbol, at, exit_at, is_long, account })
     }
 
     fn is_long(&self, row: usize, column: usize) -> Result<bool, Fault> {
@@ -308,29 +314,56 @@ impl Reading<'_> {
     }
 }
 
-/// Names the trades that have no name of their own by symbol, time and side, so that the same trade has the same name in another
-/// file. Those that share all three are numbered by how they were closed.
+/// Names the trades that have no name of their own by what is the same in every report that has them: symbol, entry, side, how
+/// long they were held, and account. Only those that share all of it are numbered, by what else they say.
 fn name_made(found: &mut [(usize, usize, Made)], map: &Map) {
     let Some(prefix) = &map.trade.trade_id.made else { return };
-    let base = |made: &Made| {
-        let at =
-            made.at.strftime(if made.at.subsec_nanosecond() == 0 { "%Y%m%dT%H%M%SZ" } else { "%Y%m%dT%H%M%S%.fZ" });
-        format!("{prefix}-{}-{at}-{}", made.symbol, if made.is_long { "L" } else { "S" })
-    };
     let mut alike: HashMap<String, Vec<usize>> = HashMap::new();
     for (place, (.., made)) in found.iter().enumerate() {
-        alike.entry(base(made)).or_default().push(place);
+        alike.entry(made.name(prefix)).or_default().push(place);
     }
     for (base, mut places) in alike {
-        places.sort_by_cached_key(|place| {
-            let made = found.get(*place).map(|(.., made)| (made.exit_at, made.line.to_string()));
-            made.unwrap_or_default()
-        });
+        places.sort_by_cached_key(|place| found.get(*place).map(|(.., made)| made.line.to_string()));
         for (number, place) in places.into_iter().enumerate() {
             let name = if number == 0 { base.clone() } else { format!("{base}-{}", number + 1) };
-            if let (Some((.., made)), Ok(id)) = (found.get_mut(place), TradeId::new(&name)) {
-                made.line["trade_id"] = id.as_str().into();
+            if let Some((.., made)) = found.get_mut(place) {
+                made.line["trade_id"] = name.into();
             }
         }
+    }
+}
+
+impl Made {
+    fn name(&self, prefix: &str) -> String {
+        let at =
+            self.at.strftime(if self.at.subsec_nanosecond() == 0 { "%Y%m%dT%H%M%SZ" } else { "%Y%m%dT%H%M%S%.fZ" });
+        let held = self.exit_at.as_millisecond() - self.at.as_millisecond();
+        let held = if held % 1000 == 0 { (held / 1000).to_string() } else { format!("{:.3}", held as f64 / 1e3) };
+        let side = if self.is_long { "L" } else { "S" };
+        let account = self.account.as_ref().map(|name| format!("-{}", in_an_id(name))).unwrap_or_default();
+        format!("{prefix}-{}-{at}-{side}-{held}s{account}", self.symbol)
+    }
+}
+
+/// `text` in the characters of an id; those that an id cannot have are spelled by their bytes, so that no two texts become one.
+fn in_an_id(text: &str) -> String {
+    let mut id = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => id.push(char::from(byte)),
+            _ => id.push_str(&format!(":{byte:02x}")),
+        }
+    }
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_accounts_become_one_name() {
+        assert_eq!(in_an_id("Sim101"), "Sim101");
+        assert_eq!(in_an_id("U 1:é"), "U:201:3a:c3:a9");
     }
 }

@@ -197,7 +197,13 @@ fn guess(bytes: &[u8], name: &str) -> Result<Proposal, String> {
                 head(column)
             ));
         }
-        None => map.push_str("# made of symbol, time and side\ntrade_id = { made = \"CSV\" }\n"),
+        None => {
+            let account = sheet.head.iter().position(|name| name.eq_ignore_ascii_case("account"));
+            let account = account.map(|column| format!(", account = {}", head(column))).unwrap_or_default();
+            map.push_str(&format!(
+                "# made of symbol, entry, side, seconds held and account\ntrade_id = {{ made = \"CSV\"{account} }}\n"
+            ));
+        }
     }
     for (field, _) in WORDS.into_iter().skip(1) {
         match place(field) {

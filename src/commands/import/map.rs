@@ -174,8 +174,10 @@ macro_rules! source {
 source! {
     /// What names a trade.
     Id {
-        /// The name is made of this, the symbol, the time and the side.
+        /// The name is made of this, the symbol, the side, the times, and the account.
         made: Option<String>,
+        /// The column of the account, where the file has one: two accounts may make the same trade.
+        account: Option<String>,
     }
 }
 source! {
@@ -310,6 +312,9 @@ impl Map {
         match (&trade.trade_id.made, trade.trade_id.column.is_empty()) {
             (None, true) => return Err("trade.trade_id: a column is needed, or `made`".to_owned()),
             (Some(_), false) => return Err("trade.trade_id: give a column or `made`, not both".to_owned()),
+            (None, false) if trade.trade_id.account.is_some() => {
+                return Err("trade.trade_id: `account` is a part of a name that is `made`, not of a column".to_owned());
+            }
             _ => {}
         }
         let columns = [("at", &trade.at.column), ("exit_at", &trade.exit_at.column), ("side", &trade.side.column)];

@@ -20,8 +20,15 @@ pub(super) struct Closed {
 /// # Errors
 /// A row that is neither entry nor exit, an entry or exit without the other one or with two.
 pub(super) fn closed(sheet: &Sheet, map: &Map) -> Result<Closed, Vec<Fault>> {
-    let columns: Vec<_> =
-        map.skip.iter().filter_map(|rows| Some((*sheet.columns(&rows.column).first()?, &rows.words))).collect();
+    let mut columns = Vec::with_capacity(map.skip.len());
+    for rows in &map.skip {
+        let Some(column) = sheet.columns(&rows.column).first().copied() else {
+            let names = rows.column.join("\" or \"");
+            let message = format!("there is no column \"{names}\", by which the map leaves rows out");
+            return Err(vec![fault(1, "columns", message)]);
+        };
+        columns.push((column, &rows.words));
+    }
     let is_one_of = |row: usize, column: usize, words: &[String]| {
         words.iter().any(|word| word.eq_ignore_ascii_case(sheet.cell(row, column)))
     };

@@ -4,10 +4,12 @@ use super::{
     map::{self, Map, Said},
     sheet::{Fault, Sheet, fault},
 };
+use crate::config::may_name_an_input;
 
 /// Where each field of a trade is read.
 pub(super) struct Places<'m> {
     pub id: Option<usize>,
+    pub account: Option<usize>,
     pub at: usize,
     pub exit_at: usize,
     pub symbol: Option<usize>,
@@ -30,7 +32,11 @@ pub(super) fn places<'m>(sheet: &Sheet, map: &'m Map, said: &Said) -> Result<Pla
         };
         match found.first() {
             Some(column) if shares_its_name(*column) => {
-                let message = format!("two columns are called {:?}; {what} is read from one", sheet.head.get(*column));
+                let name = sheet.head.get(*column).map_or("", String::as_str);
+                let numbers = (1..).zip(&sheet.head).filter(|(_, other)| *other == name);
+                let numbers: Vec<String> = numbers.map(|(number, _)| number.to_string()).collect();
+                let message =
+                    format!("the columns {} are called {name:?} alike; {what} is read from one", numbers.join(" and "));
                 faults.push(fault(1, "columns", message));
             }
             None if needed => {
@@ -44,6 +50,8 @@ pub(super) fn places<'m>(sheet: &Sheet, map: &'m Map, said: &Said) -> Result<Pla
     };
     let trade = &map.trade;
     let id = if trade.trade_id.made.is_none() { find("trade_id", &trade.trade_id.column, true) } else { None };
+    let account = trade.trade_id.account.as_ref();
+    let account = account.and_then(|name| find("the account in trade_id", std::slice::from_ref(name), false));
     let at = find("at", &trade.at.column, true);
     let exit_at = find("exit_at", &trade.exit_at.column, true);
     let symbol = match (&said.symbol, &trade.symbol.value) {
@@ -68,6 +76,14 @@ pub(super) fn places<'m>(sheet: &Sheet, map: &'m Map, said: &Said) -> Result<Pla
         let minus = number.minus.iter().filter_map(|name| find(&field, std::slice::from_ref(name), true)).collect();
         numbers.push((field, column, number, minus));
     }
+    for name in numbers.iter().filter_map(|(field, ..)| field.strip_prefix("extra.")) {
+        if !may_name_an_input(name) {
+            let message = format!(
+                "extra.{name}: an input of one's own has a name of a-z 0-9 _ that begins with a letter, at most 40 long"
+            );
+            faults.push(fault(1, "columns", message));
+        }
+    }
     let no_symbol = said.symbol.is_none() && trade.symbol.value.is_none() && symbol.is_none();
     if no_symbol && trade.symbol.column.is_empty() {
         faults.push(fault(
@@ -78,7 +94,7 @@ pub(super) fn places<'m>(sheet: &Sheet, map: &'m Map, said: &Said) -> Result<Pla
     }
     match (at, exit_at, side) {
         (Some(at), Some(exit_at), Some(side)) if faults.is_empty() => {
-            Ok(Places { id, at, exit_at, symbol, side, reason, numbers })
+            Ok(Places { id, account, at, exit_at, symbol, side, reason, numbers })
         }
         _ => Err(faults),
     }

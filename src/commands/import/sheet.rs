@@ -19,11 +19,18 @@ pub(super) struct Fault {
     pub message: String,
 }
 
+/// Characters of a message and of a column's name that are shown: a cell may have megabytes.
+const SHOWN: usize = 300;
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cut = |text: &str| match text.char_indices().nth(SHOWN) {
+            Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+            None => text.to_owned(),
+        };
         match &self.column {
-            Some((number, name)) => write!(f, "column {number} {name:?}: {}", self.message),
-            None => f.write_str(&self.message),
+            Some((number, name)) => write!(f, "column {number} {:?}: {}", cut(name), cut(&self.message)),
+            None => f.write_str(&cut(&self.message)),
         }
     }
 }
@@ -55,6 +62,9 @@ impl Sheet {
             Some(separator) => separator,
             None => fitting(text, map),
         };
+        if let Some(fault) = misquoted(text, separator, first) {
+            return Err(vec![fault]);
+        }
         let mut records = records(text, separator, first)?.into_iter();
         let Some((_, head)) = records.next() else {
             return Err(vec![fault(
@@ -134,6 +144,34 @@ fn decode(bytes: &[u8]) -> Result<(&str, u64), Fault> {
             Err(fault(line, "encoding", "the line is not in UTF-8; save the file as UTF-8".to_owned()))
         }
     }
+}
+
+/// The first cell in which something stands behind the quote that ends it, or whose quote never ends: the library would make one text
+/// of both.
+fn misquoted(text: &str, separator: char, first: u64) -> Option<Fault> {
+    let (mut line, mut opened) = (first, first);
+    let (mut is_begin, mut is_quoted, mut is_closed) = (true, false, false);
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        line += u64::from(character == '\n');
+        if is_quoted {
+            is_closed = character == '"' && characters.next_if_eq(&'"').is_none();
+            is_quoted = !is_closed;
+        } else if character == separator || character == '\n' || character == '\r' {
+            (is_begin, is_closed) = (true, false);
+        } else if is_closed && !character.is_whitespace() {
+            let message = format!(
+                "{character:?} stands behind the quote that ends a cell, which was opened on line {opened}; a quote within a \
+                 quoted cell is written twice"
+            );
+            return Some(fault(line, "quotes", message));
+        } else {
+            is_quoted = is_begin && character == '"';
+            opened = line;
+            is_begin = false;
+        }
+    }
+    is_quoted.then(|| fault(opened, "quotes", "the quote that is opened on this line is never closed".to_owned()))
 }
 
 /// Every record with the line on which it begins; `first` is the line of the first.
@@ -221,6 +259,23 @@ mod tests {
     }
 
     #[test]
+    fn nothing_stands_behind_the_quote_that_ends_a_cell() {
+        for (text, line) in [("a,b\n1,\"2\"3\n", 2), ("a,b\n\"1\n\",2\n\"x\"\"y\" z,4\n", 4), ("\"a\"b,c\n1,2\n", 1)] {
+            let fault = read(text).unwrap_err().remove(0);
+            assert_eq!((fault.line, fault.code), (line, "quotes"), "{text:?}");
+        }
+        let sheet = read("a,b\n\"1 \"\"x\"\"\" ,5\" bar\r\n\"\",\"\"\"\"\r\n").unwrap();
+        let cells: Vec<&str> = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(row, column)| sheet.cell(row, column)).to_vec();
+        assert_eq!(cells, ["1 \"x\"", "5\" bar", "", "\""]);
+    }
+
+    #[test]
+    fn a_fault_shows_no_more_of_a_cell_than_a_person_reads() {
+        let fault = Fault { line: 1, column: Some((2, "é".repeat(999))), code: "x", message: "ü".repeat(5_000_000) };
+        assert!(fault.to_string().len() < 5 * SHOWN, "{}", fault.to_string().len());
+    }
+
+    #[test]
     fn commas_behind_the_last_column_are_no_column() {
         let sheet = read("a,b,\n1,2,\n3,4\n").unwrap();
         assert_eq!(sheet.rows.len(), 2);
@@ -238,8 +293,10 @@ mod tests {
         assert_eq!((fault(b"a,b\n1,\xe9\n").line, fault(b"a,b\n1,\xe9\n").code), (2, "encoding"));
         assert!(fault(&[0xff, 0xfe, b'a', 0]).message.contains("UTF-16"));
         assert_eq!(fault(b"").code, "empty");
-        // what follows a quote that is never closed is one cell
-        assert_eq!(fault(b"a,b\n1,2\n3,\"4\n5,6\n7,8,\n9,\"1\",\"2\"\n").code, "cells");
+        let never = fault(b"a,b\n1,2\n3,\"4\n5,6\n7,8\n");
+        assert_eq!((never.line, never.code), (3, "quotes"));
+        let fault = fault(b"a,b\n1,2\n3,\"4\n5,6\n7,8,\n9,\"1\",\"2\"\n");
+        assert!((fault.line, fault.code) == (6, "quotes") && fault.message.contains("opened on line 3"), "{fault:?}");
     }
 
     #[test]
