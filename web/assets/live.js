@@ -35,6 +35,15 @@ function silence(event) {
 export function learnShares(events) { events.forEach(share); store.events.forEach(share); }
 
 export function begin() {
+  let source = follow();
+  setInterval(() => {
+    const isOld = performance.now() - store.lastSign > SILENCE;
+    if (isOld && store.connected) { store.connected = false; tell('connection'); }
+    // a browser gives up after some answers, such as that too many pages are open; this page does not, and keeps what is being typed
+    if (source.readyState === EventSource.CLOSED) source = follow();
+  }, 1000);
+}
+function follow() {
   const source = new EventSource('/live');
   const on = (name, take) => source.addEventListener(name, (message) => {
     store.lastSign = performance.now();
@@ -55,10 +64,5 @@ export function begin() {
   on('decision', (data) => keep(store.decisions, data));
   on('heartbeat', () => {});
   source.addEventListener('error', () => { if (store.connected) { store.connected = false; tell('connection'); } });
-  setInterval(() => {
-    const isOld = performance.now() - store.lastSign > SILENCE;
-    if (isOld && store.connected) { store.connected = false; tell('connection'); }
-    // a browser gives up after some answers; this page does not
-    if (source.readyState === EventSource.CLOSED) location.reload();
-  }, 1000);
+  return source;
 }

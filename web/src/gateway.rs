@@ -35,10 +35,16 @@ use self::{
     request::{Asked, Fault, Kind},
     traders::{Trader, Traders, make},
 };
-use crate::{clock::Stopwatch, options, server, wire::PATIENCE};
+use crate::{
+    clock::Stopwatch,
+    options,
+    places::{Most, Seat},
+    server,
+    wire::PATIENCE,
+};
 
-/// Open connections; more wait until one is closed.
-const CONNECTIONS: usize = 64;
+/// Open connections; one that has shown a token is kept.
+const CONNECTIONS: Most = Most { strangers: 64, kept: 64 };
 /// Connections to the daemon for signals, and for everything else.
 const TO_THE_DAEMON: [usize; 2] = [16, 8];
 /// Bytes that a body may have, as a line of the daemon's.
@@ -124,7 +130,9 @@ async fn handle(State(gate): State<Arc<Gate>>, request: Request) -> Response {
     // who posts a signal reads a decision, whatever is wrong
     let is_signal = kind == Some(Kind::Score) && parts.method == Method::POST;
     let mut asked = Asked::default();
-    let answer = match (gate.admit(&parts, kind), kind) {
+    let admitted = gate.admit(&parts, kind);
+    let is_last = admitted.is_ok() && parts.extensions.get::<Arc<Seat>>().is_some_and(|seat| !seat.keep());
+    let answer = match (admitted, kind) {
         (Ok(trader), Some(kind)) => gate.serve(kind, trader, body, &mut asked).await,
         (admitted, _) => {
             // whatever is answered may be read as a decision, with the strategy's own confidence
@@ -154,6 +162,9 @@ async fn handle(State(gate): State<Arc<Gate>>, request: Request) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    if is_last {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

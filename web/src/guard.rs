@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
-use crate::{answer::refusal, token::Token};
+use crate::{answer::refusal, places::Seat, token::Token};
 
 /// What a browser may do with what comes from here.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
@@ -80,10 +80,17 @@ impl Guard {
 /// Lets a request pass or answers it, and says in every answer what a browser may do with it.
 pub async fn watch(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let refused = guard.refuses(request.method(), request.uri().path(), request.headers());
+    let seat = request.extensions().get::<Arc<Seat>>().map(Arc::clone);
+    // who posts has shown the token
+    let is_known = refused.is_none() && *request.method() == Method::POST;
+    let is_last = is_known && seat.is_some_and(|seat| !seat.keep());
     let mut response = match refused {
         Some((status, why)) => refusal(status, "forbidden", why).into_response(),
         None => next.run(request).await,
     };
+    if is_last {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, POLICY),

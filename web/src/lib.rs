@@ -17,6 +17,7 @@ mod hub;
 mod live;
 mod metrics;
 pub mod options;
+mod places;
 mod server;
 mod site;
 mod token;
@@ -42,8 +43,12 @@ use crate::{
     hub::Hub,
     metrics::Metrics,
     options::{Given, Instead, Options},
+    places::Most,
     site::{Site, routes},
 };
+
+/// Connections of the page: 48 that are open pages and some that gave an order with the token, and all others.
+const CONNECTIONS: Most = Most { strangers: 64, kept: live::PAGES + 16 };
 
 /// The program.
 pub fn main() -> ExitCode {
@@ -97,7 +102,7 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     tokio::spawn(follow::look(Arc::clone(&hub), options.socket()));
     let guard = Guard::new(address, options.behind.as_deref(), given.token);
     let site = Site { metrics: Metrics::new(Arc::clone(&hub)), asker: Asker::new(options.socket()), hub };
-    server::serve(listener, routes(site, guard), server::CONNECTIONS).await;
+    server::serve(listener, routes(site, guard), CONNECTIONS).await;
     Ok(())
 }
 

@@ -5,7 +5,8 @@ use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration}
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, StatusCode, header},
+    extract::Request,
+    http::{StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use futures_util::stream;
@@ -17,6 +18,7 @@ use tokio::{
 use crate::{
     answer::refusal,
     hub::{Hub, Page, Update},
+    places::Seat,
 };
 
 /// Pages that may be open at once.
@@ -25,11 +27,13 @@ pub const PAGES: usize = 48;
 pub const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// Opens the stream. `Last-Event-ID` is that of the last update that the page has.
-pub fn open(hub: &Arc<Hub>, headers: &HeaderMap) -> Response {
+pub fn open(hub: &Arc<Hub>, request: &Request) -> Response {
     let Some(page) = hub.open_page(PAGES) else {
         return refusal(StatusCode::SERVICE_UNAVAILABLE, "too_many_pages", "48 pages are open; close one");
     };
-    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    // an open page does not give way to who opens connections and asks nothing
+    let _has_room = request.extensions().get::<Arc<Seat>>().is_some_and(|seat| seat.keep());
+    let last = request.headers().get("last-event-id").and_then(|value| value.to_str().ok());
     let (first, receiver) = hub.join(last);
     let mut heart = interval(HEARTBEAT);
     heart.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,4 +1,4 @@
-//! Connections: how many, how long each may take, and how one that does not read is got rid of.
+//! Connections: how long each may take, how one that does not read is got rid of, and how one gives way to another.
 
 use std::{
     future::Future as _,
@@ -10,8 +10,12 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
-use hyper::server::conn::http1;
+use axum::{Router, body::Body, extract::Request};
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -19,12 +23,11 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::Semaphore,
     time::{Sleep, sleep},
 };
 
-/// Open connections of the page; more wait until one is closed.
-pub const CONNECTIONS: usize = 128;
+use crate::places::{Most, Places};
+
 /// How long the head of a request may take, and how long a connection may be idle.
 const HEAD: Duration = Duration::from_secs(10);
 /// How long a client may leave unread what is sent to it.
@@ -52,23 +55,31 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves `routes` for ever, at most `connections` at once.
-pub async fn serve(listener: TcpListener, routes: Router, connections: usize) {
-    let room = Arc::new(Semaphore::new(connections));
+/// Serves `routes` for ever, with at most so many connections. Each request has the [`Seat`](crate::places::Seat) of its connection
+/// as an extension.
+pub async fn serve(listener: TcpListener, routes: Router, most: Most) {
+    let places = Places::new(most);
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
             sleep(PAUSE).await;
             continue;
         };
         let _small_answers_go_at_once = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(routes.clone());
+        let (seat, routes) = (places.take(), TowerToHyperService::new(routes.clone()));
         tokio::spawn(async move {
+            let of_requests = Arc::clone(&seat);
+            let service = service_fn(move |mut request: Request<Incoming>| {
+                of_requests.heard();
+                request.extensions_mut().insert(Arc::clone(&of_requests));
+                routes.call(request.map(Body::new))
+            });
             let mut server = http1::Builder::new();
             server.timer(TokioTimer::new()).header_read_timeout(HEAD).max_headers(HEADERS).max_buf_size(HEAD_BYTES);
             let stream = TokioIo::new(Patient { stream, unread: None });
-            let _it_is_closed = server.serve_connection(stream, service).await;
-            drop(place);
+            tokio::select! {
+                _it_is_closed = server.serve_connection(stream, service) => {}
+                () = seat.given_up() => {}
+            }
         });
     }
 }

@@ -6,7 +6,7 @@ use axum::{
     Router,
     body::{Body, to_bytes},
     extract::{Path, Request, State},
-    http::{HeaderMap, StatusCode, Uri, header},
+    http::{StatusCode, Uri, header},
     middleware::from_fn_with_state,
     response::{IntoResponse as _, Response},
     routing::{get, post},
@@ -49,7 +49,7 @@ pub fn routes(site: Site, guard: Guard) -> Router {
         .route("/assets/{*name}", get(|Path(name): Path<String>| async move { assets::get(&name) }))
         .route(
             "/live",
-            get(|State(site): State<Arc<Site>>, headers: HeaderMap| async move { live::open(&site.hub, &headers) }),
+            get(|State(site): State<Arc<Site>>, request: Request| async move { live::open(&site.hub, &request) }),
         )
         .route("/api/events", get(listed))
         .route("/api/events.jsonl", get(|site, uri| exported(site, uri, Form::Lines)))
