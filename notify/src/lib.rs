@@ -14,6 +14,8 @@ mod deliver;
 mod desk;
 mod disk;
 mod follow;
+#[path = "../../web/src/found.rs"]
+mod found;
 mod keeper;
 mod ledger;
 mod log;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::ledger::Letter;
+use crate::{found, ledger::Letter};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -109,8 +109,7 @@ impl Options {
 
     /// The daemon's socket.
     pub fn socket(&self, configured: Option<&Path>) -> PathBuf {
-        let given = self.socket.as_deref().or(configured);
-        given.map_or_else(|| first("vigie-state/vigie.sock", "/run/vigie/vigie.sock"), Path::to_owned)
+        found::socket(self.socket.as_deref().or(configured))
     }
 
     /// The folder of the own state.

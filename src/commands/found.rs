@@ -82,11 +82,7 @@ impl Found {
 
     /// Of a state folder: where its daemon listens.
     pub(super) fn socket(&self) -> Self {
-        let own = self.path.join(SOCKET_FILE);
-        if self.path == Path::new(SERVICE_STATE) && !own.exists() {
-            return Self::new(SERVICE_SOCKET, How::Service);
-        }
-        Self::new(own, self.how)
+        surroundings(|around| around.socket_of(self))
     }
 }
 
@@ -145,21 +141,32 @@ impl Surroundings<'_> {
         named.unwrap_or_else(|| Found::new(DEFAULT_STATE, How::Here))
     }
 
+    /// Whether a daemon has its state in this folder, or had it.
+    fn is_here(&self) -> bool {
+        let files = [JOURNAL_FILE, SOCKET_FILE].map(|file| Path::new(DEFAULT_STATE).join(file));
+        files.iter().any(|file| (self.there)(file) == There::Yes)
+    }
+
+    /// The socket, unless one is named the one that belongs to [`state`](Self::state): what is read and what is ordered are of one
+    /// daemon.
     fn socket(&self, named: Option<&Path>) -> Found {
-        let local = Path::new(DEFAULT_STATE).join(SOCKET_FILE);
-        let here = (self.there)(&local) == There::Yes;
-        match named.map(|path| Found::new(path, How::Named)).or_else(|| self.variable(SOCKET_VARIABLE)) {
-            Some(found) => found,
-            None if !here && self.has_service() => Found::new(SERVICE_SOCKET, How::Service),
-            None => Found::new(local, How::Here),
+        let named = named.map(|path| Found::new(path, How::Named)).or_else(|| self.variable(SOCKET_VARIABLE));
+        named.unwrap_or_else(|| self.socket_of(&self.state(None)))
+    }
+
+    /// Where the daemon of a state folder listens.
+    fn socket_of(&self, state: &Found) -> Found {
+        let own = state.path.join(SOCKET_FILE);
+        if state.path == Path::new(SERVICE_STATE) && !self.has(&own) {
+            return Found::new(SERVICE_SOCKET, How::Service);
         }
+        Found::new(own, state.how)
     }
 
     fn state(&self, named: Option<&Path>) -> Found {
-        let here = (self.there)(&Path::new(DEFAULT_STATE).join(JOURNAL_FILE)) == There::Yes;
         match named.map(|path| Found::new(path, How::Named)).or_else(|| self.variable(STATE_VARIABLE)) {
             Some(found) => found,
-            None if !here && self.has_service() => Found::new(SERVICE_STATE, How::Service),
+            None if !self.is_here() && self.has_service() => Found::new(SERVICE_STATE, How::Service),
             None => Found::new(DEFAULT_STATE, How::Here),
         }
     }
@@ -200,8 +207,8 @@ pub(super) enum Source {
 /// Where the daemon's socket is.
 #[derive(Debug, Clone, Args)]
 pub(super) struct SocketArgs {
-    /// Socket of the daemon [default: $VIGIE_SOCKET, else vigie-state/vigie.sock if it is there, else /run/vigie/vigie.sock if the
-    /// service is installed]
+    /// Socket of the daemon [default: $VIGIE_SOCKET, else the one in $VIGIE_STATE, else vigie-state/vigie.sock if that folder has a
+    /// journal or a socket, else /run/vigie/vigie.sock if the service is installed]
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
 }
@@ -219,7 +226,8 @@ impl SocketArgs {
 /// Where the state is.
 #[derive(Debug, Clone, Args)]
 pub(super) struct StateArgs {
-    /// State folder [default: $VIGIE_STATE, else vigie-state if it has a journal, else /var/lib/vigie if the service is installed]
+    /// State folder [default: $VIGIE_STATE, else vigie-state if it has a journal or a socket, else /var/lib/vigie
+    /// if the service is installed]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
 }
@@ -328,6 +336,25 @@ mod tests {
         let unwanted = [(SOCKET_VARIABLE, "")];
         let unwanted = around(&unwanted, &all[2..], &[], |around| (around.state(None), around.socket(None)));
         assert_eq!(unwanted, here, "an empty variable: as if no service were installed");
+    }
+
+    #[test]
+    fn what_is_ordered_and_what_is_read_are_of_one_daemon() {
+        let service = [SERVICE_JOURNAL, SERVICE_SOCKET];
+        let socket =
+            |variables: &[(&str, &str)], there: &[&str]| around(variables, there, &[], |around| around.socket(None));
+        let by_state =
+            socket(&[(STATE_VARIABLE, "s")], &[LOCAL_JOURNAL, LOCAL_SOCKET, SERVICE_JOURNAL, SERVICE_SOCKET]);
+        assert_eq!(by_state, Found::new("s/vigie.sock", How::Environment(STATE_VARIABLE)));
+        assert_eq!(by_state.to_string(), "s/vigie.sock (from VIGIE_STATE)");
+        let of_service = socket(&[(STATE_VARIABLE, SERVICE_STATE)], &[LOCAL_SOCKET, SERVICE_JOURNAL, SERVICE_SOCKET]);
+        assert_eq!(of_service, Found::new(SERVICE_SOCKET, How::Service));
+        // the daemon of this folder is stopped: an order is not for the service
+        for here in [&[LOCAL_JOURNAL][..], &[LOCAL_SOCKET]] {
+            let there = [here, &service].concat();
+            let found = around(&[], &there, &[], |around| (around.state(None), around.socket(None)));
+            assert_eq!(found, (Found::new("vigie-state", How::Here), Found::new(LOCAL_SOCKET, How::Here)), "{here:?}");
+        }
     }
 
     #[test]

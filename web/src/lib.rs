@@ -11,6 +11,7 @@ mod assets;
 mod clock;
 mod events;
 mod follow;
+mod found;
 mod gateway;
 mod guard;
 mod hub;

@@ -7,7 +7,10 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::token::{Token, TokenError};
+use crate::{
+    found::socket,
+    token::{Token, TokenError},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,7 +32,7 @@ pub struct Options {
     /// What to do instead of serving the page
     #[command(subcommand)]
     pub instead: Option<Instead>,
-    /// Socket of the daemon [default: vigie-state/vigie.sock, or /run/vigie/vigie.sock if only that exists]
+    /// Socket of the daemon [default: as for the commands, $VIGIE_SOCKET and $VIGIE_STATE first]
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
     /// Where to listen; an address that is not loopback needs --behind
@@ -78,7 +81,7 @@ id begins otherwise.";
 /// Options of the gateway.
 #[derive(Debug, Args)]
 pub struct Gateway {
-    /// Socket of the daemon [default: vigie-state/vigie.sock, or /run/vigie/vigie.sock if only that exists]
+    /// Socket of the daemon [default: as for the commands, $VIGIE_SOCKET and $VIGIE_STATE first]
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
     /// Where to listen; an address that is not loopback needs --behind
@@ -181,13 +184,6 @@ fn refused(listen: SocketAddr, behind: Option<&str>, why: &str) -> Option<String
         format!(
             "{listen} is not loopback: {why}, and it has no TLS; put a reverse proxy with TLS before 127.0.0.1 and name it with --behind HOST"
         )
-    })
-}
-
-fn socket(given: Option<&Path>) -> PathBuf {
-    given.map(Path::to_owned).unwrap_or_else(|| {
-        let (local, service) = (Path::new("vigie-state/vigie.sock"), Path::new("/run/vigie/vigie.sock"));
-        if !local.exists() && service.exists() { service.to_owned() } else { local.to_owned() }
     })
 }
 

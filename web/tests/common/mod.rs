@@ -53,7 +53,7 @@ fn project() -> PathBuf {
 }
 
 /// The daemon's program: that of `VIGIE_BIN`, or the one beside `vigie-web`, built if it is not there.
-fn vigie() -> &'static Path {
+pub fn vigie() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         if let Some(path) = std::env::var_os("VIGIE_BIN") {
