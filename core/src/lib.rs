@@ -17,6 +17,8 @@ pub mod guard;
 
 pub mod validation;
 
+pub mod discovery;
+
 pub mod policy;
 
 pub mod lifecycle;

@@ -3,6 +3,7 @@
 //! Pure: no clock, no file. What is missing stays missing until the design matrix fills it, and is then marked.
 
 mod columns;
+pub mod derived;
 pub mod design;
 pub mod fill;
 pub mod fit;
@@ -13,10 +14,12 @@ pub mod measured;
 pub mod pipeline;
 pub mod quality;
 mod quality_report;
+pub mod quantity;
 pub mod ranges;
 mod record;
 pub mod row;
 pub mod table;
+pub mod vocabulary;
 
 use serde::{Deserialize, Serialize};
 

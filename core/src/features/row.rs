@@ -64,8 +64,7 @@ impl Schema {
     pub fn new(extra: &[String]) -> Result<Self, InvalidSchema> {
         let Self(mut names) = Self::built_in();
         for name in extra {
-            let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
-            if !(1..=LONGEST_NAME).contains(&name.len()) || !name.bytes().all(allowed) {
+            if !is_name(name) {
                 return Err(InvalidSchema::Name { name: name.chars().take(80).collect() });
             }
             if names.iter().any(|taken| **taken == **name) {
@@ -97,6 +96,26 @@ impl Schema {
     }
 }
 
+/// Whether an input may be called this.
+pub fn is_name(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+/// Whether a feature points up or down.
+pub fn is_directional(feature: Feature) -> bool {
+    matches!(
+        feature,
+        Feature::VwapTrendSignal | Feature::DowTrendRegime | Feature::OptionsFlowBias | Feature::RecentMomentum
+    )
+}
+
+/// A value of a feature with its middle at 0 if it points up or down: the trend against the volume-weighted mean, 0 to 1, is
+/// stretched to -1 to 1.
+pub fn centred(feature: Feature, value: f64) -> f64 {
+    if feature == Feature::VwapTrendSignal { 2.0 * value - 1.0 } else { value }
+}
+
 /// Replaces what is in `values` by the inputs of `signal` as they are: nothing carried forward, no side taken. Extras
 /// that the schema does not declare are left out.
 pub fn read(
@@ -119,12 +138,8 @@ pub fn read(
 pub fn align(side: Side, values: &mut [Option<f64>]) {
     let sign = side.sign();
     for (feature, value) in Feature::ALL.into_iter().zip(values) {
-        match feature {
-            Feature::VwapTrendSignal => *value = value.map(|v| sign * (2.0 * v - 1.0)),
-            Feature::DowTrendRegime | Feature::OptionsFlowBias | Feature::RecentMomentum => {
-                *value = value.map(|v| sign * v);
-            }
-            _ => {}
+        if is_directional(feature) {
+            *value = value.map(|value| sign * centred(feature, value));
         }
     }
 }

@@ -35,6 +35,18 @@ pub fn benjamini_hochberg(p: &[f64]) -> Option<Vec<f64>> {
     Some(adjusted)
 }
 
+/// What Benjamini and Yekutieli multiply with for `tests` tests: 1 + 1/2 + ... + 1/`tests`.
+pub fn harmonic(tests: usize) -> f64 {
+    (1..=tests).map(|n| 1.0 / n as f64).sum()
+}
+
+/// Benjamini and Yekutieli's adjustment (2001): as [`benjamini_hochberg`], whatever the dependence of the tests. `None` when
+/// one is not a probability.
+pub fn benjamini_yekutieli(p: &[f64]) -> Option<Vec<f64>> {
+    let factor = harmonic(p.len());
+    Some(benjamini_hochberg(p)?.into_iter().map(|q| (q * factor).min(1.0)).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,5 +62,20 @@ mod tests {
         assert_eq!(benjamini_hochberg(&[0.03, 0.01, 0.5]), Some(vec![0.045, 0.03, 0.5]));
         assert_eq!(benjamini_hochberg(&[0.04, 0.04]), Some(vec![0.04, 0.04]));
         assert_eq!((benjamini_hochberg(&[]), benjamini_hochberg(&[0.5, f64::NAN])), (Some(Vec::new()), None));
+    }
+
+    #[test]
+    fn whatever_the_dependence_a_finding_costs_more() {
+        // statsmodels 0.14: multipletests([.001, .008, .039, .041, .9], method="fdr_by")[1]
+        let expected = [
+            0.011_416_666_666_666_665,
+            0.045_666_666_666_666_66,
+            0.117_020_833_333_333_32,
+            0.117_020_833_333_333_32,
+            1.0,
+        ];
+        let found = benjamini_yekutieli(&[0.001, 0.008, 0.039, 0.041, 0.9]).unwrap();
+        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}");
+        assert_eq!(benjamini_yekutieli(&[f64::NAN]), None);
     }
 }
