@@ -15,6 +15,7 @@ pub mod detector;
 pub mod drift;
 pub mod expected;
 pub mod interval;
+pub mod jump;
 pub mod logit;
 pub mod multiple;
 pub mod normal;
