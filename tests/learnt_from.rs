@@ -182,7 +182,7 @@ fn examples(history: &History) -> (Examples, Vec<String>) {
     let truth = |_: &vigie::domain::Signal, outcome: &vigie::domain::Outcome| {
         Some(f64::from(u8::from(outcome.pnl?.get() > 0.0)))
     };
-    gather(history, &es(), pipeline, &config.calendar, Goal::Profitability, &truth).unwrap()
+    gather(history, &history.closed(&es()), pipeline, &config.calendar, Goal::Profitability, &truth).unwrap()
 }
 
 #[test]

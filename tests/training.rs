@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::fs;
+
 use common::{
     place::{BY_HAND, CONFIG, Place, examples},
     process::{Process, succeed, vigie},
@@ -11,7 +13,10 @@ use common::{
 use rand::{RngExt, seq::SliceRandom};
 use rand_pcg::Pcg64;
 use serde_json::{Value, json};
-use vigie::models::{Kind, Target};
+use vigie::{
+    journal::{Store, StoreOptions},
+    models::{Kind, Target},
+};
 
 const LEVELS: &str = "training.allow_levels = [\"random_forest\", \"gradient_boosting\"]\ntraining.leaves = [40, 80]\n";
 
@@ -174,4 +179,40 @@ fn what_foretells_amounts_is_never_promoted_and_a_strength_speaks_as_it_was_judg
     let score: Value = serde_json::from_slice(&succeed(&place, &arguments).stdout).unwrap();
     assert_eq!(score["arm"], "ml", "{score}");
     assert!((0.0..=1.0).contains(&score["score"].as_f64().unwrap()), "{score}");
+}
+
+/// A page of an earlier moment takes records away and damages none: what is learnt from is short of them without a word.
+#[test]
+fn a_training_on_a_journal_that_lost_records_says_so_and_registers_nothing() {
+    const PAGE: usize = 4096;
+    const OPTIONS: StoreOptions = StoreOptions { cache_bytes: 1 << 20, verify: false };
+    let lines = planted(500, false);
+    let place = place(&lines[..400], CONFIG);
+    let earlier = fs::read(place.journal()).unwrap();
+    place.file("more.jsonl", &lines[400..].join("\n"));
+    succeed(&place, &["import", "--state", "state", "more.jsonl"]);
+    let now = fs::read(place.journal()).unwrap();
+    let mut refused = 0;
+    for at in (PAGE..earlier.len()).step_by(PAGE) {
+        let mut damaged = now.clone();
+        damaged[at..at + PAGE].copy_from_slice(&earlier[at..at + PAGE]);
+        fs::write(place.journal(), &damaged).unwrap();
+        let Ok(store) = Store::open(&place.journal(), OPTIONS) else { continue };
+        let reader = store.reader().unwrap();
+        let reads = reader.signals().unwrap().collect::<Result<Vec<_>, _>>();
+        let loses = reads.is_ok_and(|read| read.len() < lines.len()) && reader.audit().is_err();
+        let counts = reader.counts().unwrap();
+        drop((reader, store));
+        if !loses {
+            continue;
+        }
+        let output = vigie(&place, &["train", "--state", "state", "--config", "config.toml"]).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && told.contains("the journal is damaged"), "{told}");
+        let store = Store::open(&place.journal(), OPTIONS).unwrap();
+        let reader = store.reader().unwrap();
+        assert_eq!(reader.counts().unwrap(), counts, "{told}");
+        refused += 1;
+    }
+    assert!(refused > 0, "no page of before takes records away");
 }

@@ -532,7 +532,8 @@ fn real_trades(data: &str) -> Examples {
     let symbols = BTreeMap::from([(es.clone(), Instrument { tick: 0.25, tick_value: 12.5, stop_ticks: None })]);
     let pipeline = Pipeline::new(symbols, calendar(), &design()).unwrap();
     let won = |_: &_, outcome: &vigie::domain::Outcome| Some(f64::from(u8::from(outcome.pnl?.get() > 0.0)));
-    let (examples, warnings) = gather(&history, &es, pipeline, &calendar(), Goal::Profitability, &won).unwrap();
+    let (examples, warnings) =
+        gather(&history, &history.closed(&es), pipeline, &calendar(), Goal::Profitability, &won).unwrap();
     assert_eq!((examples.len(), warnings), (2839, Vec::new()));
     examples
 }

@@ -1,6 +1,11 @@
 //! `vigie train` and `vigie validate`: a new version from what the journal holds, and an old one judged again.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
 
 use clap::Args;
 use indicatif::ProgressBar;
@@ -155,8 +160,8 @@ impl Common {
             of_folder(folder, config)?; // says what to do
         }
         let options = StoreOptions { cache_bytes: config.journal.cache_bytes.max(CACHE_BYTES), verify: false };
-        match Store::open_audited(&folder.journal(), options) {
-            Ok(store) => Self::on_the_folder(store, job, config),
+        match Store::open(&folder.journal(), options) {
+            Ok(store) => Self::on_the_folder(store, &folder.journal(), job, config),
             Err(in_use @ OpenError::InUse { .. }) => {
                 let socket = folder.socket();
                 if socket.path.exists() {
@@ -183,7 +188,7 @@ impl Common {
             if field("/running/number").as_u64() == number {
                 bar.set_position((field("/running/share").as_f64().unwrap_or_default() * 1000.0) as u64);
                 bar.set_message(field("/running/stage").as_str().unwrap_or_default().to_owned());
-                std::thread::sleep(POLL);
+                thread::sleep(POLL);
                 continue;
             }
             bar.finish_and_clear();
@@ -212,12 +217,19 @@ impl Common {
         }
     }
 
-    /// Does it here, on a journal that nobody else has open for writing.
-    fn on_the_folder(mut store: Store, job: &Job, config: &Config) -> anyhow::Result<Product> {
+    /// Does it here, on a journal that nobody else has open for writing. The journal is audited meanwhile; nothing is said or written
+    /// of a training on one that is damaged.
+    fn on_the_folder(mut store: Store, path: &Path, job: &Job, config: &Config) -> anyhow::Result<Product> {
         let reader = store.reader()?;
+        let to_audit = store.reader();
         let (bar, now) = (bar(1000, BAR), WallClock.now());
-        let product = work(job, &reader, config, now, &mut |share, stage| show(&bar, share, stage));
+        let (audited, product) = thread::scope(|both| {
+            let audit = both.spawn(|| Store::audited(path, to_audit));
+            let product = work(job, &reader, config, now, &mut |share, stage| show(&bar, share, stage));
+            (audit.join(), product)
+        });
         bar.finish_and_clear();
+        audited.map_err(|_| anyhow::anyhow!("the audit of the journal panicked; nothing was trained"))??;
         let product = product?;
         let roster = roster(&reader).map_err(anyhow::Error::msg)?;
         let writes = product.writes(job, &roster, now).map_err(anyhow::Error::msg)?;

@@ -81,12 +81,20 @@ impl Store {
     /// As there; [`OpenError::Corrupt`] also when the audit finds damage.
     pub fn open_audited(path: &Path, options: StoreOptions) -> Result<Self, OpenError> {
         let store = Self::open(path, options)?;
-        match store.reader().and_then(|reader| reader.audit()) {
+        Self::audited(path, store.reader()).map(|()| store)
+    }
+
+    /// Audits what a reader of the journal at `path` finds.
+    ///
+    /// # Errors
+    /// [`OpenError::Corrupt`] when the audit finds damage, [`OpenError::Storage`] when it cannot read.
+    pub fn audited(path: &Path, reader: Result<Reader, StoreError>) -> Result<(), OpenError> {
+        match reader.and_then(|reader| reader.audit()) {
             Err(StoreError::Storage(failure)) if failure.kind == FailureKind::Corrupt => {
                 Err(OpenError::corrupt(path, failure.message))
             }
             Err(StoreError::Storage(failure)) => Err(OpenError::Storage { path: path.to_owned(), failure }),
-            Err(StoreError::BadRecord(_)) | Ok(()) => Ok(store),
+            Err(StoreError::BadRecord(_)) | Ok(()) => Ok(()),
         }
     }
 }

@@ -135,6 +135,11 @@ impl BadRecord {
         matches!(self.table, "events" | "log")
     }
 
+    /// Whether it is, or may have been, what a training learns from: a signal or an outcome.
+    pub fn may_be_of_a_trade(&self) -> bool {
+        matches!(self.table, "signals" | "outcomes" | "log")
+    }
+
     /// Whether it is, or may have been, an outcome.
     pub fn may_be_outcome(&self) -> bool {
         matches!(self.table, "outcomes" | "log")

@@ -1,11 +1,11 @@
 //! What the journal remembers, in the form in which the pure core wants it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::{
     config::Config,
     domain::{Arm, Decision, EventKind, Signal, Symbol, Timestamp, TradeId, TradingCalendar, VersionId},
-    journal::{OutcomeRecord, Reader, Source, StoreError, StoredOutcome, StoredSignal},
+    journal::{OutcomeRecord, Reader, Source, StoreError, Stored, StoredOutcome, StoredSignal},
     lifecycle::open_trades::AnsweredSignal,
     trials::experiment::Traded,
     validation::{
@@ -24,9 +24,18 @@ pub struct RecordedSignals {
     /// Of each trade the first answer.
     pub answered: BTreeMap<TradeId, Decision>,
     /// Trades for which a model was heard.
-    pub heard: BTreeSet<TradeId>,
+    pub heard: HashSet<TradeId>,
     /// Records that were left out, in words: damaged ones, and those that fired long after they came.
     pub left_out: Vec<String>,
+}
+
+/// What is read of signals, until all are.
+#[derive(Debug, Default)]
+struct Gathering {
+    told: RecordedSignals,
+    kept: Vec<StoredSignal>,
+    repeats: Vec<(u64, bool, Signal)>,
+    places: HashMap<TradeId, usize>,
 }
 
 /// Reads the signals.
@@ -34,86 +43,98 @@ pub struct RecordedSignals {
 /// # Errors
 /// When the storage cannot be read.
 pub fn told(reader: &Reader) -> Result<RecordedSignals, String> {
-    let mut told = RecordedSignals::default();
-    let (mut kept, mut repeats): (Vec<StoredSignal>, Vec<(u64, bool, Signal)>) = (Vec::new(), Vec::new());
-    let mut places: HashMap<TradeId, usize> = HashMap::new();
+    let mut signals = Gathering::default();
     for stored in reader.signals().map_err(|error| error.to_string())? {
-        let mut stored = match stored {
-            Ok(stored) if stored.lies_ahead() => {
-                let (trade, at) = (&stored.record.trade_id, stored.signal.at);
-                told.left_out.push(format!("the signal of {trade} fired at {at}, long after it came"));
-                continue;
-            }
-            Ok(stored) => stored,
-            Err(StoreError::BadRecord(bad)) => {
-                told.left_out.push(bad.to_string());
-                continue;
-            }
+        match stored {
+            Ok(stored) => signals.take(stored),
+            Err(StoreError::BadRecord(bad)) => signals.told.left_out.push(bad.to_string()),
             Err(error) => return Err(error.to_string()),
-        };
+        }
+    }
+    Ok(signals.in_order())
+}
+
+impl Gathering {
+    fn take(&mut self, mut stored: StoredSignal) {
+        let trade = &stored.record.trade_id;
+        if stored.lies_ahead() {
+            self.told.left_out.push(format!("the signal of {trade} fired at {}, long after it came", stored.signal.at));
+            return;
+        }
         stored.record.line = Vec::new();
         if let Some(decision) = &stored.record.decision {
             if decision.arm == Arm::Ml {
-                told.heard.insert(stored.record.trade_id.clone());
+                self.told.heard.insert(trade.clone());
             }
-            told.answered.entry(stored.record.trade_id.clone()).or_insert_with(|| decision.clone());
+            self.told.answered.entry(trade.clone()).or_insert_with(|| decision.clone());
         }
         let live = |stored: &StoredSignal| stored.record.source == Source::Live;
-        match places.get(&stored.record.trade_id).and_then(|place| kept.get_mut(*place)) {
+        match self.places.get(trade).and_then(|place| self.kept.get_mut(*place)) {
             None => {
-                places.insert(stored.record.trade_id.clone(), kept.len());
-                kept.push(stored);
+                self.places.insert(trade.clone(), self.kept.len());
+                self.kept.push(stored);
             }
             // what a file says of a trade that was answered here is not what was known when it was
             Some(first) if live(&stored) && !live(first) => {
                 let first = std::mem::replace(first, stored);
-                repeats.push((first.seq, false, first.signal));
+                self.repeats.push((first.seq, false, first.signal));
             }
-            Some(_) => repeats.push((stored.seq, live(&stored), stored.signal)),
+            Some(_) => self.repeats.push((stored.seq, live(&stored), stored.signal)),
         }
     }
-    drop(places);
-    kept.sort_by(|a, b| (a.signal.at, &a.record.trade_id).cmp(&(b.signal.at, &b.record.trade_id)));
-    let first = |(place, stored): (usize, &StoredSignal)| {
-        (stored.seq, Arrival { signal: Arrived::Kept(place), live: stored.record.source == Source::Live })
-    };
-    let again =
-        |(seq, live, signal): (u64, bool, Signal)| (seq, Arrival { signal: Arrived::Repeat(Box::new(signal)), live });
-    let mut order: Vec<(u64, Arrival)> =
-        kept.iter().enumerate().map(first).chain(repeats.into_iter().map(again)).collect();
-    order.sort_by_key(|(seq, _)| *seq);
-    (told.signals, told.arrivals) = (kept, order.into_iter().map(|(_, arrival)| arrival).collect());
-    Ok(told)
+
+    fn in_order(self) -> RecordedSignals {
+        let Self { mut told, mut kept, repeats, places } = self;
+        drop(places);
+        kept.sort_by(|a, b| (a.signal.at, &a.record.trade_id).cmp(&(b.signal.at, &b.record.trade_id)));
+        let first = |(place, stored): (usize, &StoredSignal)| {
+            (stored.seq, Arrival { signal: Arrived::Kept(place), live: stored.record.source == Source::Live })
+        };
+        let again = |(seq, live, signal): (u64, bool, Signal)| {
+            (seq, Arrival { signal: Arrived::Repeat(Box::new(signal)), live })
+        };
+        let mut order: Vec<(u64, Arrival)> =
+            kept.iter().enumerate().map(first).chain(repeats.into_iter().map(again)).collect();
+        order.sort_by_key(|(seq, _)| *seq);
+        (told.signals, told.arrivals) = (kept, order.into_iter().map(|(_, arrival)| arrival).collect());
+        told
+    }
 }
 
 /// Every trade's signal, in the order of their times and in that in which they came, and the outcomes known, their pnl at the
-/// strategy's own size.
+/// strategy's own size. The log is read once.
 ///
 /// # Errors
 /// When the storage cannot be read; damaged records, and those whose times lie long after they came, are listed and left out.
 pub fn read(reader: &Reader) -> Result<History, String> {
-    let RecordedSignals { signals, arrivals, answered, heard, left_out: damaged, .. } = told(reader)?;
-    let signals = signals.into_iter().map(|stored| stored.signal).collect();
-    let mut history = History { signals, arrivals, heard, damaged, ..History::default() };
-    for stored in reader.outcomes().map_err(|error| error.to_string())? {
+    let (mut signals, mut outcomes, mut damaged) = (Gathering::default(), Vec::new(), Vec::new());
+    for stored in reader.since(0).map_err(|error| error.to_string())? {
         match stored {
-            Ok(stored) if stored.lies_ahead() => {
-                let StoredOutcome { record: OutcomeRecord { trade_id, outcome, .. }, .. } = stored;
-                history.damaged.push(format!(
+            Ok(Stored::Signal(stored)) => signals.take(*stored),
+            Ok(Stored::Outcome(stored)) if stored.lies_ahead() => {
+                let OutcomeRecord { trade_id, outcome, .. } = stored.record;
+                damaged.push(format!(
                     "{trade_id} has the exit time {}, long after its outcome was recorded",
                     outcome.exit_at
                 ));
             }
-            Ok(StoredOutcome { record, .. }) => {
-                let outcome = record.at_own_size(answered.get(&record.trade_id));
-                if record.source == Source::Live {
-                    history.told_at.insert(record.trade_id.clone(), record.received_at);
-                }
-                history.outcomes.insert(record.trade_id, outcome);
-            }
-            Err(StoreError::BadRecord(bad)) => history.damaged.push(bad.to_string()),
+            Ok(Stored::Outcome(stored)) => outcomes.push(stored.record),
+            Ok(Stored::Skip(_) | Stored::Event(_)) => {}
+            Err(StoreError::BadRecord(bad)) if bad.may_be_of_a_trade() => damaged.push(bad.to_string()),
+            Err(StoreError::BadRecord(_)) => {}
             Err(error) => return Err(error.to_string()),
         }
+    }
+    let RecordedSignals { signals, arrivals, answered, heard, mut left_out } = signals.in_order();
+    left_out.append(&mut damaged);
+    let signals = signals.into_iter().map(|stored| stored.signal).collect();
+    let mut history = History { signals, arrivals, heard, damaged: left_out, ..History::default() };
+    for record in outcomes {
+        let outcome = record.at_own_size(answered.get(&record.trade_id));
+        if record.source == Source::Live {
+            history.told_at.insert(record.trade_id.clone(), record.received_at);
+        }
+        history.outcomes.insert(record.trade_id, outcome);
     }
     Ok(history)
 }

@@ -1,7 +1,7 @@
 //! One training or validation, from a journal that is only read to what is to be written: the same for a command on a
 //! state folder and for the trainer's child process.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, thread};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ use crate::{
     models::VersionRecord,
     validation::{
         Ledger, Stage, ValidationReport,
-        training::{Birth, Order, Settings, TrainError, revalidate, train},
+        training::{Birth, History, Order, Settings, TrainError, revalidate, train},
     },
 };
 
@@ -131,9 +131,24 @@ pub fn work(
     progress: &mut dyn FnMut(f64, Stage),
 ) -> Result<Product, Refused> {
     let unreadable = |error: String| Refused::new("journal", error);
+    let history = history::read(reader).map_err(unreadable)?;
+    let product = on(&history, job, reader, config, now, progress);
+    // To free it takes a tenth of a training. Where no thread can be begun it is freed here.
+    let _ = thread::Builder::new().name("free".to_owned()).spawn(move || drop(history));
+    product
+}
+
+fn on(
+    history: &History,
+    job: &Job,
+    reader: &Reader,
+    config: &Config,
+    now: Timestamp,
+    progress: &mut dyn FnMut(f64, Stage),
+) -> Result<Product, Refused> {
+    let unreadable = |error: String| Refused::new("journal", error);
     let roster = versions::roster(reader).map_err(unreadable)?;
     let ledger = ledger(reader).map_err(unreadable)?;
-    let history = history::read(reader).map_err(unreadable)?;
     let settings = settings(config);
     match job {
         Job::Train { order, .. } => {
@@ -141,14 +156,14 @@ pub fn work(
             let id = VersionId { symbol: symbol.clone(), number: roster.next_number(symbol) };
             let parent = roster.plan().remove(symbol).and_then(|plan| plan.production);
             let birth = Birth { id: id.clone(), created_at: now, parent };
-            let trained = train(birth, order, &history, &settings, &ledger, progress)?;
+            let trained = train(birth, order, history, &settings, &ledger, progress)?;
             let bytes = trained.record.to_bytes().map_err(|error| Refused::new("record", error))?;
             let record = String::from_utf8(bytes).map_err(|error| Refused::new("record", error))?;
             Ok(Product { version: id, record: Some(record), trial: Some(trained.trial), report: trained.report })
         }
         Job::Validate { version } => {
             let record = versions::record(reader, version).map_err(|error| Refused::new("unknown_version", error))?;
-            let report = revalidate(&record, &history, &settings, &ledger, progress)?;
+            let report = revalidate(&record, history, &settings, &ledger, progress)?;
             Ok(Product { version: version.clone(), record: None, trial: None, report })
         }
     }

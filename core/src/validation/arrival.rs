@@ -5,10 +5,10 @@
 //! service; they are filled from each other, in the order of their times, and never fill a signal of the service.
 #![deny(clippy::indexing_slicing)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{HashMap, HashSet};
 
 use crate::{
-    domain::{Outcome, Signal, Timestamp, TradeId},
+    domain::{Outcome, Signal, Symbol, Timestamp, TradeId},
     features::pipeline::Pipeline,
 };
 
@@ -21,12 +21,12 @@ pub struct History {
     /// daemon, each once.
     pub arrivals: Vec<Arrival>,
     /// What became of those that were traded, their pnl at the strategy's own size.
-    pub outcomes: BTreeMap<TradeId, Outcome>,
+    pub outcomes: HashMap<TradeId, Outcome>,
     /// When the outcome of a trade was told, by the daemon's clock. A past trade from a file is not there: its outcome was known
     /// at its exit.
-    pub told_at: BTreeMap<TradeId, Timestamp>,
+    pub told_at: HashMap<TradeId, Timestamp>,
     /// Signals for which a model was heard. What it let go has no outcome, so those that have one are its choice.
-    pub heard: BTreeSet<TradeId>,
+    pub heard: HashSet<TradeId>,
     /// Records of the journal that could not be read, in words.
     pub damaged: Vec<String>,
 }
@@ -49,7 +49,17 @@ pub enum Arrived {
     Repeat(Box<Signal>),
 }
 
+/// The closed trades of one symbol, in the order of their signals: the place of each in [`History::signals`], its signal, and what
+/// became of it. They are found once, since each is looked up by its name.
+pub type Closed<'a> = Vec<(usize, &'a Signal, &'a Outcome)>;
+
 impl History {
+    /// The closed trades of `symbol`.
+    pub fn closed(&self, symbol: &Symbol) -> Closed<'_> {
+        let own = self.signals.iter().enumerate().filter(|(_, signal)| signal.symbol == *symbol);
+        own.filter_map(|(place, signal)| Some((place, signal, self.outcomes.get(&signal.trade_id)?))).collect()
+    }
+
     /// The row of each of [`History::signals`] as the service saw it, as `pipeline`, which has seen nothing yet, makes it.
     /// `None` where its symbol is unknown.
     pub fn rows(&self, mut pipeline: Pipeline) -> Vec<Option<Vec<Option<f64>>>> {
@@ -63,7 +73,9 @@ impl History {
             match signal {
                 Arrived::Kept(place) if *live => {
                     let made = self.signals.get(*place).and_then(|signal| row(&mut pipeline, signal));
-                    rows.get_mut(*place).into_iter().for_each(|row| row.clone_from(&made));
+                    if let Some(row) = rows.get_mut(*place) {
+                        *row = made;
+                    }
                 }
                 Arrived::Kept(place) => imported.get_mut(*place).into_iter().for_each(|imported| *imported = true),
                 Arrived::Repeat(signal) if *live => pipeline.remember(signal),

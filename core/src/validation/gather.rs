@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 
 use super::{
-    arrival::History,
+    arrival::{Closed, History},
     example::{Example, Examples, Goal, InvalidExamples},
     splits::Life,
 };
 use crate::{
     domain::{
-        Inputs, Money, Outcome, Signal, Symbol, Timestamp, TradingCalendar,
+        Inputs, Money, Outcome, Signal, Timestamp, TradingCalendar,
         snapshot::{TrendRegime, VolatilityRegime},
     },
     features::{
@@ -28,7 +28,7 @@ const FAR: f64 = 10.0;
 /// Seconds of a day.
 const DAY_S: f64 = 86_400.0;
 
-/// The closed trades of `symbol` with a known pnl, each with the inputs that the service would have seen, and what was
+/// Of `closed` trades of `history` those with a known pnl, each with the inputs that the service would have seen, and what was
 /// left out, in words. `truth` says what is to be foretold of a trade (1 or 0 where the goal is a class), or `None`
 /// where that is not known.
 ///
@@ -38,7 +38,7 @@ const DAY_S: f64 = 86_400.0;
 /// [`InvalidExamples`] when `history` is not in the order of the signals, or `truth` is not what the goal asks for.
 pub fn gather(
     history: &History,
-    symbol: &Symbol,
+    closed: &Closed<'_>,
     pipeline: Pipeline,
     calendar: &TradingCalendar,
     goal: Goal,
@@ -47,11 +47,10 @@ pub fn gather(
     let schema = pipeline.schema().clone();
     let mut rows = Vec::new();
     let (mut without_pnl, mut beyond, mut without_truth, mut unusable, mut too_long) = (0, 0, 0, 0, 0);
-    let longest = longest_life(history, symbol);
-    for (signal, row) in history.signals.iter().zip(history.rows(pipeline)) {
-        let Some(values) = row else { continue };
-        let outcome = history.outcomes.get(&signal.trade_id).filter(|_| signal.symbol == *symbol);
-        let Some(outcome) = outcome else { continue };
+    let longest = longest_life(closed);
+    let mut service = history.rows(pipeline);
+    for (place, signal, outcome) in closed {
+        let Some(values) = service.get_mut(*place).and_then(Option::take) else { continue };
         let Some(pnl) = outcome.pnl else {
             without_pnl += 1;
             continue;
@@ -100,38 +99,30 @@ pub fn gather(
     Ok((Examples::new(goal, schema, rows)?, warnings.collect()))
 }
 
-/// How long a trade may live: ten times what 95 % of the closed trades of `symbol` do, and at least a day. One mistyped exit
+/// How long a trade may live: ten times what 95 % of the `closed` ones do, and at least a day. One mistyped exit
 /// would else keep all that came later out of what is learnt from.
-fn longest_life(history: &History, symbol: &Symbol) -> Option<SignedDuration> {
-    let lives =
-        closed(history, symbol).map(|(signal, outcome)| outcome.exit_at.duration_since(signal.at).as_secs_f64());
+fn longest_life(closed: &Closed<'_>) -> Option<SignedDuration> {
+    let lives = closed.iter().map(|(_, signal, outcome)| outcome.exit_at.duration_since(signal.at).as_secs_f64());
     let lives: Vec<f64> = lives.collect();
     let seconds = (FAR * quantile(&lives, 0.95)?).max(DAY_S);
     SignedDuration::try_from_secs_f64(seconds).ok()
 }
 
-/// The pnl of the closed trades of `symbol` from `since` to `until`, in the order of their signals.
-pub(super) fn known_pnl(
-    history: &History,
-    symbol: &Symbol,
-    since: Option<Timestamp>,
-    until: Option<Timestamp>,
-) -> Vec<f64> {
+/// The pnl of `closed` trades from `since` to `until`, in the order of their signals.
+pub(super) fn known_pnl(closed: &Closed<'_>, since: Option<Timestamp>, until: Option<Timestamp>) -> Vec<f64> {
     let asked = |at: Timestamp| since.is_none_or(|since| at >= since) && until.is_none_or(|until| at <= until);
-    closed(history, symbol)
-        .filter(|(signal, _)| asked(signal.at))
-        .filter_map(|(_, outcome)| outcome.pnl?.bounded())
-        .collect()
+    let asked = closed.iter().filter(|(_, signal, _)| asked(signal.at));
+    asked.filter_map(|(_, _, outcome)| outcome.pnl?.bounded()).collect()
 }
 
-/// How many closed trades of `symbol` have a pnl.
-pub(super) fn closed_trades(history: &History, symbol: &Symbol) -> u64 {
-    closed(history, symbol).filter(|(_, outcome)| outcome.pnl.is_some()).count() as u64
+/// How many of the `closed` trades have a pnl.
+pub(super) fn with_pnl(closed: &Closed<'_>) -> u64 {
+    closed.iter().filter(|(_, _, outcome)| outcome.pnl.is_some()).count() as u64
 }
 
-/// How many closed trades of `symbol` are clean.
-pub(super) fn clean_trades(history: &History, symbol: &Symbol) -> u64 {
-    closed(history, symbol).filter(|(signal, outcome)| is_clean(signal, outcome)).count() as u64
+/// How many of the `closed` trades are clean.
+pub(super) fn clean_trades(closed: &Closed<'_>) -> u64 {
+    closed.iter().filter(|(_, signal, outcome)| is_clean(signal, outcome)).count() as u64
 }
 
 /// Whether a closed trade has a pnl and no number that cannot be what it says it is.
@@ -144,16 +135,16 @@ pub fn is_clean(signal: &Signal, outcome: &Outcome) -> bool {
     remarks == 0 && outcome.pnl.is_some()
 }
 
-/// Of the closed trades of `symbol` from `since` on, how many there are, and how many of them lack each field. Whatever is to be
+/// Of the `closed` trades from `since` on, how many there are, and how many of them lack each field. Whatever is to be
 /// foretold, a trade without a pnl, or with one that cannot be, is not learnt from; one that a model was heard in may have been let go.
 pub(super) fn lacking(
     history: &History,
-    symbol: &Symbol,
+    closed: &Closed<'_>,
     since: Option<Timestamp>,
     lacks: &dyn Fn(&Signal, &Outcome) -> Option<&'static str>,
 ) -> (usize, BTreeMap<&'static str, usize>) {
     let (mut all, mut fields) = (0, BTreeMap::new());
-    for (signal, outcome) in closed(history, symbol) {
+    for (_, signal, outcome) in closed {
         let let_go = outcome.pnl.is_none() && history.heard.contains(&signal.trade_id);
         if let_go || since.is_some_and(|since| signal.at < since) {
             continue;
@@ -166,11 +157,6 @@ pub(super) fn lacking(
         }
     }
     (all, fields)
-}
-
-fn closed<'a>(history: &'a History, symbol: &'a Symbol) -> impl Iterator<Item = (&'a Signal, &'a Outcome)> {
-    let own = history.signals.iter().filter(move |signal| signal.symbol == *symbol);
-    own.filter_map(|signal| Some((signal, history.outcomes.get(&signal.trade_id)?)))
 }
 
 fn regimes(inputs: &Inputs) -> (Option<VolatilityRegime>, Option<TrendRegime>) {

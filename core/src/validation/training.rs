@@ -20,7 +20,7 @@ use crate::{
 };
 
 pub use super::{
-    arrival::History,
+    arrival::{Closed, History},
     order::{Birth, Order, Trained},
     refused::TrainError,
 };
@@ -94,13 +94,13 @@ pub fn train(
     let Settings { training, levels, .. } = *settings;
     let target = order.target.unwrap_or(training.target);
     let kind = kind_for(order, target, training)?;
-    let since = since(&birth.id.symbol, order.days, history);
-    let trades = closed_trades(&birth.id.symbol, target, since, None, history, settings)?;
+    let closed = history.closed(&birth.id.symbol);
+    let since = since(&closed, order.days);
+    let trades = learnable(&birth.id.symbol, target, since, None, (history, &closed), settings)?;
     let examples = &trades.examples;
     check_amount(&birth.id.symbol, examples.len(), training)?;
-    let closed = examples.len() as u64;
-    let clean = clean_trades(history, &birth.id.symbol);
-    let facts = ledger.facts(&birth.id.symbol, target.name(), closed, clean.min(closed));
+    let learnt = examples.len() as u64;
+    let facts = ledger.facts(&birth.id.symbol, target.name(), learnt, clean_trades(&closed).min(learnt));
     let verdict = judge(kind.level(), &facts, levels);
     if !verdict.go && !training.allow_levels.contains(&kind.level()) {
         return Err(TrainError::Level(verdict));
@@ -115,7 +115,7 @@ pub fn train(
     let mut trained =
         to_record::version(birth, order, &recipe, (&trades.examples, asked), trades.warnings, report, &options)?;
     trained.record.inputs = inputs_of(&trained.record, settings);
-    trained.trial.closed_trades = Some(gather::closed_trades(history, &order.symbol));
+    trained.trial.closed_trades = Some(gather::with_pnl(&closed));
     Ok(trained)
 }
 
@@ -142,7 +142,8 @@ pub fn revalidate(
         changed.map_err(|error| TrainError::Stored(format!("{}: {error}", record.id)))?;
     }
     let first = Some(record.training.first);
-    let trades = closed_trades(&record.id.symbol, record.target, first, Some(record), history, settings)?;
+    let closed = history.closed(&record.id.symbol);
+    let trades = learnable(&record.id.symbol, record.target, first, Some(record), (history, &closed), settings)?;
     let stored = to_record::stored(record, trades.examples.schema()).map_err(TrainError::Stored)?;
     let looks = ledger.looks(&record.id.symbol, record.target.name(), stored.kind, Some(&record.id));
     let (strength, point) = (Some(stored.strength), record.question.map(|question| question.decision_point));
@@ -206,27 +207,26 @@ fn options(settings: &Settings<'_>, kind: Kind, looks: Vec<Look>) -> ValidationO
     options
 }
 
-/// The time of the first of the last `days` before the latest closed trade of `symbol`.
-fn since(symbol: &Symbol, days: Option<u32>, history: &History) -> Option<Timestamp> {
-    let closed = |signal: &&Signal| signal.symbol == *symbol && history.outcomes.contains_key(&signal.trade_id);
-    let last = history.signals.iter().rev().find(closed)?.at;
-    last.checked_sub(jiff::SignedDuration::from_hours(24 * i64::from(days?))).ok()
+/// The time of the first of the last `days` before the latest of the `closed` trades.
+fn since(closed: &Closed<'_>, days: Option<u32>) -> Option<Timestamp> {
+    let (_, last, _) = closed.last()?;
+    last.at.checked_sub(jiff::SignedDuration::from_hours(24 * i64::from(days?))).ok()
 }
 
 /// The closed trades of `symbol` from `since` on with what is to be foretold of each. What the labels must know is what
 /// `stored` holds, in older records what the trades of its span say, and without it what all but the latest share say.
-fn closed_trades(
+fn learnable(
     symbol: &Symbol,
     target: Target,
     since: Option<Timestamp>,
     stored: Option<&VersionRecord>,
-    history: &History,
+    (history, closed): (&History, &Closed<'_>),
     settings: &Settings<'_>,
 ) -> Result<Trades, TrainError> {
     let instrument = settings.symbols.get(symbol).copied();
     let instrument = instrument.ok_or_else(|| TrainError::UnknownSymbol(symbol.clone()))?;
     let pipeline = Pipeline::new(settings.symbols.clone(), settings.calendar.clone(), settings.features)?;
-    let pnl = known_pnl(history, symbol, since, stored.map(|record| record.training.last));
+    let pnl = known_pnl(closed, since, stored.map(|record| record.training.last));
     let tested = match stored {
         Some(_) => 0,
         None => (pnl.len() as f64 * settings.training.test_share).round() as usize,
@@ -234,12 +234,12 @@ fn closed_trades(
     let kept = stored.and_then(|record| record.question).map(|question| question.labeller);
     let labeller = kept
         .unwrap_or_else(|| Labeller::fit(target, pnl.get(..pnl.len() - tested).unwrap_or_default()).priced(instrument));
-    check_labels(&labeller, history, symbol, since, instrument)?;
+    check_labels(&labeller, (history, closed), since, instrument)?;
     let truth = |signal: &Signal, outcome: &Outcome| match labeller.value(signal, outcome, instrument)? {
         TargetValue::Class(yes) => Some(f64::from(u8::from(yes))),
         TargetValue::Real(value) => Some(value),
     };
-    let (examples, warnings) = gather(history, symbol, pipeline, settings.calendar, Goal::from(target), &truth)?;
+    let (examples, warnings) = gather(history, closed, pipeline, settings.calendar, Goal::from(target), &truth)?;
     let examples = match since {
         Some(since) => examples.since(since)?,
         None => examples,
@@ -249,13 +249,12 @@ fn closed_trades(
 
 fn check_labels(
     labeller: &Labeller,
-    history: &History,
-    symbol: &Symbol,
+    (history, closed): (&History, &Closed<'_>),
     since: Option<Timestamp>,
     instrument: Instrument,
 ) -> Result<(), TrainError> {
     let lacks = |signal: &Signal, outcome: &Outcome| labeller.lacks(signal, outcome, instrument);
-    let (of, fields) = gather::lacking(history, symbol, since, &lacks);
+    let (of, fields) = gather::lacking(history, closed, since, &lacks);
     let (target, missing) = (labeller.target(), fields.values().sum::<usize>());
     let most = fields.into_iter().max_by_key(|(_, count)| *count);
     match most.filter(|_| missing as f64 > MOST_UNLABELLED * of as f64) {
