@@ -5,8 +5,8 @@
 //! their modules. The modules stand in the order in which they may use each other, lowest first. See `ARCHITECTURE.md`.
 
 pub use vigie_core::{
-    discovery, domain, features, guard, lifecycle, models, panics, policy, portfolio, report, state, stats, trials,
-    validation,
+    discovery, domain, features, guard, lifecycle, models, panics, policy, portfolio, report, schedule, state, stats,
+    trials, validation,
 };
 
 pub use vigie_demo as sim;

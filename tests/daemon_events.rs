@@ -363,3 +363,24 @@ fn status_says_what_recurs_when_it_ran_last_and_what_came_of_it() {
     job("verify", &|job| job["last"]["found"].as_str().is_some_and(|found| found.starts_with("not compared")));
     daemon.stop();
 }
+
+#[test]
+fn the_last_run_of_a_job_survives_a_restart() {
+    let place = Place::with_model(State::Production);
+    let daemon = Daemon::start(&place);
+    let mut wire = daemon.connect();
+    wire.ask_ok(r#"{"type":"archive","before":"2025-01-01"}"#);
+    let ran = until("an archiving", || Some(wire.job("archive")).filter(|job| job["last"].is_object()));
+    assert_eq!(ran["last"]["why"], "`vigie archive`");
+    assert_eq!(ran["runs"], 1);
+    daemon.stop();
+    let daemon = Daemon::start(&place);
+    let mut wire = daemon.connect();
+    let known = wire.job("archive");
+    assert_eq!((&known["last"], &known["last_failure"]), (&ran["last"], &ran["last_failure"]));
+    assert_eq!((&known["runs"], &known["running"]), (&json!(0), &json!(false)));
+    // what recurs by a period is not kept: it says soon what it finds
+    let other = wire.job("kill_file");
+    assert!(other["last"].is_null() || other["runs"].as_u64() > Some(0), "{other}");
+    daemon.stop();
+}

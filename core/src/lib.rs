@@ -29,4 +29,6 @@ pub mod portfolio;
 
 pub mod state;
 
+pub mod schedule;
+
 pub mod report;

@@ -1,6 +1,9 @@
 //! What recurs in the daemon: when each job is due, and what came of its last run.
 //!
-//! `daemon::jobs` has the table of them. Whoever runs one notes it here, from whatever thread it runs on; `status` shows it.
+//! `daemon::jobs` has the table of them. Whoever runs one notes it here, from whatever thread it runs on; `status` shows it. The last
+//! runs of jobs that do not recur by a mere period are stored in the journal, so that a daemon that starts knows them.
+
+mod stored;
 
 use std::{
     borrow::Cow,
@@ -9,13 +12,14 @@ use std::{
     time::Duration,
 };
 
-use jiff::{ToSpan, Zoned, civil, tz::TimeZone};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+pub use self::stored::Handed;
 use crate::{
     clock::{Clock, Stopwatch},
     config::Config,
     domain::Timestamp,
+    schedule::{self, Appointment, Past},
 };
 
 /// The names of the jobs that run on threads of their own, which note what they did.
@@ -39,9 +43,9 @@ pub enum When {
     Every(Duration),
     /// As often as the configuration says.
     Configured(fn(&Config) -> Duration),
-    /// At a time of day in the zone of the trading day. One that was missed, as by a suspended machine, is made up for once. A time
-    /// that daylight saving leaves out or repeats is read as the clocks before it would.
-    Daily(civil::Time),
+    /// At a time of day in the zone of the trading day, on the days that the configuration says. What was missed while the daemon was
+    /// down is caught up for once. One such job runs at a time, and none begins in an emergency.
+    At(fn(&Config) -> Appointment),
     /// When something happens, in words. Whoever sees it happen runs it.
     After(&'static str),
 }
@@ -57,12 +61,14 @@ pub struct About {
     pub when: When,
     /// The thread it runs on.
     pub thread: &'static str,
+    /// Whether its last runs are stored in the journal.
+    pub is_stored: bool,
 }
 
 /// What came of a run: what was found, or why it failed, in words.
 pub type Done = Result<Cow<'static, str>, String>;
 
-/// A job and its last runs, as `status` has them. Runs are counted since the daemon started.
+/// A job and its last runs, as `status` has them. Runs are counted since the daemon started; the last ones may be of before.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct JobStatus {
     /// Its name.
@@ -73,6 +79,10 @@ pub struct JobStatus {
     pub when: String,
     /// The thread it runs on.
     pub thread: &'static str,
+    /// When it will be due next by the clocks of the exchange; `None` of a job that is due otherwise.
+    pub next: Option<Timestamp>,
+    /// Since when a run is due that has not begun, by the same clocks.
+    pub waits_since: Option<Timestamp>,
     /// Whether a run has begun and not ended.
     pub running: bool,
     /// How often it ran.
@@ -86,12 +96,14 @@ pub struct JobStatus {
 }
 
 /// A run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// When it began, by the daemon's clock.
     pub at: Timestamp,
-    /// How long it took, in microseconds.
-    pub took_us: u64,
+    /// How long it took, in microseconds; `None` of one that the end of the daemon cut short.
+    pub took_us: Option<u64>,
+    /// Why it ran.
+    pub why: Cow<'static, str>,
     /// What it found, or why it failed.
     pub found: Cow<'static, str>,
 }
@@ -104,35 +116,64 @@ struct Shared {
     clock: Arc<dyn Clock>,
     jobs: Vec<About>,
     runs: Mutex<BTreeMap<&'static str, Runs>>,
+    /// Held while runs are handed to the journal, so that of two the later is written later.
+    handing: Mutex<()>,
 }
 
 #[derive(Default)]
 struct Runs {
-    is_under_way: bool,
+    /// When the run under way began, and why.
+    under_way: Option<(Timestamp, Cow<'static, str>)>,
+    /// The same of a run that is to begin, which the journal is to know of first.
+    announced: Option<(Timestamp, Cow<'static, str>)>,
     count: u64,
     failures: u64,
     last: Option<Run>,
     last_failure: Option<Run>,
+    /// What the times at which it is due go by; `None` until the journal was read.
+    past: Option<Past>,
+    /// Grows with each change.
+    revision: u64,
+    /// The latest change that is on disk.
+    stored: u64,
+}
+
+/// A run that is to begin once the journal knows that it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announced {
+    /// Of which job.
+    pub name: &'static str,
+    revision: u64,
 }
 
 /// A run under way. One that is dropped before its end has failed.
 pub struct Running {
     log: JobLog,
     name: &'static str,
-    at: Timestamp,
     since: Stopwatch,
     is_over: bool,
 }
 
 impl When {
-    /// Whether a job is due at `now` that was begun `ago` before, at `last` by the clock; or, if it never was, when the daemon
-    /// started.
-    pub fn is_due(self, config: &Config, (last, ago): (Timestamp, Duration), now: Timestamp) -> bool {
+    /// Whether the period of a job is over that was begun `ago` before; or, if it never was, when the daemon started.
+    pub fn has_passed(self, config: &Config, ago: Duration) -> bool {
         match self {
             Self::Every(period) => ago >= period,
             Self::Configured(period) => ago >= period(config),
-            Self::Daily(time) => latest(time, config.calendar.zone(), now).is_some_and(|due| last < due),
-            Self::After(_) => false,
+            Self::At(_) | Self::After(_) => false,
+        }
+    }
+
+    fn appointment(self, config: &Config) -> Option<Appointment> {
+        if let Self::At(appointment) = self { Some(appointment(config)) } else { None }
+    }
+
+    /// Why a run begins that nobody announced.
+    fn why(self) -> Cow<'static, str> {
+        match self {
+            Self::Every(_) | Self::Configured(_) => "its period was over".into(),
+            Self::At(_) => "its time had come".into(),
+            Self::After(what) => what.into(),
         }
     }
 
@@ -140,52 +181,78 @@ impl When {
         match self {
             Self::Every(period) => format!("every {period:?}"),
             Self::Configured(period) => format!("every {:?}", period(config)),
-            Self::Daily(time) => {
-                format!("daily at {} {}", time.strftime("%H:%M"), config.calendar.zone().iana_name().unwrap_or("UTC"))
-            }
+            Self::At(appointment) => appointment(config).words(config.calendar.zone()),
             Self::After(what) => what.to_owned(),
         }
     }
 }
 
-/// The latest moment up to `now` at which the clocks of `zone` showed `time`.
-fn latest(time: civil::Time, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
-    let today = Zoned::new(now, zone.clone()).date();
-    let on = |date: civil::Date| zone.to_ambiguous_timestamp(date.to_datetime(time)).compatible().ok();
-    let days = [Some(today), today.checked_sub(1.day()).ok()];
-    days.into_iter().flatten().filter_map(on).find(|due| *due <= now)
-}
-
 impl JobLog {
     /// For these jobs, none of which has run.
     pub fn new(clock: Arc<dyn Clock>, jobs: Vec<About>) -> Self {
-        Self(Arc::new(Shared { clock, jobs, runs: Mutex::default() }))
+        Self(Arc::new(Shared { clock, jobs, runs: Mutex::default(), handing: Mutex::default() }))
     }
 
     /// A run of a job begins.
     pub fn begin(&self, name: &'static str) -> Running {
         let at = self.0.clock.now();
-        self.of(name, |runs| runs.is_under_way = true);
-        Running { log: self.clone(), name, at, since: Stopwatch::start(), is_over: false }
+        let usual = || self.0.jobs.iter().find(|job| job.name == name).map_or(Cow::default(), |job| job.when.why());
+        self.of(name, |runs| {
+            let why = runs.announced.take().map_or_else(usual, |(_, why)| why);
+            runs.under_way = Some((at, why));
+            runs.revision += 1;
+        });
+        Running { log: self.clone(), name, since: Stopwatch::start(), is_over: false }
+    }
+
+    /// The run that is due by the clocks of the exchange, when none such is under way or announced. It begins when the journal
+    /// knows of it, see [`Self::knows`]: so one that ends the daemon is not begun again for ever. `started` is when the daemon did.
+    pub fn announce(&self, config: &Config, started: Timestamp) -> Option<Announced> {
+        let now = self.0.clock.now();
+        let mut all = self.0.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut jobs = Vec::new();
+        for job in &self.0.jobs {
+            let Some((appointment, runs)) = job.when.appointment(config).zip(all.get(job.name)) else { continue };
+            if runs.under_way.is_some() || runs.announced.is_some() {
+                return None;
+            }
+            jobs.extend(runs.past.map(|past| (job.name, appointment, past)));
+        }
+        let due = schedule::due(jobs, config.calendar.zone(), (started, now))?;
+        let (name, runs) = all.iter_mut().find(|(name, _)| **name == due.name)?;
+        runs.past.as_mut()?.begin(due.at);
+        runs.announced = Some((now, due.why.words(due.at).into()));
+        runs.revision += 1;
+        Some(Announced { name, revision: runs.revision })
+    }
+
+    /// Whether the journal knows that a run is to begin.
+    pub fn knows(&self, announced: Announced) -> bool {
+        self.of(announced.name, |runs| runs.stored >= announced.revision)
     }
 
     /// Whether a run of a job has begun and not ended.
     pub fn is_under_way(&self, name: &'static str) -> bool {
-        self.of(name, |runs| runs.is_under_way)
+        self.of(name, |runs| runs.under_way.is_some())
     }
 
     /// Each job with its last runs.
     pub fn status(&self, config: &Config) -> Vec<JobStatus> {
+        let (now, zone) = (self.0.clock.now(), config.calendar.zone());
         let runs = self.0.runs.lock().unwrap_or_else(PoisonError::into_inner);
         let status = |job: &About| {
-            let About { name, does, when, thread } = *job;
-            let runs = runs.get(name);
+            let About { name, does, when, thread, .. } = *job;
+            let (runs, appointment) = (runs.get(name), when.appointment(config));
+            let waits = |past: Past| past.missed(appointment?, zone, now);
+            let running = runs.is_some_and(|runs| runs.under_way.is_some());
             JobStatus {
                 name,
                 does,
                 when: when.words(config),
                 thread,
-                running: runs.is_some_and(|runs| runs.is_under_way),
+                next: appointment.and_then(|appointment| appointment.next(zone, now)),
+                waits_since: runs.filter(|_| !running).and_then(|runs| waits(runs.past?)),
+                running,
                 runs: runs.map_or(0, |runs| runs.count),
                 failures: runs.map_or(0, |runs| runs.failures),
                 last: runs.and_then(|runs| runs.last.clone()),
@@ -195,12 +262,13 @@ impl JobLog {
         self.0.jobs.iter().map(status).collect()
     }
 
-    fn note(&self, name: &'static str, at: Timestamp, took: Duration, done: Done) {
+    fn note(&self, name: &'static str, took: Duration, done: Done) {
         let has_failed = done.is_err();
         let found = done.unwrap_or_else(Cow::Owned);
-        let run = Run { at, took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX), found };
+        let took_us = Some(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         self.of(name, |runs| {
-            runs.is_under_way = false;
+            let Some((at, why)) = runs.over() else { return };
+            let run = Run { at, took_us, why, found };
             runs.count += 1;
             if has_failed {
                 runs.failures += 1;
@@ -215,24 +283,33 @@ impl JobLog {
     }
 }
 
+impl Runs {
+    /// The run under way is over. Gives back when it began, and why.
+    fn over(&mut self) -> Option<(Timestamp, Cow<'static, str>)> {
+        self.past.iter_mut().for_each(Past::end);
+        self.revision += 1;
+        self.under_way.take()
+    }
+}
+
 impl Running {
     /// It ended.
     pub fn end(mut self, done: Done) {
         self.is_over = true;
-        self.log.note(self.name, self.at, self.since.elapsed(), done);
+        self.log.note(self.name, self.since.elapsed(), done);
     }
 
     /// There was nothing to do: it does not count.
     pub fn was_none(mut self) {
         self.is_over = true;
-        self.log.of(self.name, |runs| runs.is_under_way = false);
+        self.log.of(self.name, |runs| drop(runs.over()));
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         if !self.is_over {
-            self.log.note(self.name, self.at, self.since.elapsed(), Err("it broke off".to_owned()));
+            self.log.note(self.name, self.since.elapsed(), Err("it broke off".to_owned()));
         }
     }
 }
@@ -241,7 +318,10 @@ impl Drop for Running {
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
+    use jiff::civil;
+
     use super::*;
+    use crate::schedule::Rhythm;
 
     struct At(Timestamp);
 
@@ -256,7 +336,8 @@ mod tests {
     }
 
     fn log() -> JobLog {
-        let job = |name| About { name, does: "something", when: When::After("a test"), thread: "main" };
+        let job =
+            |name| About { name, does: "something", when: When::After("a test"), thread: "main", is_stored: true };
         JobLog::new(Arc::new(At(at("2025-09-01T12:00:00Z"))), vec![job("one"), job("two")])
     }
 
@@ -281,46 +362,12 @@ mod tests {
     #[test]
     fn a_period_is_counted_from_the_last_run_and_one_of_the_configuration_is_read_each_time() {
         let config = |more: &str| Config::parse("test", more).unwrap();
-        let (last, now) = (at("2025-09-01T12:00:00Z"), at("2025-09-01T12:00:09Z"));
-        let due = |when: When, more: &str, ago: u64| when.is_due(&config(more), (last, Duration::from_secs(ago)), now);
+        let due = |when: When, more: &str, ago: u64| when.has_passed(&config(more), Duration::from_secs(ago));
         let ten = When::Every(Duration::from_secs(10));
-        assert_eq!((due(ten, "", 9), due(ten, "", 10)), (false, true), "whatever the clock says");
+        assert_eq!((due(ten, "", 9), due(ten, "", 10)), (false, true));
         let set = When::Configured(|config| config.lifecycle.verify);
         assert_eq!((due(set, "lifecycle.verify_s = 30", 29), due(set, "lifecycle.verify_s = 20", 29)), (false, true));
         assert!(!due(When::After("a test"), "", 1_000_000));
-    }
-
-    #[test]
-    fn a_time_of_day_is_due_once_a_day_in_the_zone_of_the_trading_day_and_is_made_up_for_once() {
-        let config = Config::builtin().unwrap();
-        let two = When::Daily(civil::time(2, 0, 0, 0));
-        let due = |last: &str, now: &str| two.is_due(&config, (at(last), Duration::ZERO), at(now));
-        // 02:00 in Chicago is 08:00 in winter and 07:00 in summer
-        for (last, now, expected) in [
-            ("2025-01-06T07:00:00Z", "2025-01-06T07:59:59Z", false),
-            ("2025-01-06T07:00:00Z", "2025-01-06T08:00:00Z", true),
-            ("2025-01-06T08:00:00Z", "2025-01-06T23:00:00Z", false),
-            ("2025-07-07T06:00:00Z", "2025-07-07T07:00:00Z", true),
-            // a week later: once, and then not before the next morning
-            ("2025-01-06T08:00:00Z", "2025-01-13T20:00:00Z", true),
-            ("2025-01-13T20:00:00Z", "2025-01-14T07:59:00Z", false),
-            // the hour that is left out: the clocks before it read it as 08:00
-            ("2025-03-08T08:00:00Z", "2025-03-09T07:59:59Z", false),
-            ("2025-03-08T08:00:00Z", "2025-03-09T08:00:00Z", true),
-        ] {
-            assert_eq!(due(last, now), expected, "{last} {now}");
-        }
-        // from one minute to the next over a year: as many as days, both changes of the clocks among them
-        let (mut last, mut runs) = (at("2025-01-01T12:00:00Z"), 0);
-        let end = at("2026-01-01T12:00:00Z");
-        let mut now = last;
-        while now < end {
-            now += Duration::from_secs(600);
-            if two.is_due(&config, (last, Duration::ZERO), now) {
-                (last, runs) = (now, runs + 1);
-            }
-        }
-        assert_eq!(runs, 365);
     }
 
     #[test]
@@ -329,7 +376,7 @@ mod tests {
         let words = [
             When::Every(Duration::from_millis(200)).words(&config),
             When::Configured(|config| config.lifecycle.verify).words(&config),
-            When::Daily(civil::time(2, 0, 0, 0)).words(&config),
+            When::At(|_| Appointment { rhythm: Rhythm::Daily, time: civil::time(2, 0, 0, 0) }).words(&config),
         ];
         assert_eq!(words, ["every 200ms", "every 60s", "daily at 02:00 America/Chicago"]);
     }

@@ -247,9 +247,17 @@ impl JournalHandle {
     /// # Errors
     /// [`Unavailable`].
     pub fn write_blocking(&self, writes: Vec<Write>) -> Written {
+        self.hand_over(writes)?.blocking_recv().map_err(interrupted)?
+    }
+
+    /// [`Self::write`] for a thread that looks for the answer now and then.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: none of them is in the journal.
+    pub fn hand_over(&self, writes: Vec<Write>) -> Result<oneshot::Receiver<Written>, Unavailable> {
         let (known, receiver) = oneshot::channel();
         self.send(Job::Durable(writes, Waiter { first: None, known }))?;
-        receiver.blocking_recv().map_err(interrupted)?
+        Ok(receiver)
     }
 
     /// A snapshot of everything that was committed before, to be read on another thread.

@@ -195,6 +195,8 @@ impl Keeper {
             let nap = self.pause.unwrap_or(at_once);
             match stopped.recv_timeout(nap) {
                 Ok(answer) => {
+                    // the next start begins it again
+                    self.check.take().into_iter().for_each(|check| check.running.was_none());
                     let _asker_may_be_gone = answer.send(self);
                     return;
                 }

@@ -225,10 +225,18 @@ fn jobs(status: &Value) -> Vec<Vec<String>> {
         if let Some(failure) = job.get("last_failure").filter(|run| run.is_object()) {
             let (failures, runs, when) = (count("failures"), count("runs"), ago(Some(failure)).unwrap_or_default());
             let why = text(failure, "found");
-            rows.push(vec![
-                format!("  {}", text(job, "name")),
-                format!("failed {failures} of {runs} times, {when}: {why}"),
-            ]);
+            let failed = match failures {
+                0 => "failed before this start".to_owned(),
+                some => format!("failed {some} of {runs} times"),
+            };
+            rows.push(vec![format!("  {}", text(job, "name")), format!("{failed}, {when}: {why}")]);
+        }
+    }
+    for job in jobs {
+        let time = |field: &str| job.get(field).and_then(Value::as_str);
+        let waits = time("waits_since").map_or_else(String::new, |since| format!("due since {since}, then "));
+        if let Some(next) = time("next") {
+            rows.push(vec![format!("  {}", text(job, "name")), format!("{waits}next at {next}")]);
         }
     }
     rows
@@ -360,12 +368,20 @@ mod tests {
         let job = |name: &str, failures: u64, last: Value, failed: Value| json!({ "name": name, "runs": 40, "failures": failures, "last": last, "last_failure": failed });
         let fine = job("kill_file", 0, run("2025-09-01T12:00:00Z", "it is not there"), Value::Null);
         let (same, why) = (run("2025-09-01T11:59:00Z", "it is the same"), run("2025-09-01T10:00:00Z", "it differs"));
+        let (before, mut daily) = (run("2025-08-30T11:59:00Z", "no room"), job("daily", 0, Value::Null, Value::Null));
+        daily["next"] = json!("2025-09-02T07:00:00Z");
+        let mut late = daily.clone();
+        (late["name"], late["waits_since"]) = (json!("late"), json!("2025-09-01T07:00:00Z"));
         let status = json!({ "now": "2025-09-01T12:00:01Z", "jobs": [fine, job("verify", 2, same, why),
-            job("day_close", 0, Value::Null, Value::Null)] });
+            job("archive", 0, before.clone(), before), daily, late] });
         let expected = [
-            vec!["jobs".to_owned(), "kill_file 1 s ago, verify 61 s ago; not yet: day_close".to_owned()],
-            vec!["  verify".to_owned(), "failed 2 of 40 times, 2 h ago: it differs".to_owned()],
-        ];
+            ["jobs", "kill_file 1 s ago, verify 61 s ago, archive 2 days ago; not yet: daily, late"],
+            ["  verify", "failed 2 of 40 times, 2 h ago: it differs"],
+            ["  archive", "failed before this start, 2 days ago: no room"],
+            ["  daily", "next at 2025-09-02T07:00:00Z"],
+            ["  late", "due since 2025-09-01T07:00:00Z, then next at 2025-09-02T07:00:00Z"],
+        ]
+        .map(|row| row.map(str::to_owned).to_vec());
         assert_eq!(jobs(&status), expected);
         assert_eq!(jobs(&json!({})), Vec::<Vec<String>>::new());
     }

@@ -190,10 +190,11 @@ impl Beginning<'_> {
     /// Reads the journal once for all parts, from the newest checkpoint on. Where there is none, another thread counts meanwhile
     /// whether everything is there that was written; else the keeper does that when the daemon serves.
     async fn read_once(&self, journal: &JournalHandle) -> Result<Read, StartError> {
-        let (config, path) = (self.common.config.load_full(), self.journal());
+        let (config, path, jobs) = (self.common.config.load_full(), self.journal(), self.common.jobs.clone());
         let unreadable = |error: String| part_error("feed", error);
         let reader = journal.read().await.map_err(|error| unreadable(error.to_string()))?;
         let read = tokio::task::spawn_blocking(move || {
+            jobs.read(&reader).map_err(|error| unreadable(error.to_string()))?;
             let known = checkpoint::begin(&reader, &config).map_err(unreadable)?;
             thread::scope(|scope| {
                 let audit = known.begun.is_none().then(|| scope.spawn(|| reader.audit()));

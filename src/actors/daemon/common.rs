@@ -43,7 +43,7 @@ impl Common {
         Self {
             config: Arc::new(ArcSwap::from_pointee(options.config.clone())),
             serving: Arc::new(ArcSwap::from_pointee(Serving::locked(0, "starting".to_owned(), BTreeMap::new()))),
-            jobs: JobLog::new(Arc::clone(&clock), jobs::about()),
+            jobs: JobLog::new(Arc::clone(&clock), jobs::about(jobs::JOBS)),
             began: (clock.now(), Stopwatch::start()),
             clock,
             event_clock,

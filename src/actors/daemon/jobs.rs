@@ -3,6 +3,8 @@
 //! A new job is a row of [`JOBS`] with its function; `status` shows it and what came of its last run. The serving thread has no
 //! timer of its own, since each one would be set again with every request: its jobs are called by the beat of this thread. What
 //! may wait for a disk runs here, one after the other. Work that takes long has a thread of its own, and notes what it did.
+//!
+//! What is due by the clocks of the exchange is said by [`schedule`](crate::schedule). It begins when the journal knows of it.
 
 use std::{borrow::Cow, future::ready, io, path::PathBuf, pin::Pin, sync::Arc, thread, time::Duration};
 
@@ -15,14 +17,17 @@ use crate::{
     actors::{
         archivist,
         guardian::{EndLock, Verified, Verify},
-        jobs::{About, Done, JobLog, When, names},
+        jobs::{About, Announced, Done, JobLog, When, names},
+        journal::JournalHandle,
         keeper, kill_file,
         monitor::{self, Finding},
         supervision::{Failures, Place},
     },
     clock::{Clock, Stopwatch},
     config::Config,
+    domain::Timestamp,
     guard::integrity::check_clock,
+    policy::serving::Serving,
     protocol::listen::{Displaced, SocketWatch},
 };
 
@@ -54,7 +59,7 @@ enum Work {
 type Doing = Pin<Box<dyn Future<Output = Done>>>;
 
 /// All of them.
-static JOBS: &[Job] = &[
+pub(super) static JOBS: &[Job] = &[
     Job {
         name: "kill_file",
         does: "looks for the kill file",
@@ -134,17 +139,34 @@ pub(super) struct Disk {
     pub(super) displaced: mpsc::UnboundedSender<Displaced>,
 }
 
-/// What the jobs are, for people.
-pub(super) fn about() -> Vec<About> {
+/// What these jobs are, for people.
+pub(super) fn about(jobs: &[Job]) -> Vec<About> {
     let about = |job: &Job| {
         let thread = match job.work {
             Work::Serving(_) => "main",
             Work::Disk(_) => "jobs",
             Work::Own(thread) => thread,
         };
-        About { name: job.name, does: job.does, when: job.when, thread }
+        // one that recurs by a period runs again soon, and so does the watchdog's
+        let is_stored = matches!(job.when, When::At(_) | When::After(_)) && job.name != names::WATCHDOG;
+        About { name: job.name, does: job.does, when: job.when, thread, is_stored }
     };
-    JOBS.iter().map(about).collect()
+    jobs.iter().map(about).collect()
+}
+
+/// What the thread goes by.
+pub(super) struct Times {
+    /// The jobs, each with a name of its own.
+    pub(super) jobs: &'static [Job],
+    pub(super) log: JobLog,
+    /// Knows of the runs whose last ones are stored.
+    pub(super) journal: JournalHandle,
+    pub(super) config: Arc<ArcSwap<Config>>,
+    /// Says whether there is an emergency.
+    pub(super) serving: Arc<ArcSwap<Serving>>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) failures: Failures,
+    pub(super) disk: Disk,
 }
 
 /// Starts the thread, which ends when nobody listens any more. The jobs of the serving thread come out of the other end as
@@ -152,38 +174,68 @@ pub(super) fn about() -> Vec<About> {
 ///
 /// # Errors
 /// What the system says when it gives no thread.
-pub(super) fn start(
-    log: JobLog,
-    config: Arc<ArcSwap<Config>>,
-    clock: Arc<dyn Clock>,
-    failures: Failures,
-    mut disk: Disk,
-) -> io::Result<mpsc::Receiver<&'static Job>> {
-    let (due, dues) = mpsc::channel(JOBS.len());
-    thread::Builder::new().name("jobs".to_owned()).spawn(move || {
-        let mut begun: Vec<_> = JOBS.iter().map(|job| (job, (clock.now(), Stopwatch::start()))).collect();
+pub(super) fn start(times: Times) -> io::Result<mpsc::Receiver<&'static Job>> {
+    let (due, dues) = mpsc::channel(times.jobs.len().max(1));
+    thread::Builder::new().name("jobs".to_owned()).spawn(move || times.run(&due))?;
+    Ok(dues)
+}
+
+impl Times {
+    fn run(mut self, due: &mpsc::Sender<&'static Job>) {
+        let started = self.clock.now();
+        let mut begun: Vec<_> = self.jobs.iter().map(|job| (job, Stopwatch::start())).collect();
+        let (mut announced, mut handed) = (None, None);
         while !due.is_closed() {
             for (job, begun) in &mut begun {
-                let (now, config) = (clock.now(), config.load());
-                if !job.when.is_due(&config, (begun.0, begun.1.elapsed()), now) {
-                    continue;
+                if job.when.has_passed(&self.config.load(), begun.elapsed()) && self.begin(job, due) {
+                    *begun = Stopwatch::start();
                 }
-                match job.work {
-                    Work::Own(_) => continue,
-                    Work::Disk(work) => {
-                        let running = log.begin(job.name);
-                        running.end(failures.caught(Place::DiskJob, || work(&mut disk)).flatten());
-                    }
-                    // it is still due when there is room
-                    Work::Serving(_) if due.try_send(*job).is_err() => continue,
-                    Work::Serving(_) => {}
-                }
-                *begun = (now, Stopwatch::start());
+            }
+            self.by_the_clock(started, &mut announced, due);
+            if handed.as_mut().is_none_or(|handed| self.log.is_settled(handed)) {
+                handed = self.log.hand_over(&self.journal);
             }
             thread::sleep(BEAT);
         }
-    })?;
-    Ok(dues)
+    }
+
+    /// Announces the run that is due by the clocks of the exchange, and begins it when the journal knows of it.
+    fn by_the_clock(
+        &mut self,
+        started: Timestamp,
+        announced: &mut Option<Announced>,
+        due: &mpsc::Sender<&'static Job>,
+    ) {
+        if is_emergency(&self.serving.load()) {
+            return;
+        }
+        if announced.is_none() {
+            *announced = self.log.announce(&self.config.load(), started);
+        }
+        let next = announced.filter(|announced| self.log.knows(*announced));
+        let job = next.and_then(|next| self.jobs.iter().find(|job| job.name == next.name));
+        if job.is_some_and(|job| self.begin(job, due)) {
+            *announced = None;
+        }
+    }
+
+    /// Begins a run, or has the serving thread do so. False when that is not possible now.
+    fn begin(&mut self, job: &'static Job, due: &mpsc::Sender<&'static Job>) -> bool {
+        match job.work {
+            Work::Own(_) => false,
+            Work::Disk(work) => {
+                let running = self.log.begin(job.name);
+                running.end(self.failures.caught(Place::DiskJob, || work(&mut self.disk)).flatten());
+                true
+            }
+            Work::Serving(_) => due.try_send(job).is_ok(),
+        }
+    }
+}
+
+/// Whether models are silent for a lock or an emergency.
+fn is_emergency(serving: &Serving) -> bool {
+    serving.lock.is_some() || serving.scopes.values().any(|scope| scope.silenced)
 }
 
 impl Disk {
@@ -288,19 +340,4 @@ fn done(found: &'static str) -> Doing {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn each_job_has_a_name_of_its_own_and_no_period_is_shorter_than_the_beat() {
-        let names: BTreeSet<&str> = JOBS.iter().map(|job| job.name).collect();
-        assert_eq!(names.len(), JOBS.len());
-        for job in JOBS {
-            assert!(!matches!(job.when, When::Every(period) if period < BEAT), "{}", job.name);
-            let is_told = matches!(job.when, When::After(_));
-            assert!(!is_told || matches!(job.work, Work::Own(_)), "{}: nobody would run it", job.name);
-        }
-    }
-}
+mod tests;

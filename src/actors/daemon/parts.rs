@@ -264,6 +264,8 @@ impl Parts {
         if timeout(LAST_CHECKPOINT, self.keeper.stop()).await.is_err() {
             tracing::warn!("the last checkpoint was not made in time; the next start reads more of the log");
         }
+        // it is written before the journal ends
+        let _handed_over = self.jobs.hand_over(&self.journal);
         match timeout(LAST_WORDS, self.journal.stop()).await {
             Ok(Ok(())) => {}
             Ok(Err(NotClosed { why, damaged })) => {

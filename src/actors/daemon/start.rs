@@ -17,7 +17,7 @@ use super::{
     begin::{Beginning, Begun, make_folder, make_scorer},
     common::Common,
     drill,
-    jobs::{self, Disk, Job},
+    jobs::{self, Disk, Job, Times},
     part_error,
     parts::{Parts, silence},
 };
@@ -282,13 +282,22 @@ impl Births<'_> {
         Archivist::new(journal, config, clock, failures.clone(), jobs.clone())
     }
 
-    /// The thread of the jobs owns the times at which they are due. It tells the daemon's loop.
+    /// The thread of the jobs owns the times at which they are due. It tells the daemon's loop, and the journal of their runs.
     fn jobs(&self, socket: &Socket) -> Result<DiskNews, StartError> {
-        let Common { config, clock, failures, jobs, .. } = &self.common;
+        let Common { config, serving, clock, failures, jobs, .. } = &self.common;
         let ((kills, is_killed), (displaces, displaced)) = (mpsc::channel(1), mpsc::unbounded_channel());
         let kill_file = self.options.state.join(KILL_FILE);
         let disk = Disk { kill_file, is_killed: kills, socket: socket.file.watch(), displaced: displaces };
-        let due = jobs::start(jobs.clone(), Arc::clone(config), Arc::clone(clock), failures.clone(), disk);
+        let due = jobs::start(Times {
+            jobs: jobs::JOBS,
+            log: jobs.clone(),
+            journal: self.journal.clone(),
+            config: Arc::clone(config),
+            serving: Arc::clone(serving),
+            clock: Arc::clone(clock),
+            failures: failures.clone(),
+            disk,
+        });
         let due = due.map_err(|error| part_error("jobs", error.to_string()))?;
         Ok(DiskNews { due, is_killed, displaced })
     }

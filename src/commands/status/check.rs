@@ -93,7 +93,8 @@ impl Verdict {
         }
         for job in status.get("jobs").and_then(Value::as_array).into_iter().flatten() {
             let failed = job.pointer("/last_failure/at").filter(|at| Some(*at) == job.pointer("/last/at"));
-            if failed.is_some() {
+            // one that runs again says soon what came of it
+            if failed.is_some() && job.pointer("/running") != Some(&Value::Bool(true)) {
                 let field = |pointer: &str| job.pointer(pointer).and_then(Value::as_str).unwrap_or("-");
                 found.push((Standing::Warning, format!("the job {} failed: {}", field("/name"), field("/last/found"))));
             }
