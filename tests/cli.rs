@@ -573,6 +573,25 @@ fn a_full_disk_under_the_output_is_an_error_and_no_panic() {
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
     let output = vigie(&place, &["import", EXAMPLES]).stdout(full).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
+        &["events", "--socket", socket],
+        &["alerts", "--socket", socket],
+        &["experiment", "--socket", socket],
+        &["drift", "--socket", socket, "--json"],
+        &["export", "--socket", socket],
+        &["export", "--socket", socket, "--format", "parquet"],
+        &["export", "--socket", socket, "--format", "pickle"],
+        &["export", "--socket", socket, "--what", "snapshots"],
+        &["export", "--socket", socket, "--what", "snapshots", "--format", "csv"],
+        &["export", "--socket", socket, "--what", "snapshots", "--format", "parquet"],
+        &["export", "--socket", socket, "--what", "decisions"],
+        &["export", "--socket", socket, "--what", "outcomes", "--format", "pickle"],
+        &["export", "--socket", socket, "--what", "events", "--format", "parquet"],
+        &["dataset", "--socket", socket],
+        &["impact", "--socket", socket],
+        &["phases", "--socket", socket],
+        &["report", "--socket", socket],
+        &["report", "--socket", socket, "--html", "-"],
+        &["simulate", "--months", "1", "--out", "-"],
     assert!(stderr(&output).starts_with("vigie: "), "{output:?}");
 }
 

@@ -1621,11 +1621,11 @@ def _perform(arguments: argparse.Namespace) -> int:
     with Client(arguments.socket, deadline=arguments.timeout, token=token) as client:
         if arguments.command == "subscribe":
             for event in client.subscribe(arguments.timeout, arguments.from_seq, arguments.decisions):
-                print(json.dumps(event), flush=True)
+                _print(event)
             return 0
         if arguments.command == "score":
             decision = client.score(_read(arguments.file))
-            print(json.dumps(dataclasses.asdict(decision)))
+            _print(dataclasses.asdict(decision))
             return 0 if decision.ok else 1
         if arguments.command == "outcome":
             answer = client.outcome(arguments.trade_id, _read(arguments.file), timeout=arguments.timeout).answer
@@ -1633,8 +1633,17 @@ def _perform(arguments: argparse.Namespace) -> int:
             answer = client.skip(arguments.trade_id, arguments.reason, arguments.timeout).answer
         else:
             answer = client.request(arguments.command, arguments.timeout)
-        print(json.dumps(answer))
+        _print(answer)
         return 0
+
+
+def _print(value: Any) -> None:
+    try:
+        print(json.dumps(value), flush=True)
+    except BrokenPipeError:
+        # nobody reads any more, which is no fault; what is left in the buffer must not fail at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
 
 
 def _read(name: str) -> Any:

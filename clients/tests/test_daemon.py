@@ -370,6 +370,15 @@ class DocumentTest(unittest.TestCase):
             os.symlink(os.path.dirname(DAEMON.socket), os.path.join(folder, "vigie-state"))
             os.symlink(PROJECT / "examples", os.path.join(folder, "examples"))
             environment = {**os.environ, "PYTHONPATH": str(CLIENTS / "python")}
+    def test_a_reader_that_goes_away_is_no_fault_of_the_command_line(self):
+        for command in (["status"], ["subscribe", "--from", "1"]):
+            read, write = os.pipe()
+            os.close(read)
+            words = [sys.executable, str(CLIENTS / "python" / "vigie.py"), "--socket", DAEMON.socket, "--timeout", "10", *command]
+            done = subprocess.run(words, stdout=write, stderr=subprocess.PIPE, timeout=60)
+            os.close(write)
+            self.assertEqual((done.returncode, done.stderr), (0, b""), command)
+
             said = talkers.run([sys.executable, "-c", snippet], cwd=folder, env=environment)
         self.assertRegex(said, r"\Aml 0\.\d+ 1\.0 production\n\Z")
 

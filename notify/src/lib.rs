@@ -76,6 +76,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let is_list = matches!(options.command, Command::Check | Command::Status | Command::Dead { .. });
     let done = match &options.command {
         Command::Run => run::run(config, &network, &folder, &socket).map(|()| true),
         Command::Check => match network.misses(&config) {
@@ -92,9 +93,15 @@ pub fn main() -> ExitCode {
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(3),
+        // what reads the list has gone away: nothing is left to say
+        Err(error) if is_list && is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let _nobody_listens = writeln!(io::stderr(), "vigie notify: {error:#}");
             ExitCode::from(1)
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

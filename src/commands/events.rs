@@ -1,9 +1,6 @@
 //! `vigie events`: everything that happened and happens, line by line.
 
-use std::{
-    io::{self, Write as _},
-    time::Duration,
-};
+use std::{io::Write as _, time::Duration};
 
 use clap::Args;
 use serde::Deserialize;
@@ -11,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     Outcome, PATIENCE, SocketArgs,
-    terminal::{harmless, on_one_line},
+    terminal::{Output, harmless, on_one_line},
 };
 use crate::{
     domain::Event,
@@ -70,7 +67,7 @@ impl Events {
         while let Some(line) = self.next(&mut client)? {
             // when what reads this has gone away, nobody follows any more
             let line = if self.json { line } else { on_one_line(&in_words(&line)?) };
-            writeln!(io::stdout().lock(), "{}", harmless(&line))?;
+            writeln!(Output::new(), "{}", harmless(&line))?;
         }
         Ok(())
     }

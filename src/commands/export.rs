@@ -11,7 +11,13 @@ use std::{
 use clap::{Args, ValueEnum};
 
 use self::{matrix::Matrix, records::Records};
-use super::{ConfigArgs, Outcome, SourceArgs, draft::Draft, flatten::Survey, named, terminal::Harmless};
+use super::{
+    ConfigArgs, Outcome, SourceArgs,
+    draft::Draft,
+    flatten::Survey,
+    named,
+    terminal::{Harmless, Output},
+};
 use crate::{
     config::Config,
     domain::{SignalLine, Symbol, writable::readable},
@@ -91,7 +97,7 @@ enum Format {
 
 /// Where an export goes.
 enum Sink {
-    Standard(BufWriter<io::Stdout>),
+    Standard(BufWriter<Output>),
     File(BufWriter<Draft>),
 }
 
@@ -120,7 +126,7 @@ impl Export {
         let (config, reader) = self.source.open(&self.config)?;
         let mut sink = match &self.output {
             Some(path) => Sink::File(BufWriter::new(Draft::create(path)?)),
-            None => Sink::Standard(BufWriter::new(io::stdout())),
+            None => Sink::Standard(BufWriter::new(Output::new())),
         };
         match (&mut sink, format) {
             (Sink::File(out), _) => self.write(&reader, &config, format, out)?,

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{
     ConfigArgs, Outcome,
     files::{Line, Lines, bytes_bar, used},
-    terminal::warn,
+    terminal::{Output, warn},
 };
 use crate::{
     clock::{Clock, WallClock},
@@ -44,7 +44,7 @@ impl Features {
     pub fn run(self) -> Outcome {
         let config = self.config.load()?;
         let mut lines = Lines::open(&self.file, &bytes_bar([]))?;
-        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+        let mut out = std::io::BufWriter::new(Output::new());
         let (mut lines_read, mut refused) = (0, 0);
         while let Some((number, line)) = lines.next()? {
             lines_read += 1;

@@ -227,7 +227,7 @@ pub fn exit_code(outcome: Outcome) -> ExitCode {
     let Err(failed) = outcome else { return ExitCode::SUCCESS };
     match failed {
         // what reads our output has gone away: nothing is left to say
-        Failed::Error(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Failed::Error(_) if terminal::is_unread() => ExitCode::SUCCESS,
         Failed::Error(error) => {
             terminal::warn(format_args!("{error:#}"));
             ExitCode::from(1)
@@ -247,11 +247,6 @@ pub fn exit_code(outcome: Outcome) -> ExitCode {
             ExitCode::from(70)
         }
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error.downcast_ref::<std::io::Error>();
-    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// Most bytes of the journal that a command caches: it reads from one end to the other, and hardly anything twice.

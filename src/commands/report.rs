@@ -9,7 +9,12 @@ use anyhow::{Context as _, anyhow};
 use clap::Args;
 use terminal_size::terminal_size_of;
 
-use super::{Failed, JournalArgs, Outcome, draft::Draft, named, terminal::tell};
+use super::{
+    Failed, JournalArgs, Outcome,
+    draft::Draft,
+    named,
+    terminal::{Output, tell},
+};
 use crate::{
     domain::{Symbol, Timestamp, VersionId},
     recall::period,
@@ -111,13 +116,9 @@ impl Report {
         };
         if is_standard_output(path) {
             // the page is all that goes there
-            let mut out = std::io::stdout().lock();
-            return match out.write_all(report.to_html().as_bytes()).and_then(|()| out.flush()) {
-                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                    Err(Failed::Error(anyhow::Error::from(error).context("standard output cannot be written")))
-                }
-                _ => Ok(()),
-            };
+            let mut out = Output::new();
+            let written = out.write_all(report.to_html().as_bytes()).and_then(|()| out.flush());
+            return written.context("standard output cannot be written").map_err(Failed::Error);
         }
         let mut page = Draft::create(path)?;
         let written = page.write_all(report.to_html().as_bytes()).and_then(|()| page.finish());

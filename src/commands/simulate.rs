@@ -11,7 +11,11 @@ use flate2::{Compression, write::GzEncoder};
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::{ConfigArgs, Outcome, draft::Draft, terminal::tell};
+use super::{
+    ConfigArgs, Outcome,
+    draft::Draft,
+    terminal::{Output, tell},
+};
 use crate::{
     config::Config,
     domain::{Symbol, Timestamp, TradeId},
@@ -191,7 +195,7 @@ struct Sink {
 }
 
 enum Out {
-    Standard(BufWriter<io::StdoutLock<'static>>),
+    Standard(BufWriter<Output>),
     Plain(BufWriter<Draft>),
     Gzip(GzEncoder<BufWriter<Draft>>),
 }
@@ -200,7 +204,7 @@ impl Sink {
     fn create(path: &Path) -> anyhow::Result<Self> {
         let name = path.display().to_string();
         if name == "-" {
-            return Ok(Self { name, out: Out::Standard(BufWriter::new(io::stdout().lock())) });
+            return Ok(Self { name, out: Out::Standard(BufWriter::new(Output::new())) });
         }
         let file = BufWriter::new(Draft::create(path)?);
         let gzip = path.extension().is_some_and(|extension| extension == "gz");
@@ -237,9 +241,5 @@ impl Sink {
 }
 
 fn explain(name: &str, written: io::Result<()>) -> anyhow::Result<()> {
-    match written {
-        // the bare error tells that what read our output has gone away
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(error.into()),
-        written => written.with_context(|| format!("{name} cannot be written")),
-    }
+    written.with_context(|| format!("{name} cannot be written"))
 }

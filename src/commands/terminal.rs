@@ -5,6 +5,7 @@ use std::{
     ffi::OsStr,
     fmt::{Display, Write as _},
     io::{self, IsTerminal as _, Write as _},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use annotate_snippets::{Renderer, renderer::DEFAULT_TERM_WIDTH};
@@ -14,6 +15,42 @@ use crate::{
     config::LoadError,
     domain::visible::{is_hidden, spell},
 };
+
+/// Whether what reads our output has gone away while [`Output`] wrote.
+static IS_UNREAD: AtomicBool = AtomicBool::new(false);
+
+/// Standard output for what is long. When what reads it has gone away, a write fails, so that the command ends, and
+/// [`is_unread`] says that nothing is wrong.
+#[derive(Debug)]
+pub(super) struct Output(io::Stdout);
+
+impl Output {
+    pub(super) fn new() -> Self {
+        Self(io::stdout())
+    }
+
+    fn noted<T>(written: io::Result<T>) -> io::Result<T> {
+        if written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+            IS_UNREAD.store(true, Ordering::Relaxed);
+        }
+        written
+    }
+}
+
+impl io::Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Self::noted(self.0.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Self::noted(self.0.flush())
+    }
+}
+
+/// Whether a command failed because nobody reads what it prints.
+pub(super) fn is_unread() -> bool {
+    IS_UNREAD.load(Ordering::Relaxed)
+}
 
 /// Prints text on standard output, harmless to a terminal (see [`harmless`]). When what reads it has gone away nothing is
 /// wrong, and nothing is left to say.
