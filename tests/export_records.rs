@@ -115,7 +115,7 @@ fn decisions_outcomes_and_events_are_exported_beside_the_daemon_with_trade_ids_a
     assert_eq!(column(&csv(&place, &["decisions", "--symbol", "NQ"]), "trade_id"), ["T-3"]);
     assert_eq!(column(&csv(&place, &["outcomes", "--symbol", "ES"]), "trade_id"), ["'-1", "T-2"]);
     for (arguments, why) in [
-        (["decisions", "--symbol", "ZZ"], "ZZ has no table"),
+        (["decisions", "--symbol", "ZZ"], "ZZ has no table in the configuration, which has ES, MES, MNQ, NQ; add"),
         (["events", "--symbol", "ES"], "leave --symbol out"),
         (["outcomes", "--format", "jsonl"], "not written as jsonl"),
     ] {

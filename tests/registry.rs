@@ -150,8 +150,14 @@ fn fails(place: &Place, arguments: &[&str]) -> String {
 fn an_export_that_fails_leaves_the_old_file_as_it_was() {
     let place = trained();
     for (arguments, why) in [
-        (&["export", "--symbol", "ZZ", "--output", "old"][..], "ZZ has no table"),
-        (&["export", "--what", "snapshots", "--symbol", "ZZ", "--output", "old"], "ZZ has no table"),
+        (
+            &["export", "--symbol", "ZZ", "--output", "old"][..],
+            "ZZ has no table in the configuration, which has ES, MES, MNQ, NQ; add",
+        ),
+        (
+            &["export", "--what", "snapshots", "--symbol", "ZZ", "--output", "old"],
+            "ZZ has no table in the configuration, which has ES, MES, MNQ, NQ; add",
+        ),
         (&["export", "--what", "snapshots", "--format", "pickle", "--output", "old"], "not written as pickle"),
         (&["export", "--format", "jsonl", "--output", "old"], "not written as jsonl"),
         (&["simulate", "--out", "old", "--truth", "no/such/folder/truth"], "no/such/folder/truth cannot be made"),
@@ -204,12 +210,15 @@ fn what_is_named_and_does_not_exist_is_refused() {
         (&["models", "show", "ES/99"], "ES/99"),
         (&["models", "diff", "ES/1", "ES/99"], "ES/99"),
         (&["validate", "ES/99"], "ES/99"),
-        (&["impact", "--symbol", "ZZ"], "ZZ has no table"),
-        (&["power", "--symbol", "ZZ"], "ZZ has no table"),
-        (&["drill", "--symbol", "ZZ"], "ZZ has no table"),
-        (&["phases", "--symbol", "ZZ"], "ZZ has no table"),
-        (&["train", "--symbol", "ZZ"], "ZZ"),
-        (&["simulate", "--symbol", "ZZ", "--out", "-"], "ZZ has no table"),
+        (&["impact", "--symbol", "ZZ"], "ZZ has no table in the configuration, which has ES, MES, MNQ, NQ; add"),
+        (&["power", "--symbol", "ZZ"], "ZZ has no table in the configuration, which has ES, MES, MNQ, NQ; add"),
+        (&["drill", "--symbol", "ZZ"], "ZZ has no table in the configuration, which has ES, MES, MNQ, NQ; add"),
+        (&["phases", "--symbol", "ZZ"], "ZZ has no table in the configuration, which has ES, MES, MNQ, NQ; add"),
+        (&["train", "--symbol", "ZZ"], "ZZ has no table in the configuration, which has ES, MES, MNQ, NQ; add"),
+        (
+            &["simulate", "--symbol", "ZZ", "--out", "-"],
+            "ZZ has no table in the configuration, which has ES, MES, MNQ, NQ; add",
+        ),
         (&["impact", "--version", "ES/1", "--symbol", "NQ"], "ES/1 is a version of ES"),
     ] {
         let said = fails(&place, arguments);

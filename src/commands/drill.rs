@@ -221,8 +221,7 @@ fn delay(delay: &Delay) -> String {
 
 /// Trades of a market that never was, scored by what is true of them.
 fn simulated(config: &Config, symbol: &Symbol, seed: u64) -> anyhow::Result<Past> {
-    let instrument = config.symbols.get(symbol).copied();
-    let instrument = instrument.ok_or_else(|| anyhow::anyhow!("{symbol} has no table in the configuration"))?;
+    let instrument = named::instrument(config, symbol)?;
     let venue = Venue { symbol: symbol.clone(), instrument, calendar: config.calendar.clone() };
     let sessions = Sessions::new(SimulationOptions::of(Scenario::Happy, seed, MONTHS), venue)?;
     let mut past = Past::of(Schema::built_in().names().map(Into::into).collect());

@@ -7,6 +7,7 @@ use clap::Args;
 use super::{
     ConfigArgs, Outcome,
     files::{Line, Lines, bytes_bar, used},
+    named,
     terminal::{Output, warn},
 };
 use crate::{
@@ -58,9 +59,8 @@ impl Features {
                 Line::TooLong => Err("the line is too long".to_owned()),
             };
             let computed = parsed.and_then(|line| {
-                let instrument = config.symbols.get(&line.signal.symbol);
-                let unknown = || format!("symbol {} has no table in the configuration", line.signal.symbol);
-                let vector = formulas::compute(&line.signal, *instrument.ok_or_else(unknown)?, &config.calendar);
+                let instrument = named::instrument(&config, &line.signal.symbol).map_err(|why| why.to_string())?;
+                let vector = formulas::compute(&line.signal, instrument, &config.calendar);
                 Ok((line.signal.trade_id, vector))
             });
             match computed {

@@ -1,6 +1,6 @@
 //! What a command line names must exist: a typing error is refused, and not answered as if nothing had happened.
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use jiff::{
     SignedDuration,
     civil::{Date, DateTime, Time},
@@ -11,15 +11,28 @@ use crate::{
     clock::{Clock as _, WallClock},
     config::Config,
     domain::{Symbol, Timestamp, VersionId},
+    features::Instrument,
     journal::Reader,
 };
 
 /// The symbol that is meant when a command line names none.
 pub(super) const SYMBOL: &str = "ES";
 
-/// Why a symbol without a table is refused.
-pub(super) fn unknown(symbol: &Symbol) -> String {
-    format!("symbol {symbol} has no table in the configuration; add [symbols.{symbol}], or name the file with --config")
+/// Why a symbol without a table is refused, with those that have one.
+pub(super) fn unknown(config: &Config, symbol: &Symbol) -> String {
+    let known: Vec<&str> = config.symbols.keys().map(Symbol::as_str).collect();
+    format!(
+        "symbol {symbol} has no table in the configuration, which has {}; add [symbols.{symbol}], or name the file with --config",
+        known.join(", ")
+    )
+}
+
+/// The tick of a symbol and what it is worth.
+///
+/// # Errors
+/// In words, with what to do, when it has no table.
+pub(super) fn instrument(config: &Config, symbol: &Symbol) -> anyhow::Result<Instrument> {
+    config.symbols.get(symbol).copied().ok_or_else(|| anyhow!("{}", unknown(config, symbol)))
 }
 
 /// Refuses a symbol that has no table in the configuration, unless the journal has `signals` of it.
@@ -28,7 +41,7 @@ pub(super) fn unknown(symbol: &Symbol) -> String {
 /// In words, with what to do.
 pub(super) fn symbol(config: &Config, symbol: &Symbol, signals: usize) -> anyhow::Result<()> {
     if signals == 0 && !config.symbols.contains_key(symbol) {
-        bail!("{}", unknown(symbol));
+        bail!("{}", unknown(config, symbol));
     }
     Ok(())
 }

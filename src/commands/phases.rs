@@ -36,7 +36,7 @@ impl Phases {
         let (config, reader) = self.from.reader()?;
         let target = self.target.as_deref().and_then(Target::named);
         let found = phases(&reader, &config, &self.symbol, target).map_err(anyhow::Error::msg)?;
-        let found = found.ok_or_else(|| anyhow!("{}", named::unknown(&self.symbol)))?;
+        let found = found.ok_or_else(|| anyhow!("{}", named::unknown(&config, &self.symbol)))?;
         if self.from.json {
             tell(serde_json::to_value(&found)?)?;
             return Ok(());

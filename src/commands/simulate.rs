@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::{
     ConfigArgs, Outcome,
     draft::Draft,
+    named,
     terminal::{Output, tell},
 };
 use crate::{
@@ -145,8 +146,7 @@ fn mark(scenario: Scenario, edge: Option<f64>) -> String {
 
 /// Where `symbol` is traded, as configured.
 fn venue(config: &Config, symbol: Symbol) -> anyhow::Result<Venue> {
-    let instrument = config.symbols.get(&symbol).copied();
-    let instrument = instrument.with_context(|| format!("{symbol} has no table in the configuration"))?;
+    let instrument = named::instrument(config, &symbol)?;
     Ok(Venue { symbol, instrument, calendar: config.calendar.clone() })
 }
 

@@ -96,8 +96,15 @@ pub enum TrainError {
         real: bool,
     },
     /// The symbol is not configured.
-    #[error("symbol {0} has no table in the configuration; add [symbols.{0}] with its tick and tick value")]
-    UnknownSymbol(Symbol),
+    #[error(
+        "symbol {symbol} has no table in the configuration, which has {known}; add [symbols.{symbol}] with its tick and tick value"
+    )]
+    UnknownSymbol {
+        /// It.
+        symbol: Symbol,
+        /// Those that have one.
+        known: String,
+    },
     /// The declared inputs cannot be used.
     #[error(transparent)]
     Schema(#[from] InvalidSchema),
@@ -134,7 +141,7 @@ impl TrainError {
             Self::Unlabelled { .. } => "unlabelled",
             Self::Level(_) => "level",
             Self::WrongKind { .. } => "wrong_kind",
-            Self::UnknownSymbol(_) => "unknown_symbol",
+            Self::UnknownSymbol { .. } => "unknown_symbol",
             Self::Schema(_) | Self::Stored(_) => "inputs",
             Self::Trades(_) => "trades",
             Self::Validation(_) => "validation",

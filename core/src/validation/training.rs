@@ -224,7 +224,8 @@ fn learnable(
     settings: &Settings<'_>,
 ) -> Result<Trades, TrainError> {
     let instrument = settings.symbols.get(symbol).copied();
-    let instrument = instrument.ok_or_else(|| TrainError::UnknownSymbol(symbol.clone()))?;
+    let known = || settings.symbols.keys().map(Symbol::as_str).collect::<Vec<_>>().join(", ");
+    let instrument = instrument.ok_or_else(|| TrainError::UnknownSymbol { symbol: symbol.clone(), known: known() })?;
     let pipeline = Pipeline::new(settings.symbols.clone(), settings.calendar.clone(), settings.features)?;
     let pnl = known_pnl(closed, since, stored.map(|record| record.training.last));
     let tested = match stored {

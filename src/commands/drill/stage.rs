@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context as _, bail};
 
-use super::scenario::EmergencyScenario;
+use super::{super::named, scenario::EmergencyScenario};
 use crate::{
     actors::daemon::{self, JOURNAL_FILE},
     config::Config,
@@ -69,8 +69,7 @@ impl Model {
     /// One of simulated trades.
     pub(super) fn of_simulation(symbol: &Symbol, seed: u64) -> anyhow::Result<Self> {
         let config = Config::parse("drill", LIGHT)?;
-        let instrument = config.symbols.get(symbol).copied();
-        let instrument = instrument.with_context(|| format!("{symbol} has no table in the built-in configuration"))?;
+        let instrument = named::instrument(&config, symbol)?;
         let venue = Venue { symbol: symbol.clone(), instrument, calendar: config.calendar.clone() };
         let mut history = History::default();
         for trade in

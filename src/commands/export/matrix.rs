@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use anyhow::Context;
 use serde::{
     Serialize, Serializer,
     ser::{Error as _, SerializeSeq as _},
@@ -49,7 +48,7 @@ struct Row {
 impl<'a> Matrix<'a> {
     /// The closed trades of `symbol`. They are read once for what the labels must know, and once more when they are written.
     pub(super) fn of(reader: &'a Reader, symbol: &'a Symbol, config: &Config) -> anyhow::Result<Self> {
-        let instrument = *config.symbols.get(symbol).with_context(|| named::unknown(symbol))?;
+        let instrument = named::instrument(config, symbol)?;
         let pipeline = pipeline(config)?;
         let trades = InTime::read(reader).map_err(anyhow::Error::msg)?;
         let (mut count, mut pnl) = (0, Vec::new());
