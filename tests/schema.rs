@@ -124,6 +124,24 @@ fn what_the_schema_of_requests_refuses_the_daemon_refuses_and_the_other_way_roun
         json!("ES/1"),
         json!("T-1"),
         json!("2025-01-06T15:00:00Z"),
+        json!(""),
+        json!(" \t"),
+        json!("\u{200b}\u{2060}"),
+        json!("x".repeat(65)),
+        json!("x".repeat(1_000)),
+        json!(9_007_199_254_740_993_u64),
+        json!(u64::MAX),
+        json!(1e300),
+        json!(-1e-9),
+        json!(1.000_001),
+        json!("ES/0"),
+        json!("es"),
+        json!("T 1"),
+        json!("../x"),
+        json!("production"),
+        json!(["x"]),
+        json!([[1, 2]]),
+        json!({ "x": "y" }),
         json!([]),
         json!({}),
     ];
@@ -133,7 +151,7 @@ fn what_the_schema_of_requests_refuses_the_daemon_refuses_and_the_other_way_roun
         leaves(&sample, String::new(), &mut places);
         // that an echo is of the trade itself is no matter of a schema
         let is_echo = |place: &str| sample.get("decision").is_some() && place.ends_with("trade_id");
-        for place in places.iter().filter(|place| *place != "/type" && *place != "/id" && !is_echo(place)) {
+        for place in places.iter().filter(|place| *place != "/type" && !is_echo(place)) {
             let mut changed: Vec<Value> = values.iter().map(|value| set(&sample, place, value.clone())).collect();
             let (parent, name) = place.rsplit_once('/').unwrap();
             let mut gone = sample.clone();

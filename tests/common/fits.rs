@@ -61,6 +61,14 @@ pub fn misfit(schema: &Value, value: &Value, at: &str) -> Option<String> {
                 .as_str()
                 .filter(|text| !matches(of.as_str().unwrap(), text))
                 .and_then(|_| wrong("is not of the form")),
+            "minLength" => value
+                .as_str()
+                .filter(|text| (text.chars().count() as u64) < of.as_u64().unwrap())
+                .and_then(|_| wrong("is too short")),
+            "maxLength" => value
+                .as_str()
+                .filter(|text| text.chars().count() as u64 > of.as_u64().unwrap())
+                .and_then(|_| wrong("is too long")),
             "minItems" => value
                 .as_array()
                 .filter(|items| (items.len() as u64) < of.as_u64().unwrap())
@@ -123,13 +131,28 @@ fn is_a(value: &Value, kind: &str) -> bool {
     }
 }
 
-/// The three patterns that are used here.
+/// The patterns that are used here.
 fn matches(pattern: &str, text: &str) -> bool {
     use vigie::domain::{Symbol, TradeId, VersionId};
     match pattern {
         "^[A-Za-z0-9._:/-]{1,64}$" => TradeId::new(text).is_ok(),
         "^[A-Z0-9._]{1,16}$" => Symbol::new(text).is_ok(),
         "^[A-Z0-9._]{1,16}/[1-9][0-9]*$" => text.parse::<VersionId>().is_ok(),
+        ranges if ranges.starts_with("[^\\u") => text.chars().any(|character| !is_within(ranges, character)),
         other => panic!("{other} is not known to this test"),
     }
+}
+
+/// Whether a character is one of those between `[^` and `]`, which are all spelled `\\u0000`.
+fn is_within(ranges: &str, character: char) -> bool {
+    let spelled: Vec<&str> = ranges.trim_start_matches("[^\\u").trim_end_matches(']').split("\\u").collect();
+    let code = |text: &str| u32::from_str_radix(text.trim_end_matches('-'), 16).unwrap();
+    let mut rest = spelled.iter();
+    while let Some(first) = rest.next() {
+        let last = if first.ends_with('-') { rest.next().unwrap() } else { first };
+        if (code(first)..=code(last)).contains(&character.into()) {
+            return true;
+        }
+    }
+    false
 }

@@ -2,6 +2,7 @@
 //! be, it says by taking or refusing it.
 
 use serde_json::{Map, Value, json};
+use vigie::domain::visible::is_hidden;
 
 /// Free text, and texts that are of one form only.
 const TEXTS: [&str; 7] = ["x \u{e9}", "T-1", "ES", "ES/1", "2025-01-06T15:00:00Z", "2025-01-06", "logistic"];
@@ -21,6 +22,8 @@ const CANDIDATES: [fn() -> Value; 11] = [
 ];
 /// A name that nothing has.
 const NOBODY: &str = "zz_unknown";
+/// Longer than any text may be in a line.
+const LONG: usize = 60_000;
 /// The largest whole number that every reader of JSON has exactly.
 const LARGEST: u64 = 1 << 53;
 
@@ -117,7 +120,7 @@ impl Reader<'_> {
                 schema.insert("maximum".to_owned(), json!(high));
             }
             if whole && !takes(json!(LARGEST)) {
-                schema.insert("maximum".to_owned(), json!(most(|number| takes(json!(number)))));
+                schema.insert("maximum".to_owned(), json!(most(1, LARGEST, |number| takes(json!(number)))));
             }
         }
         if takes(json!(true)) {
@@ -152,9 +155,22 @@ impl Reader<'_> {
             let words: Vec<&str> = said.split('`').skip(3).step_by(2).collect();
             return Some(Map::from_iter([("enum".to_owned(), json!(words))]));
         }
-        let taken = TEXTS.map(|text| self.takes(root, at, json!(text)));
+        let takes = |text: &str| self.takes(root, at, json!(text));
+        let taken = TEXTS.map(takes);
         let pattern = match taken {
-            [true, ..] => return Some(Map::new()),
+            [true, ..] => {
+                let mut of = Map::new();
+                if !takes("\u{200b}") {
+                    of.insert("pattern".to_owned(), json!(visible()));
+                } else if !takes("") {
+                    of.insert("minLength".to_owned(), json!(1));
+                }
+                if !takes(&"x".repeat(LONG)) {
+                    let longest = most(1, LONG as u64, |count| takes(&"x".repeat(count as usize)));
+                    of.insert("maxLength".to_owned(), json!(longest));
+                }
+                return Some(of);
+            }
             [_, true, true, true, ..] | [_, true, false, false, ..] => "^[A-Za-z0-9._:/-]{1,64}$",
             [_, false, true, false, ..] => "^[A-Z0-9._]{1,16}$",
             [_, false, false, true, ..] => "^[A-Z0-9._]{1,16}/[1-9][0-9]*$",
@@ -165,6 +181,7 @@ impl Reader<'_> {
                 return Some(Map::from_iter([("format".to_owned(), json!("date"))]));
             }
             [.., true] => return Some(Map::new()),
+            // one that is too short, or one of a few
             _ => return None,
         };
         Some(Map::from_iter([("pattern".to_owned(), json!(pattern))]))
@@ -175,9 +192,28 @@ fn number(number: f64, whole: bool) -> Value {
     if whole { json!(number as i64) } else { json!(number) }
 }
 
-/// The largest number that is taken, when 1 is and [`LARGEST`] is not.
-fn most(takes: impl Fn(u64) -> bool) -> u64 {
-    let (mut taken, mut refused) = (1, LARGEST);
+/// The pattern of a text in which something can be seen. It names no character beyond the first 65,536: not every program that reads
+/// patterns knows those.
+pub fn visible() -> String {
+    let is_unseen = |c: &char| c.is_whitespace() || c.is_control() || is_hidden(*c);
+    let spelled = |c: char| format!("\\u{:04x}", u32::from(c));
+    let mut pattern = "[^".to_owned();
+    let mut unseen = (0..=0xffff).filter_map(char::from_u32).filter(is_unseen).peekable();
+    while let Some(first) = unseen.next() {
+        let mut last = first;
+        while let Some(next) = unseen.next_if(|next| u32::from(*next) == u32::from(last) + 1) {
+            last = next;
+        }
+        pattern += &spelled(first);
+        if last != first {
+            pattern += &format!("-{}", spelled(last));
+        }
+    }
+    pattern + "]"
+}
+
+/// The largest number that is taken, when `taken` is and `refused` is not.
+fn most(mut taken: u64, mut refused: u64, takes: impl Fn(u64) -> bool) -> u64 {
     while refused - taken > 1 {
         let middle = taken + (refused - taken) / 2;
         if takes(middle) { taken = middle } else { refused = middle }
