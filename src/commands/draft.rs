@@ -23,21 +23,27 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Begins a file that is to stand at `path`; of a symbolic link, at its target.
+    /// Begins a file that is to stand at `path`; of a symbolic link, at its target, whether that is there or not.
     ///
     /// # Errors
-    /// When it cannot be made; the message names `path`.
+    /// When it cannot be made; the message names `path`, and where it leads.
     pub fn create(path: &Path) -> anyhow::Result<Self> {
-        Self::begin(path).with_context(|| format!("{} cannot be made", path.display()))
+        Self::begin(path).with_context(|| {
+            let leads = followed(path).ok().filter(|place| place != path);
+            let leads = leads.map(|place| format!(", which is a link to {},", place.display()));
+            format!("{}{} cannot be made", path.display(), leads.unwrap_or_default())
+        })
     }
 
     fn begin(path: &Path) -> io::Result<Self> {
-        let place = if path.is_symlink() { fs::canonicalize(path)? } else { path.to_owned() };
-        let standing = match fs::metadata(&place) {
-            Ok(metadata) if !metadata.is_file() => {
-                let file = OpenOptions::new().write(true).open(&place)?;
-                return Ok(Self { file: Some(file), beside: None, place });
-            }
+        // asked of the path itself: /dev/stdout is a link to what has no path
+        let standing = fs::metadata(path);
+        if standing.as_ref().is_ok_and(|metadata| !metadata.is_file()) {
+            let file = OpenOptions::new().write(true).open(path)?;
+            return Ok(Self { file: Some(file), beside: None, place: path.to_owned() });
+        }
+        let place = followed(path)?;
+        let standing = match standing {
             Ok(metadata) => Some(metadata.permissions()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
@@ -68,6 +74,22 @@ impl Draft {
         }
         Ok(())
     }
+}
+
+/// Links that are followed one after the other, as by the system.
+const MOST_LINKS: usize = 40;
+
+/// Where a path leads that may be a symbolic link, also to what is not there.
+fn followed(path: &Path) -> io::Result<PathBuf> {
+    let mut place = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        if !place.is_symlink() {
+            return Ok(place);
+        }
+        let target = fs::read_link(&place)?;
+        place = place.parent().unwrap_or(Path::new("")).join(target);
+    }
+    Err(io::Error::other("its links lead in a circle"))
 }
 
 impl Write for Draft {
@@ -132,6 +154,20 @@ mod tests {
         draft.write_all(b"new").unwrap();
         draft.finish().unwrap();
         assert!(link.is_symlink() && fs::read(&place).unwrap() == b"new");
+        let dangling = folder.path().join("dangling");
+        symlink("later", &dangling).unwrap();
+        let mut draft = Draft::create(&dangling).unwrap();
+        draft.write_all(b"made").unwrap();
+        draft.finish().unwrap();
+        assert!(dangling.is_symlink() && fs::read(folder.path().join("later")).unwrap() == b"made");
+        let astray = folder.path().join("astray");
+        symlink("no/folder/x", &astray).unwrap();
+        let said = format!("{:#}", Draft::create(&astray).unwrap_err());
+        assert!(said.contains("which is a link to") && said.contains("no/folder/x, cannot be made"), "{said}");
+        let circle = folder.path().join("circle");
+        symlink("circle", &circle).unwrap();
+        assert!(Draft::create(&circle).is_err());
+        assert_eq!(names(folder.path()), ["astray", "circle", "dangling", "later", "link", "real"]);
         let mut draft = Draft::create(Path::new("/dev/null")).unwrap();
         draft.write_all(b"gone").unwrap();
         draft.finish().unwrap();
