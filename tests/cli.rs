@@ -423,9 +423,20 @@ fn a_broken_gz_is_an_error_that_names_the_line_and_keeps_what_came_before() {
     damaged[whole.len() / 2..][..64].fill(0xFF);
     fs::write(place.folder().join("damaged.gz"), &damaged).unwrap();
     ends_with(&place, &["import", "--state", "state", "damaged.gz"], 1);
-    // the whole file completes what the broken ones began
-    let summary = json(&ends_with(&place, &["import", "--json", "--state", "state", EXAMPLES], 0));
-    assert_eq!(summary["stored"].as_u64().unwrap() + summary["duplicates"].as_u64().unwrap(), examples().len() as u64);
+    // the whole file completes what the broken ones began, wherever it stands among them
+    fs::write(place.folder().join("begun.gz"), &whole[..12]).unwrap();
+    let some = ends_with(
+        &place,
+        &["import", "--json", "--state", "state", "cut.gz", "begun.gz", "no.gz", EXAMPLES, "damaged.gz"],
+        5,
+    );
+    let summary = json(&some);
+    for name in ["cut.gz cannot be read at line", "begun.gz cannot be read", "no.gz cannot be opened", "damaged.gz"] {
+        assert!(stderr(&some).contains(name) && summary["broken_files"].to_string().contains(name), "{name}: {some:?}");
+    }
+    let none = ends_with(&place, &["import", "--state", "other", "begun.gz", "no.gz"], 1);
+    assert!(stderr(&none).contains("begun.gz") && stderr(&none).contains("no.gz"), "{none:?}");
+    assert!(summary["stored"].as_u64().unwrap() > 0, "{summary}");
     assert_eq!(place.reader().counts().unwrap().outcomes, examples().len() as u64);
 }
 

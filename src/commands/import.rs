@@ -8,6 +8,7 @@ mod guess;
 mod map;
 mod pair;
 mod places;
+mod request;
 mod sheet;
 mod summary;
 mod table;
@@ -26,6 +27,7 @@ pub(super) use self::table::as_lines;
 use self::{
     again::{Again, again},
     doubt::{Doubt, Doubts},
+    request::{REQUEST_BYTES, faulty_request, request},
     summary::{CONFLICT, Summary},
     table::{Source, TableArgs},
 };
@@ -115,9 +117,13 @@ impl Import {
         }
         let bar = bytes_bar(self.files.iter().map(PathBuf::as_path));
         let mut summary = Summary::default();
-        let imported = self.files.iter().try_for_each(|file| match &map {
-            Some(map) => self.import_table(file, map, &config, &mut journal, &mut summary, &bar),
-            None => import_file(file, &config, &mut journal, &mut summary, &bar),
+        let imported = self.files.iter().try_for_each(|file| {
+            let read = match &map {
+                Some(map) => self.import_table(file, map, &config, &mut journal, &mut summary, &bar),
+                None => import_file(file, &config, &mut journal, &mut summary, &bar),
+            }?;
+            // the files behind it are read all the same
+            read.or_else(|unreadable| summary.break_off(&unreadable))
         });
         bar.finish_and_clear();
         let closed = if let Journal::Own(store, _) = journal { store.close() } else { Ok(()) };
@@ -129,7 +135,7 @@ impl Import {
         // what was read before is stored, and told
         imported?;
         closed?;
-        summary.ended()
+        summary.ended(self.files.len())
     }
 
     /// Imports a CSV file, all of it or nothing.
@@ -141,15 +147,18 @@ impl Import {
         journal: &mut Journal,
         summary: &mut Summary,
         bar: &ProgressBar,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Read> {
         let name = file.display().to_string();
         bar.set_message(harmless(&name).into_owned());
-        let bytes = table::whole(file, bar)?;
+        let bytes = match table::whole(file, bar) {
+            Ok(bytes) => bytes,
+            Err(unreadable) => return Ok(Err(unreadable)),
+        };
         let converted = match table::trades(&bytes, map, &self.table.said(), config) {
             Ok(converted) => converted,
             Err(faults) => {
                 summary.refuse_file(&name, &faults);
-                return Ok(());
+                return Ok(Ok(()));
             }
         };
         summary.left_out += converted.skipped;
@@ -185,16 +194,22 @@ impl Import {
     }
 }
 
+/// Whether a file could be read to its end.
+type Read = anyhow::Result<()>;
+
 fn import_file(
     file: &Path,
     config: &Config,
     journal: &mut Journal,
     summary: &mut Summary,
     bar: &ProgressBar,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Read> {
     let name = file.display().to_string();
     bar.set_message(harmless(&name).into_owned());
-    import_lines(name, Source::Lines(Lines::open(file, bar)?), config, journal, summary)
+    match Lines::open(file, bar) {
+        Ok(lines) => import_lines(name, Source::Lines(lines), config, journal, summary),
+        Err(unreadable) => Ok(Err(unreadable)),
+    }
 }
 
 fn import_lines(
@@ -203,7 +218,7 @@ fn import_lines(
     config: &Config,
     journal: &mut Journal,
     summary: &mut Summary,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Read> {
     let before = (summary.lines, summary.stored, summary.rejected, summary.completed);
     let mut batch = Batch::default();
     let read_to = loop {
@@ -239,7 +254,7 @@ fn import_lines(
     if stored > 0 || summary.completed > before.3 {
         journal.note(EventKind::Imported { file: name, lines, stored, rejected })?;
     }
-    read_to
+    Ok(read_to)
 }
 
 /// A line that can be imported.
@@ -357,25 +372,6 @@ impl Batch {
         }
         Ok(())
     }
-}
-
-/// What a request has beside the trade's own fields, at most.
-const REQUEST_BYTES: usize = 32;
-
-/// A line of a file as a request.
-fn request(line: &[u8]) -> anyhow::Result<String> {
-    let mut fields: Map<String, Value> = serde_json::from_slice(line)?;
-    fields.remove("id");
-    fields.remove("deadline_us");
-    fields.insert("type".to_owned(), "import".into());
-    Ok(format!("{}\n", Value::Object(fields)))
-}
-
-/// A line of a file with a fault as a request with the same fault.
-fn faulty_request(line: &[u8]) -> Option<String> {
-    let line = String::from_utf8_lossy(line);
-    let fields = line.trim().strip_prefix('{')?;
-    Some(format!("{{\"type\":\"import\",{fields}\n"))
 }
 
 impl Journal {

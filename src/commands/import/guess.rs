@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 
 use super::{
     cell,
-    map::{Map, SHIPPED},
+    map::{Map, SHIPPED, Said},
     sheet::Sheet,
     table::{TableArgs, trades, whole},
 };
@@ -107,6 +107,8 @@ const FORMS: [&str; 15] = [
 #[derive(Debug, PartialEq, Eq)]
 struct Proposal {
     map: String,
+    /// What was guessed, in words.
+    guessed: Vec<String>,
     open: Vec<String>,
 }
 
@@ -117,9 +119,9 @@ pub(super) fn propose(files: &[PathBuf], args: &TableArgs, config: &Config) -> O
     };
     let bytes = whole(file, &ProgressBar::hidden())?;
     let name = file.display().to_string();
-    let Proposal { map, open } = match known(&bytes, args, config) {
+    let Proposal { map, guessed, open } = match known(&bytes, args, config) {
         Some(proposal) => proposal,
-        None => guess(&bytes, &name).map_err(|why| anyhow!("{name}: {why}"))?,
+        None => guess(&bytes, &name, &args.said()).map_err(|why| anyhow!("{name}: {why}"))?,
     };
     match &args.out {
         Some(path) => {
@@ -130,7 +132,11 @@ pub(super) fn propose(files: &[PathBuf], args: &TableArgs, config: &Config) -> O
         }
         None => tell(map.trim_end())?,
     }
+    guessed.iter().for_each(|guessed| warn(format_args!("guessed: {guessed}")));
     open.iter().for_each(|open| warn(format_args!("not guessed: {open}")));
+    if !guessed.is_empty() {
+        warn("--zone, --decimal, --time-format and --symbol overrule a guess, and so does each line of the map");
+    }
     Ok(())
 }
 
@@ -148,7 +154,8 @@ fn known(bytes: &[u8], args: &TableArgs, config: &Config) -> Option<Proposal> {
         Err(faults) => faults.iter().take(3).map(|fault| format!("line {}: {fault}", fault.line)).collect(),
     };
     let head = format!("# This is what {name} writes: `--map {name}` is this map, and needs no file.\n#\n");
-    Some(Proposal { map: format!("{head}{text}"), open })
+    let guessed = vec![format!("the file is one of {name}, by the names of its columns; --map names another map")];
+    Some(Proposal { map: format!("{head}{text}"), guessed, open })
 }
 
 fn plain(name: &str) -> String {
@@ -161,7 +168,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// A map by the names of the columns and by what stands in them.
-fn guess(bytes: &[u8], name: &str) -> Result<Proposal, String> {
+fn guess(bytes: &[u8], name: &str, said: &Said) -> Result<Proposal, String> {
     let sheet = Sheet::read(bytes, None)
         .map_err(|faults| faults.first().map_or_else(String::new, |fault| format!("line {}: {fault}", fault.line)))?;
     if sheet.rows.is_empty() {
@@ -183,9 +190,14 @@ fn guess(bytes: &[u8], name: &str) -> Result<Proposal, String> {
         format!("# Proposed by `vigie import --guess` from the names of the columns; look it over.\n# {name}\n\n");
     map.push_str(&format!("separator = {}\n", quoted(&sheet.separator.to_string())));
     let numbers: Vec<usize> = ["entry_price", "exit_price", "pnl"].into_iter().filter_map(place).collect();
-    map.push_str(&decimal_line(&numbers.iter().flat_map(|column| cells(*column)).collect::<Vec<_>>(), &mut open));
+    map.push_str(&match said.decimal {
+        Some(sign) => format!("decimal = \"{sign}\"\n"),
+        None => decimal_line(&numbers.iter().flat_map(|column| cells(*column)).collect::<Vec<_>>(), &mut open),
+    });
     let times: Vec<&str> = ["at", "exit_at"].into_iter().filter_map(place).flat_map(cells).collect();
-    map.push_str(&times_lines(&times, &mut open));
+    map.push_str(&times_lines(&times, said, &mut open));
+    let mut guessed: Vec<String> =
+        map.lines().filter(|line| line.contains(" = ") && !line.starts_with('#')).map(str::to_owned).collect();
     map.push_str("\n[trade]\n");
     let ids = place("trade_id").map(cells).unwrap_or_default();
     let are_ids = !ids.is_empty() && ids.iter().collect::<BTreeSet<_>>().len() == ids.len();
@@ -207,6 +219,10 @@ fn guess(bytes: &[u8], name: &str) -> Result<Proposal, String> {
     }
     for (field, _) in WORDS.into_iter().skip(1) {
         match place(field) {
+            _ if field == "symbol" && said.symbol.is_some() => {
+                let symbol = said.symbol.as_ref().map_or_else(String::new, ToString::to_string);
+                map.push_str(&format!("symbol = {{ value = {} }}\n", quoted(&symbol)));
+            }
             Some(column) if field == "side" => map.push_str(&side_line(&head(column), &cells(column), &mut open)),
             Some(column) => map.push_str(&format!("{field} = {}\n", head(column))),
             None if field == "symbol" => {
@@ -221,6 +237,8 @@ fn guess(bytes: &[u8], name: &str) -> Result<Proposal, String> {
             None => {}
         }
     }
+    let of_trade = map.split_once("[trade]").map_or("", |(_, lines)| lines);
+    guessed.extend(of_trade.lines().filter(|line| line.contains(" = ") && !line.contains("\"?\"")).map(str::to_owned));
     if place("pnl").is_some() {
         open.push(
             "pnl: whether it is after costs; if not, write { column = ..., minus = [\"Commission\"] }".to_owned(),
@@ -238,7 +256,7 @@ fn guess(bytes: &[u8], name: &str) -> Result<Proposal, String> {
         let name = sheet.head.get(column).map_or_else(String::new, |name| input_name(name));
         map.push_str(&format!("# {name} = {}\n", head(column)));
     }
-    Ok(Proposal { map, open })
+    Ok(Proposal { map, guessed, open })
 }
 
 /// The name of an input that is like that of a column.
@@ -266,13 +284,16 @@ fn decimal_line(cells: &[&str], open: &mut Vec<String>) -> String {
     }
 }
 
-fn times_lines(cells: &[&str], open: &mut Vec<String>) -> String {
+fn times_lines(cells: &[&str], said: &Said, open: &mut Vec<String>) -> String {
     let zone = jiff::tz::TimeZone::UTC;
     let fits = |form: &str| {
         let read = |cell: &&str| cell::moment(cell, form, Some(&zone), cell::Twice::Earlier).is_ok();
         !cells.is_empty() && cells.iter().all(read)
     };
-    let forms: Vec<String> = FORMS.iter().filter(|form| fits(form)).map(|form| quoted(form)).collect();
+    let forms: Vec<String> = match &said.time_format {
+        Some(form) => vec![quoted(form)],
+        None => FORMS.iter().filter(|form| fits(form)).map(|form| quoted(form)).collect(),
+    };
     match forms.len() {
         0 => open.push("times: their form; write it as strftime has it".to_owned()),
         1 => {}
@@ -280,11 +301,16 @@ fn times_lines(cells: &[&str], open: &mut Vec<String>) -> String {
     }
     let zoned = cells.iter().all(|cell| cell::moment(cell, "iso", None, cell::Twice::Refuse).is_ok());
     let unix = forms.iter().any(|form| form.starts_with("\"unix"));
-    let zone = if zoned || unix {
-        ""
-    } else {
-        open.push("zone: the times name none; write the zone that the program was set to, or use --zone".to_owned());
-        "# zone = \"America/Chicago\"\n"
+    let said_zone = said.zone.as_ref().and_then(|zone| zone.iana_name().map(str::to_owned));
+    let zone = match said_zone {
+        Some(zone) => format!("zone = {}\n", quoted(&zone)),
+        None if zoned || unix => String::new(),
+        None => {
+            open.push(
+                "zone: the times name none; write the zone that the program was set to, or use --zone".to_owned(),
+            );
+            "# zone = \"America/Chicago\"\n".to_owned()
+        }
     };
     let forms = if forms.is_empty() { quoted("iso") } else { forms.join(", ") };
     format!("times = [{forms}]\n{zone}")
@@ -312,7 +338,7 @@ fn side_line(column: &str, cells: &[&str], open: &mut Vec<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::import::{convert::convert, map::Said};
+    use crate::commands::import::convert::convert;
 
     const FILE: &str = "Opened At;Closed At;Ticker;Direction;Entry Price;Net Profit;RSI (14);Note\n\
         06.01.2025 09:31:05;06.01.2025 09:41:05;ES;Buy;5.900,25;-62,50;55,1;a\n\
@@ -320,7 +346,7 @@ mod tests {
 
     #[test]
     fn a_map_that_is_proposed_reads_the_file_it_was_proposed_for() {
-        let Proposal { map, open } = guess(FILE.as_bytes(), "trades.csv").unwrap();
+        let Proposal { map, open, guessed } = guess(FILE.as_bytes(), "trades.csv", &Said::default()).unwrap();
         let said = Said { zone: Some(jiff::tz::TimeZone::UTC), ..Said::default() };
         let read = convert(FILE.as_bytes(), &Map::parse(&map).unwrap(), &said, |_| Ok(())).unwrap();
         assert_eq!((read.trades.len(), read.decimal, read.form.as_str()), (2, ',', "%d.%m.%Y %H:%M:%S"));
@@ -332,11 +358,42 @@ mod tests {
         assert!(!map.contains("Note"), "a text is no input: {map}");
         let named: Vec<&str> = open.iter().filter_map(|open| open.split(':').next()).collect();
         assert_eq!(named, ["zone", "pnl"], "{open:?}");
+        for line in [
+            "separator = \";\"",
+            "decimal = \",\"",
+            "at = \"Opened At\"",
+            "symbol = \"Ticker\"",
+            "pnl = \"Net Profit\"",
+        ] {
+            assert!(guessed.iter().any(|guessed| guessed == line) && map.contains(line), "{line}: {guessed:?}");
+        }
+        assert!(!guessed.join(" ").contains("rsi"), "what stands behind # is no guess: {guessed:?}");
+    }
+
+    #[test]
+    fn what_is_said_overrules_a_guess() {
+        let said = Said {
+            zone: Some(jiff::tz::TimeZone::get("America/Chicago").unwrap()),
+            symbol: Some("NQ".parse().unwrap()),
+            decimal: Some('.'),
+            time_format: Some("%d.%m.%Y %T".to_owned()),
+            ambiguous: None,
+        };
+        let Proposal { map, open, .. } = guess(FILE.as_bytes(), "x", &said).unwrap();
+        for line in [
+            "zone = \"America/Chicago\"",
+            "symbol = { value = \"NQ\" }",
+            "decimal = \".\"",
+            "times = [\"%d.%m.%Y %T\"]",
+        ] {
+            assert!(map.lines().any(|own| own == line), "{line}: {map}");
+        }
+        assert_eq!(open.len(), 1, "{open:?}");
     }
 
     #[test]
     fn what_cannot_be_guessed_is_said() {
-        let open = |file: &str| guess(file.as_bytes(), "x").unwrap().open.join("\n");
+        let open = |file: &str| guess(file.as_bytes(), "x", &Said::default()).unwrap().open.join("\n");
         let ambiguous = FILE.replace("06.01.2025", "6/1/2025").replace("16.01.2025", "7/1/2025");
         assert!(open(&ambiguous).contains("all fit; leave one"), "{}", open(&ambiguous));
         assert!(open(&FILE.replace("Buy", "Up")).contains("\"Up\""));
@@ -346,6 +403,6 @@ mod tests {
             open(&FILE.replace("5.900,25;-62,50", "5.900;-62").replace("5.910,25;125,00", "5.910;125"))
                 .contains("decimal")
         );
-        assert!(guess(b"a,b\n", "x").is_err());
+        assert!(guess(b"a,b\n", "x", &Said::default()).is_err());
     }
 }

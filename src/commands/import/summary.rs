@@ -32,6 +32,8 @@ pub(super) struct Summary {
     pub(super) left_out: u64,
     /// CSV files with a fault, of which nothing was imported. Their lines are not among those above and below.
     pub(super) refused_files: Vec<String>,
+    /// Files that could not be read to their end, and why. What stood before is among the lines below.
+    broken_files: Vec<String>,
     pub(super) stored: u64,
     /// Trades whose outcome lacked something that is known now.
     pub(super) completed: u64,
@@ -74,14 +76,31 @@ impl Summary {
         }
     }
 
-    /// How the command ends: where a file was refused and nothing else was taken, it failed.
+    /// A file could not be read to its end.
+    ///
+    /// # Errors
+    /// None: the other files are read.
+    pub(super) fn break_off(&mut self, unreadable: &anyhow::Error) -> anyhow::Result<()> {
+        self.broken_files.push(format!("{unreadable:#}"));
+        Ok(())
+    }
+
+    /// How the command ends that read `files` files: where each was refused or broken, it failed.
     ///
     /// # Errors
     /// When some input was refused, or none could be used.
-    pub(super) fn ended(&self) -> Outcome {
+    pub(super) fn ended(&self, files: usize) -> Outcome {
         let was_taken = self.stored + self.completed + self.duplicates > 0;
+        match self.broken_files.as_slice() {
+            [others @ .., last] if self.broken_files.len() + self.refused_files.len() == files => {
+                others.iter().for_each(warn);
+                return Err(anyhow::anyhow!("{last}").into());
+            }
+            broken => broken.iter().for_each(warn),
+        }
         match self.refused_files.as_slice() {
-            [] => used(self.lines, self.rejected),
+            [] if self.broken_files.is_empty() => used(self.lines, self.rejected),
+            [] => Err(Failed::Refused),
             refused if was_taken => {
                 warn(format_args!("nothing of {} was imported, since it has faults", refused.join(", ")));
                 Err(Failed::Refused)
