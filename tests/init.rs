@@ -42,6 +42,24 @@ fn the_file_starts_a_daemon_that_has_it_in_force() {
 }
 
 #[test]
+fn a_user_who_is_not_known_here_is_named_and_what_is_not_allowed_is_said_of_its_option() {
+    let place = Place::new();
+    let said =
+        ends_with(&place, &["init", "--out", "a.toml", "--trader-user", "no-such-user", "--trader-user", "root"], 0);
+    assert!(said.contains("there is no user \"no-such-user\" on this machine"), "{said}");
+    assert_eq!(
+        ends_with(&place, &["init", "--out", "b.toml", "--trader-user", "root", "--trader-user", "root"], 0),
+        ""
+    );
+    assert_eq!(text(&place, "b.toml").matches("root").count(), 1, "{}", text(&place, "b.toml"));
+    let said = ends_with(&place, &["init", "--out", "c.toml", "--daily-loss-limit", "-5"], 1);
+    assert!(said.starts_with("vigie: --daily-loss-limit: guardian.daily_loss_limit = -5"), "{said}");
+    let said = ends_with(&place, &["init", "--out", "c.toml", "--zone", "Mars"], 1);
+    assert!(said.starts_with("vigie: --zone: trading_day.zone"), "{said}");
+    assert!(!place.folder().join("c.toml").exists());
+}
+
+#[test]
 fn a_file_of_signals_with_features_of_their_own_gives_a_configuration_that_learns_from_them() {
     let place = Place::new();
     let mut lines = String::new();

@@ -19,7 +19,7 @@ use super::{
     Failed, Outcome,
     terminal::{tell, warn},
 };
-use crate::{config::Config, domain::Symbol};
+use crate::{config::Config, domain::Symbol, protocol::peer::AccessList};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,7 +51,7 @@ pub struct Init {
     #[arg(long, value_name = "HH:MM")]
     start: Option<String>,
     /// What the account may lose in a trading day, in its currency
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     daily_loss_limit: Option<f64>,
     /// User who runs the strategy, where it is neither you nor root; may be repeated
     #[arg(long = "trader-user", value_name = "USER")]
@@ -92,7 +92,7 @@ impl FromStr for Instrument {
 }
 
 /// What goes into the file.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct Answers {
     symbols: Vec<Instrument>,
     zone: Option<String>,
@@ -145,6 +145,10 @@ impl Init {
         let written = written.and_then(|file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
         written.with_context(|| format!("{} cannot be written", self.out.display()))?;
         found.iter().flat_map(Found::warnings).for_each(warn);
+        // the file may be for another machine
+        if let Err(unknown) = AccessList::resolve(&Config::parse(ANSWERS, &text).unwrap_or(builtin).access) {
+            warn(format_args!("{unknown}; until then `vigie run` does not start with this file"));
+        }
         let name = self.out.display();
         tell(format_args!("{name} is written; next:"))?;
         tell(format_args!("  vigie check {name}"))?;
@@ -166,9 +170,48 @@ fn file(answers: &Answers, found: Option<&Found>, builtin: &Config) -> anyhow::R
     if let Some(limit) = answers.daily_loss_limit.filter(|limit| !limit.is_finite()) {
         bail!("guardian.daily_loss_limit: {limit} is no amount");
     }
-    let text = written::file(answers, found, builtin);
-    Config::parse("the answers", &text).map_err(|errors| anyhow!("{errors}"))?;
+    let text = written::file(&once(answers)?, found, builtin);
+    Config::parse(ANSWERS, &text).map_err(|errors| anyhow!("{}", in_options(&errors.to_string())))?;
     Ok(text)
+}
+
+/// The answers without what was said twice.
+fn once(answers: &Answers) -> anyhow::Result<Answers> {
+    let mut once = Answers { symbols: Vec::new(), trader_users: Vec::new(), ..answers.clone() };
+    for instrument in &answers.symbols {
+        match once.symbols.iter().find(|other| other.symbol == instrument.symbol) {
+            None => once.symbols.push(instrument.clone()),
+            Some(other) if other.tick == instrument.tick => {}
+            Some(_) => bail!("--symbol {0} is given twice, with two ticks; keep one of them", instrument.symbol),
+        }
+    }
+    for user in &answers.trader_users {
+        if !once.trader_users.contains(user) {
+            once.trader_users.push(user.clone());
+        }
+    }
+    Ok(once)
+}
+
+/// What the answers are called in faults of the file they make.
+const ANSWERS: &str = "the answers";
+
+/// Faults of a file that nobody sees, in the words of the command line: without its name and lines, and with the option.
+fn in_options(faults: &str) -> String {
+    let options = [
+        ("trading_day.zone", "--zone"),
+        ("trading_day.start", "--start"),
+        ("guardian.daily_loss_limit", "--daily-loss-limit"),
+        ("access.trader_users", "--trader-user"),
+        ("symbols.", "--symbol"),
+    ];
+    let told = faults.lines().map(|fault| {
+        let fault = fault.strip_prefix(ANSWERS).map_or(fault, |rest| rest.trim_start_matches([':', ' ']));
+        let fault = fault.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches([':', ' ']);
+        let option = options.iter().find(|(key, _)| fault.starts_with(key));
+        option.map_or_else(|| fault.to_owned(), |(_, option)| format!("{option}: {fault}"))
+    });
+    told.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -224,6 +267,17 @@ mod tests {
         assert!(refused(&Answers { daily_loss_limit: Some(-1.0), ..answers() }).contains("daily_loss_limit"));
         assert!(refused(&Answers { daily_loss_limit: Some(f64::NAN), ..answers() }).contains("daily_loss_limit"));
         assert!(refused(&Answers { trader_users: vec!["a\"b".to_owned()], ..answers() }).contains("trader_users"));
+        let twice = |symbols: [&str; 2]| Answers {
+            symbols: symbols.map(|symbol| symbol.parse().unwrap()).into(),
+            trader_users: vec!["a".to_owned(), "a".to_owned()],
+            ..Answers::default()
+        };
+        let same = Config::parse("x", &file(&twice(["ES=0.25:5", "ES=0.25:5"]), None, &builtin).unwrap()).unwrap();
+        assert_eq!(same.symbols.len(), 1);
+        let said = refused(&twice(["ES=0.25:5", "ES=1:1"]));
+        assert_eq!(said, "--symbol ES is given twice, with two ticks; keep one of them");
+        let said = refused(&Answers { trader_users: vec!["a b".to_owned()], ..Answers::default() });
+        assert!(said.starts_with("--trader-user: access.trader_users[0] = \"a b\": must be"), "{said}");
         for wrong in ["es", "CL=", "CL=0:1", "CL=1", "CL=1:x", ""] {
             assert!(wrong.parse::<Instrument>().is_err(), "{wrong}");
         }
