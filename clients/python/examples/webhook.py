@@ -12,6 +12,7 @@ import json
 import math
 import os
 import sys
+import threading
 
 import vigie
 
@@ -46,6 +47,7 @@ class Alerts(http.server.BaseHTTPRequestHandler):
 
     timeout = 5.0
     lookout = None
+    one_at_a_time = threading.Lock()
 
     def do_POST(self):
         length = self.headers.get("Content-Length", "")
@@ -57,10 +59,11 @@ class Alerts(http.server.BaseHTTPRequestHandler):
         except ValueError as error:
             print(f"an alert that cannot be read: {error}", file=sys.stderr, flush=True)
             return self.send_error(400)
-        decision = self.lookout.score(signal)
-        contracts = decision.contracts(OWN, at_most=LARGEST)
-        # your order goes here
-        print(f"{signal['side']} {contracts} {signal['symbol']} {decision.trade_id} {decision.reason}", flush=True)
+        with self.one_at_a_time:
+            decision = self.lookout.score(signal)
+            contracts = decision.contracts(OWN, at_most=LARGEST)
+            # your order goes here
+            print(f"{signal['side']} {contracts} {signal['symbol']} {decision.trade_id} {decision.reason}", flush=True)
         self.send_response(204)
         self.end_headers()
 
@@ -70,7 +73,8 @@ class Alerts(http.server.BaseHTTPRequestHandler):
 
 def main(path, port=8179):
     Alerts.lookout = vigie.Client(path, deadline=1.0, token=os.environ.get("VIGIE_TOKEN") if path.startswith("http") else None)
-    with http.server.HTTPServer(("127.0.0.1", port), Alerts) as server:
+    # a thread each, so that a connection that says nothing keeps no alert waiting
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), Alerts) as server:
         print(f"listening on http://127.0.0.1:{server.server_address[1]}/alert", flush=True)
         server.serve_forever()
 
