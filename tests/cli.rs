@@ -255,6 +255,13 @@ fn a_score_without_a_daemon_prints_the_neutral_answer_and_ends_with_4() {
         (&"baseline".into(), &example_confidence().into(), &1.0.into())
     );
     assert_eq!(answer["reason"], "unreachable");
+    // one that is there and silent is not said to be away
+    let silent = place.folder().join("silent.sock");
+    let _listener = std::os::unix::net::UnixListener::bind(&silent).unwrap();
+    let late = ends_with(&place, &["score", "--deadline-ms", "30", "--socket", silent.to_str().unwrap(), signal], 4);
+    assert!(stdout(&late).contains("deadline"), "{late:?}");
+    assert!(stderr(&late).contains("gave no answer: none came within 30 ms"), "{late:?}");
+    assert!(!stderr(&late).contains("vigie run"), "{late:?}");
     ends_with(&place, &["score", "no-such-file"], 1);
 }
 
@@ -566,24 +573,6 @@ fn a_reader_that_goes_away_is_no_error() {
         &["score", "--socket", socket, "--deadline-ms", "10000", signal],
         &["lock", "--reason", "x", "--socket", socket],
         &["replay", "--socket", socket, "few.jsonl"],
-    ] {
-        place.file("few.jsonl", &examples()[..3].join("\n"));
-        let mut child = vigie(&place, arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        drop(child.stdout.take());
-        let mut said = String::new();
-        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        assert!(child.wait().unwrap().success(), "{arguments:?}: {said}");
-        assert_eq!(said, "", "{arguments:?}");
-    }
-    daemon.stop();
-}
-
-#[test]
-fn a_full_disk_under_the_output_is_an_error_and_no_panic() {
-    let place = Place::new();
-    let full = fs::File::options().write(true).open("/dev/full").unwrap();
-    let output = vigie(&place, &["import", EXAMPLES]).stdout(full).output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
         &["events", "--socket", socket],
         &["alerts", "--socket", socket],
         &["experiment", "--socket", socket],
@@ -603,6 +592,24 @@ fn a_full_disk_under_the_output_is_an_error_and_no_panic() {
         &["report", "--socket", socket],
         &["report", "--socket", socket, "--html", "-"],
         &["simulate", "--months", "1", "--out", "-"],
+    ] {
+        place.file("few.jsonl", &examples()[..3].join("\n"));
+        let mut child = vigie(&place, arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(child.wait().unwrap().success(), "{arguments:?}: {said}");
+        assert_eq!(said, "", "{arguments:?}");
+    }
+    daemon.stop();
+}
+
+#[test]
+fn a_full_disk_under_the_output_is_an_error_and_no_panic() {
+    let place = Place::new();
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = vigie(&place, &["import", EXAMPLES]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(stderr(&output).starts_with("vigie: "), "{output:?}");
 }
 

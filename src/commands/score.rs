@@ -7,7 +7,10 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::{Failed, Outcome, SocketArgs, terminal::tell};
-use crate::{domain::Reason, protocol::client::DEFAULT_DEADLINE};
+use crate::{
+    domain::Reason,
+    protocol::client::{ClientError, DEFAULT_DEADLINE},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -66,13 +69,17 @@ impl Score {
         }
         match (answer.error, answer.reason) {
             (Some(error), _) => Err(anyhow::anyhow!("the daemon refused the signal: {error}").into()),
-            (None, Reason::Unreachable | Reason::Deadline) if !answer.ok => {
+            (None, Reason::Deadline) if !answer.ok => {
+                let why = std::io::Error::other(format!(
+                    "none came within {} ms, so this is the neutral answer of the client; --deadline-ms waits longer",
+                    self.deadline_ms
+                ));
+                let named_by = socket.how.words();
+                Err(Failed::NoDaemon(ClientError::Lost { path: socket.path, named_by, why }))
+            }
+            (None, Reason::Unreachable) if !answer.ok => {
                 let why = std::io::Error::other("this is the neutral answer of the client");
-                Err(Failed::NoDaemon(crate::protocol::client::ClientError::Unreachable {
-                    path: socket.path,
-                    named_by: socket.how.words(),
-                    why,
-                }))
+                Err(Failed::NoDaemon(ClientError::Unreachable { path: socket.path, named_by: socket.how.words(), why }))
             }
             _ => Ok(()),
         }

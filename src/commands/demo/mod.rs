@@ -55,7 +55,7 @@ const WIDTH: usize = 110;
 /// Pause between two pictures of how far it is.
 const PICTURE: Duration = Duration::from_millis(150);
 
-/// Watch a model be trained, refused, staged, tested, promoted and taken down, in about a minute
+/// Watch a model be trained, refused, staged, tested, promoted and taken down, in about half a minute
 ///
 /// Starts a real daemon on a folder of its own, and drives it through its socket with the months of a simulated market.
 /// Writes a report as one HTML page. Ends with 0 only if all happened that should have.
