@@ -29,6 +29,7 @@ use axum::{
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
+pub use self::traders::{NAMED, is_name};
 use self::{
     check::{Said, check},
     pool::Pool,

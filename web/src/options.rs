@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     found::socket,
+    gateway::{NAMED, is_name},
     token::{Token, TokenError},
 };
 
@@ -102,6 +103,7 @@ pub struct Gateway {
 #[derive(Debug, Args)]
 pub struct Trader {
     /// Name of the trader: 1 to 32 of a-z, 0-9, - and _
+    #[arg(value_parser = trader)]
     pub name: String,
     /// Folder of the traders' tokens [default: traders in the service's state folder, else beside the daemon's socket]
     #[arg(long, value_name = "FOLDER")]
@@ -197,6 +199,10 @@ fn traders(given: Option<&Path>, socket: &Path) -> PathBuf {
     given.map(Path::to_owned).unwrap_or_else(|| folder(socket).join("traders"))
 }
 
+fn trader(text: &str) -> Result<String, &'static str> {
+    if is_name(text) { Ok(text.to_owned()) } else { Err(NAMED) }
+}
+
 /// A host as it stands in the header of that name, with its port if it is not the usual one.
 fn host(text: &str) -> Result<String, String> {
     let is_known = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
@@ -222,6 +228,10 @@ mod tests {
             let options = Options::try_parse_from(arguments).unwrap();
             assert_eq!(options.refused().is_some(), is_refused, "{arguments:?}");
         }
+        for name in ["", "A", "a b", "../a", "./a", "sub/a", "a.json", "-a", "ä", &"a".repeat(33)] {
+            assert!(Options::try_parse_from(["web", "trader", "--", name]).is_err() || name == "-a", "{name:?}");
+        }
+        assert!(Options::try_parse_from(["web", "trader", "nt8_a-1"]).is_ok());
         for behind in ["", "a b", "https://a", "a/b", "ä"] {
             assert!(Options::try_parse_from(["web", "--behind", behind]).is_err(), "{behind:?}");
         }

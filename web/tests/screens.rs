@@ -58,6 +58,7 @@ fn the_page_is_told_what_the_daemon_tells() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a lock has the time of the clock")]
 fn the_journal_is_filtered_by_level_and_time_and_exported_as_a_sheet() {
     let place = Place::new();
     // what was there before the lock is of an earlier second, however fast the machine

@@ -170,6 +170,9 @@ pub fn make(
     may_replace: bool,
 ) -> Result<String, TraderError> {
     let path = folder.join(format!("{name}.json"));
+    if !is_name(name) {
+        return Err(TraderError::Content { path, what: NAMED.to_owned() });
+    }
     let token = random().map_err(|why| TraderError::Folder { path: path.clone(), why })?;
     let kept = Kept { token_blake2b_256: hash(&token), prefix: prefix.map(str::to_owned), symbols: symbols.to_vec() };
     check(&path, &kept)?;
@@ -198,13 +201,21 @@ fn read(path: &Path) -> Result<Trader, TraderError> {
     Ok(Trader { name, hash, prefix, symbols, room })
 }
 
+/// What a name is.
+pub const NAMED: &str = "the name of a trader has 1 to 32 of a-z, 0-9, - and _";
+
+/// Whether a trader may be called so: its file is, too.
+pub fn is_name(text: &str) -> bool {
+    let is_named = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+    (1..=32).contains(&text.len()) && text.chars().all(is_named)
+}
+
 /// The name, when everything is as it must be.
 fn check(path: &Path, kept: &Kept) -> Result<String, TraderError> {
     let content = |what: &str| Err(TraderError::Content { path: path.to_owned(), what: what.to_owned() });
     let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-    let is_named = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
-    if name.is_empty() || name.len() > 32 || !name.chars().all(is_named) {
-        return content("the name of a trader has 1 to 32 of a-z, 0-9, - and _");
+    if !is_name(name) {
+        return content(NAMED);
     }
     let hash = &kept.token_blake2b_256;
     if hash.len() != 64 || !hash.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c)) {
@@ -307,7 +318,7 @@ mod tests {
             fs::write(&path, &text).unwrap();
             assert!(matches!(Traders::load(folder.path()), Err(TraderError::Content { .. })), "{text}");
         }
-        for name in ["", "A", "a b", "../a", &"a".repeat(33)] {
+        for name in ["", "A", "a b", "../a", "./a", "sub/a", &"a".repeat(33)] {
             assert!(make(folder.path(), name, None, &[], false).is_err(), "{name:?}");
         }
     }
