@@ -23,13 +23,16 @@ export function panel(title, attributes, ...children) {
   return h('section', { class: `panel ${more}`, ...rest }, title && h('h2', {}, title), ...children);
 }
 
-/** A table; a column is {name, n: true for numbers, t: true for what does not wrap, words: true for text}. */
-export function table(columns, rows, empty = 'nothing yet') {
+/**
+ * A table; a column is {name, n: true for numbers, t: true for what does not wrap, words: true for text}. On a narrow screen a table that
+ * stacks has a paragraph a row; another one is moved sideways.
+ */
+export function table(columns, rows, empty = 'nothing yet', stacks = false) {
   if (rows.length === 0) return h('p', { class: 'empty' }, empty);
   const kind = (column) => (column.n ? 'n' : column.t ? 't' : column.words ? 'words' : undefined);
   const cells = (row) => columns.map((column, place) => h('td', { class: kind(column) }, row[place] ?? '–'));
   // on a narrow screen the words of a row stand below the rest of it
-  const isStacked = columns.at(-1).words;
+  const isStacked = stacks || columns.at(-1).words;
   return h('div', { class: 'scroll' }, h('table', { class: isStacked ? 'stacked' : undefined },
     h('thead', {}, h('tr', {}, columns.map((column) => h('th', { class: kind(column), scope: 'col' }, column.name)))),
     h('tbody', {}, rows.map((row) => h('tr', row.attributes ?? {}, cells(row.cells ?? row))))));
@@ -80,7 +83,10 @@ export const money = (value) => (Number.isFinite(value) ? `${value > 0 ? '+' : '
 export function figure(value) {
   if (!Number.isFinite(value)) return '–';
   if (value !== 0 && Math.abs(value) < 0.001) return value.toExponential(1);
-  return number(value, Math.abs(value) < 10 ? 3 : 1);
+  const digits = Math.abs(value) < 10 ? 3 : 1;
+  // points stand below each other in a column
+  if (Number.isInteger(value) || Math.abs(value) >= 1000) return number(value, digits);
+  return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 export const bytes = (count) => (count >= 1 << 20 ? `${number(count / (1 << 20), 1)} MiB` : `${number(count / 1024, 0)} KiB`);
 
@@ -116,7 +122,7 @@ export function words(event) {
     case 'alert': return `${event.code}: ${event.message}`;
     case 'moved': return `${event.version}: ${String(event.step).replaceAll('_', ' ')}${event.overridden ? ' (override)' : ''} – ${event.reason}, by ${who(event.by)}`;
     case 'shared': return `${event.version} influences ${percent(event.share, 0)} of its trades – ${event.reason}`;
-    case 'judged': return `${event.version} on ${event.day}: composite ${figure(event.composite)}${event.degraded ? ', degraded' : ''}${event.unstable ? ', unstable' : ''}`;
+    case 'judged': return `${event.version} on ${event.day}: ${Number.isFinite(event.composite) ? `composite ${figure(event.composite)}` : 'no composite yet'}${event.degraded ? ', degraded' : ''}${event.unstable ? ', unstable' : ''}`;
     case 'locked': case 'resumed': return `${event.reason}, by ${who(event.by)}`;
     case 'lock_ended': return `the lock until ${time(event.until)} ended by itself`;
     case 'latched': {

@@ -79,7 +79,7 @@ function each(drawn, parent, name, days, plot, of) {
     const cell = h('div', { 'data-input': input }, h('h3', {}, input));
     (at < OPEN ? open : rest).append(cell);
     const field = limited ? `drift:${input}` : `psi:${input}`;
-    plot(cell, input, { unit: limited ? 'multiple of its limit' : 'PSI (no limit)', height: 150, series: [{ name: limited ? 'of its limit' : 'PSI', values: of(field) }], limits: limited ? [{ name: 'limit', value: 1 }] : [] });
+    plot(cell, input, { unit: limited ? 'times its limit' : 'PSI (no limit)', height: 150, series: [{ name: limited ? 'of its limit' : 'PSI', values: of(field) }], limits: limited ? [{ name: 'limit', value: 1 }] : [] });
   });
 }
 

@@ -14,7 +14,7 @@ function utc(value) {
 export function show(root) {
   let [events, more, keptFrom, latest] = [[], 0, 0, 0];
   const rows = h('div');
-  const count = h('p', { class: 'small soft', role: 'status' });
+  const count = h('span', { class: 'small soft', role: 'status' });
   const soon = () => { clearTimeout(latest); latest = setTimeout(load, 250); };
   const kind = h('select', { name: 'kind', onchange: () => load() }, h('option', { value: '' }, 'all'), KINDS.map((name) => h('option', { value: name }, name.replace('_', ' '))));
   const level = h('select', { name: 'level', onchange: () => load() }, h('option', { value: '' }, 'all'), ['critical', 'warning', 'info'].map((name) => h('option', { value: name }, name)));
@@ -22,16 +22,17 @@ export function show(root) {
   const since = h('input', { type: 'datetime-local', name: 'since', step: 1, oninput: soon });
   const until = h('input', { type: 'datetime-local', name: 'until', step: 1, oninput: soon });
   const links = ['jsonl', 'csv'].map((form) => h('a', { href: `/api/events.${form}`, download: `vigie-events.${form}` }, { jsonl: 'JSON lines', csv: 'CSV' }[form]));
-  const older = h('button', { type: 'button', onclick: () => load(true) }, 'Older');
+  const older = h('button', { type: 'button', hidden: true, onclick: () => load(true) }, 'Older');
   const clear = h('button', { type: 'button', onclick: () => { for (const field of [kind, level, text, since, until]) field.value = ''; load(); } }, 'Clear');
   root.append(panel('Journal', {},
     h('div', { class: 'row' }, h('label', {}, 'Event', kind), h('label', {}, 'Level of an alert', level), h('label', {}, 'Text', text),
       h('label', {}, `From (${zone()})`, since), h('label', {}, `Before (${zone()})`, until), clear),
-    h('div', { class: 'row' }, older, h('span', { class: 'small' }, 'Export what matches: ', links[0], ', ', links[1])), count, rows));
+    h('div', { class: 'row below' }, count, h('span', { class: 'small' }, 'Export what matches: ', links[0], ', ', links[1])), rows,
+    h('div', { class: 'row below' }, older)));
   const query = () => new URLSearchParams(Object.entries({ kind: kind.value, level: level.value, text: text.value, since: utc(since.value), until: utc(until.value) }).filter(([, value]) => value));
   function draw() {
     count.textContent = `${number(events.length)} shown${more ? `, ${number(more)} older ones match` : ''}${keptFrom > 0 ? `; events from number ${keptFrom} on are kept here, all are in the journal` : ''}`;
-    older.disabled = more === 0;
+    older.hidden = more === 0;
     rows.replaceChildren(table([{ name: 'number', n: true }, { name: 'time', t: true }, { name: 'event' }, { name: 'what', words: true }],
       [...events].reverse().map((event) => [event.seq, stamp(event.at), event.event === 'alert' ? tag(levelKind(event.level), event.level) : event.event.replace('_', ' '), words(event)]), 'Nothing matches.'));
   }

@@ -82,8 +82,8 @@ function service(status) {
   const rows = (status?.guardian?.versions ?? []).filter((version) => states.includes(version.state))
     .sort((a, b) => states.indexOf(a.state) - states.indexOf(b.state))
     .map((version) => [h('a', { href: '#versions' }, version.version), version.state.replace('_', ' '), percent(version.state === 'staging' ? 0 : shareOf(version.version), 0),
-      version.scoring ? tag('good', 'scores') : tag('bad', 'does not score'), version.overridden ? tag('warn', 'override') : '']);
-  return table([{ name: 'version' }, { name: 'state' }, { name: 'share', n: true }, { name: '' }, { name: '' }], rows, 'Nothing is in service.');
+      [version.scoring ? tag('good', 'scores') : tag('bad', 'does not score'), ' ', version.overridden ? tag('warn', 'override') : '']]);
+  return table([{ name: 'version' }, { name: 'state' }, { name: 'share', n: true }, { name: '' }], rows, 'Nothing is in service.');
 }
 
 function machine(status) {

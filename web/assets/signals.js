@@ -91,7 +91,7 @@ export function show(root) {
         attributes: { tabindex: 0, 'data-seq': entry.seq, 'aria-selected': entry.seq === selected, onclick: () => choose(entry.seq), onkeydown: (event) => event.key === 'Enter' && choose(entry.seq) },
         cells: [stamp(entry.received_at), entry.trade_id, armTag(entry.decision?.arm), figure(entry.decision?.score), entry.decision ? `${figure(entry.decision.size)} ×` : '–',
           entry.decision?.model ?? '–', entry.decision?.reason ?? '–'],
-      })), 'No signal came yet.'));
+      })), 'No signal came yet.', true));
     if (focused) rows.querySelector(`[data-seq="${focused}"]`)?.focus({ preventScroll: true });
     const entry = entries.find((found) => found.seq === selected);
     fill(more, h('h2', {}, entry ? entry.trade_id : 'No signal is chosen'), ...(entry ? detail(entry) : []));

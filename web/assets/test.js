@@ -60,7 +60,7 @@ function view(found, report) {
       found.metrics.map((metric) => [MEASURES[metric.measure] ?? String(metric.measure).replaceAll('_', ' '), UNITS[metric.measure] ?? '', shown(metric.measure, metric.ml), shown(metric.measure, metric.baseline),
         shown(metric.measure, metric.difference), metric.interval ? `${shown(metric.measure, metric.interval.low)} to ${shown(metric.measure, metric.interval.high)}` : '–',
         figure(metric.p), metric.method])),
-    h('h3', {}, `Power to find ${number(100 * report.min_win_rate_gain, 1)} points of win rate`),
+    h('h3', {}, `Power to find a win rate that is higher by ${number(100 * report.min_win_rate_gain, 1)} %`),
     power(found.power, report) ?? h('p', { class: 'empty' }, 'Not known before its sessions tell how much they vary.')];
 }
 
