@@ -213,8 +213,10 @@ mod tests {
 
     #[test]
     fn a_stream_that_is_cut_or_foreign_is_no_journal() {
+        // both ends byte by byte, and of what stands between, which repeats, every 101st
         let bytes = sent(20);
-        for length in 0..bytes.len() {
+        let is_near = |length: usize| length < 30 || length + 30 > bytes.len();
+        for length in (0..bytes.len()).filter(|length| is_near(*length) || length % 101 == 0) {
             let cut = receive(&bytes[..length], &mut |_| ());
             assert!(matches!(cut, Err(TransferError::BrokeOff(_))), "{length} of {}: {cut:?}", bytes.len());
         }
