@@ -150,8 +150,14 @@ class Browser:
     def picture(self, file):
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
         clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], 6000), "scale": 1}
-        done = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
-        pathlib.Path(file).write_bytes(base64.b64decode(done["data"]))
+        # what lies beyond the window may not be painted yet: two pictures must be the same
+        last = None
+        for _ in range(10):
+            done = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
+            if done["data"] == last:
+                break
+            last = done["data"]
+        pathlib.Path(file).write_bytes(base64.b64decode(last))
 
     def close(self):
         self.process.terminate()

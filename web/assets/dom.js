@@ -33,10 +33,15 @@ export function table(columns, rows, empty = 'nothing yet', stacks = false) {
   const cells = (row) => columns.map((column, place) => h('td', { class: kind(column) }, row[place] ?? '–'));
   // on a narrow screen the words of a row stand below the rest of it
   const isStacked = stacks || columns.at(-1).words;
-  return h('div', { class: 'scroll' }, h('table', { class: isStacked ? 'stacked' : undefined },
+  const box = h('div', { class: 'scroll', onscroll: () => tell(box) }, h('table', { class: isStacked ? 'stacked' : undefined },
     h('thead', {}, h('tr', {}, columns.map((column) => h('th', { class: kind(column), scope: 'col' }, column.name)))),
     h('tbody', {}, rows.map((row) => h('tr', row.attributes ?? {}, cells(row.cells ?? row))))));
+  sizes.observe(box);
+  return box;
 }
+/** Shows whether a table goes on to the right. */
+const tell = (box) => box.classList.toggle('more', box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+const sizes = new ResizeObserver((boxes) => boxes.forEach(({ target }) => (target.isConnected ? tell(target) : sizes.unobserve(target))));
 
 export function list(pairs, attributes = {}) {
   return h('dl', attributes, pairs.filter(Boolean).map(([term, words]) => [h('dt', {}, term), h('dd', {}, words ?? '–')]));
