@@ -14,7 +14,9 @@ use redb::{ReadableTable, TableDefinition};
 use serde_json::{Value, json};
 use vigie::{
     actors::daemon::Time,
-    domain::{TradeId, lifecycle::State},
+    config::Config,
+    domain::{EventKind, TradeId, lifecycle::State},
+    recall::{checkpoint, versions},
 };
 
 /// Rules that trip soon, and nothing but them.
@@ -162,6 +164,20 @@ fn past_trade(at: &str, id: &str, mut metrics: Value) -> Value {
     line
 }
 
+/// Changes a bit of the record number `seq` of a journal that nobody has open.
+fn damage(place: &Place, seq: u64) {
+    const LOG: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("log");
+    let database = redb::Database::open(place.journal()).unwrap();
+    let transaction = database.begin_write().unwrap();
+    {
+        let mut table = transaction.open_table(LOG).unwrap();
+        let mut value = table.get(seq).unwrap().unwrap().value().to_vec();
+        *value.last_mut().unwrap() ^= 1;
+        table.insert(seq, value.as_slice()).unwrap();
+    }
+    transaction.commit().unwrap();
+}
+
 /// Imports these lines into the journal's file, or through the daemon that has it open; the command must end with `code`.
 fn import(place: &Place, lines: &[Value], code: i32) -> Value {
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
@@ -272,8 +288,15 @@ enum Way {
 const WAYS: [Way; 3] = [Way::Socket, Way::CommandWithDaemon, Way::CommandAlone];
 
 /// Of a daemon under which a model was heard in CLOSED, which made 5, and in OPEN, and in UNHEARD none was: imports `line`, which is
-/// refused with `refused`, and says whether the model speaks after it.
+/// refused with `refused`, and says whether the model speaks after it. If not, there is an alert of a contradiction.
 fn speaks_after_import(way: Way, line: &Value, refused: &str) -> bool {
+    let (speaks, contradictions) = after_import(way, line, refused);
+    assert_eq!(contradictions, usize::from(!speaks), "{way:?} {line}");
+    speaks
+}
+
+/// The same with the number of contradictions that people were alerted of.
+fn after_import(way: Way, line: &Value, refused: &str) -> (bool, usize) {
     let place = Place::with_model(State::Production);
     let start = || Daemon::start_with(&place, setup(&Trap::default()));
     let mut daemon = start();
@@ -298,9 +321,56 @@ fn speaks_after_import(way: Way, line: &Value, refused: &str) -> bool {
     let arm = arm_of(&wire.ask_ok(score(&at(0, 3), "NEXT")));
     let contradicted = place.alerts("conflict").len();
     daemon.stop();
-    assert_eq!(contradicted, usize::from(arm != ml()), "{way:?} {line}");
     assert!(arm == ml() || arm == baseline("locked"), "{arm:?}");
-    arm == ml()
+    (arm == ml(), contradicted)
+}
+
+#[test]
+fn a_fault_beside_a_result_hides_no_loss_of_an_open_trade_of_a_model() {
+    let faulty = |pnl: f64| {
+        let mut line = past_trade(&at(0, 1), "OPEN", json!({ "pnl": pnl }));
+        line["outcome_metrics"]["profit"] = json!(1.0);
+        line
+    };
+    for way in WAYS {
+        assert_eq!(after_import(way, &faulty(-9000.0), "unknown_field"), (false, 0), "{way:?}");
+        assert_eq!(after_import(way, &faulty(5.0), "unknown_field"), (true, 0), "{way:?}");
+    }
+}
+
+#[test]
+fn a_damaged_event_is_a_lock_for_whoever_asks_what_is_in_force() {
+    let place = Place::with_model(State::Production);
+    let start = || Daemon::start_with(&place, setup(&Trap::default()));
+    let daemon = start();
+    let mut wire = daemon.connect();
+    assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 1), "CLOSED"))), ml());
+    wire.ask_ok(outcome(&at(0, 2), "CLOSED", Some(5.0)));
+    daemon.stop();
+    let begun = |event: &EventKind| matches!(event, EventKind::Started { .. });
+    let seq =
+        place.reader().events(0).unwrap().map(Result::unwrap).find(|stored| begun(&stored.event.kind)).unwrap().seq;
+    damage(&place, seq);
+    let locked = |lock: Option<&str>| lock.is_some_and(|lock| lock.starts_with("the event log is damaged"));
+    // by the events alone, by the whole log, and for people
+    assert!(locked(versions::roster(&place.reader()).unwrap().lock().as_deref()));
+    let config = Config::parse("test", &setup(&Trap::default()).config).unwrap();
+    let folded = checkpoint::state(&place.reader(), &config).unwrap();
+    assert!(locked(folded.state.trials.roster().lock().as_deref()));
+    let of_now = told(&place, &["models", "at", "2200-01-01T00:00:00Z", "--json", "--state", "state"], 0);
+    assert!(locked(of_now["lock"].as_str()), "{of_now}");
+    assert_eq!(of_now["live"]["ES"]["production"], "ES/1", "{of_now}");
+    // an import judges by the same state: what contradicts takes the model out of service beside the lock
+    let line = past_trade(&at(0, 1), "CLOSED", json!({ "pnl": -9000.0 }));
+    assert_eq!(import(&place, &[line], 5)["silenced"], json!(["ES/1"]));
+    let daemon = start();
+    let mut wire = daemon.connect();
+    assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 3), "NEXT"))), baseline("locked"));
+    let guardian = &wire.status()["guardian"];
+    assert!(locked(guardian["lock"].as_str()) && guardian["versions"][0]["state"] == "rolled_back", "{guardian}");
+    daemon.stop();
+    // evidence is not added up of what lacks a piece
+    assert!(versions::portfolio(&place.reader()).is_err());
 }
 
 #[test]
@@ -684,18 +754,8 @@ fn a_damaged_outcome_is_named_silences_and_may_be_told_again() {
     assert_eq!(arm_of(&wire.ask_ok(score(&at(0, 0), "T-1"))), ml());
     wire.ask_ok(outcome(&at(0, 1), "T-1", Some(5.0)));
     daemon.stop();
-    const LOG: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("log");
     let seq = place.reader().outcome(&TradeId::new("T-1").unwrap()).unwrap().unwrap().seq;
-    let database = redb::Database::open(place.journal()).unwrap();
-    let transaction = database.begin_write().unwrap();
-    {
-        let mut table = transaction.open_table(LOG).unwrap();
-        let mut value = table.get(seq).unwrap().unwrap().value().to_vec();
-        *value.last_mut().unwrap() ^= 1;
-        table.insert(seq, value.as_slice()).unwrap();
-    }
-    transaction.commit().unwrap();
-    drop(database);
+    damage(&place, seq);
     let start = || Daemon::start_with(&place, setup(&Trap::default()));
     let daemon = start();
     let mut wire = daemon.connect();

@@ -152,7 +152,7 @@ const LOCKS: [(&str, &str, &str); 26] = [
         "what is served is not what the journal says is live",
         "what is served is not what the journal says is live",
     ),
-    ("src/recall/fold.rs", "the event log is damaged", "the event log is damaged"),
+    ("src/recall/events.rs", "the event log is damaged", "the event log is damaged"),
     (
         "src/actors/guardian/save.rs",
         "what silenced a model cannot be recorded",
@@ -240,7 +240,7 @@ fn every_reason_of_a_lock_stands_in_the_table_with_what_to_do() {
         ("src/actors/guardian/load.rs", 2),
         ("src/actors/guardian/orders.rs", 2),
         ("src/actors/guardian/save.rs", 1),
-        ("src/recall/fold.rs", 1),
+        ("src/recall/events.rs", 1),
         ("src/actors/journal/writer.rs", 1),
         ("core/src/trials/promotion.rs", 1),
         ("core/src/lifecycle/measures.rs", 1),

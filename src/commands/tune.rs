@@ -10,7 +10,7 @@ use crate::{
     config::Config,
     domain::{Event, EventKind},
     journal::Reader,
-    recall::{fold, retold::Retold},
+    recall::{events, fold, retold::Retold},
     state::replay::{Comparison, Line, Pnl, Replay, Row, Thresholds, Watching, compare, recorded},
 };
 
@@ -164,8 +164,8 @@ fn print(
 
 fn notes(reader: &Reader, in_force: &Config, one: &Replay, pnl: &Pnl) -> anyhow::Result<Vec<String>> {
     let mut notes = Vec::new();
-    // one that is damaged says nothing that a replay finds
-    let events: Vec<Event> = reader.events(0)?.flatten().map(|stored| stored.event).collect();
+    let events: Vec<Event> =
+        events::in_force(reader)?.map(|stored| stored.map(|stored| stored.event)).collect::<Result<_, _>>()?;
     let hash = events.iter().rev().find_map(|event| config_hash(&event.kind));
     let own: Vec<Line> = events.iter().filter_map(|event| recorded(event, true)).collect();
     if let Some(hash) = hash.filter(|hash| *hash != in_force.hash()) {

@@ -8,12 +8,13 @@ use jiff::SignedDuration;
 
 pub use super::slot::Slot;
 use super::{
+    events,
     history::{Known, kept, known_of, moved},
     versions,
 };
 use crate::{
     config::Config,
-    domain::{Event, EventKind, TradeId, event::By},
+    domain::TradeId,
     features::pipeline::Pipeline,
     journal::{
         BadRecord, OutcomeRecord, Reader, SignalRecord, Source, StoreError, Stored, StoredEvent, StoredOutcome,
@@ -279,15 +280,10 @@ impl Folded {
         Ok(Some(Happening::Completed { at, told_at, trade_id, echo, before, outcome: Box::new(outcome) }))
     }
 
-    /// What stands in the place of a record that cannot be read: a lock where it may have been the event that silenced a model.
+    /// What stands in the place of a record that cannot be read.
     fn damaged(&mut self, bad: BadRecord) -> Vec<Happening> {
         self.unreadable += 1;
-        let mut told = Vec::new();
-        if bad.may_be_event() {
-            let by = By::Daemon("guardian".into());
-            let kind = EventKind::Locked { reason: format!("the event log is damaged: {bad}"), by, until: None };
-            told.push(Happening::Event(Event { at: self.state.at, kind }));
-        }
+        let told = events::in_place_of(&bad, self.state.at).into_iter().map(Happening::Event).collect();
         if bad.may_be_outcome() {
             self.damaged.push(bad);
         }
@@ -316,7 +312,7 @@ fn echoed(record: &OutcomeRecord, config: &Config) -> Option<Box<AnsweredSignal>
 mod tests {
     use super::*;
     use crate::{
-        domain::{Decision, Money, Outcome, Reason, SignalLine, Timestamp},
+        domain::{Decision, Event, EventKind, Money, Outcome, Reason, SignalLine, Timestamp},
         journal::{SignalRecord, Store, StoreOptions, Write},
     };
 

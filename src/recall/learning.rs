@@ -5,7 +5,7 @@ use std::{path::PathBuf, thread};
 
 use serde::{Deserialize, Serialize};
 
-use super::{history, versions};
+use super::{events, history, versions};
 use crate::{
     config::Config,
     domain::{
@@ -187,8 +187,8 @@ pub fn settings(config: &Config) -> Settings<'_> {
 /// When an event cannot be read.
 pub fn ledger(reader: &Reader) -> Result<Ledger, String> {
     let mut ledger = Ledger::default();
-    for stored in reader.events(0).map_err(|error| error.to_string())? {
-        ledger.apply(&stored.map_err(|error| error.to_string())?.event.kind);
+    for event in events::whole(reader).map_err(|error| error.to_string())? {
+        ledger.apply(&event.map_err(|error| error.to_string())?.kind);
     }
     Ok(ledger)
 }

@@ -2,6 +2,7 @@
 
 pub mod archiving;
 pub mod checkpoint;
+pub mod events;
 pub mod explained;
 pub mod fold;
 pub mod history;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{
+    events,
     fold::Folded,
     history::moved,
     in_time::{Values, pipeline},
@@ -95,8 +96,10 @@ impl<'a> Retold<'a> {
     /// # Errors
     /// When the storage cannot be read.
     pub fn watching(&self, config: &Config) -> Result<Watching, String> {
-        let events = self.reader.events(0).map_err(|error| error.to_string())?.flatten();
-        let versions: BTreeSet<_> = events.filter_map(|stored| moved(&stored.event.kind).cloned()).collect();
+        let mut versions = BTreeSet::new();
+        for stored in events::in_force(self.reader).map_err(|error| error.to_string())? {
+            versions.extend(moved(&stored.map_err(|error| error.to_string())?.event.kind).cloned());
+        }
         // nothing is known of one whose record cannot be used
         let subject = |version| (watched::of(self.reader, config, &version).unwrap_or_default(), version);
         let subjects: BTreeMap<_, _> =

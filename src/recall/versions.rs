@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
+use super::events;
 use crate::{
     config::Config,
     domain::{Timestamp, VersionId, lifecycle::State},
@@ -64,21 +65,21 @@ pub fn summaries(
     standings.iter().map(|(version, standing)| summary(reader, version, *standing)).collect()
 }
 
-/// The roster that the events of a journal make.
+/// The roster that the events of a journal make. One that cannot be read locks it.
 ///
 /// # Errors
-/// When an event cannot be read.
+/// When the storage cannot be read.
 pub fn roster(reader: &Reader) -> Result<Roster, String> {
     roster_until(reader, None)
 }
 
-/// The same, of those up to a time, itself included.
+/// The same, of those up to a time, itself included. One that cannot be read is as old as what is before it.
 ///
 /// # Errors
-/// When an event cannot be read.
+/// When the storage cannot be read.
 pub fn roster_until(reader: &Reader, until: Option<Timestamp>) -> Result<Roster, String> {
     let mut roster = Roster::default();
-    for stored in reader.events(0).map_err(|error| error.to_string())? {
+    for stored in events::in_force(reader).map_err(|error| error.to_string())? {
         let event = stored.map_err(|error| error.to_string())?.event;
         if until.is_none_or(|until| event.at <= until) {
             roster.apply(&event.kind);
@@ -93,8 +94,8 @@ pub fn roster_until(reader: &Reader, until: Option<Timestamp>) -> Result<Roster,
 /// When an event cannot be read.
 pub fn portfolio(reader: &Reader) -> Result<Portfolio, String> {
     let mut portfolio = Portfolio::default();
-    for stored in reader.events(0).map_err(|error| error.to_string())? {
-        portfolio.apply(&stored.map_err(|error| error.to_string())?.event);
+    for event in events::whole(reader).map_err(|error| error.to_string())? {
+        portfolio.apply(&event.map_err(|error| error.to_string())?);
     }
     Ok(portfolio)
 }

@@ -1,6 +1,7 @@
 //! What a version in service is judged against, from its record and from the trades that it learnt from and was tested on.
 
 use super::{
+    events,
     scored::{Scored, Signals},
     versions::{self, Unusable},
 };
@@ -73,8 +74,13 @@ pub fn of(reader: &Reader, config: &Config, version: &VersionId) -> Result<Watch
 /// time is, as in a replay.
 pub fn born(reader: &Reader, version: &VersionId) -> Result<u64, Unusable> {
     let is_its = |kind: &EventKind| matches!(kind, EventKind::Trained { version: trained, .. } if trained == version);
-    let events = reader.events(0).map_err(Unusable::of_store)?;
-    Ok(events.flatten().find(|stored| is_its(&stored.event.kind)).map_or(u64::MAX, |stored| stored.seq))
+    for stored in events::in_force(reader).map_err(Unusable::of_store)? {
+        let stored = stored.map_err(Unusable::of_store)?;
+        if is_its(&stored.event.kind) {
+            return Ok(stored.seq);
+        }
+    }
+    Ok(u64::MAX)
 }
 
 /// What is kept of the past of a version: of each trade the numbers that its limits are drawn from.

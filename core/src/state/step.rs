@@ -8,6 +8,7 @@
 //! Everything here is a function of what happened and of [`Rules`]; it keeps at most what its parts are bounded to.
 #![deny(clippy::indexing_slicing)]
 
+mod doubt;
 mod image;
 mod risk;
 
@@ -20,6 +21,7 @@ use crate::{
     trials::running::{Keep, TrialNews, Trials},
 };
 
+pub use doubt::{Doubt, Doubted};
 pub use image::BadImage;
 pub use risk::{Response, Risk, Telling};
 

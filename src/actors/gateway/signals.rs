@@ -60,6 +60,7 @@ pub(super) fn latest(reader: &Reader, limit: usize, config: &Config) -> Result<V
         for stored in reader.since(from)? {
             match stored {
                 Ok(Stored::Signal(signal)) => found.push(*signal),
+                // nothing is decided by this list; a start names what cannot be read, and locks where it may have been an event
                 Ok(_) | Err(StoreError::BadRecord(_)) => {}
                 Err(error) => return Err(error),
             }

@@ -15,12 +15,12 @@ use crate::{
         supervision::{Place, Shell},
         trade_news::OnDisk,
     },
-    domain::{Decision, Outcome, Timestamp, TradeId, VersionId, event::Level},
+    domain::{Decision, Outcome, Timestamp, TradeId, VersionId, event::Level, trip::Unevaluable},
     guard::plausibility::check,
     journal::{Applied, Existing, Source, StoredOutcome, Write},
     lifecycle::{happening::Happening, open_trades::AnsweredSignal},
     protocol::message::{Ack, OutcomeRequest},
-    state::step::Telling,
+    state::step::{Doubt, Telling},
 };
 
 /// A line that tells of a closed trade and contradicts what is recorded of it, by its result or by its signal. Nothing of it is
@@ -134,14 +134,16 @@ impl Guardian {
         let config = self.shared.config.load_full();
         let echo = stored.as_ref().and_then(|stored| stored.record.echo.as_ref());
         let echo = echo.map(|echo| AnsweredSignal::of_echo(echo, told.exit_at, &config.calendar, &config.policy));
-        let (outcome, at) =
-            stored.as_ref().map_or((&told, at), |stored| (&stored.record.outcome, stored.record.received_at));
-        let telling = Telling { at, trade_id: &trade_id, outcome, echo: echo.as_ref(), recalled: &answered };
-        let answer = self.shared.trade_news.risk().answer(&self.roster, &telling);
-        if answer.is_none_or(|answer| answer.speaker().is_none()) {
-            return Box::pin(std::future::ready(Vec::new()));
-        }
-        let kinds = self.told(|risk, rules, roster| risk.contradicted(rules, roster, &telling));
+        let doubt = Doubt {
+            at,
+            trade_id: &trade_id,
+            why: Unevaluable::Contradicted,
+            closed: told.pnl.map(|pnl| (told.exit_at, pnl)),
+            stored: stored.as_ref().map(|stored| (stored.record.received_at, &stored.record.outcome)),
+            echo: echo.as_ref(),
+            recalled: &answered,
+        };
+        let Some((_, kinds)) = self.doubted(&doubt) else { return Box::pin(std::future::ready(Vec::new())) };
         let silenced = silenced_by(&kinds);
         alert_of_trade(&self.shared, Level::Warning, CONFLICT, &trade_id, conflict(&trade_id, &silenced).message);
         let saved = self.silence(kinds);

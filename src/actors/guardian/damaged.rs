@@ -12,7 +12,7 @@ use crate::{
     guard::emergency::Emergency,
     journal::{BadRecord, Reader},
     lifecycle::{consequences::closed_trade, open_trades::AnsweredSignal},
-    recall::history,
+    recall::{events, history},
 };
 
 /// Code of the alert.
@@ -38,8 +38,8 @@ pub(super) fn damaged(
         return Ok(damaged);
     }
     let mut told: BTreeSet<String> = BTreeSet::new();
-    for stored in reader.events(0).map_err(|error| error.to_string())?.flatten() {
-        if let EventKind::Alert { code, message, .. } = stored.event.kind
+    for stored in events::in_force(reader).map_err(|error| error.to_string())? {
+        if let EventKind::Alert { code, message, .. } = stored.map_err(|error| error.to_string())?.event.kind
             && &*code == OUTCOME_DAMAGED
             && let Some((trade, _)) = message.split_once(": ")
         {

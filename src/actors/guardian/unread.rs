@@ -11,10 +11,9 @@ use crate::{
         acknowledge::words,
         supervision::{Place, Shell},
     },
-    domain::{Decision, Money, Outcome, Timestamp, TradeId, VersionId, event::Level, trip::Unevaluable},
-    guard::plausibility::check,
+    domain::{Decision, EventKind, Money, Timestamp, TradeId, VersionId, event::Level, trip::Unevaluable},
     lifecycle::open_trades::AnsweredSignal,
-    state::step::Telling,
+    state::step::{Doubt, Doubted, Effects},
 };
 
 /// A line that told of a closed trade and is at fault. Nothing of it is recorded.
@@ -51,28 +50,19 @@ impl Guardian {
         let config = self.shared.config.load_full();
         let exit_at = closed.map_or(now, |(exit_at, _)| exit_at);
         let echo = decision.map(|echo| AnsweredSignal::of_echo(&echo, exit_at, &config.calendar, &config.policy));
-        let unknown = Outcome::of(now, None);
-        let telling =
-            |trade_id| Telling { at: now, trade_id, outcome: &unknown, echo: echo.as_ref(), recalled: &answered };
-        let open = trade_id.as_ref().filter(|trade_id| !self.shared.trade_news.is_closed(trade_id)).map(telling);
-        let answer = open.as_ref().and_then(|open| self.shared.trade_news.risk().answer(&self.roster, open));
-        let Some((telling, heard)) = open.zip(answer.filter(|answer| answer.speaker().is_some())) else {
+        let of_open = trade_id.as_ref().filter(|trade_id| !self.shared.trade_news.is_closed(trade_id));
+        let doubted = of_open.and_then(|trade_id| {
+            let (echo, recalled) = (echo.as_ref(), answered.as_slice());
+            let doubt = Doubt { at: now, trade_id, why: blank, closed, stored: None, echo, recalled };
+            Some((trade_id, self.doubted(&doubt)?.1))
+        });
+        let Some((trade_id, kinds)) = doubted else {
             let message = format!("an outcome is not recorded, correct it and send it again: {fault}");
             if let Ok(none) = TradeId::new(NO_TRADE) {
                 alert_of_trade(&self.shared, Level::Warning, "outcome_unreadable", &none, message);
             }
             return Box::pin(std::future::ready(Vec::new()));
         };
-        let signal_at = (!heard.by_echo).then_some(heard.at);
-        let outcome = closed.map(|(exit_at, pnl)| Outcome::of(exit_at, Some(pnl)));
-        let kinds = match outcome.filter(|outcome| check(outcome, signal_at, now, &config.bounds()).is_ok()) {
-            Some(outcome) => {
-                let telling = Telling { outcome: &outcome, ..telling };
-                self.told(|risk, rules, roster| risk.told(rules, roster, &telling))
-            }
-            None => self.told(|risk, rules, roster| risk.unknown(rules, roster, &telling, blank)),
-        };
-        let trade_id = telling.trade_id;
         let silenced = silenced_by(&kinds);
         let gone = words(&silenced);
         let message = format!("{trade_id}: {fault}; it is not recorded, correct it and send it again{gone}");
@@ -82,6 +72,22 @@ impl Guardian {
             let _it_is_written_until_it_is = saved.await;
             silenced
         })
+    }
+}
+
+impl Guardian {
+    /// What follows from what is told of a closed trade and cannot be recorded so, and why the trade is doubtful. `None` when nothing
+    /// follows and nobody need hear of it.
+    pub(super) fn doubted(&self, doubt: &Doubt<'_>) -> Option<(Unevaluable, Vec<EventKind>)> {
+        let (mut found, bounds) = (None, self.shared.config.load().bounds());
+        let kinds = self.told(|risk, rules, roster| match risk.doubted(rules, roster, &bounds, doubt) {
+            Some(Doubted { why, effects }) => {
+                found = Some(why);
+                effects
+            }
+            None => Effects::default(),
+        });
+        found.map(|why| (why, kinds))
     }
 }
 
