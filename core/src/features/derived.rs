@@ -7,6 +7,8 @@
 
 mod parse;
 
+pub use parse::InvalidExpression;
+
 use std::fmt;
 
 use super::{
