@@ -7,7 +7,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{
-    daemon::Daemon,
+    daemon::{Daemon, Setup, Trap},
     life::{answered, at, closed, event, outcome, place},
     place::{CONFIG, Place},
     wait::until,
@@ -198,4 +198,50 @@ fn a_false_checkpoint_is_found_locks_and_is_never_begun_from_again() {
     assert_eq!(wire.arm("N-2").1, "locked", "until a person has looked");
     assert_eq!(place.alerts("checkpoint_differs").len(), 1);
     daemon.stop();
+}
+
+/// A daemon whose keeper panics over `what` the next `times`, and soon begins again.
+fn panicking(place: &Place, what: &'static str, times: usize) -> Daemon {
+    let trap = Trap::default();
+    trap.panic_over("keeper", what, times);
+    let config = format!(
+        "{CONFIG}supervision.max_restarts = 100
+supervision.window_s = 1
+"
+    );
+    Daemon::start_with(place, Setup { config, trap, ..Setup::default() })
+}
+
+#[test]
+fn a_keeper_that_panics_begins_again_from_the_last_checkpoint_and_says_so_once() {
+    let (place, config) = (busy(), config());
+    for (what, times) in [("look", 2), ("fold", 3)] {
+        let daemon = panicking(&place, what, times);
+        let mut wire = daemon.connect();
+        until("the panics", || (wire.status()["restarts"] == times).then_some(()));
+        if what == "fold" {
+            // what was half folded is thrown away
+            until("a comparison", || (wire.job("checkpoint_check")["last"]["found"] == "it is the same").then_some(()));
+            assert_eq!(wire.job("checkpoint_check")["failures"], times);
+        }
+        assert_eq!(wire.arm(&format!("N-{what}")).0, "ml");
+        daemon.stop();
+        assert!(begun(&place, &config).is_some(), "{what}: a stop leaves a checkpoint");
+    }
+    let alerts = place.alerts("checkpoint_failed");
+    assert_eq!(alerts.len(), 2, "{alerts:?}");
+    assert!(alerts.iter().all(|alert| alert.contains("on purpose") && alert.contains("tried again")), "{alerts:?}");
+}
+
+#[test]
+fn a_keeper_that_panics_on_and_on_is_given_up_and_the_daemon_serves_on() {
+    let (place, config) = (busy(), config());
+    let daemon = panicking(&place, "look", 1000);
+    let mut wire = daemon.connect();
+    let alerts =
+        until("that it is given up", || Some(place.alerts("checkpoint_failed")).filter(|told| told.len() == 2));
+    assert!(alerts[1].starts_with("no checkpoint is made or checked any more until the next start"), "{alerts:?}");
+    assert_eq!((wire.arm("N-1").0.as_str(), wire.status()["restarts"].as_u64()), ("ml", Some(5)));
+    daemon.stop();
+    assert_eq!(begun(&place, &config), None);
 }

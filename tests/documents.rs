@@ -159,7 +159,7 @@ const LOCKS: [(&str, &str, &str); 26] = [
         "what silenced a model cannot be recorded",
     ),
     (
-        "src/actors/keeper.rs",
+        "src/actors/keeper/compare.rs",
         "which the daemon began from, is not what the log",
         "which the daemon began from, is not what the log",
     ),

@@ -28,6 +28,7 @@ use vigie::{
         daemon::{Control, Ended, Time},
         supervision::Place as At,
     },
+    config::Config,
     domain::{
         Event, EventKind, Timestamp,
         event::By,
@@ -35,7 +36,11 @@ use vigie::{
     },
     journal::Write,
     models::ModelRecord,
-    recall::learning::{ChildMessage, Product},
+    recall::{
+        checkpoint,
+        fold::Slot,
+        learning::{ChildMessage, Product},
+    },
 };
 
 /// A daemon that is brought to a place.
@@ -128,6 +133,24 @@ fn guardian_there(run: &mut Run) {
     until("a guardian", || run.wire.status()["guardian"].is_object().then_some(()));
     let id = run.id();
     run.wire.ask_ok(score(&id));
+}
+
+/// A journal with a checkpoint of a model that speaks.
+fn with_checkpoint(place: &Place) {
+    place.register("ES/1", model().to_bytes().unwrap(), State::Production);
+    let config = Config::parse("test", CONFIG).unwrap();
+    let folded = checkpoint::state(&place.reader(), &config).unwrap();
+    let mut store = place.open();
+    for batch in checkpoint::writes(&folded, &config, Slot::A).unwrap() {
+        store.apply(&batch).unwrap();
+    }
+    store.close().unwrap();
+}
+
+/// The checkpoint that it was begun from was compared with the log, in spite of all.
+fn compared(run: &mut Run) {
+    until("a comparison", || (run.wire.job("checkpoint_check")["last"]["found"] == "it is the same").then_some(()));
+    run.until_ml();
 }
 
 /// Locked by a signal, and resumed: what was killed stays out.
@@ -360,6 +383,7 @@ fn way_to(at: At) -> Way {
             ..way(status)
         },
         At::KeeperLook => way(status),
+        At::KeeperFold => Way { prepare: with_checkpoint, from_the_start: true, healed: compared, ..way(status) },
         At::Archiving => Way {
             healed: |run| {
                 run.until_ok(ARCHIVE);

@@ -241,7 +241,7 @@ impl Calls {
                 Some(displaced) = self.displaced.recv() => if let Some(listener) = parts.socket_is(displaced) {
                     let _the_server_may_be_gone = served.listeners.send(listener);
                 },
-                Some(doubt) = self.doubts.recv() => parts.distrust(&doubt),
+                Some(news) = self.doubts.recv() => parts.hear_of_checkpoints(&news),
                 Some(asker) = self.reloads.recv(), if !reading.is_under_way() => reading.ask(Some(asker)),
                 (read, asker) = reading.next() => tell(asker, parts.reload(read, access)),
                 ended = &mut served.server => {

@@ -4,6 +4,8 @@
 //! It has a thread of its own that stands back behind all others, and works on snapshots of the journal: nothing that serves
 //! gives it anything or waits for it. What it finds otherwise than it was locks serving.
 
+mod compare;
+
 use std::{
     sync::{
         Arc,
@@ -17,9 +19,10 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
+use self::compare::FoldComparison;
 use super::{
     acknowledge::all_stored,
-    jobs::{JobLog, Running, names},
+    jobs::{JobLog, names},
     journal::JournalHandle,
     supervision::{Failures, Place, Tries},
 };
@@ -27,8 +30,8 @@ use crate::{
     config::Config,
     journal::{Reader, Write},
     recall::{
-        checkpoint::{Batches, begin, digest_of, forget, writes},
-        fold::{Begun, Folded, READS, Slot},
+        checkpoint::{Batches, begin, writes},
+        fold::{Begun, Folded, Slot},
     },
 };
 
@@ -100,6 +103,15 @@ pub fn at_start(folded: &Folded, config: &Config) -> Kept {
     }
 }
 
+/// What the keeper has to tell, in words.
+#[derive(Debug)]
+pub enum KeeperNews {
+    /// The state that was begun from is not what the log comes to.
+    Differs(String),
+    /// A checkpoint is not made or not checked for now, or until the next start.
+    Failed(String),
+}
+
 /// Starts the thread. What it finds otherwise than it should be comes out of the other end.
 ///
 /// # Errors
@@ -110,72 +122,65 @@ pub fn start(
     config: Arc<ArcSwap<Config>>,
     failures: Failures,
     jobs: JobLog,
-) -> std::io::Result<(KeeperHandle, mpsc::UnboundedReceiver<String>)> {
+) -> std::io::Result<(KeeperHandle, mpsc::UnboundedReceiver<KeeperNews>)> {
     let (stop, stopped) = channel();
-    let (doubts, doubted) = mpsc::unbounded_channel();
+    let (news, told) = mpsc::unbounded_channel();
     let stops = Arc::new(AtomicBool::new(false));
-    let check = kept.begun.map(|against| FoldComparison {
-        against,
-        folded: None,
-        running: jobs.begin(names::CHECKPOINT_CHECK),
-    });
-    let keeper = Keeper {
+    let panics = Tries::of_panics(&config.load().supervision);
+    let mut keeper = Keeper {
         journal,
         config,
         stops: Arc::clone(&stops),
-        doubts,
+        news,
         kept: kept.seq,
+        good: kept.begun.map_or(0, |begun| begun.seq),
         pending: kept.checkpoint,
-        check,
+        unchecked: kept.begun,
+        check: None,
         is_doubted: false,
         tries: Tries::new(LOOK, MOST_TRIES),
+        panics,
+        failures,
         pause: None,
         jobs,
     };
-    thread::Builder::new().name(NAME.to_owned()).spawn(move || keeper.run(&stopped, &failures))?;
-    Ok((KeeperHandle { stop, stops }, doubted))
+    keeper.begin_check();
+    thread::Builder::new().name(NAME.to_owned()).spawn(move || keeper.run(&stopped))?;
+    Ok((KeeperHandle { stop, stops }, told))
 }
 
 struct Keeper {
     journal: JournalHandle,
     config: Arc<ArcSwap<Config>>,
     stops: Arc<AtomicBool>,
-    doubts: mpsc::UnboundedSender<String>,
+    news: mpsc::UnboundedSender<KeeperNews>,
     /// The number of the last checkpoint, or of the last attempt at one.
     kept: u64,
+    /// The number of the last checkpoint that was written whole, or begun from.
+    good: u64,
     /// A checkpoint that waits to be written.
     pending: Option<Batches>,
+    /// The checkpoint that the daemon began from, until it was compared.
+    unchecked: Option<Begun>,
     check: Option<FoldComparison>,
     /// A checkpoint was not what it should be: none is made any more.
     is_doubted: bool,
     /// How often an attempt at anything failed in a row.
     tries: Tries,
+    /// How often a panic was met in a row.
+    panics: Tries,
+    failures: Failures,
     /// How long to wait after the last one.
     pause: Option<Duration>,
     jobs: JobLog,
-}
-
-/// The fold from the beginning that a checkpoint is compared with.
-struct FoldComparison {
-    against: Begun,
-    folded: Option<Box<(Folded, Arc<Config>)>>,
-    running: Running,
-}
-
-/// What came of a comparison.
-enum Compared {
-    /// There is more to fold.
-    NotYet,
-    Same,
-    Differs,
-    /// What is in force is not what the daemon began with.
-    Void,
 }
 
 /// Why something was not done.
 enum Undone {
     /// The daemon stops.
     Stops,
+    /// What a panic said, which is counted.
+    Panicked(String),
     /// In words.
     Failed(String),
 }
@@ -187,7 +192,7 @@ impl From<String> for Undone {
 }
 
 impl Keeper {
-    fn run(mut self, stopped: &Receiver<oneshot::Sender<Self>>, failures: &Failures) {
+    fn run(mut self, stopped: &Receiver<oneshot::Sender<Self>>) {
         // this thread alone; where it is refused, it only competes a little more
         let _it_is_only_polite = rustix::process::nice(NICE);
         loop {
@@ -200,19 +205,20 @@ impl Keeper {
                     let _asker_may_be_gone = answer.send(self);
                     return;
                 }
-                Err(RecvTimeoutError::Timeout) => self.guarded(failures, Self::look),
+                Err(RecvTimeoutError::Timeout) => self.guarded(Self::look),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    /// Does `work`. What fails is tried again after a pause that grows; what panics, or fails too often, is not: then the next
-    /// start reads more of the log.
-    fn guarded(&mut self, failures: &Failures, work: impl FnOnce(&mut Self) -> Result<(), Undone>) {
-        let opened = self.journal.status().reopened;
+    /// Does `work`. What fails or panics is tried again after a pause that grows, and not for ever: then the next start reads more of
+    /// the log.
+    fn guarded(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Undone>) {
+        let (opened, failures) = (self.journal.status().reopened, self.failures.clone());
         match failures.caught(Place::KeeperLook, || work(self)) {
             Ok(Ok(())) => {
                 self.tries.succeed();
+                self.panics.succeed();
                 self.pause = None;
             }
             Ok(Err(Undone::Stops)) => self.pause = Some(LOOK),
@@ -229,18 +235,40 @@ impl Keeper {
                     self.give_up(&why);
                 }
             }
-            Err(panic) => self.give_up(&panic),
+            Ok(Err(Undone::Panicked(panic))) | Err(panic) => self.begin_again(&panic),
         }
+    }
+
+    /// What was folded is thrown away: it goes on from the last checkpoint that is whole, and compares from the beginning.
+    fn begin_again(&mut self, panic: &str) {
+        (self.kept, self.pending) = (self.good, None);
+        self.pause = self.panics.fail();
+        let Some(pause) = self.pause else { return self.give_up(panic) };
+        tracing::warn!(actor = NAME, panic, ?pause, "a checkpoint was not made or not checked; it is begun again");
+        if self.panics.failed() == 1 {
+            self.tell(KeeperNews::Failed(format!(
+                "a checkpoint was not made or not checked: {panic}; it is tried again, at most four times"
+            )));
+        }
+        self.check = None;
+        self.begin_check();
+    }
+
+    fn tell(&self, news: KeeperNews) {
+        let _the_daemon_may_be_gone = self.news.send(news);
     }
 
     fn give_up(&mut self, why: &str) {
         tracing::error!(actor = NAME, why, "no checkpoint is made any more until the next start");
         (self.is_doubted, self.check, self.pending, self.pause) = (true, None, None, None);
+        let failed = "no checkpoint is made or checked any more until the next start, which reads more of the log";
+        self.tell(KeeperNews::Failed(format!("{failed}: {why}")));
     }
 
     fn look(&mut self) -> Result<(), Undone> {
         if let Some(batches) = self.pending.take() {
             self.write(batches)?;
+            self.good = self.kept;
         }
         self.keep(EVERY, false)?;
         self.check()
@@ -263,7 +291,7 @@ impl Keeper {
         match &made {
             Ok(Some(found)) => running.end(Ok(found.clone().into())),
             Ok(None) | Err(Undone::Stops) => running.was_none(),
-            Err(Undone::Failed(why)) => running.end(Err(why.clone())),
+            Err(Undone::Failed(why) | Undone::Panicked(why)) => running.end(Err(why.clone())),
         }
         made.map(drop)
     }
@@ -284,6 +312,7 @@ impl Keeper {
         let batches = writes(&folded, config, slot)?;
         drop(folded);
         self.write(batches)?;
+        self.good = last;
         Ok(Some(format!("up to number {last}")))
     }
 
@@ -300,8 +329,15 @@ impl Keeper {
             if !at_a_stop && self.stops.load(Ordering::Relaxed) {
                 return Err(Undone::Stops);
             }
-            folded.go_on(reader, config, last.min(folded.seq + SLICE))?;
+            let slice = last.min(folded.seq + SLICE);
+            self.fold(|| folded.go_on(reader, config, slice))?;
         }
+        Ok(())
+    }
+
+    /// Folds. What it leaves when it panics is thrown away.
+    fn fold(&self, work: impl FnOnce() -> Result<(), String>) -> Result<(), Undone> {
+        self.failures.caught(Place::KeeperFold, work).map_err(Undone::Panicked)??;
         Ok(())
     }
 
@@ -310,62 +346,5 @@ impl Keeper {
             all_stored(self.journal.write_blocking(batch)).map_err(|error| error.message)?;
         }
         Ok(())
-    }
-
-    /// Goes on with the fold from the beginning, and compares it when it has come as far as the checkpoint.
-    fn check(&mut self) -> Result<(), Undone> {
-        let Some(mut check) = self.check.take() else { return Ok(()) };
-        let compared = self.compare(&mut check);
-        match compared {
-            Err(undone) => {
-                self.check = Some(check);
-                return Err(undone);
-            }
-            Ok(Compared::NotYet) => self.check = Some(check),
-            Ok(Compared::Same) => check.running.end(Ok("it is the same".into())),
-            Ok(Compared::Differs) => check.running.end(Err("it differs, and serving is locked".to_owned())),
-            Ok(Compared::Void) => check.running.end(Ok("not compared: the configuration has changed".into())),
-        }
-        Ok(())
-    }
-
-    fn compare(&mut self, check: &mut FoldComparison) -> Result<Compared, Undone> {
-        let config = self.config.load_full();
-        let FoldComparison { against: Begun { seq, digest: expected, .. }, folded, .. } = check;
-        if folded.is_none() {
-            // damage that it meets is seen to where the journal is written
-            let reader = self.journal.read_blocking().map_err(|error| error.to_string())?;
-            reader.audit().map_err(|error| error.to_string())?;
-            *folded = Some(Box::new((Folded::empty(&config)?, Arc::clone(&config))));
-        }
-        let Some((folded, by)) = folded.as_deref_mut() else { return Ok(Compared::NotYet) };
-        if by.hash_of(&READS) != config.hash_of(&READS) {
-            return Ok(Compared::Void); // what is in force now is not what the daemon began with
-        }
-        let reader = self.journal.read_blocking().map_err(|error| error.to_string())?;
-        folded.go_on(&reader, &config, (*seq).min(folded.seq + SLICE))?;
-        if let Some(fault) = folded.doubt.take() {
-            // what the daemon began from may be right; a repeated outcome of an archived trade cannot be recognised
-            self.is_doubted = true;
-            let _the_daemon_may_be_gone = self.doubts.send(fault);
-            return Ok(Compared::Differs);
-        }
-        if folded.seq < *seq {
-            return Ok(Compared::NotYet);
-        }
-        let found = digest_of(&folded.state)?;
-        if found == *expected && folded.unreadable == 0 {
-            tracing::info!(number = *seq, "the checkpoint is what the log comes to from its beginning");
-            return Ok(Compared::Same);
-        }
-        let why = if folded.unreadable == 0 { "" } else { ", where records cannot be read any more" };
-        let doubt = format!(
-            "the checkpoint at number {seq}, which the daemon began from, is not what the log comes to from its \
-             beginning{why}: the next start reads all of the log; look at what is in service, and resume after that"
-        );
-        self.is_doubted = true;
-        let _the_daemon_may_be_gone = self.doubts.send(doubt);
-        self.write([Slot::A, Slot::B, Slot::Base].map(forget))?;
-        Ok(Compared::Differs)
     }
 }

@@ -79,6 +79,7 @@ impl Budget {
 pub struct Tries {
     failed: u32,
     first: Duration,
+    longest: Duration,
     most: u32,
 }
 
@@ -93,12 +94,19 @@ impl Tries {
 
     /// At most `most` tries. The first pause is `first`; each is twice the one before.
     pub fn new(first: Duration, most: u32) -> Self {
-        Self { failed: 0, first, most }
+        Self { failed: 0, first, longest: Self::LONGEST.max(first), most }
+    }
+
+    /// Of what panics and is no part that the daemon needs: 5 tries, of which no more are within the window of the restarts than are
+    /// survived. The pauses are by default 20 s, 40 s, 80 s and 160 s.
+    pub fn of_panics(limits: &Supervision) -> Self {
+        let restarts = u32::try_from(limits.max_restarts).unwrap_or(u32::MAX).max(1);
+        Self { failed: 0, first: limits.window / restarts, longest: Duration::MAX, most: 5 }
     }
 
     /// It failed once more: how long to wait. `None` when it is not to be tried again.
     pub fn fail(&mut self) -> Option<Duration> {
-        let pause = self.first.saturating_mul(1 << self.failed.min(16)).min(Self::LONGEST.max(self.first));
+        let pause = self.first.saturating_mul(1 << self.failed.min(16)).min(self.longest);
         self.failed += 1;
         (self.failed < self.most).then_some(pause)
     }
@@ -292,6 +300,23 @@ mod tests {
         assert!([0, 10, 20].into_iter().all(&mut restart));
         assert!(restart(61), "the first has left the window");
         assert!(!restart(62), "the fourth within a minute");
+    }
+
+    #[test]
+    fn what_panics_on_and_on_is_given_up_before_it_ends_the_daemon() {
+        for (max_restarts, window) in [(3, 60), (1, 10), (100, 60), (2, 3600)] {
+            let limits = Supervision { max_restarts, window: Duration::from_secs(window) };
+            let (mut tries, mut budget, mut now) = (Tries::of_panics(&limits), Budget::new(&limits), Duration::ZERO);
+            let mut panics = 1;
+            assert!(budget.restart(now));
+            while let Some(pause) = tries.fail() {
+                // a look takes a little time itself
+                now += pause + Duration::from_millis(1);
+                panics += 1;
+                assert!(budget.restart(now), "{panics} panics, the last at {now:?}, of {max_restarts} in {window} s");
+            }
+            assert_eq!(panics, 5);
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::{
         guardian::{Guardian, LockNow},
         jobs::JobLog,
         journal::{self, JournalHandle, NotClosed},
-        keeper::{self, KeeperHandle},
+        keeper::{self, KeeperHandle, KeeperNews},
         monitor::MonitorHandle,
         scorer::{self, Renew, Scorer},
         supervision::{Failure, Failures, Place, Shell},
@@ -151,8 +151,19 @@ impl Parts {
         self.lock(format!("killed: {reason}"), By::Daemon("signal".into()), true);
     }
 
+    /// What the keeper has to tell.
+    pub(super) fn hear_of_checkpoints(&self, news: &KeeperNews) {
+        match news {
+            KeeperNews::Differs(reason) => self.distrust(reason),
+            KeeperNews::Failed(why) => {
+                let (level, message) = (Level::Warning, why.clone());
+                self.write_event(EventKind::Alert { level, code: "checkpoint_failed".into(), message });
+            }
+        }
+    }
+
     /// Serves nothing but the baseline: what the daemon began from is not what the journal comes to.
-    pub(super) fn distrust(&self, reason: &str) {
+    fn distrust(&self, reason: &str) {
         tracing::error!(code = "checkpoint_differs", "{reason}");
         let message = reason.to_owned();
         self.write_event(EventKind::Alert { level: Level::Critical, code: "checkpoint_differs".into(), message });

@@ -29,7 +29,7 @@ use crate::{
         gateway::{Gateway, Pace, ReloadRequest, Wiring},
         guardian::{Guardian, GuardianShared},
         journal::JournalHandle,
-        keeper::{self, KeeperHandle, Kept},
+        keeper::{self, KeeperHandle, KeeperNews, Kept},
         kill_file::KILL_FILE,
         monitor::{self, Finding},
         scorer::{Scorer, ScorerShared},
@@ -73,8 +73,8 @@ pub(super) struct Calls {
     pub(super) is_killed: mpsc::Receiver<bool>,
     /// What was found where the socket's file should be.
     pub(super) displaced: mpsc::UnboundedReceiver<Displaced>,
-    /// Why the state that was begun from is not to be trusted.
-    pub(super) doubts: mpsc::UnboundedReceiver<String>,
+    /// What the keeper of checkpoints has to tell.
+    pub(super) doubts: mpsc::UnboundedReceiver<KeeperNews>,
     /// Reloads that clients ask for.
     pub(super) reloads: mpsc::Receiver<ReloadRequest>,
     /// Parts that failed.
@@ -232,7 +232,7 @@ impl Births<'_> {
 
     /// The keeper owns the checkpoints, on its own thread. It tells the journal, and the daemon's loop when the state that was begun
     /// from is not what the log comes to.
-    fn keeper(&self, kept: Kept) -> Result<(KeeperHandle, mpsc::UnboundedReceiver<String>), StartError> {
+    fn keeper(&self, kept: Kept) -> Result<(KeeperHandle, mpsc::UnboundedReceiver<KeeperNews>), StartError> {
         let Common { config, failures, jobs, .. } = &self.common;
         keeper::start(kept, self.journal.clone(), Arc::clone(config), failures.clone(), jobs.clone())
             .map_err(|error| part_error(keeper::NAME, error.to_string()))

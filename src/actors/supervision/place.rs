@@ -64,6 +64,7 @@ pub enum Place {
     MonitorTold,
     MonitorTick,
     KeeperLook,
+    KeeperFold,
     Archiving,
     GatewayScore,
     GatewayAnswer,
@@ -87,7 +88,7 @@ pub enum Place {
 /// Of a place: the part it belongs to, what happens there, and the name of the future that goes on with it, if there is one.
 type Row = (Place, &'static str, &'static str, Option<&'static str>);
 
-const ROWS: [Row; 77] = [
+const ROWS: [Row; 78] = [
     (Place::ScorerMake, "scorer", "make", None),
     (Place::ScorerFold, "scorer", "fold", None),
     (Place::ScorerInstall, "scorer", "install", None),
@@ -147,6 +148,7 @@ const ROWS: [Row; 77] = [
     (Place::MonitorTold, "monitor", "told", None),
     (Place::MonitorTick, "monitor", "tick", None),
     (Place::KeeperLook, "keeper", "look", None),
+    (Place::KeeperFold, "keeper", "fold", None),
     (Place::Archiving, "archivist", "archive", None),
     (Place::GatewayScore, "gateway", "score", None),
     (Place::GatewayAnswer, "gateway", "answer", None),
