@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         Command::Validate(validate) => validate.run(),
         Command::Phases(phases) => phases.run(),
         Command::Dataset(dataset) => dataset.run(),
+        Command::Discover(discover) => discover.run(),
         Command::Drill(drill) => drill.run(),
         Command::Drift(drift) => drift.run(),
         Command::Export(export) => export.run(),

@@ -52,6 +52,7 @@ max = 2
 kelly_fraction = 0.25
 [features]
 extra = ["order_imbalance"]
+derived = [["book", "imbalance(bid_size, ask_size)"]]
 scaling = "min_max"
 clip_quantile = 0
 indicator_min_missing = 0.02
@@ -422,7 +423,7 @@ fn each_item_of_a_list_is_checked() {
             "7: features.extra[4] = \"session_time\": is an input that every model has already",
         ],
     );
-    let pair = "a pair of names among the twelve features, \"confidence\" and what is in extra";
+    let pair = "a pair of names among the twelve features, \"confidence\" and what is in extra and derived";
     check(
         "[features]\ninteractions = [[\"confidence\"], [\"confidence\", \"sesion_time\"], 1,\n \
          [\"confidence\", \"session_time\"],\n [\"session_time\", \"confidence\"]]",
@@ -443,6 +444,30 @@ fn each_item_of_a_list_is_checked() {
     let many: Vec<_> = (0..65).map(|i| format!("\"x{i}\"")).collect();
     let errors = faults(&format!("[features]\nextra = [{}]", many.join(",")));
     assert!(errors.to_string().contains("...: must be at most 64 items, each a name"), "{errors}");
+}
+
+#[test]
+fn a_derived_input_is_a_name_of_its_own_and_an_expression_of_the_vocabulary() {
+    let pair = "a pair of a name of a-z 0-9 _ that begins with a letter, at most 64 long, and an expression";
+    check(
+        "[features]\nextra = [\"tape\"]\nderived = [\n [\"Book\", \"range(3)\"],\n [\"tape\", \"range(3)\"],\n \
+         [\"book\", \"log(vix)\"],\n 7,\n [\"ok\", \"range(6)\"],\n [\"ok\", \"range(3)\"],\n]\n",
+        &[
+            &format!("4: features.derived[0] = [\"Book\", \"range(3)\"]: must be {pair}"),
+            "5: features.derived[1] = [\"tape\", \"range(3)\"]: \"tape\" is an input already",
+            "6: features.derived[2] = [\"book\", \"log(vix)\"]: \"log\" is no function; there are value, ratio, share, \
+             imbalance, difference, distance, lag, slope, range, product, extra and other",
+            &format!("7: features.derived[3] = 7: must be a list, {pair}, not a whole number"),
+            "9: features.derived[5] = [\"ok\", \"range(3)\"]: \"ok\" is derived twice",
+        ],
+    );
+    let config = parse(
+        "[features]\nderived = [[\"book\", \"imbalance( bid_size,ask_size )\"]]\ninteractions = [[\"book\", \"confidence\"]]\n\
+         [carry]\nrequired = [\"book\"]\n",
+    );
+    let derived = &config.features.derived;
+    assert_eq!((derived.len(), derived[0].expression.to_string()), (1, "imbalance(bid_size, ask_size)".to_owned()));
+    assert_eq!(config.stale.required, ["book"]);
 }
 
 #[test]
@@ -590,7 +615,7 @@ fn a_reload_changes_all_but_what_waits_for_a_restart() {
     let expected: Vec<_> = running.entries().into_iter().map(|(key, _)| key).collect();
     let expected: Vec<_> = expected.into_iter().filter(|k| sections.iter().any(|s| k.starts_with(s))).collect();
     assert_eq!(frozen, expected);
-    assert_eq!(frozen.len(), 42);
+    assert_eq!(frozen.len(), 43);
 
     let in_force = new.clone().with_frozen_of(&running);
     assert_eq!(running.frozen_changes(&in_force), [""; 0]);
@@ -700,7 +725,7 @@ proptest! {
 }
 
 /// Of the built-in configuration; changes with every key and default.
-const GOLDEN_HASH: &str = "7a9dfe95b3bb3327";
+const GOLDEN_HASH: &str = "60bf4c18576d6df0";
 
 #[test]
 fn a_tick_waits_for_a_restart_and_a_symbol_does_not() {

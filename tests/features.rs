@@ -66,6 +66,7 @@ fn options(scaling: Scaling, extra: &[&str]) -> DesignOptions {
         carry: Carry::default(),
         interactions: Vec::new(),
         extra: extra.iter().map(|name| (*name).to_owned()).collect(),
+        derived: Vec::new(),
     }
 }
 

@@ -244,7 +244,9 @@ fn a_version_is_not_served_on_inputs_that_are_made_otherwise_than_when_it_was_tr
     }
     // what it does not look at may change
     let place = Place::with_model(State::Production);
-    let config = format!("{CONFIG}[features]\nextra = [\"tape\"]\n[carry]\nextra = 7\n");
+    let config = format!(
+        "{CONFIG}[features]\nextra = [\"tape\"]\nderived = [[\"book\", \"imbalance(bid_size, ask_size)\"]]\n[carry]\nextra = 7\n"
+    );
     let daemon = Daemon::start_with(&place, Setup { config, ..Setup::default() });
     assert_eq!(daemon.connect().arm("d"), ml());
     daemon.stop();

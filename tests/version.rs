@@ -47,6 +47,7 @@ fn version() -> VersionRecord {
         carry: Carry::default(),
         interactions: Vec::new(),
         extra: vec!["a".to_owned(), "b".to_owned()],
+        derived: Vec::new(),
     };
     let calendar = TradingCalendar::new(jiff::tz::TimeZone::UTC, jiff::civil::time(17, 0, 0, 0));
     let inputs = InputOptions::new(

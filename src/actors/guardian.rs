@@ -117,7 +117,7 @@ pub struct GuardianShared {
 
 impl GuardianShared {
     fn schema(&self) -> Result<Schema, String> {
-        Schema::new(&self.config.load().features.extra).map_err(|error| error.to_string())
+        Schema::of(&self.config.load().features).map_err(|error| error.to_string())
     }
 }
 

@@ -7,6 +7,7 @@ mod change;
 mod check;
 mod dataset;
 mod demo;
+mod discover;
 mod draft;
 mod drift;
 mod drill;
@@ -119,6 +120,7 @@ pub enum Command {
     Validate(train::Validate),
     Phases(phases::Phases),
     Dataset(dataset::Dataset),
+    Discover(discover::Discover),
     Drill(drill::Drill),
     Drift(drift::Drift),
     Export(export::Export),
@@ -153,6 +155,7 @@ impl Command {
                 | Self::Validate(_)
                 | Self::Phases(_)
                 | Self::Dataset(_)
+                | Self::Discover(_)
                 | Self::Drill(_)
                 | Self::Export(_)
                 | Self::Archive(_)

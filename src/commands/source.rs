@@ -34,6 +34,14 @@ impl SourceArgs {
         self.state.source(self.socket.as_deref())
     }
 
+    /// The file of the journal, where it is that of a folder.
+    pub(super) fn journal(&self) -> Option<PathBuf> {
+        match self.source() {
+            Source::Folder(folder) => Some(folder.journal()),
+            Source::Daemon(_) => None,
+        }
+    }
+
     /// Whether there is to be a journal: it was named, or there is one where it is looked for.
     pub(super) fn is_meant(&self) -> bool {
         match self.source() {

@@ -21,7 +21,11 @@ use super::{
 };
 use crate::{
     domain::{Feature, InvalidId, Symbol, TradingCalendar},
-    features::{Carry, DesignOptions, Instrument, Scaling, measured::StaleOptions},
+    features::{
+        Carry, DesignOptions, Instrument, MOST_DERIVED, Scaling,
+        derived::{DerivedInput, Expression},
+        measured::StaleOptions,
+    },
     guard::emergency::{Allowed, EmergencyOptions, Key, RULES, accuracy, loss_streak},
     models::sizing::{Sizing, SizingRule},
     policy::answer::Policy,
@@ -38,7 +42,9 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Sections {
     let (calendar, server, access) = (trading_day(reader), server(reader), access(reader));
     let account = account(reader);
     let (policy, mut features) = (policy(reader), features(reader));
-    let (carry, stale) = carry(reader, &features.extra);
+    let named: Vec<String> =
+        features.extra.iter().cloned().chain(features.derived.iter().map(|input| input.name.clone())).collect();
+    let (carry, stale) = carry(reader, &named);
     features.carry = carry;
     let training = learning::training(reader);
     Sections {
@@ -159,6 +165,8 @@ fn features(reader: &mut Reader<'_, '_>) -> DesignOptions {
     let scalings = [("standardise", Scaling::Standardise), ("min_max", Scaling::MinMax)];
     let mut at = reader.section("features", AtRestart);
     let extra = extra_features(&mut at);
+    let derived = derived_inputs(&mut at, &extra);
+    let named: Vec<String> = extra.iter().cloned().chain(derived.iter().map(|input| input.name.clone())).collect();
     let options = DesignOptions {
         scaling: at.choice("scaling", Scaling::Standardise, &scalings),
         clip_quantile: at.number("clip_quantile", 0.0..0.5),
@@ -166,8 +174,9 @@ fn features(reader: &mut Reader<'_, '_>) -> DesignOptions {
         max_missing: at.number("max_missing", 0.0..=1.0),
         fill_max_age_hours: at.number("fill_max_age_hours", above(0.0, 168.0)),
         carry: Carry::default(),
-        interactions: interactions(&mut at, &extra),
+        interactions: interactions(&mut at, &named),
         extra,
+        derived,
     };
     let ordered = options.indicator_min_missing <= options.max_missing;
     reader.demand(ordered, ("features.indicator_min_missing", "must not be above", "features.max_missing"));
@@ -305,13 +314,43 @@ fn extra_features(at: &mut Section<'_, '_, '_>) -> Vec<String> {
     at.list("extra", &form, take, |name| quoted(name))
 }
 
+fn derived_inputs(at: &mut Section<'_, '_, '_>, extra: &[String]) -> Vec<DerivedInput> {
+    let form = ListForm {
+        most: MOST_DERIVED,
+        item_kind: "a list",
+        item_allowed: "a pair of a name of a-z 0-9 _ that begins with a letter, at most 64 long, and an expression",
+    };
+    let take = |value: &DeValue<'_>, before: &[DerivedInput]| {
+        let pair: Vec<_> = value.as_array().ok_or(Refusal::Type)?.iter().map(|part| part.get_ref().as_str()).collect();
+        let [Some(name), Some(text)] = pair.as_slice() else { return Err(Refusal::Range(None)) };
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        if !(1..=64).contains(&name.len())
+            || !name.bytes().all(allowed)
+            || !name.starts_with(|c: char| c.is_ascii_lowercase())
+        {
+            return Err(Refusal::Range(None));
+        }
+        if own_inputs().any(|own| own == *name) || extra.iter().any(|extra| extra == name) {
+            return Err(Refusal::Because(format!("{name:?} is an input already")));
+        }
+        if before.iter().any(|input| input.name == **name) {
+            return Err(Refusal::Because(format!("{name:?} is derived twice")));
+        }
+        let expression = Expression::parse(text).map_err(|error| Refusal::Because(error.to_string()))?;
+        Ok(DerivedInput { name: (*name).to_owned(), expression })
+    };
+    at.list("derived", &form, take, |input| {
+        format!("[{}, {}]", quoted(&input.name), quoted(&input.expression.to_string()))
+    })
+}
+
 fn interactions(at: &mut Section<'_, '_, '_>, extra: &[String]) -> Vec<(String, String)> {
     let form = ListForm {
         most: 64,
         item_kind: "a list",
-        item_allowed: "a pair of names among the twelve features, \"confidence\" and what is in extra",
+        item_allowed: "a pair of names among the twelve features, \"confidence\" and what is in extra and derived",
     };
-    let extra_is_known = at.is_read("extra");
+    let extra_is_known = at.is_read("extra") && at.is_read("derived");
     let mut inputs: Vec<&str> = own_inputs().collect();
     inputs.extend(extra.iter().map(String::as_str));
     let input = |value: &DeValue<'_>| {
@@ -337,9 +376,9 @@ fn interactions(at: &mut Section<'_, '_, '_>, extra: &[String]) -> Vec<(String, 
 
 fn required(at: &mut Section<'_, '_, '_>, extra: &[String], extra_is_known: bool) -> Vec<String> {
     let form = ListForm {
-        most: 76,
+        most: 108,
         item_kind: "text in quotes",
-        item_allowed: "the name of one of the twelve features or of what is in features.extra",
+        item_allowed: "the name of one of the twelve features or of what is in features.extra and features.derived",
     };
     let mut inputs: Vec<&str> = Feature::ALL.into_iter().map(Feature::name).collect();
     inputs.extend(extra.iter().map(String::as_str));

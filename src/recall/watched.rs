@@ -58,7 +58,7 @@ pub fn untold(watch: &Watch, serving: &Serving, told: &[String]) -> Vec<EventKin
 /// When its record cannot be used.
 pub fn of(reader: &Reader, config: &Config, version: &VersionId) -> Result<WatchedVersion, Unusable> {
     let record = versions::usable(reader, version)?;
-    let schema = Schema::new(&config.features.extra).map_err(|error| Unusable::Damaged(error.to_string()))?;
+    let schema = Schema::of(&config.features).map_err(|error| Unusable::Damaged(error.to_string()))?;
     let served = versions::served(reader, version, &schema, config)?;
     let born = born(reader, version)?;
     let mut gathered = Gathered::new(&record, &served, &schema, config, born);

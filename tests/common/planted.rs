@@ -25,6 +25,7 @@ pub fn design() -> DesignOptions {
         carry: Carry::default(),
         interactions: Vec::new(),
         extra: Vec::new(),
+        derived: Vec::new(),
     }
 }
 

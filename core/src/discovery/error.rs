@@ -24,6 +24,9 @@ pub enum DiscoverError {
     /// A name that cannot be used.
     #[error("{0}")]
     Name(String),
+    /// The trades cannot be learnt from.
+    #[error("{0}")]
+    Trades(String),
     /// No model came of the ablation.
     #[error("no model could be fitted for the ablation: {0}")]
     Fit(String),

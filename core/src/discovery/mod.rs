@@ -10,9 +10,11 @@
 mod ablation;
 mod error;
 mod null;
+mod prepare;
 mod search;
 
 pub use ablation::Gain;
 pub use error::DiscoverError;
 pub use null::{Outcome, Skill};
+pub use prepare::{Prepared, prepare};
 pub use search::{Candidate, Discovery, DiscoveryOptions, Finding, Standing, search};

@@ -105,6 +105,13 @@ pub struct Discovery {
     pub findings: Vec<Finding>,
 }
 
+impl Discovery {
+    /// What was found, the surest first.
+    pub fn found(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.standing == Standing::Found)
+    }
+}
+
 /// Tries each of `candidates` on `examples`, which are the trades before the test part with the inputs that a model has already.
 /// `recipe` makes the models of the ablation. `progress` is told the share done.
 ///

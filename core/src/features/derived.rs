@@ -11,6 +11,10 @@ pub use parse::InvalidExpression;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
+pub use self::parse::InvalidExpression;
+
 use super::{
     design::is_usable,
     quantity::{BarField, Quantity},
@@ -33,8 +37,18 @@ pub enum Regime {
     Volatility,
 }
 
+/// A derived input: a name and how it is worked out; an item of `features.derived`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DerivedInput {
+    /// Its name, of its own among all inputs.
+    pub name: String,
+    /// How it is worked out.
+    pub expression: Expression,
+}
+
 /// One function of the vocabulary with its parts.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Expression {
     /// `value(a)`: a plain number as it is.
     Value(Quantity),
@@ -168,18 +182,19 @@ impl Expression {
                 }
             }
             Self::Slope(field, bars) => {
-                let values = newest(snapshot, *bars)?.iter().map(|bar| field.of(bar)).collect::<Option<Vec<f64>>>()?;
+                let slope = slope(newest(snapshot, *bars)?, *field)?;
                 let unit = match field {
                     BarField::Volume => snapshot.market_state.volume.average.filter(|average| *average > 0.0)?,
                     _ => atr()?,
                 };
-                Some(slope(&values) / unit)
+                Some(slope / unit)
             }
             Self::Range(bars) => {
                 let bars = newest(snapshot, *bars)?;
-                let of = |field: BarField| bars.iter().map(|bar| field.of(bar)).collect::<Option<Vec<f64>>>();
-                let high = of(BarField::High)?.into_iter().reduce(f64::max)?;
-                let low = of(BarField::Low)?.into_iter().reduce(f64::min)?;
+                let (mut high, mut low) = (f64::NEG_INFINITY, f64::INFINITY);
+                for bar in bars {
+                    (high, low) = (high.max(BarField::High.of(bar)?), low.min(BarField::Low.of(bar)?));
+                }
                 Some((high - low) / atr()?)
             }
             Self::Product(..) | Self::Extra(_) | Self::Other(..) => None,
@@ -217,16 +232,30 @@ fn newest(snapshot: &MarketSnapshot, bars: u8) -> Option<&[[Number; 5]]> {
     all.get(all.len().checked_sub(usize::from(bars))?..)
 }
 
-/// Least squares slope a step of values one step apart.
-fn slope(values: &[f64]) -> f64 {
-    let middle = (values.len() as f64 - 1.0) / 2.0;
+/// Least squares slope a bar. `None` where a bar lacks the number.
+fn slope(bars: &[[Number; 5]], field: BarField) -> Number {
+    let middle = (bars.len() as f64 - 1.0) / 2.0;
     let (mut products, mut squares) = (0.0, 0.0);
-    for (step, value) in values.iter().enumerate() {
+    for (step, bar) in bars.iter().enumerate() {
         let offset = step as f64 - middle;
-        products += offset * value;
+        products += offset * field.of(bar)?;
         squares += offset * offset;
     }
-    products / squares
+    Some(products / squares)
+}
+
+impl From<Expression> for String {
+    fn from(expression: Expression) -> Self {
+        expression.to_string()
+    }
+}
+
+impl TryFrom<String> for Expression {
+    type Error = InvalidExpression;
+
+    fn try_from(text: String) -> Result<Self, InvalidExpression> {
+        Self::parse(&text)
+    }
 }
 
 impl fmt::Display for Expression {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{design::is_usable, row::CONFIDENCE_POSITION};
 use crate::domain::{Symbol, Timestamp};
 
-/// A set of inputs, by their places in a row. A row of the configuration has at most 77 inputs; places from 128 on are never
+/// A set of inputs, by their places in a row. A row of the configuration has at most 109 inputs; places from 128 on are never
 /// in a set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Places(u128);
@@ -126,6 +126,12 @@ impl ForwardFill {
                 }
             }
         }
+    }
+
+    /// What is known at `at` of the input at `place` of a symbol: the latest value, if it is neither from after then nor too old.
+    pub fn known(&self, symbol: &Symbol, place: usize, at: Timestamp) -> Option<f64> {
+        let (held, max_age) = ((*self.last.get(symbol)?.get(place)?)?, self.max_ages.get(place)?);
+        (held.at <= at && at.duration_since(held.at) <= *max_age).then_some(held.value)
     }
 
     /// Puts the last known value in the place of each missing one, if it is neither from after `at` nor too old. What

@@ -227,6 +227,7 @@ mod tests {
             carry: Carry::default(),
             interactions: Vec::new(),
             extra: vec!["x".to_owned(), "y".to_owned()],
+            derived: Vec::new(),
         }
     }
 

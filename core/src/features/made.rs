@@ -5,7 +5,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DesignOptions, Instrument, formulas::FORMULAS, row::CONFIDENCE};
+use super::{
+    DesignOptions, Instrument,
+    derived::{DerivedInput, Expression},
+    formulas::FORMULAS,
+    row::CONFIDENCE,
+};
 use crate::domain::{Feature, Symbol, TradingCalendar};
 
 /// Everything besides the signals that the inputs of a version depend on.
@@ -22,6 +27,9 @@ pub struct InputOptions {
     pub start: Box<str>,
     /// How old a value of each input may be that stands in for a missing one, in minutes.
     pub carry_minutes: BTreeMap<Box<str>, f64>,
+    /// How each derived input is worked out, with what that depends on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub derived: BTreeMap<Box<str>, Box<str>>,
 }
 
 /// What a version saw when it was trained is not what it would see now.
@@ -43,14 +51,17 @@ impl InputOptions {
         options: &DesignOptions,
         names: impl IntoIterator<Item = &'a str>,
     ) -> Self {
-        let names = names.into_iter().filter(|name| *name != CONFIDENCE);
+        let names: Vec<&str> = names.into_iter().filter(|name| *name != CONFIDENCE).collect();
+        let derived = options.derived.iter().filter(|input| names.contains(&input.name.as_str()));
+        let derived = derived.map(|input| (input.name.as_str().into(), told(input, options).into())).collect();
         let (zone, start) = calendar.turns_at();
         Self {
             formulas: FORMULAS,
             tick: instrument.tick,
             zone: zone.into(),
             start: start.strftime("%H:%M").to_string().into(),
-            carry_minutes: names.map(|name| (name.into(), 60.0 * options.max_age_hours(name))).collect(),
+            derived,
+            carry_minutes: names.into_iter().map(|name| (name.into(), 60.0 * options.max_age_hours(name))).collect(),
         }
     }
 
@@ -76,8 +87,22 @@ impl InputOptions {
             let Some(now) = now.carry_minutes.get(input).filter(|now| *now != then) else { continue };
             differences.push(format!("{input} was carried forward for {then} minutes and is for {now}"));
         }
+        for (input, then) in &self.derived {
+            let Some(now) = now.derived.get(input).filter(|now| *now != then) else { continue };
+            differences.push(format!("{input} was {then} and is {now}"));
+        }
         if differences.is_empty() { Ok(()) } else { Err(InputsChanged { differences }) }
     }
+}
+
+/// How a derived input is worked out: of one of another symbol also what it asks for, and how old that may be.
+fn told(input: &DerivedInput, options: &DesignOptions) -> String {
+    let text = input.expression.to_string();
+    let Expression::Other(_, asked) = &input.expression else { return text };
+    let minutes = 60.0 * options.max_age_hours(asked);
+    let of = options.derived.iter().find(|derived| derived.name == **asked);
+    let of = of.map_or(String::new(), |derived| format!(" of {}", derived.expression));
+    format!("{text}{of}, known for {minutes} minutes")
 }
 
 #[cfg(test)]
@@ -87,8 +112,8 @@ mod tests {
     use super::*;
     use crate::features::{Carry, Scaling};
 
-    fn made(tick: f64, hour: i8, minutes: f64) -> InputOptions {
-        let options = DesignOptions {
+    fn options(minutes: f64) -> DesignOptions {
+        DesignOptions {
             scaling: Scaling::Standardise,
             clip_quantile: 0.001,
             indicator_min_missing: 0.01,
@@ -97,10 +122,37 @@ mod tests {
             carry: Carry { minutes: [minutes; 12], extra_minutes: 60.0 },
             interactions: Vec::new(),
             extra: vec!["tape".to_owned()],
-        };
+            derived: Vec::new(),
+        }
+    }
+
+    fn made(tick: f64, hour: i8, minutes: f64) -> InputOptions {
+        let options = options(minutes);
         let calendar = TradingCalendar::new(TimeZone::get("America/Chicago").unwrap(), time(hour, 30, 0, 0));
         let names = ["session_time", "recent_momentum", "confidence", "tape"];
         InputOptions::new(Instrument { tick, tick_value: 12.5, stop_ticks: None }, &calendar, &options, names)
+    }
+
+    #[test]
+    fn a_derived_input_that_is_worked_out_otherwise_is_another_input() {
+        let of = |text: &str, minutes: f64| {
+            let expression = Expression::parse(text).unwrap();
+            let options =
+                DesignOptions { derived: vec![DerivedInput { name: "own".into(), expression }], ..options(minutes) };
+            let calendar = TradingCalendar::new(TimeZone::get("America/Chicago").unwrap(), time(17, 0, 0, 0));
+            let instrument = Instrument { tick: 0.25, tick_value: 12.5, stop_ticks: None };
+            InputOptions::new(instrument, &calendar, &options, ["session_time", "own"])
+        };
+        let (symbol, trained) = (Symbol::new("ES").unwrap(), of("range(6)", 5.0));
+        assert_eq!(trained.check(&symbol, &of("range(6)", 5.0)), Ok(()));
+        let told = trained.check(&symbol, &of("range(3)", 5.0)).unwrap_err().to_string();
+        assert!(told.contains("own was range(6) and is range(3)"), "{told}");
+        let of_nq = |minutes| of("other(NQ, recent_momentum)", minutes);
+        let told = of_nq(5.0).check(&symbol, &of_nq(6.0)).unwrap_err().differences.join("; ");
+        assert!(told.contains("own was other(NQ, recent_momentum), known for 5 minutes and is"), "{told}");
+        // what has no derived input is stored as it was
+        let stored = serde_json::to_string(&made(0.25, 17, 5.0)).unwrap();
+        assert!(!stored.contains("derived"), "{stored}");
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod vocabulary;
 
 use serde::{Deserialize, Serialize};
 
+use self::derived::DerivedInput;
 use crate::domain::{FEATURES, Feature};
 
 /// What must be known of a traded instrument.
@@ -48,6 +49,9 @@ pub enum Scaling {
     MinMax,
 }
 
+/// Most derived inputs of a configuration: with 64 extras their places are still among those that [`fill::Places`] holds.
+pub const MOST_DERIVED: usize = 32;
+
 /// How a design matrix is made; the section `[features]` of the configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DesignOptions {
@@ -67,6 +71,9 @@ pub struct DesignOptions {
     pub interactions: Vec<(String, String)>,
     /// Names of further inputs that ride along under `extra`.
     pub extra: Vec<String>,
+    /// Inputs that are worked out of the snapshot, at most [`MOST_DERIVED`] in the configuration.
+    #[serde(default)]
+    pub derived: Vec<DerivedInput>,
 }
 
 /// How old a value may be that stands in for a missing one, by input.

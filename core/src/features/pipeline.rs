@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 
 use super::{
     DesignOptions, Instrument,
+    derived::{DerivedInput, Expression},
     fill::{Filled, ForwardFill, LastKnown},
-    row::{self, InvalidSchema, Row, Schema},
+    row::{self, BUILT_IN, InvalidSchema, Row, Schema},
 };
-use crate::domain::{Signal, Symbol, TradingCalendar};
+use crate::domain::{Feature, Signal, Symbol, TradingCalendar};
 
 /// Turns signals into model inputs. Keeps the last known values of each symbol and two buffers; once made it does not
 /// allocate.
@@ -21,11 +22,26 @@ use crate::domain::{Signal, Symbol, TradingCalendar};
 #[derive(Debug, Clone)]
 pub struct Pipeline {
     schema: Schema,
+    /// Without the derived inputs.
+    sent: Schema,
+    derived: Vec<Derived>,
     symbols: BTreeMap<Symbol, Instrument>,
     calendar: TradingCalendar,
     fill: ForwardFill,
     raw: Vec<Option<f64>>,
     values: Vec<Option<f64>>,
+}
+
+/// A derived input where it is worked out.
+#[derive(Debug, Clone)]
+struct Derived {
+    expression: Expression,
+    /// Its place in a row.
+    place: usize,
+    /// Whether it is turned to the side of the trade.
+    directional: bool,
+    /// Of another symbol: the place of what it asks for, and whether that is the trend against the mean, from 0 to 1.
+    theirs: Option<(usize, bool)>,
 }
 
 /// The inputs of a signal, as a model sees them.
@@ -70,11 +86,12 @@ impl Pipeline {
         calendar: TradingCalendar,
         options: &DesignOptions,
     ) -> Result<Self, InvalidSchema> {
-        let schema = Schema::new(&options.extra)?;
+        let (schema, sent) = (Schema::of(options)?, Schema::new(&options.extra)?);
+        let derived = derived(&schema, &symbols, &options.derived)?;
         let ages: Vec<f64> = schema.names().map(|name| options.max_age_hours(name)).collect();
         let fill = ForwardFill::new(symbols.keys(), &ages);
         let buffer = Vec::with_capacity(schema.width());
-        Ok(Self { schema, symbols, calendar, fill, raw: buffer.clone(), values: buffer })
+        Ok(Self { schema, sent, derived, symbols, calendar, fill, raw: buffer.clone(), values: buffer })
     }
 
     /// The inputs it makes, in order.
@@ -89,8 +106,9 @@ impl Pipeline {
     pub fn look(&mut self, signal: &Signal) -> Result<Seen<'_>, UnknownSymbol> {
         self.read(signal)?;
         self.values.clone_from(&self.raw);
-        let filled = self.fill.fill(&signal.symbol, signal.at, &mut self.values);
+        let mut filled = self.fill.fill(&signal.symbol, signal.at, &mut self.values);
         row::align(signal.side, &mut self.values);
+        self.derive(signal, &mut filled);
         Ok(Seen { values: &self.values, filled })
     }
 
@@ -147,9 +165,61 @@ impl Pipeline {
         let Some(instrument) = self.symbols.get(&signal.symbol) else {
             return Err(UnknownSymbol { symbol: signal.symbol.clone() });
         };
-        row::read(signal, *instrument, &self.calendar, &self.schema, &mut self.raw);
+        row::read(signal, *instrument, &self.calendar, &self.sent, &mut self.raw);
+        for derived in &self.derived {
+            let value = derived.expression.value(signal, &self.raw);
+            self.raw.push(value);
+        }
         Ok(())
     }
+
+    /// Takes in what other symbols knew, and turns derived inputs to the side of the trade.
+    fn derive(&mut self, signal: &Signal, filled: &mut Filled) {
+        for Derived { expression, place, directional, theirs } in &self.derived {
+            let Some(value) = self.values.get_mut(*place) else { continue };
+            if let (Expression::Other(symbol, _), Some((theirs, stretched))) = (expression, theirs) {
+                let known = self.fill.known(symbol, *theirs, signal.at);
+                *value = known.map(|known| if *stretched { 2.0 * known - 1.0 } else { known });
+                if value.is_some() {
+                    filled.seen.insert(*place);
+                }
+            }
+            if *directional {
+                *value = value.map(|value| signal.side.sign() * value);
+            }
+        }
+    }
+}
+
+/// Each derived input with its place. What one asks for of another symbol is a symbol of the configuration and an input that is
+/// itself of one symbol.
+fn derived(
+    schema: &Schema,
+    symbols: &BTreeMap<Symbol, Instrument>,
+    inputs: &[DerivedInput],
+) -> Result<Vec<Derived>, InvalidSchema> {
+    let first = schema.width() - inputs.len();
+    let one = |(place, input): (usize, &DerivedInput)| {
+        let expression = input.expression.clone();
+        let Expression::Other(symbol, asked) = &expression else {
+            let directional = expression.is_directional();
+            return Ok(Derived { expression, place, directional, theirs: None });
+        };
+        let refuse = |what: &str, kind| InvalidSchema::Other { name: input.name.clone(), what: what.to_owned(), kind };
+        if !symbols.contains_key(symbol) {
+            return Err(refuse(&symbol.to_string(), "symbol of the configuration"));
+        }
+        let theirs = schema.position(asked).filter(|theirs| *theirs != row::CONFIDENCE_POSITION);
+        let own = theirs.and_then(|theirs| inputs.get(theirs.checked_sub(first)?)).map(|input| &input.expression);
+        let (Some(theirs), false) = (theirs, matches!(own, Some(Expression::Other(..)))) else {
+            return Err(refuse(asked, "feature, extra input or derived input of one symbol"));
+        };
+        let feature = Feature::ALL.get(theirs).copied().filter(|_| theirs < BUILT_IN);
+        let directional = feature.is_some_and(row::is_directional) || own.is_some_and(Expression::is_directional);
+        let stretched = feature == Some(Feature::VwapTrendSignal);
+        Ok(Derived { expression, place, directional, theirs: Some((theirs, stretched)) })
+    };
+    inputs.iter().enumerate().map(|(place, input)| one((first + place, input))).collect()
 }
 
 #[cfg(test)]
@@ -162,12 +232,8 @@ mod tests {
         features::{Carry, Scaling},
     };
 
-    fn pipeline() -> Pipeline {
-        let symbols = BTreeMap::from([(
-            Symbol::new("ES").unwrap(),
-            Instrument { tick: 0.25, tick_value: 12.5, stop_ticks: None },
-        )]);
-        let options = DesignOptions {
+    fn options() -> DesignOptions {
+        DesignOptions {
             scaling: Scaling::Standardise,
             clip_quantile: 0.001,
             indicator_min_missing: 0.01,
@@ -176,9 +242,17 @@ mod tests {
             carry: Carry::default(),
             interactions: Vec::new(),
             extra: vec!["tape".to_owned()],
-        };
+            derived: Vec::new(),
+        }
+    }
+
+    fn pipeline() -> Pipeline {
+        let symbols = BTreeMap::from([(
+            Symbol::new("ES").unwrap(),
+            Instrument { tick: 0.25, tick_value: 12.5, stop_ticks: None },
+        )]);
         let calendar = TradingCalendar::new(TimeZone::get("America/Chicago").unwrap(), time(17, 0, 0, 0));
-        Pipeline::new(symbols, calendar, &options).unwrap()
+        Pipeline::new(symbols, calendar, &options()).unwrap()
     }
 
     /// A signal at `hour` of a day in January, with these features and extras.
@@ -208,6 +282,49 @@ mod tests {
         for (side, expected) in [("short", short), ("long", long)] {
             let row = pipeline.row(&signal(2, side, "", "")).unwrap();
             assert_eq!(places.map(|i| row.values[i]), expected, "{side}");
+        }
+    }
+
+    #[test]
+    fn a_derived_input_knows_of_another_symbol_what_was_known_then_and_takes_the_side_of_the_trade() {
+        let input =
+            |name: &str, text: &str| DerivedInput { name: name.into(), expression: Expression::parse(text).unwrap() };
+        let mut options = options();
+        options.derived = vec![
+            input("nq", "other(NQ, recent_momentum)"),
+            input("vwap_of_nq", "other(NQ, vwap_trend_signal)"),
+            input("wild", "product(recent_momentum, trend)"),
+            input("tape_too", "extra(tape)"),
+        ];
+        options.carry.minutes = [90.0; 12];
+        let symbols: BTreeMap<_, _> = ["ES", "NQ"]
+            .map(|name| (Symbol::new(name).unwrap(), Instrument { tick: 0.25, tick_value: 12.5, stop_ticks: None }))
+            .into();
+        let calendar = TradingCalendar::new(TimeZone::get("America/Chicago").unwrap(), time(17, 0, 0, 0));
+        let mut pipeline = Pipeline::new(symbols.clone(), calendar.clone(), &options).unwrap();
+        let of = |symbol: &str, mut signal: Signal| {
+            signal.symbol = Symbol::new(symbol).unwrap();
+            signal
+        };
+        let late = of("NQ", signal(3, "long", r#""recent_momentum":0.9"#, ""));
+        let nq = of("NQ", signal(1, "long", r#""recent_momentum":0.5,"vwap_trend_signal":0.75"#, ""));
+        let es = |hour, side| signal(hour, side, r#""recent_momentum":0.25,"dow_trend_regime":-1"#, r#""tape":3"#);
+        assert_eq!(pipeline.row(&es(1, "long")).unwrap().values[14..], [None, None, Some(-0.25), Some(3.0)]);
+        pipeline.row(&nq).unwrap();
+        assert_eq!(pipeline.row(&es(2, "long")).unwrap().values[14..16], [Some(0.5), Some(0.5)]);
+        let short = pipeline.look(&es(2, "short")).unwrap();
+        assert_eq!(short.values[14..], [Some(-0.5), Some(-0.5), Some(-0.25), Some(3.0)]);
+        assert!(short.is_measured(14));
+        // too old, from before it was known, and from after the signal
+        assert_eq!(pipeline.row(&es(3, "long")).unwrap().values[14], None);
+        pipeline.row(&late).unwrap();
+        assert_eq!(pipeline.row(&es(2, "long")).unwrap().values[14], None);
+        for (text, what) in [("other(CL, recent_momentum)", "CL"), ("other(NQ, nq)", "nq"), ("other(NQ, lost)", "lost")]
+        {
+            let mut bad = options.clone();
+            bad.derived.push(input("bad", text));
+            let error = Pipeline::new(symbols.clone(), calendar.clone(), &bad).unwrap_err().to_string();
+            assert!(error.contains(&format!("asks for {what}, which is no")), "{error}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! One signal as a row of numbers: which inputs there are, in which order, and how they are turned to one side.
 #![deny(clippy::indexing_slicing)]
 
-use super::{Instrument, formulas};
+use super::{DesignOptions, Instrument, formulas};
 use crate::domain::{FEATURES, Feature, Side, Signal, Symbol, Timestamp, TradingCalendar};
 
 /// The input that is not a feature: the primary strategy's own confidence in this signal.
@@ -27,6 +27,16 @@ pub enum InvalidSchema {
     Name {
         /// The name as given, cut at 80 characters.
         name: String,
+    },
+    /// A derived input of another symbol that there is not.
+    #[error("derived input {name:?} asks for {what}, which is no {kind}")]
+    Other {
+        /// Its name.
+        name: String,
+        /// What it asks for.
+        what: String,
+        /// What that should be.
+        kind: &'static str,
     },
     /// The name stands for another input already.
     #[error("extra input {name:?} is declared twice or is one of the built-in inputs; give it another name")]
@@ -73,6 +83,16 @@ impl Schema {
             names.push(name.as_str().into());
         }
         Ok(Self(names))
+    }
+
+    /// The same and the derived inputs behind them.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn of(options: &DesignOptions) -> Result<Self, InvalidSchema> {
+        let derived = options.derived.iter().map(|derived| derived.name.clone());
+        let names: Vec<String> = options.extra.iter().cloned().chain(derived).collect();
+        Self::new(&names)
     }
 
     /// All names, in order.

@@ -12,6 +12,9 @@ use crate::{
     },
 };
 
+/// The model that stands in the entry of a search for inputs: it counts as configurations that were tried, and saw no test part.
+pub const DISCOVERY: &str = "discovery";
+
 /// A fold over the event log.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ledger(Vec<Trial>);
@@ -41,7 +44,8 @@ impl Ledger {
     pub fn looks(&self, symbol: &Symbol, target: &str, kind: Kind, own: Option<&VersionId>) -> Vec<Look> {
         let mut seen: Vec<(&str, &str, &str)> = Vec::new();
         let mut looks = Vec::new();
-        for trial in self.0.iter().filter(|trial| trial.symbol == *symbol) {
+        let looked = |trial: &&Trial| trial.symbol == *symbol && &*trial.model != DISCOVERY;
+        for trial in self.0.iter().filter(looked) {
             let key = (&*trial.model, &*trial.target, &*trial.data_hash);
             if seen.contains(&key) || (own.is_some() && trial.version.as_ref() == own) {
                 continue;
@@ -89,6 +93,16 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_search_for_inputs_counts_as_tried_and_is_no_look_at_a_test_part() {
+        let mut ledger = Ledger::default();
+        for model in ["logistic", DISCOVERY] {
+            ledger.apply(&EventKind::Tried(Box::new(trial(model, "a", 0.6))));
+        }
+        let looks = ledger.looks(&Symbol::new("ES").unwrap(), "profitability", Kind::Logistic, None);
+        assert_eq!((ledger.configurations(), looks.len()), (14, 1));
+    }
 
     fn trial(model: &str, data: &str, skill: f64) -> Trial {
         Trial {

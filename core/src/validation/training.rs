@@ -119,6 +119,21 @@ pub fn train(
     Ok(trained)
 }
 
+/// The closed trades of `symbol` with what is to be foretold of each, as a training has them, and what was left out, in words.
+///
+/// # Errors
+/// [`TrainError`] when there are too few, or what is to be foretold cannot be known.
+pub fn labelled(
+    symbol: &Symbol,
+    target: Target,
+    history: &History,
+    settings: &Settings<'_>,
+) -> Result<(Examples, Vec<String>), TrainError> {
+    let Trades { examples, warnings, .. } = closed_trades(symbol, target, None, None, history, settings)?;
+    check_amount(symbol, examples.len(), settings.training)?;
+    Ok((examples, warnings))
+}
+
 /// What the inputs of a version are made by under `settings`. `None` where its symbol has no table.
 fn inputs_of(record: &VersionRecord, settings: &Settings<'_>) -> Option<InputOptions> {
     let instrument = settings.symbols.get(&record.id.symbol).copied()?;
