@@ -154,6 +154,7 @@ fn judged(kind: Kind, examples: &Examples) -> Result<ValidationReport, Box<dyn E
         fill_max_age_hours: 23.0,
         interactions: Vec::new(),
         extra: Vec::new(),
+        derived: Vec::new(),
         carry: Default::default(),
     };
     let strengths = if kind.is_linear() { STRENGTHS } else { LEAVES };

@@ -644,3 +644,28 @@ fn power_asks_for_more_trades_of_a_test_that_is_read_at_every_session_and_needs_
         }
     }
 }
+
+#[test]
+fn a_search_for_inputs_counts_in_the_ledger_and_beside_a_daemon_it_only_reads() {
+    let place = Place::new();
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");
+    let state = place.state();
+    let state = state.to_str().unwrap();
+    ends_with(&place, &["import", "--state", state, examples], 0);
+    let socket = place.socket();
+    let tried = |place: &Place| {
+        let events = stdout(&ends_with(place, &["events", "--json", "--socket", socket.to_str().unwrap()], 0));
+        events.lines().filter(|line| line.contains("\"discovery\"")).count()
+    };
+    let found = json(&ends_with(&place, &["discover", "--state", state, "--json"], 0));
+    assert_eq!(found["in_ledger"], true, "{found}");
+    let (findings, all) = (found["discovery"]["findings"].as_array().unwrap(), &found["discovery"]["tried"]);
+    assert!(findings.len() > 150 && all.as_u64().unwrap() > 50, "{all}");
+    let daemon = Process::start(&place, &[]);
+    assert_eq!(tried(&place), 1);
+    let found = json(&ends_with(&place, &["discover", "--state", state, "--json"], 0));
+    assert_eq!((&found["in_ledger"], tried(&place)), (&false.into(), 1));
+    drop(daemon);
+    let refused = stderr(&ends_with(&place, &["discover", "--state", state, "--rate", "2"], 1));
+    assert!(refused.contains("the false discovery rate is 2: it must be above 0 and below 1"), "{refused}");
+}

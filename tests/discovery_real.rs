@@ -48,7 +48,10 @@ fn a_search_in_the_real_trades_tells_what_it_finds() {
         println!("{target}: {candidates} candidates, {} usable, {trades} trades", found.tried);
         for finding in found.findings.iter().take(12) {
             let (r, p, q) = (finding.correlation, finding.p, finding.false_discovery_rate);
-            println!("{:?} {} r {r:.3?} {:.3?} p {p:.5?} q {q:.3?} {:?}", finding.standing, finding.expression, finding.interval, finding.gain);
+            println!(
+                "{:?} {} r {r:.3?} {:.3?} p {p:.5?} q {q:.3?} {:?}",
+                finding.standing, finding.expression, finding.interval, finding.gain
+            );
         }
         assert!(trades > 2_000 && candidates > 150 && found.tried > 100);
         // the sizes of the book are unknown throughout

@@ -116,6 +116,7 @@ fn design() -> DesignOptions {
         fill_max_age_hours: 23.0,
         interactions: Vec::new(),
         extra: Vec::new(),
+        derived: Vec::new(),
         carry: Default::default(),
     }
 }
