@@ -23,6 +23,7 @@ mod progress;
 pub mod recipe;
 mod refit;
 mod refused;
+mod regime;
 pub mod report;
 mod rotation;
 pub mod splits;

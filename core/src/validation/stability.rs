@@ -12,11 +12,16 @@ use super::{
     fitter::{Fitted, NoFit},
     progress::{Progress, Stage},
     refit::{Missing, Refit},
+    regime::regimes,
     rotation::rotations,
 };
 use crate::{
     domain::snapshot::{TrendRegime, VolatilityRegime},
-    stats::describe::{mean, quantile, standard_deviation},
+    stats::{
+        autocorrelation::inflation,
+        describe::{mean, quantile, standard_deviation},
+        interval::{Interval, two_sided_z},
+    },
 };
 
 /// Share of refits that may fail before their spread says nothing.
@@ -59,6 +64,21 @@ pub struct Group {
     pub trades: usize,
     /// Skill there; `None` where it is not defined.
     pub skill: Option<f64>,
+    /// What taking every trade made; of regimes only, and not in older reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_trade: Option<Earned>,
+    /// What the policy made of the same trades, those it skips counted as 0; `None` where there is no policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Earned>,
+}
+
+/// What a signal made on average, in account currency.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Earned {
+    /// The mean.
+    pub mean: f64,
+    /// Where it may lie, 95 %, with the memory of the trades.
+    pub interval: Interval,
 }
 
 impl Refit<'_> {
@@ -204,14 +224,25 @@ pub(super) fn feature_stability(folds: &[Vec<(Box<str>, f64)>], top: usize) -> O
 
 /// Skill by calendar month, in order; `scores` belong to `rows`.
 pub(super) fn by_month(examples: &Examples, rows: &[usize], scores: &[f64]) -> Vec<Group> {
-    by(examples, rows, scores, |example| {
-        let date = example.day.date();
+    by(examples, rows, scores, &[], |row| {
+        let date = examples.as_slice().get(row)?.day.date();
         Some(format!("{:04}-{:02}", date.year(), date.month()))
     })
+    .into_iter()
+    .map(|group| Group { every_trade: None, ..group })
+    .collect()
 }
 
-/// Skill by regime: each volatility, then each trend.
-pub(super) fn by_regime(examples: &Examples, rows: &[usize], scores: &[f64]) -> Vec<Group> {
+/// Skill and money by regime: each volatility and each trend as the trader names them, then those that the market shows
+/// itself, fitted on `learnt`. `sizes` are those of the policy, none where there is none.
+pub(super) fn by_regime(
+    examples: &Examples,
+    learnt: &[usize],
+    rows: &[usize],
+    scores: &[f64],
+    sizes: &[f64],
+    seed: u64,
+) -> Vec<Group> {
     let volatility = |example: &Example| {
         let name = match example.volatility? {
             VolatilityRegime::Low => "low",
@@ -229,8 +260,17 @@ pub(super) fn by_regime(examples: &Examples, rows: &[usize], scores: &[f64]) -> 
         };
         Some(format!("trend {name}"))
     };
-    let mut groups = by(examples, rows, scores, volatility);
-    groups.extend(by(examples, rows, scores, trend));
+    let names: Vec<[Option<String>; 2]> =
+        examples.as_slice().iter().map(|example| [volatility(example), trend(example)]).collect();
+    let market = regimes(examples, learnt, seed).unwrap_or_default();
+    let mut groups = Vec::new();
+    for axis in 0..3 {
+        let name = |row: usize| match axis {
+            2 => market.get(row).map(|name| (*name).to_owned()),
+            _ => names.get(row)?.get(axis)?.clone(),
+        };
+        groups.extend(by(examples, rows, scores, sizes, name));
+    }
     groups
 }
 
@@ -248,20 +288,46 @@ pub(super) fn strongest_input(examples: &Examples, rows: &[usize]) -> Option<(Bo
     examples.schema().names().enumerate().filter_map(alone).max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
-fn by(examples: &Examples, rows: &[usize], scores: &[f64], key: impl Fn(&Example) -> Option<String>) -> Vec<Group> {
-    let mut groups: BTreeMap<String, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
-    for (example, score) in examples.pick(rows).zip(scores) {
-        let Some(key) = key(example) else { continue };
-        let (truth, scores) = groups.entry(key).or_default();
-        truth.push(example.truth);
-        scores.push(*score);
+/// What is known of the trades of a group.
+#[derive(Default)]
+struct Members {
+    truth: Vec<f64>,
+    scores: Vec<f64>,
+    every_trade: Vec<f64>,
+    policy: Vec<f64>,
+}
+
+fn by(
+    examples: &Examples,
+    rows: &[usize],
+    scores: &[f64],
+    sizes: &[f64],
+    key: impl Fn(usize) -> Option<String>,
+) -> Vec<Group> {
+    let mut groups: BTreeMap<String, Members> = BTreeMap::new();
+    for (place, (row, score)) in rows.iter().zip(scores).enumerate() {
+        let Some((key, example)) = key(*row).zip(examples.as_slice().get(*row)) else { continue };
+        let members = groups.entry(key).or_default();
+        members.truth.push(example.truth);
+        members.scores.push(*score);
+        members.every_trade.push(example.pnl);
+        members.policy.extend(sizes.get(place).map(|size| size * example.pnl));
     }
-    let group = |(name, (truth, scores)): (String, (Vec<f64>, Vec<f64>))| Group {
+    let group = |(name, Members { truth, scores, every_trade, policy }): (String, Members)| Group {
         name: name.into(),
         trades: truth.len(),
         skill: examples.goal().skill(&truth, &scores),
+        every_trade: earned(&every_trade),
+        policy: earned(&policy),
     };
     groups.into_iter().map(group).collect()
+}
+
+/// `None` for fewer than two trades.
+fn earned(pnl: &[f64]) -> Option<Earned> {
+    let error = standard_deviation(pnl)? / (pnl.len() as f64).sqrt() * inflation(pnl).unwrap_or(1.0);
+    let mean = mean(pnl)?;
+    Some(Earned { mean, interval: Interval::around(mean, two_sided_z(0.95)? * error)? })
 }
 
 /// Names of the `top` largest by `size`, at most half of all, at least one.

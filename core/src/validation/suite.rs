@@ -140,7 +140,7 @@ fn gather(
     let tried_below = levels.map_or(0, BaselineModels::configurations);
     let cross = CrossValidated::of(refit, &subject, &scored, &mut notes, progress);
     let simulated = Simulated::of(refit, &subject, &scored, &cross.trials, &mut notes, progress);
-    let walked = Walked::of(refit, subject.strength, &mut notes, progress);
+    let walked = Walked::of(refit, &subject, &mut notes, progress);
     let resampled = Resampled::of(refit, &subject, &scored, &mut notes, progress);
     Ok(ValidationEvidence {
         parts: subject.parts(refit.examples),

@@ -8,6 +8,7 @@ use super::{
     figures::{ClassFigures, Figures, PolicyFigures, RealFigures},
     lift::Measure,
     report::ValidationReport,
+    stability::Earned,
     verdict::ValidationVerdict,
 };
 use crate::stats::describe::{mean, standard_deviation};
@@ -32,6 +33,7 @@ impl fmt::Display for ValidationReport {
         parts(f, &self.evidence)?;
         figures(f, &self.evidence)?;
         policies(f, &self.evidence)?;
+        regimes(f, &self.evidence)?;
         resampled(f, &self.evidence)?;
         checks(f, &self.checks)?;
         self.evidence.notes.iter().try_for_each(|note| writeln!(f, "note: {note}"))
@@ -178,6 +180,28 @@ fn resampled(f: &mut fmt::Formatter<'_>, evidence: &ValidationEvidence) -> fmt::
     let input = |found: &super::stability::Importance| format!("{} {:.4}", found.input, found.loss);
     let inputs: Vec<String> = evidence.importance.iter().take(INPUTS_SHOWN).map(input).collect();
     writeln!(f, "{:<25} {}", "skill lost without", inputs.join(", "))
+}
+
+/// What each regime held, on the trades of the walk-forward.
+fn regimes(f: &mut fmt::Formatter<'_>, evidence: &ValidationEvidence) -> fmt::Result {
+    let told: Vec<_> = evidence.regimes.iter().filter(|group| group.every_trade.is_some()).collect();
+    if told.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        f,
+        "\n{:<20} {:>7} {:>8}  {:<28} with the model",
+        "a signal, by regime", "trades", "skill", "every trade"
+    )?;
+    let earned = |earned: Option<Earned>| {
+        let range =
+            |Earned { mean, interval }: Earned| format!("{mean:.2} ({:.2} to {:.2})", interval.low, interval.high);
+        earned.map_or("-".to_owned(), range)
+    };
+    told.into_iter().try_for_each(|group| {
+        let (skill, every) = (number(group.skill, 4), earned(group.every_trade));
+        writeln!(f, "{:<20} {:>7} {skill:>8}  {every:<28} {}", group.name, group.trades, earned(group.policy))
+    })
 }
 
 fn checks(f: &mut fmt::Formatter<'_>, checks: &[ValidationCheck]) -> fmt::Result {

@@ -122,14 +122,21 @@ pub(super) struct Walked {
 }
 
 impl Walked {
-    pub fn of(refit: &Refit<'_>, strength: f64, notes: &mut Notes, progress: &mut Progress<'_>) -> Self {
+    pub fn of(refit: &Refit<'_>, subject: &Subject, notes: &mut Notes, progress: &mut Progress<'_>) -> Self {
+        let (examples, strength, learnt) = (refit.examples, subject.strength, &subject.learnt);
         let expanding = refit.walk_forward(Window::Expanding, strength, progress);
         let expanding = notes.keep("expanding walk-forward", expanding).unwrap_or_default();
         let rolling = refit.walk_forward(Window::Rolling, strength, progress);
         let rolling = notes.keep("rolling walk-forward", rolling).unwrap_or_default();
+        let (rows, scores) = (&expanding.rows, &expanding.scores);
+        let sizes = if examples.goal().is_share() {
+            refit.sizes(rows, scores, refit.options.policy.trade_threshold)
+        } else {
+            Vec::new()
+        };
         Self {
-            months: stability::by_month(refit.examples, &expanding.rows, &expanding.scores),
-            regimes: stability::by_regime(refit.examples, &expanding.rows, &expanding.scores),
+            months: stability::by_month(examples, rows, scores),
+            regimes: stability::by_regime(examples, learnt, rows, scores, &sizes, refit.options.seed),
             expanding: expanding.steps,
             rolling: rolling.steps,
         }
