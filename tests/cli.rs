@@ -661,11 +661,10 @@ fn a_search_for_inputs_counts_in_the_ledger_and_beside_a_daemon_it_only_reads() 
     assert_eq!(found["in_ledger"], true, "{found}");
     let (findings, all) = (found["discovery"]["findings"].as_array().unwrap(), &found["discovery"]["tried"]);
     assert!(findings.len() > 150 && all.as_u64().unwrap() > 50, "{all}");
-    let daemon = Process::start(&place, &[]);
+    let refused = stderr(&ends_with(&place, &["discover", "--state", state, "--rate", "2"], 1));
+    assert!(refused.contains("the false discovery rate is 2: it must be above 0 and below 1"), "{refused}");
+    let _daemon = Process::start(&place, &[]);
     assert_eq!(tried(&place), 1);
     let found = json(&ends_with(&place, &["discover", "--state", state, "--json"], 0));
     assert_eq!((&found["in_ledger"], tried(&place)), (&false.into(), 1));
-    drop(daemon);
-    let refused = stderr(&ends_with(&place, &["discover", "--state", state, "--rate", "2"], 1));
-    assert!(refused.contains("the false discovery rate is 2: it must be above 0 and below 1"), "{refused}");
 }

@@ -451,7 +451,8 @@ fn a_derived_input_is_a_name_of_its_own_and_an_expression_of_the_vocabulary() {
     let pair = "a pair of a name of a-z 0-9 _ that begins with a letter, at most 64 long, and an expression";
     check(
         "[features]\nextra = [\"tape\"]\nderived = [\n [\"Book\", \"range(3)\"],\n [\"tape\", \"range(3)\"],\n \
-         [\"book\", \"log(vix)\"],\n 7,\n [\"ok\", \"range(6)\"],\n [\"ok\", \"range(3)\"],\n]\n",
+         [\"book\", \"log(vix)\"],\n 7,\n [\"ok\", \"range(6)\"],\n [\"ok\", \"range(3)\"],\n \
+         [\"zn\", \"other(ZN, ok)\"],\n]\n",
         &[
             &format!("4: features.derived[0] = [\"Book\", \"range(3)\"]: must be {pair}"),
             "5: features.derived[1] = [\"tape\", \"range(3)\"]: \"tape\" is an input already",
@@ -459,6 +460,8 @@ fn a_derived_input_is_a_name_of_its_own_and_an_expression_of_the_vocabulary() {
              imbalance, difference, distance, lag, slope, range, product, extra and other",
             &format!("7: features.derived[3] = 7: must be a list, {pair}, not a whole number"),
             "9: features.derived[5] = [\"ok\", \"range(3)\"]: \"ok\" is derived twice",
+            "10: features.derived[6] = [\"zn\", \"other(ZN, ok)\"]: asks for ok of ZN: that must be a symbol of this file and a \
+             feature, an extra or an input derived before it",
         ],
     );
     let config = parse(

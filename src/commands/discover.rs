@@ -183,7 +183,9 @@ fn row(finding: &Finding, folds: usize) -> String {
 /// What was found as items of `features.derived`; what one of another symbol asks for stands before it.
 fn lines(found: &Discovery) -> Vec<String> {
     let item = |name: &str, expression: &str| format!("[\"{name}\", \"{expression}\"]");
-    let own = found.found().map(|finding| item(&finding.name, &finding.expression));
+    let of_another = |finding: &&Finding| finding.expression.starts_with("other(");
+    let (others, own): (Vec<&Finding>, Vec<&Finding>) = found.found().partition(of_another);
+    let own = own.into_iter().chain(others).map(|finding| item(&finding.name, &finding.expression));
     let needs_book = found.found().any(|finding| finding.expression.ends_with(&format!(", {BOOK})")));
     let has_book = found.found().any(|finding| &*finding.name == BOOK);
     let book = (needs_book && !has_book).then(|| item(BOOK, "imbalance(bid_size, ask_size)"));

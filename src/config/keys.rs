@@ -41,7 +41,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Sections {
     symbols.values_mut().for_each(|instrument| instrument.stop_ticks = stop_ticks);
     let (calendar, server, access) = (trading_day(reader), server(reader), access(reader));
     let account = account(reader);
-    let (policy, mut features) = (policy(reader), features(reader));
+    let (policy, mut features) = (policy(reader), features(reader, &symbols));
     let named: Vec<String> =
         features.extra.iter().cloned().chain(features.derived.iter().map(|input| input.name.clone())).collect();
     let (carry, stale) = carry(reader, &named);
@@ -161,11 +161,11 @@ fn sizing(reader: &mut Reader<'_, '_>) -> Sizing {
     sizing
 }
 
-fn features(reader: &mut Reader<'_, '_>) -> DesignOptions {
+fn features(reader: &mut Reader<'_, '_>, symbols: &BTreeMap<Symbol, Instrument>) -> DesignOptions {
     let scalings = [("standardise", Scaling::Standardise), ("min_max", Scaling::MinMax)];
     let mut at = reader.section("features", AtRestart);
     let extra = extra_features(&mut at);
-    let derived = derived_inputs(&mut at, &extra);
+    let derived = derived_inputs(&mut at, &extra, symbols);
     let named: Vec<String> = extra.iter().cloned().chain(derived.iter().map(|input| input.name.clone())).collect();
     let options = DesignOptions {
         scaling: at.choice("scaling", Scaling::Standardise, &scalings),
@@ -314,7 +314,12 @@ fn extra_features(at: &mut Section<'_, '_, '_>) -> Vec<String> {
     at.list("extra", &form, take, |name| quoted(name))
 }
 
-fn derived_inputs(at: &mut Section<'_, '_, '_>, extra: &[String]) -> Vec<DerivedInput> {
+/// What one of another symbol asks for must be known, and stand before it if it is derived itself.
+fn derived_inputs(
+    at: &mut Section<'_, '_, '_>,
+    extra: &[String],
+    symbols: &BTreeMap<Symbol, Instrument>,
+) -> Vec<DerivedInput> {
     let form = ListForm {
         most: MOST_DERIVED,
         item_kind: "a list",
@@ -337,6 +342,18 @@ fn derived_inputs(at: &mut Section<'_, '_, '_>, extra: &[String]) -> Vec<Derived
             return Err(Refusal::Because(format!("{name:?} is derived twice")));
         }
         let expression = Expression::parse(text).map_err(|error| Refusal::Because(error.to_string()))?;
+        if let Expression::Other(symbol, asked) = &expression {
+            let own =
+                |input: &DerivedInput| input.name == **asked && !matches!(input.expression, Expression::Other(..));
+            let known = Feature::ALL.iter().any(|feature| feature.name() == &**asked)
+                || extra.iter().any(|extra| **extra == **asked)
+                || before.iter().any(own);
+            if !symbols.contains_key(symbol) || !known {
+                return Err(Refusal::Because(format!(
+                    "asks for {asked} of {symbol}: that must be a symbol of this file and a feature, an extra or an input derived before it"
+                )));
+            }
+        }
         Ok(DerivedInput { name: (*name).to_owned(), expression })
     };
     at.list("derived", &form, take, |input| {
