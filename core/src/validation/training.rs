@@ -129,7 +129,8 @@ pub fn labelled(
     history: &History,
     settings: &Settings<'_>,
 ) -> Result<(Examples, Vec<String>), TrainError> {
-    let Trades { examples, warnings, .. } = closed_trades(symbol, target, None, None, history, settings)?;
+    let closed = history.closed(symbol);
+    let Trades { examples, warnings, .. } = learnable(symbol, target, None, None, (history, &closed), settings)?;
     check_amount(symbol, examples.len(), settings.training)?;
     Ok((examples, warnings))
 }
