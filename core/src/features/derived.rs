@@ -13,8 +13,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::parse::InvalidExpression;
-
 use super::{
     design::is_usable,
     quantity::{BarField, Quantity},
