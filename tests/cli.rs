@@ -580,6 +580,7 @@ fn a_reader_that_goes_away_is_no_error() {
         &["experiment", "--socket", socket],
         &["drift", "--socket", socket, "--json"],
         &["export", "--socket", socket],
+        &["export", "--socket", socket, "--output", "/dev/stdout"],
         &["export", "--socket", socket, "--format", "parquet"],
         &["export", "--socket", socket, "--format", "pickle"],
         &["export", "--socket", socket, "--what", "snapshots"],

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context;
 
-use super::terminal::warn;
+use super::terminal::{noted, warn};
 
 /// A file on its way to its place. What stands there stays until [`finish`](Draft::finish); one that is dropped before is
 /// removed. What is no regular file, such as a pipe or a device, is written to directly.
@@ -94,7 +94,8 @@ fn followed(path: &Path) -> io::Result<PathBuf> {
 
 impl Write for Draft {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.as_mut().ok_or(io::ErrorKind::BrokenPipe)?.write(bytes)
+        // what is no regular file may be a pipe
+        noted(self.file.as_mut().ok_or(io::ErrorKind::InvalidInput)?.write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {

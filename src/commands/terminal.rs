@@ -28,22 +28,23 @@ impl Output {
     pub(super) fn new() -> Self {
         Self(io::stdout())
     }
+}
 
-    fn noted<T>(written: io::Result<T>) -> io::Result<T> {
-        if written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
-            IS_UNREAD.store(true, Ordering::Relaxed);
-        }
-        written
+/// Notes that the reader of a pipe has gone away, if that is why it was not written to.
+pub(super) fn noted<T>(written: io::Result<T>) -> io::Result<T> {
+    if written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+        IS_UNREAD.store(true, Ordering::Relaxed);
     }
+    written
 }
 
 impl io::Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Self::noted(self.0.write(bytes))
+        noted(self.0.write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Self::noted(self.0.flush())
+        noted(self.0.flush())
     }
 }
 
