@@ -107,6 +107,22 @@ fn trade(minute: i64, slippage_ticks: Option<f64>) -> ClosedTrade {
     }
 }
 
+#[test]
+fn how_far_a_version_is_from_the_limit_of_the_rule_stands_among_its_levels() {
+    let options = EmergencyOptions::default().with(&slippage::MAX_TRADES, 3.0);
+    let mut emergency = Emergency::by(WITH_IT);
+    emergency.begin(&"ES/1".parse::<VersionId>().unwrap());
+    for (n, ticks) in [9.0, 1.0, 5.0, 6.0].into_iter().enumerate() {
+        assert!(emergency.judge(&options, &trade(n as i64, Some(ticks))).is_empty());
+    }
+    let levels = serde_json::to_value(emergency.levels(&options)).unwrap();
+    let rules = levels[0]["rules"].as_array().unwrap();
+    let its = rules.iter().find(|level| level["rule"] == "slippage").unwrap();
+    assert_eq!((&its["value"], &its["limit"]), (&2.0.into(), &3.0.into()), "{its}");
+    assert_eq!((&its["unit"], &its["trips"]), (&"number".into(), &"above".into()), "{its}");
+    assert!(rules.iter().any(|level| level["rule"] == "loss_streak" && level["limit"] == 10.0), "{rules:?}");
+}
+
 /// Which trade trips, and what is said, with at most three trades in a row that slip by more than four ticks.
 fn tripped(slippage: &[Option<f64>]) -> Option<(usize, String)> {
     let options = EmergencyOptions::default().with(&slippage::MAX_TRADES, 3.0);

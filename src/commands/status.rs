@@ -1,11 +1,16 @@
 //! `vigie status`: how is the daemon?
 
 mod check;
+mod rules;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use self::check::{Standing, Verdict};
+pub(super) use self::rules::other_rule;
+use self::{
+    check::{Standing, Verdict},
+    rules::other_rules,
+};
 use super::{
     Failed, Outcome, PATIENCE, SocketArgs,
     terminal::{self, tell},
@@ -282,7 +287,7 @@ fn level(status: &Value, version: &str) -> String {
         amount("made"),
         amount("gain"),
         unwatched(level, told)
-    )
+    ) + &other_rules(level)
 }
 
 /// What no rule watches in a version, but for what is `told` of it already.

@@ -54,6 +54,12 @@ function harm(level) {
   return gauge({ name: 'Evidence that following it costs money', value: figure(evidence), limit: `of ${number(limit, 0)}`, share: Math.log1p(evidence) / Math.log1p(limit) });
 }
 
+/** A rule without a figure of its own above. */
+function other({ rule, value, limit, unit }) {
+  const said = unit === 'share' ? percent : figure;
+  return gauge({ name: rule.replaceAll('_', ' '), value: said(value), limit: `limit ${said(limit)}`, share: limit ? value / limit : 0 });
+}
+
 function health(status) {
   const levels = status?.guardian?.levels ?? [];
   if (levels.length === 0) return h('p', { class: 'empty' }, 'No version speaks, so no rule watches one.');
@@ -62,6 +68,7 @@ function health(status) {
     gauge({ name: 'Losses in a row', value: number(level.loss_streak), limit: `of ${level.streak_limit} allowed`, share: level.loss_streak / level.streak_limit }),
     ...accuracy(level),
     harm(level),
+    (level.rules ?? []).filter(({ rule }) => !['accuracy', 'loss_streak', 'harm'].includes(rule)).map(other),
     h('p', { class: 'small' }, `Following it in ${level.gain_trades} trades made ${money(level.made)}, `, `${money(level.gain)} against the strategy alone.`),
     level.unwatched.map((why) => h('p', { class: 'small warn' }, `▲ ${why}`)),
   ]);

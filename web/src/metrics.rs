@@ -119,6 +119,21 @@ fn serving(out: &mut Out<'_>, status: &Value, seen: &Seen) -> fmt::Result {
         });
         out.family(name, help, None, MetricType::Gauge, &levels.collect::<Vec<_>>())?;
     }
+    for (name, help, field) in [
+        ("rule_value", "Where a version stands by each emergency rule that judges it.", "value"),
+        ("rule_limit", "What that is held against.", "limit"),
+    ] {
+        let of = |level: &Value| {
+            let version = level.get("version")?.as_str()?.to_owned();
+            let rules = list(level, "rules").filter_map(move |rule| {
+                let labels = vec![("version", version.clone()), ("rule", rule.get("rule")?.as_str()?.to_owned())];
+                Some((labels, rule.get(field)?.as_f64()?))
+            });
+            Some(rules.collect::<Vec<_>>())
+        };
+        let rules: Vec<_> = list(guardian, "levels").filter_map(of).flatten().collect();
+        out.family(name, help, None, MetricType::Gauge, &rules)?;
+    }
     Ok(())
 }
 

@@ -3,7 +3,10 @@
 
 use serde_json::Value;
 
-use super::layout::{Line, Tone};
+use super::{
+    super::status::other_rule,
+    layout::{Line, Tone},
+};
 use crate::guard::emergency::accuracy::Held;
 
 /// The lines of a level of `status`.
@@ -31,6 +34,9 @@ pub(super) fn told(level: &Value) -> Vec<Line> {
     let tone = if 4 * streak >= 3 * most.max(1) { Tone::Warn } else { Tone::Plain };
     lines.push((tone, format!("    {streak} of {most} losses in a row")));
     lines.extend(held.map(|held| (Tone::Quiet, format!("    {held}"))));
+    let rules = level.get("rules").and_then(Value::as_array);
+    let others = rules.into_iter().flatten().filter_map(other_rule);
+    lines.extend(others.map(|said| (Tone::Plain, format!("    {said}"))));
     let amount = |name: &str| number(name).unwrap_or_default();
     let (heard, others) = (count("gain_trades"), count("would_gain_trades"));
     if heard > 0 {

@@ -35,6 +35,7 @@ pub static RULE: EmergencyRule = EmergencyRule {
         observe: |observed| observed.answer.hit().map(|hit| if hit { 1.0 } else { 0.0 }),
         kept: |options, standard| Accuracy::new(options, standard).kept(),
         judge,
+        now,
         trips_blind: true,
     }),
     scenario: Some(Scenario {
@@ -87,6 +88,13 @@ pub struct Line {
 fn judge(case: &Case<'_>) -> Option<Found> {
     let accuracy = Accuracy::new(case.options, case.standard);
     Some(Found { value: accuracy.lowest(case.seen, case.from)?, threshold: accuracy.min })
+}
+
+fn now(case: &Case<'_>) -> Option<Found> {
+    let of = case.seen.len().min(case.options.count(&WINDOW));
+    let right = case.seen.iter().rev().take(of).filter(|trade| is_hit(trade)).count();
+    let threshold = Accuracy::new(case.options, case.standard).min;
+    (of > 0).then(|| Found { value: right as f64 / of as f64, threshold })
 }
 
 /// Whether the score was right.

@@ -25,6 +25,7 @@ pub static RULE: EmergencyRule = EmergencyRule {
         observe: |observed| observed.trade.facts.pnl,
         kept: |options, _| 2 * options.longest_window,
         judge,
+        now: |case| nearness(case).map(|near| Found { value: near.evidence, threshold: near.limit }),
         trips_blind: false,
     }),
     scenario: None,

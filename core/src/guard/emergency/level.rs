@@ -3,15 +3,40 @@
 use serde::Serialize;
 
 use super::{
-    Emergency, EmergencyOptions, Seen, Tracked, accuracy, harm, loss_streak, rule::Case, unwatched, window::Window,
+    Emergency, EmergencyOptions, Seen, Tracked, accuracy, harm, loss_streak,
+    rule::{Case, Found, Side},
+    unwatched,
+    window::Window,
 };
-use crate::domain::VersionId;
+use crate::domain::{
+    VersionId,
+    trip::{Rule, Unit},
+};
+
+/// How far a version is from the limit of a rule.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RuleLevel {
+    /// Which rule.
+    pub rule: Rule,
+    /// What it watches, in a line.
+    pub watches: &'static str,
+    /// Where the version stands.
+    pub value: f64,
+    /// What that is held against.
+    pub limit: f64,
+    /// What both are.
+    pub unit: Unit,
+    /// On which side of the limit it trips.
+    pub trips: Side,
+}
 
 /// How close the rules are, for people.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct VersionLevel {
     /// Whose.
     pub version: VersionId,
+    /// Each rule of a version that judges it, in the order of the table.
+    pub rules: Vec<RuleLevel>,
     /// Closed trades that it was heard in, of those that are kept.
     pub trades: usize,
     /// Closed trades that it scored and whose label is known, of those its accuracy is taken over.
@@ -68,17 +93,24 @@ impl Emergency {
             (labelled > 0).then(|| counted as f64 / labelled as f64)
         };
         let said = standard.zip(share(|trade| trade.yes));
+        let case = |seen| Case { options, standard, seen, from: 0 };
+        let rules = self.rules.of_version().filter_map(|(rule, of)| {
+            let Found { value, threshold: limit } = (of.now)(&case(window.seen(rule)))?;
+            let (name, watches, unit, trips) = (rule.name.clone(), rule.watches, rule.unit, rule.trips);
+            Some(RuleLevel { rule: name, watches, value, limit, unit, trips })
+        });
         let lost = heard.iter().rev().take_while(|trade| trade.value <= 0.0).filter(|trade| trade.value < 0.0);
         let ((made, gain, gain_trades), (_, would_gain, would_gain_trades)) = (sum(money, true), sum(money, false));
         VersionLevel {
             version: version.clone(),
+            rules: rules.collect(),
             trades: heard.len(),
             labelled,
             unlabelled: window.silent(&accuracy::RULE),
             accuracy: share(accuracy::is_hit),
             expected_accuracy: said.map(|(standard, said)| standard.expected_accuracy(said)),
             accuracy_held: options.held(standard),
-            harm: harm::nearness(&Case { options, standard, seen: money, from: 0 }),
+            harm: harm::nearness(&case(money)),
             loss_streak: lost.count(),
             unwatched: unwatched(options, standard),
             streak_limit: options.streak_limit(standard),

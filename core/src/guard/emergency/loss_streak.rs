@@ -27,6 +27,7 @@ pub static RULE: EmergencyRule = EmergencyRule {
         observe: |observed| observed.trade.pnl.map(|pnl| pnl.get()),
         kept: |options, _| 2 * options.count(&accuracy::WINDOW).max(options.longest_window),
         judge,
+        now,
         trips_blind: true,
     }),
     scenario: Some(Scenario {
@@ -51,6 +52,12 @@ fn judge(case: &Case<'_>) -> Option<Found> {
     let most = case.options.count(&MAX);
     let threshold = || case.options.streak_limit(case.standard) as f64;
     (longest > most).then(|| Found { value: longest as f64, threshold: threshold() })
+}
+
+fn now(case: &Case<'_>) -> Option<Found> {
+    let since_a_win = case.seen.iter().rev().take_while(|trade| trade.value <= 0.0);
+    let value = since_a_win.filter(|trade| trade.value < 0.0).count() as f64;
+    Some(Found { value, threshold: case.options.streak_limit(case.standard) as f64 })
 }
 
 impl EmergencyOptions {

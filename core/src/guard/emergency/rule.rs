@@ -43,7 +43,8 @@ pub struct EmergencyRule {
 }
 
 /// A side of a threshold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Side {
     /// A larger figure trips.
     Above,
@@ -72,6 +73,8 @@ pub struct OfVersion {
     pub kept: fn(&EmergencyOptions, Option<&Standard>) -> usize,
     /// What is found over those that are kept; `None` when there is nothing to find.
     pub judge: fn(&Case<'_>) -> Option<Found>,
+    /// Where the version stands now, for people, whether or not that trips; `None` where it is not judged.
+    pub now: fn(&Case<'_>) -> Option<Found>,
     /// Whether it counts as tripped by a trade that the version was heard in and of which nobody knows how it ended.
     pub trips_blind: bool,
 }
