@@ -124,6 +124,8 @@ struct Shared {
 struct Runs {
     /// When the run under way began, and why.
     under_way: Option<(Timestamp, Cow<'static, str>)>,
+    /// Whether that run was announced: the journal knows then that it began. Of others, of which many find nothing to do, it knows the end.
+    is_announced: bool,
     /// The same of a run that is to begin, which the journal is to know of first.
     announced: Option<(Timestamp, Cow<'static, str>)>,
     count: u64,
@@ -198,9 +200,10 @@ impl JobLog {
         let at = self.0.clock.now();
         let usual = || self.0.jobs.iter().find(|job| job.name == name).map_or(Cow::default(), |job| job.when.why());
         self.of(name, |runs| {
-            let why = runs.announced.take().map_or_else(usual, |(_, why)| why);
-            runs.under_way = Some((at, why));
-            runs.revision += 1;
+            let announced = runs.announced.take();
+            runs.is_announced = announced.is_some();
+            runs.revision += u64::from(runs.is_announced);
+            runs.under_way = Some((at, announced.map_or_else(usual, |(_, why)| why)));
         });
         Running { log: self.clone(), name, since: Stopwatch::start(), is_over: false }
     }
@@ -269,6 +272,7 @@ impl JobLog {
         self.of(name, |runs| {
             let Some((at, why)) = runs.over() else { return };
             let run = Run { at, took_us, why, found };
+            runs.revision += 1;
             runs.count += 1;
             if has_failed {
                 runs.failures += 1;
@@ -287,7 +291,7 @@ impl Runs {
     /// The run under way is over. Gives back when it began, and why.
     fn over(&mut self) -> Option<(Timestamp, Cow<'static, str>)> {
         self.past.iter_mut().for_each(Past::end);
-        self.revision += 1;
+        self.revision += u64::from(std::mem::take(&mut self.is_announced));
         self.under_way.take()
     }
 }

@@ -56,7 +56,7 @@ impl StoredRuns {
             since: past.map(|past| past.since),
             kept: past.and_then(|past| past.kept),
             begun: past.and_then(|past| past.begun),
-            under_way: runs.under_way.clone().or_else(|| runs.announced.clone()),
+            under_way: runs.under_way.clone().filter(|_| runs.is_announced).or_else(|| runs.announced.clone()),
             last: runs.last.clone(),
             last_failure: runs.last_failure.clone(),
         }
