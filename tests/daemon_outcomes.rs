@@ -311,7 +311,8 @@ fn a_trade_counts_at_the_size_of_the_answer_that_its_outcome_echoes_and_else_of_
     daemon.stop();
     let (reader, config) = (place.reader(), Config::parse("test", &text).unwrap());
     let pnl = |outcome: &Outcome| outcome.pnl.unwrap().get();
-    let learnt: Vec<f64> = history::read(&reader).unwrap().outcomes.values().map(pnl).collect();
+    let by_name: std::collections::BTreeMap<_, _> = history::read(&reader).unwrap().outcomes.into_iter().collect();
+    let learnt: Vec<f64> = by_name.values().map(pnl).collect();
     let drawn: Vec<Option<f64>> =
         Signals::read(&reader, &config).unwrap().each().map(|scored| scored.unwrap().pnl).collect();
     assert_eq!((learnt, drawn), (vec![100.0, 100.0, 50.0], [100.0, 100.0, 50.0].map(Some).to_vec()));
