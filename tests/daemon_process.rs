@@ -81,6 +81,11 @@ fn from_past_trades_to_a_model_in_production_and_back() {
     assert_eq!(arm_of(&scored()), baseline("no_model"));
     let models = json(&place, &["models", "--json", "--socket", socket]);
     assert_eq!((&models[0]["state"], &models[0]["overridden"]), (&"rolled_back".into(), &true.into()));
+    assert_eq!(
+        json(&place, &["models", "--json", "--state", "state"]),
+        models,
+        "the daemon of the folder that is named"
+    );
     let status = json(&place, &["status", "--json", "--socket", socket]);
     assert_eq!(
         (&status["counts"]["decisions"], &status["counts"]["outcomes"]),

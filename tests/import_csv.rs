@@ -61,7 +61,7 @@ fn the_example_of_ninjatrader_is_imported_in_one_command() {
     use Side::{Long, Short};
     let rows: [Row; 5] = [
         (
-            "NT-ES-20250106T153105Z-L-787s-Sim101",
+            "NT-ES-20250106T153105Z-L-787s-5900.25-5902.75-Sim101",
             "2025-01-06T15:31:05Z",
             "2025-01-06T15:44:12Z",
             "ES",
@@ -72,7 +72,7 @@ fn the_example_of_ninjatrader_is_imported_in_one_command() {
             "take_profit",
         ),
         (
-            "NT-ES-20250106T160200Z-S-450s-Sim101",
+            "NT-ES-20250106T160200Z-S-450s-5905.5-5907.5-Sim101",
             "2025-01-06T16:02:00Z",
             "2025-01-06T16:09:30Z",
             "ES",
@@ -83,7 +83,7 @@ fn the_example_of_ninjatrader_is_imported_in_one_command() {
             "stop_loss",
         ),
         (
-            "NT-NQ-20250107T191520Z-L-1480s-Sim101",
+            "NT-NQ-20250107T191520Z-L-1480s-21300.25-21281.5-Sim101",
             "2025-01-07T19:15:20Z",
             "2025-01-07T19:40:00Z",
             "NQ",
@@ -94,7 +94,7 @@ fn the_example_of_ninjatrader_is_imported_in_one_command() {
             "stop_loss",
         ),
         (
-            "NT-NQ-20250113T144500Z-S-2710s-Sim101",
+            "NT-NQ-20250113T144500Z-S-2710s-21250-21218.5-Sim101",
             "2025-01-13T14:45:00Z",
             "2025-01-13T15:30:10Z",
             "NQ",
@@ -105,7 +105,7 @@ fn the_example_of_ninjatrader_is_imported_in_one_command() {
             "take_profit",
         ),
         (
-            "NT-ES-20250113T205900Z-L-660s-Sim101",
+            "NT-ES-20250113T205900Z-L-660s-5880-5880-Sim101",
             "2025-01-13T20:59:00Z",
             "2025-01-13T21:10:00Z",
             "ES",
@@ -176,7 +176,7 @@ fn the_example_of_sierra_chart_is_imported_in_one_command() {
         &place,
         &[
             (
-                "SC-ES-20250106T153105.25Z-L-786.750s-Sim1",
+                "SC-ES-20250106T153105.25Z-L-786.750s-5900.25-5902.75-Sim1",
                 "2025-01-06T15:31:05.25Z",
                 "2025-01-06T15:44:12Z",
                 "ES",
@@ -187,7 +187,7 @@ fn the_example_of_sierra_chart_is_imported_in_one_command() {
                 "unknown",
             ),
             (
-                "SC-ES-20250106T160200Z-S-450s-Sim1",
+                "SC-ES-20250106T160200Z-S-450s-5905.5-5907.5-Sim1",
                 "2025-01-06T16:02:00Z",
                 "2025-01-06T16:09:30Z",
                 "ES",
@@ -198,7 +198,7 @@ fn the_example_of_sierra_chart_is_imported_in_one_command() {
                 "unknown",
             ),
             (
-                "SC-ES-20250106T160200Z-S-780.500s-Sim1",
+                "SC-ES-20250106T160200Z-S-780.500s-5905.5-5901-Sim1",
                 "2025-01-06T16:02:00Z",
                 "2025-01-06T16:15:00.5Z",
                 "ES",
@@ -210,7 +210,7 @@ fn the_example_of_sierra_chart_is_imported_in_one_command() {
             ),
             // behind the change of the clocks
             (
-                "SC-NQ-20250310T133500Z-L-900s-Sim1",
+                "SC-NQ-20250310T133500Z-L-900s-19800.25-19781.5-Sim1",
                 "2025-03-10T13:35:00Z",
                 "2025-03-10T13:50:00Z",
                 "NQ",
@@ -235,7 +235,7 @@ fn the_example_of_tradingview_is_imported_in_one_command() {
         &place,
         &[
             (
-                "TV-ES-20250106T153000Z-L-900s",
+                "TV-ES-20250106T153000Z-L-900s-5900.25-5896.5",
                 "2025-01-06T15:30:00Z",
                 "2025-01-06T15:45:00Z",
                 "ES",
@@ -246,7 +246,7 @@ fn the_example_of_tradingview_is_imported_in_one_command() {
                 "Stop",
             ),
             (
-                "TV-ES-20250106T160000Z-S-600s",
+                "TV-ES-20250106T160000Z-S-600s-5905.5-5907.5",
                 "2025-01-06T16:00:00Z",
                 "2025-01-06T16:10:00Z",
                 "ES",
@@ -257,7 +257,7 @@ fn the_example_of_tradingview_is_imported_in_one_command() {
                 "Stop",
             ),
             (
-                "TV-ES-20250107T191500Z-L-1500s",
+                "TV-ES-20250107T191500Z-L-1500s-5961-5965.25",
                 "2025-01-07T19:15:00Z",
                 "2025-01-07T19:40:00Z",
                 "ES",
@@ -268,7 +268,7 @@ fn the_example_of_tradingview_is_imported_in_one_command() {
                 "Close",
             ),
             (
-                "TV-ES-20250310T135000Z-S-1200s",
+                "TV-ES-20250310T135000Z-S-1200s-5653-5655.5",
                 "2025-03-10T13:50:00Z",
                 "2025-03-10T14:10:00Z",
                 "ES",
@@ -301,7 +301,7 @@ fn the_example_of_freqtrade_is_imported_in_one_command() {
         &place,
         &[
             (
-                "FT-BTC_USDT-20250106T150500Z-L-12900s",
+                "FT-BTC_USDT-20250106T150500Z-L-12900s-99500.1-100620.4",
                 "2025-01-06T15:05:00Z",
                 "2025-01-06T18:40:00Z",
                 "BTC_USDT",
@@ -312,7 +312,7 @@ fn the_example_of_freqtrade_is_imported_in_one_command() {
                 "take_profit",
             ),
             (
-                "FT-ETH_USDT-20250107T021000Z-S-3000s",
+                "FT-ETH_USDT-20250107T021000Z-S-3000s-3680.25-3753.9",
                 "2025-01-07T02:10:00Z",
                 "2025-01-07T03:00:00Z",
                 "ETH_USDT",
@@ -323,7 +323,7 @@ fn the_example_of_freqtrade_is_imported_in_one_command() {
                 "stop_loss",
             ),
             (
-                "FT-ETH_USDT-20250108T110000Z-L-47100s",
+                "FT-ETH_USDT-20250108T110000Z-L-47100s-3340-3339.95",
                 "2025-01-08T11:00:00Z",
                 "2025-01-09T00:05:00Z",
                 "ETH_USDT",
@@ -334,7 +334,7 @@ fn the_example_of_freqtrade_is_imported_in_one_command() {
                 "signal",
             ),
             (
-                "FT-BTC_USDT-20250110T093000Z-S-24900s",
+                "FT-BTC_USDT-20250110T093000Z-S-24900s-94200-93400",
                 "2025-01-10T09:30:00Z",
                 "2025-01-10T16:25:00Z",
                 "BTC_USDT",
@@ -446,7 +446,7 @@ fn a_file_with_a_fault_is_not_imported_at_all_and_each_fault_is_named_with_line_
         let told = summary["faults"][code]["examples"][0].as_str().unwrap_or_else(|| panic!("{to}: {summary}"));
         assert!(told.contains(&format!("report.csv{place_of_it}")), "{told}");
         assert_eq!((&summary["stored"], &summary["refused_files"][0]), (&0.into(), &"report.csv".into()));
-        assert_eq!(place.reader().signals().unwrap().count(), 0, "{to}: nothing is taken");
+        assert!(!place.state().exists(), "{to}: nothing is taken, and no journal is made");
     }
 }
 
@@ -465,7 +465,7 @@ fn a_refused_file_leaves_no_doubt_in_the_exit_code_and_in_words() {
     assert!(said.contains("nothing was imported: bad.csv, worse.csv is refused as a whole"), "{said}");
     assert!(told.contains("nothing of bad.csv was imported") && told.contains("bad.csv:2: column"), "{told}");
     assert!(!told.contains(" lines: "), "the lines of a refused file are none that were read: {told}");
-    assert_eq!(place.reader().signals().unwrap().count(), 0);
+    assert!(!place.state().exists());
     // one of two was: done, and which was not
     let (told, said) = run(&place, &command(&["bad.csv", &good]), 5);
     assert!(told.contains("4 lines: 4 new, 0 known already, 0 refused"), "{told}");
@@ -505,18 +505,22 @@ fn a_column_that_is_there_twice_is_a_fault_also_under_a_star() {
 #[test]
 fn reports_that_overlap_and_reports_of_two_accounts_give_each_trade_once() {
     let head = fs::read_to_string(example("ninjatrader.csv")).unwrap().lines().next().unwrap().to_owned();
-    let row = |number: u8, account: &str, exit: &str, profit: &str| {
+    let row = |number: u8, account: &str, price: &str, exit: &str, profit: &str| {
         format!(
-            "{number},ES 03-25,{account},E,Long,1,5900.25,5902.75,23/4/2025 09:31:05,23/4/2025 {exit},Entry,Profit target,\
+            "{number},ES 03-25,{account},E,Long,1,{price},5902.75,23/4/2025 09:31:05,23/4/2025 {exit},Entry,Profit target,\
              ${profit},$1,$4.36,$0,$0,$0,$0,$1,$1,$1,13,"
         )
     };
-    let both = [row(1, "Sim101", "09:44:12", "20.00"), row(2, "Sim101", "09:50:12", "70.00")].join("\n");
+    // two that were held equally long, and one that was held longer
+    let first = |account: &str| row(1, account, "5900.25", "09:44:12", "20.00");
+    let second = |account: &str, number: u8| row(number, account, "5900.50", "09:44:12", "30.00");
+    let longer = |account: &str, number: u8| row(number, account, "5900.25", "09:50:12", "70.00");
+    let all = |account: &str| [first(account), second(account, 2), longer(account, 3)].join("\n");
     let report = |rows: &str| format!("{head}\n{rows}\n");
     let files = [
-        ("later.csv", report(&row(1, "Sim101", "09:50:12", "70.00"))),
-        ("both.csv", report(&both)),
-        ("other.csv", report(&both.replace("Sim101", "Live 7"))),
+        ("some.csv", report(&[second("Sim101", 1), longer("Sim101", 2)].join("\n"))),
+        ("all.csv", report(&all("Sim101"))),
+        ("other.csv", report(&all("Sim101-n2"))),
     ];
     for order in [[0, 1, 2], [1, 0, 2], [2, 1, 0]] {
         let place = Place::new();
@@ -528,7 +532,7 @@ fn reports_that_overlap_and_reports_of_two_accounts_give_each_trade_once() {
         let mut made: Vec<f64> =
             reader.outcomes().unwrap().map(|stored| stored.unwrap().record.outcome.pnl.unwrap().get()).collect();
         made.sort_by(f64::total_cmp);
-        assert_eq!(made, [20.0, 20.0, 70.0, 70.0], "{order:?}");
+        assert_eq!(made, [20.0, 20.0, 30.0, 30.0, 70.0, 70.0], "{order:?}");
     }
 }
 
@@ -551,8 +555,8 @@ fn a_zone_must_be_named_and_a_time_that_came_twice_be_decided() {
     let told = fault(&CHICAGO, "twice.csv", "clocks");
     assert!(told.contains("twice.csv:6: column 9 \"Entry time\"") && told.contains("--ambiguous"), "{told}");
     for (which, id, at) in [
-        ("earlier", "NT-ES-20251102T063000Z-L-9000s-Sim101", "2025-11-02T06:30:00Z"),
-        ("later", "NT-ES-20251102T073000Z-L-5400s-Sim101", "2025-11-02T07:30:00Z"),
+        ("earlier", "NT-ES-20251102T063000Z-L-9000s-5880-5880-Sim101", "2025-11-02T06:30:00Z"),
+        ("later", "NT-ES-20251102T073000Z-L-5400s-5880-5880-Sim101", "2025-11-02T07:30:00Z"),
     ] {
         let place = Place::new();
         place.file("twice.csv", &twice);
@@ -613,6 +617,47 @@ fn a_trade_that_stands_twice_in_a_file_is_a_fault_of_it() {
     let summary = import(&place, "twice.csv", &["--map", "pandas"], 1);
     let told = summary["faults"]["twice"]["examples"].to_string();
     assert!(told.contains("twice.csv:4") && told.contains("PD-1 stands on line 2"), "{summary}");
+}
+
+#[test]
+fn a_dry_run_tells_a_program_the_same() {
+    let place = Place::new();
+    let (good, options) = (example("ninjatrader.csv"), [&["--dry-run", "--map", "ninjatrader"], &CHICAGO[..]].concat());
+    let told = import(&place, &good, &options, 0);
+    let file = &told["files"][0];
+    assert_eq!((&file["trades"], &file["left_out"], &file["decimal"]), (&5.into(), &0.into(), &".".into()), "{told}");
+    assert_eq!(file["first"]["trade"]["outcome_metrics"]["pnl"], 120.64, "{told}");
+    let told = import(&place, &good, &["--dry-run", "--map", "ninjatrader"], 1);
+    assert_eq!(told["refused"]["refused_files"].as_array().unwrap().len(), 1, "{told}");
+}
+
+#[test]
+fn what_cannot_be_read_leaves_no_folder_behind() {
+    let place = Place::new();
+    import(&place, &example("ninjatrader.csv"), &["--map", "ninjatrader"], 1);
+    run(&place, &["import", "--state", "state", "nothing.jsonl"], 1);
+    assert!(!place.state().exists());
+}
+
+#[test]
+fn a_trade_within_the_hour_that_came_twice_is_read_in_the_one_way_there_is() {
+    let text = fs::read_to_string(example("ninjatrader.csv")).unwrap();
+    let twice = text.replacen("1/13/2025 2:59:00 PM", "11/2/2025 1:50:00 AM", 1).replacen(
+        "1/13/2025 3:10:00 PM",
+        "11/2/2025 1:10:00 AM",
+        1,
+    );
+    for which in ["earlier", "later"] {
+        let place = Place::new();
+        place.file("twice.csv", &twice);
+        let options = [&["--map", "ninjatrader", "--ambiguous", which], &CHICAGO[..]].concat();
+        assert_eq!(import(&place, "twice.csv", &options, 0)["stored"], 5);
+        let id = TradeId::new("NT-ES-20251102T065000Z-L-1200s-5880-5880-Sim101").unwrap();
+        assert_eq!(
+            place.reader().outcome(&id).unwrap().unwrap().record.outcome.exit_at.to_string(),
+            "2025-11-02T07:10:00Z"
+        );
+    }
 }
 
 #[test]

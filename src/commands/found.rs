@@ -221,6 +221,14 @@ impl SocketArgs {
     pub(super) fn client(&self) -> Client {
         self.found().client(PATIENCE)
     }
+
+    /// Of a command that can name a state folder too: unless a socket is named, the daemon of a folder that is.
+    pub(super) fn client_of(&self, state: &StateArgs) -> Client {
+        match state.state.as_ref().filter(|_| self.socket.is_none()) {
+            Some(folder) => Found::named(folder).socket().client(PATIENCE),
+            None => self.client(),
+        }
+    }
 }
 
 /// Where the state is.

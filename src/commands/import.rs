@@ -5,6 +5,7 @@ mod cell;
 mod convert;
 mod doubt;
 mod guess;
+mod journal;
 mod map;
 mod pair;
 mod places;
@@ -13,38 +14,34 @@ mod sheet;
 mod summary;
 mod table;
 
-use std::{
-    os::unix::fs::DirBuilderExt as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::Args;
 use indicatif::ProgressBar;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 pub(super) use self::table::as_lines;
 use self::{
     again::{Again, again},
-    doubt::{Doubt, Doubts},
+    doubt::Doubt,
+    journal::{Journal, Journals},
     request::{REQUEST_BYTES, faulty_request, request},
     summary::{CONFLICT, Summary},
     table::{Source, TableArgs},
 };
 use super::{
-    ConfigArgs, Failed, Outcome, PATIENCE, change,
+    ConfigArgs, Failed, Outcome, PATIENCE,
     files::{Line, Lines, bytes_bar},
-    found::{self, Found, OwnStateArgs},
+    found::OwnStateArgs,
     terminal::{harmless, tell},
 };
 use crate::{
-    actors::{acknowledge::words, daemon::SILENCE_FILE},
     clock::{Clock, WallClock},
     config::Config,
-    domain::{Event, EventKind, InvalidLine, SignalLine, Timestamp, trip::Unevaluable},
+    domain::{EventKind, InvalidLine, SignalLine, Timestamp, trip::Unevaluable},
     guard::plausibility::check_line,
-    journal::{OpenError, Store, StoreOptions, Write},
-    protocol::{client::Client, message::unread_outcome},
+    journal::Write,
+    protocol::message::unread_outcome,
 };
 
 /// Trades in one commit.
@@ -70,7 +67,7 @@ pub struct Import {
     /// Files of JSON lines, or of CSV, plain or gzipped; `-` for standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Print the summary as one JSON object
+    /// Print the summary, or with --dry-run what would be imported, as one JSON object
     #[arg(long)]
     json: bool,
     /// Import through the daemon that listens there [default, without a state folder: $VIGIE_SOCKET]
@@ -82,14 +79,6 @@ pub struct Import {
     state: OwnStateArgs,
     #[command(flatten)]
     config: ConfigArgs,
-}
-
-/// Where trades go.
-enum Journal {
-    /// The file itself; no daemon uses it.
-    Own(Box<Store>, Doubts),
-    /// The daemon that has it open, and the longest line that it takes.
-    Daemon(Client, usize),
 }
 
 impl Import {
@@ -109,24 +98,25 @@ impl Import {
         }
         let map = self.table.map()?;
         if let Some(map) = map.as_ref().filter(|_| self.table.dry_run) {
-            return table::preview(&self.files, map, &self.table, &config);
+            return table::preview(&self.files, map, &self.table, &config, self.json);
         }
-        let mut journal = self.journal(&config)?;
-        if let Journal::Daemon(..) = journal {
-            self.config.is_not_used();
-        }
+        let mut journals = Journals::new(&self, &config);
         let bar = bytes_bar(self.files.iter().map(PathBuf::as_path));
         let mut summary = Summary::default();
         let imported = self.files.iter().try_for_each(|file| {
             let read = match &map {
-                Some(map) => self.import_table(file, map, &config, &mut journal, &mut summary, &bar),
-                None => import_file(file, &config, &mut journal, &mut summary, &bar),
+                Some(map) => self.import_table(file, map, &mut journals, &mut summary, &bar),
+                None => import_file(file, &mut journals, &mut summary, &bar),
             }?;
             // the files behind it are read all the same
-            read.or_else(|unreadable| summary.break_off(&unreadable))
+            Ok::<(), Failed>(read.or_else(|unreadable| summary.break_off(&unreadable))?)
         });
         bar.finish_and_clear();
-        let closed = if let Journal::Own(store, _) = journal { store.close() } else { Ok(()) };
+        let journal = journals.opened();
+        if journal.is_none() && imported.is_err() {
+            return imported; // there is nothing to import into
+        }
+        let closed = if let Some(Journal::Own(store, _)) = journal { store.close() } else { Ok(()) };
         if self.json {
             tell(serde_json::to_string(&summary)?)?;
         } else {
@@ -143,18 +133,17 @@ impl Import {
         &self,
         file: &Path,
         map: &map::Map,
-        config: &Config,
-        journal: &mut Journal,
+        journals: &mut Journals<'_>,
         summary: &mut Summary,
         bar: &ProgressBar,
-    ) -> anyhow::Result<Read> {
+    ) -> Result<Read, Failed> {
         let name = file.display().to_string();
         bar.set_message(harmless(&name).into_owned());
         let bytes = match table::whole(file, bar) {
             Ok(bytes) => bytes,
             Err(unreadable) => return Ok(Err(unreadable)),
         };
-        let converted = match table::trades(&bytes, map, &self.table.said(), config) {
+        let converted = match table::trades(&bytes, map, &self.table.said(), journals.config) {
             Ok(converted) => converted,
             Err(faults) => {
                 summary.refuse_file(&name, &faults);
@@ -163,34 +152,7 @@ impl Import {
         };
         summary.left_out += converted.skipped;
         let lines = Source::Table { rest: converted.trades.into_iter(), line: String::new() };
-        import_lines(name, lines, config, journal, summary)
-    }
-
-    fn journal(&self, config: &Config) -> Result<Journal, Failed> {
-        let daemon = |socket: &Found| Journal::Daemon(socket.client(PATIENCE), config.server.max_line_bytes);
-        let folder = match self.state.written(self.socket.as_deref()) {
-            found::Source::Daemon(socket) => return Ok(daemon(&socket)),
-            found::Source::Folder(folder) => folder,
-        };
-        let state = folder.path.as_path();
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(state)
-            .with_context(|| format!("{folder} cannot be made"))?;
-        let options = StoreOptions { cache_bytes: config.journal.cache_bytes, verify: false };
-        match Store::open_audited(&folder.journal(), options) {
-            Ok(store) => Ok(Journal::Own(Box::new(store), Doubts::new(state.join(SILENCE_FILE)))),
-            Err(in_use @ OpenError::InUse { .. }) => {
-                let socket = folder.socket();
-                if socket.path.exists() {
-                    return Ok(daemon(&socket));
-                }
-                let hint = "nothing was imported; name the socket of its daemon with --socket";
-                Err(anyhow::Error::new(in_use).context(hint).into())
-            }
-            Err(error) => Err(error.into()),
-        }
+        Ok(import_lines(name, lines, journals.config, journals.journal()?, summary)?)
     }
 }
 
@@ -199,15 +161,14 @@ type Read = anyhow::Result<()>;
 
 fn import_file(
     file: &Path,
-    config: &Config,
-    journal: &mut Journal,
+    journals: &mut Journals<'_>,
     summary: &mut Summary,
     bar: &ProgressBar,
-) -> anyhow::Result<Read> {
+) -> Result<Read, Failed> {
     let name = file.display().to_string();
     bar.set_message(harmless(&name).into_owned());
     match Lines::open(file, bar) {
-        Ok(lines) => import_lines(name, Source::Lines(lines), config, journal, summary),
+        Ok(lines) => Ok(import_lines(name, Source::Lines(lines), journals.config, journals.journal()?, summary)?),
         Err(unreadable) => Ok(Err(unreadable)),
     }
 }
@@ -369,37 +330,6 @@ impl Batch {
                     summary.take_answer(place, &answer)?;
                 }
             }
-        }
-        Ok(())
-    }
-}
-
-impl Journal {
-    /// Has the daemon hear of a trade that a line at fault says was closed.
-    fn tell(&mut self, line: &str, place: &str, summary: &mut Summary) -> anyhow::Result<()> {
-        let Self::Daemon(client, _) = self else { return Ok(()) };
-        client.send(line, PATIENCE)?;
-        summary.take_answer(place, &serde_json::from_str(&client.receive(PATIENCE)?)?)
-    }
-
-    /// Nobody can know how a trade was closed that an import tells of, for `fault`. Where there is no daemon that hears of it, it
-    /// is recorded here what follows. Gives back the end of a sentence, which says that.
-    fn doubt(&mut self, config: &Config, doubt: &Doubt, fault: &str, summary: &mut Summary) -> anyhow::Result<String> {
-        let Self::Own(store, doubts) = self else { return Ok(String::new()) };
-        let gone = doubts.record(store, config, doubt, fault)?;
-        summary.silenced.extend(gone.iter().map(ToString::to_string));
-        Ok(words(&gone))
-    }
-
-    fn note(&mut self, kind: EventKind) -> anyhow::Result<()> {
-        match (self, kind) {
-            (Self::Own(store, _), kind) => drop(store.apply(&[Write::Event(Event { at: WallClock.now(), kind })])?),
-            (Self::Daemon(client, _), EventKind::Imported { file, lines, stored, rejected }) => {
-                let note =
-                    json!({ "type": "imported", "file": file, "lines": lines, "stored": stored, "rejected": rejected });
-                change::send(client, &note)?;
-            }
-            _ => {}
         }
         Ok(())
     }

@@ -21,6 +21,9 @@ Examples:
   vigie models --json | jq '.[] | select(.state == \"production\")'";
 
 /// List the registered model versions and where each stands
+///
+/// A daemon says it: that of the folder that --state names, else the one that --socket or the environment does. With --offline
+/// the journal in the state folder is read instead.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct Models {
@@ -55,7 +58,7 @@ impl Models {
             let standings = roster.versions().map(|(version, standing)| (version.clone(), standing)).collect();
             summaries(&reader, &standings).map_err(anyhow::Error::msg)?
         } else {
-            let answer = self.socket.client().request(&json!({ "type": "models" }), PATIENCE)?;
+            let answer = self.socket.client_of(&self.state).request(&json!({ "type": "models" }), PATIENCE)?;
             serde_json::from_value(answer.get("models").cloned().unwrap_or_default())?
         };
         if self.json {

@@ -220,11 +220,15 @@ impl Reading<'_> {
         said: &Said,
     ) -> Result<Made, Fault> {
         let sheet = self.sheet;
-        let moment = |row: usize, column: usize| {
-            let read = cell::moment(self.cell(row, column), form, self.zone.as_ref(), self.twice);
+        let moment = |row: usize, column: usize, twice: Twice| {
+            let read = cell::moment(self.cell(row, column), form, self.zone.as_ref(), twice);
             read.map_err(|_| sheet.fault(row, column, "wrong_time", "it is no time".to_owned()))
         };
-        let (at, exit_at) = (moment(entry, places.at)?, moment(exit, places.exit_at)?);
+        let (mut at, mut exit_at) = (moment(entry, places.at, self.twice)?, moment(exit, places.exit_at, self.twice)?);
+        if exit_at < at && self.twice != Twice::Refuse {
+            // both may lie in the hour that came twice, and then in one way only
+            (at, exit_at) = (moment(entry, places.at, Twice::Earlier)?, moment(exit, places.exit_at, Twice::Later)?);
+        }
         let is_long = self.is_long(entry, places.side)?;
         let symbol = self.symbol(entry, places.symbol, said)?;
         let (mut line, mut outcome) = (Object::new(), Object::new());
@@ -315,7 +319,8 @@ impl Reading<'_> {
 }
 
 /// Names the trades that have no name of their own by what is the same in every report that has them: symbol, entry, side, how
-/// long they were held, and account. Only those that share all of it are numbered, by what else they say.
+/// long they were held, the prices, and account. What a report may count in another way another time, such as commissions, is not in
+/// the name. Only those that share all of it are numbered, by what else they say.
 fn name_made(found: &mut [(usize, usize, Made)], map: &Map) {
     let Some(prefix) = &map.trade.trade_id.made else { return };
     let mut alike: HashMap<String, Vec<usize>> = HashMap::new();
@@ -325,7 +330,7 @@ fn name_made(found: &mut [(usize, usize, Made)], map: &Map) {
     for (base, mut places) in alike {
         places.sort_by_cached_key(|place| found.get(*place).map(|(.., made)| made.line.to_string()));
         for (number, place) in places.into_iter().enumerate() {
-            let name = if number == 0 { base.clone() } else { format!("{base}-{}", number + 1) };
+            let name = if number == 0 { base.clone() } else { format!("{base}-n{}", number + 1) };
             if let Some((.., made)) = found.get_mut(place) {
                 made.line["trade_id"] = name.into();
             }
@@ -341,16 +346,20 @@ impl Made {
         let held = if held % 1000 == 0 { (held / 1000).to_string() } else { format!("{:.3}", held as f64 / 1e3) };
         let side = if self.is_long { "L" } else { "S" };
         let account = self.account.as_ref().map(|name| format!("-{}", in_an_id(name))).unwrap_or_default();
-        format!("{prefix}-{}-{at}-{side}-{held}s{account}", self.symbol)
+        let metrics = &self.line["outcome_metrics"];
+        let price = |name: &str| metrics[name].as_f64().map(|price| format!("-{price}")).unwrap_or_default();
+        let prices = price("entry_price") + &price("exit_price");
+        format!("{prefix}-{}-{at}-{side}-{held}s{prices}{account}", self.symbol)
     }
 }
 
-/// `text` in the characters of an id; those that an id cannot have are spelled by their bytes, so that no two texts become one.
+/// `text` in the characters of an id; those that an id cannot have are spelled by their bytes, so that no two texts become one, and so
+/// is the one that parts a name from its number.
 fn in_an_id(text: &str) -> String {
     let mut id = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => id.push(char::from(byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' => id.push(char::from(byte)),
             _ => id.push_str(&format!(":{byte:02x}")),
         }
     }
@@ -365,5 +374,6 @@ mod tests {
     fn no_two_accounts_become_one_name() {
         assert_eq!(in_an_id("Sim101"), "Sim101");
         assert_eq!(in_an_id("U 1:é"), "U:201:3a:c3:a9");
+        assert_eq!(in_an_id("Sim-2"), "Sim:2d2");
     }
 }

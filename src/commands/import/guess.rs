@@ -213,7 +213,7 @@ fn guess(bytes: &[u8], name: &str, said: &Said) -> Result<Proposal, String> {
             let account = sheet.head.iter().position(|name| name.eq_ignore_ascii_case("account"));
             let account = account.map(|column| format!(", account = {}", head(column))).unwrap_or_default();
             map.push_str(&format!(
-                "# made of symbol, entry, side, seconds held and account\ntrade_id = {{ made = \"CSV\"{account} }}\n"
+                "# made of symbol, entry, side, seconds held, prices and account\ntrade_id = {{ made = \"CSV\"{account} }}\n"
             ));
         }
     }

@@ -9,6 +9,7 @@ use anyhow::{Context as _, anyhow};
 use clap::Args;
 use indicatif::ProgressBar;
 use jiff::tz::TimeZone;
+use serde_json::{Value, json};
 
 use super::{
     cell::Twice,
@@ -139,17 +140,24 @@ pub(super) fn trades(bytes: &[u8], map: &Map, said: &Said, config: &Config) -> R
 }
 
 /// Says what files would be imported as.
-pub(super) fn preview(files: &[PathBuf], map: &Map, args: &TableArgs, config: &Config) -> Outcome {
-    let (mut summary, mut read) = (Summary::default(), 0);
+pub(super) fn preview(files: &[PathBuf], map: &Map, args: &TableArgs, config: &Config, json: bool) -> Outcome {
+    let (mut summary, mut read, mut files_read) = (Summary::default(), 0, Vec::new());
     for file in files {
         let name = file.display().to_string();
         match trades(&whole(file, &ProgressBar::hidden())?, map, &args.said(), config) {
             Ok(converted) => {
                 read += converted.trades.len();
-                told(&name, &converted)?;
+                if json {
+                    files_read.push(figures(&name, &converted));
+                } else {
+                    told(&name, &converted)?;
+                }
             }
             Err(faults) => summary.refuse_file(&name, &faults),
         }
+    }
+    if json {
+        tell(json!({ "files": files_read, "refused": summary }))?;
     }
     match (summary.refused_files.len(), read) {
         (0, 0) => {
@@ -157,6 +165,7 @@ pub(super) fn preview(files: &[PathBuf], map: &Map, args: &TableArgs, config: &C
             return Err(Failed::Refused);
         }
         (0, _) => return Ok(()),
+        _ if json => {}
         _ => summary.print()?,
     }
     let why = format!("{} would be refused as a whole, since it has faults", summary.refused_files.join(", "));
@@ -192,6 +201,16 @@ pub(in crate::commands) fn as_lines(
         )
     })?;
     Ok(trades)
+}
+
+fn figures(name: &str, converted: &Converted) -> Value {
+    let Converted { trades, skipped, separator, decimal, form } = converted;
+    let first =
+        trades.first().map(|(line, first)| json!({ "line": line, "trade": serde_json::from_str::<Value>(first).ok() }));
+    json!({
+        "file": name, "trades": trades.len(), "left_out": skipped, "separator": separator, "decimal": decimal,
+        "time_format": form, "first": first,
+    })
 }
 
 fn told(name: &str, converted: &Converted) -> std::io::Result<()> {
