@@ -5,9 +5,8 @@
 use std::collections::BTreeSet;
 
 use vigie::{
-    discovery::{Candidate, DiscoverError, DiscoveryOptions, Outcome, Standing, search},
-    models::{Kind, Solver, Target},
-    validation::{Goal, Recipe},
+    discovery::{Candidate, DiscoverError, Outcome, Standing},
+    validation::Goal,
 };
 
 #[path = "common/candidates.rs"]
@@ -15,8 +14,8 @@ mod candidates;
 #[path = "common/planted.rs"]
 mod planted;
 
-use candidates::{FULL, Process, SMALL, Size, count, searched};
-use planted::{STRONG, design, examples, rows};
+use candidates::{FULL, Process, SMALL, Size, count, search_in, searched};
+use planted::{STRONG, examples, rows};
 
 const PROCESSES: [Process; 4] = [Process::Independent, Process::Moods, Process::Regimes, Process::Decline];
 
@@ -126,17 +125,7 @@ fn search_of(columns: Vec<(&str, Vec<Option<f64>>)>, n: usize) -> Result<Vec<(St
         .into_iter()
         .map(|(name, values)| Candidate { name: name.into(), expression: name.into(), values })
         .collect();
-    let design = design();
-    let recipe = Recipe {
-        kind: Kind::Logistic,
-        target: Target::Profitability,
-        solver: Solver::Newton,
-        design: &design,
-        seed: 1,
-    };
-    let options =
-        DiscoveryOptions { false_discovery_rate: 0.1, folds: 5, stable_folds: 4, embargo_hours: 24.0, seed: 1 };
-    let found = search(&trades, &candidates, &recipe, &options, &mut |_| ())?;
+    let found = search_in(&trades, &candidates, 1)?;
     Ok(found.findings.into_iter().map(|finding| (finding.name.to_string(), finding.standing)).collect())
 }
 

@@ -3,10 +3,10 @@
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use vigie::{
-    discovery::{Candidate, Discovery, DiscoveryOptions, Standing, search},
+    discovery::{Candidate, DiscoverError, Discovery, DiscoveryOptions, Standing, search},
     models::{Kind, Solver, Target},
     stats::normal::quantile,
-    validation::{Goal, Recipe},
+    validation::{Examples, Goal, Recipe},
 };
 
 use super::planted::{design, examples, normal, rows};
@@ -68,6 +68,14 @@ pub fn searched(size: Size, process: Process, planted: usize, strength: f64, see
             values: column.into_iter().map(Some).collect(),
         })
         .collect();
+    search_in(&examples(Goal::Profitability, rows), &candidates, seed).unwrap()
+}
+
+/// A search as the command does one.
+///
+/// # Errors
+/// When there can be none.
+pub fn search_in(trades: &Examples, candidates: &[Candidate], seed: u64) -> Result<Discovery, DiscoverError> {
     let design = design();
     let recipe = Recipe {
         kind: Kind::Logistic,
@@ -77,7 +85,7 @@ pub fn searched(size: Size, process: Process, planted: usize, strength: f64, see
         seed: 1,
     };
     let options = DiscoveryOptions { false_discovery_rate: 0.1, folds: 5, stable_folds: 4, embargo_hours: 24.0, seed };
-    search(&examples(Goal::Profitability, rows), &candidates, &recipe, &options, &mut |_| ()).unwrap()
+    search(trades, candidates, &recipe, &options, &mut |_| ())
 }
 
 /// An autoregressive series of variance 1.
