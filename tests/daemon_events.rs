@@ -181,6 +181,20 @@ fn what_is_waited_for_lingers_for_nobody() {
     daemon.stop();
 }
 
+/// What a start has to write is written within a second or two.
+#[test]
+fn a_daemon_that_is_told_nothing_writes_nothing() {
+    let place = Place::new();
+    let daemon = Daemon::start(&place);
+    let mut wire = daemon.connect();
+    let mut commits = || wire.ask_ok(r#"{"type":"status"}"#)["status"]["journal"]["commits"].as_u64().unwrap();
+    until_passed(Stopwatch::start(), Duration::from_millis(1500));
+    let before = commits();
+    until_passed(Stopwatch::start(), Duration::from_millis(3500));
+    assert_eq!(commits(), before);
+    daemon.stop();
+}
+
 #[test]
 fn a_decision_after_a_quiet_time_is_on_disk_at_once_and_those_of_a_crowd_share_their_commits() {
     let place = Place::new();
