@@ -647,7 +647,6 @@ fn power_asks_for_more_trades_of_a_test_that_is_read_at_every_session_and_needs_
 }
 
 #[test]
-#[ignore = "some minutes without optimisation: the examples have much to find"]
 fn a_search_for_inputs_counts_in_the_ledger_and_beside_a_daemon_it_only_reads() {
     let place = Place::new();
     let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/signals.jsonl.gz");

@@ -369,16 +369,26 @@ mod tests {
         let mut rng = Pcg64::seed_from_u64(9);
         let normal = |rng: &mut Pcg64| (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0;
         // one win of two losses in three, and a cube: skewed, and with heavy tails
-        let kinds: [(&str, fn(f64) -> f64); 3] =
-            [("even", |x| x), ("skewed", |x| if x > 0.43 { 2.0 } else { -1.0 }), ("heavy", |x| x * x * x)];
-        for ((kind, shape), memory, trades) in
+        let shape = |kind: &str, x: f64| match kind {
+            "even" => x,
+            "skewed" => {
+                if x > 0.43 {
+                    2.0
+                } else {
+                    -1.0
+                }
+            }
+            _ => x * x * x,
+        };
+        let kinds = ["even", "skewed", "heavy"];
+        for (kind, memory, trades) in
             kinds.into_iter().flat_map(|kind| [(kind, 0.0, 60), (kind, 0.0, 400), (kind, 0.3, 60), (kind, 0.3, 400)])
         {
             let mut series = |length: usize| -> Vec<f64> {
                 let mut last = normal(&mut rng);
                 let mut next = || {
                     last = memory * last + (1.0 - memory * memory).sqrt() * normal(&mut rng);
-                    shape(last)
+                    shape(kind, last)
                 };
                 (0..length).map(|_| next()).collect()
             };
