@@ -14,6 +14,7 @@ mod keys;
 mod learning;
 mod nearest;
 mod reader;
+mod schedule;
 mod trials;
 mod watch;
 
@@ -47,6 +48,7 @@ use crate::{
 pub use access::{Access, Account};
 pub use error::{ConfigError, ConfigErrors, ConfigFault, LoadError};
 pub use keys::may_name_an_input;
+pub use schedule::Schedule;
 pub use watch::Monitoring;
 
 /// The built-in configuration: every key with its default and what it means.
@@ -107,6 +109,8 @@ pub struct Sections {
     pub monitoring: Monitoring,
     /// `[gradual]`.
     pub gradual: GradualOptions,
+    /// `[schedule]`.
+    pub schedule: Schedule,
     /// `[log]`.
     pub log_level: LogLevel,
 }
@@ -399,7 +403,7 @@ mod tests {
         }
         let keys = commented.iter().filter(|(key, _)| config.setting(key).is_some()).count();
         let headers = commented.len() - keys;
-        assert_eq!((keys, headers), (config.settings.len(), 27), "a key or header is written in another way");
+        assert_eq!((keys, headers), (config.settings.len(), 28), "a key or header is written in another way");
     }
 
     #[test]

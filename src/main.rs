@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         Command::Reload(reload) => reload.run(),
         Command::Validate(validate) => validate.run(),
         Command::Phases(phases) => phases.run(),
+        Command::Schedule(schedule) => schedule.run(),
         Command::Dataset(dataset) => dataset.run(),
         Command::Discover(discover) => discover.run(),
         Command::Drill(drill) => drill.run(),

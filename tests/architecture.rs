@@ -58,7 +58,7 @@ const HOMES: [(&str, &[&str]); 14] = [
     ("clap", &["commands", "main.rs"]),
     ("actix", &["actors", "commands/run.rs"]),
     ("parquet", &["table"]),
-    // a child limits itself, a screen is a terminal, the monitor, the keeper of checkpoints and the archivist stand back
+    // a child limits itself, a screen is a terminal, the monitor, the keeper of checkpoints, the archivist and the schedule stand back
     (
         "rustix",
         &[
@@ -66,6 +66,7 @@ const HOMES: [(&str, &[&str]); 14] = [
             "commands/work.rs",
             "actors/monitor.rs",
             "actors/archivist.rs",
+            "actors/daemon/apart.rs",
             "actors/keeper.rs",
             "actors/supervision/scans.rs",
             "commands/top/screen.rs",
@@ -84,7 +85,7 @@ const MOST_LINES_OF_THE_MAP: usize = 250;
 const BEGINNINGS: [&str; 6] =
     ["actix::spawn(", "tokio::spawn(", "spawn_local(", "spawn_blocking(", "thread::Builder::new(", "run_later("];
 /// The files of the actors that do so, how often, and what becomes of a panic there.
-const BEGUN: [(&str, usize, &str); 17] = [
+const BEGUN: [(&str, usize, &str); 18] = [
     ("actors/supervision.rs", 2, "it is what catches"),
     ("actors/supervision/scans.rs", 2, "what is begun there is caught"),
     ("actors/supervision/door.rs", 1, "it is what catches"),
@@ -94,6 +95,7 @@ const BEGUN: [(&str, usize, &str); 17] = [
     ("actors/daemon.rs", 2, "the server is caught and ends the daemon; the rounds are caught one by one"),
     ("actors/daemon/parts.rs", 1, "each attempt to tell of a lock is caught"),
     ("actors/daemon/jobs.rs", 2, "each job is caught, on the thread and on the serving thread"),
+    ("actors/daemon/apart.rs", 1, "the work of the thread is caught, and a run that is dropped has failed"),
     ("actors/daemon/begin.rs", 3, "a start that panics is none"),
     ("actors/journal.rs", 1, "each turn of the thread is caught"),
     ("actors/monitor.rs", 1, "each message and tick is caught"),

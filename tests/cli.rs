@@ -50,6 +50,7 @@ const COMMANDS: &[&str] = &[
     "reload",
     "validate",
     "phases",
+    "schedule",
     "dataset",
     "discover",
     "export",

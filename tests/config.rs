@@ -216,6 +216,19 @@ variance_factor = 3.6
 [gradual]
 decline_days = 4
 cooldown_days = 6
+[schedule]
+data_quality = false
+data_quality_at = "01:00"
+review = false
+review_at = "01:30"
+review_day = "saturday"
+retraining = false
+retraining_at = "05:00"
+retraining_day = "saturday"
+quiet_from = "09:00"
+quiet_until = "16:00"
+min_new_trades = 150
+min_composite = 0.9
 [log]
 level = "debug"
 "#;
@@ -728,7 +741,7 @@ proptest! {
 }
 
 /// Of the built-in configuration; changes with every key and default.
-const GOLDEN_HASH: &str = "60bf4c18576d6df0";
+const GOLDEN_HASH: &str = "d28f39e93125452b";
 
 #[test]
 fn a_tick_waits_for_a_restart_and_a_symbol_does_not() {

@@ -70,6 +70,7 @@ fn samples() -> Vec<Value> {
     all.push(typed("lock", json!({ "reason": "why", "until": "2025-01-06T15:00:00Z", "for_s": 1 })));
     all.push(typed("kill", json!({ "reason": "why" })));
     all.push(typed("resume", json!({ "reason": "why", "same_day": true })));
+    all.push(typed("schedule_run", json!({ "job": "review" })));
     all.push(typed("archive", json!({ "before": "2025-01-06" })));
     let bare = ["copy", "ping", "status", "models", "training", "drift", "reload"];
     all.extend(bare.map(|kind| typed(kind, json!({}))));

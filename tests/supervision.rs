@@ -119,6 +119,7 @@ fn way(go: fn(&mut Run)) -> Way {
 const STATUS: &str = r#"{"type":"status"}"#;
 const TRAIN: &str = r#"{"type":"train","symbol":"ES","reason":"a test"}"#;
 const ARCHIVE: &str = r#"{"type":"archive","before":"2025-01-01"}"#;
+const CHECK: &str = r#"{"type":"schedule_run","job":"data_quality"}"#;
 const TRAINING: &str = r#"{"type":"training"}"#;
 const DRIFT: &str = r#"{"type":"drift"}"#;
 const RELOAD: &str = r#"{"type":"reload"}"#;
@@ -436,6 +437,18 @@ fn way_to(at: At) -> Way {
             ..way(|run| drop(run.wire.ask(RELOAD)))
         },
         At::ServingJob => way(status),
+        At::ApartJob => Way {
+            healed: |run| {
+                run.until_ok(CHECK);
+                until("a check that ends well", || {
+                    let status = run.wire.status();
+                    let jobs = status["jobs"].as_array().unwrap().iter();
+                    let checked = jobs.filter(|job| job["name"] == "data_quality" && job["running"] == false);
+                    checked.filter(|job| job["last"] != job["last_failure"]).map(drop).next()
+                });
+            },
+            ..way(|run| drop(run.wire.ask(CHECK)))
+        },
         At::DiskJob => Way {
             healed: |run| {
                 let path = run.place.state().join("kill");

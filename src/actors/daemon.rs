@@ -1,5 +1,6 @@
 //! The daemon: the wiring of the actors, from an open journal to the last answer. [`run`] is the only way to start it.
 
+mod apart;
 mod begin;
 mod common;
 mod drill;
@@ -18,6 +19,7 @@ use tokio::{
 };
 
 pub use self::drill::{DRILL_FILE, mark};
+pub use self::jobs::of_schedule;
 pub use self::system::system;
 use self::{
     parts::Parts,

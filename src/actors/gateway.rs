@@ -37,7 +37,7 @@ use super::{
     alerts::AlertList,
     archivist::Archivist,
     guardian::{Guardian, Order, RecordOutcome, RecordSkip},
-    jobs::JobLog,
+    jobs::{JobLog, NotOrdered},
     journal::JournalHandle,
     monitor::MonitorHandle,
     scorer::Scorer,
@@ -206,6 +206,7 @@ impl Gateway {
                 let number = self.0.archivist.begin(before, &By::Uid(peer.uid))?;
                 Ok(Performed::Archive { archiving: number, done: BEGUN })
             }
+            Task::ScheduleRun { job } => self.run_now(&job, peer),
             Task::BackedUp { at, last_seq, created_at } => {
                 let reader = self.0.journal.read().await.map_err(|error| retry(&error))?;
                 if self.blocking(move || reader.created_at().ok()).await? != Some(created_at) {
@@ -234,6 +235,22 @@ impl Gateway {
         let begun = self.0.trainer.send(Ask { job, reason, by: By::Uid(peer.uid) }).await;
         let number = begun.map_err(|error| WireError::new("internal_error", error.to_string()))??;
         Ok(Performed::Train { done: BEGUN, training: number })
+    }
+
+    /// Answers when it is announced; it begins when the journal knows of it.
+    fn run_now(&self, job: &str, peer: Peer) -> Result<Performed, WireError> {
+        let of_job = |error: WireError| WireError { field: Some("job".to_owned()), ..error };
+        match self.order_run(job, peer) {
+            Err(error @ NotOrdered::Unknown { .. }) => Err(of_job(WireError::new("out_of_range", error.to_string()))),
+            Err(error @ NotOrdered::UnderWay { .. }) => Err(WireError::new("busy", error.to_string())),
+            Err(error @ NotOrdered::Emergency { .. }) => Err(WireError::new("refused", error.to_string())),
+            Ok(job) => Ok(Performed::Run { done: BEGUN, job }),
+        }
+    }
+
+    fn order_run(&self, job: &str, peer: Peer) -> Result<&'static str, NotOrdered> {
+        let why = format!("ordered by {}", By::Uid(peer.uid));
+        self.0.jobs.order(job, why, &self.0.config.load(), self.0.serving.load().emergency())
     }
 
     async fn reload(&self) -> Result<Reloaded, WireError> {

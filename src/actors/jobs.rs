@@ -3,6 +3,7 @@
 //! `daemon::jobs` has the table of them. Whoever runs one notes it here, from whatever thread it runs on; `status` shows it. The last
 //! runs of jobs that do not recur by a mere period are stored in the journal, so that a daemon that starts knows them.
 
+mod order;
 mod stored;
 
 use std::{
@@ -14,7 +15,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub use self::stored::Handed;
+pub use self::{order::NotOrdered, stored::Handed};
 use crate::{
     clock::{Clock, Stopwatch},
     config::Config,
@@ -22,7 +23,7 @@ use crate::{
     schedule::{self, Appointment, Past},
 };
 
-/// The names of the jobs that run on threads of their own, which note what they did.
+/// The names of the jobs that run on threads of their own.
 pub mod names {
     /// The archivist moves old records out of the journal.
     pub const ARCHIVE: &str = "archive";
@@ -30,8 +31,14 @@ pub mod names {
     pub const CHECKPOINT: &str = "checkpoint";
     /// The keeper compares the checkpoint that the daemon began from with the whole log.
     pub const CHECKPOINT_CHECK: &str = "checkpoint_check";
+    /// What came is looked at for faults.
+    pub const DATA_QUALITY: &str = "data_quality";
     /// The monitor judges a version when a trading day has closed.
     pub const DAY_CLOSE: &str = "day_close";
+    /// A retraining is considered.
+    pub const RETRAINING: &str = "retraining";
+    /// A review is written.
+    pub const REVIEW: &str = "review";
     /// The service manager's watchdog is fed.
     pub const WATCHDOG: &str = "watchdog";
 }
@@ -43,9 +50,9 @@ pub enum When {
     Every(Duration),
     /// As often as the configuration says.
     Configured(fn(&Config) -> Duration),
-    /// At a time of day in the zone of the trading day, on the days that the configuration says. What was missed while the daemon was
-    /// down is caught up for once. One such job runs at a time, and none begins in an emergency.
-    At(fn(&Config) -> Appointment),
+    /// At a time of day in the zone of the trading day, on the days that the configuration says; `None` where it is switched off. What
+    /// was missed while the daemon was down is caught up for once. One such job runs at a time, and none begins in an emergency.
+    At(fn(&Config) -> Option<Appointment>),
     /// When something happens, in words. Whoever sees it happen runs it.
     After(&'static str),
 }
@@ -116,6 +123,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     jobs: Vec<About>,
     runs: Mutex<BTreeMap<&'static str, Runs>>,
+    /// A run that was ordered, and that the thread of the jobs has not taken yet.
+    ordered: Mutex<Option<Announced>>,
     /// Held while runs are handed to the journal, so that of two the later is written later.
     handing: Mutex<()>,
 }
@@ -167,7 +176,7 @@ impl When {
     }
 
     fn appointment(self, config: &Config) -> Option<Appointment> {
-        if let Self::At(appointment) = self { Some(appointment(config)) } else { None }
+        if let Self::At(appointment) = self { appointment(config) } else { None }
     }
 
     /// Why a run begins that nobody announced.
@@ -183,7 +192,10 @@ impl When {
         match self {
             Self::Every(period) => format!("every {period:?}"),
             Self::Configured(period) => format!("every {:?}", period(config)),
-            Self::At(appointment) => appointment(config).words(config.calendar.zone()),
+            Self::At(appointment) => {
+                let words = |appointment: Appointment| appointment.words(config.calendar.zone());
+                appointment(config).map_or_else(|| "switched off".to_owned(), words)
+            }
             Self::After(what) => what.to_owned(),
         }
     }
@@ -192,7 +204,13 @@ impl When {
 impl JobLog {
     /// For these jobs, none of which has run.
     pub fn new(clock: Arc<dyn Clock>, jobs: Vec<About>) -> Self {
-        Self(Arc::new(Shared { clock, jobs, runs: Mutex::default(), handing: Mutex::default() }))
+        Self(Arc::new(Shared {
+            clock,
+            jobs,
+            runs: Mutex::default(),
+            ordered: Mutex::default(),
+            handing: Mutex::default(),
+        }))
     }
 
     /// A run of a job begins.
@@ -213,20 +231,29 @@ impl JobLog {
     pub fn announce(&self, config: &Config, started: Timestamp) -> Option<Announced> {
         let now = self.0.clock.now();
         let mut all = self.0.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut jobs = Vec::new();
-        for job in &self.0.jobs {
-            let Some((appointment, runs)) = job.when.appointment(config).zip(all.get(job.name)) else { continue };
-            if runs.under_way.is_some() || runs.announced.is_some() {
-                return None;
-            }
-            jobs.extend(runs.past.map(|past| (job.name, appointment, past)));
+        if self.busy(&all).is_some() {
+            return None;
         }
-        let due = schedule::due(jobs, config.calendar.zone(), (started, now))?;
+        let job = |job: &About| {
+            let (appointment, runs) = job.when.appointment(config).zip(all.get(job.name))?;
+            runs.past.map(|past| (job.name, appointment, past))
+        };
+        let jobs: Vec<_> = self.0.jobs.iter().filter_map(job).collect();
+        let due = schedule::due(jobs, config.calendar.zone(), config.schedule.quiet, (started, now))?;
         let (name, runs) = all.iter_mut().find(|(name, _)| **name == due.name)?;
         runs.past.as_mut()?.begin(due.at);
         runs.announced = Some((now, due.why.words(due.at).into()));
         runs.revision += 1;
         Some(Announced { name, revision: runs.revision })
+    }
+
+    /// The job of the schedule of which a run is under way or announced, and since when.
+    fn busy(&self, all: &BTreeMap<&'static str, Runs>) -> Option<(&'static str, Timestamp)> {
+        self.0.jobs.iter().filter(|job| matches!(job.when, When::At(_))).find_map(|job| {
+            let runs = all.get(job.name)?;
+            let (since, _) = runs.under_way.as_ref().or(runs.announced.as_ref())?;
+            Some((job.name, *since))
+        })
     }
 
     /// Whether the journal knows that a run is to begin.
@@ -297,6 +324,12 @@ impl Runs {
 }
 
 impl Running {
+    /// When it began, and why.
+    pub fn about(&self) -> (Timestamp, String) {
+        let under_way = self.log.of(self.name, |runs| runs.under_way.clone());
+        under_way.map_or_else(|| (self.log.0.clock.now(), String::new()), |(at, why)| (at, why.into_owned()))
+    }
+
     /// It ended.
     pub fn end(mut self, done: Done) {
         self.is_over = true;
@@ -319,69 +352,4 @@ impl Drop for Running {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
-    use jiff::civil;
-
-    use super::*;
-    use crate::schedule::Rhythm;
-
-    struct At(Timestamp);
-
-    impl Clock for At {
-        fn now(&self) -> Timestamp {
-            self.0
-        }
-    }
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    fn log() -> JobLog {
-        let job =
-            |name| About { name, does: "something", when: When::After("a test"), thread: "main", is_stored: true };
-        JobLog::new(Arc::new(At(at("2025-09-01T12:00:00Z"))), vec![job("one"), job("two")])
-    }
-
-    #[test]
-    fn a_job_says_how_often_it_ran_and_failed_and_what_came_of_the_last_time() {
-        let (log, config) = (log(), Config::builtin().unwrap());
-        log.begin("one").end(Ok("nothing".into()));
-        log.begin("one").end(Err("no room".to_owned()));
-        log.begin("one").end(Ok("two of them".into()));
-        log.begin("one").was_none();
-        let _caught = catch_unwind(AssertUnwindSafe(|| {
-            let _running = log.begin("two");
-            panic!("planted");
-        }));
-        let [one, two] = log.status(&config).try_into().unwrap();
-        assert_eq!((one.runs, one.failures), (3, 1));
-        let found = |run: Option<Run>| run.map(|run| run.found.into_owned()).unwrap();
-        assert_eq!((found(one.last), found(one.last_failure)), ("two of them".to_owned(), "no room".to_owned()));
-        assert_eq!((two.runs, two.failures, found(two.last)), (1, 1, "it broke off".to_owned()));
-    }
-
-    #[test]
-    fn a_period_is_counted_from_the_last_run_and_one_of_the_configuration_is_read_each_time() {
-        let config = |more: &str| Config::parse("test", more).unwrap();
-        let due = |when: When, more: &str, ago: u64| when.has_passed(&config(more), Duration::from_secs(ago));
-        let ten = When::Every(Duration::from_secs(10));
-        assert_eq!((due(ten, "", 9), due(ten, "", 10)), (false, true));
-        let set = When::Configured(|config| config.lifecycle.verify);
-        assert_eq!((due(set, "lifecycle.verify_s = 30", 29), due(set, "lifecycle.verify_s = 20", 29)), (false, true));
-        assert!(!due(When::After("a test"), "", 1_000_000));
-    }
-
-    #[test]
-    fn when_a_job_is_due_is_said_in_words() {
-        let config = Config::builtin().unwrap();
-        let words = [
-            When::Every(Duration::from_millis(200)).words(&config),
-            When::Configured(|config| config.lifecycle.verify).words(&config),
-            When::At(|_| Appointment { rhythm: Rhythm::Daily, time: civil::time(2, 0, 0, 0) }).words(&config),
-        ];
-        assert_eq!(words, ["every 200ms", "every 60s", "daily at 02:00 America/Chicago"]);
-    }
-}
+mod tests;

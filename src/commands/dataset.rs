@@ -13,17 +13,11 @@ use crate::{
     clock::{Clock, WallClock},
     config::Config,
     domain::{InvalidLine, SignalLine},
-    features::{
-        quality::{QualityCheck, QualityOptions},
-        row::Schema,
-    },
+    features::quality::QualityCheck,
     guard::plausibility::check_line,
     journal::Reader,
-    recall::in_time::InTime,
+    recall::{in_time::InTime, quality},
 };
-
-/// Trading days in a row without a signal from which a gap is reported.
-const MAX_GAP_DAYS: u32 = 3;
 
 /// Report the quality of a data set: rows, faults, gaps, missing and impossible values, classes
 ///
@@ -49,15 +43,7 @@ impl Dataset {
         } else {
             (self.from.config.load()?, None)
         };
-        let schema = Schema::new(&config.features.extra).map_err(anyhow::Error::from)?;
-        let options = QualityOptions {
-            symbols: config.symbols.clone(),
-            calendar: config.calendar.clone(),
-            schema,
-            max_gap_days: MAX_GAP_DAYS,
-            max_missing: config.features.max_missing,
-        };
-        let mut check = QualityCheck::new(options);
+        let mut check = QualityCheck::new(quality::options(&config).map_err(anyhow::Error::from)?);
         // what was read before a file ends badly is told
         let read = match &reader {
             Some(reader) => check_journal(reader, &mut check).map_err(Failed::from),

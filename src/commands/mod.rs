@@ -32,6 +32,7 @@ mod registry;
 mod replay;
 mod report;
 mod run;
+mod schedule;
 mod score;
 mod simulate;
 mod source;
@@ -119,6 +120,7 @@ pub enum Command {
     Reload(Reload),
     Validate(train::Validate),
     Phases(phases::Phases),
+    Schedule(schedule::Schedule),
     Dataset(dataset::Dataset),
     Discover(discover::Discover),
     Drill(drill::Drill),

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
+use serde::Serialize;
 use terminal_size::terminal_size_of;
 
 use super::{
@@ -17,12 +18,13 @@ use super::{
 };
 use crate::{
     domain::{Symbol, Timestamp, VersionId},
-    recall::period,
-    report::{Scope, Words},
+    recall::{
+        period,
+        review::{self, UNIT},
+    },
+    report::{self, Scope, Words},
 };
 
-/// What money is counted in, unless it is named.
-pub(super) const UNIT: &str = "account currency";
 /// Columns of the text where no terminal says how many it has.
 const COLUMNS: usize = 120;
 /// Letters of the name of a currency.
@@ -32,6 +34,7 @@ const EXAMPLES: &str = "\
 Examples:
   vigie report
   vigie report --since 2026-11-01 --until 2026-12-01 --html november.html
+  vigie report --review                       the latest review that the schedule wrote
   vigie report --version ES/14 --currency USD
   vigie report --state /var/lib/vigie --json | jq '.money[].groups'";
 
@@ -50,6 +53,9 @@ pub struct Report {
     /// End of the period, which does not belong to it [default: that of the journal]
     #[arg(long, value_name = "TIME", value_parser = named::time_or_date)]
     until: Option<Timestamp>,
+    /// The review of this number that the schedule wrote, as it was told then; without a number the latest
+    #[arg(long, value_name = "N", num_args = 0..=1, conflicts_with_all = ["since", "until", "version", "symbol", "currency"])]
+    review: Option<Option<u32>>,
     /// Only what concerns this version: the signals that chance split for it, its tests, its health
     #[arg(long)]
     version: Option<VersionId>,
@@ -95,6 +101,10 @@ impl Report {
             named::symbol_of(self.symbol.as_ref(), self.version.as_ref())?;
         }
         let (config, reader) = self.from.reader()?;
+        if let Some(number) = self.review {
+            let review = review::load(&reader, number).map_err(anyhow::Error::msg)?;
+            return self.tell(&review.summary, &review.report);
+        }
         if let Some(version) = &self.version {
             named::version(&reader, version)?;
         }
@@ -105,11 +115,16 @@ impl Report {
         let Self { since, until, version, symbol, .. } = &self;
         let scope = Scope { since: *since, until: *until, symbol: symbol.clone(), version: version.clone() };
         let summary = period::summary(&reader, &config, &scope).map_err(anyhow::Error::msg)?;
+        let report = summary.report(&Words { unit: &self.currency, calendar: &config.calendar });
+        self.tell(&summary, &report)
+    }
+
+    /// Prints it, as text or as JSON, or writes the page.
+    fn tell(&self, summary: &impl Serialize, report: &report::Report) -> Outcome {
         if self.from.json {
-            tell(serde_json::to_string(&summary).map_err(anyhow::Error::from)?)?;
+            tell(serde_json::to_string(summary).map_err(anyhow::Error::from)?)?;
             return Ok(());
         }
-        let report = summary.report(&Words { unit: &self.currency, calendar: &config.calendar });
         let Some(path) = &self.html else {
             tell(report.to_text(self.columns()).trim_end())?;
             return Ok(());

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{civil, tz::TimeZone};
+use jiff::tz::TimeZone;
 use toml::de::DeValue;
 
 use super::{
@@ -17,7 +17,7 @@ use super::{
         Reader,
         section::{ListForm, Refusal, Section, above, quoted, refuse_repeat},
     },
-    trials, watch,
+    schedule, trials, watch,
 };
 use crate::{
     domain::{Feature, InvalidId, Symbol, TradingCalendar},
@@ -68,6 +68,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Sections {
         guardian: guardian(reader),
         monitoring: watch::monitoring(reader),
         gradual: watch::gradual(reader),
+        schedule: schedule::schedule(reader),
         log_level: log_level(reader),
     }
 }
@@ -100,11 +101,7 @@ fn trading_day(reader: &mut Reader<'_, '_>) -> TradingCalendar {
         let name = zone.iana_name().ok_or(Refusal::Range(None))?.to_owned();
         Ok((zone, name))
     });
-    let start = at.text("start", "a time of day from \"00:00\" to \"23:59\"", |text| {
-        let time = time_of_day(text).ok_or(Refusal::Range(None))?;
-        Ok((time, text.to_owned()))
-    });
-    TradingCalendar::new(zone.unwrap_or(TimeZone::UTC), start.unwrap_or_default())
+    TradingCalendar::new(zone.unwrap_or(TimeZone::UTC), at.time("start"))
 }
 
 fn server(reader: &mut Reader<'_, '_>) -> Server {
@@ -251,16 +248,6 @@ fn log_level(reader: &mut Reader<'_, '_>) -> LogLevel {
         ("trace", LogLevel::Trace),
     ];
     reader.section("log", AtReload).choice("level", LogLevel::Info, &levels)
-}
-
-/// A time of day written `HH:MM`.
-fn time_of_day(text: &str) -> Option<civil::Time> {
-    let (hour, minute) = text.split_once(':')?;
-    let two_digits = |s: &str| s.len() == 2 && s.bytes().all(|b| b.is_ascii_digit());
-    if !two_digits(hour) || !two_digits(minute) {
-        return None;
-    }
-    civil::Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
 }
 
 /// Names or numbers of users or groups. The one that stands for all that cannot be known is refused.

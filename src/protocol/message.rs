@@ -265,6 +265,11 @@ pub enum Task {
         /// The first day that stays, in UTC.
         before: jiff::civil::Date,
     },
+    /// Run a job of the schedule now.
+    ScheduleRun {
+        /// Its name.
+        job: String,
+    },
     /// Note that a backup was made.
     BackedUp {
         /// The moment it shows.

@@ -75,6 +75,8 @@ impl fmt::Display for EventKind {
                 write!(f, "resumed by {by}{mark}: {reason}")
             }
             Self::Restarted { actor, panic } => write!(f, "the {actor} failed and was restarted: {panic}"),
+            Self::Ran { job, found, failed: false, .. } => write!(f, "{job}: {found}"),
+            Self::Ran { job, found, failed: true, .. } => write!(f, "{job} failed: {found}"),
             Self::Alert { level, code, message } => write!(f, "{level} {code}: {message}"),
         }
     }

@@ -205,6 +205,20 @@ pub enum EventKind {
         /// What the panic said.
         panic: String,
     },
+    /// A run of what recurs by the clocks of the exchange has ended.
+    Ran {
+        /// Name of the job, such as `review`.
+        job: Box<str>,
+        /// When the run began.
+        began: Timestamp,
+        /// Why it ran.
+        why: String,
+        /// What it found, or why it failed.
+        found: String,
+        /// Whether it failed.
+        #[serde(default, skip_serializing_if = "is_false")]
+        failed: bool,
+    },
     /// Something a person should know.
     Alert {
         /// How urgent.

@@ -13,6 +13,7 @@ pub mod made;
 pub mod measured;
 pub mod pipeline;
 pub mod quality;
+pub mod quality_news;
 mod quality_report;
 pub mod quantity;
 pub mod ranges;

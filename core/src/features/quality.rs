@@ -107,8 +107,36 @@ impl QualityCheck {
         self.accepted += 1;
         self.classes.add(outcome.as_ref());
         self.note_inputs(signal, instrument);
-        self.note_ranges(signal, outcome.as_ref());
+        self.note_ranges(signal);
+        if let Some(outcome) = outcome {
+            self.note_outcome(signal, outcome);
+        }
         self.note_time(signal);
+    }
+
+    /// Takes what became of a trade whose signal came before, or in an earlier part of the data set.
+    pub fn push_outcome(&mut self, signal: &Signal, outcome: &Outcome) {
+        self.note_outcome(signal, outcome);
+    }
+
+    /// Takes a trading day of `symbol` of which signals are known that are in an earlier part of the data set.
+    pub fn push_day(&mut self, symbol: Symbol, day: TradingDay) {
+        self.days.entry(symbol).or_default().insert(day);
+    }
+
+    /// The last trading day of each symbol of which a signal is known.
+    pub fn last_days(&self) -> BTreeMap<Symbol, TradingDay> {
+        self.days.iter().filter_map(|(symbol, days)| Some((symbol.clone(), *days.last()?))).collect()
+    }
+
+    /// The symbols without a signal for longer than a gap may be, up to `today`, which is not over.
+    pub fn silent_until(&self, today: TradingDay) -> Vec<Gap> {
+        let gap = |(symbol, after): (Symbol, TradingDay)| {
+            let trading_days = if after < today { weekdays_between(after, today) } else { 0 };
+            Gap { symbol, after, before: today, trading_days }
+        };
+        let gaps = self.last_days().into_iter().map(gap);
+        gaps.filter(|gap| gap.trading_days > self.options.max_gap_days).collect()
     }
 
     /// The state of what was read so far.
@@ -154,18 +182,14 @@ impl QualityCheck {
         }
     }
 
-    fn note_ranges(&mut self, signal: &Signal, outcome: Option<&Outcome>) {
-        let out_of_range = &mut self.out_of_range;
-        let mut found = |field: &'static str, rule: ranges::Rule, value: f64| {
-            let example = || format!("{}: {value}", signal.trade_id);
-            out_of_range.entry((field, rule)).or_default().add(example);
-        };
+    fn note_ranges(&mut self, signal: &Signal) {
         if let Inputs::Snapshot(snapshot) = &signal.inputs {
-            ranges::check_snapshot(snapshot, &mut found);
+            ranges::check_snapshot(snapshot, &mut noting(&mut self.out_of_range, &signal.trade_id));
         }
-        if let Some(outcome) = outcome {
-            ranges::check_outcome(outcome, signal.at, &mut found);
-        }
+    }
+
+    fn note_outcome(&mut self, signal: &Signal, outcome: &Outcome) {
+        ranges::check_outcome(outcome, signal.at, &mut noting(&mut self.out_of_range, &signal.trade_id));
     }
 
     fn note_time(&mut self, signal: &Signal) {
@@ -188,6 +212,16 @@ impl QualityCheck {
         }
         gaps.sort_by_key(|gap| std::cmp::Reverse(gap.trading_days));
         gaps
+    }
+}
+
+/// Notes a number of a trade that cannot be what it says it is.
+fn noting<'a>(
+    out_of_range: &'a mut BTreeMap<(&'static str, ranges::Rule), RowFault>,
+    trade_id: &'a TradeId,
+) -> impl FnMut(&'static str, ranges::Rule, f64) + 'a {
+    move |field, rule, value| {
+        out_of_range.entry((field, rule)).or_default().add(|| format!("{trade_id}: {value}"));
     }
 }
 

@@ -228,6 +228,13 @@ impl Scope {
 }
 
 impl Serving {
+    /// Why a model is silent for a lock or an emergency, if one is.
+    pub fn emergency(&self) -> Option<String> {
+        let silenced = self.scopes.iter().find(|(_, scope)| scope.silenced);
+        let locked = self.lock.as_ref().map(|reason| format!("serving is locked: {reason}"));
+        locked.or_else(|| silenced.map(|(symbol, _)| format!("an emergency silences the versions of {symbol}")))
+    }
+
     /// All versions that score, of whatever symbol.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Served>> {
         self.scopes.values().flat_map(Scope::served)

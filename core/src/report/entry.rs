@@ -1,10 +1,12 @@
 //! Lines of the table of decisions, from the events of a journal.
 
+use serde::{Deserialize, Serialize};
+
 use super::timeline::words;
 use crate::domain::{Event, EventKind, Timestamp, event::Level};
 
 /// How much a line weighs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Weight {
     /// Good to know.
     Note,
@@ -17,7 +19,7 @@ pub enum Weight {
 }
 
 /// A line of the table of decisions.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// Its number in the journal.
     pub seq: u64,
@@ -75,6 +77,10 @@ impl Entry {
             EventKind::Resumed { reason, by, same_day } => {
                 let mark = if *same_day { " on the day of an emergency of the account (paper)" } else { "" };
                 (Weight::Step, format!("resumed{mark}"), format!("{reason} ({by})"), none())
+            }
+            EventKind::Ran { job, found, failed, .. } => {
+                let (weight, what) = if *failed { (Weight::Warning, " failed") } else { (Weight::Note, "") };
+                (weight, format!("{}{what}", job.replace('_', " ")), found.clone(), none())
             }
             EventKind::Alert { level, code, message } => {
                 let weight = match level {

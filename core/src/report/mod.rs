@@ -19,7 +19,7 @@ mod text;
 mod timeline;
 mod told;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::{Timestamp, lifecycle::State};
 
@@ -33,7 +33,8 @@ pub use text::wrap;
 pub use told::Words;
 
 /// What a page is made from. A part without contents is left out.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Report {
     /// The head line.
     pub title: String,
@@ -88,7 +89,7 @@ pub struct Report {
 }
 
 /// A part of the page that has tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names say what stands there")]
 pub enum Part {
     Money,
@@ -103,7 +104,7 @@ pub enum Part {
 }
 
 /// A table.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Table {
     /// Where it stands.
     pub part: Part,
@@ -120,7 +121,7 @@ pub struct Table {
 }
 
 /// The life of a version.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Life {
     /// Its name.
     pub version: String,
@@ -129,7 +130,7 @@ pub struct Life {
 }
 
 /// A value over time.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Curve {
     /// What it is of.
     pub name: String,
@@ -138,7 +139,7 @@ pub struct Curve {
 }
 
 /// A test of a version, as it went on.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Test {
     /// The version.
     pub version: String,
@@ -157,7 +158,7 @@ pub struct Test {
 }
 
 /// A test after a session.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct TestPoint {
     /// Sessions closed.
     pub session: usize,
@@ -172,7 +173,7 @@ pub struct TestPoint {
 }
 
 /// How far an input has moved from what the version in service was trained on.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Moved {
     /// The input.
     pub input: String,
@@ -181,7 +182,7 @@ pub struct Moved {
 }
 
 /// Something that was to happen.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expectation {
     /// What.
     pub what: String,
@@ -192,7 +193,7 @@ pub struct Expectation {
 }
 
 /// How something ended, against what was told beforehand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Ending {
     /// As told.
     AsTold,

@@ -12,21 +12,25 @@ use arc_swap::ArcSwap;
 use jiff::SignedDuration;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use super::parts::Parts;
+use super::{
+    apart::{self, Apart},
+    parts::Parts,
+};
 use crate::{
     actors::{
         archivist,
         guardian::{EndLock, Verified, Verify},
-        jobs::{About, Announced, Done, JobLog, When, names},
+        jobs::{About, Announced, Done, JobLog, JobStatus, When, names},
         journal::JournalHandle,
         keeper, kill_file,
         monitor::{self, Finding},
         supervision::{Failures, Place},
     },
-    clock::{Clock, Stopwatch},
+    clock::{Clock, Stopwatch, WallClock},
     config::Config,
     domain::Timestamp,
     guard::integrity::check_clock,
+    journal::{Reader, StoreError},
     policy::serving::Serving,
     protocol::listen::{Displaced, SocketWatch},
 };
@@ -52,6 +56,8 @@ enum Work {
     Serving(fn(&Parts) -> Doing),
     /// On the thread of the jobs: it may wait for a disk, and keeps the others waiting meanwhile.
     Disk(fn(&mut Disk) -> Done),
+    /// On a thread of its own that stands back, begun by the thread of the jobs.
+    Apart(apart::Doing),
     /// On a thread of its own, of this name, which notes each run.
     Own(&'static str),
 }
@@ -121,6 +127,24 @@ pub(super) static JOBS: &[Job] = &[
         work: Work::Own(archivist::NAME),
     },
     Job {
+        name: names::DATA_QUALITY,
+        does: "looks at the signals and outcomes that came for what is newly wrong with them",
+        when: When::At(|config| config.schedule.data_quality),
+        work: Work::Apart(Apart::data_quality),
+    },
+    Job {
+        name: names::REVIEW,
+        does: "writes the review of the time since the one before",
+        when: When::At(|config| config.schedule.review),
+        work: Work::Apart(Apart::review),
+    },
+    Job {
+        name: names::RETRAINING,
+        does: "considers for each symbol whether it is to be trained again, and trains it if so",
+        when: When::At(|config| config.schedule.retraining),
+        work: Work::Apart(Apart::retraining),
+    },
+    Job {
         name: names::WATCHDOG,
         does: "feeds the service manager's watchdog when a probe through the scoring path and the journal comes back",
         when: When::After("each third of the service manager's WatchdogSec"),
@@ -145,6 +169,7 @@ pub(super) fn about(jobs: &[Job]) -> Vec<About> {
         let thread = match job.work {
             Work::Serving(_) => "main",
             Work::Disk(_) => "jobs",
+            Work::Apart(_) => apart::NAME,
             Work::Own(thread) => thread,
         };
         // one that recurs by a period runs again soon, and so does the watchdog's
@@ -152,6 +177,17 @@ pub(super) fn about(jobs: &[Job]) -> Vec<About> {
         About { name: job.name, does: job.does, when: job.when, thread, is_stored }
     };
     jobs.iter().map(about).collect()
+}
+
+/// What recurs by the clocks of the exchange, as `reader` has it.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub fn of_schedule(reader: &Reader, config: &Config) -> Result<Vec<JobStatus>, StoreError> {
+    let jobs: Vec<About> = about(JOBS).into_iter().filter(|job| matches!(job.when, When::At(_))).collect();
+    let log = JobLog::new(Arc::new(WallClock), jobs);
+    log.read_beside(reader)?;
+    Ok(log.status(config))
 }
 
 /// What the thread goes by.
@@ -167,6 +203,11 @@ pub(super) struct Times {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) failures: Failures,
     pub(super) disk: Disk,
+    /// What the work of the schedule is done with; `None` where a table has none.
+    pub(super) apart: Option<Apart>,
+    /// Whether the clock is the wall's. Where time comes from the messages what is due by the clocks of the exchange does not begin by
+    /// itself: a year of it may pass within a minute.
+    pub(super) is_wall_clock: bool,
 }
 
 /// Starts the thread, which ends when nobody listens any more. The jobs of the serving thread come out of the other end as
@@ -206,10 +247,13 @@ impl Times {
         announced: &mut Option<Announced>,
         due: &mpsc::Sender<&'static Job>,
     ) {
-        if is_emergency(&self.serving.load()) {
+        if announced.is_none() {
+            *announced = self.log.ordered();
+        }
+        if self.serving.load().emergency().is_some() {
             return;
         }
-        if announced.is_none() {
+        if announced.is_none() && self.is_wall_clock {
             *announced = self.log.announce(&self.config.load(), started);
         }
         let next = announced.filter(|announced| self.log.knows(*announced));
@@ -228,14 +272,16 @@ impl Times {
                 running.end(self.failures.caught(Place::DiskJob, || work(&mut self.disk)).flatten());
                 true
             }
+            Work::Apart(doing) => {
+                let apart = self.apart.as_ref();
+                apart.is_some_and(|apart| {
+                    apart.begin(job.name, self.log.begin(job.name), doing);
+                    true
+                })
+            }
             Work::Serving(_) => due.try_send(job).is_ok(),
         }
     }
-}
-
-/// Whether models are silent for a lock or an emergency.
-fn is_emergency(serving: &Serving) -> bool {
-    serving.lock.is_some() || serving.scopes.values().any(|scope| scope.silenced)
 }
 
 impl Disk {

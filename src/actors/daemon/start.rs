@@ -14,6 +14,7 @@ use tokio::{
 
 use super::{
     DaemonOptions, JOURNAL_FILE, OPENING_FILE, StartError,
+    apart::Apart,
     begin::{Beginning, Begun, make_folder, make_scorer},
     common::Common,
     drill,
@@ -104,7 +105,7 @@ impl Daemon {
         let ab_router = births.ab_router(&guardian.shell);
         let trainer = births.trainer(&guardian);
         let archivist = births.archivist();
-        let DiskNews { due, is_killed, displaced } = births.jobs(&socket)?;
+        let DiskNews { due, is_killed, displaced } = births.jobs(&socket, &trainer.shell)?;
         let (reload, reloads) = mpsc::channel(1);
         let actors = Actors { scorer, guardian, ab_router, trainer, keeper, archivist };
         let (gateway, parts) = births.in_service(actors, reload);
@@ -282,12 +283,22 @@ impl Births<'_> {
         Archivist::new(journal, config, clock, failures.clone(), jobs.clone())
     }
 
-    /// The thread of the jobs owns the times at which they are due. It tells the daemon's loop, and the journal of their runs.
-    fn jobs(&self, socket: &Socket) -> Result<DiskNews, StartError> {
-        let Common { config, serving, clock, failures, jobs, .. } = &self.common;
+    /// The thread of the jobs owns the times at which they are due. It tells the daemon's loop, the journal of their runs, and the trainer
+    /// of a retraining that is due.
+    fn jobs(&self, socket: &Socket, trainer: &Addr<Shell<Trainer>>) -> Result<DiskNews, StartError> {
+        let Common { config, serving, clock, event_clock, failures, jobs, .. } = &self.common;
         let ((kills, is_killed), (displaces, displaced)) = (mpsc::channel(1), mpsc::unbounded_channel());
         let kill_file = self.options.state.join(KILL_FILE);
         let disk = Disk { kill_file, is_killed: kills, socket: socket.file.watch(), displaced: displaces };
+        let apart = Apart {
+            journal: self.journal.clone(),
+            config: Arc::clone(config),
+            serving: Arc::clone(serving),
+            clock: Arc::clone(clock),
+            failures: failures.clone(),
+            trainer: trainer.clone().recipient(),
+            training: trainer.clone().recipient(),
+        };
         let due = jobs::start(Times {
             jobs: jobs::JOBS,
             log: jobs.clone(),
@@ -297,6 +308,8 @@ impl Births<'_> {
             clock: Arc::clone(clock),
             failures: failures.clone(),
             disk,
+            apart: Some(apart),
+            is_wall_clock: event_clock.is_none(),
         });
         let due = due.map_err(|error| part_error("jobs", error.to_string()))?;
         Ok(DiskNews { due, is_killed, displaced })

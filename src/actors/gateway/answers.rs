@@ -86,6 +86,8 @@ pub(super) enum Performed {
     Reload { done: &'static str, kept: Vec<String>, notes: Vec<String> },
     /// `archive`: its number since the start.
     Archive { archiving: u64, done: &'static str },
+    /// `schedule_run`: the name of the job.
+    Run { done: &'static str, job: &'static str },
     /// `train` and `validate`: the number since the start.
     Train { done: &'static str, training: u64 },
     /// `imported` and `backed_up`.
@@ -114,6 +116,7 @@ mod tests {
                 json!({ "notes": ["a"], "kept": ["a"], "done": "it" }),
             ),
             (Performed::Archive { archiving: 3, done: BEGUN }, json!({ "done": BEGUN, "archiving": 3 })),
+            (Performed::Run { job: "review", done: BEGUN }, json!({ "job": "review", "done": BEGUN })),
             (Performed::Train { done: BEGUN, training: 3 }, json!({ "training": 3, "done": BEGUN })),
             (NOTED, json!({ "durable": true, "done": "noted" })),
         ];

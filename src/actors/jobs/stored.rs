@@ -102,6 +102,26 @@ impl JobLog {
         Ok(())
     }
 
+    /// Takes in what the journal of another process has. A run that is under way there stays so; where that process has ended it was cut
+    /// short, which its next start notes.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_beside(&self, reader: &Reader) -> Result<(), StoreError> {
+        self.read(reader)?;
+        for job in self.0.jobs.iter().filter(|job| job.is_stored) {
+            let stored = reader.checkpoint(&name_of(job.name)).ok().flatten();
+            let stored = stored.and_then(|bytes| serde_json::from_slice::<StoredRuns>(&bytes).ok()).unwrap_or_default();
+            if stored.under_way.is_some() {
+                let StoredRuns { under_way, last, last_failure, .. } = stored;
+                self.of(job.name, |runs| {
+                    (runs.under_way, runs.last, runs.last_failure) = (under_way, last, last_failure)
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Hands to the journal what changed, and waits for nothing. `None` when nothing did, or it has no room.
     pub fn hand_over(&self, journal: &JournalHandle) -> Option<Handed> {
         let _in_turn = self.0.handing.lock().unwrap_or_else(PoisonError::into_inner);

@@ -81,6 +81,7 @@ pub enum Place {
     DaemonLock,
     DiskJob,
     ServingJob,
+    ApartJob,
     WatchdogBeat,
     Connection,
 }
@@ -88,7 +89,7 @@ pub enum Place {
 /// Of a place: the part it belongs to, what happens there, and the name of the future that goes on with it, if there is one.
 type Row = (Place, &'static str, &'static str, Option<&'static str>);
 
-const ROWS: [Row; 78] = [
+const ROWS: [Row; 79] = [
     (Place::ScorerMake, "scorer", "make", None),
     (Place::ScorerFold, "scorer", "fold", None),
     (Place::ScorerInstall, "scorer", "install", None),
@@ -165,6 +166,7 @@ const ROWS: [Row; 78] = [
     (Place::DaemonLock, "daemon", "lock", None),
     (Place::DiskJob, "jobs", "disk", None),
     (Place::ServingJob, "jobs", "serving", None),
+    (Place::ApartJob, "jobs", "apart", None),
     (Place::WatchdogBeat, "watchdog", "beat", None),
     (Place::Connection, "connection", "run", None),
 ];

@@ -25,7 +25,6 @@ use self::{child::Daemon, perform::Performer};
 use super::{
     Outcome,
     draft::Draft,
-    report::UNIT,
     terminal::{self, tell},
 };
 use crate::{
@@ -34,7 +33,7 @@ use crate::{
     config::Config,
     domain::Symbol,
     journal::Reader,
-    recall::period,
+    recall::{period, review::UNIT},
     report::{Ending, Part, Scope, Words, wrap},
     sim::{
         Scenario, Venue,

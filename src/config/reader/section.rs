@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::civil;
 use toml::{
     Spanned,
     de::{DeArray, DeValue},
@@ -128,6 +129,15 @@ impl Section<'_, '_, '_> {
         let form = Form { kind: "text in quotes", allowed: allowed.to_owned() };
         let take = |value: &DeValue<'_>| take(value.as_str().ok_or(Refusal::Type)?);
         self.read(key, &form, take, |(_, canonical)| quoted(canonical)).map(|(value, _)| value)
+    }
+
+    /// A time of day written `HH:MM`.
+    pub(in crate::config) fn time(&mut self, key: &str) -> civil::Time {
+        let read = self.text(key, "a time of day from \"00:00\" to \"23:59\"", |text| {
+            let time = time_of_day(text).ok_or(Refusal::Range(None))?;
+            Ok((time, text.to_owned()))
+        });
+        read.unwrap_or_default()
     }
 
     /// A list. `take` gets each item and those before it; `show` is an item's canonical form. The result holds the items
@@ -267,6 +277,16 @@ impl<'d, 't> Section<'_, 'd, 't> {
     fn path_of(&self, key: &str) -> Vec<String> {
         self.path.iter().cloned().chain([key.to_owned()]).collect()
     }
+}
+
+/// A time of day written `HH:MM`.
+fn time_of_day(text: &str) -> Option<civil::Time> {
+    let (hour, minute) = text.split_once(':')?;
+    let two_digits = |s: &str| s.len() == 2 && s.bytes().all(|b| b.is_ascii_digit());
+    if !two_digits(hour) || !two_digits(minute) {
+        return None;
+    }
+    civil::Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
 }
 
 /// Above `low`, and at most `high`.

@@ -120,7 +120,9 @@ fn decode_body(kind: Option<&str>, line: &[u8]) -> Result<Request, InvalidLine> 
         Some("model") => decode_fields(line).map(|wanted| Request::Read(Read::Model(wanted))),
         Some("phases") => decode_fields(line).map(|wanted| Request::Read(Read::Phases(wanted))),
         Some("promote" | "rollback" | "lock" | "resume" | "kill") => decode_order(line).map(Request::Change),
-        Some("archive" | "backed_up" | "imported" | "train" | "validate") => decode_order(line).map(Request::Task),
+        Some("archive" | "backed_up" | "imported" | "schedule_run" | "train" | "validate") => {
+            decode_order(line).map(Request::Task)
+        }
         Some(other) => Err(invalid(
             "unknown_type",
             "type",

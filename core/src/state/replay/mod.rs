@@ -170,7 +170,7 @@ pub fn recorded(event: &Event, watched: bool) -> Option<Line> {
 
 /// Alerts of rules that are always replayed, and of what happens beside all rules.
 const OF_RULES: [&str; 3] = ["emergency", "step_due", "test_invalid"];
-const OF_OTHERS: [&str; 3] = ["conflict", "model_damaged", "input_gone"];
+const OF_OTHERS: [&str; 5] = ["conflict", "model_damaged", "input_gone", "data_quality", "schedule_failed"];
 
 /// Whether an event follows from rules that are replayed.
 fn is_found_again(kind: &EventKind, watched: bool) -> bool {

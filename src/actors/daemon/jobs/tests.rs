@@ -23,7 +23,7 @@ static TABLE: &[Job] = &[
     Job {
         name: "quality",
         does: "looks at the data",
-        when: When::At(|_| Appointment { rhythm: Rhythm::Daily, time: civil::time(2, 0, 0, 0) }),
+        when: When::At(|_| Some(Appointment { rhythm: Rhythm::Daily, time: civil::time(2, 0, 0, 0) })),
         work: Work::Serving(|_| done("all is well")),
     },
 ];
@@ -91,6 +91,8 @@ impl Place {
             serving: Arc::clone(&serving),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             failures,
+            apart: None,
+            is_wall_clock: true,
             disk: Disk { kill_file: path("KILL"), is_killed, socket: socket.watch(), displaced },
         });
         Life { place: self, journal, log, clock, serving, dues: dues.unwrap(), beats, _socket: socket }
