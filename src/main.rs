@@ -39,6 +39,8 @@ fn main() -> ExitCode {
         Command::Tune(tune) => tune.run(),
         Command::Reload(reload) => reload.run(),
         Command::Validate(validate) => validate.run(),
+        Command::Reinstate(reinstate) => reinstate.run(),
+        Command::Compare(compare) => compare.run(),
         Command::Phases(phases) => phases.run(),
         Command::Schedule(schedule) => schedule.run(),
         Command::Dataset(dataset) => dataset.run(),

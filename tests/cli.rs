@@ -49,6 +49,8 @@ const COMMANDS: &[&str] = &[
     "tune",
     "reload",
     "validate",
+    "reinstate",
+    "compare",
     "phases",
     "schedule",
     "dataset",

@@ -264,12 +264,13 @@ fn every_step_of_a_version_stands_in_the_table() {
         ArchiveProduction,
         RollBack,
         RollBackTest,
+        Reinstate,
     ];
     // a new step has a place here
     for step in all {
         match step {
             Validate | Reject | Revalidate | Stage | StartTest | Promote | ArchiveValidated | ArchiveStaging
-            | ArchiveTest | ArchiveProduction | RollBack | RollBackTest => {}
+            | ArchiveTest | ArchiveProduction | RollBack | RollBackTest | Reinstate => {}
         }
     }
     let known: BTreeSet<(String, String)> =

@@ -58,6 +58,7 @@ fn samples() -> Vec<Value> {
         typed("phases", json!({ "symbol": "ES", "target": "profitability" })),
         typed("subscribe", json!({ "from": 1, "decisions": true })),
         typed("promote", json!({ "version": "ES/1", "reason": "why", "to": "production", "override": true })),
+        typed("reinstate", json!({ "version": "ES/1", "reason": "why", "to": "production", "override": true })),
         typed("rollback", json!({ "version": "ES/1", "reason": "why" })),
         typed("train", json!({ "symbol": "ES", "reason": "why", "model": "logistic", "target": "profitability" })),
         typed("validate", json!({ "version": "ES/1", "reason": "why" })),

@@ -142,6 +142,33 @@ fn sessions_that_close_together_are_judged_one_by_one_and_never_beyond_the_plan(
 }
 
 #[test]
+fn a_version_that_comes_back_after_its_test_is_tried_anew_from_its_first_session() {
+    let (mut trials, first) = trade(PLANNED + 3, None);
+    let back = PLANNED + 5;
+    let steps = [Transition::ArchiveTest, Transition::Reinstate, Transition::Validate, Transition::Stage]
+        .map(|step| (step, ""));
+    steps.into_iter().for_each(|(step, why)| trials.take(opening(back), &moved(step, why, BTreeMap::new())));
+    assert!(trials.ending(&version()).is_some());
+    trials.take(opening(back), &moved(Transition::StartTest, "", options().terms().numbers()));
+    assert!(trials.ending(&version()).is_none(), "its test is under way");
+    let criteria = Criteria::new(options()).unwrap();
+    let mut verdicts = Vec::new();
+    for session in back..back + PLANNED {
+        for n in 0..8 {
+            let (entry, pnl) = entry(session, n);
+            trials.take(opening(session), &TrialNews::Scored(Arc::clone(&entry)));
+            trials.take(opening(session), &TrialNews::Closed(entry, outcome(pnl, 0.0)));
+        }
+        trials.close_due(day(session + 1), 30);
+        while let Some((standing, ruling)) = trials.judge_next(&version(), &criteria, opening(session + 1)) {
+            verdicts.push((ruling.verdict.name().to_owned(), standing.sessions));
+        }
+    }
+    assert_eq!(verdicts.iter().map(|(_, sessions)| *sessions).collect::<Vec<_>>(), (1..=PLANNED).collect::<Vec<_>>());
+    assert_eq!(verdicts.into_iter().find(|(verdict, _)| verdict != "continue"), first);
+}
+
+#[test]
 fn beyond_the_plan_a_test_stands_as_it_did_at_its_end() {
     let (trials, _) = trade(PLANNED + 3, Some(0));
     let criteria = Criteria::new(options()).unwrap();

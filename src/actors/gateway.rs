@@ -49,7 +49,7 @@ use super::{
 use crate::{
     clock::{Clock, EventClock, Stopwatch},
     config::Config,
-    domain::{Event, EventKind, InvalidLine, Timestamp, event::By},
+    domain::{Event, EventKind, InvalidLine, Timestamp, VersionId, event::By, lifecycle},
     features::pipeline::Pipeline,
     guard::plausibility::check_signal,
     journal::{LatestBackup, Write},
@@ -63,6 +63,10 @@ use crate::{
     state::step::State,
     validation::training::Order as TrainingOrder,
 };
+
+/// Of a version that is to come back.
+const TO_PAST_GATES: &str =
+    "a version that passes its gates goes on by the usual steps; `to` goes with `override`, which passes them over";
 
 /// A wish to read the configuration again, and where to say what came of it.
 pub type ReloadRequest = oneshot::Sender<Result<Reloaded, String>>;
@@ -190,10 +194,25 @@ impl Gateway {
             Ok(()) => self.perform(task, peer).await,
             Err(error) => Err(error),
         };
-        match done {
-            Ok(done) => message::write_ok(out, id, &done),
-            Err(error) => message::write_error(out, id, &error),
-        }
+        told(done, id, out);
+    }
+
+    /// A version that is to come back through its gates is judged first, as a training is done.
+    async fn reinstate(
+        &self,
+        version: VersionId,
+        reason: String,
+        to: Option<lifecycle::State>,
+        peer: Peer,
+        id: Option<&RawValue>,
+        out: &mut Vec<u8>,
+    ) {
+        let begun = match may_operate(peer).map(|()| to) {
+            Ok(None) => self.train(Job::Reinstate { version }, reason, peer).await,
+            Ok(Some(_)) => Err(WireError::new("refused", TO_PAST_GATES)),
+            Err(error) => Err(error),
+        };
+        told(begun, id, out);
     }
 
     async fn perform(&self, task: Task, peer: Peer) -> Result<Performed, WireError> {
@@ -259,6 +278,13 @@ impl Gateway {
         asked.map_err(|_| WireError::new("retry", "another reload is under way; order it again"))?;
         let read = receiver.await.map_err(|_| WireError::new("internal_error", "the daemon is stopping"))?;
         read.map_err(|error| WireError::new("config", error))
+    }
+}
+
+fn told(done: Result<Performed, WireError>, id: Option<&RawValue>, out: &mut Vec<u8>) {
+    match done {
+        Ok(done) => message::write_ok(out, id, &done),
+        Err(error) => message::write_error(out, id, &error),
     }
 }
 
@@ -349,6 +375,9 @@ impl Gateway {
                 }
             }
             Ok(Request::Read(read)) => self.read(read, id, out).await,
+            Ok(Request::Change(Change::Reinstate { version, reason, overridden: false, to })) => {
+                self.reinstate(version, reason, to, peer, id, out).await;
+            }
             Ok(Request::Change(change)) => self.change(change, peer, id, out).await,
             Ok(Request::Task(task)) => self.operate(task, peer, id, out).await,
             // the server hands these to `answer_score`, `stream` and `record`

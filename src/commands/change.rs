@@ -138,7 +138,7 @@ impl Promote {
         if let (Some(to), Value::Object(fields)) = (to, &mut request) {
             fields.insert("to".to_owned(), to.into());
         }
-        order(&ordered.socket, &request, ordered.json)
+        order(&mut ordered.socket.client(), &request, ordered.json)
     }
 }
 
@@ -150,7 +150,7 @@ impl Rollback {
     pub fn run(self) -> Outcome {
         let Self { version, ordered } = self;
         order(
-            &ordered.socket,
+            &mut ordered.socket.client(),
             &json!({ "type": "rollback", "version": version, "reason": ordered.reason }),
             ordered.json,
         )
@@ -169,7 +169,7 @@ impl Lock {
             fields.extend(self.until.map(|until| ("until".to_owned(), json!(until))));
             fields.extend(self.length.map(|seconds| ("for_s".to_owned(), json!(seconds))));
         }
-        order(&socket, &request, json)
+        order(&mut socket.client(), &request, json)
     }
 }
 
@@ -180,7 +180,7 @@ impl Kill {
     /// When no daemon answers or it refuses.
     pub fn run(self) -> Outcome {
         let Ordered { reason, json, socket } = self.ordered;
-        order(&socket, &json!({ "type": "kill", "reason": reason }), json)
+        order(&mut socket.client(), &json!({ "type": "kill", "reason": reason }), json)
     }
 }
 
@@ -191,7 +191,7 @@ impl Resume {
     /// When no daemon answers or it refuses.
     pub fn run(self) -> Outcome {
         let Ordered { reason, json, socket } = self.ordered;
-        order(&socket, &json!({ "type": "resume", "reason": reason, "same_day": self.same_day }), json)
+        order(&mut socket.client(), &json!({ "type": "resume", "reason": reason, "same_day": self.same_day }), json)
     }
 }
 
@@ -201,7 +201,7 @@ impl Reload {
     /// # Errors
     /// When no daemon answers or the new configuration is refused.
     pub fn run(self) -> Outcome {
-        order(&self.socket, &json!({ "type": "reload" }), self.json)
+        order(&mut self.socket.client(), &json!({ "type": "reload" }), self.json)
     }
 }
 
@@ -220,8 +220,12 @@ pub(super) fn send(client: &mut Client, request: &Value) -> Result<Map<String, V
     }
 }
 
-fn order(socket: &SocketArgs, request: &Value, as_json: bool) -> Outcome {
-    let answer = send(&mut socket.client(), request)?;
+/// Sends an order, and prints what was answered.
+///
+/// # Errors
+/// As of [`send`].
+pub(super) fn order(client: &mut Client, request: &Value, as_json: bool) -> Outcome {
+    let answer = send(client, request)?;
     if as_json {
         tell(Value::Object(answer))?;
         return Ok(());

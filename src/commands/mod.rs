@@ -5,6 +5,7 @@ mod archive;
 mod backup;
 mod change;
 mod check;
+mod compare;
 mod dataset;
 mod demo;
 mod discover;
@@ -119,6 +120,8 @@ pub enum Command {
     Tune(tune::Tune),
     Reload(Reload),
     Validate(train::Validate),
+    Reinstate(train::Reinstate),
+    Compare(compare::Compare),
     Phases(phases::Phases),
     Schedule(schedule::Schedule),
     Dataset(dataset::Dataset),
@@ -155,6 +158,8 @@ impl Command {
                 | Self::Report(_)
                 | Self::Tune(_)
                 | Self::Validate(_)
+                | Self::Reinstate(_)
+                | Self::Compare(_)
                 | Self::Phases(_)
                 | Self::Dataset(_)
                 | Self::Discover(_)

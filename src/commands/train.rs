@@ -28,7 +28,7 @@ use crate::{
         learning::{CACHE_BYTES, Job, Product, work},
         versions::roster,
     },
-    validation::{Stage, training::Order},
+    validation::{Stage, check::ValidationCheck, training::Order},
 };
 
 /// How the bar looks.
@@ -48,6 +48,13 @@ const VALIDATE_EXAMPLES: &str = "\
 Examples:
   vigie validate ES/3
   vigie validate ES/3 --state /var/lib/vigie --json";
+
+const REINSTATE_EXAMPLES: &str = "\
+Examples:
+  vigie reinstate ES/3
+  vigie reinstate ES/3 --state /var/lib/vigie --json
+  vigie reinstate ES/3 --override --reason 'ES/4 misreads the new contract, and nothing else is validated'
+  vigie reinstate ES/3 --override --to staging --reason 'to see what it would say'";
 
 /// Train a model on the closed trades of the journal, validate it and register it
 ///
@@ -90,6 +97,27 @@ pub struct Train {
 pub struct Validate {
     /// The version, such as ES/14
     version: VersionId,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Bring a version back that is archived or was rolled back
+///
+/// It is judged first, by every gate of [validation], on the trades that have closed since it was last judged: not on those that it learnt
+/// from, and not twice on the same. That counts in the trial ledger. If it passes it is validated, and goes on to staging as any
+/// other; if not, it stays where it is, and what was not passed is said with its figures. With --override a daemon brings it back at once,
+/// past its gates, and the version is marked for ever; the rules that watch versions in service judge it all the same.
+#[derive(Debug, Args)]
+#[command(after_help = REINSTATE_EXAMPLES)]
+pub struct Reinstate {
+    /// The version, such as ES/14
+    version: VersionId,
+    /// Bring it back at once, past its gates; say why with --reason
+    #[arg(long = "override", requires = "reason")]
+    overridden: bool,
+    /// With --override, how far [default: production]
+    #[arg(long, value_name = "STATE", requires = "overridden", value_parser = ["validated", "staging", "ab_test", "production"])]
+    to: Option<String>,
     #[command(flatten)]
     common: Common,
 }
@@ -138,11 +166,37 @@ impl Validate {
     }
 }
 
+impl Reinstate {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// When the journal cannot be used, there is no such version, it is in service, or a gate is not passed.
+    pub fn run(self) -> Outcome {
+        let Self { version, overridden, to, common } = self;
+        if !overridden {
+            return common.run(&Job::Reinstate { version });
+        }
+        let mut request = json!({ "type": "reinstate", "version": version, "reason": common.reason, "override": true });
+        if let (Some(to), Value::Object(fields)) = (to, &mut request) {
+            fields.insert("to".to_owned(), to.into());
+        }
+        let socket = match common.source() {
+            Source::Daemon(socket) => socket,
+            Source::Folder(folder) => folder.socket(),
+        };
+        change::order(&mut socket.client(PATIENCE), &request, common.json)
+    }
+}
+
 impl Common {
+    fn source(&self) -> Source {
+        let named = self.socket.clone().map(Found::named);
+        named.map_or_else(|| self.state.source(None), Source::Daemon)
+    }
+
     fn run(&self, job: &Job) -> Outcome {
         let config = self.config.load()?;
-        let named = self.socket.clone().map(Found::named);
-        let product = match named.map_or_else(|| self.state.source(None), Source::Daemon) {
+        let product = match self.source() {
             Source::Daemon(socket) => self.by_the_daemon(job, &socket)?,
             Source::Folder(folder) => self.by_whom_has_the_journal(&folder, job, &config)?,
         };
@@ -152,7 +206,15 @@ impl Common {
         } else {
             print(job, &product, record.as_ref())?
         }
-        Ok(())
+        match job {
+            Job::Reinstate { version } if !product.report.is_deployable() => {
+                let failed: Vec<String> = product.report.failed_gates().map(found_and_asked).collect();
+                let failed = failed.join("; ");
+                Err(anyhow::anyhow!("{version} stays where it is: the gate to validated is not passed: {failed}")
+                    .into())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn by_whom_has_the_journal(&self, folder: &Found, job: &Job, config: &Config) -> anyhow::Result<Product> {
@@ -214,6 +276,7 @@ impl Common {
                 "keep": keep, "reason": reason,
             }),
             Job::Validate { version } => json!({ "type": "validate", "version": version, "reason": reason }),
+            Job::Reinstate { version } => json!({ "type": "reinstate", "version": version, "reason": reason }),
         }
     }
 
@@ -243,6 +306,12 @@ impl Common {
 fn show(bar: &ProgressBar, share: f64, stage: Stage) {
     bar.set_position((share * 1000.0) as u64);
     bar.set_message(stage.to_string());
+}
+
+/// What was found of a part, and what is asked of it.
+fn found_and_asked(check: &ValidationCheck) -> String {
+    let found = check.value.map_or_else(|| "not defined".to_owned(), |value| format!("{value:.4}"));
+    format!("{} is {found} and must be {}", check.part, check.limit)
 }
 
 fn is_dry(job: &Job) -> bool {
@@ -293,6 +362,9 @@ fn print(job: &Job, product: &Product, record: Option<&VersionRecord>) -> io::Re
         (Job::Train { .. }, _) => {
             tell(format_args!("registered as {version}, state {state}; it influences nothing until it is promoted"))
         }
+        (Job::Reinstate { .. }, _) if passed => tell(format_args!(
+            "{version} is validated again and goes on to staging; it influences nothing until it is promoted"
+        )),
         _ => tell(format_args!("{version}: {}", product.report.summary())),
     }
 }

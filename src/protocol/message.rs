@@ -199,6 +199,19 @@ pub enum Change {
         /// Why.
         reason: String,
     },
+    /// Bring a version back that is archived or was rolled back.
+    Reinstate {
+        /// Which.
+        version: VersionId,
+        /// Why.
+        reason: String,
+        /// Whether at once, past its gates; else it is judged first on what came since.
+        #[serde(default, rename = "override")]
+        overridden: bool,
+        /// With `override`, how far; to production without it.
+        #[serde(default)]
+        to: Option<State>,
+    },
     /// Serve the baseline only.
     Lock {
         /// Why.

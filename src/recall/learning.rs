@@ -14,11 +14,11 @@ use crate::{
         lifecycle::{State, Transition},
     },
     journal::{Reader, Write},
-    lifecycle::roster::Roster,
+    lifecycle::roster::{NOT_AWAY, Refusal, Roster},
     models::VersionRecord,
     validation::{
         Ledger, Stage, ValidationReport,
-        training::{Birth, History, Order, Settings, TrainError, revalidate, train},
+        training::{Birth, History, Order, Settings, TrainError, reinstate, revalidate, train},
     },
 };
 
@@ -44,6 +44,11 @@ pub enum Job {
         /// Which.
         version: VersionId,
     },
+    /// Bring a version back that is archived or was rolled back, if it passes its gates on what came since.
+    Reinstate {
+        /// Which.
+        version: VersionId,
+    },
 }
 
 /// What came of it.
@@ -53,7 +58,7 @@ pub struct Product {
     pub version: VersionId,
     /// Of a training, the bytes of the record, which are JSON.
     pub record: Option<String>,
-    /// Of a training, its entry in the ledger.
+    /// Of a training or a reinstatement, its entry in the ledger.
     pub trial: Option<Trial>,
     /// What the validation found.
     pub report: ValidationReport,
@@ -166,7 +171,32 @@ fn on(
             let report = revalidate(&record, history, &settings, &ledger, progress)?;
             Ok(Product { version: version.clone(), record: None, trial: None, report })
         }
+        Job::Reinstate { version } => {
+            may_come_back(&roster, version).map_err(|why| Refused::new("refused", why))?;
+            let record = versions::record(reader, version).map_err(|error| Refused::new("unknown_version", error))?;
+            let judged = judged_until(reader, &record, &ledger).map_err(unreadable)?;
+            let (report, trial) = reinstate(&record, judged, history, &settings, &ledger, progress)?;
+            Ok(Product { version: version.clone(), record: None, trial: Some(trial), report })
+        }
     }
+}
+
+/// Whether a version is archived or was rolled back.
+///
+/// # Errors
+/// In words, where it stands otherwise.
+fn may_come_back(roster: &Roster, version: &VersionId) -> Result<(), Refusal> {
+    let standing = roster.standing(version).ok_or_else(|| Refusal::Unknown(version.clone()))?;
+    let no_way = || Refusal::NoWay { version: version.clone(), state: standing.state, why: NOT_AWAY };
+    standing.state.back().map(drop).ok_or_else(no_way)
+}
+
+/// The time of the last signal that a version learnt from or was judged on, by any of its validations.
+fn judged_until(reader: &Reader, record: &VersionRecord, ledger: &Ledger) -> Result<Timestamp, String> {
+    let report = latest_report(reader, record)?;
+    let tried = ledger.trials().iter().filter(|trial| trial.version.as_ref() == Some(&record.id));
+    let tested = tried.filter_map(|trial| trial.test_to).chain(report.and_then(|it| it.evidence.parts.test_to));
+    Ok(tested.fold(record.training.last, Timestamp::max))
 }
 
 /// The parts of the configuration that a training depends on.
@@ -233,6 +263,7 @@ impl Product {
         let fits = match job {
             Job::Train { order, .. } => record.is_some() && self.version.symbol == order.symbol,
             Job::Validate { version } => record.is_none() && self.trial.is_none() && self.version == *version,
+            Job::Reinstate { version } => record.is_none() && self.trial.is_some() && self.version == *version,
         };
         if !fits {
             return Err(format!("what was made, {}, is not what was asked for", self.version));
@@ -264,7 +295,11 @@ impl Product {
             }
         };
         let kept = matches!(job, Job::Train { keep: true, .. }) && !self.report.is_deployable();
-        let steps = if kept { Vec::new() } else { self.steps(state) };
+        let steps = match job {
+            Job::Reinstate { .. } => self.steps_back(state),
+            _ if kept => Vec::new(),
+            _ => self.steps(state),
+        };
         writes.extend(steps.into_iter().map(|step| event(self.moved(step))));
         Ok(writes)
     }
@@ -277,6 +312,12 @@ impl Product {
             State::RolledBack => vec![Transition::Revalidate, verdict],
             _ => Vec::new(),
         }
+    }
+
+    /// The steps of a version in `state` that is to come back: none where the verdict is against it, or where it is back already.
+    fn steps_back(&self, state: State) -> Vec<Transition> {
+        let back = state.back().filter(|_| self.report.is_deployable());
+        back.map_or_else(Vec::new, |back| vec![back, Transition::Validate])
     }
 
     fn moved(&self, step: Transition) -> EventKind {

@@ -124,6 +124,7 @@ fn nobody_orders_reads_or_imports_through_it() {
         "resume",
         "promote",
         "rollback",
+        "reinstate",
         "reload",
         "train",
         "validate",

@@ -22,7 +22,7 @@ pub enum State {
     Production,
     /// Failed validation.
     Rejected,
-    /// Put away in good order; may still be loaded to look at.
+    /// Put away in good order; only a new validation brings it back.
     Archived,
     /// Taken out of service; only a new validation brings it back.
     RolledBack,
@@ -56,6 +56,8 @@ pub enum Transition {
     RollBack,
     /// AbTest -> RolledBack: an emergency during the test.
     RollBackTest,
+    /// Archived -> Trained: to be validated again.
+    Reinstate,
 }
 
 impl State {
@@ -72,6 +74,15 @@ impl State {
             Self::Staging => Some(Transition::StartTest),
             Self::AbTest => Some(Transition::Promote),
             Self::Production | Self::Rejected | Self::Archived | Self::RolledBack => None,
+        }
+    }
+
+    /// The step back to the beginning of its life for a version that is out of it, if there is one.
+    pub fn back(self) -> Option<Transition> {
+        match self {
+            Self::Archived => Some(Transition::Reinstate),
+            Self::RolledBack => Some(Transition::Revalidate),
+            _ => None,
         }
     }
 
@@ -102,6 +113,7 @@ impl Transition {
             Self::ArchiveProduction => (State::Production, State::Archived),
             Self::RollBack => (State::Production, State::RolledBack),
             Self::RollBackTest => (State::AbTest, State::RolledBack),
+            Self::Reinstate => (State::Archived, State::Trained),
         }
     }
 }
@@ -129,7 +141,7 @@ mod tests {
     fn forward_and_out_of_service_start_where_they_say() {
         use State::*;
         for state in [Trained, Validated, Staging, AbTest, Production, Rejected, Archived, RolledBack] {
-            for step in [state.forward(), state.out_of_service()].into_iter().flatten() {
+            for step in [state.forward(), state.out_of_service(), state.back()].into_iter().flatten() {
                 assert_eq!(step.edge().0, state, "{step:?}");
             }
             assert_eq!(serde_json::to_value(state).unwrap(), state.to_string());

@@ -21,6 +21,7 @@ pub mod multiple;
 pub mod normal;
 pub mod novelty;
 pub mod overfit;
+pub mod paired;
 pub mod power;
 pub mod proportion;
 pub mod rank;

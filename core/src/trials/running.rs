@@ -309,6 +309,7 @@ impl Trials {
                 let terms = Terms::of(evidence);
                 let sessions = terms.as_ref().map_or(1, |terms| terms.planned_sessions);
                 self.tests.insert(version.clone(), Experiment::within(at, Room::of_test(self.room.trades, sessions)));
+                self.forget_test(version);
                 self.terms.extend(terms.map(|terms| (version.clone(), terms)));
             }
             Some(State::Production) => {
@@ -317,6 +318,14 @@ impl Trials {
             }
             _ => {}
         }
+    }
+
+    /// What is known of an earlier test of a version that came back says nothing of the one that begins.
+    fn forget_test(&mut self, version: &VersionId) {
+        self.terms.remove(version);
+        self.before.remove(version);
+        self.judged.remove(version);
+        self.endings.remove(version);
     }
 
     fn scored(&mut self, entry: &AnsweredSignal) {

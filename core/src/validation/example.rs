@@ -157,6 +157,15 @@ impl Examples {
         Self::new(self.goal, self.schema, rows)
     }
 
+    /// Those without the signals that came after `after` and not after `until`.
+    ///
+    /// # Errors
+    /// None for what was checked already.
+    pub fn without(self, after: Timestamp, until: Timestamp) -> Result<Self, InvalidExamples> {
+        let rows = self.rows.into_iter().filter(|row| row.life.at <= after || row.life.at > until).collect();
+        Self::new(self.goal, self.schema, rows)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -165,6 +174,11 @@ impl Examples {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// The places of those that `is_meant`.
+    pub fn places(&self, is_meant: impl Fn(&Example) -> bool) -> Vec<usize> {
+        self.rows.iter().enumerate().filter(|(_, row)| is_meant(row)).map(|(place, _)| place).collect()
     }
 
     /// Those of `rows` for which no model was heard: nobody chose them.

@@ -33,6 +33,7 @@ mod table;
 mod to_record;
 pub mod training;
 mod verdict;
+pub mod versus;
 
 pub use example::{Example, Examples, Goal};
 pub use ledger::Ledger;

@@ -2,7 +2,7 @@
 
 use super::{ValidationError, example::InvalidExamples, fitter::NoFit};
 use crate::{
-    domain::Symbol,
+    domain::{Symbol, Timestamp, VersionId},
     features::row::InvalidSchema,
     models::{Kind, Target, VersionError, levels::LevelVerdict},
 };
@@ -22,6 +22,24 @@ pub enum TrainError {
         /// How many there are.
         have: usize,
         /// How many are needed.
+        need: usize,
+    },
+    /// Too little was closed since a version was last judged.
+    #[error(
+        "{version} stays where it is: the gate to validated asks for {need} closed trades since {since} that it neither learnt from \
+         nor was judged on (training.min_test_trades), and there are {have}, {} fewer; {heard} more were influenced by a model, which chose them, and do not count",
+        need - have
+    )]
+    TooFewNewTrades {
+        /// Which.
+        version: VersionId,
+        /// The time of the last signal that it learnt from or was judged on.
+        since: Timestamp,
+        /// Trades there are since.
+        have: usize,
+        /// Trades since that a model was heard in.
+        heard: usize,
+        /// Trades that are needed.
         need: usize,
     },
     /// The latest share is too small to judge by.
@@ -136,6 +154,7 @@ impl TrainError {
         match self {
             Self::TooFewTrades { .. } => "too_few_trades",
             Self::TooFewTestTrades { .. } => "too_few_test_trades",
+            Self::TooFewNewTrades { .. } => "too_few_new_trades",
             Self::SingleClass { .. } => "single_class",
             Self::Constant { .. } => "constant",
             Self::Unlabelled { .. } => "unlabelled",

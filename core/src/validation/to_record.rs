@@ -11,7 +11,7 @@ use super::{
     refused::TrainError,
 };
 use crate::{
-    domain::event::Trial,
+    domain::{Timestamp, event::Trial},
     features::{design::Dropped, row::Schema},
     models::{
         DataHash, Kind, Labeller, ModelRecord, Question, References, ReliabilityBin, Standard, TargetKind, TradePolicy,
@@ -204,6 +204,27 @@ fn trial(birth: &Birth, recipe: &Recipe<'_>, report: &ValidationReport, names: &
         test_to: evidence.parts.test_to,
         version: Some(birth.id.clone()),
     }
+}
+
+/// The hash of the trades from `from` on, as `learnt` reads them: those that a version is judged on again.
+pub(super) fn judged_on(learnt: &Learnt, examples: &Examples, from: Timestamp) -> Result<DataHash, TrainError> {
+    let rows = examples.places(|example| example.life.at >= from);
+    let names: Vec<&str> = learnt.design.names().collect();
+    let x = recipe::columns(&learnt.design, &examples.table().rows(&rows))?;
+    Ok(DataHash::of_values(&names, x.view(), Values::Reals(&examples.truth(&rows))))
+}
+
+/// The entry of a version that was judged again to come back. It is a look at other trades than those that it was made with, and says
+/// nothing of what more trades would teach.
+pub(super) fn trial_again(
+    record: &VersionRecord,
+    recipe: &Recipe<'_>,
+    report: &ValidationReport,
+    data_hash: DataHash,
+) -> Trial {
+    let birth = Birth { id: record.id.clone(), created_at: record.created_at, parent: record.parent.clone() };
+    let names: Vec<&str> = record.design.names().collect();
+    Trial { closed_trades: None, beats_linear_p: None, ..trial(&birth, recipe, report, &names, data_hash) }
 }
 
 fn hyper(order: &Order, options: &ValidationOptions, strength: f64) -> BTreeMap<Box<str>, Vec<f64>> {

@@ -11,7 +11,7 @@ use super::{
     to_record, validate_subject,
 };
 use crate::{
-    domain::{Outcome, Signal, Symbol, Timestamp, TradingCalendar},
+    domain::{Outcome, Signal, Symbol, Timestamp, TradingCalendar, event::Trial},
     features::{DesignOptions, Instrument, made::InputOptions, pipeline::Pipeline},
     models::{
         Kind, Labeller, MOST_UNLABELLED, Solver, Target, TargetKind, TargetValue, TradePolicy, VersionRecord,
@@ -70,10 +70,10 @@ pub struct Settings<'a> {
 }
 
 /// The closed trades of one symbol, labelled.
-struct Trades {
-    examples: Examples,
+pub(super) struct Trades {
+    pub(super) examples: Examples,
     labeller: Labeller,
-    warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 /// Trains a model, validates it, and gives the version with its report. What is registered is the model that was judged:
@@ -141,6 +141,13 @@ fn inputs_of(record: &VersionRecord, settings: &Settings<'_>) -> Option<InputOpt
     Some(InputOptions::new(instrument, settings.calendar, settings.features, record.design.inputs()))
 }
 
+/// Whether the inputs of a version are made now as those that it learnt from were.
+pub(super) fn same_inputs(record: &VersionRecord, settings: &Settings<'_>) -> Result<(), TrainError> {
+    let Some((made, now)) = record.inputs.as_ref().zip(inputs_of(record, settings)) else { return Ok(()) };
+    let changed = made.check(&record.id.symbol, &now);
+    changed.map_err(|error| TrainError::Stored(format!("{}: {error}", record.id)))
+}
+
 /// Validates a version again, as it is and by the policy that it is served with, on the trades that it has not learnt from, those that came since included.
 ///
 /// # Errors
@@ -152,14 +159,45 @@ pub fn revalidate(
     ledger: &Ledger,
     progress: &mut dyn FnMut(f64, Stage),
 ) -> Result<ValidationReport, TrainError> {
+    judge_again(record, None, history, settings, ledger, progress).map(|(report, _)| report)
+}
+
+/// Judges a version that is to come back, as it is and by the policy that it is served with, on the trades whose signals came after
+/// `judged`, the last that it was judged on. What it was judged on before is left out: it neither learnt from these nor are they new.
+/// The second part is its entry in the ledger.
+///
+/// # Errors
+/// As of [`revalidate`], and when there are too few new trades; nothing was looked at then.
+pub fn reinstate(
+    record: &VersionRecord,
+    judged: Timestamp,
+    history: &History,
+    settings: &Settings<'_>,
+    ledger: &Ledger,
+    progress: &mut dyn FnMut(f64, Stage),
+) -> Result<(ValidationReport, Trial), TrainError> {
+    let since = judged.max(record.training.last);
+    judge_again(record, Some(since), history, settings, ledger, progress)
+}
+
+/// The same on what came since, or on all that the version has not learnt from.
+fn judge_again(
+    record: &VersionRecord,
+    since: Option<Timestamp>,
+    history: &History,
+    settings: &Settings<'_>,
+    ledger: &Ledger,
+    progress: &mut dyn FnMut(f64, Stage),
+) -> Result<(ValidationReport, Trial), TrainError> {
     let training = settings.training;
-    if let Some((made, now)) = record.inputs.as_ref().zip(inputs_of(record, settings)) {
-        let changed = made.check(&record.id.symbol, &now);
-        changed.map_err(|error| TrainError::Stored(format!("{}: {error}", record.id)))?;
-    }
+    same_inputs(record, settings)?;
     let first = Some(record.training.first);
     let closed = history.closed(&record.id.symbol);
-    let trades = learnable(&record.id.symbol, record.target, first, Some(record), (history, &closed), settings)?;
+    let mut trades = learnable(&record.id.symbol, record.target, first, Some(record), (history, &closed), settings)?;
+    if let Some(since) = since {
+        trades.examples = trades.examples.without(record.training.last, since)?;
+        check_new(record, since, &trades.examples, training.min_test_trades)?;
+    }
     let stored = to_record::stored(record, trades.examples.schema()).map_err(TrainError::Stored)?;
     let looks = ledger.looks(&record.id.symbol, record.target.name(), stored.kind, Some(&record.id));
     let (strength, point) = (Some(stored.strength), record.question.map(|question| question.decision_point));
@@ -169,14 +207,19 @@ pub fn revalidate(
         ValidationOptions { strength, decision_point: point, policy, ..options(settings, stored.kind, looks) };
     let (kind, target, seed) = (stored.kind, record.target, record.seed);
     let recipe = Recipe { kind, target, solver: training.solver, design: settings.features, seed };
-    let first_new =
-        trades.examples.as_slice().iter().map(|example| example.life.at).find(|at| *at > record.training.last);
-    let tested_from = stored.earlier.and_then(|report| report.evidence.parts.test_from);
-    let from = tested_from.or(first_new).unwrap_or(record.created_at);
+    let first_after = |time: Timestamp| trades.examples.as_slice().iter().map(|one| one.life.at).find(|at| *at > time);
+    let tested_from = stored.earlier.as_ref().and_then(|report| report.evidence.parts.test_from);
+    let from = match since {
+        Some(since) => first_after(since),
+        None => tested_from.or(first_after(record.training.last)),
+    };
+    let from = from.unwrap_or(record.created_at);
+    let data_hash = to_record::judged_on(&stored.model, &trades.examples, from)?;
     let given = super::Given { model: stored.model.fitted()?, strength: stored.strength, from };
     let report = validated(&recipe, Some(given), &trades.examples, settings, &options, progress)?;
     report.stored().map_err(TrainError::Report)?;
-    Ok(report)
+    let trial = to_record::trial_again(record, &recipe, &report, data_hash);
+    Ok((report, trial))
 }
 
 /// The whole suite, with a model of each level below beside it.
@@ -231,7 +274,7 @@ fn since(closed: &Closed<'_>, days: Option<u32>) -> Option<Timestamp> {
 
 /// The closed trades of `symbol` from `since` on with what is to be foretold of each. What the labels must know is what
 /// `stored` holds, in older records what the trades of its span say, and without it what all but the latest share say.
-fn learnable(
+pub(super) fn learnable(
     symbol: &Symbol,
     target: Target,
     since: Option<Timestamp>,
@@ -286,6 +329,15 @@ fn check_labels(
 fn check_amount(symbol: &Symbol, have: usize, training: &Training) -> Result<(), TrainError> {
     let (symbol, need) = (symbol.to_string(), training.min_trades);
     if have < need { Err(TrainError::TooFewTrades { symbol, have, need }) } else { Ok(()) }
+}
+
+/// Enough that is new to a version that was judged until `since`, of what no model chose.
+fn check_new(record: &VersionRecord, since: Timestamp, examples: &Examples, need: usize) -> Result<(), TrainError> {
+    let new: Vec<_> = examples.as_slice().iter().filter(|example| example.life.at > since).collect();
+    let heard = new.iter().filter(|example| example.heard).count();
+    let have = new.len() - heard;
+    let version = record.id.clone();
+    if have < need { Err(TrainError::TooFewNewTrades { version, since, have, heard, need }) } else { Ok(()) }
 }
 
 /// Enough to judge by, and something to tell apart.

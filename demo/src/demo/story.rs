@@ -72,7 +72,7 @@ impl Story {
                 Some(_) => format!("{version} was trained and refused: {reason}."),
                 None => format!("{version} was validated again and refused: {reason}."),
             },
-            Transition::Revalidate => return None,
+            Transition::Revalidate | Transition::Reinstate => return None,
             Transition::Stage => format!("{version} watches: it scores every signal and no trade hears it."),
             Transition::StartTest => {
                 let seen = number("trades").map_or_else(String::new, |trades| format!(" over {trades:.0} trades"));

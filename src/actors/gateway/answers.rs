@@ -88,7 +88,7 @@ pub(super) enum Performed {
     Archive { archiving: u64, done: &'static str },
     /// `schedule_run`: the name of the job.
     Run { done: &'static str, job: &'static str },
-    /// `train` and `validate`: the number since the start.
+    /// `train`, `validate`, and `reinstate` of a version that is judged first: the number since the start.
     Train { done: &'static str, training: u64 },
     /// `imported` and `backed_up`.
     Note { done: &'static str, durable: bool },

@@ -23,14 +23,14 @@ use crate::{
     },
     guard::gradual::Gradual,
     journal::Write,
-    lifecycle::gates::Gate,
+    lifecycle::{gates::Gate, roster::Refusal},
     policy::serving::{Scope, Served},
     protocol::message::{Change, WireError},
     recall::{
         versions::{Unusable, record, served},
         watched::lacking,
     },
-    trials::promotion::{EvidenceStep, events, numbers},
+    trials::promotion::{EvidenceStep, Numbers, events, numbers},
 };
 
 /// Longest time ahead at which a lock ends by itself: more is a slip.
@@ -92,19 +92,35 @@ impl Guardian {
                 }
             }
             Change::Promote { version, reason, to, overridden } => {
-                match self.roster.promote(version, *to, *overridden, &order.gates) {
-                    Err(refusal) => refused(refusal.to_string()),
-                    Ok(steps) => {
-                        let step = EvidenceStep {
-                            version: version.clone(),
-                            step: steps.last().map_or(Transition::Validate, |(_, step)| *step),
-                            reason: reason.clone(),
-                            evidence: evidence(&order.gates, *overridden),
-                            locks: false,
-                        };
-                        self.bring(&step, steps, &by, *overridden, address)
-                    }
-                }
+                let steps = self.roster.promote(version, *to, *overridden, &order.gates);
+                let evidence = evidence(&order.gates, *overridden);
+                self.send(version, steps, reason, evidence, (&by, *overridden), address)
+            }
+            // past its gates: the gateway has the others judged first
+            Change::Reinstate { version, reason, to, .. } => {
+                let steps = self.roster.reinstate(version, to.unwrap_or(State::Production));
+                self.send(version, steps, reason, BTreeMap::new(), (&by, true), address)
+            }
+        }
+    }
+
+    /// Brings a version forward by the steps that an order comes to, if it comes to any.
+    fn send(
+        &mut self,
+        version: &VersionId,
+        steps: Result<Vec<(VersionId, Transition)>, Refusal>,
+        reason: &str,
+        evidence: Numbers,
+        (by, overridden): (&By, bool),
+        address: Addr<Shell<Self>>,
+    ) -> ResponseFuture<Answer<Done>> {
+        match steps {
+            Err(refusal) => refused(refusal.to_string()),
+            Ok(steps) => {
+                let last = steps.last().map_or(Transition::Validate, |(_, step)| *step);
+                let (version, reason) = (version.clone(), reason.to_owned());
+                let step = EvidenceStep { version, step: last, reason, evidence, locks: false };
+                self.bring(&step, steps, by, overridden, address)
             }
         }
     }
@@ -170,7 +186,11 @@ impl Guardian {
         let mut kinds = events(step, steps, &terms, by, overridden);
         kinds.extend(self.cut(&step.version, state));
         let events = kinds.into_iter().map(|kind| self.event(kind)).collect();
-        self.commit(events, vec![step.version.clone()], format!("{} is {state}", step.version), address)
+        let symbol = &step.version.symbol;
+        let silent = self.roster.silenced(symbol).filter(|_| state.may_influence());
+        let silent = silent.map(|why| format!("; no model of {symbol} speaks until `vigie resume`: {why}"));
+        let done = format!("{} is {state}{}", step.version, silent.unwrap_or_default());
+        self.commit(events, vec![step.version.clone()], done, address)
     }
 
     /// What a decline has taken from a version before it may speak stays taken: it comes back as it recovers.

@@ -119,7 +119,9 @@ fn decode_body(kind: Option<&str>, line: &[u8]) -> Result<Request, InvalidLine> 
         Some("experiment") => decode_fields(line).map(|wanted| Request::Read(Read::Experiment(wanted))),
         Some("model") => decode_fields(line).map(|wanted| Request::Read(Read::Model(wanted))),
         Some("phases") => decode_fields(line).map(|wanted| Request::Read(Read::Phases(wanted))),
-        Some("promote" | "rollback" | "lock" | "resume" | "kill") => decode_order(line).map(Request::Change),
+        Some("promote" | "rollback" | "reinstate" | "lock" | "resume" | "kill") => {
+            decode_order(line).map(Request::Change)
+        }
         Some("archive" | "backed_up" | "imported" | "schedule_run" | "train" | "validate") => {
             decode_order(line).map(Request::Task)
         }
@@ -306,7 +308,7 @@ mod tests {
         assert!(matches!(decode(good.as_bytes()).body, Ok(Request::Change(Change::Promote { overridden: true, .. }))));
         assert!(answer(r#"{"type":"lock"}"#).contains("missing_field"));
         assert!(answer(r#"{"type":"lock","reason":"x","why":1}"#).contains("unknown_field"));
-        for kind in ["promote", "rollback", "lock", "kill", "resume", "train", "validate"] {
+        for kind in ["promote", "rollback", "reinstate", "lock", "kill", "resume", "train", "validate"] {
             let unseen = format!(r#"{{"type":"{kind}","version":"ES/1","symbol":"ES","reason":"\u200b \u2060"}}"#);
             assert!(answer(&unseen).contains("nothing in it can be seen"), "{}", answer(&unseen));
         }
