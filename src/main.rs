@@ -45,6 +45,7 @@ fn main() -> ExitCode {
         Command::Schedule(schedule) => schedule.run(),
         Command::Dataset(dataset) => dataset.run(),
         Command::Discover(discover) => discover.run(),
+        Command::Regimes(regimes) => regimes.run(),
         Command::Drill(drill) => drill.run(),
         Command::Drift(drift) => drift.run(),
         Command::Export(export) => export.run(),

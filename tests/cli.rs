@@ -55,6 +55,7 @@ const COMMANDS: &[&str] = &[
     "schedule",
     "dataset",
     "discover",
+    "regimes",
     "export",
     "simulate",
     "drill",

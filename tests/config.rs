@@ -470,7 +470,7 @@ fn a_derived_input_is_a_name_of_its_own_and_an_expression_of_the_vocabulary() {
             &format!("4: features.derived[0] = [\"Book\", \"range(3)\"]: must be {pair}"),
             "5: features.derived[1] = [\"tape\", \"range(3)\"]: \"tape\" is an input already",
             "6: features.derived[2] = [\"book\", \"log(vix)\"]: \"log\" is no function; there are value, ratio, share, \
-             imbalance, difference, distance, lag, slope, range, product, extra and other",
+             imbalance, difference, distance, lag, slope, range, product, extra, other and regime",
             &format!("7: features.derived[3] = 7: must be a list, {pair}, not a whole number"),
             "9: features.derived[5] = [\"ok\", \"range(3)\"]: \"ok\" is derived twice",
             "10: features.derived[6] = [\"zn\", \"other(ZN, ok)\"]: asks for ok of ZN: that must be a symbol of this file and a \

@@ -46,6 +46,7 @@ fn trade(rng: &mut Pcg64, number: u32, rate: f64) -> Closed {
         arm: Arm::Ml,
         symbol,
         regime,
+        markets: Vec::new(),
         day: None,
         pnl,
         facts: Facts { pnl: Some(pnl), ..Facts::default() },

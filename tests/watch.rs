@@ -96,6 +96,7 @@ fn subject(options: &WatchOptions) -> WatchedVersion {
         question: Question::default(),
         standard: None,
         usual: Usual { win_rate: Some(0.5), pnl_sd: Some(100.0), inflation: Some(1.0), win_rate_error: None },
+        market: None,
     }
 }
 

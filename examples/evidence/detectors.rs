@@ -57,6 +57,7 @@ impl Service {
             arm: Arm::Ml,
             symbol: self.symbol.clone(),
             regime: None,
+            markets: Vec::new(),
             day: None,
             pnl: trade.pnl,
             facts: Facts { pnl: Some(trade.pnl), stake: Stake::default(), reached_target: false, bars: None },

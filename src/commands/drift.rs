@@ -48,6 +48,10 @@ impl Drift {
         for (version, view) in versions {
             tell(version)?;
             tell(trades(view).trim_end())?;
+            let regimes = regimes(view);
+            if !regimes.is_empty() {
+                tell(regimes.trim_end())?;
+            }
             tell(inputs(view).trim_end())?;
             if inputs_without_limits(view) {
                 tell(TOO_SHORT)?;
@@ -84,6 +88,28 @@ fn trades(view: &Value) -> String {
     rows.push(row("unusual inputs", "/novelty", ""));
     // a pointer to nothing is the whole
     rows.iter_mut().filter(|row| row.get(2).is_some_and(|cell| cell == "-")).for_each(|row| row.truncate(2));
+    table(&rows)
+}
+
+/// Its latest trades in each regime that the market shows.
+fn regimes(view: &Value) -> String {
+    let Some(all) = view.get("regimes").and_then(Value::as_object).filter(|all| !all.is_empty()) else {
+        return String::new();
+    };
+    let head = ["  regime", "trades", "accuracy", "precision", "expectancy", "Brier"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for (name, of) in all {
+        let trades = of.get("trades").and_then(Value::as_u64).unwrap_or_default().to_string();
+        let cell = |name: &str| number(of, &format!("/{name}"));
+        rows.push(vec![
+            format!("  {name}"),
+            trades,
+            cell("accuracy"),
+            cell("precision"),
+            cell("expectancy"),
+            cell("brier"),
+        ]);
+    }
     table(&rows)
 }
 

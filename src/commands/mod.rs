@@ -29,6 +29,7 @@ mod neighbour;
 mod notify;
 mod phases;
 mod power;
+mod regimes;
 mod registry;
 mod replay;
 mod report;
@@ -126,6 +127,7 @@ pub enum Command {
     Schedule(schedule::Schedule),
     Dataset(dataset::Dataset),
     Discover(discover::Discover),
+    Regimes(regimes::Regimes),
     Drill(drill::Drill),
     Drift(drift::Drift),
     Export(export::Export),
@@ -163,6 +165,7 @@ impl Command {
                 | Self::Phases(_)
                 | Self::Dataset(_)
                 | Self::Discover(_)
+                | Self::Regimes(_)
                 | Self::Drill(_)
                 | Self::Export(_)
                 | Self::Archive(_)

@@ -89,7 +89,7 @@ fn before(reader: &Reader, config: &Config, stored: &StoredSignal) -> Result<Opt
             }
         }
         let is_enough = oldest.is_some_and(|oldest| stored.signal.at.duration_since(oldest) > longest);
-        if is_enough || from == 0 || records >= MOST_RECORDS {
+        if (is_enough && pipeline.remembers_enough(&stored.signal.symbol)) || from == 0 || records >= MOST_RECORDS {
             return Ok(Some(pipeline));
         }
         records *= 4;

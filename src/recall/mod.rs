@@ -13,6 +13,7 @@ pub mod period;
 pub mod phases;
 pub mod quality;
 pub mod rebuilt;
+pub mod regimes;
 pub mod retold;
 pub mod retraining;
 pub mod review;

@@ -1,7 +1,8 @@
-//! What the journal tells of a period: one pass over the log for what it comes to, and one over its records.
+//! What the journal tells of a period: a pass over the log for what it comes to, one over its records, and one over its signals in the
+//! order of time for the regimes.
 #![deny(clippy::indexing_slicing)]
 
-use super::fold::Folded;
+use super::{fold::Folded, regimes::regimes};
 use crate::{
     config::Config,
     domain::Timestamp,
@@ -30,7 +31,8 @@ pub fn summary(reader: &Reader, config: &Config, scope: &Scope) -> Result<Summar
         resamples: config.experiment.resamples,
         seed: config.experiment.seed,
     };
-    Ok(gathered.end(&mut folded.state, &options))
+    let summary = gathered.end(&mut folded.state, &options);
+    Ok(Summary { regimes: regimes(reader, config, scope)?, ..summary })
 }
 
 /// The number of the record up to which the journal tells how things stood at `until`.

@@ -1,5 +1,7 @@
 //! What a version in service is judged against, from its record and from the trades that it learnt from and was tested on.
 
+use std::collections::VecDeque;
+
 use super::{
     events,
     scored::{Scored, Signals},
@@ -19,13 +21,20 @@ use crate::{
     models::VersionRecord,
     policy::answer::Policy,
     policy::serving::{Served, Serving, Standing},
-    stats::{describe::standard_deviation, sessions::History},
+    stats::{
+        describe::standard_deviation,
+        market::{MarketRegime, Shown, shown},
+        sessions::History,
+    },
     validation::ValidationReport,
 };
 
 /// Of a record without the taken trades of its validation.
 const OLDER: &str = "its record keeps no taken trades of its validation, so declines are looked for as far as the journal has the \
                      trades it was tested on; the emergency rules watch it all the same";
+
+/// Signals, the latest, that the regimes of the market are fitted to.
+const MOST_SHOWN: usize = 20_000;
 
 /// The alert of a version that a rule cannot watch.
 const UNWATCHED: &str = "unwatched";
@@ -97,6 +106,8 @@ pub struct Gathered<'a> {
     /// Of the trades that it learnt from: these inputs, one by one, and the pnl.
     columns: Vec<Vec<Option<f64>>>,
     pnl: Vec<f64>,
+    /// What the signals that it learnt from show of the market, the latest of them.
+    shown: VecDeque<Shown>,
     /// The trades after those it learnt from that were closed when it was made: what it was tested on.
     tested: Vec<ScoredTrade>,
     /// What it says of the signals until it was made, in the order of time.
@@ -113,8 +124,8 @@ impl<'a> Gathered<'a> {
         let known = record.reference.inputs.keys().filter_map(|name| Some((name.clone(), schema.position(name)?)));
         let (names, places): (Vec<Box<str>>, Vec<usize>) = known.unzip();
         let (columns, policy) = (vec![Vec::new(); places.len()], served.policy(&config.policy));
-        let (pnl, tested, scores, said, row) = Default::default();
-        Self { record, served, config, born, policy, names, places, columns, pnl, tested, scores, said, row }
+        let (pnl, shown, tested, scores, said, row) = Default::default();
+        Self { record, served, config, born, policy, names, places, columns, pnl, shown, tested, scores, said, row }
     }
 
     /// Takes in the next signal in the order of time. What the journal did not have when the version was registered is passed over.
@@ -128,6 +139,10 @@ impl<'a> Gathered<'a> {
                 column.push(scored.row.get(*place).copied().flatten());
             }
             self.pnl.extend(scored.pnl);
+            if self.shown.len() == MOST_SHOWN {
+                self.shown.pop_front();
+            }
+            self.shown.push_back(shown(&scored.row));
         }
         let Ok(score) = self.served.score(&scored.row, &mut self.row) else { return };
         if at <= self.record.created_at {
@@ -155,7 +170,7 @@ impl<'a> Gathered<'a> {
 
     /// What the version is judged against.
     pub fn judged_against(self) -> WatchedVersion {
-        let Self { record, served, config, names, places, columns, pnl, tested, scores, said, .. } = self;
+        let Self { record, served, config, names, places, columns, pnl, shown, tested, scores, said, .. } = self;
         let span = record.training.last.duration_since(record.training.first).as_secs_f64() / 86_400.0;
         let watch = &config.monitoring.watch;
         let inputs = names.iter().filter_map(|name| record.reference.inputs.get(name).cloned()).collect();
@@ -190,6 +205,7 @@ impl<'a> Gathered<'a> {
             standard: served.standard().copied(),
             validated,
             usual,
+            market: MarketRegime::fit(&Vec::from(shown), config.training.seed),
         }
     }
 }

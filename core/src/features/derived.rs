@@ -18,9 +18,12 @@ use super::{
     quantity::{BarField, Quantity},
     row::{self, BUILT_IN},
 };
-use crate::domain::{
-    Feature, Inputs, Signal, Symbol,
-    snapshot::{MarketSnapshot, Number, VolatilityRegime},
+use crate::{
+    domain::{
+        Feature, Inputs, Signal, Symbol,
+        snapshot::{MarketSnapshot, Number, VolatilityRegime},
+    },
+    stats::market::MarketRegime,
 };
 
 /// Most bars that an expression looks back on.
@@ -72,6 +75,18 @@ pub enum Expression {
     Extra(Box<str>),
     /// `other(SYMBOL, input)`: the input of the latest snapshot of another symbol, as known at the time of the signal.
     Other(Symbol, Box<str>),
+    /// `regime(until, penalty, ...)`: 0 while the market is calm and 1 while it is wild, by regimes that were fitted until a time, as
+    /// `vigie regimes` writes them, filtered over the latest signals of the symbol.
+    Regime(Box<FittedRegime>),
+}
+
+/// Regimes of the market, and until when they were fitted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FittedRegime {
+    /// The time of the last signal that they were fitted to, in whole seconds since 1970.
+    pub until_s: i64,
+    /// The regimes.
+    pub regime: MarketRegime,
 }
 
 /// What is multiplied with a regime.
@@ -133,7 +148,7 @@ impl Expression {
                 directional != (*regime == Regime::Trend)
             }
             Self::Value(_) | Self::Share(..) | Self::Difference(..) | Self::Range(_) => false,
-            Self::Extra(_) | Self::Other(..) => false,
+            Self::Extra(_) | Self::Other(..) | Self::Regime(_) => false,
         }
     }
 
@@ -149,7 +164,7 @@ impl Expression {
                 };
                 factor.zip(regime.of(signal, raw)).map(|(factor, regime)| factor * regime)
             }
-            Self::Other(..) => None,
+            Self::Other(..) | Self::Regime(_) => None,
             _ => match &signal.inputs {
                 Inputs::Snapshot(snapshot) => self.of_snapshot(snapshot),
                 Inputs::Features(_) => None,
@@ -195,7 +210,7 @@ impl Expression {
                 }
                 Some((high - low) / atr()?)
             }
-            Self::Product(..) | Self::Extra(_) | Self::Other(..) => None,
+            Self::Product(..) | Self::Extra(_) | Self::Other(..) | Self::Regime(_) => None,
         }
     }
 
@@ -256,6 +271,14 @@ impl TryFrom<String> for Expression {
     }
 }
 
+impl fmt::Display for FittedRegime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "regime({}", self.until_s)?;
+        self.regime.numbers().iter().try_for_each(|number| write!(f, ", {number}"))?;
+        f.write_str(")")
+    }
+}
+
 impl fmt::Display for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -274,6 +297,7 @@ impl fmt::Display for Expression {
             },
             Self::Extra(name) => write!(f, "extra({name})"),
             Self::Other(symbol, name) => write!(f, "other({symbol}, {name})"),
+            Self::Regime(fitted) => fitted.fmt(f),
         }
     }
 }

@@ -11,6 +11,7 @@ mod fit_error;
 pub mod formulas;
 pub mod made;
 pub mod measured;
+pub mod memory;
 pub mod pipeline;
 pub mod quality;
 pub mod quality_news;

@@ -11,9 +11,13 @@ use super::{
     DesignOptions, Instrument,
     derived::{DerivedInput, Expression},
     fill::{Filled, ForwardFill, LastKnown},
+    memory::{MarketMemory, shown_raw},
     row::{self, BUILT_IN, InvalidSchema, Row, Schema},
 };
-use crate::domain::{Feature, Signal, Symbol, TradingCalendar};
+use crate::{
+    domain::{Feature, Signal, Symbol, TradingCalendar},
+    stats::market::Shown,
+};
 
 /// Turns signals into model inputs. Keeps the last known values of each symbol and two buffers; once made it does not
 /// allocate.
@@ -28,6 +32,8 @@ pub struct Pipeline {
     symbols: BTreeMap<Symbol, Instrument>,
     calendar: TradingCalendar,
     fill: ForwardFill,
+    /// What the latest signals showed; nothing where no derived input asks for the regime.
+    memory: MarketMemory,
     raw: Vec<Option<f64>>,
     values: Vec<Option<f64>>,
 }
@@ -91,7 +97,8 @@ impl Pipeline {
         let ages: Vec<f64> = schema.names().map(|name| options.max_age_hours(name)).collect();
         let fill = ForwardFill::new(symbols.keys(), &ages);
         let buffer = Vec::with_capacity(schema.width());
-        Ok(Self { schema, sent, derived, symbols, calendar, fill, raw: buffer.clone(), values: buffer })
+        let memory = MarketMemory::default();
+        Ok(Self { schema, sent, derived, symbols, calendar, fill, memory, raw: buffer.clone(), values: buffer })
     }
 
     /// The inputs it makes, in order.
@@ -115,6 +122,27 @@ impl Pipeline {
     /// Remembers for those to come what the signal knows that was looked at last.
     pub fn keep(&mut self, signal: &Signal) {
         self.fill.observe(&signal.symbol, signal.at, &self.raw);
+        if self.knows_regimes() {
+            self.memory.observe(&signal.symbol, signal.at, shown_raw(&self.raw));
+        }
+    }
+
+    /// Whether as much is remembered of `symbol` as its inputs are made of, beside what is carried forward.
+    pub fn remembers_enough(&self, symbol: &Symbol) -> bool {
+        !self.knows_regimes() || self.memory.is_full(symbol)
+    }
+
+    /// What `signal` shows of the market, whatever the side of its trade.
+    ///
+    /// # Errors
+    /// [`UnknownSymbol`].
+    pub fn shown(&mut self, signal: &Signal) -> Result<Shown, UnknownSymbol> {
+        self.read(signal)?;
+        Ok(shown_raw(&self.raw))
+    }
+
+    fn knows_regimes(&self) -> bool {
+        self.derived.iter().any(|derived| matches!(derived.expression, Expression::Regime(_)))
     }
 
     /// Remembers what `signal` knows; one of an unknown symbol is passed over. The order of calls does not matter.
@@ -124,14 +152,14 @@ impl Pipeline {
         }
     }
 
-    /// What it carries forward.
-    pub fn last_known(&self) -> &LastKnown {
-        self.fill.last_known()
+    /// What it carries forward, and what it remembers of the market.
+    pub fn last_known(&self) -> (&LastKnown, &MarketMemory) {
+        (self.fill.last_known(), &self.memory)
     }
 
-    /// Puts back what it carried forward. `None` when that is of other symbols or inputs.
-    pub fn restored(mut self, last: LastKnown) -> Option<Self> {
-        self.fill = self.fill.restored(last)?;
+    /// Puts both back. `None` when that is of other symbols or inputs.
+    pub fn restored(mut self, (last, memory): (LastKnown, MarketMemory)) -> Option<Self> {
+        (self.fill, self.memory) = (self.fill.restored(last)?, memory);
         Some(self)
     }
 
@@ -139,6 +167,7 @@ impl Pipeline {
     pub fn join(&mut self, other: &Self) {
         if self.schema == other.schema {
             self.fill.join(&other.fill);
+            self.memory.join(&other.memory);
         }
     }
 
@@ -183,6 +212,12 @@ impl Pipeline {
                 if value.is_some() {
                     filled.seen.insert(*place);
                 }
+            }
+            if let Expression::Regime(fitted) = expression {
+                let shown = shown_raw(&self.raw);
+                let label = self.memory.label(&fitted.regime, &signal.symbol, signal.at, &shown);
+                *value = label.map(|label| label as f64);
+                filled.seen.insert(*place);
             }
             if *directional {
                 *value = value.map(|value| signal.side.sign() * value);

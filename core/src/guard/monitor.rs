@@ -5,13 +5,17 @@
 //! heard of for longest goes first. It decides nothing and silences nobody.
 
 mod detectors;
+mod scopes;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use self::detectors::Detectors;
 pub use self::detectors::Usual;
+use self::{
+    detectors::Detectors,
+    scopes::{of_market, scopes_of},
+};
 use super::{health::ScoredTrade, labels::Labels};
 use crate::{
     domain::{Arm, Symbol, TradingDay, VersionId, snapshot::TrendRegime},
@@ -22,6 +26,7 @@ use crate::{
         detector::{Move, PageHinkleyOptions},
         drift::{Drift, mean_relative_change},
         expected::{Expected, expected},
+        market::NAMES,
         multiple::benjamini_hochberg,
         novelty::Novelty,
         reference::Reference,
@@ -63,6 +68,8 @@ pub struct Closed {
     pub symbol: Symbol,
     /// The trend at the signal, where known.
     pub regime: Option<TrendRegime>,
+    /// The regime that the market showed each version, by name, where that is known.
+    pub markets: Vec<(VersionId, &'static str)>,
     /// The trading day of its signal, where known.
     pub day: Option<TradingDay>,
     /// After costs, at the strategy's own size.
@@ -265,9 +272,15 @@ impl Monitor {
         spoken.into_iter().map(change).collect()
     }
 
-    /// The figures of each scope: `model ES/1`, `arm ml`, `symbol ES`, `regime trend_up`.
+    /// The figures of each scope: `model ES/1`, `arm ml`, `symbol ES`, `regime trend_up`, `market calm of ES/1`.
     pub fn rolling(&self) -> BTreeMap<Box<str>, Rolling> {
         self.scopes.iter().map(|(name, scope)| (name.clone(), scope.figures())).collect()
+    }
+
+    /// Those of `version` in each regime that the market showed it, by the regime.
+    pub fn markets(&self, version: &VersionId) -> BTreeMap<Box<str>, Rolling> {
+        let own = |market: &&str| Some(((*market).into(), self.scopes.get(&of_market(market, version))?.figures()));
+        NAMES.iter().filter_map(own).collect()
     }
 
     /// How the latest signals of `version` look against what it learnt from. `None` when it has scored none, or when its
@@ -380,23 +393,6 @@ impl Scope {
             calibration_error: expected_calibration_error(&came, &scores, BINS),
         }
     }
-}
-
-fn scopes_of(trade: &Closed) -> Vec<(Box<str>, Option<&Said>)> {
-    let arm = match trade.arm {
-        Arm::Ml => "arm ml",
-        Arm::Baseline => "arm baseline",
-    };
-    let regime = trade.regime.map(|regime| match regime {
-        TrendRegime::TrendUp => "regime trend_up",
-        TrendRegime::TrendDown => "regime trend_down",
-        TrendRegime::Range => "regime range",
-    });
-    let first = trade.said.first();
-    let common = [Some(arm.into()), Some(format!("symbol {}", trade.symbol).into()), regime.map(Into::into)];
-    let common = common.into_iter().flatten().map(|name: Box<str>| (name, first));
-    let models = trade.said.iter().map(|said| (format!("model {}", said.version).into(), Some(said)));
-    common.chain(models).collect()
 }
 
 /// Adds to a window and drops what is too old for it.

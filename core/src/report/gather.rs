@@ -298,6 +298,7 @@ impl<'a> Gathered<'a> {
             records,
             answers,
             money,
+            regimes: Vec::new(),
             versions: chronicle.stays().to_vec(),
             health: health.versions,
             tests,
@@ -325,7 +326,7 @@ fn is_known(at: Timestamp) -> bool {
 
 impl Scope {
     /// The only symbol that is told of; `None` for all.
-    pub(super) fn its_symbol(&self) -> Option<&Symbol> {
+    pub fn its_symbol(&self) -> Option<&Symbol> {
         self.version.as_ref().map(|version| &version.symbol).or(self.symbol.as_ref())
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Curve, TestPoint, chronicle::Chronicle, chronicle::Stay, spread::Quantiles};
+use super::{Curve, TestPoint, chronicle::Chronicle, chronicle::Stay, regimes::RegimeMoney, spread::Quantiles};
 use crate::{
     domain::{Symbol, Timestamp, TradingDay, VersionId, event::Level, trip::Trip},
     guard::emergency::{VersionLevel, accuracy::Held},
@@ -41,6 +41,8 @@ pub struct Summary {
     pub answers: Answers,
     /// What was made, by symbol.
     pub money: Vec<Money>,
+    /// What was made in each regime, symbol by symbol.
+    pub regimes: Vec<RegimeMoney>,
     /// The times of versions in service.
     pub versions: Vec<Stay>,
     /// How each version stands against what was validated.

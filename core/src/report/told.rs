@@ -3,6 +3,7 @@
 
 mod figures;
 mod money;
+mod regimes;
 mod standing;
 
 use super::{
@@ -56,6 +57,7 @@ impl Summary {
         report.entries = entries;
         report.entries_left_out = left_out;
         report.tables = money::tables(self, words);
+        report.tables.extend(regimes::tables(self, words));
         report.tables.extend(standing::versions(self));
         report.tables.extend(self.holdbacks.iter().filter_map(standing::holdback));
         report.tables.extend(standing::health(self, words));

@@ -150,8 +150,14 @@ impl Default for JumpFilter {
 impl JumpFilter {
     /// The label of the next row.
     pub fn step(&mut self, model: &JumpModel, row: &[f64]) -> usize {
-        let own = model.distances(row);
-        self.costs = if self.costs.len() == own.len() { model.add(&self.costs, &own) } else { own };
+        if self.costs.len() == model.centers.len() {
+            let (_, lowest) = least(&self.costs);
+            for (cost, center) in self.costs.iter_mut().zip(&model.centers) {
+                *cost = half_square(center, row) + cost.min(lowest + model.penalty);
+            }
+        } else {
+            self.costs = model.distances(row);
+        }
         let (state, lowest) = least(&self.costs);
         self.costs.iter_mut().for_each(|cost| *cost -= lowest);
         state

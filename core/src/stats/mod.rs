@@ -17,6 +17,7 @@ pub mod expected;
 pub mod interval;
 pub mod jump;
 pub mod logit;
+pub mod market;
 pub mod multiple;
 pub mod normal;
 pub mod novelty;

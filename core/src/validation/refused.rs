@@ -123,6 +123,19 @@ pub enum TrainError {
         /// Those that have one.
         known: String,
     },
+    /// A regime that knows of the trades that a model is to be judged on.
+    #[error(
+        "{name} was fitted on signals until {until}, and the test part begins at {from}: it would know of what the model is judged on; \
+         write it anew with `vigie regimes`"
+    )]
+    RegimeAhead {
+        /// The derived input.
+        name: String,
+        /// The last signal that it was fitted on.
+        until: Timestamp,
+        /// The first signal of the test part.
+        from: Timestamp,
+    },
     /// The declared inputs cannot be used.
     #[error(transparent)]
     Schema(#[from] InvalidSchema),
@@ -161,7 +174,7 @@ impl TrainError {
             Self::Level(_) => "level",
             Self::WrongKind { .. } => "wrong_kind",
             Self::UnknownSymbol { .. } => "unknown_symbol",
-            Self::Schema(_) | Self::Stored(_) => "inputs",
+            Self::Schema(_) | Self::Stored(_) | Self::RegimeAhead { .. } => "inputs",
             Self::Trades(_) => "trades",
             Self::Validation(_) => "validation",
             Self::Fit(_) => "fit",

@@ -12,7 +12,12 @@ use super::{
 };
 use crate::{
     domain::{Outcome, Signal, Symbol, Timestamp, TradingCalendar, event::Trial},
-    features::{DesignOptions, Instrument, made::InputOptions, pipeline::Pipeline},
+    features::{
+        DesignOptions, Instrument,
+        derived::{DerivedInput, Expression},
+        made::InputOptions,
+        pipeline::Pipeline,
+    },
     models::{
         Kind, Labeller, MOST_UNLABELLED, Solver, Target, TargetKind, TargetValue, TradePolicy, VersionRecord,
         levels::{Level, Thresholds, judge},
@@ -105,7 +110,7 @@ pub fn train(
     if !verdict.go && !training.allow_levels.contains(&kind.level()) {
         return Err(TrainError::Level(verdict));
     }
-    check_parts(examples, target, training)?;
+    check_parts(examples, target, settings)?;
     let looks = ledger.looks(&birth.id.symbol, target.name(), kind, None);
     let point = training.decision_point.filter(|_| target.can_speak());
     let options = ValidationOptions { decision_point: point, ..options(settings, kind, looks) };
@@ -340,13 +345,30 @@ fn check_new(record: &VersionRecord, since: Timestamp, examples: &Examples, need
     if have < need { Err(TrainError::TooFewNewTrades { version, since, have, heard, need }) } else { Ok(()) }
 }
 
-/// Enough to judge by, and something to tell apart.
-fn check_parts(examples: &Examples, target: Target, training: &Training) -> Result<(), TrainError> {
+/// No regime knows of the test part, which begins at `from`.
+fn check_regimes(options: &DesignOptions, from: Timestamp) -> Result<(), TrainError> {
+    let until = |input: &DerivedInput| match &input.expression {
+        Expression::Regime(fitted) => Timestamp::from_second(fitted.until_s).ok(),
+        _ => None,
+    };
+    let mut all = options.derived.iter().filter_map(|input| Some((input, until(input)?)));
+    match all.find(|(_, until)| *until > from) {
+        Some((input, until)) => Err(TrainError::RegimeAhead { name: input.name.clone(), until, from }),
+        None => Ok(()),
+    }
+}
+
+/// Enough to judge by, something to tell apart, and nothing that knows of the test part.
+fn check_parts(examples: &Examples, target: Target, settings: &Settings<'_>) -> Result<(), TrainError> {
+    let training = settings.training;
     let split = examples.lives().time_split(0.0, training.test_share).map_err(ValidationError::Split)?;
     let (have, need) = (split.test.len(), training.min_test_trades);
     if have < need {
         let missing = ((need - have) as f64 / training.test_share).ceil() as usize;
         return Err(TrainError::TooFewTestTrades { have, need, missing });
+    }
+    if let Some(first) = examples.pick(&split.test).next() {
+        check_regimes(settings.features, first.life.at)?;
     }
     let truth = examples.truth(&split.train);
     let rows = truth.len();

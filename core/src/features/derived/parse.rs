@@ -1,13 +1,14 @@
 //! From the text of an expression to the expression.
 #![deny(clippy::indexing_slicing)]
 
-use super::{Expression, Factor, MOST_BARS, Regime, is_book};
+use super::{Expression, Factor, FittedRegime, MOST_BARS, Regime, is_book};
 use crate::{
     domain::{Feature, Symbol},
     features::{
         quantity::{BarField, Measure, Quantity},
         row,
     },
+    stats::market::{MarketRegime, NUMBERS},
 };
 
 /// An expression that cannot be used.
@@ -49,13 +50,14 @@ pub enum InvalidExpression {
 
 /// All functions, for messages.
 pub const FUNCTIONS: &str =
-    "value, ratio, share, imbalance, difference, distance, lag, slope, range, product, extra and other";
+    "value, ratio, share, imbalance, difference, distance, lag, slope, range, product, extra, other and regime";
 
 /// Longest text of an expression.
-const LONGEST: usize = 200;
+const LONGEST: usize = 400;
 
 const SIZES: &str = "two sizes, such as bid_size, ask_size, volume_recent, atr, stop_ticks";
 const PRICES: &str = "two prices, such as price, vwap_session, base_high, vah, previous_close";
+const REGIME: &str = "the numbers that `vigie regimes` writes: a time and what was fitted until then";
 const PLAIN: &str = "plain numbers: vix, confluence_score, signal_strength, base_quality, put_call_ratio";
 
 impl Expression {
@@ -91,7 +93,7 @@ impl Expression {
             return Ok(Self::Product(Box::new(Factor::Feature(feature)), regime));
         }
         match Self::parse(factor)? {
-            Self::Product(..) | Self::Other(..) => {
+            Self::Product(..) | Self::Other(..) | Self::Regime(_) => {
                 Err(part(factor, "its first part is a feature or a function of the same signal, no other product"))
             }
             inner => Ok(Self::Product(Box::new(Factor::Of(inner)), regime)),
@@ -152,6 +154,16 @@ impl Expression {
                 }
                 [_, name] => return Err(bad(name, "its second part is the name of an input")),
                 _ => return Err(count("a symbol and the name of an input")),
+            },
+            "regime" => match parts {
+                [until, numbers @ ..] if numbers.len() == NUMBERS => {
+                    let until_s = until.parse::<i64>().map_err(|_| bad(until, REGIME))?;
+                    let read = |text: &&str| text.parse::<f64>().map_err(|_| bad(text, REGIME));
+                    let numbers: Vec<f64> = numbers.iter().map(read).collect::<Result<_, _>>()?;
+                    let regime = MarketRegime::of_numbers(&numbers).ok_or_else(|| bad(until, REGIME))?;
+                    Self::Regime(Box::new(FittedRegime { until_s, regime }))
+                }
+                _ => return Err(count(REGIME)),
             },
             name => return Err(InvalidExpression::Function { name: name.chars().take(80).collect() }),
         })

@@ -17,7 +17,7 @@ use crate::{
             Figures, Response, SHARE_IS_TOLD, ScoreMoved, Validated, code, is_unstable, ladder, response, said_yes,
         },
         labels::Labels,
-        monitor::{Change, Inputs, LEVEL, Learnt},
+        monitor::{Change, Inputs, LEVEL, Learnt, Rolling},
     },
     models::MOST_UNLABELLED,
     stats::{
@@ -101,6 +101,9 @@ pub struct VersionView {
     pub thresholds: BTreeMap<Box<str>, Thresholds>,
     /// Mean share of unusual inputs over the latest signals.
     pub novelty: Option<f64>,
+    /// Figures over its latest trades in each regime that the market shows itself: `market calm`, `market wild`. Empty where what it
+    /// learnt from is too little to tell them apart.
+    pub regimes: BTreeMap<Box<str>, Rolling>,
 }
 
 /// A version on the day that has closed.
@@ -136,6 +139,7 @@ impl Watch {
             inputs: subject.learnt.as_ref().and_then(|learnt| self.monitor.inputs(version, learnt)),
             thresholds: named.zip(subject.thresholds.iter().copied()).collect(),
             novelty,
+            regimes: self.monitor.markets(version),
         })
     }
 

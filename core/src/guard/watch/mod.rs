@@ -33,6 +33,7 @@ use crate::{
         bootstrap::{Resampling, block_length},
         budget::{Thresholds, Watch as Pace, is_short, thresholds},
         decline::{Decline, DeclineOptions, Limits},
+        market::{MarketFilter, MarketRegime, NAMES, shown},
         sessions::History,
     },
 };
@@ -101,6 +102,8 @@ pub struct WatchedVersion {
     pub validated: Option<Validated>,
     /// What is usual for its trades.
     pub usual: Usual,
+    /// The regimes of the market, fitted to what it learnt from; `None` where that is too little.
+    pub market: Option<MarketRegime>,
 }
 
 /// What is found of a version when a trading day closes.
@@ -130,6 +133,8 @@ pub struct Watch {
     declines: BTreeMap<VersionId, Decline>,
     /// What of each was told of late.
     quiet: BTreeMap<VersionId, Quiet>,
+    /// What the market has shown each.
+    markets: BTreeMap<VersionId, MarketFilter>,
     open: HashMap<TradeId, Open>,
     /// The same by their number, oldest first.
     order: BTreeMap<u64, TradeId>,
@@ -154,6 +159,8 @@ struct Open {
     arm: Arm,
     day: TradingDay,
     said: Vec<Said>,
+    /// The regime that the market showed each version then.
+    markets: Vec<(VersionId, &'static str)>,
 }
 
 impl WatchedVersion {
@@ -240,6 +247,7 @@ impl Watch {
             self.subjects.remove(&version);
             self.declines.remove(&version);
             self.quiet.remove(&version);
+            self.markets.remove(&version);
             self.monitor.forget(&version);
             self.alarms.forget(&version.to_string());
         }
@@ -338,17 +346,22 @@ impl Watch {
 
     fn scored(&mut self, options: &WatchOptions, day: TradingDay, signal: ScoredSignal) {
         let ScoredSignal { trade_id, symbol, regime, arm, row, said, .. } = signal;
+        let mut markets = Vec::new();
         for Said { version, score, .. } in &said {
             let Some(subject) = self.subjects.get(version) else { continue };
             let inputs: Vec<Option<f64>> =
                 subject.places.iter().map(|place| row.get(*place).copied().flatten()).collect();
             self.monitor.scored(&options.monitor, version, &inputs, *score);
+            if let Some(regime) = &subject.market {
+                let state = self.markets.entry(version.clone()).or_default().step(regime, &shown(&row));
+                markets.extend(NAMES.get(state).map(|name| (version.clone(), *name)));
+            }
         }
         self.busy |= self.is_watched(&said);
         self.numbered += 1;
         let number = self.numbered;
         self.order.insert(number, trade_id.clone());
-        if let Some(before) = self.open.insert(trade_id, Open { number, symbol, regime, arm, day, said }) {
+        if let Some(before) = self.open.insert(trade_id, Open { number, symbol, regime, arm, day, said, markets }) {
             self.order.remove(&before.number);
         }
         if self.order.len() > MOST_OPEN {
@@ -359,12 +372,12 @@ impl Watch {
     }
 
     fn closed(&mut self, options: &WatchOptions, trade_id: &TradeId, facts: Facts) {
-        let Some(Open { number, symbol, regime, arm, day, said }) = self.open.remove(trade_id) else { return };
+        let Some(Open { number, symbol, regime, arm, day, said, markets }) = self.open.remove(trade_id) else { return };
         self.order.remove(&number);
         self.busy |= self.is_watched(&said);
         let Some(pnl) = facts.pnl else { return };
         self.traded.extend(said.iter().map(|said| said.version.clone()));
-        let trade = Closed { said, arm, symbol, regime, day: Some(day), pnl, facts };
+        let trade = Closed { said, arm, symbol, regime, markets, day: Some(day), pnl, facts };
         let is_watched = |version: &VersionId| self.subjects.contains_key(version);
         self.spoke.extend(self.monitor.closed(&options.monitor, &trade, is_watched));
     }

@@ -114,6 +114,7 @@ pub(super) fn subject(
         limits: falls,
         lacks,
         usual: Usual::of(&history),
+        market: None,
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Risk, State};
 use crate::{
     domain::{Timestamp, VersionId, trip::Trip},
-    features::fill::LastKnown,
+    features::{fill::LastKnown, memory::MarketMemory},
     guard::{emergency::Emergency, gradual::Gradual},
     lifecycle::open_trades::{AnsweredSignal, OpenTradesImage},
     policy::stale::StaleWatch,
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The first byte.
-const FORMAT: u8 = 4;
+const FORMAT: u8 = 5;
 
 /// Why bytes are not those of a state that can be gone on from.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,7 +42,7 @@ struct Written<'a> {
     emergency: &'a Emergency,
     gradual: &'a BTreeMap<VersionId, Gradual>,
     stale: &'a StaleWatch,
-    carried: Option<&'a LastKnown>,
+    carried: Option<(&'a LastKnown, &'a MarketMemory)>,
     trips: &'a [Trip],
 }
 
@@ -54,7 +54,7 @@ struct Read {
     emergency: Emergency,
     gradual: BTreeMap<VersionId, Gradual>,
     stale: StaleWatch,
-    carried: Option<LastKnown>,
+    carried: Option<(LastKnown, MarketMemory)>,
     trips: Vec<Trip>,
 }
 
