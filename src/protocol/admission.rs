@@ -18,13 +18,14 @@ use tokio::{
     io::Interest,
     net::{UnixListener, UnixStream, unix::UCred},
     select,
-    sync::{mpsc, watch},
+    sync::watch,
     time::{sleep, timeout},
 };
 
 use super::{
+    lookup::{Counted, LookedUp, Lookups, MOST},
     message::{self, WireError},
-    peer::{AccessList, Accounts, Peer, Role},
+    peer::{AccessList, Peer, Role},
     seats::Connections,
     socket::watch_for,
 };
@@ -38,10 +39,6 @@ const TELL_AGAIN: Duration = Duration::from_secs(60);
 const FAREWELL: Duration = Duration::from_millis(250);
 /// How many may do so at once; one more is closed at once.
 const MOST_FAREWELLS: usize = 16;
-/// How long the account database may take to say whose groups are whose.
-const LOOKUP: Duration = Duration::from_secs(5);
-/// Connections that may wait for it at once; one more is turned away.
-const MOST_LOOKED_UP: usize = 64;
 /// File descriptors in reserve. While one of them is given away, only operators get in.
 const SPARES: usize = 8;
 /// Users who were turned away and are remembered, so that each is told of once.
@@ -55,11 +52,8 @@ pub(super) struct Admission {
     connections: Rc<Connections>,
     strangers: RefCell<BTreeSet<u32>>,
     farewells: Rc<Cell<usize>>,
-    accounts: Accounts,
-    /// Connections whose users are being looked up, and where they come back.
-    looked_up: Rc<Cell<usize>>,
-    back: mpsc::UnboundedSender<LookedUp>,
-    found: mpsc::UnboundedReceiver<LookedUp>,
+    /// Connections whose users are being looked up.
+    lookups: Lookups,
     /// File descriptors in reserve, given up to let operators in when there are no others.
     spares: RefCell<Vec<OwnedFd>>,
     /// Connections that waited at a listener before this one.
@@ -89,13 +83,6 @@ impl OnceAMinute {
     }
 }
 
-/// A connection whose user was looked up.
-struct LookedUp {
-    stream: UnixStream,
-    /// `None` when the account database did not answer.
-    groups: Option<Vec<u32>>,
-}
-
 /// Who comes.
 enum Verdict {
     In(Peer),
@@ -104,31 +91,14 @@ enum Verdict {
     Ask(u32, u32),
 }
 
-/// One of a number, while it is held.
-struct Counted(Rc<Cell<usize>>);
-
-impl Counted {
-    fn new(count: &Rc<Cell<usize>>) -> Self {
-        count.set(count.get() + 1);
-        Self(Rc::clone(count))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
-    }
-}
-
 impl Admission {
     pub(super) fn new(
         listener: UnixListener,
         access: watch::Receiver<AccessList>,
         limits: Rc<Limits>,
         connections: Rc<Connections>,
-        accounts: Accounts,
+        lookups: Lookups,
     ) -> Self {
-        let (back, found) = mpsc::unbounded_channel();
         let admission = Self {
             listener,
             access,
@@ -136,10 +106,7 @@ impl Admission {
             connections,
             strangers: RefCell::default(),
             farewells: Rc::default(),
-            accounts,
-            looked_up: Rc::default(),
-            back,
-            found,
+            lookups,
             spares: RefCell::default(),
             waiting: RefCell::default(),
             exhausted: RefCell::default(),
@@ -170,7 +137,7 @@ impl Admission {
             let accepted = match waits {
                 Some(stream) => Ok(stream),
                 None => select! {
-                    Some(LookedUp { stream, groups }) = self.found.recv() => {
+                    Some(LookedUp { stream, groups }) = self.lookups.next() => {
                         if let Some(admitted) = self.let_in(stream, Some(groups)) {
                             return admitted;
                         }
@@ -205,8 +172,8 @@ impl Admission {
         let verdict = match self.admit(&stream, looked_up) {
             Verdict::In(peer) if is_short && peer.role < Role::Operator => Verdict::Out(no_descriptor()),
             Verdict::Ask(..) if is_short => Verdict::Out(no_descriptor()),
-            Verdict::Ask(..) if self.looked_up.get() >= MOST_LOOKED_UP => {
-                let message = format!("{MOST_LOOKED_UP} connections wait for the account database already");
+            Verdict::Ask(..) if self.lookups.is_full() => {
+                let message = format!("{MOST} connections wait for the account database already");
                 Verdict::Out(WireError::new("too_many_connections", message))
             }
             verdict => verdict,
@@ -224,23 +191,12 @@ impl Admission {
                 None
             }
             Verdict::Ask(uid, gid) => {
-                self.look_up(stream, uid, gid);
+                self.lookups.begin(stream, uid, gid);
                 None
             }
         };
         self.has_reserve();
         admitted
-    }
-
-    /// Asks the account database for the groups of a user, while others are let in.
-    fn look_up(&self, stream: UnixStream, uid: u32, gid: u32) {
-        let (accounts, back) = (self.accounts.clone(), self.back.clone());
-        let counted = Counted::new(&self.looked_up);
-        tokio::task::spawn_local(async move {
-            let groups = timeout(LOOKUP, accounts.groups(uid, gid)).await.ok().flatten();
-            drop(counted);
-            let _it_may_have_ended = back.send(LookedUp { stream, groups });
-        });
     }
 
     /// Whether the reserve is whole, once what can be had was put into it.
@@ -353,8 +309,20 @@ async fn read_away(stream: UnixStream) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::AssertUnwindSafe;
+
+    use futures_util::FutureExt as _;
+    use tokio::sync::mpsc;
+
     use super::*;
-    use crate::{config::Config, protocol::listen::listen};
+    use crate::{
+        config::Config,
+        protocol::{listen::listen, peer::Accounts},
+    };
+
+    fn uncaught(accounts: Accounts) -> Lookups {
+        Lookups::new(accounts, |work| work)
+    }
 
     #[tokio::test]
     async fn who_waits_at_a_listener_is_taken_when_another_takes_its_place() {
@@ -364,7 +332,7 @@ mod tests {
         let (_changes, access) = watch::channel(AccessList::resolve(&config.access).unwrap());
         let (first, _file) = listen(&path).unwrap();
         let mut admission =
-            Admission::new(first, access, Rc::new(config.server.clone()), Rc::default(), Accounts::default());
+            Admission::new(first, access, Rc::new(config.server.clone()), Rc::default(), uncaught(Accounts::default()));
         let waiting: Vec<Socket> = (0..3).map(|_| Socket::connect(&path).unwrap()).collect();
         std::fs::remove_file(&path).unwrap();
         let (second, _file_again) = listen(&path).unwrap();
@@ -395,7 +363,8 @@ mod tests {
             let _gone = held.lock().unwrap().recv();
             vec![4321]
         });
-        let mut admission = Admission::new(listener, access, Rc::new(config.server.clone()), Rc::default(), accounts);
+        let mut admission =
+            Admission::new(listener, access, Rc::new(config.server.clone()), Rc::default(), uncaught(accounts));
         let local = tokio::task::LocalSet::new();
         local.block_on(&runtime, async move {
             let _looked_up = Socket::connect(&path).unwrap();
@@ -414,5 +383,37 @@ mod tests {
             let looked_up = timeout(Duration::from_secs(30), admission.next()).await.unwrap();
             assert_eq!(looked_up.1.role, Role::Trader);
         });
+    }
+
+    #[test]
+    fn a_lookup_that_panics_is_told_to_who_counts_panics_and_turns_its_user_away_with_a_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let config = Config::builtin().unwrap();
+        let (_changes, access) = watch::channel(AccessList::of_group(4321));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _inside = runtime.enter();
+        let (listener, _file) = listen(&path).unwrap();
+        let panics = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&panics);
+        let lookups = Lookups::new(Accounts::new(|_, _| panic!("planted")), move |work| {
+            let counted = Rc::clone(&counted);
+            Box::pin(async move {
+                let done = AssertUnwindSafe(work).catch_unwind().await;
+                counted.set(counted.get() + usize::from(done.is_err()));
+            })
+        });
+        let mut admission = Admission::new(listener, access, Rc::new(config.server.clone()), Rc::default(), lookups);
+        let local = tokio::task::LocalSet::new();
+        let said = local.block_on(&runtime, async move {
+            let stranger = Socket::connect(&path).unwrap();
+            let read = tokio::task::spawn_blocking(move || std::io::read_to_string(stranger).unwrap());
+            select! {
+                admitted = admission.next() => panic!("somebody got in: {:?}", admitted.1),
+                said = read => said.unwrap(),
+            }
+        });
+        assert!(said.contains("retry"), "{said}");
+        assert_eq!(panics.get(), 1);
     }
 }

@@ -99,7 +99,7 @@ impl Accounts {
         Self { lookup: Arc::new(lookup), places: Arc::new(Semaphore::new(LOOKUPS)) }
     }
 
-    /// The groups of `uid`, whose primary group is `gid`. `None` when it could not be asked.
+    /// The groups of `uid`, whose primary group is `gid`. `None` when it could not be asked. A panic of the lookup goes on here.
     pub(super) async fn groups(&self, uid: u32, gid: u32) -> Option<Vec<u32>> {
         let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
         let lookup = Arc::clone(&self.lookup);
@@ -107,7 +107,10 @@ impl Accounts {
             let _until_it_answers = place;
             lookup(uid, gid)
         });
-        found.await.ok()
+        match found.await {
+            Ok(groups) => Some(groups),
+            Err(error) => error.try_into_panic().map_or(None, |panic| std::panic::resume_unwind(panic)),
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use super::{
     admission::Admission,
     codec::{Frame, LineBuffer},
     lateness,
+    lookup::Lookups,
     message::{self, Request, Stream, WireError},
     peer::{AccessList, Accounts, Peer},
     seats::{Seat, Taken},
@@ -58,7 +59,7 @@ pub trait Service: Clone + 'static {
     /// A number that changes whenever what may be served does.
     fn epoch(&self) -> u64;
 
-    /// Attends to a connection, whose task ends with it: what panics in there is told to who counts panics.
+    /// Attends to a connection, whose task ends with it, or finds out who comes: what panics in there is told to who counts panics.
     fn caught(&self, connection: impl Future<Output = ()>) -> impl Future<Output = ()>;
 
     /// Starts to record an outcome, a skip or a past trade; the answer, one line, is there when it is durable or has failed.
@@ -77,8 +78,12 @@ pub async fn serve<S: Service>(
     mut stop: watch::Receiver<bool>,
 ) {
     let mut tasks = tokio::task::JoinSet::new();
-    let mut admission =
-        Admission::new(listener, access, Rc::clone(&limits), Rc::clone(&connections), Accounts::default());
+    let counting = service.clone();
+    let lookups = Lookups::new(Accounts::default(), move |work| {
+        let counting = counting.clone();
+        Box::pin(async move { counting.caught(work).await })
+    });
+    let mut admission = Admission::new(listener, access, Rc::clone(&limits), Rc::clone(&connections), lookups);
     loop {
         let (stream, peer) = tokio::select! {
             admitted = admission.next() => admitted,
