@@ -4,6 +4,8 @@
 pub mod receiver;
 #[path = "../../../tests/common/skip.rs"]
 pub mod skip;
+#[path = "../../../web/tests/common/wait.rs"]
+pub mod wait;
 
 use std::{
     fs,
@@ -12,30 +14,13 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::OnceLock,
-    thread,
-    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub use receiver::{Answer, Receiver};
-
-/// How long anything may take on a busy machine before a test gives up.
-pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Asks `probe` again and again until it has an answer.
-#[expect(clippy::disallowed_methods, reason = "this is where the tests wait")]
-pub fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
-    let begin = Instant::now();
-    loop {
-        if let Some(found) = probe() {
-            return found;
-        }
-        assert!(begin.elapsed() < PATIENCE, "waited in vain: {what}");
-        thread::sleep(Duration::from_millis(2));
-    }
-}
+pub use wait::*;
 
 fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

@@ -7,6 +7,7 @@ pub mod http;
 pub mod long;
 #[path = "../../../tests/common/skip.rs"]
 pub mod skip;
+pub mod wait;
 
 use std::{
     fs,
@@ -15,17 +16,14 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::OnceLock,
-    thread,
-    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub use http::{Answer, get, send};
+pub use wait::*;
 
-/// How long anything may take on a busy machine before a test gives up.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 /// The token of the tests.
 pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
@@ -34,19 +32,6 @@ const CONFIG: &str = "server.deadline_us = 1000000\ntraining.min_test_trades = 1
      training.strengths = [1.0, 100.0]\nvalidation.bootstrap = 2\nvalidation.null = 20\nvalidation.importance = 2\n\
      validation.folds = 2\nvalidation.steps = 2\nvalidation.groups = 3\nvalidation.judged_groups = 1\n\
      lifecycle.stage_validated = false\nguardian.literal = true\nguardian.min_accuracy = 0\nguardian.max_loss_streak = 3\n";
-
-/// Asks `probe` again and again until it has an answer.
-#[expect(clippy::disallowed_methods, reason = "this is where the tests wait")]
-pub fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
-    let begin = Instant::now();
-    loop {
-        if let Some(found) = probe() {
-            return found;
-        }
-        assert!(begin.elapsed() < PATIENCE, "waited in vain: {what}");
-        thread::sleep(Duration::from_millis(2));
-    }
-}
 
 fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
