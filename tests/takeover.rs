@@ -1,7 +1,11 @@
 //! A journal of an older schema is taken over: what it said before is said after, whenever the takeover is killed.
 //!
-//! The journals are real ones, made by the program that wrote their schema; `fixtures/journal/make.py` says how.
+//! `VIGIE_LONG=1` kills it 501 times instead of 51. The journals are real ones, made by the program that wrote their schema;
+//! `fixtures/journal/make.py` says how.
 #![expect(clippy::unwrap_used, reason = "what the tests share may fail loudly as well")]
+
+#[path = "common/long.rs"]
+mod long;
 
 use std::{
     fs,
@@ -11,6 +15,7 @@ use std::{
 };
 
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use long::cases;
 use serde_json::{Value, json};
 use vigie::{
     clock::Stopwatch,
@@ -138,9 +143,6 @@ fn everything_that_the_older_journal_said_is_said_after_it_was_taken_over() {
 const CHILD: &str = "VIGIE_TEST_TAKEOVER";
 /// After how many tellings of its progress the child kills itself.
 const TOLD: &str = "VIGIE_TEST_TAKEOVER_TOLD";
-/// Kills of a takeover; each journal is killed three times.
-const KILLS: u32 = 51;
-
 /// Not a test of its own: the process that is killed.
 #[test]
 #[ignore = "a process of other tests"]
@@ -176,6 +178,8 @@ fn spawn_takeover(path: &Path, most: usize) -> (Child, BufReader<std::process::C
 
 #[test]
 fn a_takeover_that_is_killed_at_any_moment_and_again_loses_nothing() {
+    // each journal is killed three times
+    let kills: u32 = cases(51, 501);
     let expected = expected();
     let last_seq = expected.iter().find_map(|value| value["last_seq"].as_u64()).unwrap();
     // how long one takes that is left alone, and how often it tells of its progress
@@ -188,15 +192,21 @@ fn a_takeover_that_is_killed_at_any_moment_and_again_loses_nothing() {
     assert!(child.wait().unwrap().success());
     assert!(["sorted", "copied", "compared", "done"].iter().all(|step| steps.contains(step)), "{steps}");
     assert!(tellings > 9, "{steps}");
-    for first in 0..KILLS / 3 {
-        let (folder, path) = fixture("schema-2.redb.gz");
+    let mut met = [0; 2];
+    for first in 0..kills / 3 {
+        let (mut folder, mut path) = fixture("schema-2.redb.gz");
         for round in 0..3 {
             let kill = 3 * first + round;
+            // one that was over before it could be killed leaves nothing to kill again
+            let is_over = !matches!(Reader::open_path(&path, OPTIONS.cache_bytes), Err(OpenError::Older { .. }));
+            if is_over {
+                (folder, path) = fixture("schema-2.redb.gz");
+            }
             // by turns after some batch, each of them twice, and somewhere within one
             let most = if kill % 2 == 0 { 1 + (kill as usize / 2) % tellings } else { usize::MAX };
             let (mut child, mut output) = spawn_takeover(&path, most);
             if kill % 2 == 1 {
-                let (watch, life) = (Stopwatch::start(), whole * kill / KILLS);
+                let (watch, life) = (Stopwatch::start(), whole * kill / kills);
                 while watch.elapsed() < life {
                     std::hint::spin_loop();
                 }
@@ -207,6 +217,10 @@ fn a_takeover_that_is_killed_at_any_moment_and_again_loses_nothing() {
             child.wait().unwrap();
             let told = rest.matches("ed\n").count();
             assert!(told <= most && (told < most || !rest.contains("done")), "kill {kill}: {rest}");
+            // one that goes on from a beginning tells less
+            let is_certain = kill % 2 == 0 && (round == 0 || is_over);
+            assert!(!is_certain || told == most, "kill {kill} met no takeover: {rest}");
+            met[kill as usize % 2] += u32::from(!rest.contains("done"));
             // the older journal stays whole until the new one takes its place
             match Reader::open_path(&path, OPTIONS.cache_bytes) {
                 Ok(reader) => assert_eq!(reader.last_seq().unwrap(), last_seq),
@@ -218,6 +232,8 @@ fn a_takeover_that_is_killed_at_any_moment_and_again_loses_nothing() {
         assert_says(&store.reader().unwrap(), &expected);
         assert_eq!(files(&folder), ["vigie.redb"]);
     }
+    println!("{met:?} of {kills} kills met a takeover under way: after a batch, and after a share of the time");
+    assert!(met[0] + met[1] >= cases(30, 300), "{met:?} of {kills} kills");
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub mod real;
 pub mod real_play;
 pub mod seeds;
 pub mod skip;
+pub mod spoken;
 pub mod terminal;
 pub mod wait;
 pub mod wire;
