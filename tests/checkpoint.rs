@@ -70,7 +70,7 @@ fn a_checkpoint_at_any_moment_and_what_came_since_are_what_the_whole_log_comes_t
 }
 
 /// The number of the fold, and what two lives come to by it.
-const COMES_TO: (u32, &str) = (6, "5c013f281f865876");
+const COMES_TO: (u32, &str) = (7, "52ccdff88b8e24c7");
 
 #[test]
 fn what_lives_come_to_changes_with_the_number_of_the_fold_only() {

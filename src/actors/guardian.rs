@@ -53,7 +53,7 @@ use crate::{
     config::Config,
     domain::{Event, EventKind, Symbol, Timestamp, TradeId, VersionId, event::Level},
     features::row::Schema,
-    guard::repeats::Repeats,
+    guard::{emergency::day_loss, repeats::Repeats},
     journal::Write,
     lifecycle::{
         consequences::consequences,
@@ -290,6 +290,7 @@ impl Guardian {
             emergencies: self.roster.latches().held().iter().map(|latch| latch.trip.to_string()).collect(),
             levels: risk.emergency.levels(&config.guardian),
             day_pnl: risk.emergency.day_pnl(today),
+            day_loss_limit: day_loss::limit(&config.guardian, risk.open_trades.daily_loss_limit()),
             versions: versions.collect(),
             settled: self.shared.turn.try_lock().is_ok(),
         }

@@ -147,7 +147,8 @@ fn describe(status: &Value) -> String {
         rows.push(vec!["archiving".to_owned(), format!("{percent:.0} % done: {stage}")]);
     }
     if status.pointer("/guardian/day_pnl").is_some() {
-        rows.push(vec!["day".to_owned(), format!("the account made {} so far", text("/guardian/day_pnl"))]);
+        let [made, most] = ["pnl", "loss_limit"].map(|figure| text(&format!("/guardian/day_{figure}")));
+        rows.push(vec!["day".to_owned(), format!("the account made {made} so far; a loss beyond {most} silences all")]);
     }
     for (version, why) in status.pointer("/monitor/unwatched").and_then(Value::as_object).into_iter().flatten() {
         rows.push(vec!["unwatched".to_owned(), format!("{version}: {}", why.as_str().unwrap_or("-"))]);

@@ -19,7 +19,7 @@ use crate::{
 
 /// The number of the fold. Whoever changes what happenings come to, [`State::step`](crate::state::step::State::step) or
 /// anything behind it, raises it: then no checkpoint of before is gone on from.
-pub const FOLD: u32 = 6;
+pub const FOLD: u32 = 7;
 /// Bytes of a part: a commit of one holds nobody up for long.
 const PART: usize = 1 << 20;
 

@@ -16,7 +16,8 @@ use crate::{
     },
     validation::{
         ValidationReport,
-        check::{Area, Outcome, Part},
+        check::{Area, Outcome},
+        part::Part,
         report::ValidationVerdict,
     },
 };

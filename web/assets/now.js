@@ -14,7 +14,8 @@ export function sentence(status) {
   if (guardian.lock !== null) {
     const until = guardian.lock_until ? time(guardian.lock_until) : null;
     return ['bad', `Locked to the baseline${until ? ` until ${until}` : ''}: ${guardian.lock}.`,
-      until ? 'Every answer is the baseline until then, or until somebody resumes; the lock ends by itself.' : 'Every answer is the baseline until somebody resumes.'];
+      [until ? 'Every answer is the baseline until then, or until somebody resumes; the lock ends by itself.' : 'Every answer is the baseline until somebody resumes.',
+        ...guardian.emergencies.filter((said) => !guardian.lock.includes(said))].join(' Emergency: ')];
   }
   const speaking = guardian.versions.filter((version) => ['production', 'ab_test'].includes(version.state) && !guardian.silenced.includes(symbolOf(version.version)));
   const said = speaking.map((version) => {
@@ -42,8 +43,8 @@ function accuracy(level) {
   const held = [line ? `under ${percent(below, 1)} of its latest ${number(line.trades)} labelled trades${line.fewest < line.trades ? `, judged from ${number(line.fewest)} on` : ''}` : null,
     haste ? `under ${percent(below, 1)} of any latest sessions of ${number(haste)} trades, where chance does not explain how far it is below its validation` : null].filter(Boolean);
   return [level.accuracy === null ? h('p', { class: 'soft' }, 'Accuracy: no closed trade with a label yet')
-    : gauge({ name: `Right, of ${number(level.labelled)} trades`, value: percent(level.accuracy), share: level.accuracy, near: 2, at: below,
-      limit: `${level.expected_accuracy === null ? '' : `expected ${percent(level.expected_accuracy)}, `}line at ${percent(below, 1)}` }),
+    : gauge({ name: `Right, of ${number(level.labelled)} trades`, value: percent(level.accuracy), share: level.accuracy, near: 2, at: held.length ? below : null,
+      limit: `${level.expected_accuracy === null ? '' : `expected ${percent(level.expected_accuracy)}`}${held.length ? `, line at ${percent(below, 1)}` : ''}`.replace(/^, /, '') }),
   h('p', { class: 'small soft' }, held.length ? `It is taken down ${held.join('; or ')}.` : 'No line is judged: its validation leaves no room above it.')];
 }
 
@@ -61,7 +62,8 @@ function other({ rule, value, limit, unit }) {
 }
 
 function health(status) {
-  const levels = status?.guardian?.levels ?? [];
+  if (!status?.guardian) return h('p', { class: 'empty' }, 'Nothing is known yet.');
+  const levels = status.guardian.levels ?? [];
   if (levels.length === 0) return h('p', { class: 'empty' }, 'No version speaks, so no rule watches one.');
   return levels.map((level) => [
     h('h3', {}, level.version),
@@ -69,19 +71,21 @@ function health(status) {
     ...accuracy(level),
     harm(level),
     (level.rules ?? []).filter(({ rule }) => !['accuracy', 'loss_streak', 'harm'].includes(rule)).map(other),
-    h('p', { class: 'small' }, `Following it in ${level.gain_trades} trades made ${money(level.made)}, `, `${money(level.gain)} against the strategy alone.`),
+    h('p', { class: 'small' }, `Following it in ${level.gain_trades} trades made ${money(level.made)}, `, `${money(level.gain)} against the strategy alone (what it let go has no outcome, and is not among them)`,
+      level.would_gain_trades ? `; in ${number(level.would_gain_trades)} that did not hear it, following it would have made ${money(level.would_gain)} against the strategy.` : '.'),
     level.unwatched.map((why) => h('p', { class: 'small warn' }, `▲ ${why}`)),
   ]);
 }
 
 function day(status) {
   const pnl = status?.guardian?.day_pnl;
-  const limit = status?.limits?.day_loss;
+  if (!status) return h('p', { class: 'empty' }, '…');
+  const limit = status.guardian?.day_loss_limit ?? status.limits?.day_loss;
   if (limit === undefined) return h('p', {}, `The account made ${pnl === undefined ? 'nothing yet' : money(pnl)}.`);
   const lost = Math.max(0, -(pnl ?? 0));
   return [gauge({ name: 'Loss of the trading day', value: number(lost, 0), limit: `of ${number(limit, 0)} allowed`, share: lost / limit }),
     h('p', { class: 'small' }, pnl === undefined ? 'No trade was closed yet in this trading day.' : `The account made ${money(pnl)} so far.`),
-    h('p', { class: 'small soft' }, `The limit holds while signals carry none of their own.${status.limits.time_zone ? ` Trading days are those of ${status.limits.time_zone}.` : ''}`)];
+    h('p', { class: 'small soft' }, `The limit is that of the latest signal that carried one, or else of the configuration.${status.limits?.time_zone ? ` Trading days are those of ${status.limits.time_zone}.` : ''}`)];
 }
 
 function service(status) {
@@ -90,7 +94,7 @@ function service(status) {
     .sort((a, b) => states.indexOf(a.state) - states.indexOf(b.state))
     .map((version) => [h('a', { href: '#versions' }, version.version), version.state.replace('_', ' '), percent(version.state === 'staging' ? 0 : shareOf(version.version), 0),
       [version.scoring ? tag('good', 'scores') : tag('bad', 'does not score'), ' ', version.overridden ? tag('warn', 'override') : '']]);
-  return table([{ name: 'version' }, { name: 'state' }, { name: 'share', n: true }, { name: '' }], rows, 'Nothing is in service.');
+  return table([{ name: 'version' }, { name: 'state' }, { name: 'share', n: true }, { name: '' }], rows, status?.guardian ? 'Nothing is in service.' : 'Nothing is known yet.');
 }
 
 function machine(status) {
@@ -130,14 +134,15 @@ export function show(root) {
   function draw() {
     const { status } = store;
     const [kind, text, more] = sentence(status);
-    head.className = `panel is-${kind}`;
-    fill(head, h('p', { class: 'headline' }, text), more !== '' && h('p', { class: 'sub' }, more));
+    const isOld = status && !(store.connected && store.daemon.reachable);
+    head.className = `panel is-${isOld ? 'warn' : kind}`;
+    fill(head, h('p', { class: 'headline' }, isOld ? `As last known: ${text}` : text), more !== '' && h('p', { class: 'sub' }, more));
     const known = new Set(older.map((event) => event.seq));
     fill(rules, health(status));
     fill(today, day(status));
     versions.replaceChildren(service(status));
     figures.replaceChildren(machine(status));
-    latest.replaceChildren(alerts([...older, ...store.events.filter((event) => event.event === 'alert' && !known.has(event.seq))]));
+    latest.replaceChildren(alerts([...older, ...store.events.filter((event) => event.event === 'alert' && !known.has(event.seq))].sort((a, b) => a.seq - b.seq)));
   }
   return { update: (kind) => { if (kind !== 'heartbeat' && kind !== 'decision') draw(); } };
 }

@@ -141,6 +141,8 @@ fn trading(out: &mut Out<'_>, status: &Value) -> fmt::Result {
     let number = |pointer: &str| status.pointer(pointer).and_then(Value::as_f64);
     let day = "What the account made in this trading day.";
     out.gauge("day_pnl_account_currency", day, None, number("/guardian/day_pnl"))?;
+    let limit = "What the account may lose in a trading day.";
+    out.gauge("day_loss_limit_account_currency", limit, None, number("/guardian/day_loss_limit"))?;
     let reasons = status.pointer("/scorer/by_reason").and_then(Value::as_object);
     let decisions = reasons
         .into_iter()

@@ -1,6 +1,6 @@
 //! Which versions there are, where each stands, and what follows for what is served: a fold over the event log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,8 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Roster {
     versions: BTreeMap<VersionId, VersionStanding>,
+    /// Versions that stand where they do without a validation that they passed since they last came back.
+    unproven: BTreeSet<VersionId>,
     /// Parts of the share that versions in service would have, where they are not the whole.
     shares: BTreeMap<VersionId, f64>,
     silence: Silence,
@@ -104,11 +106,23 @@ impl Roster {
                     }
                     standing.state = to;
                     standing.overridden |= *overridden;
+                    if *step == Transition::Validate && *overridden {
+                        self.unproven.insert(version.clone());
+                    } else if *step == Transition::Validate {
+                        self.unproven.remove(version);
+                    }
                 }
             }
             EventKind::Shared { version, share, .. } => drop(self.shares.insert(version.clone(), *share)),
             _ => self.silence.apply(event),
         }
+    }
+
+    /// Whether a version stands as validated, and by its validation: none that was pushed past that gate. What was once pushed past
+    /// a gate and came back since is validated as any other.
+    pub fn has_passed_validation(&self, version: &VersionId) -> bool {
+        self.standing(version).is_some_and(|standing| standing.state == State::Validated)
+            && !self.unproven.contains(version)
     }
 
     /// What keeps models silent.
@@ -218,8 +232,7 @@ impl Roster {
         loop {
             let step = state.forward().ok_or_else(|| no_way("no step leads from there to that state"))?;
             let next = step.edge().1;
-            // a version is validated without an override only by its validation
-            let validated = step == Transition::Stage && !self.standing(version).is_some_and(|s| s.overridden);
+            let validated = step == Transition::Stage && self.has_passed_validation(version);
             let gate = gates.iter().find(|gate| gate.next == next);
             if !overridden && !validated && gate.is_none_or(|gate| !gate.passed) {
                 let gate = gate.map_or_else(|| "has not been run".to_owned(), Gate::to_string);

@@ -157,8 +157,7 @@ pub fn to_test(trials: &Trials, staging: &StagingOptions, now: Timestamp) -> Vec
 
 /// The versions that passed validation and may watch.
 pub fn to_staging(trials: &Trials) -> Vec<EvidenceStep> {
-    let validated =
-        trials.roster().versions().filter(|(_, standing)| standing.state == State::Validated && !standing.overridden);
+    let validated = trials.roster().versions().filter(|(version, _)| trials.roster().has_passed_validation(version));
     let step = |version: &VersionId| EvidenceStep {
         version: version.clone(),
         step: Transition::Stage,

@@ -140,6 +140,9 @@ pub struct GuardianStatus {
     /// What the account made in this trading day, as far as outcomes say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub day_pnl: Option<f64>,
+    /// What the account may lose in a trading day: by the latest signal that carried a limit of its own, or else by the configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub day_loss_limit: Option<f64>,
     /// All versions and where they stand.
     pub versions: Vec<VersionStatus>,
     /// No order that gives a model influence is being carried out.

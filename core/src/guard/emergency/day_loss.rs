@@ -1,7 +1,7 @@
 //! The loss of the whole account in a trading day: a limit, and no test. It needs none of the false alarms that a year may have.
 
 use super::{
-    options::{Allowed, Key},
+    options::{Allowed, EmergencyOptions, Key},
     rule::{AccountDay, EmergencyRule, Found, OfAccount, Scenario, Scope, Side},
     trade::Reported,
 };
@@ -28,8 +28,14 @@ pub const FACTOR: Key = Key { name: "daily_loss_factor", allowed: Allowed::Above
 pub const LIMIT: Key = Key { name: "daily_loss_limit", allowed: Allowed::Above(0.0, 1e9), default: 1000.0 };
 
 fn judge(day: &AccountDay<'_>) -> Result<Found, Unevaluable> {
-    match day.trade.daily_loss_limit.unwrap_or(day.options.number(&LIMIT)) {
-        limit if limit >= 0.0 => Ok(Found { value: -day.made, threshold: day.options.number(&FACTOR) * limit }),
-        _ => Err(Unevaluable::DailyLimit),
-    }
+    let threshold = limit(day.options, day.trade.daily_loss_limit).ok_or(Unevaluable::DailyLimit)?;
+    Ok(Found { value: -day.made, threshold })
+}
+
+/// What the account may lose in a trading day, in its currency, where the signals say `own` of their limit; `None` of one that is
+/// negative or no number.
+pub fn limit(options: &EmergencyOptions, own: Option<f64>) -> Option<f64> {
+    Some(own.unwrap_or(options.number(&LIMIT)))
+        .filter(|limit| *limit >= 0.0)
+        .map(|limit| options.number(&FACTOR) * limit)
 }

@@ -78,6 +78,14 @@ fn what_its_validation_passed_goes_to_staging_and_what_was_pushed_past_it_does_n
     let mut roster = trained(&["ES/1"]);
     roster.apply(&validate(true));
     assert!(matches!(roster.promote(&id("ES/1"), None, false, &[]), Err(Refusal::Gate { next: State::Staging, .. })));
+    // what came back since is validated as any other, and the mark stays
+    promote(&mut roster, "ES/1", State::Production);
+    for step in [Transition::RollBack, Transition::Revalidate] {
+        take(&mut roster, vec![(id("ES/1"), step)]);
+    }
+    roster.apply(&validate(false));
+    assert_eq!(roster.promote(&id("ES/1"), None, false, &[]).unwrap(), [(id("ES/1"), Transition::Stage)]);
+    assert!(roster.standing(&id("ES/1")).unwrap().overridden);
 }
 
 #[test]

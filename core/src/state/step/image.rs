@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The first byte.
-const FORMAT: u8 = 5;
+const FORMAT: u8 = 6;
 
 /// Why bytes are not those of a state that can be gone on from.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
