@@ -2,11 +2,8 @@
 //! ask the daemon nothing more.
 
 use std::{
-    collections::VecDeque,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use serde_json::Value;
@@ -69,7 +66,7 @@ pub struct Hub {
     updates: broadcast::Sender<Arc<Update>>,
     /// Rung when the status is to be looked at now.
     pub bell: Notify,
-    pages: AtomicUsize,
+    pages: Mutex<Pages>,
     /// Tells the numbers of this process from those of another.
     run: String,
 }
@@ -98,13 +95,31 @@ pub struct Seen {
     pub caught_up: bool,
 }
 
+/// Pages that are open, by the order in which they came.
+#[derive(Debug, Default)]
+struct Pages {
+    last: u64,
+    open: BTreeMap<u64, Arc<Notify>>,
+}
+
 /// A page that is open, as long as it is held.
 #[derive(Debug)]
-pub struct Page(Arc<Hub>);
+pub struct Page {
+    hub: Arc<Hub>,
+    number: u64,
+    leave: Arc<Notify>,
+}
+
+impl Page {
+    /// Returns when the page has to give way to a newer one.
+    pub async fn given_up(&self) {
+        self.leave.notified().await;
+    }
+}
 
 impl Drop for Page {
     fn drop(&mut self) {
-        self.0.pages.fetch_sub(1, Ordering::Relaxed);
+        self.hub.open_pages().open.remove(&self.number);
     }
 }
 
@@ -112,7 +127,7 @@ impl Hub {
     /// One that knows nothing yet. `run` tells it from others: no space, no line break.
     pub fn new(run: String) -> Self {
         let seen = Seen { silence: Some(String::new()), ..Seen::default() };
-        let (bell, pages) = (Notify::new(), AtomicUsize::new(0));
+        let (bell, pages) = (Notify::new(), Mutex::default());
         Self { seen: Mutex::new(seen), updates: broadcast::channel(UPDATES).0, bell, pages, run }
     }
 
@@ -123,16 +138,30 @@ impl Hub {
 
     /// Pages that are open.
     pub fn pages(&self) -> usize {
-        self.pages.load(Ordering::Relaxed)
+        self.open_pages().open.len()
     }
 
-    /// Counts a page, if there is room for one more among `most`.
-    pub fn open_page(self: &Arc<Self>, most: usize) -> Option<Page> {
-        let more = |open| (open < most).then_some(open + 1);
-        self.pages.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+    /// Counts a page among `most`. The one that was opened first gives way where there is no room: so whoever holds pages open keeps
+    /// nobody out, and a browser whose page gave way comes back by itself.
+    pub fn open_page(self: &Arc<Self>, most: usize) -> Page {
+        let leave = Arc::new(Notify::new());
+        let mut pages = self.open_pages();
+        while pages.open.len() >= most.max(1) {
+            let Some((_, first)) = pages.open.pop_first() else { break };
+            first.notify_one();
+        }
+        pages.last += 1;
+        let number = pages.last;
+        pages.open.insert(number, Arc::clone(&leave));
+        drop(pages);
         // what is shown first should be fresh
         self.bell.notify_one();
-        Some(Page(Arc::clone(self)))
+        Page { hub: Arc::clone(self), number, leave }
+    }
+
+    fn open_pages(&self) -> MutexGuard<'_, Pages> {
+        // every change is whole before anything could fail
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins to follow: what is to be sent first, and what comes after it. With the identifier of the last update that a page
@@ -296,6 +325,8 @@ fn message(run: &str, number: u64, name: &str, data: &str) -> String {
 mod tests {
     use serde_json::json;
 
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     fn tell(hub: &Hub, line: &Value) {
@@ -360,8 +391,16 @@ mod tests {
     fn pages_are_counted_while_they_are_open() {
         let hub = Arc::new(Hub::new("r".to_owned()));
         let (first, second) = (hub.open_page(2), hub.open_page(2));
-        assert!(first.is_some() && second.is_some() && hub.open_page(2).is_none());
+        assert_eq!(hub.pages(), 2);
+        drop(second);
+        let mut third = Some(hub.open_page(2));
+        assert!(hub.pages() == 2 && first.given_up().now_or_never().is_none());
+        let fourth = hub.open_page(2);
+        assert!(first.given_up().now_or_never().is_some(), "the one that was opened first gave way");
+        assert!([third.as_ref().unwrap(), &fourth].iter().all(|page| page.given_up().now_or_never().is_none()));
         drop(first);
-        assert!(hub.pages() == 1 && hub.open_page(2).is_some());
+        assert_eq!(hub.pages(), 2, "it had left already");
+        third.take();
+        assert_eq!(hub.pages(), 1);
     }
 }

@@ -6,7 +6,7 @@ use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration}
 use axum::{
     body::{Body, Bytes},
     extract::Request,
-    http::{StatusCode, header},
+    http::header,
     response::{IntoResponse as _, Response},
 };
 use futures_util::stream;
@@ -16,21 +16,18 @@ use tokio::{
 };
 
 use crate::{
-    answer::refusal,
     hub::{Hub, Page, Update},
     places::Seat,
 };
 
-/// Pages that may be open at once.
+/// Pages that may be open at once; one more takes the place of the oldest.
 pub const PAGES: usize = 48;
 /// How often a page is told that the stream is alive.
 pub const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// Opens the stream. `Last-Event-ID` is that of the last update that the page has.
 pub fn open(hub: &Arc<Hub>, request: &Request) -> Response {
-    let Some(page) = hub.open_page(PAGES) else {
-        return refusal(StatusCode::SERVICE_UNAVAILABLE, "too_many_pages", "48 pages are open; close one");
-    };
+    let page = hub.open_page(PAGES);
     // an open page does not give way to who opens connections and asks nothing
     let _has_room = request.extensions().get::<Arc<Seat>>().is_some_and(|seat| seat.keep());
     let last = request.headers().get("last-event-id").and_then(|value| value.to_str().ok());
@@ -39,12 +36,14 @@ pub fn open(hub: &Arc<Hub>, request: &Request) -> Response {
     heart.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // how soon a browser comes back, in milliseconds
     let waiting = std::iter::once("retry: 1000\n\n".to_owned()).chain(first).collect();
-    let reader = Reader { hub: Arc::clone(hub), receiver, waiting, heart, _page: page };
+    let reader = Reader { hub: Arc::clone(hub), receiver, waiting, heart, page };
     let lines = stream::unfold(reader, |mut reader| async move {
         let text = reader.next().await?;
         Some((Ok::<_, Infallible>(Bytes::from(text)), reader))
     });
-    let kind = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
+    // one that gives way leaves its connection too
+    let close = (header::CONNECTION, "close");
+    let kind = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store"), close];
     (kind, Body::from_stream(lines)).into_response()
 }
 
@@ -53,7 +52,7 @@ struct Reader {
     receiver: broadcast::Receiver<Arc<Update>>,
     waiting: VecDeque<String>,
     heart: Interval,
-    _page: Page,
+    page: Page,
 }
 
 impl Reader {
@@ -64,6 +63,7 @@ impl Reader {
                 return Some(text);
             }
             tokio::select! {
+                () = self.page.given_up() => return None,
                 update = self.receiver.recv() => match update {
                     Ok(update) => return Some(update.text().to_owned()),
                     Err(RecvError::Lagged(_)) => {

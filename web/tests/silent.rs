@@ -17,7 +17,7 @@ use common::{
     gateway::Gateway,
     get,
     http::{Live, connect, send},
-    signal,
+    signal, until,
 };
 
 /// More than there are places of any kind.
@@ -158,5 +158,19 @@ fn a_page_opens_stays_open_and_gives_orders_while_strangers_hold_connections() {
     }
     let open = descriptors(page.child.id());
     assert!((64..64 + 64 + 24).contains(&open), "{open} descriptors");
+    drop(held);
+}
+
+#[test]
+fn readers_that_hold_all_streams_keep_no_page_out() {
+    let page = Page::new();
+    let host = &page.host;
+    let mut first = Live::open(host, None);
+    assert_eq!(first.next().name, "snapshot");
+    let held: Vec<Live> = (0..60).map(|_| Live::open(host, None)).collect();
+    let mut opened = Live::open(host, None);
+    assert_eq!(soon("a page", || opened.next()).name, "snapshot");
+    until("the newest 48", || get(host, "/metrics").body.contains("vigie_web_pages 48.0").then_some(()));
+    assert!(soon("an end", || first.has_ended()), "the one that was opened first gave way");
     drop(held);
 }

@@ -123,6 +123,11 @@ impl Live {
         }
     }
 
+    /// Reads what is left of it. Says whether it came to an end.
+    pub fn has_ended(&mut self) -> bool {
+        self.0.read_to_end(&mut Vec::new()).is_ok()
+    }
+
     /// The next message of that name.
     pub fn next_of(&mut self, name: &str) -> Message {
         loop {
