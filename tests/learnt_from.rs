@@ -7,6 +7,7 @@ use rand_pcg::Pcg64;
 use serde_json::{Value, json};
 use vigie::{
     config::Config,
+    discovery::prepare,
     domain::{SignalLine, Symbol, Timestamp, VersionId},
     features::pipeline::Pipeline,
     models::{Kind, LogisticOptions, ModelRecord, Solver, Target, stack},
@@ -300,4 +301,29 @@ fn the_members_of_a_stack_share_nothing_with_the_rows_they_are_judged_on() {
     for (ours, theirs) in found.combiner.weights.iter().zip(&expected.combiner.weights) {
         assert!((ours - theirs).abs() < 1e-9, "{:?} is not {:?}", found.combiner.weights, expected.combiner.weights);
     }
+}
+
+/// What a trader reads: every input that rides along was tried, or is named among those that were not.
+#[test]
+fn inputs_of_alike_names_are_each_tried_and_those_that_cannot_be_are_named() {
+    let history = history(400, |row, line| {
+        let riding =
+            [("up", 1), ("Up", 2), ("UP", 3), ("a.b", 5), ("a-b", 7), ("a b", 11), ("value_confluence_score", 13)];
+        line["extra"] = riding.into_iter().map(|(name, step)| (name.to_owned(), json!(row * step % 17))).collect();
+    });
+    let config = config("features.extra = [\"value_confluence_score\"]\n");
+    let prepared = prepare(&es(), Target::Profitability, &history, &settings(&config)).unwrap();
+    let tried = |text: &str| prepared.candidates.iter().find(|candidate| &*candidate.expression == text);
+    let names: Vec<&str> = prepared.candidates.iter().map(|candidate| &*candidate.name).collect();
+    let mut unique = names.clone();
+    unique.sort_unstable();
+    unique.dedup();
+    assert_eq!(unique.len(), names.len());
+    for text in ["extra(up)", "extra(Up)", "extra(UP)", "extra(a.b)", "extra(a-b)"] {
+        let candidate = tried(text).unwrap_or_else(|| unreachable!("{text} is not tried"));
+        assert!(candidate.values.iter().any(Option::is_some), "{text}");
+    }
+    assert_eq!(&*tried("value(confluence_score)").unwrap().name, "value_confluence_score_2");
+    assert!(tried("extra(value_confluence_score)").is_none(), "it is an input already");
+    assert!(prepared.warnings.iter().any(|warning| warning.contains("\"a b\"")), "{:?}", prepared.warnings);
 }

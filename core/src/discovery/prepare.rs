@@ -10,7 +10,7 @@ use super::{
 use crate::{
     domain::{Symbol, event::Trial},
     features::{
-        derived::DerivedInput,
+        derived::{DerivedInput, Expression},
         row::{Schema, is_name},
         vocabulary,
     },
@@ -50,11 +50,12 @@ pub fn prepare(
 ) -> Result<Prepared, DiscoverError> {
     let trades = |error: &dyn std::fmt::Display| DiscoverError::Trades(error.to_string());
     let base = Schema::of(settings.features).map_err(|error| trades(&error))?;
-    let tried = tried(symbol, history, settings, &base);
+    let (tried, untried) = tried(symbol, history, settings, &base);
     let mut features = settings.features.clone();
     features.derived.extend(tried.iter().cloned());
     let wider = Settings { features: &features, ..*settings };
-    let (examples, warnings) = labelled(symbol, target, history, &wider).map_err(|error| trades(&error))?;
+    let (examples, mut warnings) = labelled(symbol, target, history, &wider).map_err(|error| trades(&error))?;
+    warnings.extend(untried);
     let split = examples.lives().time_split(0.0, settings.training.test_share)?;
     let rows: Vec<&Example> = examples.pick(&split.train).collect();
     let column = |place: usize| rows.iter().map(|row| row.values.get(place).copied().flatten()).collect();
@@ -71,24 +72,42 @@ pub fn prepare(
     Ok(Prepared { examples, candidates, test_trades: split.test.len(), warnings })
 }
 
-/// The vocabulary for a symbol, without what is an input already.
-fn tried(symbol: &Symbol, history: &History, settings: &Settings<'_>, base: &Schema) -> Vec<DerivedInput> {
+/// The vocabulary for a symbol, without what is an input already, and what is not tried, in words.
+fn tried(
+    symbol: &Symbol,
+    history: &History,
+    settings: &Settings<'_>,
+    base: &Schema,
+) -> (Vec<DerivedInput>, Option<String>) {
     let own = history.signals.iter().filter(|signal| signal.symbol == *symbol);
     let extras: BTreeSet<&str> = own.flat_map(|signal| signal.extra.keys().map(AsRef::as_ref)).collect();
-    let undeclared = extras.into_iter().filter(|name| is_name(name) && base.position(name).is_none());
-    let extras: Vec<String> = undeclared.take(MOST_EXTRAS).map(str::to_owned).collect();
+    let undeclared = extras.into_iter().filter(|name| base.position(name).is_none());
+    let (mut extras, mut untried): (Vec<_>, Vec<_>) = undeclared
+        .map(str::to_owned)
+        .partition(|name| is_name(&Expression::Extra(name.as_str().into()).own_name()) && is_name(name));
+    untried.extend(extras.drain(extras.len().min(MOST_EXTRAS)..));
     let seen: BTreeSet<&Symbol> = history.signals.iter().map(|signal| &signal.symbol).collect();
     let others: Vec<Symbol> =
         settings.symbols.keys().filter(|other| *other != symbol && seen.contains(other)).cloned().collect();
-    let known = |input: &DerivedInput| {
-        base.position(&input.name).is_some()
-            || settings.features.derived.iter().any(|known| known.expression == input.expression)
-    };
-    vocabulary::candidates(&extras, &others)
-        .into_iter()
-        .map(|expression| DerivedInput { name: expression.own_name(), expression })
-        .filter(|input| !known(input))
-        .collect()
+    let known = |expression: &Expression| settings.features.derived.iter().any(|known| known.expression == *expression);
+    let new = vocabulary::candidates(&extras, &others).into_iter().filter(|expression| !known(expression));
+    let mut names = BTreeSet::new();
+    let tried = new.map(|expression| {
+        let own = expression.own_name();
+        let numbered = (2..).map(|number: u32| format!("{own}_{number}"));
+        let mut free = std::iter::once(own.clone()).chain(numbered).filter(|name| base.position(name).is_none());
+        let name = free.find(|name| names.insert(name.clone())).unwrap_or_default();
+        DerivedInput { name, expression }
+    });
+    let tried = tried.collect();
+    let untried = (!untried.is_empty()).then(|| {
+        let shown: Vec<&str> = untried.iter().take(5).map(String::as_str).collect();
+        format!(
+            "{} inputs under `extra` are not tried: a name has 1 to 64 of A-Z a-z 0-9 . _ -, and at most {MOST_EXTRAS} are tried: {:?}{}",
+            untried.len(), shown, if untried.len() > shown.len() { " and others" } else { "" }
+        )
+    });
+    (tried, untried)
 }
 
 impl Discovery {

@@ -56,9 +56,9 @@ pub fn candidates(extras: &[String], others: &[Symbol]) -> Vec<Expression> {
         let inputs = inputs.map(Into::into).chain([Box::from(BOOK)]);
         inputs.map(|input| Expression::Other(symbol.clone(), input))
     });
-    let all: Vec<_> = own.iter().cloned().chain(of_features).chain(products).chain(extra).chain(theirs).collect();
-    let mut names = BTreeSet::new();
-    all.into_iter().filter(|expression| names.insert(expression.own_name())).collect()
+    let mut texts = BTreeSet::new();
+    let all = own.iter().cloned().chain(of_features).chain(products).chain(extra).chain(theirs);
+    all.filter(|expression| texts.insert(expression.to_string())).collect()
 }
 
 /// The imbalance of the book's sizes by the name that it has of itself; of other symbols it is a candidate too.
