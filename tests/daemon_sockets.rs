@@ -470,7 +470,8 @@ fn a_stranger_is_told_each_time_and_logged_once() {
         let told = as_user(uid, &socket, 20, || {});
         assert!(told.len() == 20 && told.iter().all(|line| line.contains("\"forbidden\"")), "{told:?}");
     }
-    let log = daemon.log();
+    // a line is written behind what it tells of
+    let log = until("both lines", || Some(daemon.log()).filter(|log| log.matches("turned away").count() > 1));
     let logged: Vec<&str> = log.lines().filter(|line| line.contains("turned away")).collect();
     assert!(logged.len() == 2 && logged[0].contains("54321") && logged[1].contains("54322"), "{logged:?}");
     daemon.stop();

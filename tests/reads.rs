@@ -91,7 +91,7 @@ fn no_key_outside_its_list_changes_what_the_log_comes_to_or_what_a_scorer_is_mad
 type Field = fn(&Config) -> String;
 
 /// What the code names of the configuration, and what stands there.
-const FIELDS: [(&str, Field); 10] = [
+const FIELDS: [(&str, Field); 11] = [
     ("symbols", |config| format!("{:?}", config.symbols)),
     ("calendar", |config| format!("{:?}", config.calendar)),
     ("features", |config| format!("{:?}", config.features)),
@@ -102,6 +102,7 @@ const FIELDS: [(&str, Field); 10] = [
     ("journal.known_ids", |config| config.journal.known_ids.to_string()),
     ("monitoring.watch", |config| format!("{:?}", config.monitoring.watch)),
     ("monitoring.max_open", |config| config.monitoring.max_open.to_string()),
+    ("training.seed", |config| config.training.seed.to_string()),
 ];
 
 /// What a file names of the configuration, without its unit tests.

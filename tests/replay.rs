@@ -45,7 +45,9 @@ impl Clock for Driven {
 }
 
 fn text() -> String {
-    format!("{CONFIG}{WATCHED}")
+    // what recurs by the clocks begins live, and not where the past is played back
+    let quiet = "schedule.data_quality = false\nschedule.review = false\nschedule.retraining = false\n";
+    format!("{CONFIG}{WATCHED}{quiet}")
 }
 
 /// Signals and outcomes: each with its time. The first days go well, the others badly.

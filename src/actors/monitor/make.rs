@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Sections and keys of the configuration that a monitor is made by.
-pub const READS: [&str; 10] = [
+pub const READS: [&str; 11] = [
     "symbols",
     "targets",
     "trading_day",
@@ -31,6 +31,7 @@ pub const READS: [&str; 10] = [
     "monitor",
     "health",
     "experiment.outcome_wait_days",
+    "training.seed",
 ];
 /// How often in a row it reads what was recorded while it was made; each time that is less.
 const MOST_GAPS: usize = 16;
