@@ -166,7 +166,9 @@ fn files(folder: &str) -> BTreeMap<String, String> {
     }
     let (root, mut found) = (root().join(folder), BTreeMap::new());
     collect(&root, &root, &mut found);
-    assert!(found.len() > 3, "{} files found in {}", found.len(), root.display());
+    // the notifications have few tests
+    let least = if folder == "notify/tests" { 5 } else { 10 };
+    assert!(found.len() > least, "{} files found in {}", found.len(), root.display());
     found
 }
 
